@@ -1,0 +1,125 @@
+/*
+ * The agent: loads the recorder into the traced process, puts its hooks on the functions, and takes them off again.
+ * It moves no events and knows no function: names come with the plan, addresses from a locator.
+ *
+ * Messages to the recorder's side are {type: 'kmt:module' | 'kmt:hooked' | 'kmt:error', ...}.
+ */
+'use strict';
+
+const libc = name => {
+  const address = Module.findGlobalExportByName(name);
+  if (address === null) throw new Error(`the process has no function ${name}`);
+  return address;
+};
+const native = (name, result, ...types) => new NativeFunction(libc(name), result, types, { exceptions: 'propagate' });
+
+/* Where the functions of a module are: one locator per platform, locate(module) -> [{name, address}]. */
+const locators = {
+  linux: module => module.enumerateExports().filter(each => each.type === 'function'),
+};
+
+const PAGE = 4096;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MAP_PRIVATE_ANONYMOUS = 0x22;
+const O_RDWR_CLOEXEC = 0o2000002;
+const MADV_WIPEONFORK = 18;
+
+let recorder = null;
+let hooks = null;  // name of a function -> address of its entry in the plan
+let wanted = null;  // the module whose exports are hooked
+let observer = null;
+const listeners = new Map();  // address -> listener
+
+function mapSpool(path, size) {
+  const file = native('open', 'int', 'pointer', 'int')(Memory.allocUtf8String(path), O_RDWR_CLOEXEC);
+  if (file < 0) throw new Error(`the process cannot open ${path}`);
+  const mmap = native('mmap', 'pointer', 'pointer', 'size_t', 'int', 'int', 'int', 'int64');
+  const spool = mmap(NULL, size, PROT_READ_WRITE, MAP_SHARED, file, 0);
+  native('close', 'int', 'int')(file);
+  const enabled = mmap(NULL, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
+  if (spool.equals(ptr(-1)) || enabled.equals(ptr(-1))) throw new Error(`the process cannot map ${path}`);
+  // A forked child shares the mapping; its hooks must see that they are not meant.
+  if (native('madvise', 'int', 'pointer', 'size_t', 'int')(enabled, PAGE, MADV_WIPEONFORK) !== 0)
+    throw new Error('the system cannot tell hooks that they are in a forked child (Linux before 4.14)');
+  return [spool, enabled];
+}
+
+function makeKey() {
+  const key = Memory.alloc(8);
+  key.writeU64(0);
+  // What a thread keeps is freed by libc itself when the thread ends, whether we are still there or not.
+  if (native('pthread_key_create', 'int', 'pointer', 'pointer')(key, libc('free')) !== 0)
+    throw new Error('the process has no thread-specific key left');
+  return key.readU32();
+}
+
+function start(config) {
+  if (Process.arch !== 'x64' || !(Process.platform in locators))
+    throw new Error(`processes of ${Process.platform} ${Process.arch} cannot be recorded yet, x64 on Linux can`);
+  const [control, enabled] = mapSpool(config.spool, config.size);
+  const plan = Memory.alloc(config.plan.length * 4);
+  plan.writeByteArray(new Uint32Array(config.plan).buffer);
+  const state = Memory.alloc(PAGE);
+  state.add(2 * 8).writeU64(makeKey());
+  recorder = new CModule(config.source, {
+    control, enabled, plan, state,
+    thread_get: libc('pthread_getspecific'),
+    thread_set: libc('pthread_setspecific'),
+    thread_id: libc('gettid'),
+    memory_resize: libc('realloc'),
+    clock_gettime: libc('clock_gettime'),
+    sigaction: libc('sigaction'),
+    raise: libc('raise'),
+  });
+  hooks = new Map(Object.entries(config.hooks).map(([name, index]) => [name, plan.add(index * 4)]));
+  new NativeFunction(recorder.recorder_start, 'void', [])();
+  enabled.writeU32(1);
+}
+
+function hook(name, address, where) {
+  if (!hooks.has(name) || listeners.has(address.toString())) return;
+  listeners.set(address.toString(), Interceptor.attach(address, recorder, hooks.get(name)));
+  send({ type: 'kmt:hooked', name, address: address.toString(), where });
+}
+
+function onAdded(module) {
+  const { name, path, base, size } = module;
+  send({ type: 'kmt:module', name, path, base: base.toString(), size });
+  if (name !== wanted && path !== wanted) return;
+  try {
+    for (const found of locators[Process.platform](module)) hook(found.name, found.address, name);
+    Interceptor.flush();
+  } catch (error) {
+    send({ type: 'kmt:error', message: `${name} could not be hooked: ${error.message}` });
+  }
+}
+
+rpc.exports = {
+  /* Loads the recorder; hooks the module's functions now or whenever it is loaded. */
+  start(config) {
+    start(config);
+    wanted = config.module;
+    observer = Process.attachModuleObserver({ onAdded });
+    return listeners.size;
+  },
+
+  /* Hooks functions that the process has handed over by address. */
+  hookTable(functions) {
+    for (const [name, address] of Object.entries(functions)) {
+      const range = Process.findRangeByAddress(ptr(address));
+      if (range === null || !range.protection.includes('x')) throw new Error(`${address} of ${name} is not code`);
+      hook(name, ptr(address), 'table');
+    }
+    Interceptor.flush();
+    return listeners.size;
+  },
+
+  /* Takes the hooks off. False: the recorder's code has to stay loaded, a signal handler of the program leads to it. */
+  stop() {
+    if (observer !== null) observer.detach();
+    for (const listener of listeners.values()) listener.detach();
+    Interceptor.flush();
+    return recorder === null || new NativeFunction(recorder.recorder_stop, 'int', [])() === 1;
+  },
+};

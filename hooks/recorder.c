@@ -1,0 +1,360 @@
+/*
+ * The recorder: what runs on the threads of the traced process. Compiled in the target; knows no function and no field.
+ *
+ * A call is written as two events, before and after it, into blocks of a shared file mapping that outlives the process.
+ * What to copy is said by the plan, a small program of u32 words that tracekmt/record/plan.py compiles:
+ *
+ *   hook:   number of the call, number of arguments, index of the shape of its arguments
+ *   shape:  number of pointers, then for each: offset, bytes per element, fixed count, count's level, count's offset,
+ *           count's size (0: the fixed count holds), shape of an element (0: plain bytes), number of conditions, then
+ *           for each: level, offset, mask, value, expected: ((word & mask) == value) == expected
+ *
+ * A level is how many structures outwards the field lies. The layout of the mapping is that of tracekmt/record/spool.py.
+ * Nothing here waits, takes a lock or makes a system call, except for a thread's first call.
+ */
+#include <gum/guminterceptor.h>
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef size_t word;
+
+#define BLOCK_HEADER 64
+#define IDLE (~0ULL)
+#define NOTHING (~0ULL)
+#define ENTER 1
+#define LEAVE 2
+#define MIN_ROOM 512              /* a fragment's header with its arguments fits */
+#define MAX_ARGUMENTS 16
+#define REGION_LIMIT (8u << 20)   /* bytes copied of one region; a count may be absurd */
+#define EVENT_LIMIT (16u << 20)   /* bytes copied of one event */
+#define FIRST_REGIONS 254
+
+/* Given by the agent. */
+extern volatile u64 control[];    /* the mapping: control words, queue of free blocks, blocks */
+extern volatile u32 enabled[];    /* 1 while hooks record; on a page that a forked child finds zeroed */
+extern u64 state[];               /* see the S_ constants */
+extern u32 plan[];
+extern void *thread_get(u64 key);
+extern int thread_set(u64 key, void *value);
+extern u32 thread_id(void);
+extern void *memory_resize(void *memory, size_t size);
+extern int clock_gettime(int clock, u64 *time);
+extern int sigaction(int signal, void *action, void *old);
+extern int raise(int signal);
+
+enum { C_BLOCK_SIZE = 1, C_BLOCK_COUNT = 2, C_QUEUE = 3, C_BLOCKS = 4, C_SEQUENCE = 8, C_HEAD = 16, C_TAIL = 24, C_LOST = 32 };
+enum { B_OWNER, B_COMMITTED, B_ACTIVE, B_CLOSED };
+enum { S_COPY, S_COPIED, S_KEY, S_SEGV = 8, S_BUS = 32, S_OURS = 56 };
+
+typedef struct { u64 address, wanted; } Region;
+
+typedef struct {
+  volatile u64 *block, *first;    /* the block written to, and the one where this event began */
+  u32 used, cursor;               /* bytes of the block that are committed, and written */
+  u32 id, busy, failed, part, budget, top, capacity, pad;
+  u64 sequence;
+  Region regions[1];              /* a stack: what each open call's enter event copied */
+} Thread;
+
+typedef struct { u64 enter; u32 base, count; u64 recorded; } Invocation;
+typedef struct Level { const u8 *base; struct Level *up; } Level;
+typedef struct { u32 size; u8 kind, last; u16 part; u64 sequence; } Fragment;
+typedef struct { u64 address; u32 wanted, got, continued, pad; } Piece;
+
+static u64 fetch_add(volatile u64 *at, u64 n) {
+  __asm__ volatile("lock xaddq %0, (%1)" : "+r"(n) : "r"(at) : "memory");
+  return n;
+}
+
+static u64 compare_swap(volatile u64 *at, u64 expected, u64 wanted) {
+  u64 seen;
+  __asm__ volatile("lock cmpxchgq %2, (%3)" : "=a"(seen) : "0"(expected), "r"(wanted), "r"(at) : "memory");
+  return seen;
+}
+
+/* Copies n bytes and gives how many were NOT copied. A fault at the copy is moved behind it by on_fault; where the
+   copy lies is told in place[0] and place[1]. */
+static u64 guarded_copy(void *to, const void *from, u64 n, u64 *place) {
+  u64 left;
+  __asm__ volatile(
+      "lea 1f(%%rip), %%rax; mov %%rax, (%3); lea 2f(%%rip), %%rax; mov %%rax, 8(%3); 1: rep movsb; 2:"
+      : "=c"(left), "+D"(to), "+S"(from) : "r"(place), "0"(n) : "rax", "memory");
+  return left;
+}
+
+/* The replaced handler gets every fault that is not ours. */
+static void on_fault(int signal, int *info, u64 *context) {
+  u64 *registers = context + 5, *old = state + (signal == 11 ? S_SEGV : S_BUS);
+  int flags = ((int *)old)[34];
+  if (registers[16] == state[S_COPY]) {
+    registers[16] = state[S_COPIED];
+    return;
+  }
+  if (old[0] > 1) {
+    if (flags & 4) ((void (*)(int, int *, u64 *))old[0])(signal, info, context);
+    else ((void (*)(int))old[0])(signal);
+  } else if (old[0] == 0 || info[2] > 0) {
+    /* The default, or an ignored fault, which ends the process all the same: let it happen again without us. */
+    u64 fallback[19] = {0};
+    sigaction(signal, fallback, 0);
+    if (info[2] <= 0) raise(signal);
+  }
+}
+
+void recorder_start(void) {
+  u64 action[19] = {0};
+  u8 byte = 0;
+  guarded_copy(&byte, &byte, 1, state + S_COPY);
+  action[0] = (u64)on_fault;
+  ((int *)action)[34] = 0x4 | 0x08000000 | 0x40000000;  /* SA_SIGINFO, SA_ONSTACK, SA_NODEFER */
+  sigaction(11, action, state + S_SEGV);
+  sigaction(7, action, state + S_BUS);
+}
+
+/* Gives the signals back; 0 if somebody has put a handler on top of ours, which then has to stay. */
+int recorder_stop(void) {
+  u64 current[19];
+  enabled[0] = 0;
+  sigaction(11, 0, current);
+  if (current[0] != (u64)on_fault) return 0;
+  sigaction(7, 0, current);
+  if (current[0] != (u64)on_fault) return 0;
+  sigaction(11, state + S_SEGV, 0);
+  sigaction(7, state + S_BUS, 0);
+  return 1;
+}
+
+static Thread *this_thread(void) {
+  Thread *t = thread_get(state[S_KEY]);
+  if (t) return t;
+  t = memory_resize(0, sizeof(Thread) + FIRST_REGIONS * sizeof(Region));
+  if (!t) return 0;
+  t->block = 0;
+  t->busy = t->top = 0;
+  t->capacity = FIRST_REGIONS;
+  t->id = thread_id();
+  thread_set(state[S_KEY], t);
+  return t;
+}
+
+static void remember(Thread **at, u64 address, u64 wanted) {
+  Thread *t = *at;
+  if (t->top == t->capacity) {
+    Thread *larger = memory_resize(t, sizeof(Thread) + 2 * (u64)t->capacity * sizeof(Region));
+    if (!larger) return;
+    larger->capacity *= 2;
+    thread_set(state[S_KEY], larger);
+    *at = t = larger;
+  }
+  t->regions[t->top].address = address;
+  t->regions[t->top++].wanted = wanted;
+}
+
+/* Leaves the thread's block, if it has one, for a free one; 0 if none is free. */
+static int take_block(Thread *t) {
+  volatile u32 *queue = (volatile u32 *)((volatile u8 *)control + control[C_QUEUE]);
+  u64 head, id;
+  if (t->block) t->block[B_CLOSED] = 1;
+  t->block = 0;
+  do {
+    head = control[C_HEAD];
+    if (head >= control[C_TAIL]) return 0;
+    id = queue[head % control[C_BLOCK_COUNT]];
+  } while (compare_swap(control + C_HEAD, head, head + 1) != head);
+  t->block = (volatile u64 *)((volatile u8 *)control + control[C_BLOCKS] + id * control[C_BLOCK_SIZE]);
+  t->block[B_OWNER] = t->id;
+  t->used = 0;
+  return 1;
+}
+
+static u32 room(Thread *t) { return (u32)control[C_BLOCK_SIZE] - BLOCK_HEADER - t->cursor; }
+
+static u8 *at_cursor(Thread *t) { return (u8 *)t->block + BLOCK_HEADER + t->cursor; }
+
+static void open_fragment(Thread *t, u8 kind) {
+  Fragment *f;
+  t->cursor = t->used;
+  f = (Fragment *)at_cursor(t);
+  f->kind = kind;
+  f->part = (u16)t->part++;
+  f->sequence = t->sequence;
+  t->cursor += sizeof(Fragment);
+}
+
+static void close_fragment(Thread *t, u8 last) {
+  Fragment *f = (Fragment *)((u8 *)t->block + BLOCK_HEADER + t->used);
+  f->size = t->cursor - t->used;
+  f->last = last;
+  t->used = t->cursor;
+  t->block[B_COMMITTED] = t->used;
+}
+
+static void put(Thread *t, u64 value) {
+  *(u64 *)at_cursor(t) = value;
+  t->cursor += 8;
+}
+
+static void lose(void) {
+  fetch_add(control + C_SEQUENCE, 1);
+  fetch_add(control + C_LOST, 1);
+}
+
+static int begin(Thread *t, u8 kind) {
+  u64 time[2];
+  if ((!t->block || (u32)control[C_BLOCK_SIZE] - BLOCK_HEADER - t->used < MIN_ROOM) && !take_block(t)) {
+    lose();
+    return 0;
+  }
+  /* Published before the number is taken, so that the reader knows from where on to wait for this thread. */
+  t->first = t->block;
+  t->first[B_ACTIVE] = control[C_SEQUENCE];
+  t->sequence = fetch_add(control + C_SEQUENCE, 1);
+  t->part = t->failed = 0;
+  t->budget = EVENT_LIMIT;
+  open_fragment(t, kind);
+  clock_gettime(1, time);
+  put(t, time[0] * 1000000000ULL + time[1]);
+  return 1;
+}
+
+static void end(Thread *t) {
+  if (t->failed) fetch_add(control + C_LOST, 1);
+  else close_fragment(t, 1);
+  t->first[B_ACTIVE] = IDLE;
+}
+
+/* Copies a region into the event, in pieces where a block ends; gives the bytes that could be read. */
+static u64 copy_region(Thread *t, u8 kind, u64 address, u64 wanted) {
+  u64 scratch[2], done = 0, limit = wanted < REGION_LIMIT ? wanted : REGION_LIMIT;
+  if (limit > t->budget) limit = t->budget;
+  do {
+    Piece *piece;
+    u64 n = limit - done;
+    if (t->failed) return done;
+    if (room(t) < sizeof(Piece) + 64) {
+      close_fragment(t, 0);
+      if (!take_block(t)) {
+        t->failed = 1;
+        return done;
+      }
+      open_fragment(t, kind);
+    }
+    piece = (Piece *)at_cursor(t);
+    if (n > (room(t) - sizeof(Piece) & ~7u)) n = room(t) - sizeof(Piece) & ~7u;
+    piece->address = address + done;
+    piece->continued = done != 0;
+    piece->got = (u32)(n - guarded_copy(piece + 1, (void *)(address + done), n, scratch));
+    piece->wanted = wanted - done > 0xFFFFFFFFu ? 0xFFFFFFFFu : (u32)(wanted - done);
+    done += piece->got;
+    t->cursor += sizeof(Piece) + (piece->got + 7 & ~7u);
+    if (piece->got < n) break;
+  } while (done < limit);
+  t->budget -= (u32)done;
+  return done;
+}
+
+static u64 read_field(const u8 *base, u32 offset, u32 size) {
+  u64 value = 0, scratch[2];
+  guarded_copy(&value, base + offset, size, scratch);
+  return value;
+}
+
+static Level *outwards(Level *level, u32 steps) {
+  while (steps--) level = level->up;
+  return level;
+}
+
+/* Copies what the pointers of one structure lead to, and what that leads to. */
+static void walk(Thread **at, const u32 *shape, Level *level) {
+  u32 pointers = *shape++;
+  while (pointers--) {
+    u32 conditions = shape[7], holds = 1;
+    const u32 *condition = shape + 8;
+    for (; conditions--; condition += 5) {
+      u32 found = (u32)read_field(outwards(level, condition[0])->base, condition[1], 4);
+      if (((found & condition[2]) == condition[3]) != condition[4]) holds = 0;
+    }
+    if (holds) {
+      u64 pointer = read_field(level->base, shape[0], sizeof(word)), got;
+      u64 count = shape[5] ? read_field(outwards(level, shape[3])->base, shape[4], shape[5]) : shape[2];
+      u64 wanted = count > 0xFFFFFFFFu ? 0xFFFFFFFFu : count * shape[1];
+      if (pointer && wanted) {
+        remember(at, pointer, wanted);
+        got = copy_region(*at, ENTER, pointer, wanted);
+        if (shape[6]) {
+          Level inner;
+          u64 offset;
+          inner.up = level;
+          for (offset = 0; offset + shape[1] <= got; offset += shape[1]) {
+            inner.base = (const u8 *)pointer + offset;
+            walk(at, plan + shape[6], &inner);
+          }
+        }
+      }
+    }
+    shape = condition;
+  }
+}
+
+void onEnter(GumInvocationContext *ic) {
+  const u32 *hook = GUM_IC_GET_FUNC_DATA(ic, const u32 *);
+  Invocation *invocation = GUM_IC_GET_INVOCATION_DATA(ic, Invocation);
+  word arguments[MAX_ARGUMENTS];
+  Thread *t;
+  Level level;
+  u32 i;
+  invocation->recorded = 0;
+  if (!enabled[0]) return;
+  t = this_thread();
+  if (!t || t->busy) {  /* busy: a signal handler's call in the middle of ours */
+    lose();
+    return;
+  }
+  t->busy = 1;
+  if (begin(t, ENTER)) {
+    invocation->enter = t->sequence;
+    invocation->base = t->top;
+    put(t, hook[0]);
+    put(t, (u64)gum_invocation_context_get_return_address(ic));
+    put(t, hook[1]);
+    for (i = 0; i < hook[1]; i++) {
+      arguments[i] = (word)gum_invocation_context_get_nth_argument(ic, i);
+      put(t, arguments[i]);
+    }
+    level.base = (const u8 *)arguments;
+    level.up = 0;
+    walk(&t, plan + hook[2], &level);
+    end(t);
+    invocation->count = t->top - invocation->base;
+    invocation->recorded = !t->failed;
+    if (t->failed) t->top = invocation->base;
+  }
+  t->busy = 0;
+}
+
+/* Copies the same regions again: pointers and counts are those that the call was entered with. */
+void onLeave(GumInvocationContext *ic) {
+  Invocation *invocation = GUM_IC_GET_INVOCATION_DATA(ic, Invocation);
+  Thread *t;
+  u32 i;
+  if (!enabled[0]) return;
+  t = invocation->recorded ? this_thread() : 0;
+  if (!t || t->busy) {
+    lose();
+    return;
+  }
+  t->busy = 1;
+  if (begin(t, LEAVE)) {
+    put(t, invocation->enter);
+    put(t, (u64)gum_invocation_context_get_return_value(ic));
+    for (i = 0; i < invocation->count; i++) {
+      Region *region = t->regions + invocation->base + i;
+      copy_region(t, LEAVE, region->address, region->wanted);
+    }
+    end(t);
+  }
+  t->top = invocation->base;
+  t->busy = 0;
+}

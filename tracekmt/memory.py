@@ -1,0 +1,119 @@
+"""Memory by address, wherever it is: what a recorder copied, what a replay laid out, or a running process's own."""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable
+from typing import Protocol
+
+from tracekmt.spec.types import POINTER_SIZE, Abi
+
+
+class Fault(Exception):
+    """Memory at `address` that cannot be read or written; `data` is what could be read before it."""
+
+    def __init__(self, address: int, data: bytes = b"") -> None:
+        super().__init__(f"no memory at 0x{address:x}")
+        self.address = address
+        self.data = data
+
+
+class Memory(Protocol):
+    """What the codec and the simulator need of memory. Both raise Fault."""
+
+    def read(self, address: int, size: int) -> bytes:
+        """`size` bytes from `address`."""
+        ...
+
+    def write(self, address: int, data: bytes) -> None:
+        """Put `data` at `address`."""
+        ...
+
+
+class Recorded:
+    """The memory of one event: regions of (address, bytes wanted, bytes read). It is only read."""
+
+    def __init__(self, regions: Iterable[tuple[int, int, bytes]]) -> None:
+        # Of two copies of one address the later stands: it is what the walker saw last.
+        longest = {}
+        for address, _, data in regions:
+            if len(data) >= len(longest.get(address, b"")):
+                longest[address] = data
+        self._regions = sorted(longest.items())
+        self._starts = [address for address, _ in self._regions]
+
+    def read(self, address: int, size: int) -> bytes:
+        """`size` bytes; Fault with the readable beginning where fewer were recorded."""
+        best = b""
+        # Regions may overlap, so a longer one may begin before the nearest; they are few, and sorted.
+        for index in range(bisect_right(self._starts, address) - 1, -1, -1):
+            start, data = self._regions[index]
+            found = data[address - start : address - start + size]
+            if len(found) == size:
+                return found
+            best = max(best, found, key=len)
+        raise Fault(address + len(best), best)
+
+    def write(self, address: int, data: bytes) -> None:
+        """A recording does not change."""
+        raise Fault(address)
+
+
+class Arena:
+    """Memory that arguments are laid out in, at addresses of its own. Each placement is apart from the others, so
+    that reading past the end of one is a fault and not its neighbour."""
+
+    # Outside what programs use, so that an address from a recording does not point into an arena by chance.
+    _BASE: dict[Abi, int] = {"x64": 0x7B0000000000, "x86": 0xD0000000}
+
+    def __init__(self, abi: Abi) -> None:
+        self.abi: Abi = abi
+        self.pointer_size = POINTER_SIZE[abi]
+        self._next = self._BASE[abi]
+        self._starts: list[int] = []
+        self._blocks: dict[int, bytearray] = {}
+        self._places: dict[str, tuple[int, int]] = {}
+
+    def place(self, path: str, size: int) -> int:
+        """The address of `size` zeroed bytes for the value at `path`. The same path has the same place again, if it
+        still fits, with the bytes that are there."""
+        if path in self._places and self._places[path][1] >= size:
+            return self._places[path][0]
+        block = bytearray(max(size, 1))
+        address = self.locate(block)
+        insort(self._starts, address)
+        self._blocks[address] = block
+        self._places[path] = (address, size)
+        return address
+
+    def locate(self, block: bytearray) -> int:
+        """The address that a new placement gets."""
+        address = self._next
+        self._next += (len(block) + 31) & ~15  # 16 bytes at least to the next one
+        return address
+
+    def read(self, address: int, size: int) -> bytes:
+        """`size` bytes of one placement."""
+        block, offset = self._find(address)
+        data = bytes(block[offset : offset + size])
+        if len(data) < size:
+            raise Fault(address + len(data), data)
+        return data
+
+    def write(self, address: int, data: bytes) -> None:
+        """Overwrite part of one placement."""
+        block, offset = self._find(address)
+        if offset + len(data) > len(block):
+            raise Fault(address - offset + len(block))
+        block[offset : offset + len(data)] = data
+
+    def regions(self) -> list[tuple[int, int, bytes]]:
+        """Everything placed, as an event holds it."""
+        return [(start, len(self._blocks[start]), bytes(self._blocks[start])) for start in self._starts]
+
+    def _find(self, address: int) -> tuple[bytearray, int]:
+        index = bisect_right(self._starts, address) - 1
+        start = self._starts[index] if index >= 0 else 0
+        if index < 0 or address - start >= len(self._blocks[start]):
+            raise Fault(address)
+        return self._blocks[start], address - start

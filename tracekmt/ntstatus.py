@@ -1,0 +1,57 @@
+"""NTSTATUS codes by name. The table is `data/ntstatus.json`: code -> names, the first of which is shown."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from importlib.resources import files
+
+from tracekmt.errors import UsageError
+
+# What Microsoft's documentation calls codes that the headers know by another name.
+_DOCUMENTATION_NAMES = {"STATUS_NO_VIDEO_MEMORY": 0xC01E0100}
+
+
+class Status(int):
+    """An NTSTATUS, unsigned. `name` is the code in hex where it has no name."""
+
+    @property
+    def name(self) -> str:
+        """The first name of the code in the table."""
+        names = _names().get(int(self))
+        return names[0] if names else self.code
+
+    @property
+    def code(self) -> str:
+        """The code as people write it, "0xC000000D" in lower case."""
+        return f"0x{int(self):08x}"
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it is no error: STATUS_PENDING and informational codes are successes (NT_SUCCESS)."""
+        return int(self) < 0x80000000
+
+
+def status(value: object) -> Status:
+    """A status from any name in the table, the documentation's names, a number, or "0x..."; UsageError otherwise."""
+    if isinstance(value, int):
+        return Status(value & 0xFFFFFFFF)
+    text = str(value)
+    code = _codes().get(text, _DOCUMENTATION_NAMES.get(text))
+    if code is None:
+        try:
+            code = int(text, 0)
+        except ValueError:
+            raise UsageError(f"{text} is no NTSTATUS; give a name such as STATUS_NO_MEMORY or a number") from None
+    return Status(code & 0xFFFFFFFF)
+
+
+@lru_cache(maxsize=1)
+def _names() -> dict[int, list[str]]:
+    text = files("tracekmt").joinpath("data/ntstatus.json").read_text("utf-8")
+    return {int(code, 16): names for code, names in json.loads(text).items()}
+
+
+@lru_cache(maxsize=1)
+def _codes() -> dict[str, int]:
+    return {name: code for code, names in _names().items() for name in names}

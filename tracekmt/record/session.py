@@ -1,0 +1,316 @@
+"""A recording from start to end: load the agent into a process, place its hooks, drain what they write."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import queue
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import frida
+
+from tracekmt.calls import CALLS
+from tracekmt.errors import RecordError, UsageError
+from tracekmt.record.plan import Plan, compile_plan
+from tracekmt.record.spool import Spool
+from tracekmt.resources import resource
+from tracekmt.simulator.native import HandOver
+from tracekmt.spec.types import Call
+from tracekmt.trace.events import Enter, Header, Lost, Module
+from tracekmt.trace.writer import Writer, now
+from tracekmt.version import VERSION
+
+DRAIN_SECONDS = 0.05
+HAND_OVER_SECONDS = 30.0
+# A thread may be inside the recorder when the hooks come off; its code is not unloaded before this has passed.
+GRACE_SECONDS = 0.1
+
+
+@dataclass
+class Progress:
+    """How far a recording is: calls entered, events lost, functions hooked, and how it ended."""
+
+    calls: int = 0
+    lost: int = 0
+    hooked: list[str] = field(default_factory=list)
+    ended: str | None = None
+
+
+def default_module() -> str:
+    """The library that exports the thunks on this system."""
+    return "gdi32.dll" if sys.platform == "win32" else "libdxcore.so"
+
+
+def choose_calls(globs: Sequence[str]) -> list[Call]:
+    """The described functions that any of the patterns names, all without patterns; UsageError where one names none."""
+    for glob in globs:
+        if not fnmatch.filter(CALLS, glob):
+            raise UsageError(f"{glob} names no described function; tracekmt calls lists them")
+    return [call for name, call in CALLS.items() if not globs or any(fnmatch.fnmatchcase(name, g) for g in globs)]
+
+
+class Recording:
+    """One process being recorded into one trace.
+
+    module: the library whose exports are hooked, whenever it is loaded. hand_over: a file in which the process offers
+    its functions instead. on_progress is called after every drain, from `run`.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        *,
+        module: str | None = None,
+        functions: Sequence[str] = (),
+        hand_over: Path | None = None,
+        force: bool = False,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        if output.exists() and not force:
+            raise UsageError(f"{output} exists already; choose another name or overwrite it with -f")
+        if not output.resolve().parent.is_dir():
+            raise UsageError(f"{output}: there is no folder {output.resolve().parent}")
+        self.progress = Progress()
+        self._output = output
+        self._force = force
+        self._module = module or default_module()
+        self._functions = tuple(functions)
+        self._calls = dict(enumerate(choose_calls(functions)))
+        self._hand_over = HandOver(hand_over) if hand_over else None
+        self._on_progress = on_progress
+        self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._detached: str | None = None
+        self._described: set[int] = set()
+        self._writer: Writer | None = None
+        self._spool: Spool | None = None
+        self._script: Any = None
+        self._session: Any = None
+
+    def spawn(self, argv: Sequence[str]) -> int:
+        """Start a program with the hooks in place before it runs; its process id."""
+        program = shutil.which(argv[0])
+        if program is None:
+            raise UsageError(f"{argv[0]}: there is no such program")
+        device = frida.get_local_device()
+        try:
+            pid = int(device.spawn(program, argv=list(argv), stdio="inherit"))
+        except (frida.ExecutableNotFoundError, frida.ExecutableNotSupportedError, frida.PermissionDeniedError) as error:
+            raise UsageError(f"{argv[0]}: cannot be started: {error}") from None
+        try:
+            self._load(pid)
+            device.resume(pid)
+            self._begin({"pid": pid, "name": Path(program).name, "spawned": True})
+        except BaseException:
+            self._abandon()
+            device.kill(pid)
+            raise
+        return pid
+
+    def attach(self, pid: int) -> None:
+        """Put the hooks into a running process."""
+        try:
+            self._load(pid)
+            self._begin({"pid": pid, "name": _process_name(pid), "spawned": False})
+        except BaseException:
+            self._abandon()
+            raise
+
+    def run(self, *, until: Callable[[], bool] = lambda: False) -> Progress:
+        """Drain until the process ends or `until` is true, then finish the trace. Ctrl-C ends the recording, not the
+        process."""
+        try:
+            while self._detached is None and not until():
+                time.sleep(DRAIN_SECONDS)
+                self._drain()
+                self._on_progress(self.progress)
+        except KeyboardInterrupt:
+            pass
+        return self.stop()
+
+    def stop(self) -> Progress:
+        """Take the hooks off and finish the trace."""
+        assert self._spool is not None
+        assert self._writer is not None
+        if self._detached is None:
+            self._unload()
+            self.progress.ended = "stopped; the process goes on"
+        else:
+            self.progress.ended = _detach_reason(self._detached)
+        self._drain(last=True)
+        self._writer.end(self.progress.ended)
+        self._writer.close()
+        self._spool.close()
+        self._on_progress(self.progress)
+        return self.progress
+
+    def _load(self, pid: int) -> None:
+        """Load the agent and the recorder into a process."""
+        self._pid = pid
+        self._spool = Spool()
+        plan = compile_plan(self._calls.items(), "x64")
+        self._plan = plan
+        if os.geteuid() == 0:
+            self._spool.owned_by(_owner(pid))
+        try:
+            # Frida's own handler of exceptions stays out: a program's handled exceptions remain its own.
+            self._session = frida.attach(pid, exceptor="off")
+            self._session.on("detached", lambda reason, *_: setattr(self, "_detached", str(reason)))
+            self._script = self._session.create_script(resource("hooks", "agent.js").read_text("utf-8"), runtime="qjs")
+            self._script.on("message", self._on_message)
+            self._script.load()
+            self._script.exports_sync.start(_agent_config(self._spool, plan, self._module))
+        except Exception as error:
+            raise RecordError(_explain(pid, error)) from None
+
+    def _begin(self, process: dict[str, Any]) -> None:
+        """Wait for the functions, where they are handed over, and open the trace."""
+        machine: dict[str, Any] = {}
+        if self._hand_over is not None:
+            table = self._await_table(self._hand_over)
+            machine = table["machine"]
+            wanted = {name: address for name, address in table["functions"].items() if name in self._plan.hooks}
+            try:
+                self._script.exports_sync.hook_table(wanted)
+            except Exception as error:
+                raise RecordError(f"{self._hand_over.path}: cannot be hooked: {error}") from None
+        self._writer = Writer(
+            self._output,
+            Header(
+                abi="x64",
+                created=now(),
+                tool=f"tracekmt {VERSION}, frida {frida.__version__}",
+                process=process,
+                settings={"module": self._module, "functions": list(self._functions), "plan": self._plan.hash},
+                machine=machine,
+            ),
+            force=self._force,
+        )
+        self._drain()
+        if self._hand_over is not None:
+            self._hand_over.hooked.touch()
+
+    def _await_table(self, hand_over: HandOver) -> dict[str, Any]:
+        until = time.monotonic() + HAND_OVER_SECONDS
+        while not hand_over.path.exists():
+            if self._detached is not None:
+                raise RecordError(f"the process ended before it wrote its functions to {hand_over.path}")
+            if time.monotonic() > until:
+                raise RecordError(f"the process did not write its functions to {hand_over.path}")
+            time.sleep(0.01)
+        try:
+            table = json.loads(hand_over.path.read_text("utf-8"))
+            return {"functions": dict(table["functions"]), "machine": dict(table.get("machine", {}))}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise RecordError(f"{hand_over.path}: is no table of functions ({type(error).__name__})") from None
+
+    def _on_message(self, message: dict[str, Any], _data: bytes | None) -> None:
+        """Called on Frida's thread: nothing else is touched there."""
+        self._messages.put(message.get("payload") or {"type": "kmt:error", "message": message.get("description", "")})
+
+    def _take_messages(self) -> None:
+        assert self._writer is not None
+        while not self._messages.empty():
+            message = self._messages.get()
+            match message.get("type"):
+                case "kmt:module":
+                    base, size = int(message["base"], 16), int(message["size"])
+                    self._writer.module(Module(message["name"], message["path"], base, size))
+                case "kmt:hooked":
+                    self.progress.hooked.append(message["name"])
+                case _:
+                    raise RecordError(f"the agent failed: {message.get('message')}")
+
+    def _drain(self, *, last: bool = False) -> None:
+        assert self._spool is not None
+        assert self._writer is not None
+        self._take_messages()
+        threads = _threads(self._pid) if self._spool.running_low() else None
+        events = self._spool.drain(threads, last=last)
+        self._describe(event.call for event in events if isinstance(event, Enter))
+        self._writer.events(events)
+        self.progress.calls += sum(isinstance(event, Enter) for event in events)
+        self.progress.lost += sum(event.count for event in events if isinstance(event, Lost))
+
+    def _describe(self, numbers: Iterable[int]) -> None:
+        assert self._writer is not None
+        for number in numbers:
+            if number not in self._described:
+                self._described.add(number)
+                self._writer.describe(number, self._calls[number])
+
+    def _unload(self) -> None:
+        try:
+            unhooked = self._script.exports_sync.stop()
+            time.sleep(GRACE_SECONDS)
+            if not unhooked:
+                self._script.eternalize()
+            self._session.detach()
+        except frida.InvalidOperationError:
+            pass  # the process ended meanwhile
+
+    def _abandon(self) -> None:
+        """Leave nothing behind of a recording that did not begin."""
+        if self._session is not None and self._detached is None and self._script is not None:
+            self._unload()
+        if self._spool is not None:
+            self._spool.close()
+
+
+def _agent_config(spool: Spool, plan: Plan, module: str) -> dict[str, Any]:
+    return {
+        "spool": str(spool.path),
+        "size": spool.size,
+        "plan": plan.words,
+        "hooks": plan.hooks,
+        "module": module,
+        "source": resource("hooks", "recorder.c").read_text("utf-8"),
+    }
+
+
+def _explain(pid: int, error: Exception) -> str:
+    """Why a process cannot be recorded, and what to do about it."""
+    match error:
+        case frida.ProcessNotFoundError():
+            return f"there is no process {pid}"
+        case frida.PermissionDeniedError():
+            scope = Path("/proc/sys/kernel/yama/ptrace_scope")
+            if scope.exists() and scope.read_text().strip() != "0" and os.geteuid() != 0:
+                return (
+                    f"process {pid}: the system forbids attaching (Yama, {scope} is {scope.read_text().strip()}); "
+                    "be root, set it to 0, or start the program with: tracekmt record -- PROGRAM"
+                )
+            return f"process {pid}: the system forbids attaching; be the same user or root (CAP_SYS_PTRACE)"
+    return f"process {pid} cannot be recorded: {str(error).removeprefix('Error: ')}"
+
+
+def _detach_reason(reason: str) -> str:
+    return "the process ended" if reason == "process-terminated" else f"the connection ended: {reason}"
+
+
+def _owner(pid: int) -> int:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        raise RecordError(f"there is no process {pid}") from None
+
+
+def _process_name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text("utf-8", "replace").strip()
+    except OSError:
+        return str(pid)
+
+
+def _threads(pid: int) -> set[int]:
+    """The threads of a process that still live."""
+    try:
+        return {int(name) for name in os.listdir(f"/proc/{pid}/task")}
+    except OSError:
+        return set()

@@ -1,0 +1,368 @@
+"""How allocations and resources are answered: one list of rules per call, in the order in which they are looked at.
+
+That order comes from third-party notes on a decompiled dxgkrnl.sys; single faults in it are confirmed by Wine's
+conformance test, no test combines faults.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from tracekmt.simulator.device import BAD_DEVICE, ByDevice
+from tracekmt.simulator.driver import KERNEL_RECORD, allocation_size
+from tracekmt.simulator.objects import Allocation, Resource
+from tracekmt.simulator.request import Behaviour, Confidence, Rule, View
+
+PAGE = 4096
+NUM_ALLOCATIONS_LIMIT = 0x682AA
+EXISTINGHEAP = 1
+WDDM_2_0 = 2000
+_FORBIDDEN = ("CreateProtected", "CreateWriteCombined", "CreateCached", "OpenCrossAdapter")
+
+_WINE_TEST = "Wine dlls/win32u/tests/d3dkmt.c"
+_REVERSED = "third-party notes on a decompiled dxgkrnl.sys"
+_WSL = "WSL2-Linux-Kernel drivers/hv/dxgkrnl/ioctl.c"
+_CREATE_PAGE = "Microsoft documentation: D3DKMTCreateAllocation2"
+_STRUCT_PAGE = "Microsoft documentation: D3DKMT_CREATEALLOCATION"
+_DESTROY_PAGE = "Microsoft documentation: D3DKMT_DESTROYALLOCATION2"
+
+
+class CreateAllocation(ByDevice):
+    """A D3DKMT_CREATEALLOCATION and what hangs on it."""
+
+    def has(self, flag: str) -> bool:
+        """Whether a creation flag is set."""
+        return self.args.has(f"Flags.{flag}")
+
+    @cached_property
+    def standard(self) -> View:
+        """The standard allocation."""
+        return self.args.follow("pStandardAllocation")
+
+    @cached_property
+    def heap_size(self) -> int:
+        """The size that a standard allocation states."""
+        return self.standard.inside("ExistingHeapData")["Size"]
+
+    @cached_property
+    def elements(self) -> list[View]:
+        """The allocations asked for."""
+        return [self.args.follow("pAllocationInfo2", index) for index in range(self.args["NumAllocations"])]
+
+    @cached_property
+    def resource(self) -> Resource | None:
+        """The resource that is added to: what hResource leads to, in the same device."""
+        found = self.simulator.handles.get(self.args["hResource"], Resource)
+        return found if found and found.device is self.device else None
+
+    @cached_property
+    def costs(self) -> list[tuple[int, int]]:
+        """Bytes of video memory and of system memory for each allocation."""
+        costs: list[tuple[int, int]] = []
+        for element in self.elements:
+            data = element.bytes("pPrivateDriverData", "PrivateDriverDataSize")
+            size = self.heap_size if self.has("StandardAllocation") else allocation_size(data)
+            on_caller_memory = self.has("StandardAllocation") or element["pSystemMem"] != 0
+            costs.append((0, size + KERNEL_RECORD) if on_caller_memory else (size, KERNEL_RECORD))
+        return costs
+
+    @property
+    def out_of_system_memory(self) -> bool:
+        """Whether the machine's budget does not hold the kernel's records and the pinned memory."""
+        machine = self.simulator.machine
+        if machine.system_memory is None:
+            return False
+        return machine.system_memory_used + sum(system for _, system in self.costs) > machine.system_memory
+
+    @property
+    def out_of_video_memory(self) -> bool:
+        """Whether the adapter's budget does not hold the allocations."""
+        assert self.adapter is not None
+        if self.adapter.video_memory is None:
+            return False
+        return self.adapter.video_memory_used + sum(video for video, _ in self.costs) > self.adapter.video_memory
+
+
+class DestroyAllocation(ByDevice):
+    """A D3DKMT_DESTROYALLOCATION2 and its list."""
+
+    @cached_property
+    def resource(self) -> Resource | None:
+        """What hResource leads to, in the same device."""
+        found = self.simulator.handles.get(self.args["hResource"], Resource)
+        return found if found and found.device is self.device else None
+
+    @cached_property
+    def listed(self) -> list[int]:
+        """The handles in the list; with hResource set the list does not count."""
+        if self.args["hResource"]:
+            return []
+        data = self.memory.read(self.args["phAllocationList"], 4 * self.args["AllocationCount"])
+        return [int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4)]
+
+    @cached_property
+    def allocations(self) -> list[Allocation]:
+        """What the list leads to, without what leads nowhere or into another device."""
+        found = [self.simulator.handles.get(handle, Allocation) for handle in self.listed]
+        return [allocation for allocation in found if allocation is not None and allocation.device is self.device]
+
+
+def _invalid(what: str, broken: object, source: str, confidence: Confidence) -> Rule:
+    return Rule("STATUS_INVALID_PARAMETER", what, broken, source, confidence)  # type: ignore[arg-type]
+
+
+CREATE_RULES = (
+    BAD_DEVICE,
+    _invalid("NoKmdAccess needs test signing", lambda r: r.has("NoKmdAccess"), _REVERSED, "reverse engineering"),
+    _invalid(
+        "NumAllocations is above 0x682aa",
+        lambda r: r.args["NumAllocations"] > NUM_ALLOCATIONS_LIMIT,
+        _REVERSED,
+        "reverse engineering",
+    ),
+    _invalid(
+        "a flag that user mode may not set: " + ", ".join(_FORBIDDEN),
+        lambda r: any(r.has(flag) for flag in _FORBIDDEN),
+        _REVERSED,
+        "reverse engineering",
+    ),
+    _invalid(
+        "ExistingSysMem without StandardAllocation",
+        lambda r: r.has("ExistingSysMem") and not r.has("StandardAllocation"),
+        _WINE_TEST,
+        "Windows-verified",
+    ),
+    _invalid(
+        "ExistingSection without StandardAllocation",
+        lambda r: r.has("ExistingSection") and not r.has("StandardAllocation"),
+        _STRUCT_PAGE,
+        "documentation",
+    ),
+    _invalid(
+        "StandardAllocation with both or neither of ExistingSysMem and ExistingSection",
+        lambda r: r.has("StandardAllocation") and r.has("ExistingSysMem") == r.has("ExistingSection"),
+        _WINE_TEST + " (neither); documentation (both)",
+        "Windows-verified",
+    ),
+    _invalid(
+        "StandardAllocation with PrivateDriverDataSize",
+        lambda r: r.has("StandardAllocation") and r.args["PrivateDriverDataSize"] != 0,
+        _WINE_TEST,
+        "Windows-verified",
+    ),
+    _invalid(
+        "StandardAllocation with NumAllocations other than 1",
+        lambda r: r.has("StandardAllocation") and r.args["NumAllocations"] != 1,
+        _WINE_TEST,
+        "Windows-verified",
+    ),
+    _invalid(
+        "a standard allocation's Type is not EXISTINGHEAP",
+        lambda r: r.has("StandardAllocation") and r.standard["Type"] != EXISTINGHEAP,
+        _WINE_TEST + " (0); third-party notes (others)",
+        "Windows-verified",
+    ),
+    _invalid(
+        "a standard allocation's Flags are not 0",
+        lambda r: r.has("StandardAllocation") and r.standard["Flags"] != 0,
+        _REVERSED,
+        "reverse engineering",
+    ),
+    _invalid(
+        "an existing heap's Size is 0 or above 0xffffffff",
+        lambda r: r.has("StandardAllocation") and not 0 < r.heap_size <= 0xFFFFFFFF,
+        _REVERSED,
+        "reverse engineering",
+    ),
+    _invalid(
+        "an existing heap's Size is no multiple of a page",
+        lambda r: r.has("StandardAllocation") and r.heap_size % PAGE != 0,
+        _WINE_TEST,
+        "Windows-verified",
+    ),
+    _invalid(
+        "CreateShared without CreateResource: a shared allocation belongs to a resource",
+        lambda r: r.has("CreateShared") and not r.has("CreateResource"),
+        _WINE_TEST,
+        "Windows-verified",
+    ),
+    _invalid(
+        "neither hResource nor an allocation",
+        lambda r: r.args["hResource"] == 0 and r.args["NumAllocations"] == 0,
+        _REVERSED,
+        "reverse engineering",
+    ),
+    _invalid(
+        "StandardAllocation on an adapter older than WDDM 2.0",
+        lambda r: r.has("StandardAllocation") and r.adapter.wddm < WDDM_2_0,
+        _REVERSED,
+        "reverse engineering",
+    ),
+    Rule(
+        "STATUS_DEVICE_REMOVED",
+        "the adapter was stopped",
+        lambda r: r.adapter.stopped,
+        _CREATE_PAGE,
+        "documentation",
+    ),
+    _invalid(
+        "ExistingSysMem without pSystemMem",
+        lambda r: r.has("ExistingSysMem") and any(element["pSystemMem"] == 0 for element in r.elements),
+        _WINE_TEST,
+        "Windows-verified",
+    ),
+    _invalid(
+        "ExistingSysMem with pSystemMem inside a page",
+        lambda r: r.has("ExistingSysMem") and any(element["pSystemMem"] % PAGE for element in r.elements),
+        _STRUCT_PAGE,
+        "documentation",
+    ),
+    _invalid(
+        "Stereo without Primary",
+        lambda r: any(e.has("Flags.Stereo") and not e.has("Flags.Primary") for e in r.elements),
+        _REVERSED,
+        "reverse engineering",
+    ),
+    Rule(
+        "STATUS_INVALID_HANDLE",
+        "hResource is no resource of the device",
+        lambda r: r.args["hResource"] != 0 and r.resource is None,
+        _WINE_TEST,
+        "Windows-verified",
+    ),
+    _invalid(
+        "StandardAllocation added to an existing resource",
+        lambda r: r.has("StandardAllocation") and r.args["hResource"] != 0 and not r.has("CreateResource"),
+        _WINE_TEST,
+        "Windows-verified",
+    ),
+    # The page forbids it without naming a status.
+    _invalid(
+        "added to an existing shared resource",
+        lambda r: r.resource is not None and r.resource.shared and not r.has("CreateResource"),
+        _CREATE_PAGE,
+        "documentation",
+    ),
+    _invalid(
+        "runtime or private driver data cannot be read",
+        lambda r: not _readable(r),
+        _WSL,
+        "Microsoft source",
+    ),
+    Rule(
+        "STATUS_NO_MEMORY",
+        "the budget of system memory is used up",
+        lambda r: r.out_of_system_memory,
+        _CREATE_PAGE,
+        "documentation",
+    ),
+    Rule(
+        "STATUS_GRAPHICS_NO_VIDEO_MEMORY",
+        "the budget of video memory is used up",
+        lambda r: r.out_of_video_memory,
+        _CREATE_PAGE,
+        "documentation",
+    ),
+)
+
+
+def _readable(request: CreateAllocation) -> bool:
+    """Copies what the caller passes along; a Fault on the way is answered as unreadable memory."""
+    request.args.bytes("pPrivateRuntimeData", "PrivateRuntimeDataSize")
+    if not request.has("StandardAllocation"):
+        request.args.bytes("pPrivateDriverData", "PrivateDriverDataSize")
+    return len(request.costs) == len(request.elements)
+
+
+def create_allocation(request: CreateAllocation) -> None:
+    """Resource first, then its allocations in order, each with the next handle (Wine's test). hGlobalShare is always
+    written, hResource only when one is created, private data and sizes stay as they are."""
+    simulator, device, args = request.simulator, request.device, request.args
+    assert device is not None
+    resource = request.resource
+    if request.has("CreateResource"):
+        resource = Resource(device, shared=request.has("CreateShared"))
+        handle = simulator.handles.add(resource)
+        device.resources[handle] = resource
+        args["hResource"] = handle
+        if resource.shared and not request.has("NtSecuritySharing"):
+            resource.global_share = simulator.machine.shares.add(resource)
+    args["hGlobalShare"] = resource.global_share if resource and request.has("CreateResource") else 0
+    for element, (video_memory, system_memory) in zip(request.elements, request.costs, strict=True):
+        allocation = Allocation(device, resource, video_memory, system_memory)
+        handle = simulator.handles.add(allocation)
+        device.allocations[handle] = allocation
+        if resource is not None:
+            resource.allocations[handle] = allocation
+        device.adapter.video_memory_used += video_memory
+        simulator.machine.system_memory_used += system_memory
+        element["hAllocation"] = handle
+
+
+DESTROY_RULES = (
+    BAD_DEVICE,
+    _invalid(
+        "hResource is no resource of the device",
+        lambda r: r.args["hResource"] != 0 and r.resource is None,
+        _WINE_TEST,
+        "Windows-verified",
+    ),
+    _invalid(
+        "phAllocationList is NULL with AllocationCount",
+        lambda r: not r.args["hResource"] and r.args["AllocationCount"] != 0 and r.args["phAllocationList"] == 0,
+        _WINE_TEST,
+        "Windows-verified",
+    ),
+    _invalid(
+        "the list holds a handle that is no allocation of the device; nothing is destroyed",
+        lambda r: len(r.allocations) != len(r.listed),
+        _WINE_TEST + " (one handle); WSL (lists)",
+        "Windows-verified",
+    ),
+    _invalid(
+        "the list names an allocation twice",
+        lambda r: len(set(r.listed)) != len(r.listed),
+        "the second would be a destroyed handle",
+        "assumption",
+    ),
+    _invalid(
+        "the list mixes allocations of different resources, or of one and of none",
+        lambda r: len({id(allocation.resource) for allocation in r.allocations}) > 1,
+        _DESTROY_PAGE,
+        "documentation",
+    ),
+    _invalid(
+        "an allocation of a shared resource is destroyed by itself",
+        lambda r: any(allocation.resource and allocation.resource.shared for allocation in r.allocations),
+        _WSL,
+        "Microsoft source",
+    ),
+)
+
+
+def destroy_allocation(request: DestroyAllocation) -> None:
+    """The resource with all its allocations, or the allocations of the list; a resource outlives its last one."""
+    assert request.device is not None
+    if request.args["hResource"]:
+        request.simulator.destroy_resource(request.device, request.args["hResource"])
+    for handle in request.listed:
+        request.simulator.destroy_allocation(request.device, handle)
+
+
+BEHAVIOURS = {
+    "D3DKMTCreateAllocation2": Behaviour(
+        request=CreateAllocation,
+        null=Rule(
+            "STATUS_ACCESS_VIOLATION",
+            "the argument is NULL: on Windows the caller itself crashes, which a simulator spares it",
+            lambda r: True,
+            _WINE_TEST + " (comment)",
+            "Windows-verified",
+        ),
+        rules=CREATE_RULES,
+        effect=create_allocation,
+    ),
+    "D3DKMTDestroyAllocation2": Behaviour(
+        request=DestroyAllocation, rules=DESTROY_RULES, effect=destroy_allocation
+    ),
+}

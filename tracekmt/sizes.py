@@ -1,0 +1,27 @@
+"""Sizes of memory as people write them."""
+
+from __future__ import annotations
+
+import re
+
+from tracekmt.errors import UsageError
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def parse_size(value: int | str) -> int:
+    """A number of bytes from 65536, "64KB", "64 MiB" or "2GB" (units of 1024); UsageError otherwise."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = re.fullmatch(r"(\d+)\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
+    if match is None:
+        raise UsageError(f"{value} is no size; write it as 65536, 64KB, 64MB or 2GB")
+    return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def show_size(size: int) -> str:
+    """A number of bytes in the largest unit that divides it well: "64 MB", "1.5 GB", "100 B"."""
+    for unit in ("T", "G", "M", "K"):
+        if size >= _UNITS[unit]:
+            return f"{size / _UNITS[unit]:.1f}".removesuffix(".0") + f" {unit}B"
+    return f"{size} B"

@@ -1,0 +1,160 @@
+"""What frames hold: the header, the calls' descriptions, modules, and the two events of every call.
+
+A call is two events, each with its own sequence number: one before it, and one after it that may be missing. Memory
+is kept as the regions that the walker copied: (address, bytes wanted, bytes read).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracekmt.errors import DescriptionError, TraceError
+from tracekmt.spec import checks, serial
+from tracekmt.spec.types import ABIS, Abi, Call
+
+Region = tuple[int, int, bytes]
+
+
+@dataclass(frozen=True)
+class Header:
+    """Where a trace comes from.
+
+    settings: how it was recorded. machine: what the program ran on, as far as it said so (the simulator's adapters).
+    """
+
+    abi: Abi
+    created: str = ""
+    tool: str = ""
+    process: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+
+    def to_data(self) -> dict[str, Any]:
+        """The payload of its frame."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Module:
+    """A file that was mapped in the recorded process."""
+
+    name: str
+    path: str
+    base: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Enter:
+    """A call about to happen. `thread` is the system's id, `arguments` the raw parameters, times are nanoseconds."""
+
+    sequence: int
+    thread: int
+    call: int
+    time: int
+    caller: int
+    arguments: tuple[int, ...]
+    regions: tuple[Region, ...]
+
+
+@dataclass(frozen=True)
+class Leave:
+    """The same call afterwards. `enter` is the sequence number of its other event, `result` the raw return value."""
+
+    sequence: int
+    enter: int
+    time: int
+    result: int
+    regions: tuple[Region, ...]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """`count` events from this sequence number on could not be recorded."""
+
+    sequence: int
+    count: int
+
+
+def event_data(event: Enter | Leave | Lost) -> list[Any]:
+    """The payload of an event's frame: its fields in order."""
+    return list(vars(event).values())
+
+
+def header_from(value: Any, where: str) -> Header:
+    """The header from its frame."""
+    if not isinstance(value, dict) or value.get("abi") not in ABIS:
+        raise TraceError(f"{where}: its header does not name an ABI")
+    known = {name: value[name] for name in Header.__dataclass_fields__ if name in value}
+    for name, content in known.items():
+        wanted = str if name in ("abi", "created", "tool") else dict
+        if not isinstance(content, wanted):
+            raise TraceError(f"{where}: its header holds no {wanted.__name__} under {name}")
+    return Header(**known)
+
+
+def call_data(number: int, call: Call, abi: Abi) -> dict[str, Any]:
+    """The payload of a description's frame: the description, and the layouts that follow from it."""
+    return {"id": number, "description": serial.to_data(call), "layouts": serial.layouts_of(call, abi)}
+
+
+def call_from(value: Any, abi: Abi, where: str) -> tuple[int, Call]:
+    """A description from its frame, checked like our own."""
+    try:
+        number, call = value["id"], serial.call_from_data(value["description"])
+        problems = checks.check(call)
+        if not problems and serial.layouts_of(call, abi) != value["layouts"]:
+            problems = [f"{call.name}: the layouts beside the description do not follow from it"]
+        if not isinstance(number, int):
+            problems = [f"{call.name}: has no number"]
+    except (DescriptionError, KeyError, TypeError, RecursionError) as error:
+        raise TraceError(f"{where}: a description in it cannot be used: {error}") from None
+    if problems:
+        raise TraceError(f"{where}: a description in it cannot be used: {problems[0]}")
+    return number, call
+
+
+def module_from(value: Any, where: str) -> Module:
+    """A module from its frame."""
+    match value:
+        case [str(name), str(path), int(base), int(size)]:
+            return Module(name, path, base, size)
+    raise TraceError(f"{where}: a module in it is malformed")
+
+
+def enter_from(value: Any, where: str) -> Enter:
+    """An enter event from its frame."""
+    match value:
+        case [int(sequence), int(thread), int(call), int(time), int(caller), [*arguments], [*regions]] if all(
+            isinstance(argument, int) for argument in arguments
+        ):
+            return Enter(sequence, thread, call, time, caller, tuple(arguments), _regions(regions, where))
+    raise TraceError(f"{where}: an enter event in it is malformed")
+
+
+def leave_from(value: Any, where: str) -> Leave:
+    """A leave event from its frame."""
+    match value:
+        case [int(sequence), int(enter), int(time), int(result), [*regions]]:
+            return Leave(sequence, enter, time, result, _regions(regions, where))
+    raise TraceError(f"{where}: a leave event in it is malformed")
+
+
+def lost_from(value: Any, where: str) -> Lost:
+    """A loss from its frame."""
+    match value:
+        case [int(sequence), int(count)]:
+            return Lost(sequence, count)
+    raise TraceError(f"{where}: a loss in it is malformed")
+
+
+def _regions(regions: list[Any], where: str) -> tuple[Region, ...]:
+    found: list[Region] = []
+    for region in regions:
+        match region:
+            case [int(address), int(wanted), bytes(data)]:
+                found.append((address, wanted, data))
+            case _:
+                raise TraceError(f"{where}: a region in it is malformed")
+    return tuple(found)

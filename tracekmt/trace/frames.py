@@ -1,0 +1,154 @@
+"""The outermost grammar of a trace file: magic, version, then frames.
+
+A frame is a header of 12 bytes and a payload. Header, little endian: length of the payload (u32), kind (u8), flags
+(u8, bit 0: the payload is compressed with zstd), two zero bytes, and the CRC-32 of the bytes of the header before it
+and of the payload. A payload is one msgpack value. Unknown kinds are skipped; ids are never reused.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+import zlib
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgpack
+
+from tracekmt.errors import TraceError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MAGIC = b"\x89KMT\r\n\x1a\n"
+VERSION = 0
+FRAME_LIMIT = 64 << 20
+"""Bytes of one payload, unpacked; more is taken for damage."""
+
+_VERSION = struct.Struct("<I")
+_HEAD = struct.Struct("<IBBH")
+_CRC = struct.Struct("<I")
+_COMPRESSED = 1
+_WORTH_COMPRESSING = 128
+_WINDOW_LOG_LIMIT = 27
+
+
+class FrameKind(IntEnum):
+    """What a frame holds."""
+
+    HEADER = 1
+    CALL = 2
+    MODULE = 3
+    ENTER = 4
+    LEAVE = 5
+    LOST = 6
+    END = 7
+
+
+def pack_frame(kind: FrameKind, value: Any) -> bytes:
+    """One frame, compressed where that makes it smaller."""
+    payload = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogatepass")
+    flags = 0
+    if len(payload) >= _WORTH_COMPRESSING:
+        packed = zstd.compress(payload, 3)
+        if len(packed) < len(payload):
+            payload, flags = packed, _COMPRESSED
+    if len(payload) > FRAME_LIMIT:
+        raise TraceError(f"an event of {len(payload)} bytes is larger than a frame may be ({FRAME_LIMIT})")
+    head = _HEAD.pack(len(payload), kind, flags, 0)
+    return head + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
+
+
+def preamble() -> bytes:
+    """What a file begins with."""
+    return MAGIC + _VERSION.pack(VERSION)
+
+
+class FrameReader:
+    """The frames of one file, by offset. Every method raises TraceError for what it cannot read, and says where."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self.path = path
+        self._file = file
+        start = file.read(len(MAGIC) + _VERSION.size)
+        if not start:
+            raise TraceError(f"{path}: the file is empty")
+        if start[: len(MAGIC)] != MAGIC:
+            raise TraceError(f"{path}: not a tracekmt trace (its first bytes are {start[:8].hex(' ')})")
+        if len(start) < len(MAGIC) + _VERSION.size:
+            raise TraceError(f"{path}: cut off inside its first {len(MAGIC) + _VERSION.size} bytes")
+        (self.version,) = _VERSION.unpack_from(start, len(MAGIC))
+        if self.version > VERSION:
+            raise TraceError(
+                f"{path}: written in trace format {self.version}, this tracekmt reads up to {VERSION}; update tracekmt"
+            )
+        self.start = len(start)
+
+    def scan(self) -> Iterator[tuple[int, int, Any]]:
+        """Every frame that is whole, as (offset, kind, value). A torn or damaged frame ends the scan; `torn` then
+        says where and why."""
+        offset = self.start
+        while True:
+            try:
+                found = self._read(offset)
+            except TraceError as error:
+                self.torn = str(error)
+                return
+            if found is None:
+                return
+            kind, value, following = found
+            yield offset, kind, value
+            offset = following
+
+    torn: str | None = None
+
+    def at(self, offset: int) -> Any:
+        """The value of the frame at an offset that `scan` gave."""
+        found = self._read(offset)
+        if found is None:
+            raise TraceError(f"{self.path}: no frame at byte {offset}: the file has become shorter")
+        return found[1]
+
+    def _read(self, offset: int) -> tuple[int, Any, int] | None:
+        """Kind, value and the offset behind one frame; None at the end of the file."""
+        self._file.seek(offset)
+        head = self._file.read(_HEAD.size + _CRC.size)
+        if not head:
+            return None
+        if len(head) < _HEAD.size + _CRC.size:
+            raise self._damage(offset, "is cut off")
+        length, kind, flags, _ = _HEAD.unpack_from(head)
+        if length > FRAME_LIMIT:
+            raise self._damage(offset, f"claims {length} bytes")
+        payload = self._file.read(length)
+        if len(payload) < length:
+            raise self._damage(offset, "is cut off")
+        if zlib.crc32(payload, zlib.crc32(head[: _HEAD.size])) != _CRC.unpack_from(head, _HEAD.size)[0]:
+            raise self._damage(offset, "fails its checksum")
+        if flags & _COMPRESSED:
+            payload = self._decompress(offset, payload)
+        return kind, self._unpack(offset, payload), offset + len(head) + length
+
+    def _decompress(self, offset: int, payload: bytes) -> bytes:
+        try:
+            options = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_LIMIT}
+            decompressor = zstd.ZstdDecompressor(options=options)
+            data = decompressor.decompress(payload, max_length=FRAME_LIMIT)
+        except zstd.ZstdError as error:
+            raise self._damage(offset, f"does not decompress ({error})") from None
+        if not decompressor.eof:
+            raise self._damage(offset, f"decompresses to more than {FRAME_LIMIT} bytes, or is cut off")
+        return data
+
+    def _unpack(self, offset: int, payload: bytes) -> Any:
+        try:
+            return msgpack.unpackb(payload, raw=False, strict_map_key=False, unicode_errors="surrogatepass")
+        except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
+            raise self._damage(offset, f"is not msgpack ({type(error).__name__})") from None
+
+    def _damage(self, offset: int, what: str) -> TraceError:
+        return TraceError(f"{self.path}: the frame at byte {offset} {what}")

@@ -1,0 +1,231 @@
+"""Reading traces: calls by index, decoded when asked for."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tracekmt import codec
+from tracekmt.codec import Unreadable
+from tracekmt.errors import TraceError
+from tracekmt.memory import Recorded
+from tracekmt.ntstatus import Status
+from tracekmt.spec.types import Call
+from tracekmt.trace import events
+from tracekmt.trace.events import Enter, Leave, Module
+from tracekmt.trace.frames import FrameKind, FrameReader
+
+Argument = dict[str, Any] | Unreadable | None
+_NOT_RETURNED = (1 << 64) - 1
+
+
+class TracedCall:
+    """One recorded call.
+
+    index counts calls from 0, thread is a small number by first appearance, times are nanoseconds from the first
+    event. status, outputs and leave_ns are None for a call that never returned.
+    """
+
+    def __init__(self, trace: Trace, index: int, enter: Enter, leave: Leave | None) -> None:
+        self._trace = trace
+        self.index = index
+        self.enter = enter
+        self.leave = leave
+        self.call: Call = trace.description(enter.call)
+        self.name = self.call.name
+        self.thread: int = trace.threads[enter.thread]
+        self.status = None if leave is None else Status(leave.result & 0xFFFFFFFF)
+        self.enter_ns = enter.time - trace.start_time
+        self.leave_ns = None if leave is None else leave.time - trace.start_time
+
+    @property
+    def returned(self) -> bool:
+        """Whether the call came back before the recording ended."""
+        return self.leave is not None
+
+    @cached_property
+    def inputs(self) -> Argument:
+        """The argument as the call was entered with it; None for NULL."""
+        return codec.decode(self.call, self._trace.header.abi, Recorded(self.enter.regions), self._address)
+
+    @cached_property
+    def outputs(self) -> Argument:
+        """The argument as the call left it."""
+        if self.leave is None:
+            return None
+        before = Recorded(self.enter.regions), self._address
+        return codec.decode(self.call, self._trace.header.abi, Recorded(self.leave.regions), self._address, before)
+
+    @property
+    def caller(self) -> str | None:
+        """Module and offset of the instruction behind the call; None where unknown."""
+        return self._trace.place(self.enter.caller)
+
+    def to_json(self) -> dict[str, Any]:
+        """The call as a line of `dump --json`."""
+        argument = self.call.argument
+        return {
+            "index": self.index,
+            "call": self.name,
+            "thread": self.thread,
+            "caller": self.caller,
+            "returned": self.returned,
+            "status": self.status.name if self.status is not None else None,
+            "code": self.status.code if self.status is not None else None,
+            "result": None,
+            "in": codec.to_json(argument, self.inputs),
+            "out": codec.to_json(argument, self.outputs),
+            "enter_ns": str(self.enter_ns),
+            "leave_ns": str(self.leave_ns) if self.leave_ns is not None else None,
+        }
+
+    @property
+    def _address(self) -> int:
+        return self.enter.arguments[0] if self.enter.arguments else 0
+
+
+class Trace:
+    """A trace opened for reading; a context manager. Damage at the end is not an error: `torn` says what was there,
+    and every whole event before it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = path.open("rb")
+        except OSError as error:
+            raise TraceError(f"{path}: {error.strerror or 'cannot be opened'}") from None
+        try:
+            self._frames = FrameReader(path, self._file)
+            self._scan()
+        except BaseException as error:
+            self._file.close()
+            if isinstance(error, OSError):
+                raise TraceError(f"{path}: cannot be read: {error.strerror}") from None
+            raise
+
+    def _scan(self) -> None:
+        self.modules: list[Module] = []
+        self.threads: dict[int, int] = {}
+        self.lost = 0
+        self.ended: str | None = None
+        self.start_time = 0
+        self._calls: dict[int, Call] = {}
+        self._enters = array("Q")
+        self._leaves = array("Q")
+        self._timeline: array[int] = array("q")
+        self._header: events.Header | None = None
+        open_calls: dict[int, int] = {}
+        for offset, kind, value in self._frames.scan():
+            if self._header is None and kind != FrameKind.HEADER:
+                raise TraceError(f"{self.path}: the trace does not begin with a header")
+            self._take(kind, value, offset, open_calls)
+        if self._header is None:
+            raise TraceError(self.torn or f"{self.path}: the trace has no header")
+        self._bases = sorted(self.modules, key=lambda module: module.base)
+
+    def _take(self, kind: int, value: Any, offset: int, open_calls: dict[int, int]) -> None:
+        where = f"{self.path}: byte {offset}"
+        match kind:
+            case FrameKind.HEADER if self._header is None:
+                self._header = events.header_from(value, where)
+            case FrameKind.CALL:
+                number, call = events.call_from(value, self.header.abi, where)
+                self._calls[number] = call
+            case FrameKind.MODULE:
+                self.modules.append(events.module_from(value, where))
+            case FrameKind.ENTER:
+                enter = events.enter_from(value, where)
+                self.description(enter.call)
+                if not self._enters:
+                    self.start_time = enter.time
+                self.threads.setdefault(enter.thread, len(self.threads))
+                open_calls[enter.sequence] = len(self._enters)
+                self._timeline.append(len(self._enters))
+                self._enters.append(offset)
+                self._leaves.append(_NOT_RETURNED)
+            case FrameKind.LEAVE:
+                leave = events.leave_from(value, where)
+                index = open_calls.pop(leave.enter, None)
+                if index is None:
+                    raise TraceError(f"{where}: a call returns that was never entered")
+                self._timeline.append(~index)
+                self._leaves[index] = offset
+            case FrameKind.LOST:
+                self.lost += events.lost_from(value, where).count
+            case FrameKind.END:
+                self.ended = str(value.get("how")) if isinstance(value, dict) else ""
+
+    @property
+    def header(self) -> events.Header:
+        """Where the trace comes from."""
+        assert self._header is not None
+        return self._header
+
+    @property
+    def torn(self) -> str | None:
+        """What is wrong behind the last whole event, if anything is."""
+        return self._frames.torn
+
+    @property
+    def version(self) -> int:
+        """The format that the file was written in."""
+        return self._frames.version
+
+    @property
+    def descriptions(self) -> list[Call]:
+        """The calls that the trace describes."""
+        return list(self._calls.values())
+
+    def description(self, number: int) -> Call:
+        """The description that events name by a number."""
+        if number not in self._calls:
+            raise TraceError(f"{self.path}: an event names the call {number}, which is not described before it")
+        return self._calls[number]
+
+    def __len__(self) -> int:
+        return len(self._enters)
+
+    def __getitem__(self, index: int) -> TracedCall:
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.path} has {len(self)} calls, 0 to {len(self) - 1}; there is no {index}")
+        enter = events.enter_from(self._frames.at(self._enters[index]), str(self.path))
+        leave = None
+        if self._leaves[index] != _NOT_RETURNED:
+            leave = events.leave_from(self._frames.at(self._leaves[index]), str(self.path))
+        return TracedCall(self, index, enter, leave)
+
+    def calls(self) -> Iterator[TracedCall]:
+        """Every call, in the order in which they were entered."""
+        return (self[index] for index in range(len(self)))
+
+    def timeline(self) -> Iterator[tuple[int, bool]]:
+        """What happened one after the other: (index of the call, whether it was left)."""
+        return ((~step, True) if step < 0 else (step, False) for step in self._timeline)
+
+    def place(self, address: int) -> str | None:
+        """An address as module and offset; None where no module was mapped."""
+        position = bisect_right(self._bases, address, key=lambda module: module.base) - 1
+        if position < 0:
+            return None
+        module = self._bases[position]
+        offset = address - module.base
+        return f"{module.name}+0x{offset:x}" if offset < module.size else None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Trace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,146 @@
+"""Writing traces, event by event: what has been written is readable whatever happens next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tracekmt import codec, ntstatus
+from tracekmt.errors import UsageError
+from tracekmt.memory import Arena
+from tracekmt.spec.types import ABIS, Abi, Call
+from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, call_data, event_data
+from tracekmt.trace.frames import FrameKind, pack_frame, preamble
+from tracekmt.version import VERSION
+
+_KINDS = {Enter: FrameKind.ENTER, Leave: FrameKind.LEAVE, Lost: FrameKind.LOST}
+
+
+class Writer:
+    """A trace file being written. A description goes in before the first event that needs it."""
+
+    def __init__(self, path: Path, header: Header, *, force: bool = False) -> None:
+        if path.exists() and not force:
+            raise UsageError(f"{path} exists already; choose another name or overwrite it with -f")
+        self.path = path
+        self.abi: Abi = header.abi
+        try:
+            self._file = path.open("wb")
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+        self._file.write(preamble() + pack_frame(FrameKind.HEADER, header.to_data()))
+        self._file.flush()
+
+    def describe(self, number: int, call: Call) -> None:
+        """Put in a call's description under the number that events name it by."""
+        self._file.write(pack_frame(FrameKind.CALL, call_data(number, call, self.abi)))
+
+    def module(self, module: Module) -> None:
+        """Put in where a file was mapped."""
+        self._file.write(pack_frame(FrameKind.MODULE, list(vars(module).values())))
+
+    def events(self, events: Iterable[Enter | Leave | Lost]) -> None:
+        """Append events, in the order of their sequence numbers, and hand them to the system."""
+        for event in events:
+            self._file.write(pack_frame(_KINDS[type(event)], event_data(event)))
+        self._file.flush()
+
+    def end(self, how: str) -> None:
+        """Say that nothing is missing at the end, and how the recording ended."""
+        self._file.write(pack_frame(FrameKind.END, {"how": how}))
+
+    def close(self) -> None:
+        """Close the file; a trace without an end is still readable."""
+        self._file.close()
+
+
+def now() -> str:
+    """The time of day as headers write it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+class Builder:
+    """A trace made by hand, one call after the other. `calls` are the descriptions to choose from."""
+
+    def __init__(self, path: Path, calls: Mapping[str, Call], *, abi: str = "x64", force: bool = False,
+                 machine: Mapping[str, Any] | None = None) -> None:
+        if abi not in ABIS:
+            raise UsageError(f"{abi} is no ABI; give one of {', '.join(ABIS)}")
+        self._calls = calls
+        header = Header(abi, created=now(), tool=f"tracekmt {VERSION}", machine=dict(machine or {}))
+        self._writer = Writer(path, header, force=force)
+        self._numbers: dict[str, int] = {}
+        self._sequence = 0
+        self._time = 0
+
+    def add(
+        self,
+        name: str,
+        inputs: Mapping[str, Any] | None = None,
+        outputs: Mapping[str, Any] | None = None,
+        status: Any = 0,
+        *,
+        thread: int = 0,
+        enter_ns: int | None = None,
+        leave_ns: int | None = None,
+    ) -> None:
+        """Append one call: its argument before, what the call changed in it, and its status (None: it never
+        returned). Fields that `outputs` leaves out stay as they were. UsageError names what is wrong."""
+        call = self._calls.get(name)
+        if call is None:
+            raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
+        result = None if status is None else ntstatus.status(status)
+        arena = Arena(self._writer.abi)
+        address = codec.encode(call, self._writer.abi, arena, inputs)
+        before = arena.regions()
+        if result is not None and outputs is not None and address:
+            given = codec.decode(call, self._writer.abi, arena, address)
+            codec.encode(call, self._writer.abi, arena, _laid_over(given, outputs))
+        number = self._number(call)
+        enter = Enter(
+            self._next(), thread, number, self._tick(enter_ns), 0, (address,), tuple(before)
+        )
+        self._writer.events([enter])
+        if result is not None:
+            after = tuple(arena.regions())
+            self._writer.events([Leave(self._next(), enter.sequence, self._tick(leave_ns), int(result), after)])
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.end("made by hand")
+        self._writer.close()
+
+    def __enter__(self) -> Builder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _number(self, call: Call) -> int:
+        if call.name not in self._numbers:
+            self._numbers[call.name] = len(self._numbers)
+            self._writer.describe(self._numbers[call.name], call)
+        return self._numbers[call.name]
+
+    def _next(self) -> int:
+        self._sequence += 1
+        return self._sequence - 1
+
+    def _tick(self, given: int | None) -> int:
+        self._time = self._time + 1000 if given is None else given
+        return self._time
+
+
+def _laid_over(value: Any, change: Any) -> Any:
+    """A value with the parts that `change` names replaced: dicts by key, lists of dicts by index."""
+    if isinstance(value, Mapping) and isinstance(change, Mapping):
+        return {**value, **{name: _laid_over(value.get(name), part) for name, part in change.items()}}
+    if isinstance(value, list) and isinstance(change, (list, tuple)) and len(change) <= len(value):
+        parts = [_laid_over(old, new) for old, new in zip(value, change, strict=False)]
+        return parts + value[len(parts) :]
+    return change
