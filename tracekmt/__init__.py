@@ -67,14 +67,14 @@ def create(
 
 def replay(trace: str | os.PathLike[str], on: Any = "simulator", **options: Any) -> Report:
     """Replay a trace on a target, a `Simulator` or "simulator", and report where its outcomes differ."""
-    from tracekmt.replay import replay as run
+    from tracekmt.replayer import replay as run
 
     return run(trace, on, **options)
 
 
 def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Report:
     """Compare the outcomes of two traces, call by call."""
-    from tracekmt.diff import diff as run
+    from tracekmt.differ import diff as run
 
     return run(a, b)
 

@@ -7,7 +7,7 @@ Decoding never fails: memory that is not there becomes `Unreadable`. Encoding ta
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from tracekmt.errors import UsageError
 from tracekmt.memory import Arena, Fault, Memory
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
+from tracekmt.spec.paths import element
 from tracekmt.spec.types import (
     Abi,
     Address,
@@ -22,6 +23,7 @@ from tracekmt.spec.types import (
     Bytes,
     Call,
     Enum,
+    Field,
     Flags,
     Integer,
     Overlay,
@@ -415,6 +417,47 @@ class _Encoder:
         raise self.fail(path, f"takes bytes or hex digits, not {_show(value)}")
 
 
+@dataclass(frozen=True)
+class Leaf:
+    """One scalar, buffer or handle of a decoded argument.
+
+    path: where it is ("pAllocationInfo2[0].hAllocation"). pattern: where the description has it ("...[].hAllocation").
+    field: the member that says its direction; type: what it is, behind pointers and in arrays. values[key] is it.
+    """
+
+    path: str
+    pattern: str
+    field: Field
+    type: Type
+    values: Any
+    key: Any
+
+    @property
+    def value(self) -> Any:
+        """The value itself."""
+        return self.values[self.key]
+
+
+def leaves(struct: Struct, value: Any, path: str = "", pattern: str = "") -> Iterator[Leaf]:
+    """Every leaf of a decoded argument, in declaration order; none where there is no argument."""
+    if isinstance(value, Mapping):
+        for name in value:
+            field = struct.field(name)
+            yield from _leaves(field, field.type, value, name, f"{path}{name}", f"{pattern}{name}")
+
+
+def _leaves(field: Field, type_: Type, values: Any, key: Any, path: str, pattern: str) -> Iterator[Leaf]:
+    value = values[key]
+    inner, many = element(type_)
+    if many and isinstance(value, list):
+        for index in range(len(value)):
+            yield from _leaves(field, inner, value, index, f"{path}[{index}]", f"{pattern}[]")
+    elif isinstance(inner, Struct) and isinstance(value, Mapping):
+        yield from leaves(inner, value, f"{path}.", f"{pattern}.")
+    else:
+        yield Leaf(path, pattern, field, type_ if many else inner, values, key)
+
+
 def _show(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
@@ -423,11 +466,12 @@ def _show(value: Any) -> str:
 def to_json(struct: Struct, value: Any) -> Any:
     """A decoded argument as what stands in JSON."""
     if isinstance(value, Mapping):
-        return {name: _json(struct.field(name).type, each) for name, each in value.items()}
-    return _json(struct, value)
+        return {name: json_form(struct.field(name).type, each) for name, each in value.items()}
+    return json_form(struct, value)
 
 
-def _json(type_: Type, value: Any) -> Any:
+def json_form(type_: Type, value: Any) -> Any:
+    """One value of a type as what stands in JSON."""
     if isinstance(value, Unreadable):
         read = {"read": value.data.hex()} if value.data else {}
         return {"unreadable": f"0x{value.address:x}", **read}
@@ -437,9 +481,9 @@ def _json(type_: Type, value: Any) -> Any:
         case Struct():
             return to_json(type_, value)
         case Pointer(to=to, count=None):
-            return _json(to, value)
+            return json_form(to, value)
         case Pointer(to=of) | Array(of=of):
-            return [_json(of, item) for item in value]
+            return [json_form(of, item) for item in value]
         case Bytes():
             return value.hex()
         case Integer(hexadecimal=True) | Address():

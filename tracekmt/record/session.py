@@ -73,6 +73,8 @@ class Recording:
         force: bool = False,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
+        if sys.platform != "linux":
+            raise RecordError("processes can be recorded on Linux only, so far; traces are read and replayed anywhere")
         if output.exists() and not force:
             raise UsageError(f"{output} exists already; choose another name or overwrite it with -f")
         if not output.resolve().parent.is_dir():

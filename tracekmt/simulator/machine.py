@@ -14,8 +14,8 @@ from tracekmt.memory import Arena, Fault, Memory, Recorded
 from tracekmt.ntstatus import Status, status
 from tracekmt.simulator import adapter, allocation, device
 from tracekmt.simulator.handles import GlobalHandles, HandleTable
-from tracekmt.simulator.objects import Adapter, Allocation, Device, adapter_from
-from tracekmt.simulator.request import UNREADABLE, Behaviour
+from tracekmt.simulator.objects import Adapter, Allocation, Device, OpenAdapter, Resource, adapter_from
+from tracekmt.simulator.request import UNREADABLE, Behaviour, Rule
 from tracekmt.sizes import parse_size
 from tracekmt.spec.types import Abi
 
@@ -49,10 +49,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call ended: its status, and the whole argument after it."""
+    """How a call ended: its status, the whole argument after it, and the rule that refused it, if one did."""
 
     status: Status
     outputs: dict[str, Any] | codec.Unreadable | None
+    rule: Rule | None = None
 
 
 class Simulator:
@@ -102,26 +103,55 @@ class Simulator:
         arena = Arena("x64")
         address = codec.encode(call, "x64", arena, inputs)
         before = Recorded(arena.regions())
-        answer = self.invoke(name, "x64", arena, address)
-        return Outcome(answer, codec.decode(call, "x64", arena, address, (before, address)))
+        rule = self.invoke(name, "x64", arena, address)
+        answer = status(rule.status) if rule else Status(0)
+        return Outcome(answer, codec.decode(call, "x64", arena, address, (before, address)), rule)
 
-    def invoke(self, name: str, abi: Abi, memory: Memory, address: int) -> Status:
-        """Answer a call whose argument lies in memory, and write what it writes."""
+    def invoke(self, name: str, abi: Abi, memory: Memory, address: int) -> Rule | None:
+        """Answer a call whose argument lies in memory: the rule that it breaks, or None where it succeeded and its
+        outputs are written."""
         behaviour = BEHAVIOURS[name]
         if address == 0:
-            return status(behaviour.null.status)
+            return behaviour.null
         with self.machine.lock:
             try:
                 request = behaviour.request(self, CALLS[name], abi, memory, address)
                 broken = next((rule for rule in behaviour.rules if rule.broken(request)), None)
                 if request.adapter is not None:
                     request.adapter.calls += 1
-                if broken is not None:
-                    return status(broken.status)
-                behaviour.effect(request)
+                if broken is None:
+                    behaviour.effect(request)
             except Fault:
-                return status(UNREADABLE.status)
-        return Status(0)
+                return UNREADABLE
+        return broken
+
+    def adopt(self, kind: str, device: int = 0, resource: int = 0) -> int:
+        """A handle to an object that was made before anyone looked, for a trace that begins in the middle.
+
+        kind: "adapter", "device", "resource" or "allocation"; the latter two belong to the device with the handle
+        given, an allocation also to the resource, if one is given. UsageError for what cannot be adopted.
+        """
+        if kind == "adapter":
+            return self.handles.add(OpenAdapter(self.machine.adapters[0]))
+        if kind == "device":
+            return self.handles.add(Device(self.machine.adapters[0]))
+        owner = self.handles.get(device, Device)
+        if owner is None:
+            raise UsageError(f"a {kind} cannot be adopted without the device that it belongs to")
+        if kind == "resource":
+            group = Resource(owner, shared=False)
+            handle = self.handles.add(group)
+            owner.resources[handle] = group
+            return handle
+        if kind == "allocation":
+            within = self.handles.get(resource, Resource)
+            allocation = Allocation(owner, within, 0, 0)
+            handle = self.handles.add(allocation)
+            owner.allocations[handle] = allocation
+            if within is not None:
+                within.allocations[handle] = allocation
+            return handle
+        raise UsageError(f"a {kind} cannot be adopted")
 
     def destroy_resource(self, device: Device, handle: int) -> None:
         """End a resource of a device and everything in it."""

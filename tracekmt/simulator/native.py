@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tracekmt import ntstatus
 from tracekmt.errors import Error
 from tracekmt.memory import Arena, Fault
 from tracekmt.simulator.machine import BEHAVIOURS, Simulator
@@ -57,7 +58,8 @@ class Thunks:
     def _callback(self, name: str) -> Callable[[int | None], int]:
         def answer(address: int | None) -> int:
             try:
-                status = int(self.simulator.invoke(name, "x64", self._memory, address or 0))
+                rule = self.simulator.invoke(name, "x64", self._memory, address or 0)
+                status = int(ntstatus.status(rule.status)) if rule else 0
             except Exception:  # a defect of ours must not look like an answer
                 traceback.print_exc()
                 status = _UNSUCCESSFUL

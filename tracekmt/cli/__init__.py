@@ -1,0 +1,77 @@
+"""The command line: one module per command, loaded when it is called. Commands parse, call and print."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from tracekmt.errors import Error
+from tracekmt.version import VERSION
+
+COMMANDS = ("demo", "record", "replay", "diff", "dump", "info", "calls")
+
+
+class _Commands(click.Group):
+    """The commands by name, imported one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"tracekmt.cli.{cmd_name}").command
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, prog_name="tracekmt")
+def cli() -> None:
+    """Record, replay and compare the calls of the Windows graphics kernel thunks (D3DKMT).
+
+    Exit status: 0 the same, or done; 1 differences found; 2 the request could not be carried out.
+    """
+
+
+def main() -> None:
+    """The entry point: errors are a plain line or two on stderr, and exit status 2."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        result: Any = cli.main(standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "tracekmt"
+        return _fail(f"{error.format_message()}\n({command} --help tells how it is used)")
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except Error as error:
+        return _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted")
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _fail(f"{error.filename or 'the system'}: {error.strerror}")
+    except Exception as error:
+        if os.environ.get("TRACEKMT_DEBUG"):
+            traceback.print_exc()
+        return _fail(
+            f"a defect of tracekmt: {type(error).__name__}: {str(error)[:200]}\n"
+            "(please report it; TRACEKMT_DEBUG=1 shows where it happened)"
+        )
+
+
+def _fail(message: str) -> int:
+    click.echo(f"tracekmt: {message}", err=True)
+    return 2

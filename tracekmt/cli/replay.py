@@ -1,0 +1,58 @@
+"""tracekmt replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tracekmt.cli.options import compare_and_report, force_option, report_options
+
+
+@click.command("replay", short_help="Replay a trace on a target and compare the outcomes.")
+@click.argument("trace", type=click.Path(path_type=Path))
+@click.option("--on", "target", default="simulator", metavar="TARGET", show_default=True, help="What to replay on.")
+@click.option("--profile", metavar="NAME", help="The simulator's profile.  [default: windows]")
+@click.option("--video-memory", metavar="SIZE", help="Budget of every simulated adapter: 64MB, 2GB.")
+@click.option("--system-memory", metavar="SIZE", help="Budget of the simulated machine.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUTCOME.kmt",
+              help="Write what was sent and answered as a trace.")
+@force_option
+@report_options
+def command(
+    trace: Path,
+    target: str,
+    profile: str | None,
+    video_memory: str | None,
+    system_memory: str | None,
+    output: Path | None,
+    force: bool,
+    form: str,
+    as_json: bool,
+    min_compared: int,
+    bisect: bool,
+) -> int:
+    """Replay the calls of TRACE and say where statuses, handles and written data differ from the recording.
+
+    A trace that says on which simulated machine it was recorded is replayed on a like one; the options go before.
+    """
+    from tracekmt.cli.console import progress_bar
+    from tracekmt.replayer import replay
+
+    with progress_bar("replaying") as advance:
+        return compare_and_report(
+            lambda: replay(
+                trace,
+                target,
+                output=output,
+                force=force,
+                on_progress=advance,
+                profile=profile,
+                video_memory=video_memory,
+                system_memory=system_memory,
+            ),
+            form=form,
+            as_json=as_json,
+            min_compared=min_compared,
+            bisect=bisect,
+        )

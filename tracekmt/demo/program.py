@@ -1,0 +1,181 @@
+"""The program that the demonstration records: python -m tracekmt.demo.program TABLE [SCENARIO...]
+
+It has a simulator behind C addresses, offers these in the file TABLE, waits until hooks are in place, and then plays
+the scenarios, by default "renderer" and "sharer", each on a thread of its own. What it calls, it calls as a native
+client does: with the address of a structure in its own memory.
+"""
+
+from __future__ import annotations
+
+import mmap
+import sys
+import threading
+from collections.abc import Callable
+from ctypes import addressof, c_char
+from pathlib import Path
+from typing import Any
+
+from tracekmt import codec
+from tracekmt.calls import CALLS
+from tracekmt.ntstatus import status
+from tracekmt.simulator import Simulator
+from tracekmt.simulator.driver import sample_data
+from tracekmt.simulator.native import HandOver, ProcessArena, Thunks
+
+MB = 1 << 20
+HOOK_SECONDS = 30.0
+FIRST_ADAPTER = {"luid": [1, 0], "name": r"\\.\DISPLAY1", "video_memory": 256 * MB}
+# The second adapter is unplugged while the program uses it.
+SECOND_ADAPTER = {"luid": [2, 0], "name": r"\\.\DISPLAY2", "video_memory": 256 * MB, "stops_after": 5}
+SYSTEM_MEMORY = 512 * MB
+
+
+class Client:
+    """One thread's way of calling the thunks; it says what it does."""
+
+    def __init__(self, name: str, thunks: Thunks) -> None:
+        self.name = name
+        self._thunks = thunks
+        self._kept: list[Any] = []
+
+    def call(self, what: str, function: str, inputs: dict[str, Any]) -> Any:
+        """Make a call through its C address; the argument after it."""
+        call, arena = CALLS[function], ProcessArena()
+        address = codec.encode(call, "x64", arena, inputs)
+        result = status(self._thunks.function(function)(address))
+        sys.stdout.write(f"{self.name:<12} {what}: {result.name}\n")  # one write: two threads tell
+        sys.stdout.flush()
+        return codec.decode(call, "x64", arena, address)
+
+    def open(self, luid: int) -> tuple[int, int]:
+        """An adapter and a device on it, by their handles."""
+        adapter = self.call("open the adapter", "D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": luid}})
+        device = self.call("create a device", "D3DKMTCreateDevice", {"hAdapter": adapter["hAdapter"]})
+        return adapter["hAdapter"], device["hDevice"]
+
+    def create(self, what: str, **inputs: Any) -> Any:
+        """D3DKMTCreateAllocation2."""
+        return self.call(what, "D3DKMTCreateAllocation2", inputs)
+
+    def destroy(self, what: str, **inputs: Any) -> None:
+        """D3DKMTDestroyAllocation2."""
+        self.call(what, "D3DKMTDestroyAllocation2", inputs)
+
+    def close(self, adapter: int, device: int) -> None:
+        """The end of what `open` made."""
+        self.call("destroy the device", "D3DKMTDestroyDevice", {"hDevice": device})
+        self.call("close the adapter", "D3DKMTCloseAdapter", {"hAdapter": adapter})
+
+    def pages(self, size: int) -> int:
+        """The address of page-aligned memory that stays until the program ends."""
+        memory = mmap.mmap(-1, size)
+        self._kept.append(memory)
+        return addressof(c_char.from_buffer(memory))
+
+
+def stand_alone(client: Client, device: int) -> None:
+    """The first program of Microsoft's page on D3DKMTCreateAllocation2: an allocation in video memory that belongs to
+    no resource, with private driver data."""
+    made = client.create(
+        "stand-alone allocation in video memory",
+        hDevice=device,
+        pAllocationInfo2=[{"pPrivateDriverData": sample_data(16 * MB, b"RGBA8 2048x2048")}],
+    )
+    allocation = made["pAllocationInfo2"][0]["hAllocation"]
+    client.destroy("destroy it", hDevice=device, phAllocationList=[allocation])
+
+
+def preallocated(client: Client, device: int) -> None:
+    """The second: a resource with one allocation in system memory that is there already, with data of the resource
+    and of the allocation."""
+    made = client.create(
+        "resource with an allocation in system memory",
+        hDevice=device,
+        pPrivateDriverData=b"resource: one staging buffer",
+        pAllocationInfo2=[{"pSystemMem": client.pages(4 * MB), "pPrivateDriverData": sample_data(4 * MB, b"staging")}],
+        Flags=["CreateResource"],
+    )
+    client.destroy("destroy the resource", hDevice=device, hResource=made["hResource"])
+
+
+def renderer(client: Client) -> None:
+    """Both programs of the page, and what does not fit."""
+    adapter, device = client.open(1)
+    stand_alone(client, device)
+    preallocated(client, device)
+    client.create(
+        "more video memory than there is",
+        hDevice=device,
+        pAllocationInfo2=[{"pPrivateDriverData": sample_data(1024 * MB)}],
+    )
+    client.create("a shared allocation without a resource", hDevice=device, pAllocationInfo2=[{}], Flags=["CreateShared"])
+    client.close(adapter, device)
+
+
+def sharer(client: Client) -> None:
+    """A shared resource, what may not be done with it, and an adapter that goes away."""
+    adapter, device = client.open(2)
+    textures = [{"pPrivateDriverData": sample_data(2 * MB, b"eye %d" % eye)} for eye in range(2)]
+    shared = client.create(
+        "shared resource with two allocations",
+        hDevice=device,
+        pPrivateRuntimeData=b"swap chain",
+        pAllocationInfo2=textures,
+        Flags=["CreateResource", "CreateShared"],
+    )
+    client.create(
+        "add to the shared resource",
+        hDevice=device,
+        hResource=shared["hResource"],
+        pAllocationInfo2=textures[:1],
+    )
+    client.create(
+        "pin more system memory than there is",
+        hDevice=device,
+        pStandardAllocation={"Type": "D3DKMT_STANDARDALLOCATIONTYPE_EXISTINGHEAP", "ExistingHeapData": {"Size": 2048 * MB}},
+        pAllocationInfo2=[{"pSystemMem": client.pages(MB)}],
+        Flags=["ExistingSysMem", "StandardAllocation"],
+    )
+    client.create("after the adapter was unplugged", hDevice=device, pAllocationInfo2=[{}])
+    client.destroy("destroy the shared resource", hDevice=device, hResource=shared["hResource"])
+    client.close(adapter, device)
+
+
+def alone(play: Callable[[Client, int], None]) -> Callable[[Client], None]:
+    """A scenario that is one program of the page and nothing else."""
+
+    def scenario(client: Client) -> None:
+        adapter, device = client.open(1)
+        play(client, device)
+        client.close(adapter, device)
+
+    return scenario
+
+
+SCENARIOS: dict[str, Callable[[Client], None]] = {
+    "renderer": renderer,
+    "sharer": sharer,
+    "stand-alone": alone(stand_alone),
+    "preallocated": alone(preallocated),
+}
+
+
+def main() -> int:
+    """Offer the functions, wait for hooks, play."""
+    table = HandOver(Path(sys.argv[1]))
+    names = sys.argv[2:] or ["renderer", "sharer"]
+    thunks = Thunks(Simulator(adapters=[FIRST_ADAPTER, SECOND_ADAPTER], system_memory=SYSTEM_MEMORY))
+    table.offer(thunks)
+    if not table.wait(HOOK_SECONDS):
+        print("nobody came to record", file=sys.stderr)
+        return 1
+    threads = [threading.Thread(target=SCENARIOS[name], args=(Client(name, thunks),)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

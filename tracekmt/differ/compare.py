@@ -1,0 +1,256 @@
+"""One call's two outcomes held against each other, and the handles that follow from it.
+
+For every call: `enter` translates its inputs for the other side, `leave` compares the outcomes, binds what was born
+and ends what was destroyed. What is compared follows from the descriptions: the status, and the fields that the call
+writes; handles by identity, addresses by being null or not, what only a driver can answer as opaque.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tracekmt.codec import Leaf, Unreadable, json_form, leaves
+from tracekmt.handles import HandleMap, Identity
+from tracekmt.ntstatus import Status
+from tracekmt.report.findings import Finding, Report
+from tracekmt.spec.checks import kind_of
+from tracekmt.spec.types import Bytes, Call, Creates, Flags, Kind, Struct, When
+from tracekmt.trace.reader import TracedCall
+
+NO_HANDLE = 0x0BAD0000
+"""Given where an object does not exist on the other side: never a handle, since its top bits are zero."""
+
+Adopt = Callable[[Kind, dict[str, Any]], int | None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call ended on the other side, and its index there. reason: why, where the target can tell."""
+
+    status: Status | None
+    outputs: Any
+    index: int
+    reason: str | None = None
+
+
+@dataclass
+class Entered:
+    """A call on its way: its translated inputs, and what is known of the handles in them."""
+
+    call: TracedCall
+    inputs: Any
+    cause: int | None = None
+    ending: list[Identity] = field(default_factory=list)
+
+
+class Comparison:
+    """The state of a comparison: living handles on both sides, and the report so far."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.handles = HandleMap()
+
+    def enter(self, call: TracedCall, adopt: Adopt) -> Entered:
+        """Translate a call's inputs. `adopt` gives a live handle for one that is older than the trace, or None."""
+        entered = Entered(call, deepcopy(call.inputs))
+        for leaf in leaves(call.call.argument, entered.inputs):
+            kind = kind_of(leaf.type)
+            if kind is None or kind.binding != "handle" or leaf.field.direction == "out" or not leaf.value:
+                continue
+            identity = self.handles.find(kind, leaf.value)
+            if identity is None:
+                identity = self._adopt(entered, leaf, kind, adopt)
+            if identity is not None and identity.cause is not None and entered.cause is None:
+                entered.cause = identity.cause
+            leaf.values[leaf.key] = identity.live if identity is not None and identity.live else NO_HANDLE
+        entered.ending = list(self._ending(call))
+        return entered
+
+    def leave(self, entered: Entered, outcome: Outcome) -> None:
+        """Compare a call that returned in the recording with its outcome on the other side."""
+        call = entered.call
+        assert call.status is not None
+        self.report.calls.compared += 1
+        found: list[Finding] = []
+        if outcome.status != call.status:
+            found.append(self._status_finding(call, outcome))
+        else:
+            found += self._compare_outputs(call, outcome)
+        found += self._bind(entered, outcome)
+        if call.status.succeeded:
+            for identity in entered.ending:
+                self.handles.end(identity)
+        self.report.findings += [replace(finding, cause=entered.cause) for finding in found]
+
+    def _adopt(self, entered: Entered, leaf: Leaf, kind: Kind, adopt: Adopt) -> Identity | None:
+        """An object that was never seen born. A call that failed may have been given nonsense: it gets nonsense."""
+        status = entered.call.status
+        if status is not None and not status.succeeded:
+            return None
+        self.report.calls.ambient_handles += 1
+        live = adopt(kind, entered.inputs)
+        identity = Identity(kind, leaf.value, None, leaf.path, live)
+        self.handles.bind(identity)
+        return identity
+
+    def _ending(self, call: TracedCall) -> Iterator[Identity]:
+        for destroys in call.call.destroys:
+            if isinstance(call.inputs, dict) and all(
+                holds(when, call.call.argument, call.inputs) for when in destroys.when
+            ):
+                for leaf in leaves(call.call.argument, call.inputs):
+                    if leaf.pattern == destroys.path and leaf.value:
+                        identity = self.handles.find(destroys.kind, leaf.value)
+                        if identity is not None:
+                            yield identity
+
+    def _bind(self, entered: Entered, outcome: Outcome) -> Iterator[Finding]:
+        """What the call made on the recorded side, with what it made on the other."""
+        call = entered.call
+        if call.status is None or not call.status.succeeded or not isinstance(call.outputs, dict):
+            return
+        others = {leaf.path: leaf.value for leaf in leaves(call.call.argument, outcome.outputs)}
+        done = outcome.status is not None and outcome.status.succeeded
+        for creates in call.call.creates:
+            if not all(holds(when, call.call.argument, call.inputs) for when in creates.when):
+                continue
+            for leaf in leaves(call.call.argument, call.outputs):
+                if leaf.pattern != creates.path or not leaf.value:
+                    continue
+                live = others.get(leaf.path) if done else None
+                identity = Identity(
+                    creates.kind,
+                    leaf.value,
+                    call.index,
+                    leaf.path,
+                    live or None,
+                    cause=None if live else entered.cause if entered.cause is not None else call.index,
+                    within=self._owners(call.call, creates, call.outputs),
+                )
+                yield from self._clashes(call, leaf, identity, outcome)
+
+    def _owners(self, call: Call, creates: Creates, outputs: Any) -> tuple[Identity, ...]:
+        """What an object dies with: the nearest living owner."""
+        for path in creates.within:
+            for leaf in leaves(call.argument, outputs):
+                kind = kind_of(leaf.type)
+                if leaf.pattern == path and leaf.value and kind in creates.kind.dies_with:
+                    assert kind is not None
+                    owner = self.handles.find(kind, leaf.value)
+                    return (owner,) if owner else ()
+        return ()
+
+    def _clashes(
+        self, call: TracedCall, leaf: Leaf, identity: Identity, outcome: Outcome
+    ) -> Iterator[Finding]:
+        recorded, live = self.handles.bind(identity)
+        for older, side in ((recorded, "recording"), (live, "replay")):
+            if older is not None:
+                yield self._finding(
+                    call,
+                    outcome,
+                    "handle",
+                    leaf,
+                    "a new object",
+                    str(older),
+                    f"in the {side}, {leaf.path} is the handle of {older}, which was never destroyed",
+                )
+
+    def _compare_outputs(self, call: TracedCall, outcome: Outcome) -> Iterator[Finding]:
+        assert call.status is not None
+        others = {leaf.path: leaf for leaf in leaves(call.call.argument, outcome.outputs)}
+        for leaf in leaves(call.call.argument, call.outputs):
+            if leaf.field.direction == "in":
+                continue
+            other = others.get(leaf.path)
+            if isinstance(leaf.value, Unreadable) or (other is not None and isinstance(other.value, Unreadable)):
+                continue
+            if other is None:
+                yield self._finding(call, outcome, "data", leaf, "present", "absent", f"{leaf.path} is not there")
+                continue
+            yield from self._compare_leaf(call, outcome, leaf, leaf.value, other.value)
+
+    def _compare_leaf(self, call: TracedCall, outcome: Outcome, leaf: Leaf, mine: Any, theirs: Any) -> Iterator[Finding]:
+        assert call.status is not None
+        kind = kind_of(leaf.type)
+        if kind is not None and kind.binding in ("handle", "address"):
+            # What a failed call leaves in its handles means nothing on Windows either.
+            if bool(mine) != bool(theirs) and call.status.succeeded:
+                words = ("live", "null") if mine else ("null", "live")
+                finding_kind = "handle" if kind.binding == "handle" else "field"
+                yield self._finding(call, outcome, finding_kind, leaf, *words, f"{leaf.path} is {words[1]}")
+        elif isinstance(leaf.type, Flags):
+            yield from self._compare_bits(call, outcome, leaf, leaf.type, int(mine), int(theirs))
+        elif isinstance(leaf.type, Bytes):
+            if mine != theirs:
+                sizes = [("null" if each is None else f"{len(each)} bytes") for each in (mine, theirs)]
+                where = _first_difference(mine, theirs)
+                sort = "opaque" if leaf.type.opaque else "data"
+                yield self._finding(call, outcome, sort, leaf, *sizes, f"{leaf.path} differs{where}")
+        elif mine != theirs:
+            shown = [str(json_form(leaf.type, value)) for value in (mine, theirs)]
+            yield self._finding(call, outcome, "field", leaf, *shown, f"{leaf.path} differs")
+
+    def _compare_bits(
+        self, call: TracedCall, outcome: Outcome, leaf: Leaf, flags: Flags, mine: int, theirs: int
+    ) -> Iterator[Finding]:
+        for bit in flags.bits:
+            mask = flags.mask(bit.name)
+            if bit.direction != "in" and mine & mask != theirs & mask:
+                shown = [str((word & mask) >> bit.position) for word in (mine, theirs)]
+                sort = "opaque" if bit.opaque else "field"
+                yield self._finding(call, outcome, sort, leaf, *shown, f"{leaf.path}.{bit.name} differs")
+
+    def _status_finding(self, call: TracedCall, outcome: Outcome) -> Finding:
+        assert call.status is not None
+        replayed = outcome.status.name if outcome.status is not None else "did not return"
+        return Finding(
+            kind="status",
+            call=call.name,
+            index=call.index,
+            other_index=outcome.index,
+            thread=call.thread,
+            recorded=call.status.name,
+            replayed=replayed,
+            message=outcome.reason or "",
+        )
+
+    def _finding(
+        self, call: TracedCall, outcome: Outcome, sort: Any, leaf: Leaf, recorded: str, replayed: str, message: str
+    ) -> Finding:
+        kind = kind_of(leaf.type)
+        return Finding(
+            kind=sort,
+            call=call.name,
+            index=call.index,
+            other_index=outcome.index,
+            thread=call.thread,
+            recorded=recorded,
+            replayed=replayed,
+            message=message,
+            path=leaf.path,
+            pattern=leaf.pattern,
+            handle_kind=kind.name if kind is not None and kind.binding == "handle" else None,
+        )
+
+
+def holds(when: When, struct: Struct, values: Any) -> bool:
+    """Whether a condition on an argument is true of its values."""
+    name, _, bit = when.path.partition(".")
+    value = int(values.get(name) or 0)
+    type_ = struct.field(name).type
+    if bit and isinstance(type_, Flags):
+        value &= type_.mask(bit)
+    return (value == when.equals if when.equals is not None else value != 0) == when.holds
+
+
+def _first_difference(mine: bytes | None, theirs: bytes | None) -> str:
+    if mine is None or theirs is None:
+        return ""
+    for at, (a, b) in enumerate(zip(mine, theirs, strict=False)):
+        if a != b:
+            return f" from byte {at} on: {mine[at : at + 8].hex()} recorded, {theirs[at : at + 8].hex()} replayed"
+    return " in length"

@@ -1,0 +1,103 @@
+"""The replay: calls go to the target in the order in which they were entered, and are compared where they returned."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tracekmt.differ.compare import Comparison, Entered, Outcome
+from tracekmt.errors import UsageError
+from tracekmt.replayer.targets import Sent, SimulatorTarget, Target, simulator_for
+from tracekmt.report.findings import Report
+from tracekmt.simulator import Simulator
+from tracekmt.trace.events import Enter, Header, Leave
+from tracekmt.trace.reader import Trace, TracedCall
+from tracekmt.trace.writer import Writer, now
+from tracekmt.version import VERSION
+
+
+def replay(
+    path: str | os.PathLike[str],
+    on: Any = "simulator",
+    *,
+    output: Path | None = None,
+    force: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, calls: None,
+    **settings: Any,
+) -> Report:
+    """Replay the trace at `path` on a target: "simulator", or a `Simulator`.
+
+    settings: for a simulator that is made here: profile, video_memory, system_memory. output: a new trace of what was
+    sent and answered. on_progress gets the calls done and their number.
+    """
+    with Trace(Path(path)) as trace:
+        target = _target(on, trace, settings)
+        report = Report(names=(str(path), target.name))
+        report.calls.lost = trace.lost
+        writer = _Outcome(output, target, force=force) if output else None
+        try:
+            _run(trace, target, report, writer, on_progress)
+        finally:
+            if writer is not None:
+                writer.close()
+    return report
+
+
+def _target(on: Any, trace: Trace, settings: dict[str, Any]) -> Target:
+    if isinstance(on, Simulator):
+        if any(value is not None for value in settings.values()):
+            raise UsageError("a simulator that is given keeps its own settings; leave out " + ", ".join(settings))
+        return SimulatorTarget(on)
+    if on == "simulator":
+        return SimulatorTarget(simulator_for(trace, **settings))
+    raise UsageError(f"{on} is no target; this version replays on: simulator")
+
+
+def _run(
+    trace: Trace,
+    target: Target,
+    report: Report,
+    writer: _Outcome | None,
+    on_progress: Callable[[int, int], None],
+) -> None:
+    comparison = Comparison(report)
+    under_way: dict[int, tuple[Entered, Outcome]] = {}
+    for index, left in trace.timeline():
+        if left:
+            comparison.leave(*under_way.pop(index))
+            on_progress(report.calls.compared, len(trace))
+            continue
+        entered = comparison.enter(trace[index], target.adopt)
+        outcome, sent = target.call(index, entered.call.call, entered.inputs)
+        if writer is not None:
+            writer.add(entered.call, outcome, sent)
+        under_way[index] = entered, outcome
+    report.calls.in_flight = len(under_way)
+
+
+class _Outcome:
+    """The trace of what was sent and answered."""
+
+    def __init__(self, path: Path, target: Target, *, force: bool) -> None:
+        header = Header(abi=target.abi, created=now(), tool=f"tracekmt {VERSION}", settings={"replayed_on": target.name})
+        self._writer = Writer(path, header, force=force)
+        self._numbers: dict[str, int] = {}
+        self._sequence = 0
+
+    def add(self, call: TracedCall, outcome: Outcome, sent: Sent) -> None:
+        """Append a call as the target saw it, at its recorded times."""
+        if call.name not in self._numbers:
+            self._numbers[call.name] = len(self._numbers)
+            self._writer.describe(self._numbers[call.name], call.call)
+        address, before, after = sent
+        number, sequence = self._numbers[call.name], self._sequence
+        enter = Enter(sequence, call.enter.thread, number, call.enter_ns, 0, (address,), tuple(before))
+        leave = Leave(sequence + 1, sequence, call.leave_ns or call.enter_ns, int(outcome.status or 0), tuple(after))
+        self._writer.events([enter, leave])
+        self._sequence += 2
+
+    def close(self) -> None:
+        self._writer.end("replayed")
+        self._writer.close()

@@ -1,0 +1,1 @@
+"""What a comparison found, and the ways to say it."""

@@ -1,0 +1,102 @@
+"""The one model of findings. Everything that shows results is a view of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FindingKind = Literal["status", "handle", "field", "data", "missing", "extra", "opaque"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One difference. index, other_index: the call on either side. path: dotted from the argument's root. cause: the
+    call whose difference brought this one about."""
+
+    kind: FindingKind
+    call: str
+    index: int | None
+    other_index: int | None
+    thread: int | None
+    recorded: str | None
+    replayed: str | None
+    message: str
+    path: str | None = None
+    pattern: str | None = None
+    handle_kind: str | None = None
+    cause: int | None = None
+
+    @property
+    def group(self) -> str:
+        """What repeats of one difference have in common."""
+        place = f" {self.pattern}" if self.pattern else ""
+        return f"{self.kind} {self.call}{place}: {self.recorded} -> {self.replayed}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in JSON."""
+        return {
+            "kind": self.kind,
+            "cause": self.cause,
+            "group": self.group,
+            "index": self.index,
+            "other_index": self.other_index,
+            "call": self.call,
+            "thread": self.thread,
+            "path": self.path,
+            "handle_kind": self.handle_kind,
+            "recorded": self.recorded,
+            "replayed": self.replayed,
+            "message": self.message,
+        }
+
+
+@dataclass
+class Counts:
+    """How many calls there were of which sort; those that differ are counted from the findings."""
+
+    compared: int = 0
+    skipped: int = 0
+    unmodelled: int = 0
+    lost: int = 0
+    in_flight: int = 0
+    ambient_handles: int = 0
+    injected: int = 0
+
+
+@dataclass
+class Report:
+    """The result of a replay or a diff. names: what was compared with what."""
+
+    names: tuple[str, str]
+    calls: Counts = field(default_factory=Counts)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs, as far as it could be compared."""
+        return all(finding.kind == "opaque" for finding in self.findings)
+
+    @property
+    def differing(self) -> int:
+        """Calls with a difference."""
+        return len({(f.index, f.other_index) for f in self.findings if f.kind != "opaque"})
+
+    @property
+    def opaque(self) -> int:
+        """Calls of which a part could not be compared."""
+        return len({(f.index, f.other_index) for f in self.findings if f.kind == "opaque"})
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in JSON."""
+        counts = vars(self.calls)
+        return {
+            "same": self.same,
+            "calls": {
+                "compared": counts["compared"],
+                "differing": self.differing,
+                "skipped": counts["skipped"],
+                "opaque": self.opaque,
+                **{name: counts[name] for name in counts if name not in ("compared", "skipped")},
+            },
+            "findings": [finding.to_dict() for finding in self.findings],
+        }

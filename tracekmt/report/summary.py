@@ -1,0 +1,57 @@
+"""What a trace is: where it comes from, how complete it is, which calls it holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from tracekmt.trace.reader import Trace
+
+
+def summarise(trace: Trace) -> dict[str, Any]:
+    """A trace in plain data, one pass over its calls."""
+    statuses: Counter[tuple[str, str]] = Counter()
+    in_flight, last = 0, 0
+    for call in trace.calls():
+        statuses[call.name, call.status.name if call.status is not None else "did not return"] += 1
+        in_flight += not call.returned
+        last = max(last, call.leave_ns or call.enter_ns)
+    header = trace.header
+    return {
+        "trace": str(trace.path),
+        "format": trace.version,
+        "abi": header.abi,
+        "created": header.created,
+        "tool": header.tool,
+        "process": header.process,
+        "settings": header.settings,
+        "machine": header.machine,
+        "calls": len(trace),
+        "in_flight": in_flight,
+        "lost": trace.lost,
+        "duration_ns": str(last),
+        "threads": {str(number): system for system, number in trace.threads.items()},
+        "modules": len(trace.modules),
+        "complete": trace.ended is not None and trace.torn is None,
+        "ended": trace.ended,
+        "torn": trace.torn,
+        "functions": [
+            {"call": name, "status": status, "count": count} for (name, status), count in sorted(statuses.items())
+        ],
+    }
+
+
+def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
+    """The same for people, without the table of functions."""
+    process = summary["process"]
+    yield f"trace      {summary['trace']} (format {summary['format']}, {summary['abi']})"
+    yield f"recorded   {summary['created'] or 'unknown'} by {summary['tool'] or 'unknown'}"
+    if process:
+        how = "from its start" if process.get("spawned") else "attached while it ran"
+        yield f"process    {process.get('name')} ({process.get('pid')}), {how}"
+    yield f"calls      {summary['calls']} in {len(summary['threads'])} threads, {summary['in_flight']} never returned"
+    yield f"lost       {summary['lost']} events"
+    yield f"end        {summary['ended'] or 'not written: the recording did not finish'}"
+    if summary["torn"]:
+        yield f"torn       {summary['torn']}; what stands before it is whole"

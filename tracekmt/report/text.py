@@ -1,0 +1,87 @@
+"""Findings as text that fits a terminal: causes first, what follows from them and repeats of them folded under them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from tracekmt.ntstatus import status
+from tracekmt.report.findings import Finding, Report
+
+MAX_GROUPS = 8
+MAX_NAMED = 6
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """The whole report, a line at a time."""
+    counts = report.calls
+    first, second = report.names
+    verdict = "the same" if report.same else f"{report.differing} of {counts.compared} calls differ"
+    yield f"{first} against {second}: {verdict}"
+    followers = defaultdict(list)
+    groups: dict[str, list[Finding]] = defaultdict(list)
+    for finding in report.findings:
+        if finding.cause is not None:
+            followers[finding.cause].append(finding)
+        else:
+            groups[finding.group].append(finding)
+    for number, group in enumerate(groups.values()):
+        if number == MAX_GROUPS:
+            yield ""
+            yield f"and {len(groups) - number} more kinds of difference; --json has them all"
+            break
+        yield ""
+        yield from _group_lines(group, [each for finding in group for each in followers.pop(finding.index, [])])
+    yield ""
+    yield _summary(report)
+
+
+def _group_lines(group: list[Finding], followers: list[Finding]) -> Iterator[str]:
+    finding = group[0]
+    yield f"{_where(finding)} {finding.call}" + (f"  {finding.path}" if finding.path else "")
+    if finding.recorded is not None:
+        yield f"    recorded  {_said(finding, finding.recorded)}"
+    if finding.replayed is not None:
+        yield f"    replayed  {_said(finding, finding.replayed)}"
+    if finding.message:
+        yield f"    {'why' if finding.kind == 'status' else 'what'}       "[:14] + finding.message
+    if finding.kind == "opaque":
+        yield "    opaque    only the driver can answer here; it is not counted as a difference"
+    if len(group) > 1:
+        yield f"    again     {len(group) - 1} more likewise: {_named(group[1:])}"
+    if followers:
+        yield f"    then      {len(followers)} more followed from it: {_named(followers)}"
+
+
+def _where(finding: Finding) -> str:
+    index = finding.index if finding.index is not None else finding.other_index
+    return f"#{index}  thread {finding.thread} "
+
+
+def _said(finding: Finding, text: str) -> str:
+    return f"{text} ({status(text).code})" if finding.kind == "status" and text.startswith("STATUS_") else text
+
+
+def _named(findings: list[Finding]) -> str:
+    """Their indexes; with the function where they are not all of one."""
+    alike = len({finding.call for finding in findings}) == 1
+    shown = [f"#{f.index}" if alike and len(findings) > 1 else f"#{f.index} {f.call}" for f in findings[:MAX_NAMED]]
+    return ", ".join(shown) + (", ..." if len(findings) > MAX_NAMED else "")
+
+
+def _summary(report: Report) -> str:
+    counts = report.calls
+    parts = [f"compared {counts.compared} calls"]
+    for number, what in (
+        (report.differing, "differ"),
+        (report.opaque, "partly opaque"),
+        (counts.unmodelled, "not modelled by the simulator"),
+        (counts.skipped, "skipped"),
+        (counts.in_flight, "never returned"),
+        (counts.lost, "events lost in the recording"),
+        (counts.ambient_handles, "handles older than the trace"),
+        (counts.injected, "faults injected"),
+    ):
+        if number:
+            parts.append(f"{number} {what}")
+    return ", ".join(parts)
