@@ -25,6 +25,11 @@ const MAP_PRIVATE_ANONYMOUS = 0x22;
 const O_RDWR_CLOEXEC = 0o2000002;
 const MADV_WIPEONFORK = 18;
 
+// Bytes into the recorder's state; S_KEY, S_SIGACTION and S_SIGNAL there.
+const KEY = 2 * 8;
+const SIGACTION = 56 * 8;
+const SIGNAL = 57 * 8;
+
 let recorder = null;
 let hooks = null;  // name of a function -> address of its entry in the plan
 let wanted = null;  // the module whose exports are hooked
@@ -61,7 +66,8 @@ function start(config) {
   const plan = Memory.alloc(config.plan.length * 4);
   plan.writeByteArray(new Uint32Array(config.plan).buffer);
   const state = Memory.alloc(PAGE);
-  state.add(2 * 8).writeU64(makeKey());
+  state.writeByteArray(new Uint8Array(PAGE).buffer);
+  state.add(KEY).writeU64(makeKey());
   recorder = new CModule(config.source, {
     control, enabled, plan, state,
     thread_get: libc('pthread_getspecific'),
@@ -70,10 +76,15 @@ function start(config) {
     memory_resize: libc('realloc'),
     clock_gettime: libc('clock_gettime'),
     sigaction: libc('sigaction'),
+    pthread_sigmask: libc('pthread_sigmask'),
     raise: libc('raise'),
   });
   hooks = new Map(Object.entries(config.hooks).map(([name, index]) => [name, plan.add(index * 4)]));
   new NativeFunction(recorder.recorder_start, 'void', [])();
+  // Handlers that the program installs from now on come behind the recorder's.
+  state.add(SIGACTION).writePointer(Interceptor.replaceFast(libc('sigaction'), recorder.recorder_sigaction));
+  state.add(SIGNAL).writePointer(Interceptor.replaceFast(libc('signal'), recorder.recorder_signal));
+  Interceptor.flush();
   enabled.writeU32(1);
 }
 
@@ -119,6 +130,7 @@ rpc.exports = {
   stop() {
     if (observer !== null) observer.detach();
     for (const listener of listeners.values()) listener.detach();
+    for (const name of ['sigaction', 'signal']) Interceptor.revert(libc(name));
     Interceptor.flush();
     return recorder === null || new NativeFunction(recorder.recorder_stop, 'int', [])() === 1;
   },

@@ -41,12 +41,22 @@ extern int thread_set(u64 key, void *value);
 extern u32 thread_id(void);
 extern void *memory_resize(void *memory, size_t size);
 extern int clock_gettime(int clock, u64 *time);
-extern int sigaction(int signal, void *action, void *old);
+extern int sigaction(int signal, const void *action, void *old);
+extern int pthread_sigmask(int how, const void *set, void *old);
 extern int raise(int signal);
 
 enum { C_BLOCK_SIZE = 1, C_BLOCK_COUNT = 2, C_QUEUE = 3, C_BLOCKS = 4, C_SEQUENCE = 8, C_HEAD = 16, C_TAIL = 24, C_LOST = 32 };
 enum { B_OWNER, B_COMMITTED, B_ACTIVE, B_CLOSED };
-enum { S_COPY, S_COPIED, S_KEY, S_SEGV = 8, S_BUS = 32, S_OURS = 56 };
+/* Where the guarded copy lies, the key of threads, the program's own actions for the two signals (struct sigaction),
+   and where its replaced functions have gone. */
+enum { S_COPY, S_COPIED, S_KEY, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57 };
+enum { SEGV = 11, BUS = 7, ACTION_WORDS = 19 };
+#define A_FLAGS(action) ((u32 *)(action))[34]
+#define F_SIGINFO 0x4u
+#define F_ONSTACK 0x08000000u
+#define F_RESTART 0x10000000u
+#define F_NODEFER 0x40000000u
+#define F_RESETHAND 0x80000000u
 
 typedef struct { u64 address, wanted; } Region;
 
@@ -84,45 +94,86 @@ static u64 guarded_copy(void *to, const void *from, u64 n, u64 *place) {
   return left;
 }
 
-/* The replaced handler gets every fault that is not ours. */
+/* The original of a replaced function; it may be called before the agent could note where that is. */
+static u64 original(u32 slot) {
+  volatile u64 *at = state + slot;
+  while (!*at) {}
+  return *at;
+}
+
+static int real_sigaction(int signal, const void *action, void *old) {
+  if (!state[S_SIGACTION]) return sigaction(signal, action, old);
+  return ((int (*)(int, const void *, void *))state[S_SIGACTION])(signal, action, old);
+}
+
+static u64 *program_action(int signal) { return state + (signal == SEGV ? S_SEGV : S_BUS); }
+
+/* Every fault that is not ours goes on to the program's own action, as the kernel would have delivered it. */
 static void on_fault(int signal, int *info, u64 *context) {
-  u64 *registers = context + 5, *old = state + (signal == 11 ? S_SEGV : S_BUS);
-  int flags = ((int *)old)[34];
+  u64 *registers = context + 5, *action = program_action(signal), handler = action[0], mask[16];
+  u32 flags = A_FLAGS(action), i;
   if (registers[16] == state[S_COPY]) {
     registers[16] = state[S_COPIED];
     return;
   }
-  if (old[0] > 1) {
-    if (flags & 4) ((void (*)(int, int *, u64 *))old[0])(signal, info, context);
-    else ((void (*)(int))old[0])(signal);
-  } else if (old[0] == 0 || info[2] > 0) {
+  if (handler > 1) {
+    for (i = 0; i < 16; i++) mask[i] = action[1 + i];
+    if (!(flags & F_NODEFER)) mask[0] |= 1ULL << (signal - 1);
+    pthread_sigmask(0, mask, 0);
+    if (flags & F_RESETHAND) action[0] = 0;
+    if (flags & F_SIGINFO) ((void (*)(int, int *, u64 *))handler)(signal, info, context);
+    else ((void (*)(int))handler)(signal);
+  } else if (handler == 0 || info[2] > 0) {
     /* The default, or an ignored fault, which ends the process all the same: let it happen again without us. */
-    u64 fallback[19] = {0};
-    sigaction(signal, fallback, 0);
+    u64 fallback[ACTION_WORDS] = {0};
+    real_sigaction(signal, fallback, 0);
     if (info[2] <= 0) raise(signal);
   }
 }
 
+/* Stand in for sigaction and signal: the program sees and sets its own action, ours stays in front of it. */
+int recorder_sigaction(int signal, const u64 *action, u64 *old) {
+  u64 given[ACTION_WORDS], *mine = program_action(signal);
+  u32 i;
+  if (signal != SEGV && signal != BUS)
+    return ((int (*)(int, const void *, void *))original(S_SIGACTION))(signal, action, old);
+  for (i = 0; action && i < ACTION_WORDS; i++) given[i] = action[i];
+  for (i = 0; old && i < ACTION_WORDS; i++) old[i] = mine[i];
+  for (i = 0; action && i < ACTION_WORDS; i++) mine[i] = given[i];
+  return 0;
+}
+
+u64 recorder_signal(int signal, u64 handler) {
+  u64 action[ACTION_WORDS] = {0}, old[ACTION_WORDS];
+  if (signal != SEGV && signal != BUS) return ((u64 (*)(int, u64))original(S_SIGNAL))(signal, handler);
+  action[0] = handler;
+  action[1] = 1ULL << (signal - 1);
+  A_FLAGS(action) = F_RESTART;
+  recorder_sigaction(signal, action, old);
+  return old[0];
+}
+
 void recorder_start(void) {
-  u64 action[19] = {0};
+  u64 action[ACTION_WORDS] = {0};
   u8 byte = 0;
   guarded_copy(&byte, &byte, 1, state + S_COPY);
   action[0] = (u64)on_fault;
-  ((int *)action)[34] = 0x4 | 0x08000000 | 0x40000000;  /* SA_SIGINFO, SA_ONSTACK, SA_NODEFER */
-  sigaction(11, action, state + S_SEGV);
-  sigaction(7, action, state + S_BUS);
+  A_FLAGS(action) = F_SIGINFO | F_ONSTACK | F_NODEFER;
+  sigaction(SEGV, action, state + S_SEGV);
+  sigaction(BUS, action, state + S_BUS);
 }
 
-/* Gives the signals back; 0 if somebody has put a handler on top of ours, which then has to stay. */
+/* Gives the signals back, after sigaction and signal are themselves again; 0 if somebody has put a handler on top of
+   ours by a system call of its own: then ours has to stay. */
 int recorder_stop(void) {
-  u64 current[19];
+  u64 current[ACTION_WORDS];
   enabled[0] = 0;
-  sigaction(11, 0, current);
+  sigaction(SEGV, 0, current);
   if (current[0] != (u64)on_fault) return 0;
-  sigaction(7, 0, current);
+  sigaction(BUS, 0, current);
   if (current[0] != (u64)on_fault) return 0;
-  sigaction(11, state + S_SEGV, 0);
-  sigaction(7, state + S_BUS, 0);
+  sigaction(SEGV, state + S_SEGV, 0);
+  sigaction(BUS, state + S_BUS, 0);
   return 1;
 }
 

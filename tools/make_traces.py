@@ -16,7 +16,6 @@ from tracekmt.trace.events import enter_from, header_from, leave_from, lost_from
 from tracekmt.trace.frames import FrameKind, FrameReader
 from tracekmt.trace.writer import Writer
 
-
 TRACES = Path(__file__).parent.parent / "traces"
 PROGRAMS = {
     "demo.kmt": ["renderer", "sharer"],

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from tracekmt.errors import DescriptionError, Error, RecordError, TraceError, UsageError
-from tracekmt.version import VERSION as __version__
+from tracekmt.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tracekmt.trace.reader import Trace
     from tracekmt.trace.writer import Builder
 
+__version__ = VERSION
 __all__ = [
     "DescriptionError",
     "Error",

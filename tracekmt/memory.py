@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from tracekmt.spec.types import POINTER_SIZE, Abi
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818 (what processors call it)
     """Memory at `address` that cannot be read or written; `data` is what could be read before it."""
 
     def __init__(self, address: int, data: bytes = b"") -> None:
@@ -35,7 +35,7 @@ class Recorded:
 
     def __init__(self, regions: Iterable[tuple[int, int, bytes]]) -> None:
         # Of two copies of one address the later stands: it is what the walker saw last.
-        longest = {}
+        longest: dict[int, bytes] = {}
         for address, _, data in regions:
             if len(data) >= len(longest.get(address, b"")):
                 longest[address] = data
@@ -64,7 +64,7 @@ class Arena:
     that reading past the end of one is a fault and not its neighbour."""
 
     # Outside what programs use, so that an address from a recording does not point into an arena by chance.
-    _BASE: dict[Abi, int] = {"x64": 0x7B0000000000, "x86": 0xD0000000}
+    _BASE: ClassVar[dict[Abi, int]] = {"x64": 0x7B0000000000, "x86": 0xD0000000}
 
     def __init__(self, abi: Abi) -> None:
         self.abi: Abi = abi

@@ -40,8 +40,8 @@ def command(name: str | None, as_json: bool) -> int:
         x64, x86 = ("+".join(map(str, field[abi])) for abi in ("x64", "x86"))
         note = f"  ({', '.join(notes)})" if notes else ""
         click.echo(f"{x64:>7}{x86:>7}  {field['direction']:<9}  {field['path']}: {field['type']}{note}")
-        for name, mask in (field["bits"] or {}).items():
-            click.echo(f"{'':27}0x{mask:<8x} {name}")
+        for bit, mask in (field["bits"] or {}).items():
+            click.echo(f"{'':27}0x{mask:<8x} {bit}")
     for verb in ("creates", "destroys"):
         for each in told[verb]:
             when = f" when {' and '.join(each['when'])}" if each["when"] else ""

@@ -17,6 +17,4 @@ def command(a: Path, b: Path, form: str, as_json: bool, min_compared: int, bisec
     """Compare the outcomes of A and B: two recordings, or a recording and a replay's outcome."""
     from tracekmt.differ import diff
 
-    return compare_and_report(
-        lambda: diff(a, b), form=form, as_json=as_json, min_compared=min_compared, bisect=bisect
-    )
+    return compare_and_report(lambda: diff(a, b), form=form, as_json=as_json, min_compared=min_compared, bisect=bisect)

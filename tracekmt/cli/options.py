@@ -25,11 +25,23 @@ def report_options(function: F) -> F:
     """The options of commands that compare."""
     for option in (
         click.option("--bisect", is_flag=True, help="Exit with 0, 1, or 125 for 'cannot tell', for git bisect run."),
-        click.option("--min-compared", type=click.IntRange(min=1), default=1, metavar="N", show_default=True,
-                     help="Exit with 2 if fewer calls were compared."),
+        click.option(
+            "--min-compared",
+            type=click.IntRange(min=1),
+            default=1,
+            metavar="N",
+            show_default=True,
+            help="Exit with 2 if fewer calls were compared.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
-        click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
-                     help="How to print the report."),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="How to print the report.",
+        ),
     ):
         function = option(function)
     return function

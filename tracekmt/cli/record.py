@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +23,21 @@ if TYPE_CHECKING:
 )
 @click.argument("program", nargs=-1, type=click.UNPROCESSED)
 @click.option("-p", "--pid", type=int, metavar="PID", help="Attach to a running process instead.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-              help="The trace to write.  [default: PROGRAM.PID.kmt]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The trace to write.  [default: PROGRAM.PID.kmt]",
+)
 @click.option("--module", metavar="LIBRARY", help="The library that exports the functions, by file name.")
 @click.option("--functions", multiple=True, metavar="GLOB", help="Only functions of this name; may be repeated.")
-@click.option("--thunks", type=click.Path(path_type=Path), metavar="FILE",
-              help="A table of addresses that the program writes, instead of exports.")
+@click.option(
+    "--thunks",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A table of addresses that the program writes, instead of exports.",
+)
 @force_option
 def command(
     program: tuple[str, ...],
@@ -64,7 +74,7 @@ def command(
     progress = recording.run()
     lost = f", {progress.lost} events lost" if progress.lost else ""
     click.echo(f"{output}: {progress.calls} calls{lost}; {progress.ended}", err=True)
-    if not progress.hooked:
+    if not progress.hooked and not progress.calls:
         click.echo(
             "tracekmt: no function was hooked: the process never loaded the library; name it with --module", err=True
         )
@@ -79,9 +89,8 @@ class _Line:
         self._shown = 0.0
 
     def __call__(self, progress: Progress) -> None:
-        stream = click.get_text_stream("stderr")
         elapsed = time.monotonic() - self._started
-        if not stream.isatty() or (elapsed - self._shown < 0.2 and progress.ended is None):
+        if not sys.stderr.isatty() or (elapsed - self._shown < 0.2 and progress.ended is None):
             return
         self._shown = elapsed
         line = f"\r{progress.calls} calls, {progress.lost} lost, {elapsed:.0f} s (Ctrl-C ends the recording) "

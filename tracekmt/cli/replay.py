@@ -15,8 +15,13 @@ from tracekmt.cli.options import compare_and_report, force_option, report_option
 @click.option("--profile", metavar="NAME", help="The simulator's profile.  [default: windows]")
 @click.option("--video-memory", metavar="SIZE", help="Budget of every simulated adapter: 64MB, 2GB.")
 @click.option("--system-memory", metavar="SIZE", help="Budget of the simulated machine.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUTCOME.kmt",
-              help="Write what was sent and answered as a trace.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="OUTCOME.kmt",
+    help="Write what was sent and answered as a trace.",
+)
 @force_option
 @report_options
 def command(

@@ -108,7 +108,9 @@ def renderer(client: Client) -> None:
         hDevice=device,
         pAllocationInfo2=[{"pPrivateDriverData": sample_data(1024 * MB)}],
     )
-    client.create("a shared allocation without a resource", hDevice=device, pAllocationInfo2=[{}], Flags=["CreateShared"])
+    client.create(
+        "a shared allocation without a resource", hDevice=device, pAllocationInfo2=[{}], Flags=["CreateShared"]
+    )
     client.close(adapter, device)
 
 
@@ -132,7 +134,10 @@ def sharer(client: Client) -> None:
     client.create(
         "pin more system memory than there is",
         hDevice=device,
-        pStandardAllocation={"Type": "D3DKMT_STANDARDALLOCATIONTYPE_EXISTINGHEAP", "ExistingHeapData": {"Size": 2048 * MB}},
+        pStandardAllocation={
+            "Type": "D3DKMT_STANDARDALLOCATIONTYPE_EXISTINGHEAP",
+            "ExistingHeapData": {"Size": 2048 * MB},
+        },
         pAllocationInfo2=[{"pSystemMem": client.pages(MB)}],
         Flags=["ExistingSysMem", "StandardAllocation"],
     )

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tracekmt.errors import RecordError, UsageError
@@ -63,7 +63,7 @@ def _record(trace: Path, say: Say) -> bool:
         )
         assert program.stdout is not None
         output = program.stdout
-        relay = threading.Thread(target=lambda: [say(f"    {line.rstrip()}") for line in output], daemon=True)
+        relay = threading.Thread(target=_relay, args=(output, say), daemon=True)
         try:
             recording = Recording(trace, hand_over=table, force=True)
             recording.attach(program.pid)
@@ -78,6 +78,11 @@ def _record(trace: Path, say: Say) -> bool:
             program.wait()
     say(f"Recorded {progress.calls} calls, {progress.lost} events lost.")
     return progress.calls > 0
+
+
+def _relay(output: Iterable[str], say: Say) -> None:
+    for line in output:
+        say(f"    {line.rstrip()}")
 
 
 def _tell(path: Path, say: Say) -> None:

@@ -143,9 +143,7 @@ class Comparison:
                     return (owner,) if owner else ()
         return ()
 
-    def _clashes(
-        self, call: TracedCall, leaf: Leaf, identity: Identity, outcome: Outcome
-    ) -> Iterator[Finding]:
+    def _clashes(self, call: TracedCall, leaf: Leaf, identity: Identity, outcome: Outcome) -> Iterator[Finding]:
         recorded, live = self.handles.bind(identity)
         for older, side in ((recorded, "recording"), (live, "replay")):
             if older is not None:
@@ -154,8 +152,7 @@ class Comparison:
                     outcome,
                     "handle",
                     leaf,
-                    "a new object",
-                    str(older),
+                    ("a new object", str(older)),
                     f"in the {side}, {leaf.path} is the handle of {older}, which was never destroyed",
                 )
 
@@ -169,30 +166,31 @@ class Comparison:
             if isinstance(leaf.value, Unreadable) or (other is not None and isinstance(other.value, Unreadable)):
                 continue
             if other is None:
-                yield self._finding(call, outcome, "data", leaf, "present", "absent", f"{leaf.path} is not there")
+                yield self._finding(call, outcome, "data", leaf, ("present", "absent"), f"{leaf.path} is not there")
                 continue
             yield from self._compare_leaf(call, outcome, leaf, leaf.value, other.value)
 
-    def _compare_leaf(self, call: TracedCall, outcome: Outcome, leaf: Leaf, mine: Any, theirs: Any) -> Iterator[Finding]:
+    def _compare_leaf(
+        self, call: TracedCall, outcome: Outcome, leaf: Leaf, mine: Any, theirs: Any
+    ) -> Iterator[Finding]:
         assert call.status is not None
         kind = kind_of(leaf.type)
         if kind is not None and kind.binding in ("handle", "address"):
             # What a failed call leaves in its handles means nothing on Windows either.
             if bool(mine) != bool(theirs) and call.status.succeeded:
-                words = ("live", "null") if mine else ("null", "live")
-                finding_kind = "handle" if kind.binding == "handle" else "field"
-                yield self._finding(call, outcome, finding_kind, leaf, *words, f"{leaf.path} is {words[1]}")
+                pair = ("live", "null") if mine else ("null", "live")
+                sort = "handle" if kind.binding == "handle" else "field"
+                yield self._finding(call, outcome, sort, leaf, pair, f"{leaf.path} is {pair[1]}")
         elif isinstance(leaf.type, Flags):
             yield from self._compare_bits(call, outcome, leaf, leaf.type, int(mine), int(theirs))
         elif isinstance(leaf.type, Bytes):
             if mine != theirs:
-                sizes = [("null" if each is None else f"{len(each)} bytes") for each in (mine, theirs)]
-                where = _first_difference(mine, theirs)
                 sort = "opaque" if leaf.type.opaque else "data"
-                yield self._finding(call, outcome, sort, leaf, *sizes, f"{leaf.path} differs{where}")
+                what = f"{leaf.path} differs{_first_difference(mine, theirs)}"
+                yield self._finding(call, outcome, sort, leaf, (_size(mine), _size(theirs)), what)
         elif mine != theirs:
-            shown = [str(json_form(leaf.type, value)) for value in (mine, theirs)]
-            yield self._finding(call, outcome, "field", leaf, *shown, f"{leaf.path} differs")
+            shown = str(json_form(leaf.type, mine)), str(json_form(leaf.type, theirs))
+            yield self._finding(call, outcome, "field", leaf, shown, f"{leaf.path} differs")
 
     def _compare_bits(
         self, call: TracedCall, outcome: Outcome, leaf: Leaf, flags: Flags, mine: int, theirs: int
@@ -200,9 +198,10 @@ class Comparison:
         for bit in flags.bits:
             mask = flags.mask(bit.name)
             if bit.direction != "in" and mine & mask != theirs & mask:
-                shown = [str((word & mask) >> bit.position) for word in (mine, theirs)]
+                place = replace(leaf, path=f"{leaf.path}.{bit.name}", pattern=f"{leaf.pattern}.{bit.name}")
+                shown = str((mine & mask) >> bit.position), str((theirs & mask) >> bit.position)
                 sort = "opaque" if bit.opaque else "field"
-                yield self._finding(call, outcome, sort, leaf, *shown, f"{leaf.path}.{bit.name} differs")
+                yield self._finding(call, outcome, sort, place, shown, f"{place.path} differs")
 
     def _status_finding(self, call: TracedCall, outcome: Outcome) -> Finding:
         assert call.status is not None
@@ -219,7 +218,7 @@ class Comparison:
         )
 
     def _finding(
-        self, call: TracedCall, outcome: Outcome, sort: Any, leaf: Leaf, recorded: str, replayed: str, message: str
+        self, call: TracedCall, outcome: Outcome, sort: Any, leaf: Leaf, pair: tuple[str, str], message: str
     ) -> Finding:
         kind = kind_of(leaf.type)
         return Finding(
@@ -228,8 +227,8 @@ class Comparison:
             index=call.index,
             other_index=outcome.index,
             thread=call.thread,
-            recorded=recorded,
-            replayed=replayed,
+            recorded=pair[0],
+            replayed=pair[1],
             message=message,
             path=leaf.path,
             pattern=leaf.pattern,
@@ -245,6 +244,10 @@ def holds(when: When, struct: Struct, values: Any) -> bool:
     if bit and isinstance(type_, Flags):
         value &= type_.mask(bit)
     return (value == when.equals if when.equals is not None else value != 0) == when.holds
+
+
+def _size(data: bytes | None) -> str:
+    return "null" if data is None else f"{len(data)} bytes"
 
 
 def _first_difference(mine: bytes | None, theirs: bytes | None) -> str:

@@ -68,9 +68,7 @@ def _align_thread(left: list[tuple[int, str]], right: list[tuple[int, str]]) -> 
         i, j = i + 1, j + 1
 
 
-def _resynchronise(
-    left: list[tuple[int, str]], right: list[tuple[int, str]], i: int, j: int
-) -> tuple[int, int] | None:
+def _resynchronise(left: list[tuple[int, str]], right: list[tuple[int, str]], i: int, j: int) -> tuple[int, int] | None:
     """How many calls to pass over on either side until the same function is called: as few as possible."""
     for distance in range(LOOK_AHEAD):
         for skip in range(distance + 1):

@@ -64,15 +64,15 @@ def _pointer(
 
 def _shape(plan: Plan, call: Call, places: tuple[_Place, ...]) -> int:
     """Append the shape of the innermost place and of what it leads to; its index, 0 if it has no pointers."""
-    pointers = [_pointer_words(plan, call, slot, found, conditions) for slot, found, conditions in _pointers(call, places)]
+    pointers = [
+        _pointer_words(plan, call, slot, found, conditions) for slot, found, conditions in _pointers(call, places)
+    ]
     if not pointers:
         return 0
     return _append(plan, [len(pointers), *(word for words in pointers for word in words)])
 
 
-def _pointers(
-    call: Call, places: tuple[_Place, ...]
-) -> Iterator[tuple[Slot, tuple[_Place, ...], list[list[int]]]]:
+def _pointers(call: Call, places: tuple[_Place, ...]) -> Iterator[tuple[Slot, tuple[_Place, ...], list[list[int]]]]:
     """Every pointer in a structure and in those that lie in it, with the places that lead to it and its conditions."""
     here = places[-1]
     for slot in here.layout.slots:

@@ -81,7 +81,9 @@ class _Outcome:
     """The trace of what was sent and answered."""
 
     def __init__(self, path: Path, target: Target, *, force: bool) -> None:
-        header = Header(abi=target.abi, created=now(), tool=f"tracekmt {VERSION}", settings={"replayed_on": target.name})
+        header = Header(
+            abi=target.abi, created=now(), tool=f"tracekmt {VERSION}", settings={"replayed_on": target.name}
+        )
         self._writer = Writer(path, header, force=force)
         self._numbers: dict[str, int] = {}
         self._sequence = 0

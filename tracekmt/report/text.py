@@ -31,7 +31,7 @@ def report_lines(report: Report) -> Iterator[str]:
             yield f"and {len(groups) - number} more kinds of difference; --json has them all"
             break
         yield ""
-        yield from _group_lines(group, [each for finding in group for each in followers.pop(finding.index, [])])
+        yield from _group_lines(group, [each for finding in group for each in followers.pop(finding.index or 0, [])])
     yield ""
     yield _summary(report)
 

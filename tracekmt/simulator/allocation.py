@@ -362,7 +362,5 @@ BEHAVIOURS = {
         rules=CREATE_RULES,
         effect=create_allocation,
     ),
-    "D3DKMTDestroyAllocation2": Behaviour(
-        request=DestroyAllocation, rules=DESTROY_RULES, effect=destroy_allocation
-    ),
+    "D3DKMTDestroyAllocation2": Behaviour(request=DestroyAllocation, rules=DESTROY_RULES, effect=destroy_allocation),
 }

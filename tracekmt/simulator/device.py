@@ -82,7 +82,5 @@ BEHAVIOURS = {
         ),
         effect=create_device,
     ),
-    "D3DKMTDestroyDevice": Behaviour(
-        request=ByDevice, null=NULL_ARGUMENT, rules=(BAD_DEVICE,), effect=destroy_device
-    ),
+    "D3DKMTDestroyDevice": Behaviour(request=ByDevice, null=NULL_ARGUMENT, rules=(BAD_DEVICE,), effect=destroy_device),
 }

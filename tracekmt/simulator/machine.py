@@ -145,19 +145,19 @@ class Simulator:
             return handle
         if kind == "allocation":
             within = self.handles.get(resource, Resource)
-            allocation = Allocation(owner, within, 0, 0)
-            handle = self.handles.add(allocation)
-            owner.allocations[handle] = allocation
+            member = Allocation(owner, within, 0, 0)
+            handle = self.handles.add(member)
+            owner.allocations[handle] = member
             if within is not None:
-                within.allocations[handle] = allocation
+                within.allocations[handle] = member
             return handle
         raise UsageError(f"a {kind} cannot be adopted")
 
     def destroy_resource(self, device: Device, handle: int) -> None:
         """End a resource of a device and everything in it."""
         resource = device.resources.pop(handle)
-        for allocation in list(resource.allocations):
-            self.destroy_allocation(device, allocation)
+        for member in list(resource.allocations):
+            self.destroy_allocation(device, member)
         if resource.global_share:
             self.machine.shares.remove(resource.global_share)
         self.handles.remove(handle)

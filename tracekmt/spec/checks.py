@@ -20,7 +20,6 @@ from tracekmt.spec.types import (
     When,
 )
 
-
 ARRAY_LIMIT = 1 << 16
 
 

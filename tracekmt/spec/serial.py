@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from functools import lru_cache
+from functools import cache
 from types import UnionType
 from typing import Any
 
@@ -60,7 +60,7 @@ def layouts_of(call: types.Call, abi: types.Abi) -> dict[str, list[Any]]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls, vars(types))
 
@@ -90,7 +90,9 @@ def _build(hint: Any, data: object) -> Any:
         return _build_part(data)
     if hint in (str, int, bool) and type(data) is hint:
         return data
-    raise DescriptionError(f"a description holds {str(data)[:60]!r} where it should hold {getattr(hint, '__name__', hint)}")
+    raise DescriptionError(
+        f"a description holds {str(data)[:60]!r} where it should hold {getattr(hint, '__name__', hint)}"
+    )
 
 
 def _build_part(data: dict[Any, Any]) -> Any:

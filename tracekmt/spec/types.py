@@ -167,7 +167,7 @@ class Struct:
         raise KeyError(name)
 
 
-Type = Union[Integer, Enum, Flags, Address, Pointer, Bytes, Array, Struct]
+Type = Union[Integer, Enum, Flags, Address, Pointer, Bytes, Array, Struct]  # noqa: UP007 (evaluated in 3.10)
 
 
 @dataclass(frozen=True)

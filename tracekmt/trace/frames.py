@@ -51,7 +51,7 @@ class FrameKind(IntEnum):
 
 def pack_frame(kind: FrameKind, value: Any) -> bytes:
     """One frame, compressed where that makes it smaller."""
-    payload = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogatepass")
+    payload: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogatepass")
     flags = 0
     if len(payload) >= _WORTH_COMPRESSING:
         packed = zstd.compress(payload, 3)
@@ -81,7 +81,7 @@ class FrameReader:
             raise TraceError(f"{path}: not a tracekmt trace (its first bytes are {start[:8].hex(' ')})")
         if len(start) < len(MAGIC) + _VERSION.size:
             raise TraceError(f"{path}: cut off inside its first {len(MAGIC) + _VERSION.size} bytes")
-        (self.version,) = _VERSION.unpack_from(start, len(MAGIC))
+        self.version: int = _VERSION.unpack_from(start, len(MAGIC))[0]
         if self.version > VERSION:
             raise TraceError(
                 f"{path}: written in trace format {self.version}, this tracekmt reads up to {VERSION}; update tracekmt"
@@ -135,7 +135,7 @@ class FrameReader:
 
     def _decompress(self, offset: int, payload: bytes) -> bytes:
         try:
-            options = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_LIMIT}
+            options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_LIMIT}
             decompressor = zstd.ZstdDecompressor(options=options)
             data = decompressor.decompress(payload, max_length=FRAME_LIMIT)
         except zstd.ZstdError as error:

@@ -126,7 +126,6 @@ class Trace:
             self._take(kind, value, offset, open_calls)
         if self._header is None:
             raise TraceError(self.torn or f"{self.path}: the trace has no header")
-        self._bases = sorted(self.modules, key=lambda module: module.base)
 
     def _take(self, kind: int, value: Any, offset: int, open_calls: dict[int, int]) -> None:
         where = f"{self.path}: byte {offset}"
@@ -211,12 +210,16 @@ class Trace:
 
     def place(self, address: int) -> str | None:
         """An address as module and offset; None where no module was mapped."""
-        position = bisect_right(self._bases, address, key=lambda module: module.base) - 1
+        position = bisect_right(self._by_base, (address, len(self.modules))) - 1
         if position < 0:
             return None
-        module = self._bases[position]
+        module = self.modules[self._by_base[position][1]]
         offset = address - module.base
         return f"{module.name}+0x{offset:x}" if offset < module.size else None
+
+    @cached_property
+    def _by_base(self) -> list[tuple[int, int]]:
+        return sorted((module.base, index) for index, module in enumerate(self.modules))
 
     def close(self) -> None:
         """Close the file."""

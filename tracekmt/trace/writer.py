@@ -65,8 +65,15 @@ def now() -> str:
 class Builder:
     """A trace made by hand, one call after the other. `calls` are the descriptions to choose from."""
 
-    def __init__(self, path: Path, calls: Mapping[str, Call], *, abi: str = "x64", force: bool = False,
-                 machine: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        calls: Mapping[str, Call],
+        *,
+        abi: str = "x64",
+        force: bool = False,
+        machine: Mapping[str, Any] | None = None,
+    ) -> None:
         if abi not in ABIS:
             raise UsageError(f"{abi} is no ABI; give one of {', '.join(ABIS)}")
         self._calls = calls
@@ -100,9 +107,7 @@ class Builder:
             given = codec.decode(call, self._writer.abi, arena, address)
             codec.encode(call, self._writer.abi, arena, _laid_over(given, outputs))
         number = self._number(call)
-        enter = Enter(
-            self._next(), thread, number, self._tick(enter_ns), 0, (address,), tuple(before)
-        )
+        enter = Enter(self._next(), thread, number, self._tick(enter_ns), 0, (address,), tuple(before))
         self._writer.events([enter])
         if result is not None:
             after = tuple(arena.regions())

@@ -1,0 +1,133 @@
+/*
+ * A program that calls thunks, for tests of the recorder: client LIBRARY JOURNAL MODE THREADS CALLS
+ *
+ * It loads the library late. Every thread counts the calls that returned to it in its own word of JOURNAL, a file that
+ * the test maps, so that the test knows what must be in the trace whenever the program dies.
+ *   work  every thread: open, create a device, CALLS allocations with 64 + thread bytes of data, destroy, close
+ *   bad   one thread: every kind of bad pointer, with a SIGSEGV handler of the program's own at work
+ *   fork  work on one thread, then a child that calls too
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef int32_t (*Thunk)(void *);
+typedef struct { uint32_t hAllocation, pad; void *pSystemMem, *pPrivateDriverData; uint32_t PrivateDriverDataSize, VidPnSourceId; uint8_t rest[64]; } Info;
+typedef struct { uint32_t hDevice, hResource, hGlobalShare, pad; void *pRuntime; uint64_t runtime; void *pDriver; uint32_t driver, NumAllocations; Info *infos; uint32_t flags, pad2; void *hRuntime; } Create;
+
+static Thunk open_adapter, create_device, create_allocation, destroy_device, close_adapter;
+static volatile uint64_t *journal;
+static long calls;
+static sigjmp_buf back;
+static volatile int caught;
+
+static int32_t counted(long thread, Thunk thunk, void *arg) {
+  int32_t status = thunk(arg);
+  journal[thread]++;
+  return status;
+}
+
+static int32_t create(long thread, uint32_t device, Info *infos, uint32_t count) {
+  Create arg;
+  memset(&arg, 0, sizeof arg);
+  arg.hDevice = device;
+  arg.NumAllocations = count;
+  arg.infos = infos;
+  return counted(thread, create_allocation, &arg);
+}
+
+static void *work(void *argument) {
+  long thread = (long)argument, i;
+  uint32_t adapter[3] = {1, 0, 0}, device[16] = {0};
+  uint8_t data[320];
+  counted(thread, open_adapter, adapter);
+  device[0] = adapter[2];
+  counted(thread, create_device, device);
+  for (i = 0; i < calls; i++) {
+    Info info;
+    memset(&info, 0, sizeof info);
+    memset(data, (int)thread, sizeof data);
+    memcpy(data, &i, sizeof i);
+    info.pPrivateDriverData = data;
+    info.PrivateDriverDataSize = (uint32_t)(64 + thread);
+    create(thread, device[3], &info, 1);
+  }
+  counted(thread, destroy_device, device + 3);
+  counted(thread, close_adapter, adapter + 2);
+  return 0;
+}
+
+static void on_segv(int signal) {
+  (void)signal;
+  caught++;
+  siglongjmp(back, 1);
+}
+
+static void bad(void) {
+  uint8_t *pages = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  Info info, *half = (Info *)(pages + 4096 - 2 * sizeof(Info));
+  struct sigaction action;
+  int i;
+  memset(&info, 0, sizeof info);
+  memset(&action, 0, sizeof action);
+  action.sa_handler = on_segv;
+  action.sa_flags = SA_NODEFER;
+  sigaction(SIGSEGV, &action, 0);
+  munmap(pages + 4096, 4096);
+  printf("%08x\n", counted(0, create_allocation, (void *)0x10));
+  printf("%08x\n", counted(0, create_allocation, pages + 4090));
+  printf("%08x\n", create(0, 1, 0, 3));
+  printf("%08x\n", create(0, 1, (Info *)0xdead0000, 3));
+  printf("%08x\n", create(0, 1, half, 2));
+  printf("%08x\n", create(0, 1, half, 3));
+  printf("%08x\n", create(0, 1, half, 0xFFFFFFFF));
+  info.pPrivateDriverData = pages + 4000;
+  info.PrivateDriverDataSize = 200;
+  printf("%08x\n", create(0, 1, &info, 1));
+  for (i = 0; i < 3; i++)
+    if (!sigsetjmp(back, 1)) *(volatile int *)0x20 = 1;
+  printf("caught %d\n", caught);
+}
+
+int main(int argc, char **argv) {
+  pthread_t threads[64];
+  long count, i;
+  void *library;
+  int file;
+  if (argc != 6) return 2;
+  file = open(argv[2], O_RDWR);
+  journal = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  library = dlopen(argv[1], RTLD_NOW);
+  if (file < 0 || !library) return 3;
+  open_adapter = (Thunk)dlsym(library, "D3DKMTOpenAdapterFromLuid");
+  create_device = (Thunk)dlsym(library, "D3DKMTCreateDevice");
+  create_allocation = (Thunk)dlsym(library, "D3DKMTCreateAllocation2");
+  destroy_device = (Thunk)dlsym(library, "D3DKMTDestroyDevice");
+  close_adapter = (Thunk)dlsym(library, "D3DKMTCloseAdapter");
+  count = atol(argv[4]);
+  calls = atol(argv[5]);
+  if (!strcmp(argv[3], "bad")) {
+    bad();
+    return 7;
+  }
+  for (i = 0; i < count; i++) pthread_create(threads + i, 0, work, (void *)i);
+  for (i = 0; i < count; i++) pthread_join(threads[i], 0);
+  if (!strcmp(argv[3], "fork")) {
+    if (!fork()) {
+      work((void *)1);
+      _exit(0);
+    }
+    wait(0);
+  }
+  return 7;
+}
