@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from tracekmt.spec.types import POINTER_SIZE, Abi
 
@@ -63,13 +63,17 @@ class Arena:
     """Memory that arguments are laid out in, at addresses of its own. Each placement is apart from the others, so
     that reading past the end of one is a fault and not its neighbour."""
 
-    # Outside what programs use, so that an address from a recording does not point into an arena by chance.
-    _BASE: ClassVar[dict[Abi, int]] = {"x64": 0x7B0000000000, "x86": 0xD0000000}
+    # Outside what programs use, and apart for traces made by hand (0) and for targets (1): an unreadable address of a
+    # recording must not point into the arena that the recording is laid out in again.
+    _BASE: ClassVar[dict[Abi, tuple[int, int]]] = {
+        "x64": (0x7B0000000000, 0x7C0000000000),
+        "x86": (0xD0000000, 0xE0000000),
+    }
 
-    def __init__(self, abi: Abi) -> None:
+    def __init__(self, abi: Abi, region: Literal[0, 1] = 0) -> None:
         self.abi: Abi = abi
         self.pointer_size = POINTER_SIZE[abi]
-        self._next = self._BASE[abi]
+        self._next = self._BASE[abi][region]
         self._starts: list[int] = []
         self._blocks: dict[int, bytearray] = {}
         self._places: dict[str, tuple[int, int]] = {}

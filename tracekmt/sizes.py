@@ -17,11 +17,3 @@ def parse_size(value: int | str) -> int:
     if match is None:
         raise UsageError(f"{value} is no size; write it as 65536, 64KB, 64MB or 2GB")
     return int(match[1]) * _UNITS[match[2].upper()]
-
-
-def show_size(size: int) -> str:
-    """A number of bytes in the largest unit that divides it well: "64 MB", "1.5 GB", "100 B"."""
-    for unit in ("T", "G", "M", "K"):
-        if size >= _UNITS[unit]:
-            return f"{size / _UNITS[unit]:.1f}".removesuffix(".0") + f" {unit}B"
-    return f"{size} B"

@@ -4,6 +4,7 @@
  * It loads the library late. Every thread counts the calls that returned to it in its own word of JOURNAL, a file that
  * the test maps, so that the test knows what must be in the trace whenever the program dies.
  *   work  every thread: open, create a device, CALLS allocations with 64 + thread bytes of data, destroy, close
+ *   paced:N  the same, with a pause of N microseconds after each
  *   bad   one thread: every kind of bad pointer, with a SIGSEGV handler of the program's own at work
  *   fork  work on one thread, then a child that calls too
  */
@@ -27,7 +28,7 @@ typedef struct { uint32_t hDevice, hResource, hGlobalShare, pad; void *pRuntime;
 
 static Thunk open_adapter, create_device, create_allocation, destroy_device, close_adapter;
 static volatile uint64_t *journal;
-static long calls;
+static long calls, pause_us;
 static sigjmp_buf back;
 static volatile int caught;
 
@@ -61,6 +62,7 @@ static void *work(void *argument) {
     info.pPrivateDriverData = data;
     info.PrivateDriverDataSize = (uint32_t)(64 + thread);
     create(thread, device[3], &info, 1);
+    if (pause_us) usleep(pause_us);
   }
   counted(thread, destroy_device, device + 3);
   counted(thread, close_adapter, adapter + 2);
@@ -116,6 +118,7 @@ int main(int argc, char **argv) {
   close_adapter = (Thunk)dlsym(library, "D3DKMTCloseAdapter");
   count = atol(argv[4]);
   calls = atol(argv[5]);
+  pause_us = strncmp(argv[3], "paced:", 6) ? 0 : atol(argv[3] + 6);
   if (!strcmp(argv[3], "bad")) {
     bad();
     return 7;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tracekmt.codec.frame import Frame, in_effect
@@ -22,13 +22,15 @@ def encode(call: Call, abi: Abi, arena: Arena, value: Any) -> int:
     Missing fields are zero, a length that is left out is taken from what it counts, an explicit one wins. Encoding
     the same call again into the same arena puts everything where it was. UsageError names the field that is wrong.
     """
+    encoder = _Encoder(call, abi, arena)
+    value = encoder.plain(value, "")
     if value is None:
         return 0
     if isinstance(value, Unreadable):
         return value.address
     layout = lay_out(call.argument, abi)
     address = arena.place("", layout.size)
-    arena.write(address, _Encoder(call, abi, arena).struct(layout, value, "", None))
+    arena.write(address, encoder.struct(layout, value, "", None))
     return address
 
 
@@ -43,6 +45,12 @@ class _Encoder:
             f"{self.call.name}: {path.lstrip('.')}: {problem}" if path else f"{self.call.name}: {problem}"
         )
 
+    def plain(self, value: Any, path: str) -> Any:
+        """A value, with the JSON form of unreadable memory made what it stands for."""
+        if isinstance(value, Mapping) and "unreadable" in value and set(value) <= {"unreadable", "read"}:
+            return Unreadable(self.number(value["unreadable"], path))
+        return value
+
     def struct(self, layout: Layout, value: Any, path: str, outer: Frame | None) -> bytes:
         """The bytes of one structure, its pointees placed in the arena."""
         if not isinstance(value, Mapping):
@@ -51,33 +59,24 @@ class _Encoder:
         for name in value:
             if name not in names:
                 raise self.fail(f"{path}.{name}", f"{layout.struct.name} has no such field")
+        value = {name: self.plain(each, f"{path}.{name}") for name, each in value.items()}
         data = bytearray(layout.size)
         frame = Frame(layout, b"", b"", outer)
-        plain = [slot for slot in layout.slots if slot.overlay is None]
         # First the words that conditions and lengths are read from, then what depends on them.
-        for slot in plain:
-            if isinstance(slot.field.type, (Integer, Enum, Flags)):
-                self.put(
-                    data,
-                    slot,
-                    self.value(slot.field.type, value.get(slot.field.name), f"{path}.{slot.field.name}", frame),
-                )
+        words = [slot for slot in layout.slots if slot.overlay is None and _is_word(slot.field.type)]
+        self.put(data, words, value, path, frame)
         frame.before = bytes(data)
         chosen = in_effect(layout, frame, self.call.arms)
         self.refuse_other_arms(layout, chosen, value, path)
         self.infer_lengths(data, layout, chosen, value, path)
         frame.data = frame.before = bytes(data)
-        for slot in chosen:
-            if slot.overlay is not None or not isinstance(slot.field.type, (Integer, Enum, Flags)):
-                self.put(
-                    data,
-                    slot,
-                    self.value(slot.field.type, value.get(slot.field.name), f"{path}.{slot.field.name}", frame),
-                )
+        self.put(data, [slot for slot in chosen if slot not in words], value, path, frame)
         return bytes(data)
 
-    def put(self, data: bytearray, slot: Slot, encoded: bytes) -> None:
-        data[slot.offset : slot.offset + len(encoded)] = encoded
+    def put(self, data: bytearray, slots: Iterable[Slot], value: Mapping[str, Any], path: str, frame: Frame) -> None:
+        for slot in slots:
+            encoded = self.value(slot.field.type, value.get(slot.field.name), f"{path}.{slot.field.name}", frame)
+            data[slot.offset : slot.offset + len(encoded)] = encoded
 
     def refuse_other_arms(self, layout: Layout, chosen: list[Slot], value: Mapping[str, Any], path: str) -> None:
         for slot in layout.slots:
@@ -101,7 +100,7 @@ class _Encoder:
                 raise self.fail(f"{path}.{slot.field.name}", f"has {count} elements where {other} has {agreed}")
         for length, (_, count) in found.items():
             slot = layout.slot(length)
-            self.put(data, slot, self.integer(count, slot.size, False, f"{path}.{length}"))
+            data[slot.offset : slot.offset + slot.size] = self.integer(count, slot.size, False, f"{path}.{length}")
 
     def count_of(self, type_: Type, given: Any, path: str) -> int:
         if isinstance(given, Unreadable):
@@ -137,8 +136,6 @@ class _Encoder:
 
     def pointer(self, type_: Type, value: Any, path: str, frame: Frame) -> bytes:
         """The bytes of a pointer whose memory is described."""
-        if isinstance(value, Mapping) and set(value) <= {"unreadable", "read"}:
-            value = Unreadable(self.number(value.get("unreadable"), path))
         if value is None or isinstance(value, Unreadable):
             address = value.address if value else 0
         elif isinstance(type_, Bytes):
@@ -146,9 +143,10 @@ class _Encoder:
             address = self.put_away(path, data, frame.count(type_.length)[0])
         else:
             assert isinstance(type_, Pointer)
-            items = [value] if type_.count is None else value
+            if type_.count is not None:
+                self.count_of(type_, value, path)
+            items = [value] if type_.count is None else [self.plain(item, path) for item in value]
             size, _ = measure(type_.to, self.abi)
-            self.count_of(type_, items, path)
             readable = [item for item in items if not isinstance(item, Unreadable)]
             parts = [
                 self.element(type_.to, item, f"{path}[{index}]" if type_.count else path, frame)
@@ -227,6 +225,10 @@ class _Encoder:
             except ValueError:
                 pass
         raise self.fail(path, f"takes bytes or hex digits, not {_show(value)}")
+
+
+def _is_word(type_: Type) -> bool:
+    return isinstance(type_, (Integer, Enum, Flags))
 
 
 def _show(value: Any) -> str:

@@ -7,7 +7,9 @@ import json
 import os
 import queue
 import shutil
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -127,14 +129,22 @@ class Recording:
     def run(self, *, until: Callable[[], bool] = lambda: False) -> Progress:
         """Drain until the process ends or `until` is true, then finish the trace. Ctrl-C ends the recording, not the
         process."""
+        interrupted = threading.Event()
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        # An exception in the middle of a drain would lose what was taken out and not yet written.
+        before = signal.signal(signal.SIGINT, lambda *_: interrupted.set()) if in_main_thread else None
         try:
-            while self._detached is None and not until():
-                time.sleep(DRAIN_SECONDS)
+            while self._detached is None and not interrupted.is_set() and not until():
+                interrupted.wait(DRAIN_SECONDS)
                 self._drain()
                 self._on_progress(self.progress)
-        except KeyboardInterrupt:
-            pass
-        return self.stop()
+            return self.stop()
+        except BaseException:
+            self._abandon()
+            raise
+        finally:
+            if in_main_thread:
+                signal.signal(signal.SIGINT, before)
 
     def stop(self) -> Progress:
         """Take the hooks off and finish the trace."""

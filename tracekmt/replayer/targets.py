@@ -44,7 +44,7 @@ class SimulatorTarget:
 
     def call(self, index: int, call: Call, inputs: Any) -> tuple[Outcome, Sent]:
         """Lay the inputs out as the simulator's own callers do, and let it answer in place."""
-        arena = Arena(self.abi)
+        arena = Arena(self.abi, 1)
         address = codec.encode(call, self.abi, arena, inputs)
         before = arena.regions()
         rule = self.simulator.invoke(call.name, self.abi, arena, address)

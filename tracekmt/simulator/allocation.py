@@ -95,7 +95,7 @@ class DestroyAllocation(ByDevice):
     @cached_property
     def listed(self) -> list[int]:
         """The handles in the list; with hResource set the list does not count."""
-        if self.args["hResource"]:
+        if self.args["hResource"] or not self.args["AllocationCount"]:
             return []
         data = self.memory.read(self.args["phAllocationList"], 4 * self.args["AllocationCount"])
         return [int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4)]

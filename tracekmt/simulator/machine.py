@@ -100,7 +100,7 @@ class Simulator:
         call = CALLS.get(name)
         if call is None:
             raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
-        arena = Arena("x64")
+        arena = Arena("x64", 1)
         address = codec.encode(call, "x64", arena, inputs)
         before = Recorded(arena.regions())
         rule = self.invoke(name, "x64", arena, address)

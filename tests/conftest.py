@@ -1,0 +1,64 @@
+"""What the tests share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tracekmt
+
+NATIVE = Path(__file__).parent / "native"
+
+
+@pytest.fixture(params=["x64", "x86"])
+def abi(request: pytest.FixtureRequest) -> str:
+    """Both ABIs, one after the other."""
+    return str(request.param)
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line in a folder of its own, as a user would."""
+
+    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "tracekmt", *map(str, arguments)]
+        environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
+        return subprocess.run(
+            words, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment, check=False, **options
+        )
+
+    return run
+
+
+def open_device(**settings: Any) -> tuple[tracekmt.Simulator, int, int]:
+    """A simulator with these settings, and handles of its adapter and of a device."""
+    simulator = tracekmt.Simulator(**settings)
+    adapter = simulator.call("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1}}).outputs["hAdapter"]
+    device = simulator.call("D3DKMTCreateDevice", {"hAdapter": adapter}).outputs["hDevice"]
+    return simulator, adapter, device
+
+
+@pytest.fixture(scope="session")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the compiled test library (libdxcore.so) and its client."""
+    if sys.platform != "linux":
+        pytest.skip("processes are recorded on Linux only, so far")
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no gcc to build the test programs with")
+    folder = tmp_path_factory.mktemp("native")
+    subprocess.run(
+        [compiler, "-O1", "-Wall", "-shared", "-fPIC", "-o", folder / "libdxcore.so", NATIVE / "thunks.c"], check=True
+    )
+    subprocess.run(
+        [compiler, "-O1", "-Wall", "-Wextra", "-o", folder / "client", NATIVE / "client.c", "-ldl", "-lpthread"],
+        check=True,
+    )
+    return folder

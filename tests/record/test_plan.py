@@ -1,0 +1,73 @@
+"""The plan says what to copy: the same pointers, lengths and conditions that the codec follows."""
+
+from __future__ import annotations
+
+import pytest
+
+from tracekmt.calls import CALLS
+from tracekmt.errors import DescriptionError
+from tracekmt.record.plan import compile_plan
+from tracekmt.spec.types import UINT, Abi, Bytes, Call, Integer, Overlay, Pointer, When, flags, into, structure
+
+
+def shape(words: list[int], index: int) -> list[dict[str, object]]:
+    """A shape taken apart again."""
+    found: list[dict[str, object]] = []
+    at = index + 1
+    for _ in range(words[index]):
+        names = ("offset", "stride", "fixed", "level", "length_at", "length_size", "shape")
+        op: dict[str, object] = dict(zip(names, words[at : at + 7], strict=True))
+        conditions = words[at + 7]
+        at += 8
+        op["when"] = [tuple(words[at + 5 * n : at + 5 * n + 5]) for n in range(conditions)]
+        at += 5 * conditions
+        found.append(op)
+    return found
+
+
+@pytest.mark.parametrize(("abi", "size", "at", "element", "data_at"), [("x64", 72, 48, 96, 16), ("x86", 44, 32, 56, 8)])
+def test_create_allocation(abi: Abi, size: int, at: int, element: int, data_at: int) -> None:
+    plan = compile_plan([(4, CALLS["D3DKMTCreateAllocation2"])], abi)
+    hook = plan.hooks["D3DKMTCreateAllocation2"]
+    number, arguments, root = plan.words[hook : hook + 3]
+    assert (number, arguments) == (4, 1)
+    (argument,) = shape(plan.words, root)
+    assert (argument["offset"], argument["stride"], argument["fixed"]) == (0, size, 1)
+    pointers = shape(plan.words, int(str(argument["shape"])))
+    assert len(pointers) == 4
+    standard, driver = pointers[1], pointers[2]
+    flags_at = 56 if abi == "x64" else 36
+    assert standard["when"] == [(0, flags_at, 1 << 16, 0, 0)]
+    assert driver["when"] == [(0, flags_at, 1 << 16, 0, 1)]
+    elements = pointers[3]
+    assert (elements["offset"], elements["stride"], elements["length_size"]) == (at, element, 4)
+    (data,) = shape(plan.words, int(str(elements["shape"])))
+    assert (data["offset"], data["stride"], data["level"]) == (data_at, 1, 0)
+
+
+def test_a_structure_in_place_is_part_of_the_one_that_holds_it() -> None:
+    word = flags("W", "A", "B")
+    inner = structure(
+        "I",
+        into("n", UINT),
+        Overlay((into("p", Bytes("n"), When("w.B", up=1)), into("q", Pointer(UINT)))),
+    )
+    call = Call("F", structure("S", into("w", word), into("i", inner)))
+    plan = compile_plan([(0, call)], "x64")
+    (argument,) = shape(plan.words, plan.words[plan.hooks["F"] + 2])
+    p, q = shape(plan.words, int(str(argument["shape"])))
+    assert (p["offset"], p["length_at"], p["when"]) == (16, 8, [(0, 0, 2, 0, 0)])
+    assert (q["offset"], q["when"]) == (16, [(0, 0, 2, 0, 1)])
+
+
+def test_the_hash_follows_the_plan() -> None:
+    first = compile_plan(enumerate(CALLS.values()), "x64")
+    assert first.hash == compile_plan(enumerate(CALLS.values()), "x64").hash
+    assert first.hash != compile_plan(enumerate(CALLS.values()), "x86").hash
+
+
+def test_conditions_on_wide_fields_are_refused() -> None:
+    wide = Integer("QWORD", 8)
+    call = Call("F", structure("S", into("x", wide), Overlay((into("p", Pointer(UINT), When("x")), into("q", wide)))))
+    with pytest.raises(DescriptionError, match="32 bits only"):
+        compile_plan([(0, call)], "x64")

@@ -1,0 +1,228 @@
+"""Live processes under Frida: every call is in the trace, and the process does not notice."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import tracekmt
+from tracekmt.codec import Unreadable
+from tracekmt.errors import RecordError, UsageError
+from tracekmt.record.session import Recording
+from tracekmt.trace.reader import TracedCall
+
+CREATE = "D3DKMTCreateAllocation2"
+
+
+class Client:
+    """The test client, its journal, and where it is recorded to."""
+
+    def __init__(self, native: Path, folder: Path) -> None:
+        self.native = native
+        self.trace = folder / "client.kmt"
+        self._journal = folder / "journal"
+        self._journal.write_bytes(bytes(4096))
+
+    def argv(self, mode: str, threads: int = 1, calls: int = 1) -> list[str]:
+        library = self.native / "libdxcore.so"
+        return [str(self.native / "client"), str(library), str(self._journal), mode, str(threads), str(calls)]
+
+    def journal(self) -> list[int]:
+        """Calls that returned, by the client's own count, for each of its threads."""
+        with self._journal.open("rb") as file, mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ) as mapped:
+            words = memoryview(mapped[:512]).cast("Q")
+            return list(words)
+
+    def calls(self) -> list[TracedCall]:
+        with tracekmt.open(self.trace) as trace:
+            found = list(trace.calls())
+            for call in found:
+                assert call.inputs is None or call.inputs  # decoded while the file is open
+                assert call.outputs is None or call.outputs
+            return found
+
+
+@pytest.fixture
+def client(native: Path, tmp_path: Path) -> Client:
+    return Client(native, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    before = set(Path("/dev/shm").glob("tracekmt-*"))
+    yield
+    assert set(Path("/dev/shm").glob("tracekmt-*")) == before
+
+
+def returned_by_thread(calls: list[TracedCall]) -> dict[int, int]:
+    """Calls that returned, by the client's number of the thread, which its private data tell."""
+    numbers: dict[int, int] = {}
+    for call in calls:
+        if call.name == CREATE and isinstance(call.inputs, dict):
+            numbers[call.thread] = call.inputs["pAllocationInfo2"][0]["PrivateDriverDataSize"] - 64
+    counts = Counter(numbers[call.thread] for call in calls if call.returned and call.thread in numbers)
+    return dict(counts)
+
+
+def test_every_call_of_every_thread_is_recorded_whole(client: Client) -> None:
+    recording = Recording(client.trace)
+    recording.spawn(client.argv("work", 4, 500))
+    progress = recording.run()
+    calls = client.calls()
+    assert (progress.calls, progress.lost, progress.ended) == (4 * 504, 0, "the process ended")
+    assert returned_by_thread(calls) == dict(enumerate(client.journal()[:4]))
+    seen: Counter[int] = Counter()
+    for call in calls:
+        assert call.status == 0
+        if call.name != CREATE:
+            continue
+        assert isinstance(call.inputs, dict)
+        assert isinstance(call.outputs, dict)
+        data = call.inputs["pAllocationInfo2"][0]["pPrivateDriverData"]
+        thread = len(data) - 64
+        assert data == seen[thread].to_bytes(8, "little") + bytes([thread]) * (len(data) - 8)
+        assert call.outputs["pAllocationInfo2"][0]["pPrivateDriverData"] == data
+        assert call.inputs["pAllocationInfo2"][0]["hAllocation"] == 0
+        assert call.outputs["pAllocationInfo2"][0]["hAllocation"] >= 0x40000000
+        assert call.caller is not None
+        assert call.caller.startswith("client+0x")
+        seen[thread] += 1
+    handles = Counter(
+        call.outputs["pAllocationInfo2"][0]["hAllocation"]
+        for call in calls
+        if call.name == CREATE and isinstance(call.outputs, dict)
+    )
+    assert max(handles.values()) == 1
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_a_killed_program_leaves_every_call_that_had_returned(client: Client, attempt: int) -> None:
+    recording = Recording(client.trace)
+    pid = recording.spawn(client.argv("paced:20", 3, 10**9))
+    threading.Timer(random.Random(attempt).uniform(0.1, 0.5), os.kill, (pid, signal.SIGKILL)).start()
+    progress = recording.run()
+    noted = client.journal()[:3]
+    calls = client.calls()
+    if progress.lost <= 3:  # at most the event that each thread was writing
+        recorded = returned_by_thread(calls)
+        assert all(recorded[thread] >= noted[thread] for thread in range(3))
+    assert sum(noted) > 100
+    assert sum(not call.returned for call in calls) <= 3
+    assert progress.lost <= 3
+
+
+def test_bad_pointers_are_shown_and_the_program_s_own_handler_works(
+    client: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plain = subprocess.run(client.argv("bad"), capture_output=True, text=True, check=False)
+    recording = Recording(client.trace)
+    recording.spawn(client.argv("bad"))
+    progress = recording.run()
+    assert progress.lost == 0
+    assert capfd.readouterr().out == plain.stdout
+    assert plain.stdout.endswith("caught 3\n")
+    calls = client.calls()
+    inputs = [call.inputs for call in calls]
+    assert [call.status.code[2:] for call in calls if call.status is not None] == plain.stdout.splitlines()[:-1]
+    assert inputs[0] == Unreadable(0x10)
+    assert isinstance(inputs[1], Unreadable)
+    arrays = [each["pAllocationInfo2"] for each in inputs[2:] if isinstance(each, dict)]
+    assert arrays[0] is None
+    assert arrays[1] == Unreadable(0xDEAD0000)
+    assert len(arrays[2]) == 2
+    for array in (arrays[3], arrays[4]):
+        assert len(array) == 3
+        assert isinstance(array[1], dict)
+        assert array[2] == Unreadable(array[2].address)
+    assert isinstance(arrays[5][0]["pPrivateDriverData"], Unreadable)
+    assert len(arrays[5][0]["pPrivateDriverData"].data) == 96
+
+
+def test_a_forked_child_is_left_alone(client: Client) -> None:
+    recording = Recording(client.trace)
+    recording.spawn(client.argv("fork", 1, 20))
+    progress = recording.run()
+    assert client.journal()[:2] == [24, 24]
+    assert (progress.calls, progress.lost) == (24, 0)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_ctrl_c_ends_the_recording_and_not_the_program(client: Client) -> None:
+    program = subprocess.Popen(client.argv("paced:1000", 2, 10**9))
+    try:
+        wait_for(lambda: sum(client.journal()) > 100)
+        words = [sys.executable, "-m", "tracekmt", "record", "-p", str(program.pid), "-o", str(client.trace)]
+        recorder = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: client.trace.exists() and client.trace.stat().st_size > 50_000)
+        recorder.send_signal(signal.SIGINT)
+        assert recorder.stderr is not None
+        told = recorder.stderr.read()
+        assert recorder.wait(20) == 0
+        assert "stopped; the process goes on" in told
+        before = sum(client.journal())
+        wait_for(lambda: sum(client.journal()) > before + 100)
+        assert program.poll() is None
+    finally:
+        program.kill()
+        program.wait()
+    with tracekmt.open(client.trace) as trace:
+        assert len(trace) > 100
+        assert trace.ended == "stopped; the process goes on"
+        report = tracekmt.replay(client.trace)
+    assert report.same
+    assert report.calls.ambient_handles == 2  # the devices that were there before
+
+
+def test_a_program_is_recorded_twice(client: Client) -> None:
+    """Hooks come off whole: the next recorder finds the process as it was."""
+    program = subprocess.Popen(client.argv("paced:1000", 2, 10**9))
+    try:
+        for _ in range(2):
+            recording = Recording(client.trace, force=True)
+            recording.attach(program.pid)
+            until = time.monotonic() + 0.3
+            progress = recording.run(until=lambda until=until: time.monotonic() > until)  # type: ignore[misc]
+            assert progress.calls > 100
+        assert program.poll() is None
+    finally:
+        program.kill()
+        program.wait()
+
+
+def test_only_chosen_functions_are_recorded(client: Client) -> None:
+    recording = Recording(client.trace, functions=["*Device"])
+    recording.spawn(client.argv("work", 1, 10))
+    recording.run()
+    assert [call.name for call in client.calls()] == ["D3DKMTCreateDevice", "D3DKMTDestroyDevice"]
+
+
+def test_what_cannot_be_recorded_is_said(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="there is no process 999999"):
+        Recording(client.trace).attach(999999)
+    with pytest.raises(UsageError, match="there is no such program"):
+        Recording(client.trace).spawn(["/no/such/program"])
+    with pytest.raises(UsageError, match="names no described function"):
+        Recording(client.trace, functions=["Nothing*"])
+    with pytest.raises(UsageError, match="there is no folder"):
+        Recording(tmp_path / "no" / "such.kmt")
+    client.trace.write_bytes(b"mine")
+    with pytest.raises(UsageError, match="exists already"):
+        Recording(client.trace)
+    assert client.trace.read_bytes() == b"mine"

@@ -1,0 +1,165 @@
+"""The drain puts what threads wrote into order, whatever order they wrote it in; a stand-in plays the target's side."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tracekmt.errors import RecordError
+from tracekmt.record.spool import BLOCK_SIZE, Spool
+from tracekmt.trace.events import Enter, Leave, Lost
+
+IDLE = (1 << 64) - 1
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    made = Spool(tmp_path)
+    yield made
+    made.close()
+
+
+class Target:
+    """What hooks/recorder.c does, on the same file."""
+
+    def __init__(self, spool: Spool) -> None:
+        with spool.path.open("r+b") as file:
+            self.map = mmap.mmap(file.fileno(), spool.size)
+        self.words = memoryview(self.map).cast("Q")
+
+    def take(self, owner: int) -> int:
+        head = self.words[16]
+        if head >= self.words[24]:
+            return -1
+        self.words[16] = head + 1
+        (number,) = struct.unpack_from("<I", self.map, self.words[3] + 4 * (head % self.words[2]))
+        block = self.words[4] + number * self.words[1]
+        self.words[block // 8] = owner
+        return int(block)
+
+    def append(self, block: int, data: bytes) -> None:
+        at = self.words[block // 8 + 1]
+        self.map[block + 64 + at : block + 64 + at + len(data)] = data
+        self.words[block // 8 + 1] = at + len(data)
+
+    def sequence(self) -> int:
+        self.words[8] += 1
+        return int(self.words[8] - 1)
+
+    def close_block(self, block: int) -> None:
+        self.words[block // 8 + 3] = 1
+
+
+def fragment(sequence: int, content: bytes, *, kind: int = 1, last: int = 1, part: int = 0) -> bytes:
+    return struct.pack("<IBBHQ", 16 + len(content), kind, last, part, sequence) + content
+
+
+def enter(sequence: int, regions: bytes = b"") -> bytes:
+    return fragment(sequence, struct.pack("<QQQQQ", 1000 + sequence, 3, 0x77, 1, 0x5000) + regions)
+
+
+def leave(sequence: int, of: int) -> bytes:
+    return fragment(sequence, struct.pack("<QQQ", 1000 + sequence, of, 0xC000000D), kind=2)
+
+
+def piece(address: int, data: bytes, wanted: int | None = None, continued: int = 0) -> bytes:
+    padded = data + bytes(-len(data) % 8)
+    return struct.pack("<QIIII", address, len(data) if wanted is None else wanted, len(data), continued, 0) + padded
+
+
+def test_events_come_in_the_order_of_their_numbers(spool: Spool) -> None:
+    target = Target(spool)
+    one, two = target.take(11), target.take(22)
+    numbers = [target.sequence() for _ in range(4)]
+    target.append(two, enter(numbers[1], piece(0x5000, b"abc", wanted=8)) + leave(numbers[3], numbers[1]))
+    target.append(one, enter(numbers[0]) + leave(numbers[2], numbers[0]))
+    events = spool.drain()
+    assert [event.sequence for event in events] == [0, 1, 2, 3]
+    assert events[1] == Enter(1, 22, 3, 1001, 0x77, (0x5000,), ((0x5000, 8, b"abc"),))
+    assert events[2] == Leave(2, 0, 1002, 0xC000000D, ())
+    assert spool.drain() == []
+
+
+def test_what_a_thread_is_still_writing_is_waited_for(spool: Spool) -> None:
+    target = Target(spool)
+    slow, fast = target.take(1), target.take(2)
+    target.words[slow // 8 + 2] = target.words[8]
+    first, second = target.sequence(), target.sequence()
+    target.append(fast, enter(second))
+    assert spool.drain() == []
+    target.append(slow, enter(first))
+    target.words[slow // 8 + 2] = IDLE
+    assert [event.sequence for event in spool.drain()] == [0, 1]
+
+
+def test_an_event_may_lie_in_several_blocks_and_a_region_in_pieces(spool: Spool) -> None:
+    target = Target(spool)
+    one, two = target.take(1), target.take(1)
+    target.words[one // 8 + 2] = 0
+    number = target.sequence()
+    head = struct.pack("<QQQQQ", 5, 0, 0, 1, 0x5000)
+    target.append(two, fragment(number, piece(0x5004, b"efgh", 4, continued=1), part=1))
+    assert spool.drain() == []
+    target.append(one, fragment(number, head + piece(0x5000, b"abcd", 8), last=0))
+    target.words[one // 8 + 2] = IDLE
+    (event,) = spool.drain()
+    assert isinstance(event, Enter)
+    assert event.regions == ((0x5000, 8, b"abcdefgh"),)
+
+
+def test_losses_stand_in_their_place(spool: Spool) -> None:
+    target = Target(spool)
+    block = target.take(1)
+    numbers = [target.sequence() for _ in range(5)]
+    target.append(block, enter(numbers[0]) + enter(numbers[3]))
+    events = spool.drain()
+    assert events[1:] == [Lost(1, 2), events[2], Lost(4, 1)]
+    assert [event.sequence for event in events] == [0, 1, 3, 4]
+
+
+def test_closed_blocks_are_used_again_and_those_of_dead_threads(spool: Spool) -> None:
+    target = Target(spool)
+    count = int(target.words[2])
+    for _ in range(3 * count):
+        block = target.take(1)
+        assert block > 0
+        target.append(block, enter(target.sequence()))
+        target.close_block(block)
+        assert len(spool.drain()) == 1
+    taken = [target.take(thread) for thread in range(1, count + 1)]
+    assert target.take(99) == -1
+    assert spool.running_low()
+    spool.drain(threads={1, 2})
+    assert not spool.running_low()
+    assert {target.words[block // 8] for block in taken} == {0, 1, 2}
+
+
+def test_an_unfinished_event_is_lost_when_the_target_is_gone(spool: Spool) -> None:
+    target = Target(spool)
+    block = target.take(1)
+    target.words[block // 8 + 2] = 0
+    number = target.sequence()
+    target.append(block, fragment(number, b"", last=0))
+    assert spool.drain() == []
+    assert spool.drain(last=True) == [Lost(0, 1)]
+
+
+def test_a_mapping_that_the_target_has_damaged_is_an_error(spool: Spool) -> None:
+    target = Target(spool)
+    block = target.take(1)
+    target.append(block, b"\3" * 64)
+    with pytest.raises(RecordError, match="damaged by the recorded process"):
+        spool.drain()
+
+
+def test_the_file_is_preallocated_and_removed(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    information = spool.path.stat()
+    assert information.st_blocks * 512 >= spool.size >= BLOCK_SIZE
+    assert information.st_mode & 0o077 == 0
+    spool.close()
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,307 @@
+"""What Windows answers, row by row: inputs, status, and which outputs are written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import tracekmt
+from tests.conftest import open_device
+from tracekmt.errors import UsageError
+from tracekmt.simulator import BEHAVIOURS
+from tracekmt.simulator.driver import KERNEL_RECORD, sample_data
+
+SENTINEL = 0x1EADBEED
+HEAP: dict[str, Any] = {"Type": 1, "ExistingHeapData": {"Size": 0x2000}}
+STANDARD: dict[str, Any] = {
+    "pStandardAllocation": HEAP,
+    "pAllocationInfo2": [{"pSystemMem": 0x10000}],
+    "Flags": ["StandardAllocation", "ExistingSysMem"],
+}
+
+
+def standard(**changes: Any) -> dict[str, Any]:
+    return {**STANDARD, **changes}
+
+
+def flags(*names: str) -> dict[str, Any]:
+    return {"Flags": list(names), "pAllocationInfo2": [{}]}
+
+
+REFUSED = [
+    ({"hDevice": 0}, "INVALID_PARAMETER"),
+    ({"hDevice": 0, "pAllocationInfo2": [{}]}, "INVALID_PARAMETER"),
+    ({"hDevice": SENTINEL, "pAllocationInfo2": [{}]}, "INVALID_PARAMETER"),
+    ({"hResource": SENTINEL, "pAllocationInfo2": [{}]}, "INVALID_HANDLE"),
+    ({"hResource": SENTINEL, **flags("CreateResource")}, "INVALID_HANDLE"),
+    ({"hResource": SENTINEL, **STANDARD}, "INVALID_HANDLE"),
+    (standard(pAllocationInfo2=[]), "INVALID_PARAMETER"),
+    (standard(pAllocationInfo2=[{"pSystemMem": 0x10000}] * 2), "INVALID_PARAMETER"),
+    (standard(PrivateDriverDataSize=4), "INVALID_PARAMETER"),
+    (standard(Flags=["StandardAllocation"]), "INVALID_PARAMETER"),
+    (
+        standard(Flags=["StandardAllocation", "ExistingSysMem", "ExistingSection"], pAllocationInfo2=[{}]),
+        "INVALID_PARAMETER",
+    ),
+    (flags("ExistingSysMem"), "INVALID_PARAMETER"),
+    (flags("ExistingSection"), "INVALID_PARAMETER"),
+    (standard(pStandardAllocation={**HEAP, "Type": 0}), "INVALID_PARAMETER"),
+    (standard(pStandardAllocation={**HEAP, "Type": 2}), "INVALID_PARAMETER"),
+    (standard(pStandardAllocation={**HEAP, "Flags": 1}), "INVALID_PARAMETER"),
+    (standard(pStandardAllocation={"Type": 1, "ExistingHeapData": {"Size": 0x1100}}), "INVALID_PARAMETER"),
+    (standard(pStandardAllocation={"Type": 1, "ExistingHeapData": {"Size": 0}}), "INVALID_PARAMETER"),
+    (standard(pStandardAllocation={"Type": 1, "ExistingHeapData": {"Size": 1 << 32}}), "INVALID_PARAMETER"),
+    (standard(pStandardAllocation=None), "INVALID_PARAMETER"),
+    (standard(pAllocationInfo2=[{"pSystemMem": 0}]), "INVALID_PARAMETER"),
+    (standard(pAllocationInfo2=[{"pSystemMem": 0x10010}]), "INVALID_PARAMETER"),
+    (flags("CreateShared"), "INVALID_PARAMETER"),
+    (standard(Flags=["StandardAllocation", "ExistingSysMem", "CreateShared"]), "INVALID_PARAMETER"),
+    ({}, "INVALID_PARAMETER"),
+    ({"Flags": ["CreateResource"]}, "INVALID_PARAMETER"),
+    ({"pAllocationInfo2": [{}], "NumAllocations": 0x682AB}, "INVALID_PARAMETER"),
+    ({"NumAllocations": 0xFFFFFFFF}, "INVALID_PARAMETER"),
+    ({"NumAllocations": 2}, "INVALID_PARAMETER"),
+    (flags("CreateProtected"), "INVALID_PARAMETER"),
+    (flags("CreateWriteCombined"), "INVALID_PARAMETER"),
+    (flags("CreateCached"), "INVALID_PARAMETER"),
+    (flags("OpenCrossAdapter"), "INVALID_PARAMETER"),
+    (flags("NoKmdAccess"), "INVALID_PARAMETER"),
+    ({"pAllocationInfo2": [{"Flags": ["Stereo"]}]}, "INVALID_PARAMETER"),
+    ({"pAllocationInfo2": [{"PrivateDriverDataSize": 8}]}, "INVALID_PARAMETER"),
+    ({"pAllocationInfo2": [{}], "PrivateRuntimeDataSize": 8}, "INVALID_PARAMETER"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "name"), REFUSED, ids=[str(inputs)[:70] for inputs, _ in REFUSED])
+def test_create_refuses(inputs: dict[str, Any], name: str) -> None:
+    simulator, _, device = open_device()
+    before = len(simulator.handles)
+    outcome = simulator.call("D3DKMTCreateAllocation2", {"hDevice": device, "hGlobalShare": SENTINEL, **inputs})
+    assert outcome.status.name == f"STATUS_{name}"
+    assert outcome.rule is not None
+    assert len(simulator.handles) == before
+    assert outcome.outputs["hGlobalShare"] == SENTINEL
+
+
+ACCEPTED = [
+    {"pAllocationInfo2": [{}]},
+    {"pAllocationInfo2": [{"pSystemMem": 0x10010, "pPrivateDriverData": b"x"}]},  # only the flag is gated
+    {"pAllocationInfo2": [{"Flags": ["Primary", "Stereo"]}]},
+    STANDARD,
+    standard(pAllocationInfo2=[{"pSystemMem": 0x10000, "pPrivateDriverData": b"ab"}]),
+    standard(Flags=["StandardAllocation", "ExistingSysMem", "CreateResource"]),
+    standard(Flags=["StandardAllocation", "ExistingSysMem", "CreateResource", "CreateShared"]),
+    standard(Flags=["StandardAllocation", "ExistingSysMem", "CreateResource", "CreateShared", "NtSecuritySharing"]),
+]
+
+
+@pytest.mark.parametrize("inputs", ACCEPTED, ids=[str(inputs)[:70] for inputs in ACCEPTED])
+def test_create_accepts_and_writes_its_outputs(inputs: dict[str, Any]) -> None:
+    simulator, _, device = open_device()
+    outcome = simulator.call(
+        "D3DKMTCreateAllocation2",
+        {"hDevice": device, "hGlobalShare": SENTINEL, "hPrivateRuntimeResourceHandle": SENTINEL, **inputs},
+    )
+    assert outcome.status == 0
+    names = inputs.get("Flags", [])
+    outputs = outcome.outputs
+    expected = device + 0x40
+    if "CreateResource" in names:
+        assert outputs["hResource"] == expected
+        expected += 0x40
+    else:
+        assert outputs["hResource"] == 0
+    for element in outputs["pAllocationInfo2"]:
+        assert element["hAllocation"] == expected
+        expected += 0x40
+    shared = "CreateShared" in names and "NtSecuritySharing" not in names
+    assert (outputs["hGlobalShare"] & 0x3F == 2) if shared else (outputs["hGlobalShare"] == 0)
+    assert outputs["hPrivateRuntimeResourceHandle"] == SENTINEL
+
+
+def test_adding_to_a_resource() -> None:
+    simulator, _, device = open_device()
+
+    def create(**inputs: Any) -> Any:
+        return simulator.call("D3DKMTCreateAllocation2", {"hDevice": device, "pAllocationInfo2": [{}], **inputs})
+
+    own = create(Flags=["CreateResource"]).outputs["hResource"]
+    shared = create(Flags=["CreateResource", "CreateShared"]).outputs["hResource"]
+    added = create(hResource=own)
+    assert (added.status, added.outputs["hResource"]) == (0, own)
+    assert create(hResource=own, **{k: v for k, v in STANDARD.items()}).status.name == "STATUS_INVALID_PARAMETER"
+    refused = create(hResource=shared)
+    assert refused.status.name == "STATUS_INVALID_PARAMETER"
+    assert refused.rule.what == "added to an existing shared resource"
+    other = simulator.call("D3DKMTCreateDevice", {"hAdapter": 0x40000000}).outputs["hDevice"]
+    assert create(hDevice=other, hResource=own).status.name == "STATUS_INVALID_HANDLE"
+
+
+def test_a_null_argument() -> None:
+    simulator, _, _ = open_device()
+    for name in ("D3DKMTCloseAdapter", "D3DKMTCreateDevice", "D3DKMTDestroyDevice"):
+        outcome = simulator.call(name, None)
+        assert (outcome.status.name, outcome.outputs) == ("STATUS_INVALID_PARAMETER", None)
+    assert simulator.call("D3DKMTCreateAllocation2", None).status.name == "STATUS_ACCESS_VIOLATION"
+
+
+def test_budgets() -> None:
+    simulator, _, device = open_device(video_memory="1MB", system_memory="64KB")
+
+    def create(size: int, **inputs: Any) -> Any:
+        element = {"pPrivateDriverData": sample_data(size), **inputs}
+        return simulator.call("D3DKMTCreateAllocation2", {"hDevice": device, "pAllocationInfo2": [element]})
+
+    first = create(1 << 20)
+    assert first.status == 0
+    full = create(1)
+    assert full.status == 0xC01E0100
+    assert full.status.name == "STATUS_GRAPHICS_NO_VIDEO_MEMORY"
+    pinned = create(1 << 20, pSystemMem=0x10000)
+    assert (pinned.status, pinned.status.name) == (0xC0000017, "STATUS_NO_MEMORY")
+    handle = first.outputs["pAllocationInfo2"][0]["hAllocation"]
+    simulator.call("D3DKMTDestroyAllocation2", {"hDevice": device, "phAllocationList": [handle]})
+    assert create(1 << 20).status == 0
+    assert create((64 << 10) - 3 * KERNEL_RECORD, pSystemMem=0x10000).status == 0
+
+
+def test_an_adapter_that_is_stopped() -> None:
+    simulator, adapter, device = open_device()
+    allocation = {"hDevice": device, "pAllocationInfo2": [{}]}
+    made = simulator.call("D3DKMTCreateAllocation2", allocation).outputs["pAllocationInfo2"][0]["hAllocation"]
+    simulator.stop_adapter()
+    assert simulator.call("D3DKMTCreateAllocation2", allocation).status == 0xC00002B6
+    assert simulator.call("D3DKMTCreateDevice", {"hAdapter": adapter}).status.name == "STATUS_DEVICE_REMOVED"
+    for name, inputs in (
+        ("D3DKMTDestroyAllocation2", {"hDevice": device, "phAllocationList": [made]}),
+        ("D3DKMTDestroyDevice", {"hDevice": device}),
+        ("D3DKMTCloseAdapter", {"hAdapter": adapter}),
+    ):
+        assert simulator.call(name, inputs).status == 0
+    assert len(simulator.handles) == 0
+
+
+def test_an_old_driver_model_knows_no_standard_allocations() -> None:
+    simulator, _, device = open_device(adapters=[{"wddm": 1300}])
+    assert (
+        simulator.call("D3DKMTCreateAllocation2", {"hDevice": device, **STANDARD}).status.name
+        == "STATUS_INVALID_PARAMETER"
+    )
+
+
+@pytest.fixture
+def made() -> tuple[tracekmt.Simulator, int, dict[str, int]]:
+    """A device with a resource of two allocations, a shared one, and an allocation of its own."""
+    simulator, _, device = open_device()
+    found: dict[str, int] = {}
+    for name, flag_names, count in (
+        ("own", ["CreateResource"], 2),
+        ("shared", ["CreateResource", "CreateShared"], 1),
+        ("free", [], 2),
+    ):
+        outputs = simulator.call(
+            "D3DKMTCreateAllocation2", {"hDevice": device, "Flags": flag_names, "pAllocationInfo2": [{}] * count}
+        ).outputs
+        found[name] = outputs["hResource"]
+        for index, element in enumerate(outputs["pAllocationInfo2"]):
+            found[f"{name}{index}"] = element["hAllocation"]
+    return simulator, device, found
+
+
+def test_destroying(made: tuple[tracekmt.Simulator, int, dict[str, int]]) -> None:
+    simulator, device, of = made
+
+    def destroy(**inputs: Any) -> str:
+        inputs = {"hDevice": device, **inputs}
+        return simulator.call("D3DKMTDestroyAllocation2", inputs).status.name.removeprefix("STATUS_")
+
+    assert destroy() == "SUCCESS"
+    assert destroy(hDevice=0) == "INVALID_PARAMETER"
+    assert destroy(AllocationCount=1) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[SENTINEL]) == "INVALID_PARAMETER"
+    assert destroy(hResource=SENTINEL) == "INVALID_PARAMETER"
+    assert destroy(hResource=of["free0"]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[of["own"]]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[of["own0"], of["free0"]]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[of["free0"], SENTINEL]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[of["free0"], of["free0"]]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[of["shared0"]]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[of["free0"], of["free1"]]) == "SUCCESS"
+    assert destroy(phAllocationList=[of["free0"]]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[of["own0"]]) == "SUCCESS"
+    assert destroy(hResource=of["own"], phAllocationList=[SENTINEL]) == "SUCCESS"
+    assert destroy(phAllocationList=[of["own1"]]) == "INVALID_PARAMETER"
+    assert destroy(hResource=of["shared"]) == "SUCCESS"
+    assert len(simulator.machine.shares) == 0
+    assert len(simulator.handles) == 2
+
+
+def test_a_device_takes_everything_in_it_along(made: tuple[tracekmt.Simulator, int, dict[str, int]]) -> None:
+    simulator, device, of = made
+    assert simulator.call("D3DKMTDestroyDevice", {"hDevice": device}).status == 0
+    assert len(simulator.handles) == 1
+    assert simulator.machine.adapters[0].video_memory_used == simulator.machine.system_memory_used == 0
+    assert simulator.call("D3DKMTDestroyDevice", {"hDevice": device}).status.name == "STATUS_INVALID_PARAMETER"
+    assert len(simulator.machine.shares) == 0
+    assert of
+
+
+def test_adapters_and_devices() -> None:
+    simulator = tracekmt.Simulator()
+    luid = {"AdapterLuid": {"LowPart": 1, "HighPart": 0}}
+    first = simulator.call("D3DKMTOpenAdapterFromLuid", luid).outputs["hAdapter"]
+    second = simulator.call("D3DKMTOpenAdapterFromLuid", luid).outputs["hAdapter"]
+    assert (first, second) == (0x40000000, 0x40000040)
+    unknown = simulator.call("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 9}})
+    assert (unknown.status.name, unknown.outputs["hAdapter"]) == ("STATUS_INVALID_PARAMETER", 0)
+    junk = dict.fromkeys(("pCommandBuffer", "CommandBufferSize", "pAllocationList", "AllocationListSize"), 77)
+    device = simulator.call("D3DKMTCreateDevice", {"hAdapter": second, **junk})
+    assert device.outputs["hDevice"] == 0x40000080
+    assert [device.outputs[name] or 0 for name in junk] == [0] * 4
+    assert simulator.call("D3DKMTCloseAdapter", {"hAdapter": second}).status == 0
+    assert simulator.call("D3DKMTCloseAdapter", {"hAdapter": second}).status.name == "STATUS_INVALID_PARAMETER"
+    assert simulator.call("D3DKMTCreateDevice", {"hAdapter": second}).status.name == "STATUS_INVALID_PARAMETER"
+    assert simulator.call("D3DKMTCloseAdapter", {"hAdapter": 0x40000080}).status.name == "STATUS_INVALID_PARAMETER"
+    assert simulator.call("D3DKMTDestroyDevice", {"hDevice": 0x40000080}).status == 0
+
+
+def test_processes_share_the_machine_and_not_their_handles() -> None:
+    simulator, _, device = open_device(video_memory="1MB")
+    other = simulator.process()
+    assert other.call("D3DKMTDestroyDevice", {"hDevice": device}).status.name == "STATUS_INVALID_PARAMETER"
+    adapter = other.call("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1}}).outputs["hAdapter"]
+    assert adapter == 0x40000000
+    theirs = other.call("D3DKMTCreateDevice", {"hAdapter": adapter}).outputs["hDevice"]
+    element = {"pPrivateDriverData": sample_data(1 << 20)}
+    for process, handle, status in ((simulator, device, 0), (other, theirs, 0xC01E0100)):
+        outcome = process.call("D3DKMTCreateAllocation2", {"hDevice": handle, "pAllocationInfo2": [element]})
+        assert outcome.status == status
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"profile": "xbox"},
+        {"video_memory": "lots"},
+        {"adapters": [5]},
+        {"adapters": [{"lluid": [1, 0]}]},
+        {"adapters": [{"luid": 1}]},
+        {"adapters": [{"name": 5}]},
+    ],
+)
+def test_settings_that_are_none_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        tracekmt.Simulator(**settings)
+
+
+def test_only_described_functions_are_called() -> None:
+    with pytest.raises(UsageError, match="D3DKMTNothing is not described"):
+        tracekmt.Simulator().call("D3DKMTNothing", {})
+
+
+def test_every_rule_says_where_it_is_known_from() -> None:
+    for behaviour in BEHAVIOURS.values():
+        for rule in (*behaviour.rules, behaviour.null):
+            assert rule.source
+            assert rule.what

@@ -1,0 +1,100 @@
+"""The simulator behind real C addresses, met by a C caller."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import tracekmt
+from tracekmt import codec
+from tracekmt.calls import CALLS
+from tracekmt.errors import Error
+from tracekmt.memory import Fault
+from tracekmt.simulator.native import HandOver, ProcessArena, ProcessMemory, Thunks
+
+pytestmark = pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64") or sys.platform not in ("linux", "win32"),
+    reason="C addresses are made on x86-64 Linux and Windows",
+)
+
+
+def call(thunks: Thunks, name: str, inputs: object) -> tuple[int, object]:
+    arena = ProcessArena()
+    address = codec.encode(CALLS[name], "x64", arena, inputs)
+    result = thunks.function(name)(address)
+    return result, codec.decode(CALLS[name], "x64", arena, address)
+
+
+def test_every_function_has_an_address_and_answers() -> None:
+    thunks = Thunks(tracekmt.Simulator())
+    assert set(thunks.addresses) == set(CALLS)
+    assert len(set(thunks.addresses.values())) == len(CALLS)
+    status, outputs = call(thunks, "D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1}})
+    assert status == 0
+    assert isinstance(outputs, dict)
+    assert outputs["hAdapter"] == 0x40000000
+    status, _ = call(thunks, "D3DKMTCloseAdapter", {"hAdapter": 5})
+    assert status == 0xC000000D - (1 << 32)
+
+
+def test_bad_pointers_are_answered() -> None:
+    thunks = Thunks(tracekmt.Simulator())
+    create = thunks.function("D3DKMTCreateAllocation2")
+    for address in (0x10, 0xDEAD00000000, 0xFFFFFFFFFFFFFFF8):
+        assert create(address) == 0xC000000D - (1 << 32)
+
+
+def test_threads_call_at_once() -> None:
+    thunks = Thunks(tracekmt.Simulator())
+    handles: list[int] = []
+
+    def work() -> None:
+        for _ in range(50):
+            _, outputs = call(thunks, "D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1}})
+            assert isinstance(outputs, dict)
+            handles.append(outputs["hAdapter"])
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(handles)) == 200
+
+
+def test_process_memory_faults_instead_of_crashing() -> None:
+    memory = ProcessMemory()
+    arena = ProcessArena()
+    address = arena.place("", 16)
+    memory.write(address, b"0123456789abcdef")
+    assert memory.read(address, 16) == arena.read(address, 16) == b"0123456789abcdef"
+    for bad in (0x10, 1 << 60):
+        with pytest.raises(Fault):
+            memory.read(bad, 8)
+        with pytest.raises(Fault):
+            memory.write(bad, b"x")
+    with pytest.raises(Fault):
+        memory.read(address, 1 << 40)
+
+
+def test_the_table_is_handed_over(tmp_path: Path) -> None:
+    thunks = Thunks(tracekmt.Simulator(video_memory="1MB"))
+    hand_over = HandOver(tmp_path / "table.json")
+    hand_over.offer(thunks)
+    table = json.loads(hand_over.path.read_text())
+    assert {name: int(address, 16) for name, address in table["functions"].items()} == thunks.addresses
+    assert tracekmt.Simulator(**table["machine"]).machine.settings() == thunks.simulator.machine.settings()
+    assert not hand_over.wait(0.02)
+    hand_over.hooked.touch()
+    assert hand_over.wait(0.02)
+
+
+def test_elsewhere_a_plain_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    with pytest.raises(Error, match="x86-64 Linux and Windows only"):
+        Thunks(tracekmt.Simulator())

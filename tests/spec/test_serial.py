@@ -1,0 +1,45 @@
+"""Descriptions travel as plain data and come back whole; other data is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracekmt.calls import CALLS
+from tracekmt.errors import DescriptionError
+from tracekmt.spec.serial import call_from_data, to_data
+from tracekmt.spec.types import Call
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_to_json_and_back(call: Call) -> None:
+    data = json.loads(json.dumps(to_data(call)))
+    assert to_data(call_from_data(data)) == data
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(["is", "name", "argument", "members", "type"]) | st.text(max_size=4), inner
+            )
+        ),
+        max_leaves=12,
+    )
+)
+def test_anything_else_is_refused(data: Any) -> None:
+    with pytest.raises(DescriptionError):
+        call_from_data(data)
+
+
+def test_a_part_of_the_wrong_class_is_refused() -> None:
+    data = to_data(CALLS["D3DKMTCloseAdapter"])
+    data["argument"]["members"][0]["type"] = {"is": "Field"}
+    with pytest.raises(DescriptionError, match="should hold"):
+        call_from_data(data)

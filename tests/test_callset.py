@@ -1,0 +1,42 @@
+"""Sets of calls by index, range, step, name and file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tracekmt.callset import parse_calls
+from tracekmt.errors import UsageError
+
+
+def chosen(text: str) -> list[int]:
+    test = parse_calls(text)
+    return [index for index in range(30) if test(index, "D3DKMTLock2" if index % 10 == 3 else "D3DKMTEvict")]
+
+
+@pytest.mark.parametrize(
+    ("text", "indexes"),
+    [
+        ("17", [17]),
+        ("0-4", [0, 1, 2, 3, 4]),
+        ("0-10/5", [0, 5, 10]),
+        ("3,8,28-", [3, 8, 28, 29]),
+        ("D3DKMTLock*", [3, 13, 23]),
+        (" 1 , D3DKMTLock2 ", [1, 3, 13, 23]),
+    ],
+)
+def test_sets(text: str, indexes: list[int]) -> None:
+    assert chosen(text) == indexes
+
+
+def test_a_file_holds_parts(tmp_path: Path) -> None:
+    file = tmp_path / "set"
+    file.write_text("1\n4-5,9\n")
+    assert chosen(f"@{file}") == [1, 4, 5, 9]
+
+
+@pytest.mark.parametrize("text", ["", "-5", "1-2-3", "3/0", "a b", "@/no/such/file"])
+def test_what_is_no_set_is_named(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_calls(text)

@@ -1,0 +1,148 @@
+"""Any bytes give TraceError or a right answer, in bounded memory; what is whole before damage is read."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+import msgpack
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tracekmt
+from tracekmt.errors import TraceError
+from tracekmt.resources import resource
+from tracekmt.trace import frames
+from tracekmt.trace.frames import FRAME_LIMIT, FrameKind, FrameReader, pack_frame, preamble
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+SAMPLE = resource("traces", "demo.kmt").read_bytes()
+
+
+def read(path: Path, data: bytes) -> list[object]:
+    """Open a trace of these bytes and decode everything in it."""
+    path.write_bytes(data)
+    with tracekmt.open(path) as trace:
+        return [call.to_json() for call in trace.calls()]
+
+
+def frame(payload: bytes, *, flags: int = 0, kind: int = FrameKind.HEADER, length: int | None = None) -> bytes:
+    """A frame with a right checksum around any payload."""
+    head = struct.pack("<IBBH", len(payload) if length is None else length, kind, flags, 0)
+    return preamble() + head + struct.pack("<I", zlib.crc32(payload, zlib.crc32(head))) + payload
+
+
+def test_frames_come_back(tmp_path: Path) -> None:
+    values = [[1, b"x" * 1000, "text"], {"a": -1}, []]
+    path = tmp_path / "t.kmt"
+    path.write_bytes(preamble() + b"".join(pack_frame(FrameKind.ENTER, value) for value in values))
+    with path.open("rb") as file:
+        reader = FrameReader(path, file)
+        scanned = list(reader.scan())
+        assert [value for _, _, value in scanned] == values
+        assert reader.at(scanned[1][0]) == values[1]
+        assert reader.torn is None
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"\x7fELF" + bytes(60), "not a tracekmt trace"),
+        (preamble()[:-1], "cut off inside its first 12 bytes"),
+        (frames.MAGIC + struct.pack("<I", 9), "trace format 9, this tracekmt reads up to 0; update tracekmt"),
+        (preamble(), "the trace has no header"),
+        (frame(msgpack.packb({"abi": "arm"})), "does not name an ABI"),
+        (frame(msgpack.packb([1, 2]), kind=FrameKind.ENTER), "does not begin with a header"),
+        (frame(b"\xc1"), "is not msgpack"),
+        (frame(b"", length=FRAME_LIMIT + 1), f"claims {FRAME_LIMIT + 1} bytes"),
+        (frame(b"\x81\xa1a", flags=1), "does not decompress"),
+        (frame(zstd.compress(bytes(FRAME_LIMIT + 1)), flags=1), f"decompresses to more than {FRAME_LIMIT} bytes"),
+    ],
+)
+def test_what_is_no_trace_is_named(tmp_path: Path, data: bytes, message: str) -> None:
+    with pytest.raises(TraceError, match=message):
+        read(tmp_path / "t.kmt", data)
+
+
+def test_bombs_are_stopped_whether_they_state_their_size_or_not(tmp_path: Path) -> None:
+    for stated in (True, False):
+        options = {zstd.CompressionParameter.content_size_flag: int(stated)}
+        compressor = zstd.ZstdCompressor(options=options)
+        bomb = b"".join(compressor.compress(bytes(1 << 20)) for _ in range(2 * FRAME_LIMIT >> 20)) + compressor.flush()
+        with pytest.raises(TraceError, match="decompresses to more"):
+            read(tmp_path / "t.kmt", frame(bomb, flags=1))
+
+
+def test_a_cut_at_any_byte_costs_what_was_cut(tmp_path: Path) -> None:
+    whole = read(tmp_path / "whole.kmt", SAMPLE)
+    ends = {len(read(tmp_path / "whole.kmt", SAMPLE[:cut])) for cut in range(len(SAMPLE) - 200, len(SAMPLE))}
+    assert max(ends) == len(whole)
+    for cut in range(0, len(SAMPLE), 29):
+        try:
+            part = read(tmp_path / "t.kmt", SAMPLE[:cut])
+        except TraceError:
+            continue
+        for mine, theirs in zip(part, whole, strict=False):
+            assert mine == theirs or not mine["returned"]  # type: ignore[index]
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.integers(0, 8 * len(SAMPLE) - 1))
+def test_a_flipped_bit_is_an_error_or_costs_what_follows(tmp_path: Path, bit: int) -> None:
+    data = bytearray(SAMPLE)
+    data[bit // 8] ^= 1 << bit % 8
+    try:
+        read(tmp_path / "t.kmt", bytes(data))
+    except TraceError:
+        pass
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([b"", preamble()]))
+def test_any_bytes(tmp_path: Path, data: bytes, start: bytes) -> None:
+    with pytest.raises(TraceError):
+        read(tmp_path / "t.kmt", start + data)
+
+
+json_like = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.binary(max_size=80) | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(list(FrameKind)), json_like), max_size=4))
+def test_any_values_in_sound_frames(tmp_path: Path, values: list[tuple[FrameKind, object]]) -> None:
+    with Path(tmp_path / "t.kmt").open("wb") as file:
+        file.write(SAMPLE)
+        for kind, value in values:
+            file.write(pack_frame(kind, value))
+    try:
+        read(tmp_path / "u.kmt", (tmp_path / "t.kmt").read_bytes())
+    except TraceError:
+        pass
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_sound_events_about_any_memory(tmp_path: Path, data: st.DataObject) -> None:
+    """Regions of a real event, their bytes replaced: counts and pointers of a hostile program."""
+    path = resource("traces", "demo.kmt")
+    with path.open("rb") as file:
+        scanned = [(kind, value) for _, kind, value in FrameReader(path, file).scan()]
+    number = data.draw(st.sampled_from([i for i, (kind, _) in enumerate(scanned) if kind == FrameKind.ENTER]))
+    regions = scanned[number][1][6]
+    for region in regions:
+        noise = data.draw(st.binary(max_size=len(region[2])))
+        region[2] = noise + region[2][len(noise) :]
+    out = preamble() + b"".join(pack_frame(FrameKind(kind), value) for kind, value in scanned)
+    assert len(read(tmp_path / "t.kmt", out)) > 0

@@ -1,0 +1,134 @@
+"""Traces made by hand are read back as they were written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import tracekmt
+from tracekmt.errors import TraceError, UsageError
+from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
+from tracekmt.trace.writer import Writer
+from tracekmt.calls import CALLS
+
+
+def make(path: Path, abi: str = "x64") -> Path:
+    with tracekmt.create(path, abi=abi) as trace:
+        trace.add(
+            "D3DKMTOpenAdapterFromLuid",
+            inputs={"AdapterLuid": {"LowPart": 1, "HighPart": -1}},
+            outputs={"hAdapter": 0x40000000},
+            thread=77,
+        )
+        trace.add(
+            "D3DKMTCreateAllocation2",
+            inputs={"hDevice": 0x40000040, "pAllocationInfo2": [{"pPrivateDriverData": b"abc"}, {}]},
+            outputs={"pAllocationInfo2": [{"hAllocation": 0x40000080}, {"hAllocation": 0x400000C0}]},
+            status="STATUS_SUCCESS",
+            thread=5,
+        )
+        trace.add("D3DKMTDestroyDevice", inputs=None, status=0xC000000D, thread=77)
+        trace.add("D3DKMTCloseAdapter", inputs={"hAdapter": 0x40000000}, status=None)
+    return path
+
+
+def test_a_trace_made_by_hand(tmp_path: Path, abi: str) -> None:
+    with tracekmt.open(make(tmp_path / "t.kmt", abi)) as trace:
+        first, second, third, fourth = trace.calls()
+        assert len(trace) == 4
+    assert first.inputs == {"AdapterLuid": {"LowPart": 1, "HighPart": -1}, "hAdapter": 0}
+    assert first.outputs == {"AdapterLuid": {"LowPart": 1, "HighPart": -1}, "hAdapter": 0x40000000}
+    assert (first.enter_ns, first.leave_ns, first.status, first.status.name) == (0, 1000, 0, "STATUS_SUCCESS")  # type: ignore[union-attr]
+    assert isinstance(second.outputs, dict)
+    elements = second.outputs["pAllocationInfo2"]
+    assert [element["hAllocation"] for element in elements] == [0x40000080, 0x400000C0]
+    assert elements[0]["pPrivateDriverData"] == b"abc"
+    assert (third.inputs, third.outputs, third.status) == (None, None, 0xC000000D)
+    assert (fourth.status, fourth.outputs, fourth.leave_ns, fourth.returned) == (None, None, None, False)
+    assert [call.thread for call in (first, second, third, fourth)] == [0, 1, 0, 2]
+
+
+def test_a_line_of_json(tmp_path: Path) -> None:
+    with tracekmt.open(make(tmp_path / "t.kmt")) as trace:
+        line = json.loads(json.dumps(trace[0].to_json()))
+    assert line == {
+        "index": 0,
+        "call": "D3DKMTOpenAdapterFromLuid",
+        "thread": 0,
+        "caller": None,
+        "returned": True,
+        "status": "STATUS_SUCCESS",
+        "code": "0x00000000",
+        "result": None,
+        "in": {"AdapterLuid": {"LowPart": 1, "HighPart": -1}, "hAdapter": "0x0"},
+        "out": {"AdapterLuid": {"LowPart": 1, "HighPart": -1}, "hAdapter": "0x40000000"},
+        "enter_ns": "0",
+        "leave_ns": "1000",
+    }
+
+
+def test_calls_by_index(tmp_path: Path) -> None:
+    with tracekmt.open(make(tmp_path / "t.kmt")) as trace:
+        assert trace[-1].name == "D3DKMTCloseAdapter"
+        with pytest.raises(IndexError, match="has 4 calls"):
+            trace[4]
+
+
+def test_an_existing_file_is_kept(tmp_path: Path) -> None:
+    path = make(tmp_path / "t.kmt")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="exists already"):
+        tracekmt.create(path)
+    assert path.read_bytes() == before
+
+
+def test_what_cannot_be_added_is_named(tmp_path: Path) -> None:
+    with tracekmt.create(tmp_path / "t.kmt") as trace:
+        with pytest.raises(UsageError, match="D3DKMTNothing is not described"):
+            trace.add("D3DKMTNothing")
+        with pytest.raises(UsageError, match="hAdapter: takes a number"):
+            trace.add("D3DKMTCloseAdapter", {"hAdapter": []})
+        trace.add("D3DKMTCloseAdapter", {"hAdapter": 1})
+    with tracekmt.open(tmp_path / "t.kmt") as trace_:
+        assert len(trace_) == 1
+    with pytest.raises(UsageError, match="arm64 is no ABI"):
+        tracekmt.create(tmp_path / "u.kmt", abi="arm64")
+
+
+def write(path: Path, *events: Enter | Leave | Lost, described: bool = True) -> Path:
+    writer = Writer(path, Header("x64"))
+    if described:
+        writer.describe(0, CALLS["D3DKMTCloseAdapter"])
+    writer.module(Module("d3d11.dll", "C:\\d3d11.dll", 0x1000, 0x500))
+    writer.events(events)
+    writer.close()
+    return path
+
+
+def test_calls_overlap_and_callers_have_modules(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "t.kmt",
+        Enter(0, 1, 0, 10, 0x1234, (0,), ()),
+        Enter(1, 2, 0, 20, 0x2000, (0,), ()),
+        Leave(2, 0, 30, 0, ()),
+        Lost(3, 4),
+        Leave(7, 1, 40, 0xFFFFFFFFC000000D, ()),
+    )
+    with tracekmt.open(path) as trace:
+        assert list(trace.timeline()) == [(0, False), (1, False), (0, True), (1, True)]
+        assert [call.caller for call in trace.calls()] == ["d3d11.dll+0x234", None]
+        assert trace[1].status == 0xC000000D
+        assert trace.lost == 4
+
+
+def test_events_that_contradict_each_other_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="never entered"):
+        tracekmt.open(write(tmp_path / "a.kmt", Leave(0, 9, 0, 0, ())))
+    with pytest.raises(TraceError, match="not described before"):
+        tracekmt.open(write(tmp_path / "b.kmt", Enter(0, 1, 3, 0, 0, (), ())))
+    with pytest.raises(TraceError, match="No such file"):
+        tracekmt.open(tmp_path / "c.kmt")
+    with pytest.raises(TraceError, match="Is a directory"):
+        tracekmt.open(tmp_path)

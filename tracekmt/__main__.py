@@ -1,0 +1,5 @@
+"""python -m tracekmt."""
+
+from tracekmt.cli import main
+
+main()
