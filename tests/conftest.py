@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -37,6 +37,13 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+def lacking(what: str) -> NoReturn:
+    """Skip a test for what this machine lacks; in CI nothing may be lacking."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI lacks {what}")
+    pytest.skip(f"there is no {what}")
+
+
 def open_device(**settings: Any) -> tuple[tracekmt.Simulator, int, int]:
     """A simulator with these settings, and handles of its adapter and of a device."""
     simulator = tracekmt.Simulator(**settings)
@@ -52,7 +59,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("processes are recorded on Linux only, so far")
     compiler = shutil.which("gcc")
     if compiler is None:
-        pytest.skip("no gcc to build the test programs with")
+        lacking("gcc, to build the test programs with")
     folder = tmp_path_factory.mktemp("native")
     subprocess.run(
         [compiler, "-O1", "-Wall", "-shared", "-fPIC", "-o", folder / "libdxcore.so", NATIVE / "thunks.c"], check=True

@@ -23,7 +23,6 @@ from tracekmt.spec.types import (
     When,
 )
 
-
 Outer = list[tuple[Struct, dict[str, Any]]]
 
 

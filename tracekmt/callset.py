@@ -1,4 +1,4 @@
-"""Sets of calls as people write them: "17", "0-100", "0-100/2", "3,8,20-", "D3DKMT*Allocation*", "@file"."""
+"""Sets of calls as people write them: "17", "0-100", "0-100/2", "3,8,20-", "*Allocation*", "@file"."""
 
 from __future__ import annotations
 

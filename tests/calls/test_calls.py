@@ -13,7 +13,7 @@ from tracekmt.calls import CALLS, FAMILIES
 from tracekmt.ntstatus import status
 from tracekmt.spec.checks import check_all
 from tracekmt.spec.layout import lay_out, measure
-from tracekmt.spec.types import ABIS, Call, Enum, Flags, Pointer, Struct, Type, Array
+from tracekmt.spec.types import ABIS, Array, Call, Enum, Flags, Pointer, Struct, Type
 
 FACTS = json.loads((Path(__file__).parent.parent / "data" / "ddi.json").read_text())
 STRUCTS = {**FACTS["structs"], **FACTS["payloads"]}

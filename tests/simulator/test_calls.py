@@ -130,7 +130,7 @@ def test_adding_to_a_resource() -> None:
     shared = create(Flags=["CreateResource", "CreateShared"]).outputs["hResource"]
     added = create(hResource=own)
     assert (added.status, added.outputs["hResource"]) == (0, own)
-    assert create(hResource=own, **{k: v for k, v in STANDARD.items()}).status.name == "STATUS_INVALID_PARAMETER"
+    assert create(hResource=own, **STANDARD).status.name == "STATUS_INVALID_PARAMETER"
     refused = create(hResource=shared)
     assert refused.status.name == "STATUS_INVALID_PARAMETER"
     assert refused.rule.what == "added to an existing shared resource"

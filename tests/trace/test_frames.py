@@ -74,7 +74,7 @@ def test_what_is_no_trace_is_named(tmp_path: Path, data: bytes, message: str) ->
 
 def test_bombs_are_stopped_whether_they_state_their_size_or_not(tmp_path: Path) -> None:
     for stated in (True, False):
-        options = {zstd.CompressionParameter.content_size_flag: int(stated)}
+        options: dict[int, int] = {zstd.CompressionParameter.content_size_flag: int(stated)}
         compressor = zstd.ZstdCompressor(options=options)
         bomb = b"".join(compressor.compress(bytes(1 << 20)) for _ in range(2 * FRAME_LIMIT >> 20)) + compressor.flush()
         with pytest.raises(TraceError, match="decompresses to more"):

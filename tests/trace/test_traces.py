@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import tracekmt
+from tracekmt.calls import CALLS
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.writer import Writer
-from tracekmt.calls import CALLS
 
 
 def make(path: Path, abi: str = "x64") -> Path:

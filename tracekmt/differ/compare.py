@@ -23,7 +23,7 @@ from tracekmt.trace.reader import TracedCall
 NO_HANDLE = 0x0BAD0000
 """Given where an object does not exist on the other side: never a handle, since its top bits are zero."""
 
-Adopt = Callable[[Kind, dict[str, Any]], int | None]
+Adopt = Callable[[Kind, dict[Kind, int]], int | None]
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,20 @@ class Comparison:
         self.handles = HandleMap()
 
     def enter(self, call: TracedCall, adopt: Adopt) -> Entered:
-        """Translate a call's inputs. `adopt` gives a live handle for one that is older than the trace, or None."""
+        """Translate a call's inputs. `adopt` gives a live handle for one that is older than the trace, or None; it is
+        told the kind, and the live handles of other kinds in the same call."""
         entered = Entered(call, deepcopy(call.inputs))
+        given: dict[Kind, int] = {}
         for leaf in leaves(call.call.argument, entered.inputs):
             kind = kind_of(leaf.type)
             if kind is None or kind.binding != "handle" or leaf.field.direction == "out" or not leaf.value:
                 continue
             identity = self.handles.find(kind, leaf.value)
             if identity is None:
-                identity = self._adopt(entered, leaf, kind, adopt)
+                identity = self._adopt(call, leaf, kind, lambda kind: adopt(kind, given))
             if identity is not None and identity.cause is not None and entered.cause is None:
                 entered.cause = identity.cause
-            leaf.values[leaf.key] = identity.live if identity is not None and identity.live else NO_HANDLE
+            leaf.values[leaf.key] = given[kind] = identity.live if identity and identity.live else NO_HANDLE
         entered.ending = list(self._ending(call))
         return entered
 
@@ -85,14 +87,12 @@ class Comparison:
                 self.handles.end(identity)
         self.report.findings += [replace(finding, cause=entered.cause) for finding in found]
 
-    def _adopt(self, entered: Entered, leaf: Leaf, kind: Kind, adopt: Adopt) -> Identity | None:
+    def _adopt(self, call: TracedCall, leaf: Leaf, kind: Kind, adopt: Callable[[Kind], int | None]) -> Identity | None:
         """An object that was never seen born. A call that failed may have been given nonsense: it gets nonsense."""
-        status = entered.call.status
-        if status is not None and not status.succeeded:
+        if call.status is not None and not call.status.succeeded:
             return None
         self.report.calls.ambient_handles += 1
-        live = adopt(kind, entered.inputs)
-        identity = Identity(kind, leaf.value, None, leaf.path, live)
+        identity = Identity(kind, leaf.value, None, leaf.path, adopt(kind))
         self.handles.bind(identity)
         return identity
 

@@ -105,7 +105,7 @@ class _Counterpart:
     def __init__(self, call: TracedCall | None) -> None:
         self._call = call
 
-    def adopt(self, kind: Kind, inputs: Any) -> int | None:
+    def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
         if self._call is None:
             return None
         for leaf in leaves(self._call.call.argument, self._call.inputs):

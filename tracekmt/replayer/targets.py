@@ -28,8 +28,9 @@ class Target(Protocol):
         """Make a trace's call; how it ended, and the memory that was sent: address, regions before and after."""
         ...
 
-    def adopt(self, kind: Kind, inputs: Any) -> int | None:
-        """A handle to an object that is older than the trace, None if the target has none to give."""
+    def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
+        """A handle to an object that is older than the trace, None if the target has none to give. `given`: the
+        handles of other kinds in the same call."""
         ...
 
 
@@ -53,10 +54,11 @@ class SimulatorTarget:
         reason = f"{rule.what} ({rule.source})" if rule else None
         return Outcome(status, outputs, index, reason), (address, before, arena.regions())
 
-    def adopt(self, kind: Kind, inputs: Any) -> int | None:
+    def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
         """An object made on the spot, within the device and resource that the same call names."""
+        owners = {owner.name: handle for owner, handle in given.items()}
         try:
-            return self.simulator.adopt(kind.name, inputs.get("hDevice") or 0, inputs.get("hResource") or 0)
+            return self.simulator.adopt(kind.name, owners.get("device", 0), owners.get("resource", 0))
         except UsageError:
             return None
 

@@ -58,7 +58,7 @@ def _shown(type_: Type, value: Any) -> str:
     if isinstance(value, Unreadable):
         return f"unreadable at 0x{value.address:x}"
     if isinstance(type_, Bytes):
-        hexadecimal = value[:_BYTES_SHOWN].hex(" ", 4)
+        hexadecimal = value[:_BYTES_SHOWN].hex(" ", -4)
         return f"{len(value)} bytes: {hexadecimal}{' ...' if len(value) > _BYTES_SHOWN else ''}"
     form = json_form(type_, value)
     if isinstance(form, list):

@@ -49,10 +49,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call ended: its status, the whole argument after it, and the rule that refused it, if one did."""
+    """How a call ended: its status, the whole argument after it (a dict, None for NULL), and the rule that refused it,
+    if one did."""
 
     status: Status
-    outputs: dict[str, Any] | codec.Unreadable | None
+    outputs: Any
     rule: Rule | None = None
 
 

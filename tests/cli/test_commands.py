@@ -1,0 +1,279 @@
+"""The commands as users and scripts call them: output, exit status, one or two plain lines for an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import tracekmt
+from tracekmt.calls import CALLS
+from tracekmt.cli import COMMANDS
+from tracekmt.resources import resource
+from tracekmt.trace.frames import MAGIC
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+DEMO = resource("traces", "demo.kmt")
+STAND_ALONE = resource("traces", "stand-alone-allocation.kmt")
+
+
+def test_help_lists_every_command(command: Command) -> None:
+    told = command("--help").stdout
+    for name in COMMANDS:
+        assert f"\n  {name} " in told
+        assert command(name, "--help").returncode == 0
+    assert command("--version").stdout == f"tracekmt, version {tracekmt.__version__}\n"
+
+
+BAD = {
+    "random": os.urandom(500),
+    "empty": b"",
+    "later": MAGIC + (7).to_bytes(4, "little") + os.urandom(100),
+    "cut": DEMO.read_bytes()[:40],
+    "missing": None,
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize(
+    "words", [("info",), ("dump",), ("dump", "--json"), ("replay",), ("diff", DEMO), ("replay", "--json")]
+)
+def test_what_is_no_trace(command: Command, tmp_path: Path, kind: str, words: tuple[str, ...]) -> None:
+    data = BAD[kind]
+    if data is not None:
+        (tmp_path / "x.kmt").write_bytes(data)
+    result = command(*words, "x.kmt")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("tracekmt: x.kmt: ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("fly",),
+        ("replay",),
+        ("replay", DEMO, "--on", "toaster"),
+        ("replay", DEMO, "--profile", "xbox"),
+        ("replay", DEMO, "--video-memory", "lots"),
+        ("replay", DEMO, "--min-compared", "0"),
+        ("replay", DEMO, "--min-compared", "1000"),
+        ("dump", DEMO, "--calls", "a b"),
+        ("calls", "D3DKMTNothing"),
+        ("record",),
+        ("record", "-p", "1", "--", "true"),
+        ("record", "--", "/no/such/program"),
+        ("diff", DEMO),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done(command: Command, words: tuple[object, ...]) -> None:
+    result = command(*words)
+    if words:
+        assert result.returncode == 2
+        assert 1 <= len(result.stderr.splitlines()) <= 2
+        assert "Traceback" not in result.stderr
+    else:
+        assert "Usage" in result.stdout + result.stderr
+
+
+def test_replay(command: Command, tmp_path: Path) -> None:
+    same = command("replay", DEMO)
+    assert (same.returncode, same.stderr) == (0, "")
+    assert "the same" in same.stdout
+    cut = command("replay", STAND_ALONE, "--video-memory", "1MB")
+    assert cut.returncode == 1
+    told = json.loads(command("replay", STAND_ALONE, "--video-memory", "1MB", "--json").stdout)
+    assert told["same"] is False
+    assert told["calls"]["compared"] == 6
+    first = told["findings"][0]
+    assert (first["index"], first["thread"], first["call"]) == (2, 0, "D3DKMTCreateAllocation2")
+    assert (first["recorded"], first["replayed"]) == ("STATUS_SUCCESS", "STATUS_GRAPHICS_NO_VIDEO_MEMORY")
+    assert set(first) == {
+        "kind",
+        "cause",
+        "group",
+        "index",
+        "other_index",
+        "call",
+        "thread",
+        "path",
+        "handle_kind",
+        "recorded",
+        "replayed",
+        "message",
+    }
+
+
+def test_the_text_report(command: Command) -> None:
+    told = command("replay", STAND_ALONE, "--video-memory", "1MB").stdout
+    assert (
+        told
+        == f"""\
+{STAND_ALONE} against simulator: 2 of 6 calls differ
+
+#2  thread 0  D3DKMTCreateAllocation2
+    recorded  STATUS_SUCCESS (0x00000000)
+    replayed  STATUS_GRAPHICS_NO_VIDEO_MEMORY (0xc01e0100)
+    why       the budget of video memory is used up (Microsoft documentation: D3DKMTCreateAllocation2)
+    then      1 more followed from it: #3 D3DKMTDestroyAllocation2
+
+compared 6 calls, 2 differ
+"""
+    )
+
+
+def test_an_outcome_is_written_and_not_over_another(command: Command, tmp_path: Path) -> None:
+    assert command("replay", DEMO, "-o", "out.kmt").returncode == 0
+    again = command("replay", DEMO, "-o", "out.kmt")
+    assert again.returncode == 2
+    assert "-f" in again.stderr
+    assert command("replay", DEMO, "-o", "out.kmt", "-f", "--video-memory", "1MB").returncode == 1
+    diff = command("diff", DEMO, "out.kmt", "--json")
+    assert diff.returncode == 1
+    assert json.loads(diff.stdout)["findings"][0]["replayed"] == "STATUS_GRAPHICS_NO_VIDEO_MEMORY"
+
+
+def test_bisect(command: Command, tmp_path: Path) -> None:
+    assert command("replay", DEMO, "--bisect").returncode == 0
+    assert command("replay", STAND_ALONE, "--bisect", "--video-memory", "1MB").returncode == 1
+    assert command("replay", "missing.kmt", "--bisect").returncode == 125
+    assert command("replay", DEMO, "--bisect", "--min-compared", "99").returncode == 125
+
+
+def test_dump_json_is_a_line_for_every_call(command: Command) -> None:
+    result = command("dump", DEMO, "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    with tracekmt.open(DEMO) as trace:
+        assert lines == [json.loads(json.dumps(call.to_json())) for call in trace.calls()]
+    creates = [line for line in lines if line["call"] == "D3DKMTCreateAllocation2"]
+    for line in creates:
+        for side in ("in", "out"):
+            assert {"hDevice", "hResource", "hGlobalShare", "NumAllocations", "Flags"} <= set(line[side])
+            for element in line[side]["pAllocationInfo2"]:
+                assert {
+                    "hAllocation",
+                    "pSystemMem",
+                    "pPrivateDriverData",
+                    "VidPnSourceId",
+                    "Flags",
+                    "GpuVirtualAddress",
+                    "Unused",
+                    "Reserved",
+                } <= set(element)
+
+
+def test_dump_as_text(command: Command) -> None:
+    told = command("dump", STAND_ALONE, "--calls", "3-").stdout
+    lines = told.splitlines()
+    assert lines[0] == "#3 D3DKMTDestroyAllocation2 = STATUS_SUCCESS (0x00000000)"
+    assert lines[1].startswith("    thread 0 from ")
+    assert lines[2:7] == [
+        "    hDevice           0x40000040",
+        "    hResource         0x0",
+        "    phAllocationList  [0x40000080]",
+        "    AllocationCount   1",
+        "    Flags             0",
+    ]
+    create = command("dump", STAND_ALONE, "--calls", "*Create*2").stdout
+    assert "        hAllocation            0x0 -> 0x40000080\n" in create
+    assert "31 bytes: 4b4d5453 01000000 00000001 00000000" in create
+
+
+def test_dump_into_a_pipe_that_closes(tmp_path: Path) -> None:
+    words = f"{sys.executable} -m tracekmt dump {DEMO} --json | head -1"
+    result = subprocess.run(words, shell=True, capture_output=True, text=True, check=True)
+    assert len(result.stdout.splitlines()) == 1
+    assert result.stderr == ""
+
+
+def test_info(command: Command) -> None:
+    told = json.loads(command("info", DEMO, "--json").stdout)
+    assert (told["calls"], told["lost"], told["in_flight"], told["complete"], told["format"]) == (19, 0, 0, True, 0)
+    assert len(told["threads"]) == 2
+    assert sum(row["count"] for row in told["functions"]) == 19
+    text = command("info", DEMO).stdout
+    assert "19 in 2 threads" in text
+    assert "STATUS_DEVICE_REMOVED" in text
+    assert max(map(len, text.splitlines()[6:])) <= 80
+
+
+def test_a_torn_trace_is_read_up_to_the_tear(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "torn.kmt").write_bytes(DEMO.read_bytes()[:-200])
+    result = command("dump", "torn.kmt", "--json")
+    assert result.returncode == 0
+    assert len(result.stdout.splitlines()) >= 17
+    assert "is cut off; the calls before it are whole" in result.stderr
+    told = json.loads(command("info", "torn.kmt", "--json").stdout)
+    assert told["complete"] is False
+    assert "is cut off" in told["torn"]
+
+
+def test_calls(command: Command) -> None:
+    rows = json.loads(command("calls", "--json").stdout)
+    assert [row["name"] for row in rows] == list(CALLS)
+    assert {row["family"] for row in rows} == {"adapter", "device", "allocation"}
+    told = json.loads(command("calls", "D3DKMTCreateAllocation2", "--json").stdout)
+    assert told["structure"] == "D3DKMT_CREATEALLOCATION"
+    assert told["size"] == {"x64": 72, "x86": 44}
+    fields = {field["path"]: field for field in told["fields"]}
+    data = fields["pAllocationInfo2[].pPrivateDriverData"]
+    assert (data["x64"], data["x86"], data["length"], data["direction"]) == (
+        [16, 8],
+        [8, 4],
+        "PrivateDriverDataSize",
+        "inout",
+    )
+    assert fields["pAllocationInfo2[].hAllocation"]["kind"] == "allocation"
+    assert fields["Flags"]["bits"]["StandardAllocation"] == 0x10000
+    assert fields["hDevice"]["bits"] is None
+    assert {each["kind"] for each in told["creates"]} == {"resource", "allocation", "global share"}
+    for name in CALLS:
+        text = command("calls", name)
+        assert text.returncode == 0
+        assert name in text.stdout
+
+
+def test_record_from_the_command_line(command: Command, native: Path, tmp_path: Path) -> None:
+    (tmp_path / "journal").write_bytes(bytes(4096))
+    argv = [native / "client", native / "libdxcore.so", tmp_path / "journal", "work", 2, 5]
+    result = command("record", "-o", "out.kmt", "--", *argv)
+    assert result.returncode == 0
+    assert result.stderr == "out.kmt: 18 calls; the process ended\n"
+    assert command("record", "-o", "out.kmt", "--", *argv).returncode == 2
+    assert command("record", "-f", "-o", "out.kmt", "--", *argv).returncode == 0
+    assert command("replay", "out.kmt").returncode == 0
+    idle = command("record", "-o", "idle.kmt", "--", "true")
+    assert idle.returncode == 0
+    assert "no function was hooked" in idle.stderr
+
+
+def test_a_defect_is_a_plain_line(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import tracekmt.cli, tracekmt.cli.calls as calls\n"
+        "calls.command.callback = lambda **_: 1 / 0\n"
+        "tracekmt.cli.main()\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program, "calls"], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[0] == "tracekmt: a defect of tracekmt: ZeroDivisionError: division by zero"
+
+
+def test_the_contract_s_python_calls(tmp_path: Path) -> None:
+    with tracekmt.open(DEMO) as trace:
+        first = trace[0]
+        assert next(trace.calls()).name == first.name
+    simulator = tracekmt.Simulator(profile="windows")
+    outcome = simulator.call("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1, "HighPart": 0}})
+    assert (outcome.status, outcome.status.name) == (0, "STATUS_SUCCESS")
+    assert simulator.process() is not simulator
+    assert tracekmt.replay(str(DEMO)).to_dict()["same"] is True
+    assert tracekmt.diff(DEMO, str(DEMO)).same
+    assert issubclass(tracekmt.TraceError, tracekmt.Error)

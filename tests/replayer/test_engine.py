@@ -1,0 +1,227 @@
+"""Replays: the same where nothing changed, and exactly the difference where something did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tracekmt
+from tracekmt.errors import UsageError
+from tracekmt.simulator.driver import sample_data
+
+ADAPTER, DEVICE, RESOURCE, ALLOCATION, SECOND = (0xA0000000 + 0x40 * n for n in range(5))
+LUID = {"LowPart": 0xBEEF, "HighPart": 2}
+MB = 1 << 20
+
+
+class Scenario:
+    """A trace in the making, with handles that no simulator would give."""
+
+    def __init__(self, path: Path, abi: str = "x64", **settings: Any) -> None:
+        self.path = path
+        self.trace = tracekmt.create(path, abi=abi, **settings)
+
+    def __enter__(self) -> Scenario:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.trace.close()
+
+    def open(self) -> None:
+        self.trace.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": LUID}, {"hAdapter": ADAPTER})
+        self.trace.add("D3DKMTCreateDevice", {"hAdapter": ADAPTER}, {"hDevice": DEVICE})
+
+    def create(self, status: Any = 0, handles: tuple[int, ...] = (ALLOCATION,), **inputs: Any) -> None:
+        element = {"pPrivateDriverData": sample_data(4 * MB)}
+        outputs: dict[str, Any] | None = None
+        if status == 0:
+            outputs = {"pAllocationInfo2": [{"hAllocation": handle} for handle in handles]}
+        if inputs.pop("resource", False):
+            inputs["Flags"] = ["CreateResource", *inputs.get("Flags", [])]
+            outputs = {**(outputs or {}), "hResource": RESOURCE}
+        self.trace.add(
+            "D3DKMTCreateAllocation2",
+            {"hDevice": DEVICE, "pAllocationInfo2": [element] * len(handles), **inputs},
+            outputs,
+            status,
+        )
+
+    def destroy(self, status: Any = 0, **inputs: Any) -> None:
+        self.trace.add("D3DKMTDestroyAllocation2", {"hDevice": DEVICE, **inputs}, status=status)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "t.kmt"
+
+
+def test_handles_and_luids_are_bound_not_compared(path: Path, abi: str) -> None:
+    with Scenario(path, abi) as trace:
+        trace.open()
+        trace.create(resource=True)
+        trace.create(handles=(SECOND,), hResource=RESOURCE)
+        trace.destroy(hResource=RESOURCE)
+        trace.create(handles=(ALLOCATION,))  # the value again, after its object has died
+        trace.destroy(phAllocationList=[ALLOCATION])
+        trace.destroy("STATUS_INVALID_PARAMETER", phAllocationList=[ALLOCATION])
+    report = tracekmt.replay(path)
+    assert report.findings == []
+    assert report.calls.compared == 8
+    assert report.calls.ambient_handles == 0
+
+
+def test_a_status_that_differs_and_what_follows_from_it(path: Path) -> None:
+    with Scenario(path) as trace:
+        trace.open()
+        trace.create()
+        trace.create(handles=(SECOND,))
+        trace.destroy(phAllocationList=[SECOND])
+    report = tracekmt.replay(path, video_memory="4MB")
+    cause, consequence = report.findings
+    assert (cause.kind, cause.index, cause.thread, cause.call, cause.cause) == (
+        "status",
+        3,
+        0,
+        "D3DKMTCreateAllocation2",
+        None,
+    )
+    assert (cause.recorded, cause.replayed) == ("STATUS_SUCCESS", "STATUS_GRAPHICS_NO_VIDEO_MEMORY")
+    assert "video memory" in cause.message
+    assert (consequence.index, consequence.cause) == (4, 3)
+    assert not report.same
+    assert report.differing == 2
+    told = report.to_dict()
+    assert told["calls"]["differing"] == 2
+    assert told["findings"][1]["cause"] == 3
+
+
+def test_a_recorded_failure_that_now_succeeds(path: Path) -> None:
+    with Scenario(path) as trace:
+        trace.open()
+        trace.create("STATUS_NO_MEMORY")
+    (finding,) = tracekmt.replay(path).findings
+    assert (finding.recorded, finding.replayed) == ("STATUS_NO_MEMORY", "STATUS_SUCCESS")
+
+
+def test_a_handle_that_is_null_on_one_side(path: Path) -> None:
+    with Scenario(path) as trace:
+        trace.open()
+        trace.create(handles=(0,))
+    (finding,) = tracekmt.replay(path).findings
+    assert (finding.kind, finding.path, finding.recorded, finding.replayed) == (
+        "handle",
+        "pAllocationInfo2[0].hAllocation",
+        "null",
+        "live",
+    )
+    assert finding.handle_kind == "allocation"
+
+
+def test_one_handle_for_two_living_objects(path: Path) -> None:
+    with Scenario(path) as trace:
+        trace.open()
+        trace.create()
+        trace.create()
+    (finding,) = tracekmt.replay(path).findings
+    assert (finding.kind, finding.index) == ("handle", 3)
+    assert finding.replayed == "#2.pAllocationInfo2[0].hAllocation"
+
+
+def test_written_data(path: Path) -> None:
+    with Scenario(path) as trace:
+        trace.open()
+        trace.trace.add("D3DKMTCreateDevice", {"hAdapter": ADAPTER}, {"hDevice": SECOND, "CommandBufferSize": 64})
+        trace.trace.add(
+            "D3DKMTCreateAllocation2",
+            {"hDevice": DEVICE, "pAllocationInfo2": [{"pPrivateDriverData": b"before"}]},
+            {"pAllocationInfo2": [{"pPrivateDriverData": b"after!", "hAllocation": ALLOCATION}], "Flags": ["Zeroed"]},
+        )
+    report = tracekmt.replay(path)
+    assert [(finding.kind, finding.path) for finding in report.findings] == [
+        ("field", "CommandBufferSize"),
+        ("opaque", "pAllocationInfo2[0].pPrivateDriverData"),
+        ("opaque", "Flags.Zeroed"),
+    ]
+    assert (report.findings[0].recorded, report.findings[0].replayed) == ("64", "0")
+    assert (report.differing, report.opaque) == (1, 1)
+
+
+def test_only_opaque_findings_leave_it_the_same(path: Path) -> None:
+    with Scenario(path) as trace:
+        trace.open()
+        trace.trace.add(
+            "D3DKMTCreateAllocation2",
+            {"hDevice": DEVICE, "pAllocationInfo2": [{"pPrivateDriverData": b"before"}]},
+            {"pAllocationInfo2": [{"pPrivateDriverData": b"after!", "hAllocation": ALLOCATION}]},
+        )
+    report = tracekmt.replay(path)
+    assert report.same
+    assert report.opaque == 1
+
+
+def test_handles_that_are_older_than_the_trace_are_adopted(path: Path) -> None:
+    with Scenario(path) as trace:
+        trace.create()
+        trace.create(handles=(SECOND,), hResource=RESOURCE)
+        trace.destroy(phAllocationList=[ALLOCATION])
+        trace.destroy("STATUS_INVALID_PARAMETER", phAllocationList=[0x12345])
+        trace.trace.add("D3DKMTDestroyDevice", {"hDevice": DEVICE})
+        trace.trace.add("D3DKMTCloseAdapter", {"hAdapter": ADAPTER})
+    report = tracekmt.replay(path)
+    assert report.findings == []
+    assert report.calls.ambient_handles == 3
+
+
+def test_calls_that_never_returned_are_counted(path: Path) -> None:
+    with Scenario(path) as trace:
+        trace.open()
+        trace.trace.add("D3DKMTDestroyDevice", {"hDevice": DEVICE}, status=None)
+    report = tracekmt.replay(path)
+    assert (report.calls.compared, report.calls.in_flight, report.same) == (2, 1, True)
+
+
+def test_the_machine_of_the_header_is_rebuilt(path: Path) -> None:
+    machine = {"adapters": [{"luid": [0xBEEF, 2], "video_memory": 4 * MB}]}
+    with Scenario(path, machine=machine) as trace:
+        trace.open()
+        trace.create()
+        trace.create("STATUS_NO_VIDEO_MEMORY")
+    assert tracekmt.replay(path).same
+    assert not tracekmt.replay(path, video_memory="64MB").same
+
+
+def test_a_simulator_that_is_given_is_used_as_it_is(path: Path) -> None:
+    with Scenario(path) as trace:
+        trace.open()
+    report = tracekmt.replay(path, on=tracekmt.Simulator())
+    assert report.findings[0].replayed == "STATUS_INVALID_PARAMETER"
+    assert tracekmt.replay(path, on=tracekmt.Simulator(adapters=[{"luid": [0xBEEF, 2]}])).same
+    with pytest.raises(UsageError, match="keeps its own settings"):
+        tracekmt.replay(path, on=tracekmt.Simulator(), video_memory="1MB")
+    with pytest.raises(UsageError, match="toaster is no target"):
+        tracekmt.replay(path, on="toaster")
+
+
+def test_a_bad_machine_in_a_header_is_an_error(path: Path) -> None:
+    with Scenario(path, machine={"adapters": "many"}) as trace:
+        trace.open()
+    with pytest.raises(tracekmt.Error):
+        tracekmt.replay(path)
+
+
+def test_the_outcome_is_a_trace_itself(path: Path, tmp_path: Path) -> None:
+    with Scenario(path, "x86") as trace:
+        trace.open()
+        trace.create(resource=True)
+        trace.destroy(hResource=RESOURCE)
+    outcome = tmp_path / "outcome.kmt"
+    assert tracekmt.replay(path, output=outcome).same
+    with tracekmt.open(outcome) as written, tracekmt.open(path) as original:
+        assert written.header.abi == "x64"
+        assert [call.name for call in written.calls()] == [call.name for call in original.calls()]
+        assert [call.status for call in written.calls()] == [0] * 4
+        assert isinstance(written[0].outputs, dict)
+        assert written[0].outputs["hAdapter"] == 0x40000000
+    assert tracekmt.diff(path, outcome).same

@@ -1,0 +1,65 @@
+"""The sample traces: each is in the index, replays the same, and shows what it is there to show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import tracekmt
+from tracekmt.resources import resource
+
+TRACES = sorted(resource("traces").glob("*.kmt"))
+CREATE = "D3DKMTCreateAllocation2"
+
+
+@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.name)
+def test_a_sample_replays_the_same_and_not_with_less_memory(path: Path) -> None:
+    assert path.name in resource("traces", "README.md").read_text("utf-8")
+    assert path.stat().st_size < 1 << 20
+    report = tracekmt.replay(path)
+    assert report.findings == []
+    assert report.calls.compared > 0
+    assert not tracekmt.replay(path, video_memory="1MB", system_memory="1MB").same
+
+
+@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.name)
+def test_a_sample_names_no_machine(path: Path) -> None:
+    with tracekmt.open(path) as trace:
+        assert all("/" not in module.path for module in trace.modules)
+        assert trace.ended == "the process ended"
+        assert trace.torn is None
+
+
+def test_the_demonstration_shows_all_statuses_from_two_threads() -> None:
+    with tracekmt.open(resource("traces", "demo.kmt")) as trace:
+        calls = list(trace.calls())
+        statuses = {call.status.name for call in calls if call.name == CREATE and call.status is not None}
+    assert {call.thread for call in calls} == {0, 1}
+    assert statuses == {
+        "STATUS_SUCCESS",
+        "STATUS_INVALID_PARAMETER",
+        "STATUS_NO_MEMORY",
+        "STATUS_GRAPHICS_NO_VIDEO_MEMORY",
+        "STATUS_DEVICE_REMOVED",
+    }
+
+
+def test_the_two_programs_of_microsoft_s_page() -> None:
+    with tracekmt.open(resource("traces", "stand-alone-allocation.kmt")) as trace:
+        (create,) = [call for call in trace.calls() if call.name == CREATE]
+        assert isinstance(create.inputs, dict)
+        assert (int(create.inputs["Flags"]), create.inputs["hResource"]) == (0, 0)
+        (element,) = create.inputs["pAllocationInfo2"]
+        assert element["pSystemMem"] is None
+        assert element["pPrivateDriverData"]
+    with tracekmt.open(resource("traces", "preallocated-resource.kmt")) as trace:
+        (create,) = [call for call in trace.calls() if call.name == CREATE]
+        assert isinstance(create.inputs, dict)
+        assert isinstance(create.outputs, dict)
+        assert int(create.inputs["Flags"]) == 1
+        assert create.inputs["pPrivateDriverData"]
+        (element,) = create.inputs["pAllocationInfo2"]
+        assert element["pSystemMem"] % 4096 == 0
+        assert element["pPrivateDriverData"]
+        assert create.outputs["hResource"]
