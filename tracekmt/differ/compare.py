@@ -15,7 +15,7 @@ from typing import Any
 from tracekmt.codec import Leaf, Unreadable, json_form, leaves
 from tracekmt.handles import HandleMap, Identity
 from tracekmt.ntstatus import Status
-from tracekmt.report.findings import Finding, Report
+from tracekmt.report.findings import Finding, FindingKind, Report
 from tracekmt.spec.checks import kind_of
 from tracekmt.spec.types import Bytes, Call, Creates, Flags, Kind, Struct, When
 from tracekmt.trace.reader import TracedCall
@@ -147,9 +147,9 @@ class Comparison:
         recorded, live = self.handles.bind(identity)
         for older, side in ((recorded, "recording"), (live, "replay")):
             if older is not None:
-                yield self._finding(
+                yield finding_at(
                     call,
-                    outcome,
+                    outcome.index,
                     "handle",
                     leaf,
                     ("a new object", str(older)),
@@ -163,12 +163,15 @@ class Comparison:
             if leaf.field.direction == "in":
                 continue
             other = others.get(leaf.path)
-            if isinstance(leaf.value, Unreadable) or (other is not None and isinstance(other.value, Unreadable)):
-                continue
             if other is None:
-                yield self._finding(call, outcome, "data", leaf, ("present", "absent"), f"{leaf.path} is not there")
+                yield finding_at(call, outcome.index, "data", leaf, ("present", "absent"), f"{leaf.path} is not there")
                 continue
-            yield from self._compare_leaf(call, outcome, leaf, leaf.value, other.value)
+            mine, theirs = leaf.value, other.value
+            if isinstance(mine, Unreadable) != isinstance(theirs, Unreadable):
+                pair = ("unreadable", "readable") if isinstance(mine, Unreadable) else ("readable", "unreadable")
+                yield finding_at(call, outcome.index, "opaque", leaf, pair, f"{leaf.path} is unreadable on one side")
+            elif not isinstance(mine, Unreadable):
+                yield from self._compare_leaf(call, outcome, leaf, mine, theirs)
 
     def _compare_leaf(
         self, call: TracedCall, outcome: Outcome, leaf: Leaf, mine: Any, theirs: Any
@@ -179,18 +182,18 @@ class Comparison:
             # What a failed call leaves in its handles means nothing on Windows either.
             if bool(mine) != bool(theirs) and call.status.succeeded:
                 pair = ("live", "null") if mine else ("null", "live")
-                sort = "handle" if kind.binding == "handle" else "field"
-                yield self._finding(call, outcome, sort, leaf, pair, f"{leaf.path} is {pair[1]}")
+                sort: FindingKind = "handle" if kind.binding == "handle" else "field"
+                yield finding_at(call, outcome.index, sort, leaf, pair, f"{leaf.path} is {pair[1]}")
         elif isinstance(leaf.type, Flags):
             yield from self._compare_bits(call, outcome, leaf, leaf.type, int(mine), int(theirs))
         elif isinstance(leaf.type, Bytes):
             if mine != theirs:
                 sort = "opaque" if leaf.type.opaque else "data"
                 what = f"{leaf.path} differs{_first_difference(mine, theirs)}"
-                yield self._finding(call, outcome, sort, leaf, (_size(mine), _size(theirs)), what)
+                yield finding_at(call, outcome.index, sort, leaf, (_size(mine), _size(theirs)), what)
         elif mine != theirs:
             shown = str(json_form(leaf.type, mine)), str(json_form(leaf.type, theirs))
-            yield self._finding(call, outcome, "field", leaf, shown, f"{leaf.path} differs")
+            yield finding_at(call, outcome.index, "field", leaf, shown, f"{leaf.path} differs")
 
     def _compare_bits(
         self, call: TracedCall, outcome: Outcome, leaf: Leaf, flags: Flags, mine: int, theirs: int
@@ -200,8 +203,8 @@ class Comparison:
             if bit.direction != "in" and mine & mask != theirs & mask:
                 place = replace(leaf, path=f"{leaf.path}.{bit.name}", pattern=f"{leaf.pattern}.{bit.name}")
                 shown = str((mine & mask) >> bit.position), str((theirs & mask) >> bit.position)
-                sort = "opaque" if bit.opaque else "field"
-                yield self._finding(call, outcome, sort, place, shown, f"{place.path} differs")
+                bit_sort: FindingKind = "opaque" if bit.opaque else "field"
+                yield finding_at(call, outcome.index, bit_sort, place, shown, f"{place.path} differs")
 
     def _status_finding(self, call: TracedCall, outcome: Outcome) -> Finding:
         assert call.status is not None
@@ -217,23 +220,25 @@ class Comparison:
             message=outcome.reason or "",
         )
 
-    def _finding(
-        self, call: TracedCall, outcome: Outcome, sort: Any, leaf: Leaf, pair: tuple[str, str], message: str
-    ) -> Finding:
-        kind = kind_of(leaf.type)
-        return Finding(
-            kind=sort,
-            call=call.name,
-            index=call.index,
-            other_index=outcome.index,
-            thread=call.thread,
-            recorded=pair[0],
-            replayed=pair[1],
-            message=message,
-            path=leaf.path,
-            pattern=leaf.pattern,
-            handle_kind=kind.name if kind is not None and kind.binding == "handle" else None,
-        )
+
+def finding_at(
+    call: TracedCall, other_index: int, sort: FindingKind, leaf: Leaf, pair: tuple[str, str], message: str
+) -> Finding:
+    """A finding about one field of a call; `pair` is how it was recorded and replayed."""
+    kind = kind_of(leaf.type)
+    return Finding(
+        kind=sort,
+        call=call.name,
+        index=call.index,
+        other_index=other_index,
+        thread=call.thread,
+        recorded=pair[0],
+        replayed=pair[1],
+        message=message,
+        path=leaf.path,
+        pattern=leaf.pattern,
+        handle_kind=kind.name if kind is not None and kind.binding == "handle" else None,
+    )
 
 
 def holds(when: When, struct: Struct, values: Any) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from tracekmt.codec import leaves
-from tracekmt.differ.compare import Comparison, Entered, Outcome
+from tracekmt.differ.compare import Comparison, Entered, Outcome, finding_at
 from tracekmt.report.findings import Finding, Report
 from tracekmt.spec.checks import kind_of
 from tracekmt.spec.types import Kind
@@ -128,20 +129,8 @@ def _compare_handles(comparison: Comparison, entered: Entered, other: TracedCall
             continue
         found = comparison.handles.find_live(kind, value)
         said = str(found) if found else "live" if value else "null"
-        yield Finding(
-            kind="handle",
-            call=call.name,
-            index=call.index,
-            other_index=other.index,
-            thread=call.thread,
-            recorded=str(mine),
-            replayed=said,
-            message=f"{leaf.path} is another object",
-            path=leaf.path,
-            pattern=leaf.pattern,
-            handle_kind=kind.name,
-            cause=entered.cause,
-        )
+        finding = finding_at(call, other.index, "handle", leaf, (str(mine), said), f"{leaf.path} is another object")
+        yield replace(finding, cause=entered.cause)
 
 
 def _unpaired(sort: Any, call: TracedCall) -> Finding:

@@ -21,7 +21,7 @@ class OpenFromLuid(Request):
     def adapter(self) -> Adapter | None:
         """The adapter with that LUID."""
         luid = self.args.inside("AdapterLuid")
-        return self.simulator.machine.adapter((luid["LowPart"], luid["HighPart"]))
+        return self.process.machine.adapter((luid["LowPart"], luid["HighPart"]))
 
 
 class ByAdapter(Request):
@@ -30,7 +30,7 @@ class ByAdapter(Request):
     @cached_property
     def opened(self) -> OpenAdapter | None:
         """What hAdapter leads to."""
-        return self.simulator.handles.get(self.args["hAdapter"], OpenAdapter)
+        return self.process.handles.get(self.args["hAdapter"], OpenAdapter)
 
     @property
     def adapter(self) -> Adapter | None:
@@ -41,12 +41,12 @@ class ByAdapter(Request):
 def open_adapter(request: OpenFromLuid) -> None:
     """A fresh handle for every opening."""
     assert request.adapter is not None
-    request.args["hAdapter"] = request.simulator.handles.add(OpenAdapter(request.adapter))
+    request.args["hAdapter"] = request.process.handles.add(OpenAdapter(request.adapter))
 
 
 def close_adapter(request: ByAdapter) -> None:
     """Ends the handle; devices on the adapter live on."""
-    request.simulator.handles.remove(request.args["hAdapter"])
+    request.process.handles.remove(request.args["hAdapter"])
 
 
 BEHAVIOURS = {

@@ -52,7 +52,7 @@ class CreateAllocation(ByDevice):
     @cached_property
     def resource(self) -> Resource | None:
         """The resource that is added to: what hResource leads to, in the same device."""
-        found = self.simulator.handles.get(self.args["hResource"], Resource)
+        found = self.process.handles.get(self.args["hResource"], Resource)
         return found if found and found.device is self.device else None
 
     @cached_property
@@ -69,7 +69,7 @@ class CreateAllocation(ByDevice):
     @property
     def out_of_system_memory(self) -> bool:
         """Whether the machine's budget does not hold the kernel's records and the pinned memory."""
-        machine = self.simulator.machine
+        machine = self.process.machine
         if machine.system_memory is None:
             return False
         return machine.system_memory_used + sum(system for _, system in self.costs) > machine.system_memory
@@ -89,7 +89,7 @@ class DestroyAllocation(ByDevice):
     @cached_property
     def resource(self) -> Resource | None:
         """What hResource leads to, in the same device."""
-        found = self.simulator.handles.get(self.args["hResource"], Resource)
+        found = self.process.handles.get(self.args["hResource"], Resource)
         return found if found and found.device is self.device else None
 
     @cached_property
@@ -103,7 +103,7 @@ class DestroyAllocation(ByDevice):
     @cached_property
     def allocations(self) -> list[Allocation]:
         """What the list leads to, without what leads nowhere or into another device."""
-        found = [self.simulator.handles.get(handle, Allocation) for handle in self.listed]
+        found = [self.process.handles.get(handle, Allocation) for handle in self.listed]
         return [allocation for allocation in found if allocation is not None and allocation.device is self.device]
 
 
@@ -277,25 +277,25 @@ def _readable(request: CreateAllocation) -> bool:
 def create_allocation(request: CreateAllocation) -> None:
     """Resource first, then its allocations in order, each with the next handle (Wine's test). hGlobalShare is always
     written, hResource only when one is created, private data and sizes stay as they are."""
-    simulator, device, args = request.simulator, request.device, request.args
+    process, device, args = request.process, request.device, request.args
     assert device is not None
     resource = request.resource
     if request.has("CreateResource"):
         resource = Resource(device, shared=request.has("CreateShared"))
-        handle = simulator.handles.add(resource)
+        handle = process.handles.add(resource)
         device.resources[handle] = resource
         args["hResource"] = handle
         if resource.shared and not request.has("NtSecuritySharing"):
-            resource.global_share = simulator.machine.shares.add(resource)
+            resource.global_share = process.machine.shares.add(resource)
     args["hGlobalShare"] = resource.global_share if resource and request.has("CreateResource") else 0
     for element, (video_memory, system_memory) in zip(request.elements, request.costs, strict=True):
         allocation = Allocation(device, resource, video_memory, system_memory)
-        handle = simulator.handles.add(allocation)
+        handle = process.handles.add(allocation)
         device.allocations[handle] = allocation
         if resource is not None:
             resource.allocations[handle] = allocation
         device.adapter.video_memory_used += video_memory
-        simulator.machine.system_memory_used += system_memory
+        process.machine.system_memory_used += system_memory
         element["hAllocation"] = handle
 
 
@@ -344,9 +344,9 @@ def destroy_allocation(request: DestroyAllocation) -> None:
     """The resource with all its allocations, or the allocations of the list; a resource outlives its last one."""
     assert request.device is not None
     if request.args["hResource"]:
-        request.simulator.destroy_resource(request.device, request.args["hResource"])
+        request.process.destroy_resource(request.device, request.args["hResource"])
     for handle in request.listed:
-        request.simulator.destroy_allocation(request.device, handle)
+        request.process.destroy_allocation(request.device, handle)
 
 
 BEHAVIOURS = {

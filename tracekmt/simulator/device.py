@@ -17,7 +17,7 @@ class ByDevice(Request):
     @cached_property
     def device(self) -> Device | None:
         """What hDevice leads to."""
-        return self.simulator.handles.get(self.args["hDevice"], Device)
+        return self.process.handles.get(self.args["hDevice"], Device)
 
     @property
     def adapter(self) -> Adapter | None:
@@ -37,7 +37,7 @@ BAD_DEVICE = Rule(
 def create_device(request: ByAdapter) -> None:
     """A device; the legacy command buffer is not handed out."""
     assert request.adapter is not None
-    request.args["hDevice"] = request.simulator.handles.add(Device(request.adapter))
+    request.args["hDevice"] = request.process.handles.add(Device(request.adapter))
     for name in (
         "pCommandBuffer",
         "CommandBufferSize",
@@ -54,10 +54,10 @@ def destroy_device(request: ByDevice) -> None:
     device = request.device
     assert device is not None
     for handle in list(device.resources):
-        request.simulator.destroy_resource(device, handle)
+        request.process.destroy_resource(device, handle)
     for handle in list(device.allocations):
-        request.simulator.destroy_allocation(device, handle)
-    request.simulator.handles.remove(request.args["hDevice"])
+        request.process.destroy_allocation(device, handle)
+    request.process.handles.remove(request.args["hDevice"])
 
 
 BEHAVIOURS = {

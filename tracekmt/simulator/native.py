@@ -21,7 +21,7 @@ from typing import Any
 from tracekmt import ntstatus
 from tracekmt.errors import Error
 from tracekmt.memory import Arena, Fault
-from tracekmt.simulator.machine import BEHAVIOURS, Simulator
+from tracekmt.simulator.simulator import BEHAVIOURS, Simulator
 
 _STUB_SIZE = 32
 _READ_LIMIT = 1 << 28

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from tracekmt.memory import Memory
+from tracekmt.simulator.machine import Process
+from tracekmt.simulator.objects import Adapter
 from tracekmt.spec.layout import Layout, lay_out
 from tracekmt.spec.types import POINTER_SIZE, Abi, Call, Flags, Integer, Pointer, Struct
-
-if TYPE_CHECKING:
-    from tracekmt.simulator.machine import Simulator
-    from tracekmt.simulator.objects import Adapter
 
 Confidence = Literal["Windows-verified", "Microsoft source", "documentation", "reverse engineering", "assumption"]
 
@@ -65,8 +63,8 @@ class View:
 class Request:
     """One call: who makes it, with what. Families add what their rules look at."""
 
-    def __init__(self, simulator: Simulator, call: Call, abi: Abi, memory: Memory, address: int) -> None:
-        self.simulator = simulator
+    def __init__(self, process: Process, call: Call, abi: Abi, memory: Memory, address: int) -> None:
+        self.process = process
         self.call = call
         self.memory = memory
         self.address = address
