@@ -7,7 +7,7 @@ writes; handles by identity, addresses by being null or not, what only a driver 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,7 +17,7 @@ from tracekmt.handles import HandleMap, Identity
 from tracekmt.ntstatus import Status
 from tracekmt.report.findings import Finding, FindingKind, Report
 from tracekmt.spec.checks import kind_of
-from tracekmt.spec.types import Bytes, Call, Creates, Flags, Kind, Struct, When
+from tracekmt.spec.types import Bytes, Creates, Flags, Kind, Struct, When
 from tracekmt.trace.reader import TracedCall
 
 NO_HANDLE = 0x0BAD0000
@@ -58,9 +58,8 @@ class Comparison:
         told the kind, and the live handles of other kinds in the same call."""
         entered = Entered(call, deepcopy(call.inputs))
         given: dict[Kind, int] = {}
-        for leaf in leaves(call.call.argument, entered.inputs):
-            kind = kind_of(leaf.type)
-            if kind is None or kind.binding != "handle" or leaf.field.direction == "out" or not leaf.value:
+        for leaf, kind in handles_in(leaves(call.call.argument, entered.inputs)):
+            if leaf.field.direction == "out":
                 continue
             identity = self.handles.find(kind, leaf.value)
             if identity is None:
@@ -68,7 +67,8 @@ class Comparison:
             if identity is not None and identity.cause is not None and entered.cause is None:
                 entered.cause = identity.cause
             leaf.values[leaf.key] = given[kind] = identity.live if identity and identity.live else NO_HANDLE
-        entered.ending = list(self._ending(call))
+        if isinstance(call.inputs, dict):
+            entered.ending = list(self._ending(call))
         return entered
 
     def leave(self, entered: Entered, outcome: Outcome) -> None:
@@ -76,13 +76,15 @@ class Comparison:
         call = entered.call
         assert call.status is not None
         self.report.calls.compared += 1
+        mine = list(leaves(call.call.argument, call.outputs))
+        theirs = {leaf.path: leaf for leaf in leaves(call.call.argument, outcome.outputs)}
         found: list[Finding] = []
         if outcome.status != call.status:
             found.append(self._status_finding(call, outcome))
         else:
-            found += self._compare_outputs(call, outcome)
-        found += self._bind(entered, outcome)
+            found += self._compare_outputs(call, outcome, mine, theirs)
         if call.status.succeeded:
+            found += self._bind(entered, outcome, mine, theirs)
             for identity in entered.ending:
                 self.handles.end(identity)
         self.report.findings += [replace(finding, cause=entered.cause) for finding in found]
@@ -98,29 +100,26 @@ class Comparison:
 
     def _ending(self, call: TracedCall) -> Iterator[Identity]:
         for destroys in call.call.destroys:
-            if isinstance(call.inputs, dict) and all(
-                holds(when, call.call.argument, call.inputs) for when in destroys.when
-            ):
-                for leaf in leaves(call.call.argument, call.inputs):
-                    if leaf.pattern == destroys.path and leaf.value:
-                        identity = self.handles.find(destroys.kind, leaf.value)
-                        if identity is not None:
-                            yield identity
+            if all(holds(when, call.call.argument, call.inputs) for when in destroys.when):
+                for leaf, kind in handles_in(leaves(call.call.argument, call.inputs)):
+                    identity = self.handles.find(kind, leaf.value)
+                    if leaf.pattern == destroys.path and identity is not None:
+                        yield identity
 
-    def _bind(self, entered: Entered, outcome: Outcome) -> Iterator[Finding]:
+    def _bind(self, entered: Entered, outcome: Outcome, mine: list[Leaf], theirs: dict[str, Leaf]) -> Iterator[Finding]:
         """What the call made on the recorded side, with what it made on the other."""
         call = entered.call
-        if call.status is None or not call.status.succeeded or not isinstance(call.outputs, dict):
-            return
-        others = {leaf.path: leaf.value for leaf in leaves(call.call.argument, outcome.outputs)}
         done = outcome.status is not None and outcome.status.succeeded
         for creates in call.call.creates:
-            if not all(holds(when, call.call.argument, call.inputs) for when in creates.when):
+            if not isinstance(call.inputs, dict) or not all(
+                holds(when, call.call.argument, call.inputs) for when in creates.when
+            ):
                 continue
-            for leaf in leaves(call.call.argument, call.outputs):
-                if leaf.pattern != creates.path or not leaf.value:
+            owners = self._owners(creates, mine)
+            for leaf, _ in handles_in(mine):
+                if leaf.pattern != creates.path:
                     continue
-                live = others.get(leaf.path) if done else None
+                live = theirs[leaf.path].value if done and leaf.path in theirs else None
                 identity = Identity(
                     creates.kind,
                     leaf.value,
@@ -128,17 +127,15 @@ class Comparison:
                     leaf.path,
                     live or None,
                     cause=None if live else entered.cause if entered.cause is not None else call.index,
-                    within=self._owners(call.call, creates, call.outputs),
+                    within=owners,
                 )
                 yield from self._clashes(call, leaf, identity, outcome)
 
-    def _owners(self, call: Call, creates: Creates, outputs: Any) -> tuple[Identity, ...]:
+    def _owners(self, creates: Creates, mine: list[Leaf]) -> tuple[Identity, ...]:
         """What an object dies with: the nearest living owner."""
         for path in creates.within:
-            for leaf in leaves(call.argument, outputs):
-                kind = kind_of(leaf.type)
-                if leaf.pattern == path and leaf.value and kind in creates.kind.dies_with:
-                    assert kind is not None
+            for leaf, kind in handles_in(mine):
+                if leaf.pattern == path and kind in creates.kind.dies_with:
                     owner = self.handles.find(kind, leaf.value)
                     return (owner,) if owner else ()
         return ()
@@ -156,22 +153,20 @@ class Comparison:
                     f"in the {side}, {leaf.path} is the handle of {older}, which was never destroyed",
                 )
 
-    def _compare_outputs(self, call: TracedCall, outcome: Outcome) -> Iterator[Finding]:
-        assert call.status is not None
-        others = {leaf.path: leaf for leaf in leaves(call.call.argument, outcome.outputs)}
-        for leaf in leaves(call.call.argument, call.outputs):
+    def _compare_outputs(
+        self, call: TracedCall, outcome: Outcome, mine: list[Leaf], theirs: dict[str, Leaf]
+    ) -> Iterator[Finding]:
+        for leaf in mine:
             if leaf.field.direction == "in":
                 continue
-            other = others.get(leaf.path)
+            other = theirs.get(leaf.path)
             if other is None:
                 yield finding_at(call, outcome.index, "data", leaf, ("present", "absent"), f"{leaf.path} is not there")
-                continue
-            mine, theirs = leaf.value, other.value
-            if isinstance(mine, Unreadable) != isinstance(theirs, Unreadable):
-                pair = ("unreadable", "readable") if isinstance(mine, Unreadable) else ("readable", "unreadable")
+            elif isinstance(leaf.value, Unreadable) != isinstance(other.value, Unreadable):
+                pair = ("unreadable", "readable") if isinstance(leaf.value, Unreadable) else ("readable", "unreadable")
                 yield finding_at(call, outcome.index, "opaque", leaf, pair, f"{leaf.path} is unreadable on one side")
-            elif not isinstance(mine, Unreadable):
-                yield from self._compare_leaf(call, outcome, leaf, mine, theirs)
+            elif not isinstance(leaf.value, Unreadable):
+                yield from self._compare_leaf(call, outcome, leaf, leaf.value, other.value)
 
     def _compare_leaf(
         self, call: TracedCall, outcome: Outcome, leaf: Leaf, mine: Any, theirs: Any
@@ -219,6 +214,14 @@ class Comparison:
             replayed=replayed,
             message=outcome.reason or "",
         )
+
+
+def handles_in(found: Iterable[Leaf]) -> Iterator[tuple[Leaf, Kind]]:
+    """The leaves that are handles and not null, with their kinds."""
+    for leaf in found:
+        kind = kind_of(leaf.type)
+        if kind is not None and kind.binding == "handle" and leaf.value and not isinstance(leaf.value, Unreadable):
+            yield leaf, kind
 
 
 def finding_at(

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tracekmt.codec import leaves
-from tracekmt.differ.compare import Comparison, Entered, Outcome, finding_at
+from tracekmt.differ.compare import Comparison, Entered, Outcome, finding_at, handles_in
 from tracekmt.report.findings import Finding, Report
-from tracekmt.spec.checks import kind_of
 from tracekmt.spec.types import Kind
 from tracekmt.trace.reader import Trace, TracedCall
 
@@ -109,8 +108,8 @@ class _Counterpart:
     def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
         if self._call is None:
             return None
-        for leaf in leaves(self._call.call.argument, self._call.inputs):
-            if kind_of(leaf.type) == kind and leaf.value:
+        for leaf, other in handles_in(leaves(self._call.call.argument, self._call.inputs)):
+            if other == kind:
                 return int(leaf.value)
         return None
 
@@ -119,9 +118,8 @@ def _compare_handles(comparison: Comparison, entered: Entered, other: TracedCall
     """Whether a call is made with the same objects on both sides. What the first side lacks was found before."""
     call = entered.call
     theirs = {leaf.path: leaf.value for leaf in leaves(call.call.argument, other.inputs)}
-    for leaf in leaves(call.call.argument, call.inputs):
-        kind = kind_of(leaf.type)
-        if kind is None or kind.binding != "handle" or leaf.field.direction == "out" or leaf.path not in theirs:
+    for leaf, kind in handles_in(leaves(call.call.argument, call.inputs)):
+        if leaf.field.direction == "out" or leaf.path not in theirs:
             continue
         mine = comparison.handles.find(kind, leaf.value)
         value = theirs[leaf.path]

@@ -73,10 +73,14 @@ def simulator_for(trace: Trace, **settings: Any) -> Simulator:
 
 
 def _luids(trace: Trace) -> Iterable[tuple[int, int]]:
+    named = {
+        call.name: [field.name for field in call.argument.fields() if getattr(field.type, "name", None) == "LUID"]
+        for call in trace.descriptions
+    }
     found: dict[tuple[int, int], None] = {}
     for call in trace.calls():
-        if call.status is not None and call.status.succeeded and isinstance(call.inputs, dict):
-            for value in call.inputs.values():
-                if isinstance(value, dict) and set(value) == {"LowPart", "HighPart"}:
-                    found[value["LowPart"], value["HighPart"]] = None
+        if named[call.name] and call.status is not None and call.status.succeeded and isinstance(call.inputs, dict):
+            for name in named[call.name]:
+                luid = call.inputs[name]
+                found[luid["LowPart"], luid["HighPart"]] = None
     return found

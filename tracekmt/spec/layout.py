@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from tracekmt.spec.types import (
     POINTER_SIZE,
@@ -44,10 +44,11 @@ class Layout:
 
     def slot(self, name: str) -> Slot:
         """The place of one field; KeyError where there is none."""
-        for slot in self.slots:
-            if slot.field.name == name:
-                return slot
-        raise KeyError(name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Slot]:
+        return {slot.field.name: slot for slot in self.slots}
 
 
 def measure(type_: Type, abi: Abi) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Union
 
 Abi = Literal["x64", "x86"]
@@ -161,10 +162,11 @@ class Struct:
 
     def field(self, name: str) -> Field:
         """One field by name; KeyError where there is none."""
-        for field in self.fields():
-            if field.name == name:
-                return field
-        raise KeyError(name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in self.fields()}
 
 
 Type = Union[Integer, Enum, Flags, Address, Pointer, Bytes, Array, Struct]  # noqa: UP007 (evaluated in 3.10)
