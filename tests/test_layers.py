@@ -32,7 +32,7 @@ ALLOWED = {
     "record": DATA | {"codec", "calls", "simulator", "trace"},
     "report": DATA | {"codec", "trace"},
     "differ": DATA | {"codec", "trace", "handles", "report"},
-    "replayer": DATA | {"codec", "trace", "handles", "report", "differ", "simulator"},
+    "replayer": DATA | {"calls", "codec", "trace", "handles", "report", "differ", "simulator"},
     "demo": None,
     "cli": None,
     "__init__": None,

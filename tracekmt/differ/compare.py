@@ -28,9 +28,11 @@ Adopt = Callable[[Kind, dict[Kind, int]], int | None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call ended on the other side, and its index there. reason: why, where the target can tell."""
+    """How a call ended on the other side: `outputs` are values of the structure `argument`, index is the call's there.
+    reason: why it ended so, where the target can tell."""
 
     status: Status | None
+    argument: Struct
     outputs: Any
     index: int
     reason: str | None = None
@@ -77,7 +79,7 @@ class Comparison:
         assert call.status is not None
         self.report.calls.compared += 1
         mine = list(leaves(call.call.argument, call.outputs))
-        theirs = {leaf.path: leaf for leaf in leaves(call.call.argument, outcome.outputs)}
+        theirs = {leaf.path: leaf for leaf in leaves(outcome.argument, outcome.outputs)}
         found: list[Finding] = []
         if outcome.status != call.status:
             found.append(self._status_finding(call, outcome))

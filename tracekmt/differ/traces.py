@@ -95,7 +95,7 @@ def _compare(mine: Trace, theirs: Trace, pairs: Pairs, report: Report) -> None:
             report.findings.append(_unpaired("missing", entered.call))
             continue
         other = theirs[partner]
-        comparison.leave(entered, Outcome(other.status, other.outputs, index=other.index))
+        comparison.leave(entered, Outcome(other.status, other.call.argument, other.outputs, other.index))
     report.calls.in_flight = len(under_way)
 
 
@@ -117,7 +117,7 @@ class _Counterpart:
 def _compare_handles(comparison: Comparison, entered: Entered, other: TracedCall) -> Iterator[Finding]:
     """Whether a call is made with the same objects on both sides. What the first side lacks was found before."""
     call = entered.call
-    theirs = {leaf.path: leaf.value for leaf in leaves(call.call.argument, other.inputs)}
+    theirs = {leaf.path: leaf.value for leaf in leaves(other.call.argument, other.inputs)}
     for leaf, kind in handles_in(leaves(call.call.argument, call.inputs)):
         if leaf.field.direction == "out" or leaf.path not in theirs:
             continue

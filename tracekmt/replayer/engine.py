@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,19 @@ def _run(
     under_way: dict[int, tuple[Entered, Outcome]] = {}
     for index, left in trace.timeline():
         if left:
-            comparison.leave(*under_way.pop(index))
+            if index in under_way:
+                comparison.leave(*under_way.pop(index))
             on_progress(report.calls.compared, len(trace))
             continue
         entered = comparison.enter(trace[index], target.adopt)
-        outcome, sent = target.call(index, entered.call.call, entered.inputs)
+        try:
+            answer = target.call(index, entered.call.name, entered.inputs)
+        except UsageError as error:
+            raise UsageError(f"{trace.path}: call {index} cannot be sent to the {target.name}: {error}") from None
+        if answer is None:
+            report.calls.skipped += 1
+            continue
+        outcome, sent = answer
         if writer is not None:
             writer.add(entered.call, outcome, sent)
         under_way[index] = entered, outcome
@@ -82,7 +91,11 @@ class _Outcome:
 
     def __init__(self, path: Path, target: Target, *, force: bool) -> None:
         header = Header(
-            abi=target.abi, created=now(), tool=f"tracekmt {VERSION}", settings={"replayed_on": target.name}
+            abi=target.abi,
+            created=now(),
+            tool=f"tracekmt {VERSION}",
+            settings={"replayed_on": target.name},
+            machine=target.machine,
         )
         self._writer = Writer(path, header, force=force)
         self._numbers: dict[str, int] = {}
@@ -92,7 +105,7 @@ class _Outcome:
         """Append a call as the target saw it, at its recorded times."""
         if call.name not in self._numbers:
             self._numbers[call.name] = len(self._numbers)
-            self._writer.describe(self._numbers[call.name], call.call)
+            self._writer.describe(self._numbers[call.name], replace(call.call, argument=outcome.argument))
         address, before, after = sent
         number, sequence = self._numbers[call.name], self._sequence
         enter = Enter(sequence, call.enter.thread, number, call.enter_ns, 0, (address,), tuple(before))

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from tracekmt import codec, ntstatus
+from tracekmt.calls import CALLS
 from tracekmt.differ.compare import Outcome
 from tracekmt.errors import UsageError
 from tracekmt.memory import Arena, Recorded
 from tracekmt.ntstatus import Status
 from tracekmt.simulator import Simulator
-from tracekmt.spec.types import Abi, Call, Kind
+from tracekmt.spec.types import Abi, Kind
 from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace
 
@@ -19,13 +20,16 @@ Sent = tuple[int, list[Region], list[Region]]
 
 
 class Target(Protocol):
-    """A target of a replay. `abi` is the one that arguments are laid out in for it."""
+    """A target of a replay. `abi` is the one that arguments are laid out in for it, `machine` what a like target is
+    made of."""
 
     name: str
     abi: Abi
+    machine: dict[str, Any]
 
-    def call(self, index: int, call: Call, inputs: Any) -> tuple[Outcome, Sent]:
-        """Make a trace's call; how it ended, and the memory that was sent: address, regions before and after."""
+    def call(self, index: int, name: str, inputs: Any) -> tuple[Outcome, Sent] | None:
+        """Make a trace's call; how it ended, and the memory that was sent: address, regions before and after. None
+        where the target does not have the function. UsageError where it does not take these inputs."""
         ...
 
     def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
@@ -42,17 +46,21 @@ class SimulatorTarget:
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
         self.name = "simulator"
+        self.machine = simulator.machine.settings()
 
-    def call(self, index: int, call: Call, inputs: Any) -> tuple[Outcome, Sent]:
+    def call(self, index: int, name: str, inputs: Any) -> tuple[Outcome, Sent] | None:
         """Lay the inputs out as the simulator's own callers do, and let it answer in place."""
+        call = CALLS.get(name)
+        if call is None:
+            return None
         arena = Arena(self.abi, 1)
         address = codec.encode(call, self.abi, arena, inputs)
         before = arena.regions()
-        rule = self.simulator.invoke(call.name, self.abi, arena, address)
+        rule = self.simulator.invoke(name, self.abi, arena, address)
         outputs = codec.decode(call, self.abi, arena, address, (Recorded(before), address))
         status = ntstatus.status(rule.status) if rule else Status(0)
         reason = f"{rule.what} ({rule.source})" if rule else None
-        return Outcome(status, outputs, index, reason), (address, before, arena.regions())
+        return Outcome(status, call.argument, outputs, index, reason), (address, before, arena.regions())
 
     def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
         """An object made on the spot, within the device and resource that the same call names."""
@@ -73,14 +81,17 @@ def simulator_for(trace: Trace, **settings: Any) -> Simulator:
 
 
 def _luids(trace: Trace) -> Iterable[tuple[int, int]]:
-    named = {
-        call.name: [field.name for field in call.argument.fields() if getattr(field.type, "name", None) == "LUID"]
+    """The LUIDs in the arguments of calls that succeeded, each once."""
+    found: dict[tuple[int, int], None] = {}
+    holders = {
+        call: [field.name for field in call.argument.fields() if getattr(field.type, "name", None) == "LUID"]
         for call in trace.descriptions
     }
-    found: dict[tuple[int, int], None] = {}
-    for call in trace.calls():
-        if named[call.name] and call.status is not None and call.status.succeeded and isinstance(call.inputs, dict):
-            for name in named[call.name]:
-                luid = call.inputs[name]
-                found[luid["LowPart"], luid["HighPart"]] = None
+    if any(holders.values()):
+        for call in trace.calls():
+            if call.status is None or not call.status.succeeded or not isinstance(call.inputs, dict):
+                continue
+            for luid in [call.inputs.get(name) for name in holders[call.call]]:
+                if isinstance(luid, dict) and {"LowPart", "HighPart"} <= set(luid):
+                    found[luid["LowPart"], luid["HighPart"]] = None
     return found
