@@ -137,7 +137,7 @@ class FrameReader:
         try:
             options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_LIMIT}
             decompressor = zstd.ZstdDecompressor(options=options)
-            data = decompressor.decompress(payload, max_length=FRAME_LIMIT)
+            data: bytes = decompressor.decompress(payload, max_length=FRAME_LIMIT)
         except zstd.ZstdError as error:
             raise self._damage(offset, f"does not decompress ({error})") from None
         if not decompressor.eof:

@@ -1,0 +1,83 @@
+"""A replay of any trace that can be read ends in a report or in an error of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tracekmt
+from tracekmt.calls import CALLS
+from tracekmt.report.text import report_lines
+from tracekmt.resources import resource
+from tracekmt.spec.types import UINT, Bytes, Call, Pointer, into, structure
+from tracekmt.trace.events import Enter, Header, Leave
+from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame, preamble
+from tracekmt.trace.writer import Writer
+
+DEMO = resource("traces", "demo.kmt")
+
+
+def frames_of(path: Path) -> list[tuple[int, Any]]:
+    with path.open("rb") as file:
+        return [(kind, value) for _, kind, value in FrameReader(path, file).scan()]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_any_memory(tmp_path: Path, data: st.DataObject) -> None:
+    """Regions of real events, bytes of them replaced: what a hostile program, or a damaged one, leaves."""
+    frames = frames_of(DEMO)
+    events = [value for kind, value in frames if kind in (FrameKind.ENTER, FrameKind.LEAVE)]
+    for value in data.draw(st.lists(st.sampled_from(events), min_size=1, max_size=4)):
+        for region in value[-1]:
+            if data.draw(st.booleans()):
+                at = data.draw(st.integers(0, len(region[2])))
+                noise = data.draw(st.binary(max_size=16))[: len(region[2]) - at]
+                region[2] = region[2][:at] + noise + region[2][at + len(noise) :]
+            if data.draw(st.integers(0, 5)) == 0:
+                region[2] = region[2][: data.draw(st.integers(0, len(region[2])))]
+    path = tmp_path / "t.kmt"
+    path.write_bytes(preamble() + b"".join(pack_frame(FrameKind(kind), value) for kind, value in frames))
+    try:
+        report = tracekmt.replay(path, video_memory="64MB")
+    except tracekmt.Error:
+        return
+    assert list(report_lines(report))
+    assert report.to_dict()
+    assert tracekmt.diff(path, DEMO).to_dict()
+
+
+def write(path: Path, call: Call, memory: bytes) -> Path:
+    writer = Writer(path, Header("x64"), force=True)
+    writer.describe(0, call)
+    regions = ((0x1000, len(memory), memory),)
+    writer.events([Enter(0, 1, 0, 0, 0, (0x1000,), regions), Leave(1, 0, 0, 0, regions)])
+    writer.close()
+    return path
+
+
+def test_a_function_that_nobody_knows_is_skipped_and_counted(tmp_path: Path) -> None:
+    call = Call("SomethingNewer", structure("S", into("a", UINT), into("n", UINT)))
+    report = tracekmt.replay(write(tmp_path / "t.kmt", call, bytes(8)))
+    assert (report.calls.skipped, report.calls.compared, report.same) == (1, 0, True)
+    assert "1 skipped" in "\n".join(report_lines(report))
+
+
+@pytest.mark.parametrize(
+    "struct",
+    [
+        structure("S", into("hAdapter", Bytes("n")), into("n", UINT)),
+        structure("S", into("hAdapter", Pointer(UINT))),
+        structure("S", into("hAdapter", structure("I", into("x", UINT)))),
+        structure("LUID", into("LowPart", UINT)),
+    ],
+)
+def test_a_known_function_described_otherwise_is_an_error_or_a_report(tmp_path: Path, struct: Any) -> None:
+    path = write(tmp_path / "t.kmt", Call("D3DKMTCloseAdapter", struct), b"\xff" * 16)
+    with pytest.raises(tracekmt.UsageError, match="call 0 cannot be sent to the simulator: D3DKMTCloseAdapter"):
+        tracekmt.replay(path)
+    assert "D3DKMTCloseAdapter" in CALLS
