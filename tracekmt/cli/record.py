@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The trace to write.  [default: PROGRAM.PID.kmt]",
+    help="The trace to write.  [default: PROGRAM.TIME.kmt]",
 )
 @click.option("--module", metavar="LIBRARY", help="The library that exports the functions, by file name.")
 @click.option("--functions", multiple=True, metavar="GLOB", help="Only functions of this name; may be repeated.")

@@ -243,8 +243,10 @@ class Recording:
         assert self._spool is not None
         assert self._writer is not None
         self._take_messages()
-        threads = _threads(self._pid) if self._spool.running_low() else None
-        events = self._spool.drain(threads, last=last)
+        if self._spool.running_low():
+            events = self._spool.drain(lambda thread: Path(f"/proc/{self._pid}/task/{thread}").exists(), last=last)
+        else:
+            events = self._spool.drain(last=last)
         self._describe(event.call for event in events if isinstance(event, Enter))
         self._writer.events(events)
         self.progress.calls += sum(isinstance(event, Enter) for event in events)
@@ -318,11 +320,3 @@ def _process_name(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text("utf-8", "replace").strip()
     except OSError:
         return str(pid)
-
-
-def _threads(pid: int) -> set[int]:
-    """The threads of a process that still live."""
-    try:
-        return {int(name) for name in os.listdir(f"/proc/{pid}/task")}
-    except OSError:
-        return set()

@@ -16,7 +16,7 @@ import mmap
 import os
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tracekmt.errors import RecordError
@@ -90,18 +90,21 @@ class Spool:
         """Events that the target could not write, so far."""
         return int(self._words[_Control.LOST])
 
-    def drain(self, threads: set[int] | None = None, *, last: bool = False) -> list[Enter | Leave | Lost]:
+    def drain(
+        self, is_alive: Callable[[int], bool] = lambda thread: True, *, last: bool = False
+    ) -> list[Enter | Leave | Lost]:
         """What has been recorded since the last time, in order.
 
-        threads: those that still live, to take back the blocks of others. last: the target writes no more, so that
-        what is unfinished never will be finished.
+        is_alive: tells of a thread's id whether it still lives, to take back the blocks of those that do not; it is
+        asked after the owner was read, so that a thread that has just begun is not taken for dead. last: the target
+        writes no more, so that what is unfinished never will be finished.
         """
         upto = int(self._words[_Control.SEQUENCE])
         starts = [self._start(block) for block in range(self._count)]
         if not last:
             upto = min(upto, *(self._words[start + _Block.ACTIVE] for start in starts))
         for block, start in enumerate(starts):
-            self._drain_block(block, start, threads)
+            self._drain_block(block, start, is_alive)
         return list(self._in_order(upto))
 
     def running_low(self) -> bool:
@@ -120,14 +123,14 @@ class Spool:
     def _start(self, block: int) -> int:
         return (self._blocks + block * BLOCK_SIZE) // 8
 
-    def _drain_block(self, block: int, start: int, threads: set[int] | None) -> None:
+    def _drain_block(self, block: int, start: int, is_alive: Callable[[int], bool]) -> None:
         words = self._words
         owner = words[start + _Block.OWNER]
         if not owner:
             return
         # In this order: what is closed has been committed before.
         idle = words[start + _Block.ACTIVE] == _IDLE
-        done = idle and (words[start + _Block.CLOSED] or (threads is not None and owner not in threads))
+        done = idle and (words[start + _Block.CLOSED] or not is_alive(int(owner)))
         committed = words[start + _Block.COMMITTED]
         if committed > self._taken[block]:
             at = start * 8 + _BLOCK_HEADER
