@@ -60,9 +60,9 @@ def client(native: Path, tmp_path: Path) -> Client:
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
-    before = set(Path("/dev/shm").glob("tracekmt-*"))
+    before = set(Path("/dev/shm").glob(f"tracekmt-{os.getpid()}-*"))
     yield
-    assert set(Path("/dev/shm").glob("tracekmt-*")) == before
+    assert set(Path("/dev/shm").glob(f"tracekmt-{os.getpid()}-*")) == before
 
 
 def returned_by_thread(calls: list[TracedCall]) -> dict[int, int]:

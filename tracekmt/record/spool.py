@@ -219,7 +219,7 @@ def _default_folder() -> Path:
 def _allocate(folder: Path) -> tuple[Path, int]:
     """A file with all its bytes in place, as large as there is room for: a store into a hole of a full disk would
     kill the target."""
-    number, name = tempfile.mkstemp(prefix="tracekmt-", suffix=".spool", dir=folder)
+    number, name = tempfile.mkstemp(prefix=f"tracekmt-{os.getpid()}-", suffix=".spool", dir=folder)
     path = Path(name)
     try:
         for size in SIZES:
