@@ -22,7 +22,7 @@ class Identity:
     live: int | None
     cause: int | None = None
     within: tuple[Identity, ...] = ()
-    children: list[Identity] = field(default_factory=list)
+    children: dict[Identity, None] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """As findings say it: "#17.hResource", or that it is older than the trace."""
@@ -54,7 +54,7 @@ class HandleMap:
             live_clash = self._live.get((identity.kind, identity.live))
             self._live[identity.kind, identity.live] = identity
         for owner in identity.within:
-            owner.children.append(identity)
+            owner.children[identity] = None
         return clash, live_clash
 
     def end(self, identity: Identity) -> None:
@@ -63,9 +63,8 @@ class HandleMap:
             del self._recorded[identity.kind, identity.recorded]
         if identity.live is not None and self._live.get((identity.kind, identity.live)) is identity:
             del self._live[identity.kind, identity.live]
-        children, identity.children = identity.children, []
+        children, identity.children = identity.children, {}
         for child in children:
             self.end(child)
         for owner in identity.within:
-            if identity in owner.children:
-                owner.children.remove(identity)
+            owner.children.pop(identity, None)
