@@ -25,6 +25,9 @@ const MAP_PRIVATE_ANONYMOUS = 0x22;
 const O_RDWR_CLOEXEC = 0o2000002;
 const MADV_WIPEONFORK = 18;
 
+// A thread may be inside the recorder when the hooks come off; its code is not unloaded before this has passed.
+const GRACE_SECONDS = 0.1;
+
 // Bytes into the recorder's state; S_KEY, S_SIGACTION and S_SIGNAL there.
 const KEY = 2 * 8;
 const SIGACTION = 56 * 8;
@@ -106,6 +109,18 @@ function onAdded(module) {
   }
 }
 
+/* Takes the hooks off, once. False: the recorder's code has to stay loaded, a signal handler leads to it. */
+function stop() {
+  if (recorder === null) return true;
+  if (observer !== null) observer.detach();
+  for (const listener of listeners.values()) listener.detach();
+  for (const name of ['sigaction', 'signal']) Interceptor.revert(libc(name));
+  Interceptor.flush();
+  const unhooked = new NativeFunction(recorder.recorder_stop, 'int', [])() === 1;
+  recorder = null;
+  return unhooked;
+}
+
 rpc.exports = {
   /* Loads the recorder; hooks the module's functions now or whenever it is loaded. */
   start(config) {
@@ -126,12 +141,12 @@ rpc.exports = {
     return listeners.size;
   },
 
-  /* Takes the hooks off. False: the recorder's code has to stay loaded, a signal handler of the program leads to it. */
-  stop() {
-    if (observer !== null) observer.detach();
-    for (const listener of listeners.values()) listener.detach();
-    for (const name of ['sigaction', 'signal']) Interceptor.revert(libc(name));
-    Interceptor.flush();
-    return recorder === null || new NativeFunction(recorder.recorder_stop, 'int', [])() === 1;
+  stop,
+
+  /* Frida's own call before it unloads this script: the recorder's side may have died without a word. */
+  dispose() {
+    if (recorder === null) return;
+    stop();
+    Thread.sleep(GRACE_SECONDS);
   },
 };

@@ -206,6 +206,36 @@ def test_a_program_is_recorded_twice(client: Client) -> None:
         program.wait()
 
 
+def caught_signals(pid: int) -> int:
+    """The signals that a process has handlers for, as a mask."""
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt")]
+    return int(line.split()[1], 16)
+
+
+def test_a_recorder_that_is_killed_leaves_the_program_as_it_was(client: Client) -> None:
+    program = subprocess.Popen(client.argv("paced:1000", 2, 10**9))
+    segv_and_bus = 1 << signal.SIGSEGV - 1 | 1 << signal.SIGBUS - 1
+    try:
+        words = [sys.executable, "-m", "tracekmt", "record", "-p", str(program.pid), "-o", str(client.trace)]
+        recorder = subprocess.Popen(words)
+        wait_for(lambda: client.trace.exists() and client.trace.stat().st_size > 20_000)
+        assert caught_signals(program.pid) & segv_and_bus == segv_and_bus
+        recorder.kill()
+        recorder.wait()
+        for spool in Path("/dev/shm").glob(f"tracekmt-{recorder.pid}-*"):
+            spool.unlink()
+        wait_for(lambda: caught_signals(program.pid) & segv_and_bus == 0)
+        before = sum(client.journal())
+        wait_for(lambda: sum(client.journal()) > before + 200)
+        assert program.poll() is None
+    finally:
+        program.kill()
+        program.wait()
+    with tracekmt.open(client.trace) as trace:
+        assert len(trace) > 10
+        assert trace.ended is None
+
+
 def test_only_chosen_functions_are_recorded(client: Client) -> None:
     recording = Recording(client.trace, functions=["*Device"])
     recording.spawn(client.argv("work", 1, 10))
