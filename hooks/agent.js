@@ -19,13 +19,15 @@ const locators = {
 };
 
 const PAGE = 4096;
+const SLOTS_SIZE = 8192 * PAGE;  // SLOTS and SLOT_SIZE in the recorder
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
+const MAP_NORESERVE = 0x4000;
 const O_RDWR_CLOEXEC = 0o2000002;
 const MADV_WIPEONFORK = 18;
 
-// A thread may be inside the recorder when the hooks come off; its code is not unloaded before this has passed.
+// A thread may be inside the recorder when the hooks come off; its code and memory stay until this has passed.
 const GRACE_SECONDS = 0.1;
 
 // Bytes into the recorder's state; S_KEY, S_SIGACTION and S_SIGNAL there.
@@ -34,32 +36,51 @@ const SIGACTION = 56 * 8;
 const SIGNAL = 57 * 8;
 
 let recorder = null;
+let key = -1;  // of what libc keeps for each thread
+const mapped = [];  // [address, size] of what is unmapped in the end
 let hooks = null;  // name of a function -> address of its entry in the plan
 let wanted = null;  // the module whose exports are hooked
 let observer = null;
 const listeners = new Map();  // address -> listener
 
+function map(size, flags, file = -1) {
+  const mmap = native('mmap', 'pointer', 'pointer', 'size_t', 'int', 'int', 'int', 'int64');
+  const memory = mmap(NULL, size, PROT_READ_WRITE, flags, file, 0);
+  if (memory.equals(ptr(-1))) throw new Error(`the process cannot map ${size} bytes`);
+  mapped.push([memory, size]);
+  return memory;
+}
+
+function wipedOnFork(size, flags) {
+  const memory = map(size, flags);
+  if (native('madvise', 'int', 'pointer', 'size_t', 'int')(memory, size, MADV_WIPEONFORK) !== 0)
+    throw new Error('the system cannot tell hooks that they are in a forked child (Linux before 4.14)');
+  return memory;
+}
+
 function mapSpool(path, size) {
   const file = native('open', 'int', 'pointer', 'int')(Memory.allocUtf8String(path), O_RDWR_CLOEXEC);
   if (file < 0) throw new Error(`the process cannot open ${path}`);
-  const mmap = native('mmap', 'pointer', 'pointer', 'size_t', 'int', 'int', 'int', 'int64');
-  const spool = mmap(NULL, size, PROT_READ_WRITE, MAP_SHARED, file, 0);
+  const spool = map(size, MAP_SHARED, file);
   native('close', 'int', 'int')(file);
-  const enabled = mmap(NULL, PAGE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
-  if (spool.equals(ptr(-1)) || enabled.equals(ptr(-1))) throw new Error(`the process cannot map ${path}`);
-  // A forked child shares the mapping; its hooks must see that they are not meant.
-  if (native('madvise', 'int', 'pointer', 'size_t', 'int')(enabled, PAGE, MADV_WIPEONFORK) !== 0)
-    throw new Error('the system cannot tell hooks that they are in a forked child (Linux before 4.14)');
+  // A forked child shares the mapping: what leads there is zero for it, and its hooks do nothing.
+  const enabled = wipedOnFork(PAGE, MAP_PRIVATE_ANONYMOUS);
   return [spool, enabled];
 }
 
+/* The key of the threads' slots. When a thread ends, libc calls this code with its slot, to give it back. It is never
+   unmapped. */
+const AT_THREAD_END = [0xc7, 0x07, 0, 0, 0, 0, 0xc3];  // mov dword [rdi], 0; ret
+
 function makeKey() {
-  const key = Memory.alloc(8);
-  key.writeU64(0);
-  // What a thread keeps is freed by libc itself when the thread ends, whether we are still there or not.
-  if (native('pthread_key_create', 'int', 'pointer', 'pointer')(key, libc('free')) !== 0)
+  const made = Memory.alloc(8);
+  const atExit = map(PAGE, MAP_PRIVATE_ANONYMOUS);
+  mapped.pop();
+  atExit.writeByteArray(AT_THREAD_END);
+  if (!Memory.protect(atExit, PAGE, 'r-x')) throw new Error('the process may not have executable memory');
+  if (native('pthread_key_create', 'int', 'pointer', 'pointer')(made, atExit) !== 0)
     throw new Error('the process has no thread-specific key left');
-  return key.readU32();
+  return made.readU32();
 }
 
 function start(config) {
@@ -70,13 +91,16 @@ function start(config) {
   plan.writeByteArray(new Uint32Array(config.plan).buffer);
   const state = Memory.alloc(PAGE);
   state.writeByteArray(new Uint8Array(PAGE).buffer);
-  state.add(KEY).writeU64(makeKey());
+  key = makeKey();
+  state.add(KEY).writeU64(key);
   recorder = new CModule(config.source, {
     control, enabled, plan, state,
+    pool: wipedOnFork(SLOTS_SIZE, MAP_PRIVATE_ANONYMOUS | MAP_NORESERVE),
     thread_get: libc('pthread_getspecific'),
     thread_set: libc('pthread_setspecific'),
     thread_id: libc('gettid'),
-    memory_resize: libc('realloc'),
+    memory_map: libc('mmap'),
+    memory_unmap: libc('munmap'),
     clock_gettime: libc('clock_gettime'),
     sigaction: libc('sigaction'),
     pthread_sigmask: libc('pthread_sigmask'),
@@ -117,6 +141,9 @@ function stop() {
   for (const name of ['sigaction', 'signal']) Interceptor.revert(libc(name));
   Interceptor.flush();
   const unhooked = new NativeFunction(recorder.recorder_stop, 'int', [])() === 1;
+  native('pthread_key_delete', 'int', 'uint')(key);
+  Thread.sleep(GRACE_SECONDS);
+  for (const [memory, size] of mapped) native('munmap', 'int', 'pointer', 'size_t')(memory, size);
   recorder = null;
   return unhooked;
 }
@@ -145,8 +172,6 @@ rpc.exports = {
 
   /* Frida's own call before it unloads this script: the recorder's side may have died without a word. */
   dispose() {
-    if (recorder === null) return;
     stop();
-    Thread.sleep(GRACE_SECONDS);
   },
 };

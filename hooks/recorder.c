@@ -10,7 +10,8 @@
  *           for each: level, offset, mask, value, expected: ((word & mask) == value) == expected
  *
  * A level is how many structures outwards the field lies. The layout of the mapping is that of tracekmt/record/spool.py.
- * Nothing here waits, takes a lock or makes a system call, except for a thread's first call.
+ * Nothing here waits, takes a lock, allocates, or makes a system call (but for a thread's id, once, and mapping more room
+ * for a call with very many pointers).
  */
 #include <gum/guminterceptor.h>
 
@@ -29,24 +30,28 @@ typedef size_t word;
 #define MAX_ARGUMENTS 16
 #define REGION_LIMIT (8u << 20)   /* bytes copied of one region; a count may be absurd */
 #define EVENT_LIMIT (16u << 20)   /* bytes copied of one event */
-#define FIRST_REGIONS 254
+#define SLOT_SIZE 4096            /* one thread's state; the agent reserves room for SLOTS of them */
+#define SLOTS 8192
+#define FIRST_REGIONS 240
 
 /* Given by the agent. */
 extern volatile u64 control[];    /* the mapping: control words, queue of free blocks, blocks */
 extern volatile u32 enabled[];    /* 1 while hooks record; on a page that a forked child finds zeroed */
 extern u64 state[];               /* see the S_ constants */
 extern u32 plan[];
+extern u8 pool[];                 /* the threads' slots, zeroed at first */
 extern void *thread_get(u64 key);
 extern int thread_set(u64 key, void *value);
 extern u32 thread_id(void);
-extern void *memory_resize(void *memory, size_t size);
+extern void *memory_map(void *where, size_t size, int protection, int flags, int file, long long offset);
+extern int memory_unmap(void *memory, size_t size);
 extern int clock_gettime(int clock, u64 *time);
 extern int sigaction(int signal, const void *action, void *old);
 extern int pthread_sigmask(int how, const void *set, void *old);
 extern int raise(int signal);
 
 enum { C_BLOCK_SIZE = 1, C_BLOCK_COUNT = 2, C_QUEUE = 3, C_BLOCKS = 4, C_SEQUENCE = 8, C_HEAD = 16, C_TAIL = 24, C_LOST = 32 };
-enum { B_OWNER, B_COMMITTED, B_ACTIVE, B_CLOSED };
+enum { B_USED, B_COMMITTED, B_ACTIVE, B_CLOSED };
 /* Where the guarded copy lies, the key of threads, the program's own actions for the two signals (struct sigaction),
    and where its replaced functions have gone. */
 enum { S_COPY, S_COPIED, S_KEY, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57 };
@@ -61,11 +66,13 @@ enum { SEGV = 11, BUS = 7, ACTION_WORDS = 19 };
 typedef struct { u64 address, wanted; } Region;
 
 typedef struct {
+  volatile u64 taken;             /* cleared when the thread ends */
   volatile u64 *block, *first;    /* the block written to, and the one where this event began */
   u32 used, cursor;               /* bytes of the block that are committed, and written */
   u32 id, busy, failed, part, budget, top, capacity, pad;
   u64 sequence;
-  Region regions[1];              /* a stack: what each open call's enter event copied */
+  Region *regions;                /* a stack: what each open call's enter event copied */
+  Region own[FIRST_REGIONS];
 } Thread;
 
 typedef struct { u64 enter; u32 base, count; u64 recorded; } Invocation;
@@ -177,27 +184,40 @@ int recorder_stop(void) {
   return 1;
 }
 
+/* The state of the thread, from its first call on; 0 if it cannot have one. It goes on in the block of the thread that had
+   the slot before it, so that threads which come and go cost nothing. The call may come from a signal handler, so
+   nothing is allocated: libc's own locks may be held. */
 static Thread *this_thread(void) {
   Thread *t = thread_get(state[S_KEY]);
+  u32 i;
   if (t) return t;
-  t = memory_resize(0, sizeof(Thread) + FIRST_REGIONS * sizeof(Region));
-  if (!t) return 0;
-  t->block = 0;
+  for (i = 0; i < SLOTS; i++) {
+    t = (Thread *)(pool + i * SLOT_SIZE);
+    if (!t->taken && compare_swap(&t->taken, 0, 1) == 0) break;
+  }
+  if (i == SLOTS) return 0;
   t->busy = t->top = 0;
-  t->capacity = FIRST_REGIONS;
   t->id = thread_id();
-  thread_set(state[S_KEY], t);
+  if (!t->regions) {
+    t->regions = t->own;
+    t->capacity = FIRST_REGIONS;
+  }
+  if (thread_set(state[S_KEY], t)) {
+    t->taken = 0;
+    return 0;
+  }
   return t;
 }
 
-static void remember(Thread **at, u64 address, u64 wanted) {
-  Thread *t = *at;
+static void remember(Thread *t, u64 address, u64 wanted) {
   if (t->top == t->capacity) {
-    Thread *larger = memory_resize(t, sizeof(Thread) + 2 * (u64)t->capacity * sizeof(Region));
-    if (!larger) return;
-    larger->capacity *= 2;
-    thread_set(state[S_KEY], larger);
-    *at = t = larger;
+    u64 size = t->capacity * sizeof(Region), i;
+    Region *larger = memory_map(0, 2 * size, 3, 0x22, -1, 0);
+    if (larger == (Region *)-1) return;
+    for (i = 0; i < t->capacity; i++) larger[i] = t->regions[i];
+    if (t->regions != t->own) memory_unmap(t->regions, size);
+    t->regions = larger;
+    t->capacity *= 2;
   }
   t->regions[t->top].address = address;
   t->regions[t->top++].wanted = wanted;
@@ -215,7 +235,7 @@ static int take_block(Thread *t) {
     id = queue[head % control[C_BLOCK_COUNT]];
   } while (compare_swap(control + C_HEAD, head, head + 1) != head);
   t->block = (volatile u64 *)((volatile u8 *)control + control[C_BLOCKS] + id * control[C_BLOCK_SIZE]);
-  t->block[B_OWNER] = t->id;
+  t->block[B_USED] = 1;
   t->used = 0;
   return 1;
 }
@@ -318,7 +338,7 @@ static Level *outwards(Level *level, u32 steps) {
 }
 
 /* Copies what the pointers of one structure lead to, and what that leads to. */
-static void walk(Thread **at, const u32 *shape, Level *level) {
+static void walk(Thread *t, const u32 *shape, Level *level) {
   u32 pointers = *shape++;
   while (pointers--) {
     u32 conditions = shape[7], holds = 1;
@@ -332,15 +352,15 @@ static void walk(Thread **at, const u32 *shape, Level *level) {
       u64 count = shape[5] ? read_field(outwards(level, shape[3])->base, shape[4], shape[5]) : shape[2];
       u64 wanted = count > 0xFFFFFFFFu ? 0xFFFFFFFFu : count * shape[1];
       if (pointer && wanted) {
-        remember(at, pointer, wanted);
-        got = copy_region(*at, ENTER, pointer, wanted);
+        remember(t, pointer, wanted);
+        got = copy_region(t, ENTER, pointer, wanted);
         if (shape[6]) {
           Level inner;
           u64 offset;
           inner.up = level;
           for (offset = 0; offset + shape[1] <= got; offset += shape[1]) {
             inner.base = (const u8 *)pointer + offset;
-            walk(at, plan + shape[6], &inner);
+            walk(t, plan + shape[6], &inner);
           }
         }
       }
@@ -369,6 +389,7 @@ void onEnter(GumInvocationContext *ic) {
     invocation->base = t->top;
     put(t, hook[0]);
     put(t, (u64)gum_invocation_context_get_return_address(ic));
+    put(t, t->id);
     put(t, hook[1]);
     for (i = 0; i < hook[1]; i++) {
       arguments[i] = (word)gum_invocation_context_get_nth_argument(ic, i);
@@ -376,7 +397,7 @@ void onEnter(GumInvocationContext *ic) {
     }
     level.base = (const u8 *)arguments;
     level.up = 0;
-    walk(&t, plan + hook[2], &level);
+    walk(t, plan + hook[2], &level);
     end(t);
     invocation->count = t->top - invocation->base;
     invocation->recorded = !t->failed;

@@ -6,6 +6,8 @@
  *   work  every thread: open, create a device, CALLS allocations with 64 + thread bytes of data, destroy, close
  *   paced:N  the same, with a pause of N microseconds after each
  *   bad   one thread: every kind of bad pointer, with a SIGSEGV handler of the program's own at work
+ *   signal  calls from a signal handler alone, which interrupts malloc and free, CALLS times
+ *   churn   CALLS times: THREADS threads that end after one call each
  *   fork  work on one thread, then a child that calls too
  */
 #define _GNU_SOURCE
@@ -19,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,6 +104,38 @@ static void bad(void) {
   printf("caught %d\n", caught);
 }
 
+static volatile long alarms;
+
+static void on_alarm(int signal) {
+  Info info;
+  (void)signal;
+  memset(&info, 0, sizeof info);
+  info.pPrivateDriverData = (void *)&alarms;
+  info.PrivateDriverDataSize = sizeof alarms;
+  create(0, 1, &info, 1);
+  alarms++;
+}
+
+static void signals(void) {
+  struct itimerval every = {{0, 500}, {0, 500}}, off = {{0, 0}, {0, 0}};
+  long i;
+  signal(SIGALRM, on_alarm);
+  setitimer(ITIMER_REAL, &every, 0);
+  while (alarms < calls) {
+    void *blocks[64];
+    for (i = 0; i < 64; i++) blocks[i] = malloc(100 + 700 * i);
+    for (i = 0; i < 64; i++) free(blocks[i]);
+  }
+  setitimer(ITIMER_REAL, &off, 0);
+}
+
+static void *once(void *thread) {
+  Info info;
+  memset(&info, 0, sizeof info);
+  create((long)thread, 1, &info, 1);
+  return 0;
+}
+
 int main(int argc, char **argv) {
   pthread_t threads[64];
   long count, i;
@@ -121,6 +156,17 @@ int main(int argc, char **argv) {
   pause_us = strncmp(argv[3], "paced:", 6) ? 0 : atol(argv[3] + 6);
   if (!strcmp(argv[3], "bad")) {
     bad();
+    return 7;
+  }
+  if (!strcmp(argv[3], "signal")) {
+    signals();
+    return 7;
+  }
+  if (!strcmp(argv[3], "churn")) {
+    for (; calls; calls--) {
+      for (i = 0; i < count; i++) pthread_create(threads + i, 0, once, (void *)i);
+      for (i = 0; i < count; i++) pthread_join(threads[i], 0);
+    }
     return 7;
   }
   for (i = 0; i < count; i++) pthread_create(threads + i, 0, work, (void *)i);

@@ -149,6 +149,23 @@ def test_bad_pointers_are_shown_and_the_program_s_own_handler_works(
     assert len(arrays[5][0]["pPrivateDriverData"].data) == 96
 
 
+def test_calls_from_a_signal_handler_never_wait_for_the_code_they_interrupt(client: Client) -> None:
+    recording = Recording(client.trace)
+    recording.spawn(client.argv("signal", 1, 300))
+    progress = recording.run()
+    assert client.journal()[0] >= 300
+    assert (progress.calls, progress.lost) == (client.journal()[0], 0)
+
+
+def test_threads_without_number(client: Client) -> None:
+    """More threads than there are slots for their state, or blocks: each ends and leaves its own to the next."""
+    recording = Recording(client.trace)
+    recording.spawn(client.argv("churn", 40, 250))
+    progress = recording.run()
+    assert sum(client.journal()) == 10_000
+    assert (progress.calls, progress.lost) == (10_000, 0)
+
+
 def test_a_forked_child_is_left_alone(client: Client) -> None:
     recording = Recording(client.trace)
     recording.spawn(client.argv("fork", 1, 20))

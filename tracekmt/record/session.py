@@ -31,8 +31,6 @@ from tracekmt.version import VERSION
 
 DRAIN_SECONDS = 0.05
 HAND_OVER_SECONDS = 30.0
-# A thread may be inside the recorder when the hooks come off; its code is not unloaded before this has passed.
-GRACE_SECONDS = 0.1
 
 
 @dataclass
@@ -164,7 +162,6 @@ class Recording:
 
     def _load(self, pid: int) -> None:
         """Load the agent and the recorder into a process."""
-        self._pid = pid
         self._spool = Spool()
         plan = compile_plan(self._calls.items(), "x64")
         self._plan = plan
@@ -243,10 +240,7 @@ class Recording:
         assert self._spool is not None
         assert self._writer is not None
         self._take_messages()
-        if self._spool.running_low():
-            events = self._spool.drain(lambda thread: Path(f"/proc/{self._pid}/task/{thread}").exists(), last=last)
-        else:
-            events = self._spool.drain(last=last)
+        events = self._spool.drain(last=last)
         self._describe(event.call for event in events if isinstance(event, Enter))
         self._writer.events(events)
         self.progress.calls += sum(isinstance(event, Enter) for event in events)
@@ -261,9 +255,7 @@ class Recording:
 
     def _unload(self) -> None:
         try:
-            unhooked = self._script.exports_sync.stop()
-            time.sleep(GRACE_SECONDS)
-            if not unhooked:
+            if not self._script.exports_sync.stop():
                 self._script.eternalize()
             self._session.detach()
         except frida.InvalidOperationError:

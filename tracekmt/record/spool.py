@@ -1,11 +1,12 @@
 """The memory that a recorder shares with the process it records: a file mapping of blocks.
 
-Every thread of the target owns a block, appends events to it and publishes how far it got; a full block is closed and
-another taken from the queue of free ones. The drain, here, reads what is published, hands closed blocks back, and
-puts events into the order of their sequence numbers. Nobody ever waits for anybody.
+Every thread of the target has a block, appends events to it and publishes how far it got; a full block is closed and
+another taken from the queue of free ones. A thread that ends leaves its block to the next one. The drain, here, reads
+what is published, hands closed blocks back, and puts events into the order of their sequence numbers. Nobody ever waits
+for anybody.
 
 Layout, little endian words of 64 bits: the control words (see `_Control`), from byte 4096 the queue of free blocks
-(u32 each), then the blocks. A block begins with its owner's thread id, the bytes committed, the lowest sequence number
+(u32 each), then the blocks. A block begins with whether it is used, the bytes committed, the lowest sequence number
 that is being written (all ones: none), and whether it is closed; from byte 64 on it holds fragments. An event is one
 fragment, or several where blocks ended; pieces of a region that was split say that they continue it.
 """
@@ -16,7 +17,7 @@ import mmap
 import os
 import struct
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from tracekmt.errors import RecordError
@@ -50,7 +51,7 @@ class _Control:
 class _Block:
     """Indexes of the words that a block begins with."""
 
-    OWNER = 0
+    USED = 0
     COMMITTED = 1
     ACTIVE = 2
     CLOSED = 3
@@ -90,26 +91,18 @@ class Spool:
         """Events that the target could not write, so far."""
         return int(self._words[_Control.LOST])
 
-    def drain(
-        self, is_alive: Callable[[int], bool] = lambda thread: True, *, last: bool = False
-    ) -> list[Enter | Leave | Lost]:
+    def drain(self, *, last: bool = False) -> list[Enter | Leave | Lost]:
         """What has been recorded since the last time, in order.
 
-        is_alive: tells of a thread's id whether it still lives, to take back the blocks of those that do not; it is
-        asked after the owner was read, so that a thread that has just begun is not taken for dead. last: the target
-        writes no more, so that what is unfinished never will be finished.
+        last: the target writes no more, so that what is unfinished never will be finished.
         """
         upto = int(self._words[_Control.SEQUENCE])
         starts = [self._start(block) for block in range(self._count)]
         if not last:
             upto = min(upto, *(self._words[start + _Block.ACTIVE] for start in starts))
         for block, start in enumerate(starts):
-            self._drain_block(block, start, is_alive)
+            self._drain_block(block, start)
         return list(self._in_order(upto))
-
-    def running_low(self) -> bool:
-        """Whether less than a quarter of the blocks are free."""
-        return self._words[_Control.TAIL] - self._words[_Control.HEAD] < self._count // 4
 
     def close(self) -> None:
         """Unmap and remove the file."""
@@ -123,19 +116,17 @@ class Spool:
     def _start(self, block: int) -> int:
         return (self._blocks + block * BLOCK_SIZE) // 8
 
-    def _drain_block(self, block: int, start: int, is_alive: Callable[[int], bool]) -> None:
+    def _drain_block(self, block: int, start: int) -> None:
         words = self._words
-        owner = words[start + _Block.OWNER]
-        if not owner:
+        if not words[start + _Block.USED]:
             return
-        # In this order: what is closed has been committed before.
-        idle = words[start + _Block.ACTIVE] == _IDLE
-        done = idle and (words[start + _Block.CLOSED] or not is_alive(int(owner)))
+        # In this order: a closed block takes no new event, and the one that it was closed in is no longer written.
+        done = words[start + _Block.CLOSED] and words[start + _Block.ACTIVE] == _IDLE
         committed = words[start + _Block.COMMITTED]
         if committed > self._taken[block]:
             at = start * 8 + _BLOCK_HEADER
             assert self._map is not None
-            self._split(int(owner), self._map[at + self._taken[block] : at + committed])
+            self._split(self._map[at + self._taken[block] : at + committed])
             self._taken[block] = committed
         if done and words[start + _Block.COMMITTED] == committed:
             self._taken[block] = 0
@@ -144,7 +135,7 @@ class Spool:
     def _release(self, block: int) -> None:
         """Put a block into the queue of free ones. The order matters: the target may take it at once."""
         words, start = self._words, self._start(block)
-        words[start + _Block.OWNER] = 0
+        words[start + _Block.USED] = 0
         words[start + _Block.COMMITTED] = 0
         words[start + _Block.CLOSED] = 0
         words[start + _Block.ACTIVE] = _IDLE
@@ -152,7 +143,7 @@ class Spool:
         self._queue[tail % self._count] = block
         words[_Control.TAIL] = tail + 1
 
-    def _split(self, thread: int, data: bytes) -> None:
+    def _split(self, data: bytes) -> None:
         """Take the fragments of one stretch of a block apart."""
         at = 0
         while at < len(data):
@@ -162,7 +153,7 @@ class Spool:
             content = data[at + _FRAGMENT.size : at + size]
             at += size
             if part == 0 and is_last:
-                self._ready[sequence] = _event(thread, kind, sequence, content)
+                self._ready[sequence] = _event(kind, sequence, content)
                 continue
             # Fragments of one event lie in several blocks, which are read in any order.
             parts = self._unfinished.setdefault(sequence, [])
@@ -170,7 +161,7 @@ class Spool:
             if any(last for _, last, _ in parts) and len(parts) == 1 + max(number for number, _, _ in parts):
                 del self._unfinished[sequence]
                 whole = b"".join(content for _, _, content in sorted(parts))
-                self._ready[sequence] = _event(thread, kind, sequence, whole)
+                self._ready[sequence] = _event(kind, sequence, whole)
 
     def _in_order(self, upto: int) -> Iterator[Enter | Leave | Lost]:
         """The events below a sequence number, and in their places those that are missing."""
@@ -186,13 +177,13 @@ class Spool:
             del self._unfinished[sequence]
 
 
-def _event(thread: int, kind: int, sequence: int, content: bytes) -> Enter | Leave:
+def _event(kind: int, sequence: int, content: bytes) -> Enter | Leave:
     """An event from its content, as hooks/recorder.c writes it."""
     (time,) = _WORD.unpack_from(content, 0)
     if kind == _ENTER:
-        call, caller, count = struct.unpack_from("<QQQ", content, 8)
-        arguments = struct.unpack_from(f"<{count}Q", content, 32)
-        return Enter(sequence, thread, call, time, caller, arguments, _regions(content, 32 + 8 * count))
+        call, caller, thread, count = struct.unpack_from("<QQQQ", content, 8)
+        arguments = struct.unpack_from(f"<{count}Q", content, 40)
+        return Enter(sequence, thread, call, time, caller, arguments, _regions(content, 40 + 8 * count))
     enter, result = struct.unpack_from("<QQ", content, 8)
     return Leave(sequence, enter, time, result, _regions(content, 24))
 
