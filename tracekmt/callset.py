@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tracekmt.errors import UsageError
 
-_RANGE = re.compile(r"(\d+)(-(\d*))?(/([1-9]\d*))?")
+_RANGE = re.compile(r"(\d{1,18})(-(\d{0,18}))?(/([1-9]\d{0,17}))?")
 
 CallSet = Callable[[int, str], bool]
 

@@ -35,10 +35,15 @@ class HandleMap:
     def __init__(self) -> None:
         self._recorded: dict[tuple[Kind, int], Identity] = {}
         self._live: dict[tuple[Kind, int], Identity] = {}
+        self._dead: set[tuple[Kind, int]] = set()
 
     def find(self, kind: Kind, value: int) -> Identity | None:
         """The living object that a recorded handle leads to."""
         return self._recorded.get((kind, value))
+
+    def died(self, kind: Kind, value: int) -> bool:
+        """Whether a recorded handle led to an object that is no more."""
+        return (kind, value) in self._dead and (kind, value) not in self._recorded
 
     def find_live(self, kind: Kind, value: int) -> Identity | None:
         """The object that a handle of the other side leads to."""
@@ -61,6 +66,7 @@ class HandleMap:
         """An object dies, and with it what is within it."""
         if self._recorded.get((identity.kind, identity.recorded)) is identity:
             del self._recorded[identity.kind, identity.recorded]
+            self._dead.add((identity.kind, identity.recorded))
         if identity.live is not None and self._live.get((identity.kind, identity.live)) is identity:
             del self._live[identity.kind, identity.live]
         children, identity.children = identity.children, {}

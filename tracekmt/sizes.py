@@ -13,7 +13,7 @@ def parse_size(value: int | str) -> int:
     """A number of bytes from 65536, "64KB", "64 MiB" or "2GB" (units of 1024); UsageError otherwise."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    match = re.fullmatch(r"(\d+)\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
+    match = re.fullmatch(r"(\d{1,18})\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
     if match is None:
         raise UsageError(f"{value} is no size; write it as 65536, 64KB, 64MB or 2GB")
     return int(match[1]) * _UNITS[match[2].upper()]

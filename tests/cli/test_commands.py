@@ -117,7 +117,7 @@ def test_the_text_report(command: Command) -> None:
     assert (
         told
         == f"""\
-{STAND_ALONE} against simulator: 2 of 6 calls differ
+{STAND_ALONE} against simulator: 2 calls differ, 6 compared
 
 #2  thread 0  D3DKMTCreateAllocation2
     recorded  STATUS_SUCCESS (0x00000000)
@@ -146,6 +146,7 @@ def test_bisect(command: Command, tmp_path: Path) -> None:
     assert command("replay", STAND_ALONE, "--bisect", "--video-memory", "1MB").returncode == 1
     assert command("replay", "missing.kmt", "--bisect").returncode == 125
     assert command("replay", DEMO, "--bisect", "--min-compared", "99").returncode == 125
+    assert command("replay", DEMO, "--bisect", "--nope").returncode == 125
 
 
 def test_dump_json_is_a_line_for_every_call(command: Command) -> None:

@@ -150,7 +150,7 @@ def test_bad_pointers_are_shown_and_the_program_s_own_handler_works(
 
 
 def test_calls_from_a_signal_handler_never_wait_for_the_code_they_interrupt(client: Client) -> None:
-    """The program comes to its end. Frida passes over a call that interrupts Frida's own code, so a few may be missing."""
+    """The program ends. Frida passes over a call that interrupts Frida's own code, so a few may be missing."""
     recording = Recording(client.trace)
     recording.spawn(client.argv("signal", 1, 300))
     progress = recording.run()

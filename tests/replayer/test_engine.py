@@ -225,3 +225,45 @@ def test_the_outcome_is_a_trace_itself(path: Path, tmp_path: Path) -> None:
         assert isinstance(written[0].outputs, dict)
         assert written[0].outputs["hAdapter"] == 0x40000000
     assert tracekmt.diff(path, outcome).same
+
+
+def test_a_use_after_the_end_is_no_ambient_handle(path: Path) -> None:
+    with Scenario(path) as trace:
+        trace.open()
+        trace.create()
+        trace.destroy(phAllocationList=[ALLOCATION])
+        trace.destroy(phAllocationList=[ALLOCATION])
+    report = tracekmt.replay(path)
+    (finding,) = report.findings
+    assert (finding.index, finding.replayed) == (4, "STATUS_INVALID_PARAMETER")
+    assert report.calls.ambient_handles == 0
+
+
+def test_a_trace_is_never_overwritten_by_its_own_outcome(path: Path) -> None:
+    with Scenario(path) as trace:
+        trace.open()
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="is the trace itself"):
+        tracekmt.replay(path, output=str(path), force=True)
+    assert path.read_bytes() == before
+
+
+def test_a_torn_trace_says_so_in_its_report(path: Path) -> None:
+    with Scenario(path) as trace:
+        trace.open()
+    path.write_bytes(path.read_bytes()[:-3])
+    (note,) = tracekmt.replay(path).to_dict()["notes"]
+    assert "is cut off" in note
+
+
+def test_an_unreadable_output_is_opaque(path: Path) -> None:
+    with Scenario(path) as trace:
+        trace.open()
+        trace.trace.add(
+            "D3DKMTCreateAllocation2",
+            {"hDevice": DEVICE, "pAllocationInfo2": [{}]},
+            {"pAllocationInfo2": tracekmt.Unreadable(0x10)},
+        )
+    report = tracekmt.replay(path)
+    assert report.same
+    assert report.findings[0].kind == "opaque"

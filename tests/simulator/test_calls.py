@@ -305,3 +305,11 @@ def test_every_rule_says_where_it_is_known_from() -> None:
         for rule in (*behaviour.rules, behaviour.null):
             assert rule.source
             assert rule.what
+
+
+def test_instance_bits_are_not_looked_at(made: tuple[tracekmt.Simulator, int, dict[str, int]]) -> None:
+    simulator, device, of = made
+    for inputs in ({"phAllocationList": [of["free0"] | 1, of["free1"]]}, {"hResource": of["own"] | 5}):
+        assert simulator.call("D3DKMTDestroyAllocation2", {"hDevice": device, **inputs}).status == 0
+    twice = {"hDevice": device, "phAllocationList": [of["shared0"], of["shared0"] | 1]}
+    assert simulator.call("D3DKMTDestroyAllocation2", twice).status.name == "STATUS_INVALID_PARAMETER"

@@ -90,6 +90,10 @@ def test_what_cannot_be_added_is_named(tmp_path: Path) -> None:
             trace.add("D3DKMTNothing")
         with pytest.raises(UsageError, match="hAdapter: takes a number"):
             trace.add("D3DKMTCloseAdapter", {"hAdapter": []})
+        with pytest.raises(UsageError, match="thread is a number"):
+            trace.add("D3DKMTCloseAdapter", {"hAdapter": 1}, thread="main")  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="enter_ns is a number"):
+            trace.add("D3DKMTCloseAdapter", {"hAdapter": 1}, enter_ns=1 << 64)
         trace.add("D3DKMTCloseAdapter", {"hAdapter": 1})
     with tracekmt.open(tmp_path / "t.kmt") as trace_:
         assert len(trace_) == 1

@@ -13,6 +13,7 @@ import click
 from tracekmt.errors import Error
 from tracekmt.version import VERSION
 
+BISECT_SKIP = 125
 COMMANDS = ("demo", "record", "replay", "diff", "dump", "info", "calls")
 
 
@@ -46,21 +47,23 @@ def main() -> None:
 def _run() -> int:
     try:
         result: Any = cli.main(standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "tracekmt"
-        return _fail(f"{error.format_message()}\n({command} --help tells how it is used)")
+        status = _fail(f"{error.format_message()}\n({command} --help tells how it is used)")
+        return BISECT_SKIP if "--bisect" in sys.argv else status
     except click.ClickException as error:
         return _fail(error.format_message())
     except Error as error:
         return _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted")
-    except BrokenPipeError:
-        # Whoever read our output has seen enough.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read our output has seen enough; click makes an exit with 1 of it, which would mean differences.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 2
     except OSError as error:
         return _fail(f"{error.filename or 'the system'}: {error.strerror}")
     except Exception as error:

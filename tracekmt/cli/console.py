@@ -25,7 +25,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr for work that may be long, nothing where stderr is no terminal. Call it with (done, of)."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda done, of: None
         return
     from rich.console import Console

@@ -22,7 +22,7 @@ def command(trace: Path, as_json: bool) -> int:
     with Trace(trace) as opened:
         summary = summarise(opened)
     if as_json:
-        click.echo(json.dumps(summary))
+        click.echo(json.dumps(summary, default=repr))
         return 0
     for line in summary_lines(summary):
         click.echo(line)

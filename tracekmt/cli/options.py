@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tracekmt.cli import BISECT_SKIP
 from tracekmt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite an existing output file.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-_DIFFERENT, _BISECT_SKIP = 1, 125
+_DIFFERENT = 1
 
 
 def report_options(function: F) -> F:
@@ -62,7 +63,7 @@ def compare_and_report(
         if not bisect:
             raise
         click.echo(f"tracekmt: {error}", err=True)
-        return _BISECT_SKIP
+        return BISECT_SKIP
     return 0 if report.same else _DIFFERENT
 
 

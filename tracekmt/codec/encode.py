@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -184,7 +185,7 @@ class _Encoder:
         try:
             return number.to_bytes(size, "little", signed=signed)
         except OverflowError:
-            raise self.fail(path, f"{number} does not fit into {size * 8} bits ({self.abi})") from None
+            raise self.fail(path, f"{_show(number)} does not fit into {size * 8} bits ({self.abi})") from None
 
     def enum(self, type_: Enum, value: Any, path: str) -> int:
         if isinstance(value, str) and not value[:1].isdigit() and value[:1] != "-":
@@ -232,5 +233,8 @@ def _is_word(type_: Type) -> bool:
 
 
 def _show(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = reprlib.repr(value)
+    except Exception:  # whatever a caller passes, the message must come out
+        text = type(value).__name__
     return text if len(text) <= 40 else f"{text[:37]}..."

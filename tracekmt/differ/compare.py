@@ -64,7 +64,7 @@ class Comparison:
             if leaf.field.direction == "out":
                 continue
             identity = self.handles.find(kind, leaf.value)
-            if identity is None:
+            if identity is None and not self.handles.died(kind, leaf.value):
                 identity = self._adopt(call, leaf, kind, lambda kind: adopt(kind, given))
             if identity is not None and identity.cause is not None and entered.cause is None:
                 entered.cause = identity.cause
@@ -162,13 +162,21 @@ class Comparison:
             if leaf.field.direction == "in":
                 continue
             other = theirs.get(leaf.path)
-            if other is None:
+            if other is None and isinstance(leaf.value, Unreadable):
+                pair = ("unreadable", "readable")
+                yield finding_at(call, outcome.index, "opaque", leaf, pair, f"{leaf.path} could not be recorded")
+            elif other is None:
                 yield finding_at(call, outcome.index, "data", leaf, ("present", "absent"), f"{leaf.path} is not there")
             elif isinstance(leaf.value, Unreadable) != isinstance(other.value, Unreadable):
                 pair = ("unreadable", "readable") if isinstance(leaf.value, Unreadable) else ("readable", "unreadable")
                 yield finding_at(call, outcome.index, "opaque", leaf, pair, f"{leaf.path} is unreadable on one side")
             elif not isinstance(leaf.value, Unreadable):
                 yield from self._compare_leaf(call, outcome, leaf, leaf.value, other.value)
+        paths = {leaf.path for leaf in mine}
+        if not any(isinstance(leaf.value, Unreadable) for leaf in mine):
+            for path, leaf in theirs.items():
+                if path not in paths and leaf.field.direction != "in" and not isinstance(leaf.value, Unreadable):
+                    yield finding_at(call, outcome.index, "data", leaf, ("absent", "present"), f"{path} is new there")
 
     def _compare_leaf(
         self, call: TracedCall, outcome: Outcome, leaf: Leaf, mine: Any, theirs: Any

@@ -26,6 +26,8 @@ def compare_traces(a: Path, b: Path) -> Report:
     report = Report(names=(str(a), str(b)))
     with Trace(a) as mine, Trace(b) as theirs:
         report.calls.lost = mine.lost + theirs.lost
+        for trace in (mine, theirs):
+            report.notes += [f"{trace.torn}; the calls before it are whole"] if trace.torn else []
         pairs = align(mine, theirs)
         _compare(mine, theirs, pairs, report)
         taken = set(pairs.values())
@@ -139,7 +141,7 @@ def _unpaired(sort: Any, call: TracedCall) -> Finding:
         index=call.index if sort == "missing" else None,
         other_index=call.index if sort == "extra" else None,
         thread=call.thread,
-        recorded=call.status.name if sort == "missing" and call.status else None,
-        replayed=call.status.name if sort == "extra" and call.status else None,
+        recorded=call.status.name if sort == "missing" and call.status is not None else None,
+        replayed=call.status.name if sort == "extra" and call.status is not None else None,
         message=f"the call {where} trace",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import json
 import os
@@ -111,7 +112,8 @@ class Recording:
             self._begin({"pid": pid, "name": Path(program).name, "spawned": True})
         except BaseException:
             self._abandon()
-            device.kill(pid)
+            with contextlib.suppress(frida.ProcessNotFoundError):
+                device.kill(pid)
             raise
         return pid
 
@@ -188,7 +190,7 @@ class Recording:
             try:
                 self._script.exports_sync.hook_table(wanted)
             except Exception as error:
-                raise RecordError(f"{self._hand_over.path}: cannot be hooked: {error}") from None
+                raise RecordError(f"{self._hand_over.path}: cannot be hooked: {_first_line(error)}") from None
         self._writer = Writer(
             self._output,
             Header(
@@ -293,7 +295,12 @@ def _explain(pid: int, error: Exception) -> str:
                     "be root, set it to 0, or start the program with: tracekmt record -- PROGRAM"
                 )
             return f"process {pid}: the system forbids attaching; be the same user or root (CAP_SYS_PTRACE)"
-    return f"process {pid} cannot be recorded: {str(error).removeprefix('Error: ')}"
+    return f"process {pid} cannot be recorded: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    """What the agent said, without its stack."""
+    return (str(error).splitlines() or [type(error).__name__])[0].removeprefix("Error: ")
 
 
 def _detach_reason(reason: str) -> str:

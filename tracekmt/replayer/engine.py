@@ -23,7 +23,7 @@ def replay(
     path: str | os.PathLike[str],
     on: Any = "simulator",
     *,
-    output: Path | None = None,
+    output: str | os.PathLike[str] | None = None,
     force: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, calls: None,
     **settings: Any,
@@ -33,11 +33,16 @@ def replay(
     settings: for a simulator that is made here: profile, video_memory, system_memory. output: a new trace of what was
     sent and answered. on_progress gets the calls done and their number.
     """
+    if output is not None:
+        output = Path(output)
+        if output.exists() and Path(path).exists() and output.samefile(path):
+            raise UsageError(f"{output}: is the trace itself; give the outcome another name")
     with Trace(Path(path)) as trace:
         target = _target(on, trace, settings)
         report = Report(names=(str(path), target.name))
         report.calls.lost = trace.lost
-        writer = _Outcome(output, target, force=force) if output else None
+        report.notes += [f"{trace.torn}; the calls before it are whole"] if trace.torn else []
+        writer = _Outcome(Path(output), target, force=force) if output else None
         try:
             _run(trace, target, report, writer, on_progress)
         finally:

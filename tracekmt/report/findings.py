@@ -65,11 +65,13 @@ class Counts:
 
 @dataclass
 class Report:
-    """The result of a replay or a diff. names: what was compared with what."""
+    """The result of a replay or a diff. names: what was compared with what. notes: what else a reader must know, such
+    as that a trace is torn."""
 
     names: tuple[str, str]
     calls: Counts = field(default_factory=Counts)
     findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def same(self) -> bool:
@@ -99,4 +101,5 @@ class Report:
                 **{name: counts[name] for name in counts if name not in ("compared", "skipped")},
             },
             "findings": [finding.to_dict() for finding in self.findings],
+            "notes": list(self.notes),
         }

@@ -16,7 +16,7 @@ def report_lines(report: Report) -> Iterator[str]:
     """The whole report, a line at a time."""
     counts = report.calls
     first, second = report.names
-    verdict = "the same" if report.same else f"{report.differing} of {counts.compared} calls differ"
+    verdict = "the same" if report.same else f"{report.differing} calls differ, {counts.compared} compared"
     yield f"{first} against {second}: {verdict}"
     followers = defaultdict(list)
     groups: dict[str, list[Finding]] = defaultdict(list)
@@ -33,6 +33,7 @@ def report_lines(report: Report) -> Iterator[str]:
         yield ""
         yield from _group_lines(group, [each for finding in group for each in followers.pop(finding.index or 0, [])])
     yield ""
+    yield from (f"note: {note}" for note in report.notes)
     yield _summary(report)
 
 
@@ -54,8 +55,11 @@ def _group_lines(group: list[Finding], followers: list[Finding]) -> Iterator[str
 
 
 def _where(finding: Finding) -> str:
-    index = finding.index if finding.index is not None else finding.other_index
-    return f"#{index}  thread {finding.thread} "
+    return f"#{_index(finding)}  thread {finding.thread} "
+
+
+def _index(finding: Finding) -> int | None:
+    return finding.index if finding.index is not None else finding.other_index
 
 
 def _said(finding: Finding, text: str) -> str:
@@ -65,7 +69,7 @@ def _said(finding: Finding, text: str) -> str:
 def _named(findings: list[Finding]) -> str:
     """Their indexes; with the function where they are not all of one."""
     alike = len({finding.call for finding in findings}) == 1
-    shown = [f"#{f.index}" if alike and len(findings) > 1 else f"#{f.index} {f.call}" for f in findings[:MAX_NAMED]]
+    shown = [f"#{_index(f)}" if alike and len(findings) > 1 else f"#{_index(f)} {f.call}" for f in findings[:MAX_NAMED]]
     return ", ".join(shown) + (", ..." if len(findings) > MAX_NAMED else "")
 
 

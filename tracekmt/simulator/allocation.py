@@ -98,7 +98,8 @@ class DestroyAllocation(ByDevice):
         if self.args["hResource"] or not self.args["AllocationCount"]:
             return []
         data = self.memory.read(self.args["phAllocationList"], 4 * self.args["AllocationCount"])
-        return [int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4)]
+        handles = [int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4)]
+        return [self.process.handles.plain(handle) for handle in handles]
 
     @cached_property
     def allocations(self) -> list[Allocation]:
@@ -344,7 +345,8 @@ def destroy_allocation(request: DestroyAllocation) -> None:
     """The resource with all its allocations, or the allocations of the list; a resource outlives its last one."""
     assert request.device is not None
     if request.args["hResource"]:
-        request.process.destroy_resource(request.device, request.args["hResource"])
+        handle = request.process.handles.plain(request.args["hResource"])
+        request.process.destroy_resource(request.device, handle)
     for handle in request.listed:
         request.process.destroy_allocation(request.device, handle)
 

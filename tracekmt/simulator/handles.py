@@ -50,6 +50,11 @@ class HandleTable:
                 return item
         return None
 
+    @staticmethod
+    def plain(handle: int) -> int:
+        """A handle as `add` gave it, whatever its instance bits."""
+        return handle & ~(STEP - 1)
+
     def remove(self, handle: int) -> None:
         """End a handle that `add` gave; its slot goes to the end of the free list."""
         index = handle >> 6 & ((1 << _INDEX_BITS) - 1)

@@ -50,6 +50,8 @@ class Simulator(Process):
     ) -> None:
         if profile not in PROFILES:
             raise UsageError(f"{profile} is no profile of the simulator; there is {', '.join(PROFILES)}")
+        if adapters is not None and not isinstance(adapters, (list, tuple)):
+            raise UsageError(f"adapters is a list of tables of settings, not {str(adapters)[:40]}")
         made = [adapter_from(settings) for settings in adapters] if adapters else [Adapter()]
         if video_memory is not None:
             for each in made:

@@ -9,6 +9,7 @@ from tracekmt.spec.types import (
     Array,
     Bytes,
     Call,
+    Enum,
     Field,
     Flags,
     Integer,
@@ -109,6 +110,11 @@ def _check_type(field: Field, struct: Struct, arms: tuple[str, ...], where: str)
         case _:
             pass
     inner, _ = paths.element(field.type)
+    named = [name for name, _ in inner.members] if isinstance(inner, Enum) else []
+    named += [bit.name for bit in inner.bits] if isinstance(inner, Flags) else []
+    for name in named:
+        if not name.isidentifier() or name.startswith("_") or named.count(name) > 1:
+            yield f"{where}: {field.name}: {name!r} is no name, or stands twice"
     if isinstance(inner, Integer) and inner.size not in (1, 2, 4, 8, None):
         yield f"{where}: {field.name}: an integer of {inner.size} bytes"
     if isinstance(inner, Struct):

@@ -86,7 +86,7 @@ def _build(hint: Any, data: object) -> Any:
             choices = tuple(choice for choice in choices if choice is type(data))
         if len(choices) == 1:
             return _build(choices[0], data)
-    if dataclasses.is_dataclass(hint) and isinstance(data, dict):
+    if dataclasses.is_dataclass(hint) and isinstance(data, dict) and data.get("is") == getattr(hint, "__name__", None):
         return _build_part(data)
     if hint in (str, int, bool) and type(data) is hint:
         return data

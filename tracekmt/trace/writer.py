@@ -99,6 +99,11 @@ class Builder:
         call = self._calls.get(name)
         if call is None:
             raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
+        for what, number in (("thread", thread), ("enter_ns", enter_ns), ("leave_ns", leave_ns)):
+            if number is not None and not (isinstance(number, int) and 0 <= number < 1 << 63):
+                raise UsageError(f"{name}: {what} is a number from 0 on, not {str(number)[:40]}")
+        if not isinstance(thread, int):
+            raise UsageError(f"{name}: thread is a number")
         result = None if status is None else ntstatus.status(status)
         arena = Arena(self._writer.abi)
         address = codec.encode(call, self._writer.abi, arena, inputs)
