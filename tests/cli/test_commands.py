@@ -249,7 +249,8 @@ def test_record_from_the_command_line(command: Command, native: Path, tmp_path: 
     assert result.returncode == 0
     assert result.stderr == "out.kmt: 18 calls; the process ended\n"
     assert command("record", "-o", "out.kmt", "--", *argv).returncode == 2
-    assert command("record", "-f", "-o", "out.kmt", "--", *argv).returncode == 0
+    over = command("record", "-f", "-o", "out.kmt", "--", *argv)
+    assert (over.returncode, over.stderr) == (0, "out.kmt: 18 calls; the process ended\n")
     assert command("replay", "out.kmt").returncode == 0
     idle = command("record", "-o", "idle.kmt", "--", "true")
     assert idle.returncode == 0
