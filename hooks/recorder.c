@@ -4,12 +4,14 @@
  * A call is written as two events, before and after it, into blocks of a shared file mapping that outlives the process.
  * What to copy is said by the plan, a small program of u32 words that tracekmt/record/plan.py compiles:
  *
+ *   word 0: bytes of a pointer and of an argument (4 or 8)
  *   hook:   number of the call, number of arguments, index of the shape of its arguments
- *   shape:  number of pointers, then for each: offset, bytes per element, fixed count, count's level, count's offset,
- *           count's size (0: the fixed count holds), shape of an element (0: plain bytes), number of conditions, then
- *           for each: level, offset, mask, value, expected: ((word & mask) == value) == expected
+ *   shape:  number of pointers, then for each: offset, bytes per element, how many elements more than the count says,
+ *           count's level, count's offset, count's size (0: there is no count; BEHIND: a pointer leads to it), shape of
+ *           an element (0: plain bytes), number of conditions, then for each: level, offset, mask, value, expected:
+ *           ((word & mask) == value) == expected
  *
- * A level is how many structures outwards the field lies. The layout of the mapping is that of tracekmt/record/spool.py.
+ * A level is how many pointers outwards the field lies. The layout of the mapping is that of tracekmt/record/spool.py.
  * Nothing here waits, takes a lock, allocates, or makes a system call (but for a thread's id, once, and mapping more room
  * for a call with very many pointers).
  */
@@ -33,6 +35,7 @@ typedef size_t word;
 #define SLOT_SIZE 4096            /* one thread's state; the agent reserves room for SLOTS of them */
 #define SLOTS 8192
 #define FIRST_REGIONS 240
+#define BEHIND 0x100
 
 /* Given by the agent. */
 extern volatile u64 control[];    /* the mapping: control words, queue of free blocks, blocks */
@@ -332,9 +335,22 @@ static u64 read_field(const u8 *base, u32 offset, u32 size) {
   return value;
 }
 
-static Level *outwards(Level *level, u32 steps) {
+static const u8 *outwards(const Level *level, u32 steps) {
   while (steps--) level = level->up;
-  return level;
+  return level->base;
+}
+
+static u64 read_count(const u32 *pointer, const Level *level) {
+  const u8 *base;
+  u32 offset = pointer[4], size = pointer[5];
+  if (!size) return pointer[2];
+  base = outwards(level, pointer[3]);
+  if (size & BEHIND) {
+    base = (const u8 *)read_field(base, offset, plan[0]);
+    size ^= BEHIND;
+    offset = 0;
+  }
+  return read_field(base, offset, size) + pointer[2];
 }
 
 /* Copies what the pointers of one structure lead to, and what that leads to. */
@@ -344,12 +360,11 @@ static void walk(Thread *t, const u32 *shape, Level *level) {
     u32 conditions = shape[7], holds = 1;
     const u32 *condition = shape + 8;
     for (; conditions--; condition += 5) {
-      u32 found = (u32)read_field(outwards(level, condition[0])->base, condition[1], 4);
+      u32 found = (u32)read_field(outwards(level, condition[0]), condition[1], 4);
       if (((found & condition[2]) == condition[3]) != condition[4]) holds = 0;
     }
     if (holds) {
-      u64 pointer = read_field(level->base, shape[0], sizeof(word)), got;
-      u64 count = shape[5] ? read_field(outwards(level, shape[3])->base, shape[4], shape[5]) : shape[2];
+      u64 pointer = read_field(level->base, shape[0], plan[0]), count = read_count(shape, level), got;
       u64 wanted = count > 0xFFFFFFFFu ? 0xFFFFFFFFu : count * shape[1];
       if (pointer && wanted) {
         remember(t, pointer, wanted);
@@ -372,7 +387,7 @@ static void walk(Thread *t, const u32 *shape, Level *level) {
 void onEnter(GumInvocationContext *ic) {
   const u32 *hook = GUM_IC_GET_FUNC_DATA(ic, const u32 *);
   Invocation *invocation = GUM_IC_GET_INVOCATION_DATA(ic, Invocation);
-  word arguments[MAX_ARGUMENTS];
+  u8 arguments[MAX_ARGUMENTS * 8];
   Thread *t;
   Level level;
   u32 i;
@@ -392,10 +407,12 @@ void onEnter(GumInvocationContext *ic) {
     put(t, t->id);
     put(t, hook[1]);
     for (i = 0; i < hook[1]; i++) {
-      arguments[i] = (word)gum_invocation_context_get_nth_argument(ic, i);
-      put(t, arguments[i]);
+      u64 argument = (word)gum_invocation_context_get_nth_argument(ic, i);
+      if (plan[0] == 8) *(u64 *)(arguments + 8 * i) = argument;
+      else *(u32 *)(arguments + 4 * i) = (u32)argument;
+      put(t, argument);
     }
-    level.base = (const u8 *)arguments;
+    level.base = arguments;
     level.up = 0;
     walk(t, plan + hook[2], &level);
     end(t);

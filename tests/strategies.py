@@ -6,87 +6,234 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tracekmt.spec.layout import lay_out, measure
 from tracekmt.spec.types import (
+    NEVER,
     POINTER_SIZE,
     Abi,
     Address,
     Array,
+    Blob,
     Bytes,
     Call,
+    Characters,
+    CountedString,
     Enum,
+    Field,
     Flags,
+    Float,
     Integer,
+    Kind,
     Overlay,
+    OwnSize,
+    Payload,
     Pointer,
+    Records,
     Struct,
+    Text,
     Type,
     When,
+    Window,
+    count_of,
+    length_of,
 )
 
 Outer = list[tuple[Struct, dict[str, Any]]]
+LETTERS = st.characters(min_codepoint=1, max_codepoint=0xFFFF)
 
 
-def arguments(call: Call, abi: Abi) -> st.SearchStrategy[dict[str, Any]]:
+class Drawn:
+    """What was drawn: the values, and the kind of object that every handle is taken to lead to."""
+
+    def __init__(self, values: dict[str, Any], kind: Kind | None) -> None:
+        self.values = values
+        self.kind = kind
+
+    def __repr__(self) -> str:
+        return f"{self.values} ({self.kind.name if self.kind else 'kinds unknown'})"
+
+    def kind_of(self, _handle: int) -> Kind | None:
+        return self.kind
+
+
+def arguments(call: Call, abi: Abi) -> st.SearchStrategy[Drawn]:
     """Values of a call's whole argument; lengths are left out."""
-    return st.composite(lambda draw: _struct(draw, call.argument, abi, call.arms, []))()
+
+    def draw_all(draw: Any) -> Drawn:
+        kinds = [None, *_kinds(call.argument)]
+        kind = draw(st.sampled_from(kinds)) if len(kinds) > 1 else None
+        return Drawn(_Draw(draw, abi, call.arms, kind).struct(call.argument, []), kind)
+
+    return st.composite(draw_all)()
 
 
-def _struct(draw: Any, struct: Struct, abi: Abi, arms: tuple[str, ...], outer: Outer) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    here = [(struct, values), *outer]
-    lengths = {name for field in struct.fields() if (name := _length(field.type))}
-    plain = [member for member in struct.members if not isinstance(member, Overlay)]
-    # Words first: conditions are about them.
-    for field in sorted(plain, key=lambda field: not isinstance(field.type, (Integer, Enum, Flags))):
-        if field.name not in lengths:
-            values[field.name] = _value(draw, field.type, abi, arms, here)
-    for member in struct.members:
-        if isinstance(member, Overlay):
-            arm = next(
-                arm
-                for arm in member.arms
-                if (arm.name in arms if member.by_call else arm.when is None or _holds(arm.when, here))
-            )
-            values[arm.name] = _value(draw, arm.type, abi, arms, here)
-    return values
+def _kinds(struct: Struct) -> list[Kind]:
+    return [field.when.kind for field in struct.fields() if field.when and field.when.kind]
 
 
-def _value(draw: Any, type_: Type, abi: Abi, arms: tuple[str, ...], outer: Outer) -> Any:
-    match type_:
-        case Integer(size=size, signed=signed):
-            bits = 8 * (size or POINTER_SIZE[abi])
-            return draw(
-                st.integers(-(1 << bits - 1), (1 << bits - 1) - 1) if signed else st.integers(0, (1 << bits) - 1)
-            )
-        case Enum():
-            return draw(st.integers(0, 5))
-        case Flags():
-            return draw(st.integers(0, 0xFFFFFFFF))
-        case Address():
-            return draw(st.none() | st.integers(1, (1 << 8 * POINTER_SIZE[abi]) - 1))
-        case Bytes():
-            return draw(st.none() | st.binary(min_size=1, max_size=40))
-        case Pointer(to=to, count=None):
-            return draw(st.none()) if draw(st.booleans()) else _value(draw, to, abi, arms, outer)
-        case Pointer(to=to):
-            return [_value(draw, to, abi, arms, outer) for _ in range(draw(st.integers(1, 3)))]
-        case Array(of=of, count=count):
-            return [_value(draw, of, abi, arms, outer) for _ in range(count)]
-        case Struct():
-            return _struct(draw, type_, abi, arms, outer)
-    raise TypeError(type_)
+class _Draw:
+    def __init__(self, draw: Any, abi: Abi, arms: tuple[str, ...], kind: Kind | None) -> None:
+        self.draw = draw
+        self.abi: Abi = abi
+        self.arms = arms
+        self.kind = kind
+        self.counts: dict[tuple[int, str], int] = {}
+        self.kept: list[Any] = []  # so that identities stay apart
+
+    def struct(self, struct: Struct, outer: Outer, forced: dict[str, Any] | None = None) -> dict[str, Any]:
+        values: dict[str, Any] = dict(forced or {})
+        here = [(struct, values), *outer]
+        self.kept.append(values)
+        lengths = {name for field in struct.fields() for name in _lengths(field.type)}
+        plain = [member for member in struct.members if not isinstance(member, Overlay)]
+        # Words first: conditions are about them. Then what lies in place: lengths may lie in it.
+        for field in sorted(plain, key=lambda field: _order(field.type)):
+            if field.name not in lengths and field.name not in values and not isinstance(field.type, OwnSize):
+                values[field.name] = self.value(field.type, here)
+        for member in struct.members:
+            if isinstance(member, Overlay):
+                arm = self.arm(member, here)
+                if arm is None:
+                    continue
+                inside = arm.type.fields() if not arm.name and isinstance(arm.type, Struct) else [arm]
+                for field in inside:
+                    values[field.name] = self.value(field.type, here)
+        return values
+
+    def arm(self, overlay: Overlay, here: Outer) -> Field | None:
+        if overlay.open:
+            return None
+        if overlay.by_call:
+            return next(arm for arm in overlay.arms if arm.name in self.arms)
+        held = (arm for arm in overlay.arms if arm.when and self.holds(arm.when, here))
+        return next(held, next((arm for arm in overlay.arms if arm.when is None), None))
+
+    def holds(self, when: When, values: Outer) -> bool:
+        if when == NEVER:
+            return False
+        if when.kind:
+            # What only the objects can tell must be told by one: without it nothing is in effect.
+            return self.kind == when.kind
+        struct, fields = values[when.up]
+        name, _, bit = when.path.partition(".")
+        word = fields[name]
+        if bit:
+            flags = struct.field(name).type
+            assert isinstance(flags, Flags)
+            word &= flags.mask(bit)
+        if when.one_of:
+            return (word in when.one_of) == when.holds
+        return bool(word == when.equals if when.equals is not None else word) == when.holds
+
+    def value(self, type_: Type, here: Outer) -> Any:
+        draw = self.draw
+        match type_:
+            case Integer(size=size, signed=signed):
+                bits = 8 * (size or POINTER_SIZE[self.abi])
+                small = st.integers(0, 12)
+                wide = st.integers(-(1 << bits - 1), (1 << bits - 1) - 1) if signed else st.integers(0, (1 << bits) - 1)
+                return draw(small | wide)
+            case Enum(members=members):
+                return draw(st.sampled_from([number for _, number in members]) | st.integers(-3, 5))
+            case Flags(size=size) if type_.wide:
+                return {bit.name: draw(st.integers(0, (1 << bit.width) - 1)) for bit in type_.bits}
+            case Flags(size=size):
+                return draw(st.integers(0, (1 << 8 * size) - 1))
+            case Float(size=size):
+                return draw(st.floats(width=8 * size, allow_nan=False))
+            case Address():
+                return draw(st.none() | st.integers(1, (1 << 8 * POINTER_SIZE[self.abi]) - 1))
+            case Bytes() | Window():
+                return draw(st.none() | st.binary(min_size=1, max_size=40))
+            case Text(length=None):
+                return draw(st.none() | st.text(LETTERS, max_size=20))
+            case Text():
+                return draw(st.none() | st.text(LETTERS, min_size=1, max_size=20))
+            case CountedString():
+                return draw(st.none() | st.text(LETTERS, max_size=20))
+            case Blob(size=size, tail=False):
+                return draw(st.binary(min_size=size, max_size=size))
+            case Characters(count=count):
+                return draw(st.text(LETTERS, max_size=min(count, 20)))
+            case Pointer(to=to, count=None):
+                return draw(st.none()) if draw(st.booleans()) else self.value(to, here)
+            case Pointer(to=to, count=count):
+                length = count_of(count)
+                # Arrays on one count have as many elements each.
+                key = (id(here[0][1]), length.path)
+                number = self.counts.setdefault(key, draw(st.integers(max(1, length.plus), 3 + length.plus)))
+                if "." in length.path:  # in a structure of its own, which draws its own count
+                    inner, name = length.path.split(".")
+                    nested = here[0][1].get(inner) or {}
+                    arrays = [len(value) for key, value in nested.items() if key == "BroadcastContext"]
+                    number = arrays[0] + length.plus
+                    assert name == "BroadcastContextCount"
+                return [self.value(to, here) for _ in range(number)]
+            case Array(of=of, count=count, used=used):
+                number = count
+                if used is not None:
+                    number = self.counts.setdefault((id(here[0][1]), used), draw(st.integers(1, min(count, 3))))
+                return [self.value(of, here) for _ in range(number)]
+            case Payload():
+                return self.payload(type_, here)
+            case Records(to=to):
+                return [self.struct(to, here, {type_.size: lay_out(to, self.abi).size}) for _ in range(draw(_FEW))]
+            case Overlay():
+                arm = self.arm(type_, here)
+                if arm is None:
+                    size, _ = measure(type_, self.abi)
+                    return {"raw": draw(st.binary(min_size=1, max_size=8)).ljust(size, b"\0")}
+                return {arm.name: self.value(arm.type, here)}
+            case Struct():
+                return self.struct(type_, here)
+        raise TypeError(type_)
+
+    def payload(self, type_: Payload, here: Outer) -> Any:
+        number = here[0][1][type_.by]
+        case = next((case for value, _, case in type_.cases if value == number), None)
+        if case is None:
+            return self.draw(st.none() | st.binary(min_size=1, max_size=40))
+        if not isinstance(case, Struct):
+            return self.value(case, here)
+        values = self.struct(_without_tails(case), here)
+        for field in case.fields():
+            if isinstance(field.type, Blob) and field.type.tail and field.name in values:
+                room = lay_out(case, self.abi).size - lay_out(case, self.abi).slot(field.name).offset
+                values[field.name] = self.draw(st.binary(min_size=room, max_size=room + 30))
+        return values
 
 
-def _length(type_: Type) -> str | None:
-    return type_.length if isinstance(type_, Bytes) else type_.count if isinstance(type_, Pointer) else None
+def _order(type_: Type) -> int:
+    return 0 if isinstance(type_, (Integer, Enum, Flags)) else 1 if isinstance(type_, Struct) else 2
 
 
-def _holds(when: When, values: Outer) -> bool:
-    struct, fields = values[when.up]
-    name, _, bit = when.path.partition(".")
-    word = fields[name]
-    if bit:
-        flags = struct.field(name).type
-        assert isinstance(flags, Flags)
-        word &= flags.mask(bit)
-    return bool(word == when.equals if when.equals is not None else word) == when.holds
+_FEW = st.integers(0, 2)
+
+
+def _without_tails(struct: Struct) -> Struct:
+    """The same structure, with tails drawn as if they were short."""
+    swap = lambda field: (  # noqa: E731
+        Field(field.name, Blob("tail", 1), field.direction, field.when)
+        if isinstance(field.type, Blob) and field.type.tail
+        else field
+    )
+    members = [
+        Overlay(tuple(map(swap, member.arms)), member.by_call, member.name, member.open)
+        if isinstance(member, Overlay)
+        else swap(member)
+        for member in struct.members
+    ]
+    return Struct(struct.name, tuple(members))
+
+
+def _lengths(type_: Type) -> set[str]:
+    found = {length.path.partition(".")[0] for length in [length_of(type_)] if length is not None and not length.behind}
+    if isinstance(type_, Array) and type_.used:
+        found.add(type_.used)
+    if isinstance(type_, Records):
+        found.add(type_.number)
+    if "." in getattr(length_of(type_), "path", ""):
+        return set()
+    if length_of(type_) is not None and count_of(length_of(type_)).behind:
+        return {count_of(length_of(type_)).path}
+    return found

@@ -3,16 +3,59 @@ or documents a call derives what it does from here."""
 
 from __future__ import annotations
 
-from tracekmt.calls import adapter, allocation, device
-from tracekmt.spec.types import Call
+from tracekmt.calls import (
+    adapter,
+    allocation,
+    context,
+    device,
+    escape,
+    gpu_va,
+    keyed_mutex,
+    lock,
+    paging_queue,
+    present,
+    residency,
+    sharing,
+    statistics,
+    submission,
+    sync,
+    video_memory,
+)
+from tracekmt.spec.types import Call, Window, into, parameters
 
 FAMILIES: dict[str, tuple[Call, ...]] = {
     "adapter": adapter.CALLS,
     "device": device.CALLS,
+    "context": context.CALLS,
     "allocation": allocation.CALLS,
+    "sharing": sharing.CALLS,
+    "residency": residency.CALLS,
+    "gpu virtual address": gpu_va.CALLS,
+    "paging queue": paging_queue.CALLS,
+    "lock": lock.CALLS,
+    "synchronization object": sync.CALLS,
+    "keyed mutex": keyed_mutex.CALLS,
+    "submission": submission.CALLS,
+    "present": present.CALLS,
+    "video memory": video_memory.CALLS,
+    "escape": escape.CALLS,
+    "statistics": statistics.CALLS,
 }
 
 CALLS: dict[str, Call] = {call.name: call for family in FAMILIES.values() for call in family}
+
+EXPORT_PREFIXES = ("D3DKMT", "NtGdiDdDDI")
+"""What the names of the interface's exports begin with, those included that nobody has described."""
+
+RAW_ARGUMENTS = 4
+RAW_WINDOW = 256
+
+
+def raw_call(name: str) -> Call:
+    """A function that nobody has described: its arguments as they are, and the beginning of what each may lead to."""
+    window = Window("ULONG_PTR", RAW_WINDOW)
+    arguments = [into(f"argument{number}", window) for number in range(RAW_ARGUMENTS)]
+    return Call(name, parameters(name, *arguments), sources=("not described",), raw=True)
 
 
 def family_of(name: str) -> str:

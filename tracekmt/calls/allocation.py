@@ -8,14 +8,16 @@ from tracekmt.calls.kinds import (
     D3DDDI_VIDEO_PRESENT_SOURCE_ID,
     D3DGPU_VIRTUAL_ADDRESS,
     DEVICE,
+    FENCE_UINT64,
     GLOBAL_SHARE,
-    HANDLE,
+    PAGING_QUEUE,
     RESOURCE,
-    RUNTIME_DEFINED_HANDLE,
+    RUNTIME_HANDLE,
+    SECTION,
     handle,
+    nt_handle,
 )
 from tracekmt.spec.types import (
-    SIZE_T,
     UINT,
     ULONG_PTR,
     Array,
@@ -24,10 +26,11 @@ from tracekmt.spec.types import (
     Call,
     Creates,
     Destroys,
-    Enum,
+    Integer,
     Overlay,
     Pointer,
     When,
+    enum,
     flags,
     inout,
     into,
@@ -36,53 +39,23 @@ from tracekmt.spec.types import (
     unless,
 )
 
-D3DKMT_CREATEALLOCATIONFLAGS = flags(
-    "D3DKMT_CREATEALLOCATIONFLAGS",
-    "CreateResource",
-    "CreateShared",
-    "NonSecure",
-    "CreateProtected",
-    "RestrictSharedAccess",
-    "ExistingSysMem",
-    "NtSecuritySharing",
-    "ReadOnly",
-    "CreateWriteCombined",
-    "CreateCached",
-    "SwapChainBackBuffer",
-    "CrossAdapter",
-    "OpenCrossAdapter",
-    "PartialSharedCreation",
-    # Set by the kernel when the memory came from zeroed pages: an output in a word of inputs.
-    Bit("Zeroed", 14, direction="out", opaque=True),
-    "WriteWatch",
-    "StandardAllocation",
-    "ExistingSection",
-    "AllowNotZeroed",
-    "PhysicallyContiguous",
-    "NoKmdAccess",
-    "SharedDisplayable",
+D3DKMT_STANDARDALLOCATIONTYPE = enum(
+    "D3DKMT_STANDARDALLOCATIONTYPE",
+    D3DKMT_STANDARDALLOCATIONTYPE_EXISTINGHEAP=1,
+    D3DKMT_STANDARDALLOCATIONTYPE_INTERNALBACKINGSTORE=2,
+    D3DKMT_STANDARDALLOCATIONTYPE_MAX=3,
 )
 
-D3DKMT_STANDARDALLOCATIONTYPE = Enum(
-    "D3DKMT_STANDARDALLOCATIONTYPE",
-    (
-        ("D3DKMT_STANDARDALLOCATIONTYPE_EXISTINGHEAP", 1),
-        ("D3DKMT_STANDARDALLOCATIONTYPE_INTERNALBACKINGSTORE", 2),
-        ("D3DKMT_STANDARDALLOCATIONTYPE_MAX", 3),
-    ),
+D3DKMT_STANDARDALLOCATION_EXISTINGHEAP = structure(
+    "D3DKMT_STANDARDALLOCATION_EXISTINGHEAP",
+    into("Size", Integer("D3DKMT_SIZE_T", None)),
 )
 
 D3DKMT_CREATESTANDARDALLOCATIONFLAGS = flags("D3DKMT_CREATESTANDARDALLOCATIONFLAGS")
 
-D3DKMT_STANDARDALLOCATION_EXISTINGHEAP = structure(
-    "D3DKMT_STANDARDALLOCATION_EXISTINGHEAP",
-    into("Size", SIZE_T),
-)
-
 D3DKMT_CREATESTANDARDALLOCATION = structure(
     "D3DKMT_CREATESTANDARDALLOCATION",
     into("Type", D3DKMT_STANDARDALLOCATIONTYPE),
-    # A union of one arm in the header.
     Overlay((into("ExistingHeapData", D3DKMT_STANDARDALLOCATION_EXISTINGHEAP),)),
     into("Flags", D3DKMT_CREATESTANDARDALLOCATIONFLAGS),
 )
@@ -106,7 +79,7 @@ D3DDDI_ALLOCATIONINFO2 = structure(
     out("hAllocation", handle(ALLOCATION)),
     Overlay(
         (
-            into("hSection", HANDLE, When("Flags.ExistingSection", up=1)),
+            into("hSection", nt_handle(SECTION), When("Flags.ExistingSection", up=1)),
             into("pSystemMem", CPU_POINTER),
         )
     ),
@@ -116,8 +89,39 @@ D3DDDI_ALLOCATIONINFO2 = structure(
     into("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
     into("Flags", D3DDDI_ALLOCATIONINFO2_FLAGS),
     out("GpuVirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
-    Overlay((into("Priority", UINT, When("Flags.OverridePriority")), into("Unused", ULONG_PTR))),
+    Overlay(
+        (
+            into("Priority", UINT, When("Flags.OverridePriority")),
+            into("Unused", ULONG_PTR),
+        )
+    ),
     into("Reserved", Array(ULONG_PTR, 5)),
+)
+
+D3DKMT_CREATEALLOCATIONFLAGS = flags(
+    "D3DKMT_CREATEALLOCATIONFLAGS",
+    "CreateResource",
+    "CreateShared",
+    "NonSecure",
+    "CreateProtected",
+    "RestrictSharedAccess",
+    "ExistingSysMem",
+    "NtSecuritySharing",
+    "ReadOnly",
+    "CreateWriteCombined",
+    "CreateCached",
+    "SwapChainBackBuffer",
+    "CrossAdapter",
+    "OpenCrossAdapter",
+    "PartialSharedCreation",
+    Bit("Zeroed", 14, direction="out", opaque=True),
+    "WriteWatch",
+    "StandardAllocation",
+    "ExistingSection",
+    "AllowNotZeroed",
+    "PhysicallyContiguous",
+    "NoKmdAccess",
+    "SharedDisplayable",
 )
 
 D3DKMT_CREATEALLOCATION = structure(
@@ -145,7 +149,15 @@ D3DKMT_CREATEALLOCATION = structure(
         by_call=True,
     ),
     inout("Flags", D3DKMT_CREATEALLOCATIONFLAGS),
-    into("hPrivateRuntimeResourceHandle", RUNTIME_DEFINED_HANDLE),
+    into("hPrivateRuntimeResourceHandle", nt_handle(RUNTIME_HANDLE)),
+)
+
+D3DKMT_DESTROYALLOCATION = structure(
+    "D3DKMT_DESTROYALLOCATION",
+    into("hDevice", handle(DEVICE)),
+    into("hResource", handle(RESOURCE)),
+    into("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
+    into("AllocationCount", UINT),
 )
 
 D3DDDICB_DESTROYALLOCATION2FLAGS = flags(
@@ -161,19 +173,101 @@ D3DKMT_DESTROYALLOCATION2 = structure(
     into("Flags", D3DDDICB_DESTROYALLOCATION2FLAGS),
 )
 
+D3DKMT_SETALLOCATIONPRIORITY = structure(
+    "D3DKMT_SETALLOCATIONPRIORITY",
+    into("hDevice", handle(DEVICE)),
+    into("hResource", handle(RESOURCE)),
+    into("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
+    into("AllocationCount", UINT),
+    # With hResource set the documentation has one priority here while AllocationCount is 0: that one is not copied.
+    into("pPriorities", Pointer(UINT, "AllocationCount")),
+)
+
+D3DKMT_GETALLOCATIONPRIORITY = structure(
+    "D3DKMT_GETALLOCATIONPRIORITY",
+    into("hDevice", handle(DEVICE)),
+    into("hResource", handle(RESOURCE)),
+    into("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
+    into("AllocationCount", UINT),
+    out("pPriorities", Pointer(UINT, "AllocationCount")),
+)
+
+D3DKMT_ALLOCATIONRESIDENCYSTATUS = enum(
+    "D3DKMT_ALLOCATIONRESIDENCYSTATUS",
+    D3DKMT_ALLOCATIONRESIDENCYSTATUS_RESIDENTINGPUMEMORY=1,
+    D3DKMT_ALLOCATIONRESIDENCYSTATUS_RESIDENTINSHAREDMEMORY=2,
+    D3DKMT_ALLOCATIONRESIDENCYSTATUS_NOTRESIDENT=3,
+)
+
+D3DKMT_QUERYALLOCATIONRESIDENCY = structure(
+    "D3DKMT_QUERYALLOCATIONRESIDENCY",
+    into("hDevice", handle(DEVICE)),
+    into("hResource", handle(RESOURCE)),
+    into("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
+    into("AllocationCount", UINT),
+    # With hResource set the documentation has one status here while AllocationCount is 0: that one is not copied.
+    out("pResidencyStatus", Pointer(D3DKMT_ALLOCATIONRESIDENCYSTATUS, "AllocationCount")),
+)
+
+D3DDDI_SEGMENTPREFERENCE = flags(
+    "D3DDDI_SEGMENTPREFERENCE",
+    Bit("SegmentId0", 0, 5),
+    Bit("Direction0", 5),
+    Bit("SegmentId1", 6, 5),
+    Bit("Direction1", 11),
+    Bit("SegmentId2", 12, 5),
+    Bit("Direction2", 17),
+    Bit("SegmentId3", 18, 5),
+    Bit("Direction3", 23),
+    Bit("SegmentId4", 24, 5),
+    Bit("Direction4", 29),
+    Bit("Reserved", 30, 2),
+)
+
+D3DDDI_UPDATEALLOCPROPERTY_FLAGS = flags("D3DDDI_UPDATEALLOCPROPERTY_FLAGS", "AccessedPhysically", "Unmoveable")
+
+D3DDDI_UPDATEALLOCPROPERTY = structure(
+    "D3DDDI_UPDATEALLOCPROPERTY",
+    into("hPagingQueue", handle(PAGING_QUEUE)),
+    into("hAllocation", handle(ALLOCATION)),
+    into("SupportedSegmentSet", UINT),
+    into("PreferredSegment", D3DDDI_SEGMENTPREFERENCE),
+    into("Flags", D3DDDI_UPDATEALLOCPROPERTY_FLAGS),
+    out("PagingFenceValue", FENCE_UINT64, of="hPagingQueue"),
+    into(
+        "PropertyMaskValue",
+        flags(
+            "D3DDDI_UPDATEALLOCPROPERTY.PropertyMaskValue",
+            "SetAccessedPhysically",
+            "SetSupportedSegmentSet",
+            "SetPreferredSegment",
+            "SetUnmoveable",
+        ),
+    ),
+)
+
 CALLS = (
     Call(
-        "D3DKMTCreateAllocation2",
+        "D3DKMTCreateAllocation",
         D3DKMT_CREATEALLOCATION,
-        arms=("pAllocationInfo2",),
+        arms=("pAllocationInfo",),
         creates=(
             Creates(RESOURCE, "hResource", when=(When("Flags.CreateResource"),), within=("hDevice",)),
-            Creates(ALLOCATION, "pAllocationInfo2[].hAllocation", within=("hResource", "hDevice")),
-            # With NtSecuritySharing the resource is shared by an NT handle that D3DKMTShareObjects makes.
+            Creates(
+                ALLOCATION,
+                "pAllocationInfo[].hAllocation",
+                within=(
+                    "hResource",
+                    "hDevice",
+                ),
+            ),
             Creates(
                 GLOBAL_SHARE,
                 "hGlobalShare",
-                when=(When("Flags.CreateShared"), unless("Flags.NtSecuritySharing")),
+                when=(
+                    When("Flags.CreateShared"),
+                    unless("Flags.NtSecuritySharing"),
+                ),
                 within=("hResource",),
             ),
         ),
@@ -186,10 +280,68 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h and d3dukmdt.h, WDDM 3.0",
-            "Microsoft documentation: D3DKMTCreateAllocation2, D3DKMT_CREATEALLOCATION, D3DDDI_ALLOCATIONINFO2",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows: statuses, which outputs are written",
-            "WSL2-Linux-Kernel drivers/hv/dxgkrnl: private data is copied back",
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTCreateAllocation",
+            "Microsoft documentation: D3DKMT_CREATEALLOCATION, D3DDDI_ALLOCATIONINFO",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            "WSL2-Linux-Kernel drivers/hv/dxgkrnl",
+        ),
+    ),
+    Call(
+        "D3DKMTCreateAllocation2",
+        D3DKMT_CREATEALLOCATION,
+        arms=("pAllocationInfo2",),
+        creates=(
+            Creates(RESOURCE, "hResource", when=(When("Flags.CreateResource"),), within=("hDevice",)),
+            Creates(
+                ALLOCATION,
+                "pAllocationInfo2[].hAllocation",
+                within=(
+                    "hResource",
+                    "hDevice",
+                ),
+            ),
+            Creates(
+                GLOBAL_SHARE,
+                "hGlobalShare",
+                when=(
+                    When("Flags.CreateShared"),
+                    unless("Flags.NtSecuritySharing"),
+                ),
+                within=("hResource",),
+            ),
+        ),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_GRAPHICS_NO_VIDEO_MEMORY",
+            "STATUS_INVALID_HANDLE",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTCreateAllocation2",
+            "Microsoft documentation: D3DKMT_CREATEALLOCATION, D3DDDI_ALLOCATIONINFO2",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            "WSL2-Linux-Kernel drivers/hv/dxgkrnl",
+        ),
+    ),
+    Call(
+        "D3DKMTDestroyAllocation",
+        D3DKMT_DESTROYALLOCATION,
+        destroys=(
+            Destroys(RESOURCE, "hResource"),
+            Destroys(ALLOCATION, "phAllocationList[]", when=(unless("hResource"),)),
+        ),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTDestroyAllocation",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
         ),
     ),
     Call(
@@ -197,14 +349,61 @@ CALLS = (
         D3DKMT_DESTROYALLOCATION2,
         destroys=(
             Destroys(RESOURCE, "hResource"),
-            # With hResource set the list is ignored (documentation of D3DKMT_DESTROYALLOCATION2).
             Destroys(ALLOCATION, "phAllocationList[]", when=(unless("hResource"),)),
         ),
-        statuses=("STATUS_SUCCESS", "STATUS_INVALID_PARAMETER"),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
         sources=(
             "d3dkmthk.h, WDDM 3.0",
-            "Microsoft documentation: D3DKMTDestroyAllocation2, D3DKMT_DESTROYALLOCATION2",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows: unknown handles, empty lists",
+            "Microsoft documentation: D3DKMTDestroyAllocation2",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+        blocks=(When("Flags.SynchronousDestroy"),),
+    ),
+    Call(
+        "D3DKMTSetAllocationPriority",
+        D3DKMT_SETALLOCATIONPRIORITY,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTSetAllocationPriority",
+        ),
+    ),
+    Call(
+        "D3DKMTGetAllocationPriority",
+        D3DKMT_GETALLOCATIONPRIORITY,
+        statuses=("STATUS_SUCCESS",),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTGetAllocationPriority",
+        ),
+    ),
+    Call(
+        "D3DKMTQueryAllocationResidency",
+        D3DKMT_QUERYALLOCATIONRESIDENCY,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTQueryAllocationResidency",
+        ),
+    ),
+    Call(
+        "D3DKMTUpdateAllocationProperty",
+        D3DDDI_UPDATEALLOCPROPERTY,
+        statuses=("STATUS_SUCCESS",),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTUpdateAllocationProperty",
         ),
     ),
 )

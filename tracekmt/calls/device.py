@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from tracekmt.calls.kinds import ADAPTER, CPU_POINTER, DEVICE, handle
-from tracekmt.spec.types import UINT, Call, Creates, Destroys, Overlay, flags, into, out, structure
+from tracekmt.calls.kinds import ADAPTER, CPU_ADDRESS, CPU_POINTER, DEVICE, handle
+from tracekmt.spec.types import UINT, Address, Call, Creates, Destroys, Overlay, flags, into, out, structure
 
 D3DKMT_CREATEDEVICEFLAGS = flags("D3DKMT_CREATEDEVICEFLAGS", "LegacyMode", "RequestVSync", "DisableGpuTimeout")
 
 D3DKMT_CREATEDEVICE = structure(
     "D3DKMT_CREATEDEVICE",
     # pAdapter is how kernel-mode callers name the adapter (header comment); from user mode it is always hAdapter.
-    Overlay((into("hAdapter", handle(ADAPTER)), into("pAdapter", CPU_POINTER)), by_call=True),
+    Overlay(
+        (
+            into("hAdapter", handle(ADAPTER)),
+            into("pAdapter", CPU_POINTER),
+        ),
+        by_call=True,
+    ),
     into("Flags", D3DKMT_CREATEDEVICEFLAGS),
     out("hDevice", handle(DEVICE)),
     # The legacy command buffer and lists: handed out for later calls, not filled by this one; NULL and 0 on Windows
     # as Wine's conformance test sees them.
     out("pCommandBuffer", CPU_POINTER),
     out("CommandBufferSize", UINT),
-    out("pAllocationList", CPU_POINTER),
+    out("pAllocationList", Address("D3DDDI_ALLOCATIONLIST *", CPU_ADDRESS)),
     out("AllocationListSize", UINT),
-    out("pPatchLocationList", CPU_POINTER),
+    out("pPatchLocationList", Address("D3DDDI_PATCHLOCATIONLIST *", CPU_ADDRESS)),
     out("PatchLocationListSize", UINT),
 )
 
@@ -34,22 +40,30 @@ CALLS = (
         D3DKMT_CREATEDEVICE,
         arms=("hAdapter",),
         creates=(Creates(DEVICE, "hDevice", within=("hAdapter",)),),
-        statuses=("STATUS_SUCCESS", "STATUS_DEVICE_REMOVED", "STATUS_INVALID_PARAMETER", "STATUS_NO_MEMORY"),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
         sources=(
             "d3dkmthk.h, WDDM 3.0",
             "Microsoft documentation: D3DKMTCreateDevice",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows: NULL, unknown handles, zeroed legacy outputs",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
         ),
     ),
     Call(
         "D3DKMTDestroyDevice",
         D3DKMT_DESTROYDEVICE,
         destroys=(Destroys(DEVICE, "hDevice"),),
-        statuses=("STATUS_SUCCESS", "STATUS_INVALID_PARAMETER"),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
         sources=(
             "d3dkmthk.h, WDDM 3.0",
             "Microsoft documentation: D3DKMTDestroyDevice",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows: NULL and unknown handles",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
         ),
     ),
 )

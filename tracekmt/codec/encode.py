@@ -2,165 +2,310 @@
 
 from __future__ import annotations
 
-import reprlib
+import struct as packing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tracekmt.codec.frame import Frame, in_effect
-from tracekmt.codec.values import Unreadable
+from tracekmt.codec import given
+from tracekmt.codec.frame import Frame, Undecided
+from tracekmt.codec.given import problem, show
+from tracekmt.codec.values import Unreadable, payload_case
 from tracekmt.errors import UsageError
 from tracekmt.memory import Arena
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
-from tracekmt.spec.types import Abi, Address, Array, Bytes, Call, Enum, Flags, Integer, Pointer, Struct, Type
+from tracekmt.spec.types import (
+    Abi,
+    Address,
+    Array,
+    Blob,
+    Bytes,
+    Call,
+    Characters,
+    Count,
+    CountedString,
+    Enum,
+    Field,
+    Flags,
+    Float,
+    Integer,
+    Overlay,
+    OwnSize,
+    Payload,
+    Pointer,
+    Records,
+    Struct,
+    Text,
+    Type,
+    Window,
+    count_of,
+    length_of,
+)
 
 PADDING_LIMIT = 1 << 20
 """How many bytes a count without values is padded to; a count may be absurd on purpose."""
 
 
-def encode(call: Call, abi: Abi, arena: Arena, value: Any) -> int:
-    """Lay an argument out in an arena; its address, 0 for None.
+def encode(call: Call, abi: Abi, arena: Arena, value: Any) -> tuple[int, ...]:
+    """Lay what a call is given out in an arena; the arguments to call it with: the address of its structure (0 for
+    None), or its parameters.
 
     Missing fields are zero, a length that is left out is taken from what it counts, an explicit one wins. Encoding
     the same call again into the same arena puts everything where it was. UsageError names the field that is wrong.
     """
     encoder = _Encoder(call, abi, arena)
-    value = encoder.plain(value, "")
-    if value is None:
-        return 0
-    if isinstance(value, Unreadable):
-        return value.address
-    layout = lay_out(call.argument, abi)
-    address = arena.place("", layout.size)
-    arena.write(address, encoder.struct(layout, value, "", None))
-    return address
+    try:
+        value = given.plain(value, "")
+        layout = lay_out(call.argument, abi)
+        if call.argument.parameters:
+            data = encoder.struct(layout, {} if value is None else value, "", None)
+            size = arena.pointer_size
+            return tuple(int.from_bytes(data[at : at + size], "little") for at in range(0, layout.size, size))
+        if value is None:
+            return (0,)
+        if isinstance(value, Unreadable):
+            return (value.address,)
+        address = arena.place("", layout.size)
+        arena.write(address, encoder.struct(layout, value, "", None))
+        return (address,)
+    except RecursionError:
+        raise UsageError(f"{call.name}: the values are nested too deeply") from None
+    except UsageError as error:
+        raise UsageError(f"{call.name}: {error}") from None
 
 
 class _Encoder:
     def __init__(self, call: Call, abi: Abi, arena: Arena) -> None:
         self.call = call
-        self.abi = abi
+        self.abi: Abi = abi
         self.arena = arena
-
-    def fail(self, path: str, problem: str) -> UsageError:
-        return UsageError(
-            f"{self.call.name}: {path.lstrip('.')}: {problem}" if path else f"{self.call.name}: {problem}"
-        )
-
-    def plain(self, value: Any, path: str) -> Any:
-        """A value, with the JSON form of unreadable memory made what it stands for."""
-        if isinstance(value, Mapping) and "unreadable" in value and set(value) <= {"unreadable", "read"}:
-            return Unreadable(self.number(value["unreadable"], path))
-        return value
 
     def struct(self, layout: Layout, value: Any, path: str, outer: Frame | None) -> bytes:
         """The bytes of one structure, its pointees placed in the arena."""
         if not isinstance(value, Mapping):
-            raise self.fail(path, f"takes the fields of {layout.struct.name}, not {_show(value)}")
-        names = [slot.field.name for slot in layout.slots]
-        for name in value:
-            if name not in names:
-                raise self.fail(f"{path}.{name}", f"{layout.struct.name} has no such field")
-        value = {name: self.plain(each, f"{path}.{name}") for name, each in value.items()}
+            raise problem(path, f"takes the fields of {layout.struct.name}, not {show(value)}")
+        self.refuse_unknown(layout, value, path)
+        values = {name: given.plain(each, f"{path}.{name}") for name, each in value.items()}
         data = bytearray(layout.size)
         frame = Frame(layout, b"", b"", outer)
         # First the words that conditions and lengths are read from, then what depends on them.
         words = [slot for slot in layout.slots if slot.overlay is None and _is_word(slot.field.type)]
-        self.put(data, words, value, path, frame)
-        frame.before = bytes(data)
-        chosen = in_effect(layout, frame, self.call.arms)
-        self.refuse_other_arms(layout, chosen, value, path)
-        self.infer_lengths(data, layout, chosen, value, path)
-        frame.data = frame.before = bytes(data)
-        self.put(data, [slot for slot in chosen if slot not in words], value, path, frame)
-        return bytes(data)
+        self.put(data, words, values, path, frame)
+        chosen = self.choose(layout, frame, values, path)
+        self.infer_lengths(frame, chosen, values, path)
+        self.put(data, words, values, path, frame)
+        rest = [slot for slot in chosen if slot not in words]
+        self.put(data, [slot for slot in rest if not _leads_on(slot.field.type)], values, path, frame)
+        self.put(data, [slot for slot in rest if _leads_on(slot.field.type)], values, path, frame)
+        self.put_undecided(data, values, path)
+        return bytes(data) + given.octets(values.get("rest", b""), f"{path}.rest", PADDING_LIMIT)
 
-    def put(self, data: bytearray, slots: Iterable[Slot], value: Mapping[str, Any], path: str, frame: Frame) -> None:
+    def refuse_unknown(self, layout: Layout, value: Mapping[str, Any], path: str) -> None:
+        names = {slot.field.name for slot in layout.slots} | {"rest"}
+        names |= {Undecided(member, True).key for member in layout.members if member[0].overlay is not None}
+        for name in value:
+            if name not in names:
+                raise problem(f"{path}.{name}", f"{layout.struct.name} has no such field")
+
+    def put(self, data: bytearray, slots: Iterable[Slot], values: Mapping[str, Any], path: str, frame: Frame) -> None:
         for slot in slots:
-            encoded = self.value(slot.field.type, value.get(slot.field.name), f"{path}.{slot.field.name}", frame)
+            encoded = self.value(slot.field.type, values.get(slot.field.name), f"{path}.{slot.field.name}", frame)
             data[slot.offset : slot.offset + len(encoded)] = encoded
+        frame.data = frame.before = bytes(data)
 
-    def refuse_other_arms(self, layout: Layout, chosen: list[Slot], value: Mapping[str, Any], path: str) -> None:
-        for slot in layout.slots:
-            if slot.overlay is not None and slot.field.name in value and slot not in chosen:
-                right = next(other.field.name for other in chosen if other.overlay is slot.overlay)
-                raise self.fail(f"{path}.{slot.field.name}", f"is not in effect here; give {right} instead")
+    def put_undecided(self, data: bytearray, values: Mapping[str, Any], path: str) -> None:
+        for name, value in values.items():
+            if name.startswith("union@"):
+                raw = self.raw(value, f"{path}.{name}")
+                offset = int(name.partition("@")[2])
+                data[offset : offset + len(raw)] = raw
 
-    def infer_lengths(
-        self, data: bytearray, layout: Layout, chosen: list[Slot], value: Mapping[str, Any], path: str
-    ) -> None:
-        """Lengths that were left out, from what they count."""
+    def raw(self, value: Any, path: str) -> bytes:
+        if not isinstance(value, Mapping) or set(value) != {"raw"}:
+            raise problem(path, 'takes {"raw": bytes}')
+        return given.octets(value["raw"], f"{path}.raw", PADDING_LIMIT)
+
+    def choose(self, layout: Layout, frame: Frame, values: Mapping[str, Any], path: str) -> list[Slot]:
+        """The fields in effect. Where only the objects can tell, the values decide."""
+        chosen: list[Slot] = []
+        for member in layout.members:
+            overlay = member[0].overlay
+            if overlay is None:
+                chosen.append(member[0])
+                continue
+            right = frame.arm(overlay, self.call.arms)
+            wanted = [slot for slot in member if slot.field.name in values]
+            free = overlay.open or not frame.certain(overlay)
+            wrong = [slot for slot in wanted if slot.arm is not (wanted[0].arm if free else right)]
+            if wrong:
+                raise problem(f"{path}.{wrong[0].field.name}", _wrong_arm(right, free))
+            arm = wanted[0].arm if wanted else right
+            chosen += [slot for slot in member if slot.arm is arm]
+        return chosen
+
+    def infer_lengths(self, frame: Frame, chosen: list[Slot], values: dict[str, Any], path: str) -> None:
+        """Lengths that were left out, from what they count, put among the values."""
         found: dict[str, tuple[str, int]] = {}
         for slot in chosen:
-            type_, given = slot.field.type, value.get(slot.field.name)
-            length = type_.length if isinstance(type_, Bytes) else getattr(type_, "count", None)
-            if not isinstance(length, str) or length in value or given is None:
+            type_, name = slot.field.type, slot.field.name
+            if values.get(name) is None:
                 continue
-            count = self.count_of(type_, given, f"{path}.{slot.field.name}")
-            other, agreed = found.setdefault(length, (slot.field.name, count))
-            if count != agreed:
-                raise self.fail(f"{path}.{slot.field.name}", f"has {count} elements where {other} has {agreed}")
-        for length, (_, count) in found.items():
-            slot = layout.slot(length)
-            data[slot.offset : slot.offset + slot.size] = self.integer(count, slot.size, False, f"{path}.{length}")
+            for length, count in self.counts(type_, values[name], f"{path}.{name}", frame):
+                if length.up or _lookup(values, length.path) is not None:
+                    continue
+                other, agreed = found.setdefault(length.path, (name, count - length.plus))
+                if count - length.plus != agreed:
+                    raise problem(f"{path}.{name}", f"has {count} elements where {other} has {agreed}")
+        for length_path, (_, count) in found.items():
+            _place(values, length_path, max(count, 0))
 
-    def count_of(self, type_: Type, given: Any, path: str) -> int:
-        if isinstance(given, Unreadable):
+    def counts(self, type_: Type, value: Any, path: str, frame: Frame) -> Iterable[tuple[Count, int]]:
+        """What a value says about lengths: each with the number that it has to be."""
+        if isinstance(type_, Array):
+            return [(count_of(type_.used), self.count(type_, value, path, frame))] if type_.used else []
+        length = length_of(type_)
+        if length is None:
+            return []
+        counted = [(length, self.count(type_, value, path, frame))]
+        if isinstance(type_, Records) and isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+            counted.append((count_of(type_.number), len(value)))
+        return counted
+
+    def count(self, type_: Type, value: Any, path: str, frame: Frame) -> int:
+        if isinstance(value, Unreadable):
             return 0
-        if isinstance(type_, Bytes):
-            return len(self.bytes(given, path))
-        if not isinstance(given, Sequence) or isinstance(given, (str, bytes)):
-            raise self.fail(path, f"takes a list, not {_show(given)}")
-        return len(given)
+        if isinstance(type_, (Pointer, Array)):
+            return len(given.sequence(value, path))
+        size = len(self.pointed(type_, value, path, frame))
+        return size // 2 if isinstance(type_, Text) else size
 
     def value(self, type_: Type, value: Any, path: str, frame: Frame) -> bytes:
         """The bytes that a field holds in place."""
         match type_:
             case Integer(size=size, signed=signed):
-                return self.integer(value, size or self.arena.pointer_size, signed, path)
+                return given.integer(value, size or self.arena.pointer_size, signed, path, self.abi)
             case Enum():
-                return self.integer(self.enum(type_, value, path), 4, True, path)
-            case Flags():
-                return self.integer(self.flags(type_, value, path), 4, False, path)
+                return given.integer(given.enumeration(type_, value, path), 4, True, path, self.abi)
+            case Flags(size=size):
+                return given.integer(given.flags(type_, value, path), size, False, path, self.abi)
             case Address():
                 address = value.address if isinstance(value, Unreadable) else value
-                return self.integer(address, self.arena.pointer_size, False, path)
+                return given.integer(address, self.arena.pointer_size, False, path, self.abi)
+            case Float(size=size):
+                try:
+                    return packing.pack("<f" if size == 4 else "<d", given.real(value, path))
+                except OverflowError:
+                    raise problem(path, f"{show(value)} does not fit into {size * 8} bits") from None
+            case OwnSize():
+                size = frame.layout.size if value is None else given.number(value, path)
+                return given.integer(size, 4, False, path, self.abi)
+            case Blob(size=size, tail=tail):
+                octets = given.octets(b"" if value is None else value, path, PADDING_LIMIT)
+                return given.fitting(octets, size, tail, path).ljust(size, b"\0")
+            case Characters(count=count, tail=tail):
+                units = given.units("" if value is None else value, path)
+                return given.fitting(units, 2 * count, tail, path).ljust(2 * count, b"\0")
             case Struct():
                 return self.struct(lay_out(type_, self.abi), {} if value is None else value, path, frame)
-            case Array(of=of, count=count):
-                items = [] if value is None else value
-                if not isinstance(items, Sequence) or len(items) > count:
-                    raise self.fail(path, f"takes a list of at most {count}, not {_show(value)}")
-                size, _ = measure(of, self.abi)
-                parts = [self.value(of, item, f"{path}[{index}]", frame) for index, item in enumerate(items)]
-                return b"".join(parts).ljust(size * count, b"\0")
+            case Array():
+                return self.array(type_, value, path, frame)
+            case Overlay():
+                return self.overlay(type_, value, path, frame)
+            case CountedString():
+                return self.counted_string(value, path)
         return self.pointer(type_, value, path, frame)
+
+    def array(self, type_: Array, value: Any, path: str, frame: Frame) -> bytes:
+        items = [] if value is None else given.sequence(value, path)
+        if len(items) > type_.count:
+            raise problem(path, f"takes a list of at most {type_.count}, not {show(value)}")
+        size, _ = measure(type_.of, self.abi)
+        parts = [self.value(type_.of, item, f"{path}[{index}]", frame) for index, item in enumerate(items)]
+        return b"".join(parts).ljust(size * type_.count, b"\0")
+
+    def overlay(self, type_: Overlay, value: Any, path: str, frame: Frame) -> bytes:
+        """A named union: {arm: value}, or {"raw": bytes}."""
+        size, _ = measure(type_, self.abi)
+        if value is None:
+            return bytes(size)
+        if not isinstance(value, Mapping) or len(value) != 1:
+            raise problem(path, f"takes one arm of {type_.name}, not {show(value)}")
+        (name, inner), right = next(iter(value.items())), frame.arm(type_, self.call.arms)
+        if name == "raw":
+            return given.fitting(self.raw(value, path), size, False, path).ljust(size, b"\0")
+        arm = next((arm for arm in type_.arms if arm.name == name), None)
+        if arm is None:
+            raise problem(f"{path}.{name}", f"{type_.name} has no such arm")
+        if right is not arm and not type_.open and frame.certain(type_):
+            raise problem(f"{path}.{name}", _wrong_arm(right, False))
+        return self.value(arm.type, given.plain(inner, path), f"{path}.{name}", frame).ljust(size, b"\0")
+
+    def counted_string(self, value: Any, path: str) -> bytes:
+        if value is None:
+            return bytes(2 * self.arena.pointer_size)
+        if isinstance(value, Unreadable):
+            units, address = b"", value.address
+        else:
+            units = given.units(value, path)
+            address = self.put_away(f"{path}.Buffer", units, len(units) + 2)
+        lengths = b"".join(given.integer(n, 2, False, path, self.abi) for n in (len(units), len(units) + 2))
+        pointer = given.integer(address, self.arena.pointer_size, False, path, self.abi)
+        return lengths.ljust(self.arena.pointer_size, b"\0") + pointer
 
     def pointer(self, type_: Type, value: Any, path: str, frame: Frame) -> bytes:
         """The bytes of a pointer whose memory is described."""
         if value is None or isinstance(value, Unreadable):
             address = value.address if value else 0
-        elif isinstance(type_, Bytes):
-            data = self.bytes(value, path)
-            address = self.put_away(path, data, frame.count(type_.length)[0])
         else:
-            assert isinstance(type_, Pointer)
-            if type_.count is not None:
-                self.count_of(type_, value, path)
-            items = [value] if type_.count is None else [self.plain(item, path) for item in value]
-            size, _ = measure(type_.to, self.abi)
-            readable = [item for item in items if not isinstance(item, Unreadable)]
-            parts = [
-                self.element(type_.to, item, f"{path}[{index}]" if type_.count else path, frame)
-                for index, item in enumerate(readable)
-            ]
-            count = frame.count(type_.count)[0] if type_.count and len(readable) == len(items) else len(parts)
-            address = self.put_away(path, b"".join(parts), count * size)
-        return self.integer(address, self.arena.pointer_size, False, path)
+            data = self.pointed(type_, value, path, frame)
+            length, unit = length_of(type_), 2 if isinstance(type_, Text) else 1
+            if isinstance(type_, Pointer):
+                unit, _ = measure(type_.to, self.abi)
+            whole = length is not None and not (isinstance(type_, Pointer) and len(data) < unit * len(value))
+            count = self.number_of(length, frame) if length and whole else 0
+            address = self.put_away(path, data, count * unit)
+        return given.integer(address, self.arena.pointer_size, False, path, self.abi)
 
-    def element(self, to: Type, item: Any, path: str, frame: Frame) -> bytes:
-        if isinstance(to, Struct):
-            return self.struct(lay_out(to, self.abi), item, path, frame)
-        return self.value(to, item, path, frame)
+    def number_of(self, length: Count, frame: Frame) -> int:
+        return frame.count(length, lambda address: int.from_bytes(self.arena.read(address, 4), "little"))[0]
+
+    def pointed(self, type_: Type, value: Any, path: str, frame: Frame) -> bytes:
+        """The bytes that a pointer leads to."""
+        match type_:
+            case Pointer(to=to, count=None):
+                return self.value(to, value, path, frame)
+            case Pointer(to=to):
+                items = [given.plain(item, path) for item in given.sequence(value, path)]
+                # What could not be read when it was recorded is not there now either, nor what lies behind it.
+                readable = items if isinstance(to, Pointer) else [x for x in items if not isinstance(x, Unreadable)]
+                return b"".join(self.value(to, x, f"{path}[{n}]", frame) for n, x in enumerate(readable))
+            case Text(length=None):
+                return given.units(value, path) + b"\0\0"
+            case Text():
+                return self.capacity(value, path, 2) or given.units(value, path)
+            case Payload() if not _is_octets(value):
+                case = payload_case(type_, frame.number(type_.by)[0])
+                if case is None:
+                    raise problem(path, f"takes bytes: what {type_.by} says has no described form")
+                return self.value(case, value, path, frame)
+            case Records() if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+                items = [given.plain(item, path) for item in value]
+                return b"".join(self.record(type_, item, f"{path}[{n}]", frame) for n, item in enumerate(items))
+            case Bytes() | Window() | Payload() | Records():
+                return given.octets(value, path, PADDING_LIMIT)
+        raise TypeError(type_)
+
+    def capacity(self, value: Any, path: str, unit: int) -> bytes:
+        return given.octets(value, path, PADDING_LIMIT) * unit if isinstance(value, Mapping) else b""
+
+    def record(self, type_: Records, value: Any, path: str, frame: Frame) -> bytes:
+        """One record, as long as it says that it is; as its structure where it does not say."""
+        layout = lay_out(type_.to, self.abi)
+        if isinstance(value, Mapping) and type_.size not in value:
+            value = {**value, type_.size: layout.size}
+        data = self.struct(layout, value, path, frame)
+        place = layout.place(type_.size)
+        size = int.from_bytes(data[place.offset : place.offset + place.size], "little")
+        return data[:size].ljust(min(size, PADDING_LIMIT), b"\0")
 
     def put_away(self, path: str, data: bytes, size: int) -> int:
         """Place data for a pointer, padded with zeros to `size` bytes as far as that is sensible."""
@@ -168,73 +313,46 @@ class _Encoder:
         self.arena.write(address, data)
         return address
 
-    def number(self, value: Any, path: str) -> int:
-        if value is None:
-            return 0
-        if isinstance(value, int):
-            return int(value)
-        if isinstance(value, str):
-            try:
-                return int(value, 0)
-            except ValueError:
-                pass
-        raise self.fail(path, f"takes a number, not {_show(value)}")
 
-    def integer(self, value: Any, size: int, signed: bool, path: str) -> bytes:
-        number = self.number(value, path)
-        try:
-            return number.to_bytes(size, "little", signed=signed)
-        except OverflowError:
-            raise self.fail(path, f"{_show(number)} does not fit into {size * 8} bits ({self.abi})") from None
+def _wrong_arm(right: Field | None, free: bool) -> str:
+    if free:
+        return "is not in effect beside the other; give only one of them"
+    if right is None:
+        return "is not in effect here; nothing in this union is"
+    names = [right.name] if right.name or not isinstance(right.type, Struct) else [f.name for f in right.type.fields()]
+    return f"is not in effect here; give {', '.join(names)} instead"
 
-    def enum(self, type_: Enum, value: Any, path: str) -> int:
-        if isinstance(value, str) and not value[:1].isdigit() and value[:1] != "-":
-            for name, number in type_.members:
-                if name == value:
-                    return number
-            raise self.fail(path, f"{type_.name} has no {_show(value)}")
-        return self.number(value, path)
 
-    def flags(self, type_: Flags, value: Any, path: str) -> int:
-        if isinstance(value, str) and not value[:1].isdigit():
-            value = value.split("|")
-        if isinstance(value, Mapping):
-            value = [name for name, bit in value.items() if self.number(bit, f"{path}.{name}")]
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            return self.number(value, path)
-        word = 0
-        for item in value:
-            try:
-                word |= type_.mask(item)
-            except KeyError:
-                if not str(item)[:1].isdigit():
-                    raise self.fail(path, f"{type_.name} has no bit {_show(item)}") from None
-                word |= self.number(item, path)
-        return word
+def _is_octets(value: Any) -> bool:
+    """Whether a value has one of the forms of plain bytes."""
+    if isinstance(value, Mapping):
+        return set(value) == {"capacity"}
+    return isinstance(value, (bytes, bytearray, memoryview)) or (isinstance(value, str) and given.is_hex(value))
 
-    def bytes(self, value: Any, path: str) -> bytes:
-        if isinstance(value, (bytes, bytearray)):
-            return bytes(value)
-        if isinstance(value, Mapping) and set(value) == {"capacity"}:
-            capacity = self.number(value["capacity"], f"{path}.capacity")
-            if 0 <= capacity <= PADDING_LIMIT:
-                return bytes(capacity)
-            raise self.fail(path, f"a capacity is between 0 and {PADDING_LIMIT}, not {capacity}")
-        if isinstance(value, str):
-            try:
-                return bytes.fromhex(value)
-            except ValueError:
-                pass
-        raise self.fail(path, f"takes bytes or hex digits, not {_show(value)}")
+
+def _lookup(values: Mapping[str, Any], path: str) -> Any:
+    """What is given at a path; None where nothing is, or something that no path leads into."""
+    name, _, rest = path.partition(".")
+    inner = values.get(name)
+    if not rest or inner is None:
+        return inner
+    return _lookup(inner, rest) if isinstance(inner, Mapping) else None
+
+
+def _place(values: dict[str, Any], path: str, number: int) -> None:
+    name, _, rest = path.partition(".")
+    if not rest:
+        values[name] = number
+        return
+    inner = values.get(name)
+    if inner is None or isinstance(inner, Mapping):
+        values[name] = copied = dict(inner or {})
+        _place(copied, rest, number)
 
 
 def _is_word(type_: Type) -> bool:
     return isinstance(type_, (Integer, Enum, Flags))
 
 
-def _show(value: Any) -> str:
-    try:
-        text = reprlib.repr(value)
-    except Exception:  # whatever a caller passes, the message must come out
-        text = type(value).__name__
-    return text if len(text) <= 40 else f"{text[:37]}..."
+def _leads_on(type_: Type) -> bool:
+    return isinstance(type_, (Pointer, Bytes, Text, Window, Payload, Records))

@@ -2,51 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
 from tracekmt.spec.layout import Layout, Slot
-from tracekmt.spec.types import Flags, Overlay, When
+from tracekmt.spec.types import NEVER, Count, Field, Kind, Overlay, When
+
+KindOf = Callable[[int], "Kind | None"]
+"""What sort of object a handle leads to, as far as that is known."""
+
+KindAt = Callable[["Frame", str], "Kind | None"]
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """An unnamed union of which nothing says what it holds. certain: it is known that no arm is in effect."""
+
+    slots: tuple[Slot, ...]
+    certain: bool
+
+    @property
+    def offset(self) -> int:
+        """Where it begins."""
+        return min(slot.offset for slot in self.slots)
+
+    @property
+    def size(self) -> int:
+        """Its bytes, as far as a field has them."""
+        return max(slot.offset + slot.size for slot in self.slots) - self.offset
+
+    @property
+    def key(self) -> str:
+        """The name that stands for it in values."""
+        return f"union@{self.offset}"
 
 
 class Frame:
     """A structure being decoded or encoded: its bytes, those that it had when the call was entered, and the
-    structure that led to it."""
+    structure that led to it. kind_at: tells the kind of the handles at a path, where anybody can."""
 
-    __slots__ = ("before", "data", "layout", "outer")
+    __slots__ = ("before", "data", "kind_at", "layout", "outer")
 
-    def __init__(self, layout: Layout, data: bytes, before: bytes, outer: Frame | None) -> None:
+    def __init__(
+        self, layout: Layout, data: bytes, before: bytes, outer: Frame | None, kind_at: KindAt | None = None
+    ) -> None:
         self.layout = layout
         self.data = data
         self.before = before
         self.outer = outer
+        self.kind_at: KindAt | None = kind_at if outer is None else outer.kind_at
 
-    def holds(self, when: When) -> bool:
-        """Whether a condition is true of what the call was entered with."""
-        frame = self.outer if when.up else self
-        assert frame is not None
-        name, _, bit = when.path.partition(".")
-        slot = frame.layout.slot(name)
-        value = int.from_bytes(frame.before[slot.offset : slot.offset + slot.size], "little")
-        if bit:
-            assert isinstance(slot.field.type, Flags)
-            value &= slot.field.type.mask(bit)
+    def outwards(self, steps: int) -> Frame:
+        """The structure so many steps outwards."""
+        frame = self
+        for _ in range(steps):
+            assert frame.outer is not None
+            frame = frame.outer
+        return frame
+
+    def number(self, path: str) -> tuple[int, int]:
+        """What a field said at enter, and says now."""
+        place = self.layout.place(path)
+        end = place.offset + place.size
+        mask = -1 if place.mask is None else place.mask
+        before = int.from_bytes(self.before[place.offset : end], "little") & mask
+        return before, int.from_bytes(self.data[place.offset : end], "little") & mask
+
+    def holds(self, when: When) -> bool | None:
+        """Whether a condition is true of what the call was entered with; None where only the objects can tell."""
+        if when == NEVER:
+            return False
+        frame = self.outwards(when.up)
+        if when.kind is not None:
+            found = self.kind_at(frame, when.path) if self.kind_at else None
+            return None if found is None else (found == when.kind) == when.holds
+        value, _ = frame.number(when.path)
+        if when.one_of:
+            return (value in when.one_of) == when.holds
         return (value == when.equals if when.equals is not None else value != 0) == when.holds
 
-    def count(self, name: str) -> tuple[int, int]:
-        """What a length field said at enter, and says now."""
-        slot = self.layout.slot(name)
-        end = slot.offset + slot.size
-        return (
-            int.from_bytes(self.before[slot.offset : end], "little"),
-            int.from_bytes(self.data[slot.offset : end], "little"),
-        )
+    def count(self, length: Count, behind: Callable[[int], int] = lambda address: 0) -> tuple[int, int]:
+        """What a length said at enter, and says now; `behind` reads the number that a pointer leads to."""
+        before, now = self.outwards(length.up).number(length.path)
+        if length.behind:
+            before, now = behind(before), behind(now)
+        return before + length.plus, now + length.plus
 
-    def arm(self, overlay: Overlay, arms: tuple[str, ...]) -> str:
-        """The name of the arm in effect."""
-        for field in overlay.arms:
-            if field.name in arms if overlay.by_call else field.when is None or self.holds(field.when):
-                return field.name
-        raise AssertionError("checked: every union has an arm in effect")
+    def arm(self, overlay: Overlay, arms: tuple[str, ...]) -> Field | None:
+        """The arm in effect; None where none is, or nothing says which."""
+        if overlay.open:
+            return None
+        if overlay.by_call:
+            return next((field for field in overlay.arms if field.name in arms), None)
+        held = (field for field in overlay.arms if field.when is not None and self.holds(field.when))
+        return next(held, next((field for field in overlay.arms if field.when is None), None))
+
+    def certain(self, overlay: Overlay) -> bool:
+        """Whether it is known which arm is in effect, if any is."""
+        return not overlay.open and all(arm.when is None or self.holds(arm.when) is not None for arm in overlay.arms)
 
 
-def in_effect(layout: Layout, frame: Frame, arms: tuple[str, ...]) -> list[Slot]:
+def in_effect(frame: Frame, arms: tuple[str, ...]) -> Iterator[Slot | Undecided]:
     """The fields of a structure without the arms that are not in effect."""
-    return [slot for slot in layout.slots if slot.overlay is None or frame.arm(slot.overlay, arms) == slot.field.name]
+    for member in frame.layout.members:
+        overlay = member[0].overlay
+        if overlay is None:
+            yield member[0]
+            continue
+        arm = frame.arm(overlay, arms)
+        if arm is None:
+            yield Undecided(member, frame.certain(overlay))
+        else:
+            yield from (slot for slot in member if slot.arm is arm)

@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from tracekmt.spec.paths import element
-from tracekmt.spec.types import Address, Array, Bytes, Enum, Field, Flags, Integer, Pointer, Struct, Type
+from tracekmt.spec.types import (
+    Address,
+    Blob,
+    Bytes,
+    Characters,
+    CountedString,
+    Enum,
+    Field,
+    Flags,
+    Float,
+    Integer,
+    Overlay,
+    OwnSize,
+    Payload,
+    Struct,
+    Text,
+    Type,
+    Window,
+)
+
+RAW = Overlay((), name="undecided")
+"""The type of a union that is told as its bytes: {"raw": bytes}."""
+
+REST = Blob("rest", 0, tail=True)
+"""The type of what a buffer holds behind its structure, told as "rest"."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +47,37 @@ class Unreadable:
 
 @lru_cache(maxsize=4096)
 def python_enum(type_: Enum | Flags) -> Any:
-    """The IntEnum or IntFlag of a type; None for a word without named bits."""
+    """The IntEnum of an enumeration, the IntFlag of a word of single bits."""
     if isinstance(type_, Enum):
         return enum.IntEnum(type_.name, type_.members)
-    bits = [(bit.name, 1 << bit.position) for bit in type_.bits]
-    return enum.IntFlag(type_.name.replace(".", "_"), bits) if bits else None
+    # An enumeration needs a member; a word in which nothing is named has only what is reserved.
+    bits = [(bit.name, 1 << bit.position) for bit in type_.bits] or [("Reserved", 0)]
+    return enum.IntFlag(type_.name.replace(".", "_"), bits)
+
+
+def word(type_: Flags, value: Any) -> int:
+    """A word of bits as one number, whichever form it has."""
+    if not isinstance(value, Mapping):
+        return int(value)
+    return sum(int(number) << type_.low(name) for name, number in value.items())
+
+
+def member_type(struct: Struct, values: Mapping[str, Any], name: str) -> Type:
+    """The type of a member of a decoded structure; for a payload that follows from another member, the structure that
+    is in it."""
+    if name.startswith("union@"):
+        return RAW
+    if name == "rest" and not struct.has(name):
+        return REST
+    type_ = struct.field(name).type
+    if isinstance(type_, Payload) and not isinstance(values[name], (bytes, Unreadable, type(None))):
+        return payload_case(type_, int(values.get(type_.by) or 0)) or type_
+    return type_
+
+
+def payload_case(type_: Payload, number: int) -> Type | None:
+    """What is in a payload for one value of the field that decides; None for plain bytes."""
+    return next((case for value, _, case in type_.cases if value == number), None)
 
 
 @dataclass(frozen=True)
@@ -54,8 +105,9 @@ def leaves(struct: Struct, value: Any, path: str = "", pattern: str = "") -> Ite
     """Every leaf of a decoded argument, in declaration order; none where there is no argument."""
     if isinstance(value, Mapping):
         for name in value:
-            field = struct.field(name)
-            yield from _leaves(field, field.type, value, name, f"{path}{name}", f"{pattern}{name}")
+            type_ = member_type(struct, value, name)
+            field = struct.field(name) if struct.has(name) else Field(name, type_, "unknown")
+            yield from _leaves(field, type_, value, name, f"{path}{name}", f"{pattern}{name}")
 
 
 def _leaves(field: Field, type_: Type, values: Any, key: Any, path: str, pattern: str) -> Iterator[Leaf]:
@@ -64,16 +116,25 @@ def _leaves(field: Field, type_: Type, values: Any, key: Any, path: str, pattern
     if many and isinstance(value, list):
         for index in range(len(value)):
             yield from _leaves(field, inner, value, index, f"{path}[{index}]", f"{pattern}[]")
-    elif isinstance(inner, Struct) and isinstance(value, Mapping):
+    elif isinstance(inner, Struct) and inner.kind is None and isinstance(value, Mapping):
         yield from leaves(inner, value, f"{path}.", f"{pattern}.")
+    elif isinstance(inner, Overlay) and isinstance(value, Mapping):
+        for name in value:
+            arm = _arm(inner, name)
+            yield from _leaves(arm, arm.type, value, name, f"{path}.{name}", f"{pattern}.{name}")
     else:
         yield Leaf(path, pattern, field, type_ if many else inner, values, key)
+
+
+def _arm(overlay: Overlay, name: str) -> Field:
+    raw = Field(name, Blob("raw", 0), "unknown")
+    return next((arm for arm in overlay.arms if arm.name == name), raw)
 
 
 def to_json(struct: Struct, value: Any) -> Any:
     """A decoded argument as what stands in JSON."""
     if isinstance(value, Mapping):
-        return {name: json_form(struct.field(name).type, each) for name, each in value.items()}
+        return {name: json_form(member_type(struct, value, name), each) for name, each in value.items()}
     return json_form(struct, value)
 
 
@@ -84,27 +145,37 @@ def json_form(type_: Type, value: Any) -> Any:
         return {"unreadable": f"0x{value.address:x}", **read}
     if value is None:
         return None
-    match type_:
+    inner, many = element(type_)
+    if many and isinstance(value, list):
+        return [json_form(inner, item) for item in value]
+    match inner:
         case Struct():
-            return to_json(type_, value)
-        case Pointer(to=to, count=None):
-            return json_form(to, value)
-        case Pointer(to=of) | Array(of=of):
-            return [json_form(of, item) for item in value]
-        case Bytes():
+            return to_json(inner, value)
+        case Overlay():
+            return {name: json_form(_arm(inner, name).type, each) for name, each in value.items()}
+        case Bytes() | Window() | Payload() | Blob():
             return value.hex()
+        case Text() | Characters() | CountedString():
+            return value
         case Integer(hexadecimal=True) | Address():
             return f"0x{value:x}"
         case Integer(size=size):
             # The declared type decides: what may be 64 bits wide is a string in both ABIs.
             return int(value) if size in (1, 2, 4) else str(value)
+        case OwnSize():
+            return int(value)
+        case Float():
+            return value if math.isfinite(value) else str(value)
         case Enum():
             return value.name if isinstance(value, enum.IntEnum) else value
         case Flags():
-            named = [bit.name for bit in type_.bits if value & type_.mask(bit.name)]
-            known = 0
-            for bit in type_.bits:
-                known |= type_.mask(bit.name)
-            rest = int(value) & ~known
-            return named + ([f"0x{rest:x}"] if rest else [])
-    raise TypeError(type_)
+            return _flags_form(inner, value)
+    raise TypeError(inner)
+
+
+def _flags_form(type_: Flags, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: int(number) for name, number in value.items()}
+    named = [bit.name for bit in type_.bits if value & type_.mask(bit.name)]
+    rest = int(value) & ~sum(type_.mask(bit.name) for bit in type_.bits)
+    return named + ([f"0x{rest:x}"] if rest else [])

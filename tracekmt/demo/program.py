@@ -41,11 +41,11 @@ class Client:
     def call(self, what: str, function: str, inputs: dict[str, Any]) -> Any:
         """Make a call through its C address; the argument after it."""
         call, arena = CALLS[function], ProcessArena()
-        address = codec.encode(call, "x64", arena, inputs)
-        result = status(self._thunks.function(function)(address))
+        arguments = codec.encode(call, "x64", arena, inputs)
+        result = status(self._thunks.function(function)(arguments[0]))
         sys.stdout.write(f"{self.name:<12} {what}: {result.name}\n")  # one write: two threads tell
         sys.stdout.flush()
-        return codec.decode(call, "x64", arena, address)
+        return codec.decode(call, "x64", arena, arguments)
 
     def open(self, luid: int) -> tuple[int, int]:
         """An adapter and a device on it, by their handles."""

@@ -10,11 +10,36 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from tracekmt.codec.decode import TEXT_LIMIT
 from tracekmt.errors import DescriptionError
-from tracekmt.spec.layout import Layout, Slot, lay_out, measure
-from tracekmt.spec.types import POINTER_SIZE, Abi, Array, Bytes, Call, Flags, Pointer, Struct, Type, When
+from tracekmt.spec.layout import Layout, lay_out, measure
+from tracekmt.spec.types import (
+    NEVER,
+    POINTER_SIZE,
+    Abi,
+    Array,
+    Call,
+    Count,
+    CountedString,
+    Field,
+    Overlay,
+    Payload,
+    Pointer,
+    Records,
+    Struct,
+    Text,
+    Type,
+    When,
+    Window,
+    length_of,
+)
 
 _ALL = 0xFFFFFFFF
+_BEHIND = 0x100
+_ONE = (1, 0, 0, 0)
+
+_Conditions = list[list[int]]
+_Number = tuple[int, int, int, int]  # what is added, levels outwards, offset, size: as a pointer's words have it
 
 
 @dataclass
@@ -41,108 +66,143 @@ class _Place:
 
 def compile_plan(calls: Iterable[tuple[int, Call]], abi: Abi) -> Plan:
     """The plan for calls, each with the number that its events carry."""
-    plan = Plan(words=[0])  # word 0 is no shape
-    for number, call in calls:
-        # The arguments on entry are the outermost structure: a single pointer to one structure.
-        size = measure(call.argument, abi)[0]
-        inner = _shape(plan, call, (_Place(lay_out(call.argument, abi), 0, 1),))
-        root = _append(plan, [1, *_pointer(0, size, (1, 0, 0, 0), inner, [])])
-        plan.hooks[call.name] = _append(plan, [number, 1, root])
-    return plan
+    return _Compiler(abi).compile(calls)
 
 
-def _append(plan: Plan, words: list[int]) -> int:
-    plan.words += words
-    return len(plan.words) - len(words)
+class _Compiler:
+    def __init__(self, abi: Abi) -> None:
+        self.abi: Abi = abi
+        self.plan = Plan(words=[POINTER_SIZE[abi]])
+        self.arms: tuple[str, ...] = ()
+
+    def compile(self, calls: Iterable[tuple[int, Call]]) -> Plan:
+        for number, call in calls:
+            self.arms = call.arms
+            layout = lay_out(call.argument, self.abi)
+            if call.argument.parameters:
+                # The arguments on entry are the outermost structure.
+                count, root = len(layout.slots), self.shape((_Place(layout, 0, 0),))
+            else:
+                inner = self.shape((_Place(layout, 0, 1),))
+                count, root = 1, self.append([1, *_pointer(0, layout.size, _ONE, inner, [])])
+            self.plan.hooks[call.name] = self.append([number, count, root])
+        return self.plan
+
+    def append(self, words: list[int]) -> int:
+        self.plan.words += words
+        return len(self.plan.words) - len(words)
+
+    def shape(self, places: tuple[_Place, ...]) -> int:
+        """Append the shape of the innermost place and of what it leads to; its index, 0 if it has no pointers."""
+        pointers = list(self.pointers(places))
+        if not pointers:
+            return 0
+        return self.append([len(pointers), *(word for words in pointers for word in words)])
+
+    def pointers(self, places: tuple[_Place, ...], given: _Conditions | None = None) -> Iterator[list[int]]:
+        """The words of every pointer in a structure and in those that lie in it."""
+        here = places[-1]
+        for slot in here.layout.slots:
+            conditions = list(given or [])
+            if slot.overlay is not None and slot.arm is not None:
+                chosen = self.arm_conditions(slot.overlay, slot.arm, places)
+                if chosen is None:
+                    continue
+                conditions += chosen
+            yield from self.in_place(slot.field.type, here.offset + slot.offset, places, here.level, conditions)
+
+    def in_place(
+        self, type_: Type, offset: int, places: tuple[_Place, ...], level: int, conditions: _Conditions
+    ) -> Iterator[list[int]]:
+        """The pointers in a type that lies at an offset of what the walker is at, `level` pointers from the start."""
+        match type_:
+            case Array(of=of, count=count):
+                size, _ = measure(of, self.abi)
+                for index in range(count):
+                    yield from self.in_place(of, offset + index * size, places, level, conditions)
+            case Struct():
+                inner = _Place(lay_out(type_, self.abi), offset, level)
+                yield from self.pointers((*places, inner), conditions)
+            case Overlay():
+                for arm in type_.arms:
+                    chosen = self.arm_conditions(type_, arm, places)
+                    if chosen is not None:
+                        yield from self.in_place(arm.type, offset, places, level, conditions + chosen)
+            case CountedString():
+                at = offset + POINTER_SIZE[self.abi]
+                yield _pointer(at, 1, (0, 0, offset, 2), 0, conditions)
+            case Pointer(to=to):
+                stride, _ = measure(to, self.abi)
+                shape = self.element(to, places, level + 1)
+                yield _pointer(offset, stride, _number(length_of(type_), places, level), shape, conditions)
+            case Text(length=None):
+                yield _pointer(offset, 1, (TEXT_LIMIT, 0, 0, 0), 0, conditions)
+            case Window(size=size):
+                yield _pointer(offset, 1, (size, 0, 0, 0), 0, conditions)
+            case Payload():
+                yield _pointer(offset, 1, _number(length_of(type_), places, level), 0, conditions)
+                for value, _, case in type_.cases:
+                    if not isinstance(case, Struct):
+                        continue
+                    layout = lay_out(case, self.abi)
+                    inside = self.shape((*places, _Place(layout, 0, level + 1)))
+                    if inside:
+                        only = _condition(When(type_.by, equals=value), places, expected=True)
+                        yield _pointer(offset, layout.size, _ONE, inside, [*conditions, only])
+            case Records(to=to) if self.shape((*places, _Place(lay_out(to, self.abi), 0, level + 1))):
+                raise DescriptionError(f"{to.name}: records that hold pointers cannot be recorded")
+            case _ if length_of(type_) is not None:
+                stride = 2 if isinstance(type_, Text) else 1
+                yield _pointer(offset, stride, _number(length_of(type_), places, level), 0, conditions)
+            case _:
+                pass
+
+    def element(self, to: Type, places: tuple[_Place, ...], level: int) -> int:
+        """The shape of what a pointer leads to."""
+        if isinstance(to, Struct):
+            return self.shape((*places, _Place(lay_out(to, self.abi), 0, level)))
+        inside = list(self.in_place(to, 0, places, level, []))
+        return self.append([len(inside), *(word for words in inside for word in words)]) if inside else 0
+
+    def arm_conditions(self, overlay: Overlay, field: Field, places: tuple[_Place, ...]) -> _Conditions | None:
+        """That an arm's own condition holds and that of no arm before it (for the arm without one: of no other); None
+        where the call has chosen another. What only the objects can tell is left open: all is copied."""
+        if overlay.by_call:
+            return [] if field.name in self.arms else None
+        if field.when == NEVER:
+            return None
+        conditions: _Conditions = []
+        for arm in overlay.arms:
+            if arm.when and arm.when.kind is None and arm.when != NEVER:
+                conditions.append(_condition(arm.when, places, expected=arm is field))
+            if arm is field and arm.when:
+                break
+        return conditions
 
 
-def _pointer(
-    offset: int, stride: int, count: tuple[int, int, int, int], shape: int, conditions: list[list[int]]
-) -> list[int]:
+def _pointer(offset: int, stride: int, count: _Number, shape: int, conditions: _Conditions) -> list[int]:
     return [offset, stride, *count, shape, len(conditions), *(word for condition in conditions for word in condition)]
 
 
-def _shape(plan: Plan, call: Call, places: tuple[_Place, ...]) -> int:
-    """Append the shape of the innermost place and of what it leads to; its index, 0 if it has no pointers."""
-    pointers = [
-        _pointer_words(plan, call, slot, found, conditions) for slot, found, conditions in _pointers(call, places)
-    ]
-    if not pointers:
-        return 0
-    return _append(plan, [len(pointers), *(word for words in pointers for word in words)])
-
-
-def _pointers(call: Call, places: tuple[_Place, ...]) -> Iterator[tuple[Slot, tuple[_Place, ...], list[list[int]]]]:
-    """Every pointer in a structure and in those that lie in it, with the places that lead to it and its conditions."""
-    here = places[-1]
-    for slot in here.layout.slots:
-        conditions: list[list[int]] = []
-        if slot.overlay is not None:
-            if slot.overlay.by_call:
-                if slot.field.name not in call.arms:
-                    continue
-            else:
-                conditions = _arm_conditions(slot, places)
-        for type_, offset in _in_place(slot.field.type, here.offset + slot.offset, here.layout.abi):
-            if isinstance(type_, Struct):
-                inner = _Place(lay_out(type_, here.layout.abi), offset, here.level)
-                for deeper, found, more in _pointers(call, (*places, inner)):
-                    yield deeper, found, conditions + more
-            elif isinstance(type_, (Pointer, Bytes)):
-                yield slot, places, conditions
-
-
-def _in_place(type_: Type, offset: int, abi: Abi) -> Iterator[tuple[Type, int]]:
-    """A type, or every element of an array."""
-    if not isinstance(type_, Array):
-        yield type_, offset
-        return
-    size, _ = measure(type_.of, abi)
-    for index in range(type_.count):
-        yield from _in_place(type_.of, offset + index * size, abi)
-
-
-def _pointer_words(
-    plan: Plan, call: Call, slot: Slot, places: tuple[_Place, ...], conditions: list[list[int]]
-) -> list[int]:
-    here = places[-1]
-    abi = here.layout.abi
-    type_ = slot.field.type
-    length = type_.length if isinstance(type_, Bytes) else type_.count if isinstance(type_, Pointer) else None
-    count = (1, 0, 0, 0)
-    if length is not None:
-        counter = here.layout.slot(length)
-        count = (0, 0, here.offset + counter.offset, counter.size)
-    stride, shape = 1, 0
-    if isinstance(type_, Pointer):
-        stride, _ = measure(type_.to, abi)
-        if isinstance(type_.to, Struct):
-            shape = _shape(plan, call, (*places, _Place(lay_out(type_.to, abi), 0, here.level + 1)))
-    return _pointer(here.offset + slot.offset, stride, count, shape, conditions)
-
-
-def _arm_conditions(slot: Slot, places: tuple[_Place, ...]) -> list[list[int]]:
-    """That an arm's own condition holds and that of no arm before it (for the arm without one: of no other)."""
-    assert slot.overlay is not None
-    conditions: list[list[int]] = []
-    for arm in slot.overlay.arms:
-        if arm is slot.field and arm.when:
-            conditions.append(_condition(arm.when, places, expected=True))
-            break
-        if arm.when:
-            conditions.append(_condition(arm.when, places, expected=False))
-    return conditions
+def _number(length: Count | None, places: tuple[_Place, ...], level: int) -> _Number:
+    """How many elements a pointer leads to."""
+    if length is None:
+        return _ONE
+    holder = places[-1 - length.up]
+    place = holder.layout.place(length.path)
+    size = _BEHIND | 4 if length.behind else place.size
+    return length.plus, level - holder.level, holder.offset + place.offset, size
 
 
 def _condition(when: When, places: tuple[_Place, ...], *, expected: bool) -> list[int]:
-    place = places[-1 - when.up]
-    name, _, bit = when.path.partition(".")
-    slot = place.layout.slot(name)
-    if slot.size != POINTER_SIZE["x86"]:
-        raise DescriptionError(f"{place.layout.struct.name}.{name}: the recorder tests words of 32 bits only")
-    mask = slot.field.type.mask(bit) if bit and isinstance(slot.field.type, Flags) else _ALL
+    """A condition, seen from the innermost structure: what lies in it by itself is at the same level."""
+    holder = places[-1 - when.up]
+    place = holder.layout.place(when.path)
+    if place.size != POINTER_SIZE["x86"] or when.one_of:
+        raise DescriptionError(f"{holder.layout.struct.name}.{when.path}: the recorder compares words of 32 bits with one value only")
     holds = when.holds == expected
-    level = places[-1].level - place.level
+    level = places[-1].level - holder.level
+    mask = _ALL if place.mask is None else place.mask
     if when.equals is None:  # "is not zero"
-        return [level, place.offset + slot.offset, mask, 0, int(not holds)]
-    return [level, place.offset + slot.offset, mask, when.equals & _ALL, int(holds)]
+        return [level, holder.offset + place.offset, mask, 0, int(not holds)]
+    return [level, holder.offset + place.offset, mask, when.equals & _ALL, int(holds)]

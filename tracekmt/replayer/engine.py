@@ -111,9 +111,9 @@ class _Outcome:
         if call.name not in self._numbers:
             self._numbers[call.name] = len(self._numbers)
             self._writer.describe(self._numbers[call.name], replace(call.call, argument=outcome.argument))
-        address, before, after = sent
+        arguments, before, after = sent
         number, sequence = self._numbers[call.name], self._sequence
-        enter = Enter(sequence, call.enter.thread, number, call.enter_ns, 0, (address,), tuple(before))
+        enter = Enter(sequence, call.enter.thread, number, call.enter_ns, 0, arguments, tuple(before))
         leave = Leave(sequence + 1, sequence, call.leave_ns or call.enter_ns, int(outcome.status or 0), tuple(after))
         self._writer.events([enter, leave])
         self._sequence += 2

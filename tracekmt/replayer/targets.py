@@ -12,11 +12,12 @@ from tracekmt.errors import UsageError
 from tracekmt.memory import Arena, Recorded
 from tracekmt.ntstatus import Status
 from tracekmt.simulator import Simulator
+from tracekmt.simulator.simulator import BEHAVIOURS
 from tracekmt.spec.types import Abi, Kind
 from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace
 
-Sent = tuple[int, list[Region], list[Region]]
+Sent = tuple[tuple[int, ...], list[Region], list[Region]]
 
 
 class Target(Protocol):
@@ -28,7 +29,7 @@ class Target(Protocol):
     machine: dict[str, Any]
 
     def call(self, index: int, name: str, inputs: Any) -> tuple[Outcome, Sent] | None:
-        """Make a trace's call; how it ended, and the memory that was sent: address, regions before and after. None
+        """Make a trace's call; how it ended, and what was sent: arguments, regions before and after. None
         where the target does not have the function. UsageError where it does not take these inputs."""
         ...
 
@@ -51,16 +52,16 @@ class SimulatorTarget:
     def call(self, index: int, name: str, inputs: Any) -> tuple[Outcome, Sent] | None:
         """Lay the inputs out as the simulator's own callers do, and let it answer in place."""
         call = CALLS.get(name)
-        if call is None:
+        if call is None or name not in BEHAVIOURS:
             return None
         arena = Arena(self.abi, 1)
-        address = codec.encode(call, self.abi, arena, inputs)
+        arguments = codec.encode(call, self.abi, arena, inputs)
         before = arena.regions()
-        rule = self.simulator.invoke(name, self.abi, arena, address)
-        outputs = codec.decode(call, self.abi, arena, address, (Recorded(before), address))
+        rule = self.simulator.invoke(name, self.abi, arena, arguments[0])
+        outputs = codec.decode(call, self.abi, arena, arguments, Recorded(before))
         status = ntstatus.status(rule.status) if rule else Status(0)
         reason = f"{rule.what} ({rule.source})" if rule else None
-        return Outcome(status, call.argument, outputs, index, reason), (address, before, arena.regions())
+        return Outcome(status, call.argument, outputs, index, reason), (arguments, before, arena.regions())
 
     def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
         """An object made on the spot, within the device and resource that the same call names."""

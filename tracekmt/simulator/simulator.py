@@ -76,12 +76,14 @@ class Simulator(Process):
         call = CALLS.get(name)
         if call is None:
             raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
+        if name not in BEHAVIOURS:
+            raise UsageError(f"{name} is described, but the simulator does not play it yet")
         arena = Arena("x64", 1)
-        address = codec.encode(call, "x64", arena, inputs)
+        arguments = codec.encode(call, "x64", arena, inputs)
         before = Recorded(arena.regions())
-        rule = self.invoke(name, "x64", arena, address)
+        rule = self.invoke(name, "x64", arena, arguments[0])
         answer = status(rule.status) if rule else Status(0)
-        return Outcome(answer, codec.decode(call, "x64", arena, address, (before, address)), rule)
+        return Outcome(answer, codec.decode(call, "x64", arena, arguments, before), rule)
 
     def invoke(self, name: str, abi: Abi, memory: Memory, address: int) -> Rule | None:
         """Answer a call whose argument lies in memory: the rule that it breaks, or None where it succeeded and its

@@ -3,152 +3,308 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from tracekmt.spec import paths
 from tracekmt.spec.types import (
+    NEVER,
     Array,
-    Bytes,
+    Blob,
     Call,
+    Characters,
+    Count,
+    Creates,
+    Destroys,
     Enum,
     Field,
     Flags,
+    Float,
     Integer,
     Kind,
     Overlay,
+    OwnSize,
+    Payload,
     Pointer,
+    Records,
     Struct,
     Type,
     When,
+    count_of,
+    length_of,
 )
 
 ARRAY_LIMIT = 1 << 16
 
 
+@dataclass(frozen=True)
+class _Here:
+    """Where a check is: the structure, those that lead to it, the call's arms, and how a message names the place."""
+
+    struct: Struct
+    outer: tuple[Struct, ...]
+    arms: tuple[str, ...]
+    where: str
+
+    def at(self, name: str) -> str:
+        return f"{self.where}: {name}"
+
+    def outwards(self, steps: int) -> Struct | None:
+        chain = (self.struct, *self.outer)
+        return chain[steps] if 0 <= steps < len(chain) else None
+
+
 def check(call: Call) -> list[str]:
     """Every contradiction in one description, as a line that names the place and says what to mend."""
-    problems = list(_check_struct(call.argument, None, call.arms, call.name))
-    for path, kind, when in [(c.path, c.kind, c.when) for c in call.creates] + [
-        (d.path, d.kind, d.when) for d in call.destroys
-    ]:
-        problems += _check_kind(call, path, kind)
-        for condition in when:
-            problems += _check_when(condition, call.argument, None, f"{call.name}: {path}")
-    for creates in call.creates:
-        for path in creates.within:
-            problems += _check_kind(call, path, None)
+    problems = list(_check_struct(_Here(call.argument, (), call.arms, f"{call.name}: {call.argument.name}")))
+    if problems:
+        return problems
+    here = _Here(call.argument, (), call.arms, call.name)
+    lives: list[Creates | Destroys] = [*call.creates, *call.destroys]
+    for part in lives:
+        problems += _check_life(call, part)
+        for condition in part.when:
+            problems += _check_when(condition, here, part.path)
+    for condition in call.blocks or ():
+        problems += _check_when(condition, here, "blocks")
     return problems
 
 
 def check_all(calls: Iterable[Call]) -> list[str]:
-    """The contradictions of many descriptions, and those between them: a handle kind that no call creates, or that
-    nothing ends."""
+    """The contradictions in each description, and between them."""
     calls = list(calls)
     problems = [problem for call in calls for problem in check(call)]
     names = [call.name for call in calls]
     problems += [f"{name}: described twice; keep one" for name in sorted({n for n in names if names.count(n) > 1})]
-    created = {creates.kind for call in calls for creates in call.creates}
-    destroyed = {destroys.kind for call in calls for destroys in call.destroys}
+    if problems:
+        return problems
+    created = {kind for call in calls for creates in call.creates for kind in _family(creates.kind)}
+    destroyed = {kind for call in calls for destroys in call.destroys for kind in _family(destroys.kind)}
     for call in calls:
-        for path, field, _ in paths.fields(call.argument, arms=call.arms):
-            kind = kind_of(field.type)
-            if kind is None or kind.binding != "handle":
-                continue
-            if kind not in created:
-                problems.append(f"{call.name}: {path}: no call creates the kind {kind.name}; name the one that does")
-            if kind not in destroyed and not kind.dies_with:
-                problems.append(f"{call.name}: {path}: nothing ends the kind {kind.name}; name the call, or dies_with")
+        for path, kind in _handles(call):
+            if not any(each in created or each.external for each in _family(kind)):
+                problems.append(
+                    f"{call.name}: {path}: no call creates the kind {kind.name}; name the one that does, or mark the "
+                    "kind external"
+                )
+            if not any(each in destroyed or each.external or each.dies_with for each in _family(kind)):
+                problems.append(
+                    f"{call.name}: {path}: nothing ends the kind {kind.name}; name the call, or what it dies_with, or "
+                    "mark the kind external"
+                )
+    return problems
+
+
+def unused(calls: Iterable[Call], structs: Iterable[Struct]) -> list[str]:
+    """The structures that no call leads to."""
+    used = {struct for call in calls for struct in paths.structures(call.argument)}
+    return [f"{struct.name}: no call leads to it; use it or remove it" for struct in structs if struct not in used]
+
+
+def misnamed(calls: Iterable[Call], functions: Iterable[str], structs: Iterable[str]) -> list[str]:
+    """The functions and structures whose names are not among those of the interface."""
+    known_functions, known_structs = set(functions), set(structs)
+    problems: list[str] = []
+    for call in calls:
+        if call.name not in known_functions:
+            problems.append(f"{call.name}: the interface has no such function; spell it as the header does")
+        for struct in paths.structures(call.argument):
+            if not struct.parameters and struct.name.partition(".")[0] not in known_structs:
+                problems.append(f"{call.name}: {struct.name}: the interface has no such structure")
     return problems
 
 
 def kind_of(type_: Type) -> Kind | None:
     """The kind of the values that a field holds, behind its pointer or in its array too."""
     inner, _ = paths.element(type_)
-    return inner.kind if isinstance(inner, Integer) else getattr(type_, "kind", None)
+    return getattr(inner, "kind", None)
 
 
-def _check_struct(struct: Struct, parent: Struct | None, arms: tuple[str, ...], where: str) -> Iterator[str]:
-    where = f"{where}: {struct.name}"
-    if not struct.members:
-        yield f"{where}: has no fields"
+def _family(kind: Kind) -> set[Kind]:
+    """A kind, what it is a sort of, and what it may stand for."""
+    found = {kind, kind.space}
+    for each in kind.any_of:
+        found |= _family(each)
+    return found
+
+
+def _handles(call: Call) -> Iterator[tuple[str, Kind]]:
+    for path, field, _ in paths.fields(call.argument, arms=call.arms):
+        kind = kind_of(field.type)
+        if kind is not None and kind.binding == "handle":
+            yield path, kind
+
+
+def _check_struct(here: _Here) -> Iterator[str]:
+    struct = here.struct
+    if not struct.members and not struct.parameters:
+        yield f"{here.where}: has no fields"
     names = [field.name for field in struct.fields()]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"{where}: {name} stands twice; names are unique within a structure"
+        yield f"{here.at(name)} stands twice; names are unique within a structure"
     for member in struct.members:
         if isinstance(member, Overlay):
-            yield from _check_overlay(member, struct, parent, arms, where)
+            yield from _check_overlay(member, here)
         elif member.when:
-            yield f"{where}: {member.name} has a condition outside a union; conditions choose arms"
+            yield f"{here.at(member.name)} has a condition outside a union; conditions choose arms"
+        if struct.parameters and isinstance(member, Field):
+            inner, _ = paths.element(member.type)
+            if isinstance(member.type, (Struct, Array, Blob, Characters, Float, Overlay)):
+                yield f"{here.at(member.name)}: does not fit into a parameter; give a pointer to it"
     for field in struct.fields():
-        yield from _check_type(field, struct, arms, where)
+        yield from _check_field(field, here)
 
 
-def _check_overlay(
-    overlay: Overlay, struct: Struct, parent: Struct | None, arms: tuple[str, ...], where: str
-) -> Iterator[str]:
+def _check_overlay(overlay: Overlay, here: _Here) -> Iterator[str]:
     names = "/".join(arm.name for arm in overlay.arms)
     if overlay.by_call:
-        if sum(arm.name in arms for arm in overlay.arms) != 1:
-            yield f"{where}: {names}: the call must name one of these arms"
+        if sum(arm.name in here.arms for arm in overlay.arms) != 1:
+            yield f"{here.at(names)}: the call must name one of these arms"
         return
     for arm in overlay.arms:
         if arm.when:
-            yield from _check_when(arm.when, struct, parent, f"{where}: {arm.name}")
-    if sum(arm.when is None for arm in overlay.arms) != 1:
-        yield f"{where}: {names}: needs one arm without a condition, for when no other is in effect"
+            yield from _check_when(arm.when, here, arm.name)
+    if not overlay.open and sum(arm.when is None for arm in overlay.arms) > 1:
+        yield f"{here.at(names)}: two arms without a rule; say when each is in effect"
 
 
-def _check_type(field: Field, struct: Struct, arms: tuple[str, ...], where: str) -> Iterator[str]:
-    match field.type:
-        case Pointer(count=str(length)) | Bytes(length=length):
-            target = next((f for f in struct.fields() if f.name == length), None)
-            if target is None or not isinstance(target.type, Integer):
-                yield f"{where}: {field.name}: its length {length} is no integer field of {struct.name}"
-        case Array(count=count) if not 0 < count <= ARRAY_LIMIT:
-            yield f"{where}: {field.name}: an array of {count} elements; {ARRAY_LIMIT} at most"
-        case Flags() as flags:
-            yield from _check_flags(flags, f"{where}: {field.name}")
+def _check_field(field: Field, here: _Here) -> Iterator[str]:
+    if not field.name.isidentifier():
+        yield f"{here.at(repr(field.name))} is no name"
+    if field.of is not None:
+        try:
+            paths.find(here.struct, field.of)
+        except KeyError:
+            yield f"{here.at(field.name)}: belongs to {field.of}, which does not exist there"
+    yield from _check_lengths(field, here)
+    yield from _check_type(field.type, field.name, here)
+
+
+def _check_lengths(field: Field, here: _Here) -> Iterator[str]:
+    type_ = field.type
+    lengths = [length_of(type_)]
+    if isinstance(type_, Array):
+        lengths = [count_of(type_.used) if type_.used else None]
+        if not 0 < type_.count <= ARRAY_LIMIT:
+            yield f"{here.at(field.name)}: an array of {type_.count} elements; {ARRAY_LIMIT} at most"
+    if isinstance(type_, Records):
+        lengths.append(count_of(type_.number))
+        if not isinstance(_target(type_.to, Count(type_.size)), Integer):
+            yield f"{here.at(field.name)}: {type_.size} is no integer field of {type_.to.name}"
+    if isinstance(type_, Payload):
+        by = _target(here.struct, Count(type_.by))
+        if not isinstance(by, (Integer, Enum)):
+            yield f"{here.at(field.name)}: its form follows from {type_.by}, which is no number of {here.struct.name}"
+        for value, name, _ in type_.cases:
+            if isinstance(by, Enum) and (name, value) not in by.members:
+                yield f"{here.at(field.name)}: {by.name} has no {name} = {value}"
+    for length in lengths:
+        if length is None:
+            continue
+        holder = here.outwards(length.up)
+        target = _target(holder, length) if holder else None
+        if not isinstance(target, Integer):
+            name = holder.name if holder else "what led here"
+            yield f"{here.at(field.name)}: its length {length.path} is no integer field of {name}"
+
+
+def _target(struct: Struct, length: Count) -> Type | None:
+    try:
+        type_ = paths.find(struct, length.path).type
+    except KeyError:
+        return None
+    return type_.to if length.behind and isinstance(type_, Pointer) else type_
+
+
+def _check_type(type_: Type, name: str, here: _Here) -> Iterator[str]:
+    match type_:
+        case Flags():
+            yield from _check_flags(type_, here.at(name))
+        case Enum():
+            yield from _check_names([member for member, _ in type_.members], here.at(name))
+        case Integer(size=size) if size not in (1, 2, 4, 8, None):
+            yield f"{here.at(name)}: an integer of {size} bytes"
+        case Float(size=size) if size not in (4, 8):
+            yield f"{here.at(name)}: a floating point number of {size} bytes"
+        case Blob(size=size) if size < 1:
+            yield f"{here.at(name)}: has no bytes"
+        case OwnSize() if here.struct.parameters:
+            yield f"{here.at(name)}: parameters have no size of their own"
+        case Pointer(to=to):
+            yield from _check_type(to, name, here)
+        case Array(of=of):
+            yield from _check_type(of, name, here)
+        case Overlay():
+            yield from _check_overlay(type_, here)
+            for arm in type_.arms:
+                yield from _check_field(arm, here)
+        case Struct() | Records() | Payload():
+            for struct in _inside(type_):
+                where = f"{here.where}: {struct.name}"
+                yield from _check_struct(_Here(struct, (here.struct, *here.outer), here.arms, where))
         case _:
             pass
-    inner, _ = paths.element(field.type)
-    named = [name for name, _ in inner.members] if isinstance(inner, Enum) else []
-    named += [bit.name for bit in inner.bits] if isinstance(inner, Flags) else []
-    for name in named:
-        if not name.isidentifier() or name.startswith("_") or named.count(name) > 1:
-            yield f"{where}: {field.name}: {name!r} is no name, or stands twice"
-    if isinstance(inner, Integer) and inner.size not in (1, 2, 4, 8, None):
-        yield f"{where}: {field.name}: an integer of {inner.size} bytes"
-    if isinstance(inner, Struct):
-        # A structure in place has the same parent as the one that holds it; behind a pointer, that one is the parent.
-        yield from _check_struct(inner, struct, arms, where)
+
+
+def _inside(type_: Struct | Records | Payload) -> list[Struct]:
+    if isinstance(type_, Struct):
+        return [type_]
+    return [type_.to] if isinstance(type_, Records) else [c for _, _, c in type_.cases if isinstance(c, Struct)]
 
 
 def _check_flags(flags: Flags, where: str) -> Iterator[str]:
+    yield from _check_names([bit.name for bit in flags.bits], where)
+    if flags.size not in (1, 2, 4, 8):
+        yield f"{where}: a word of {flags.size} bytes"
     taken = 0
     for bit in flags.bits:
-        if bit.position < 0 or bit.width < 1 or bit.position + bit.width > 32:
-            yield f"{where}.{bit.name}: lies outside a word of 32 bits"
-        elif taken & flags.mask(bit.name):
+        mask = ((1 << max(bit.width, 0)) - 1) << max(bit.position, 0)
+        if bit.position < 0 or bit.width < 1 or bit.position + bit.width > 8 * flags.size:
+            yield f"{where}.{bit.name}: lies outside a word of {8 * flags.size} bits"
+        elif taken & mask:
             yield f"{where}.{bit.name}: shares bits with another name"
-        else:
-            taken |= flags.mask(bit.name)
+        taken |= mask
+    if flags.wide and taken != (1 << 8 * flags.size) - 1:
+        yield f"{where}: has a field wider than one bit, so all of its bits need names; add the reserved ones"
 
 
-def _check_when(when: When, struct: Struct, parent: Struct | None, where: str) -> Iterator[str]:
-    holder = parent if when.up else struct
-    name, _, bit = when.path.partition(".")
-    field = next((f for f in holder.fields() if f.name == name), None) if holder else None
-    if field is None:
-        yield f"{where}: its condition names {when.path}, which does not exist there"
-    elif bit and not (isinstance(field.type, Flags) and any(b.name == bit for b in field.type.bits)):
-        yield f"{where}: its condition names {when.path}, but {name} has no such bit"
+def _check_names(names: list[str], where: str) -> Iterator[str]:
+    for name in names:
+        if not name.isidentifier() or name.startswith("_") or names.count(name) > 1:
+            yield f"{where}: {name!r} is no name, or stands twice"
 
 
-def _check_kind(call: Call, path: str, kind: Kind | None) -> Iterator[str]:
-    try:
-        found = kind_of(paths.find(call.argument, path).type)
-    except KeyError:
-        yield f"{call.name}: {path} leads to no field of {call.argument.name}"
+def _check_when(when: When, here: _Here, what: str) -> Iterator[str]:
+    holder = here.outwards(when.up)
+    if when == NEVER:
         return
-    if found is None or (kind is not None and found != kind):
-        wanted = kind.name if kind else "a handle"
-        yield f"{call.name}: {path} holds {found.name if found else 'no handle'}, not {wanted}"
+    if holder is None:
+        yield f"{here.at(what)}: its condition looks {when.up} outwards, where there is nothing"
+        return
+    path, _, last = when.path.rpartition(".")
+    word = _target(holder, Count(path)) if path else None
+    if isinstance(word, Flags):
+        if not any(bit.name == last for bit in word.bits):
+            yield f"{here.at(what)}: its condition names {when.path}, but {path} has no such bit"
+        return
+    target = _target(holder, Count(when.path)) or _target(holder, Count(f"{when.path}[]"))
+    if target is None:
+        yield f"{here.at(what)}: its condition names {when.path}, which does not exist there"
+    elif when.kind is not None and kind_of(target) is None:
+        yield f"{here.at(what)}: its condition asks for the kind of {when.path}, which holds no handle"
+
+
+def _check_life(call: Call, part: Creates | Destroys) -> Iterator[str]:
+    wanted: list[tuple[str, Kind | None]] = [(part.path, part.kind)]
+    if isinstance(part, Creates):
+        wanted += [(path, None) for path in part.within]
+        if part.size is not None and not isinstance(_target(call.argument, Count(part.size)), Integer):
+            yield f"{call.name}: {part.path}: its size {part.size} is no integer field of {call.argument.name}"
+    for path, kind in wanted:
+        try:
+            found = kind_of(paths.find(call.argument, path).type)
+        except KeyError:
+            yield f"{call.name}: {path} leads to no field of {call.argument.name}"
+            continue
+        if found is None or (kind is not None and not _family(found) & {kind, kind.space}):
+            name = kind.name if kind else "a handle"
+            yield f"{call.name}: {path} holds {found.name if found else 'no handle'}, not {name}"

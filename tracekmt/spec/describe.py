@@ -7,79 +7,157 @@ from typing import Any
 from tracekmt.spec import paths
 from tracekmt.spec.checks import kind_of
 from tracekmt.spec.layout import lay_out, measure
-from tracekmt.spec.types import ABIS, Array, Bytes, Call, Flags, Pointer, Type, When
+from tracekmt.spec.types import (
+    ABIS,
+    NEVER,
+    Abi,
+    Array,
+    Blob,
+    Bytes,
+    Call,
+    Characters,
+    Count,
+    Creates,
+    Destroys,
+    Direction,
+    Enum,
+    Field,
+    Flags,
+    Overlay,
+    Payload,
+    Pointer,
+    Records,
+    Struct,
+    Type,
+    When,
+    count_of,
+    length_of,
+)
 
 
 def describe(call: Call, family: str) -> dict[str, Any]:
     """A call as plain data. Offsets are within the structure that holds the field; sizes in bytes."""
-    found = list(paths.fields(call.argument, arms=call.arms))
+    fields = list(paths.fields(call.argument, arms=call.arms))
     creates = {creates.path for creates in call.creates}
     return {
         "name": call.name,
         "family": family,
-        "structure": call.argument.name,
-        "size": {abi: measure(call.argument, abi)[0] for abi in ABIS},
-        "fields": [
+        "structure": None if call.argument.parameters else call.argument.name,
+        "size": None if call.argument.parameters else {abi: measure(call.argument, abi)[0] for abi in ABIS},
+        "returns": call.returns,
+        "fields": _fields(call.argument, call.arms),
+        "payloads": [
             {
                 "path": path,
-                "type": type_name(field.type),
-                "direction": field.direction,
-                **{abi: _place(holder, field.name, abi) for abi in ABIS},
-                "length": _length(field.type),
-                "kind": kind.name if (kind := kind_of(field.type)) else None,
-                "bits": _bits(field.type),
+                "when": f"{field.type.by} is {name}",
+                "type": type_name(case),
+                "size": {abi: measure(case, abi)[0] for abi in ABIS},
+                "fields": _fields(case, ()) if isinstance(case, Struct) else [],
             }
-            for path, field, holder in found
+            for path, field, _ in fields
+            if isinstance(field.type, Payload)
+            for _, name, case in field.type.cases
         ],
-        "creates": [
-            {"kind": each.kind.name, "path": each.path, "when": [condition(when) for when in each.when]}
-            for each in call.creates
-        ],
+        "creates": [_life(each) for each in call.creates],
         "uses": [
             {"kind": kind.name, "path": path}
-            for path, field, _ in found
+            for path, field, _ in fields
             if (kind := kind_of(field.type))
             and kind.binding == "handle"
             and (field.direction != "out" or path not in creates)
         ],
-        "destroys": [
-            {"kind": each.kind.name, "path": each.path, "when": [condition(when) for when in each.when]}
-            for each in call.destroys
-        ],
+        "destroys": [_life(each) for each in call.destroys],
+        "blocks": None if call.blocks is None else [condition(when) for when in call.blocks],
+        "unseen": list(call.unseen),
         "statuses": list(call.statuses),
         "sources": list(call.sources),
     }
 
 
+def unknowns(call: Call) -> list[str]:
+    """The paths of the fields of which no source says whether the call reads or writes them."""
+    told = describe(call, "")
+    fields = [("", told["fields"]), *((f"{each['path']}: ", each["fields"]) for each in told["payloads"])]
+    return [f"{prefix}{field['path']}" for prefix, each in fields for field in each if field["direction"] == "unknown"]
+
+
 def type_name(type_: Type) -> str:
     """A type as C writes it."""
     match type_:
-        case Pointer(to=to):
+        case Pointer(to=to) | Records(to=to):
             return f"{type_name(to)} *"
-        case Bytes():
+        case Bytes() | Payload():
             return "void *"
         case Array(of=of, count=count):
             return f"{type_name(of)}[{count}]"
+        case Blob(name=name, size=size):
+            return f"{name}[{size}]"
+        case Characters(count=count):
+            return f"WCHAR[{count}]"
         case _:
             return type_.name
 
 
 def condition(when: When) -> str:
     """A condition in words."""
-    outer = "the outer structure's " if when.up else ""
-    if when.equals is not None:
-        return f"{outer}{when.path} is {'' if when.holds else 'not '}{when.equals}"
-    return f"{outer}{when.path} is {'set' if when.holds else 'not set'}"
+    if when == NEVER:
+        return "never: it keeps room"
+    place = ("the outer structure's " if when.up else "") + when.path
+    verb = "is" if when.holds else "is not"
+    if when.kind is not None:
+        return f"{place} {'leads' if when.holds else 'does not lead'} to a {when.kind.name}"
+    if when.one_of:
+        return f"{place} {verb} one of {', '.join(map(str, when.one_of))}"
+    return f"{place} {verb} {'set' if when.equals is None else when.equals}"
 
 
-def _place(holder: Any, name: str, abi: Any) -> list[int]:
-    slot = lay_out(holder, abi).slot(name)
+def length_text(length: Count) -> str:
+    """A length as JSON has it: the path of a field, what is added to it, and where it lies if not beside it."""
+    behind = f"*{length.path}" if length.behind else length.path
+    outer = "../" * length.up
+    return f"{outer}{behind}" + (f" + {length.plus}" if length.plus else "")
+
+
+def _fields(struct: Struct, arms: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [_field(*each) for each in paths.fields(struct, arms=arms)]
+
+
+def _field(path: str, field: Field, holder: Struct | Overlay) -> dict[str, Any]:
+    kind = kind_of(field.type)
+    length = length_of(field.type)
+    if isinstance(field.type, Array) and field.type.used is not None:
+        length = count_of(field.type.used)
+    inner, _ = paths.element(field.type)
+    return {
+        "path": path,
+        "type": type_name(field.type),
+        "direction": field.direction,
+        **{abi: _place(holder, field, abi) for abi in ABIS},
+        "length": None if length is None else length_text(length),
+        "kind": kind.name if kind else None,
+        "bits": _bits(inner),
+        "bit_directions": _bit_directions(inner),
+        "values": dict(inner.members) if isinstance(inner, Enum) else None,
+        "when": condition(field.when) if field.when else None,
+    }
+
+
+def _place(holder: Struct | Overlay, field: Field, abi: Abi) -> list[int]:
+    if isinstance(holder, Overlay):
+        return [0, measure(field.type, abi)[0]]
+    slot = lay_out(holder, abi).slot(field.name)
     return [slot.offset, slot.size]
 
 
-def _length(type_: Type) -> str | None:
-    return type_.length if isinstance(type_, Bytes) else type_.count if isinstance(type_, Pointer) else None
+def _life(part: Creates | Destroys) -> dict[str, Any]:
+    return {"kind": part.kind.name, "path": part.path, "when": [condition(when) for when in part.when]}
 
 
 def _bits(type_: Type) -> dict[str, int] | None:
     return {bit.name: type_.mask(bit.name) for bit in type_.bits} if isinstance(type_, Flags) else None
+
+
+def _bit_directions(type_: Type) -> dict[str, Direction] | None:
+    """The bits of a word whose direction is not the word's own."""
+    found = {bit.name: bit.direction for bit in type_.bits if bit.direction} if isinstance(type_, Flags) else {}
+    return found or None

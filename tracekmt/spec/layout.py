@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from tracekmt.spec.types import (
     POINTER_SIZE,
     Abi,
-    Address,
     Array,
-    Bytes,
+    Blob,
+    Characters,
+    CountedString,
     Enum,
     Field,
     Flags,
+    Float,
     Integer,
     Overlay,
-    Pointer,
+    OwnSize,
     Struct,
     Type,
 )
@@ -24,31 +26,70 @@ from tracekmt.spec.types import (
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one field lies; `overlay` is the union that it is an arm of."""
+    """Where one field lies. overlay: the unnamed union that it is in; arm: the arm there that it is, or is part of."""
 
     field: Field
     offset: int
     size: int
     overlay: Overlay | None = None
+    arm: Field | None = None
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a path leads inside a structure: the bytes, and of a bit its mask."""
+
+    type: Type
+    offset: int
+    size: int
+    mask: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Layout:
-    """A structure in one ABI: its size and alignment in bytes, its fields in declaration order."""
+    """A structure in one ABI: its size and alignment in bytes, and its members in declaration order: the slots of one
+    field, or of all arms of an unnamed union."""
 
     struct: Struct
     abi: Abi
     size: int
     align: int
-    slots: tuple[Slot, ...]
+    members: tuple[tuple[Slot, ...], ...]
+    _places: dict[str, Place] = field(default_factory=dict)
+
+    @cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        """Every field."""
+        return tuple(slot for member in self.members for slot in member)
 
     def slot(self, name: str) -> Slot:
         """The place of one field; KeyError where there is none."""
         return self._by_name[name]
 
+    def place(self, path: str) -> Place:
+        """Where a path through structures that lie in this one leads: "Info.Type", "Info.Flags.Shared". KeyError
+        where it leads nowhere."""
+        if path not in self._places:
+            self._places[path] = self._find(path)
+        return self._places[path]
+
     @cached_property
     def _by_name(self) -> dict[str, Slot]:
         return {slot.field.name: slot for slot in self.slots}
+
+    def _find(self, path: str) -> Place:
+        name, _, rest = path.partition(".")
+        slot = self.slot(name)
+        match slot.field.type:
+            case Struct() as inner if rest:
+                found = lay_out(inner, self.abi).place(rest)
+                return Place(found.type, slot.offset + found.offset, found.size, found.mask)
+            case Flags() as word if rest:
+                return Place(word, slot.offset, slot.size, word.mask(rest))
+            case _ if rest:
+                raise KeyError(path)
+            case type_:
+                return Place(type_, slot.offset, slot.size)
 
 
 def measure(type_: Type, abi: Abi) -> tuple[int, int]:
@@ -57,34 +98,55 @@ def measure(type_: Type, abi: Abi) -> tuple[int, int]:
         case Integer(size=size):
             size = size or POINTER_SIZE[abi]
             return size, size
-        case Enum() | Flags():
+        case Float(size=size) | Flags(size=size):
+            return size, size
+        case Enum() | OwnSize():
             return 4, 4
-        case Address() | Pointer() | Bytes():
-            return POINTER_SIZE[abi], POINTER_SIZE[abi]
         case Array(of=of, count=count):
             size, align = measure(of, abi)
             return size * count, align
+        case Blob(size=size):
+            return size, 1
+        case Characters(count=count):
+            return 2 * count, 2
+        case CountedString():
+            return 2 * POINTER_SIZE[abi], POINTER_SIZE[abi]
+        case Overlay(arms=arms):
+            sizes = [measure(arm.type, abi) for arm in arms]
+            align = max(align for _, align in sizes)
+            return _round_up(max(size for size, _ in sizes), align), align
         case Struct():
             layout = lay_out(type_, abi)
             return layout.size, layout.align
-    raise TypeError(type_)
+    # What is left are the pointers.
+    return POINTER_SIZE[abi], POINTER_SIZE[abi]
 
 
 @lru_cache(maxsize=4096)
 def lay_out(struct: Struct, abi: Abi) -> Layout:
-    """The layout of a structure, computed once per ABI."""
-    slots: list[Slot] = []
-    end, widest = 0, 1
+    """The layout of a structure, computed once per ABI. Parameters have a word each."""
+    members: list[tuple[Slot, ...]] = []
+    end, widest = 0, POINTER_SIZE[abi] if struct.parameters else 1
     for member in struct.members:
-        overlay = member if isinstance(member, Overlay) else None
         arms = member.arms if isinstance(member, Overlay) else (member,)
         sizes = [measure(arm.type, abi) for arm in arms]
-        align = max(align for _, align in sizes)
+        align = POINTER_SIZE[abi] if struct.parameters else min(max(a for _, a in sizes), struct.pack or 8)
         offset = _round_up(end, align)
-        slots += [Slot(arm, offset, size, overlay) for arm, (size, _) in zip(arms, sizes, strict=True)]
+        if isinstance(member, Overlay):
+            members.append(tuple(slot for arm in arms for slot in _arm(member, arm, offset, abi)))
+        else:
+            members.append((Slot(member, offset, sizes[0][0]),))
         end = offset + max(size for size, _ in sizes)
         widest = max(widest, align)
-    return Layout(struct, abi, _round_up(end, widest), widest, tuple(slots))
+    return Layout(struct, abi, _round_up(end, widest), widest, tuple(members))
+
+
+def _arm(overlay: Overlay, arm: Field, offset: int, abi: Abi) -> list[Slot]:
+    """An arm of an unnamed union: one field, or those of an unnamed structure."""
+    if arm.name or not isinstance(arm.type, Struct):
+        return [Slot(arm, offset, measure(arm.type, abi)[0], overlay, arm)]
+    inside = lay_out(arm.type, abi).slots
+    return [Slot(slot.field, offset + slot.offset, slot.size, overlay, arm) for slot in inside]
 
 
 def _round_up(number: int, multiple: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from tracekmt.errors import DescriptionError
 from tracekmt.spec import types
 from tracekmt.spec.layout import lay_out
+from tracekmt.spec.paths import structures
 
 _CLASSES: dict[str, Any] = {
     name: value for name, value in vars(types).items() if isinstance(value, type) and dataclasses.is_dataclass(value)
@@ -44,20 +45,11 @@ def call_from_data(data: object) -> types.Call:
 
 def layouts_of(call: types.Call, abi: types.Abi) -> dict[str, list[Any]]:
     """The layout of every structure that a call's argument leads to: name -> [size, [field, offset, size], ...]."""
-    found: dict[str, list[Any]] = {}
-    waiting: list[types.Type] = [call.argument]
-    while waiting:
-        type_ = waiting.pop()
-        if isinstance(type_, types.Struct) and type_.name not in found:
-            layout = lay_out(type_, abi)
-            slots = [[slot.field.name, slot.offset, slot.size] for slot in layout.slots]
-            found[type_.name] = [layout.size, *slots]
-            waiting += [field.type for field in type_.fields()]
-        elif isinstance(type_, types.Pointer):
-            waiting.append(type_.to)
-        elif isinstance(type_, types.Array):
-            waiting.append(type_.of)
-    return found
+    layouts = [lay_out(struct, abi) for struct in structures(call.argument)]
+    return {
+        layout.struct.name: [layout.size, *([slot.field.name, slot.offset, slot.size] for slot in layout.slots)]
+        for layout in layouts
+    }
 
 
 @cache

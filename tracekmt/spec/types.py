@@ -17,18 +17,37 @@ POINTER_SIZE: dict[Abi, int] = {"x64": 8, "x86": 4}
 Direction = Literal["in", "out", "inout", "unknown"]
 
 
+Binding = Literal["handle", "range", "fence", "machine", "name"]
+"""How the values of a kind are bound in a replay, and compared:
+
+handle: one to one while the object lives, and compared so: by identity, and by being null or live. range: to the
+range that a call handed out, as an offset in it; compared by being null, and by that offset. fence: the values that a
+call handed out, one to one for each object; values that the caller chose pass as they are. machine: one to one for
+good, since they belong to the machine and not to a call. name: passed on as they are, and compared as numbers.
+"""
+
+
 @dataclass(frozen=True)
 class Kind:
     """What a value stands for, when it is more than a number: a replay has to bind it, a diff to compare it by that.
 
-    binding: "handle" values are bound one to one while their object lives; "address" and "name" values are passed on
-    as they are and compared by being null or not.
     dies_with: the kinds whose destruction also ends this one, nearest first.
+    base: the kind that this one is a sort of; both share one space of values.
+    any_of: a value is of one of these kinds, which only the objects themselves can tell.
+    external: values may come from, and end in, interfaces that are not recorded; one never seen born is passed on.
     """
 
     name: str
-    binding: Literal["handle", "address", "name"] = "handle"
+    binding: Binding = "handle"
     dies_with: tuple[Kind, ...] = ()
+    base: Kind | None = None
+    any_of: tuple[Kind, ...] = ()
+    external: bool = False
+
+    @property
+    def space(self) -> Kind:
+        """The kind in whose space its values lie."""
+        return self.base.space if self.base else self
 
 
 @dataclass(frozen=True)
@@ -43,6 +62,14 @@ class Integer:
 
 
 @dataclass(frozen=True)
+class Float:
+    """A floating point number of 4 or 8 bytes."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Enum:
     """A 32-bit enumeration."""
 
@@ -52,28 +79,42 @@ class Enum:
 
 @dataclass(frozen=True)
 class Bit:
-    """A run of bits in a flag word. `opaque`: only the driver or the memory manager can say what it will be."""
+    """A run of bits in a word. direction: where it is not that of the whole word. opaque: only the driver or the memory
+    manager can say what it will be."""
 
     name: str
     position: int
     width: int = 1
-    direction: Direction = "in"
+    direction: Direction | None = None
     opaque: bool = False
 
 
 @dataclass(frozen=True)
 class Flags:
-    """A 32-bit word of named bits; what no bit names is reserved."""
+    """A word of named bits, of `size` bytes; what no bit names is reserved. A word with a field wider than one bit
+    names all of its bits."""
 
     name: str
     bits: tuple[Bit, ...]
+    size: int = 4
+
+    @property
+    def wide(self) -> bool:
+        """Whether a field is wider than one bit; the word is then told field by field."""
+        return any(bit.width > 1 for bit in self.bits)
 
     def mask(self, name: str) -> int:
-        """The mask of one named bit or run of bits."""
-        for bit in self.bits:
-            if bit.name == name:
-                return ((1 << bit.width) - 1) << bit.position
-        raise KeyError(name)
+        """The mask of one named bit or run of bits; KeyError where there is none."""
+        bit = self._by_name[name]
+        return ((1 << bit.width) - 1) << bit.position
+
+    def low(self, name: str) -> int:
+        """The position of the lowest bit of a name."""
+        return self._by_name[name].position
+
+    @cached_property
+    def _by_name(self) -> dict[str, Bit]:
+        return {bit.name: bit for bit in self.bits}
 
 
 @dataclass(frozen=True)
@@ -85,40 +126,133 @@ class Address:
 
 
 @dataclass(frozen=True)
+class Count:
+    """A length: a field, by its path in the structure at hand or, `up` steps outwards, in the one that led to it;
+    `plus` more than it says. behind: the field is a pointer, and the length is the 32-bit number behind it."""
+
+    path: str
+    plus: int = 0
+    up: int = 0
+    behind: bool = False
+
+
+Length = Union[str, Count]  # noqa: UP007 (evaluated in 3.10); a path alone is Count(path)
+
+
+@dataclass(frozen=True)
 class Pointer:
-    """A pointer to one `to`, or, with `count`, to as many as that field says when the call is entered."""
+    """A pointer to one `to`, or, with `count`, to as many as that says when the call is entered."""
 
     to: Type
-    count: str | None = None
+    count: Length | None = None
 
 
 @dataclass(frozen=True)
 class Bytes:
-    """A pointer to bytes whose number is in the field `length`. `opaque`: only a driver can answer in it."""
+    """A pointer to as many bytes as `length` says. `opaque`: only a driver can answer in it. moves: the call itself
+    sets pointer and length, to a part of another buffer that it was given."""
 
-    length: str
+    length: Length
     opaque: bool = False
+    moves: bool = False
+
+
+@dataclass(frozen=True)
+class Text:
+    """A pointer to UTF-16: to `length` units, or up to a zero."""
+
+    name: str
+    length: Length | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """A pointer to memory of unknown size, of which at most `size` bytes are looked at."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A pointer to `length` bytes whose form follows from the field `by`: one of the `cases` (value of the field, its
+    name, what is in the buffer), plain bytes otherwise. A buffer may be shorter or longer than its structure."""
+
+    length: Length
+    by: str
+    cases: tuple[tuple[int, str, Type], ...]
+
+
+@dataclass(frozen=True)
+class Records:
+    """A pointer to records that follow each other in a buffer of `length` bytes: as many as the field `number` says
+    after the call, each as long as its own field `size` says."""
+
+    to: Struct
+    length: Length
+    number: str
+    size: str
 
 
 @dataclass(frozen=True)
 class Array:
-    """`count` elements in place."""
+    """`count` elements in place, of which as many mean something as the field `used` says, all without it."""
 
     of: Type
     count: int
+    used: str | None = None
+
+
+@dataclass(frozen=True)
+class Blob:
+    """`size` bytes in place. tail: in a payload, everything from here to the end of the buffer."""
+
+    name: str
+    size: int
+    tail: bool = False
+
+
+@dataclass(frozen=True)
+class Characters:
+    """`count` UTF-16 units in place, up to a zero. tail: in a payload, everything from here to the end."""
+
+    count: int
+    tail: bool = False
+
+
+@dataclass(frozen=True)
+class CountedString:
+    """A string in place as its length in bytes, its capacity in bytes, both of 16 bits, and a pointer to its UTF-16."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class OwnSize:
+    """A 32-bit field that holds the size of its own structure, and is told only where it holds something else."""
+
+    name: str
 
 
 @dataclass(frozen=True)
 class When:
-    """A condition: a field, or a bit of a flag word ("Flags.CreateResource"), is set or equals a value.
+    """A condition: a field ("Type", "Info.Type"), or a bit of a flag word ("Flags.CreateResource"), is set, equals a
+    value, or is one of several. Conditions are about what the call was entered with.
 
-    up: 0 looks in the structure at hand, 1 in the one whose pointer led here.
+    up: 0 looks in the structure at hand, 1 in the one that led to it.
+    kind: the field holds, or leads to, handles; the first of them is of this kind, as the objects themselves tell.
     """
 
     path: str
     equals: int | None = None
     holds: bool = True
     up: int = 0
+    kind: Kind | None = None
+    one_of: tuple[int, ...] = ()
+
+
+NEVER = When("", holds=False)
+"""The condition of an arm that only keeps room free."""
 
 
 def unless(path: str, *, up: int = 0) -> When:
@@ -128,37 +262,59 @@ def unless(path: str, *, up: int = 0) -> When:
 
 @dataclass(frozen=True)
 class Field:
-    """A named member. `when` says, inside a union, in which case this arm is the one in effect."""
+    """A named member. `when` says, inside a union, in which case this arm is the one in effect. of: a fence value's
+    object, as the path of its handle."""
 
     name: str
     type: Type
     direction: Direction
     when: When | None = None
+    of: str | None = None
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """An unnamed union: its arms lie at one offset. The first arm whose `when` holds is in effect, one without a
-    `when` otherwise; `by_call` leaves the choice to the call (its `arms`)."""
+    """A union: its arms lie at one offset. Unnamed it is a member of a structure, and its arms are fields of that;
+    named it is the type of a field.
+
+    The first arm whose `when` holds is in effect, one without a `when` otherwise; without such an arm nothing is in
+    effect, and the union is told as its bytes. `by_call` leaves the choice to the call (its `arms`); `open` says that
+    no source tells which arm is in effect. An arm without a name is an unnamed structure, whose fields are told as
+    those of the structure around the union.
+    """
 
     arms: tuple[Field, ...]
     by_call: bool = False
+    name: str = ""
+    open: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Struct:
-    """A structure in declaration order. Compared and hashed as the object it is, which keeps look-ups cheap."""
+    """A structure in declaration order. Compared and hashed as the object it is, which keeps look-ups cheap.
+
+    kind: what the whole of it stands for. parameters: the members are a function's parameters, each in a word of its
+    own. pack: the widest alignment that its members may have, where the header limits it.
+    """
 
     name: str
     members: tuple[Field | Overlay, ...]
+    kind: Kind | None = None
+    parameters: bool = False
+    pack: int | None = None
 
     def fields(self) -> Iterator[Field]:
         """Every field, the arms of unions included."""
         for member in self.members:
-            if isinstance(member, Overlay):
-                yield from member.arms
-            else:
-                yield member
+            for field in member.arms if isinstance(member, Overlay) else (member,):
+                if field.name or not isinstance(field.type, Struct):
+                    yield field
+                else:
+                    yield from field.type.fields()
+
+    def has(self, name: str) -> bool:
+        """Whether there is a field of that name."""
+        return name in self._by_name
 
     def field(self, name: str) -> Field:
         """One field by name; KeyError where there is none."""
@@ -169,7 +325,26 @@ class Struct:
         return {field.name: field for field in self.fields()}
 
 
-Type = Union[Integer, Enum, Flags, Address, Pointer, Bytes, Array, Struct]  # noqa: UP007 (evaluated in 3.10)
+Type = Union[  # noqa: UP007 (evaluated in 3.10)
+    Integer,
+    Float,
+    Enum,
+    Flags,
+    Address,
+    Pointer,
+    Bytes,
+    Text,
+    Window,
+    Payload,
+    Records,
+    Array,
+    Blob,
+    Characters,
+    CountedString,
+    OwnSize,
+    Overlay,
+    Struct,
+]
 
 
 @dataclass(frozen=True)
@@ -177,17 +352,20 @@ class Creates:
     """A value of `kind` is born at `path` when the call succeeds and every `when` holds.
 
     within: paths of the handles that own it, the first that is not null.
+    size: of a range, the path of its length, in units of `unit` bytes; without it the range has no known end.
     """
 
     kind: Kind
     path: str
     when: tuple[When, ...] = ()
     within: tuple[str, ...] = ()
+    size: str | None = None
+    unit: int = 1
 
 
 @dataclass(frozen=True)
 class Destroys:
-    """The handle at `path` ends when the call succeeds and every `when` holds."""
+    """The value at `path` ends when the call succeeds and every `when` holds."""
 
     kind: Kind
     path: str
@@ -198,9 +376,12 @@ class Destroys:
 class Call:
     """One function: its argument, what it makes and ends, and where that is known from.
 
-    argument: the structure that the single parameter points to.
+    argument: the structure that the single parameter points to, or the parameters themselves.
     arms: the fields in effect of those unions that leave the choice to the call.
     statuses: the codes that the sources name for it.
+    blocks: the conditions under which it may wait for others; none for always, None for never.
+    unseen: memory that it reads or writes although nothing in the argument leads there.
+    raw: nobody has described it; its arguments are kept as they are.
     """
 
     name: str
@@ -210,14 +391,23 @@ class Call:
     destroys: tuple[Destroys, ...] = ()
     statuses: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    blocks: tuple[When, ...] | None = None
+    unseen: tuple[str, ...] = ()
+    returns: Literal["NTSTATUS", "BOOLEAN", "void"] = "NTSTATUS"
+    raw: bool = False
 
 
-def structure(name: str, *members: Field | Overlay) -> Struct:
+def structure(name: str, *members: Field | Overlay, pack: int | None = None) -> Struct:
     """A structure, written as its members follow each other."""
-    return Struct(name, members)
+    return Struct(name, members, pack=pack)
 
 
-def flags(name: str, *names: str | Bit) -> Flags:
+def parameters(name: str, *members: Field) -> Struct:
+    """The parameters of a function that takes no single structure."""
+    return Struct(name, members, parameters=True)
+
+
+def flags(name: str, *names: str | Bit, size: int = 4) -> Flags:
     """A flag word, its bits counted from bit 0 in the order of the names."""
     bits: list[Bit] = []
     position = 0
@@ -225,27 +415,66 @@ def flags(name: str, *names: str | Bit) -> Flags:
         bit = item if isinstance(item, Bit) else Bit(item, position)
         bits.append(bit)
         position = bit.position + bit.width
-    return Flags(name, tuple(bits))
+    return Flags(name, tuple(bits), size)
 
 
-def into(name: str, type_: Type, when: When | None = None) -> Field:
+def enum(name: str, **members: int) -> Enum:
+    """An enumeration."""
+    return Enum(name, tuple(members.items()))
+
+
+def into(name: str, type_: Type, when: When | None = None, of: str | None = None) -> Field:
     """A field that the call reads."""
-    return Field(name, type_, "in", when)
+    return Field(name, type_, "in", when, of)
 
 
-def out(name: str, type_: Type, when: When | None = None) -> Field:
+def out(name: str, type_: Type, when: When | None = None, of: str | None = None) -> Field:
     """A field that the call writes."""
-    return Field(name, type_, "out", when)
+    return Field(name, type_, "out", when, of)
 
 
-def inout(name: str, type_: Type, when: When | None = None) -> Field:
+def inout(name: str, type_: Type, when: When | None = None, of: str | None = None) -> Field:
     """A field that the call reads and writes."""
-    return Field(name, type_, "inout", when)
+    return Field(name, type_, "inout", when, of)
 
 
+def group(*fields: Field, when: When | None = None) -> Field:
+    """An unnamed structure as the arm of a union."""
+    return Field("", Struct("", fields), "inout", when)
+
+
+def unknown(name: str, type_: Type, when: When | None = None) -> Field:
+    """A field of which no source says whether the call reads or writes it."""
+    return Field(name, type_, "unknown", when)
+
+
+def count_of(length: Length) -> Count:
+    """A length in its long form."""
+    return Count(length) if isinstance(length, str) else length
+
+
+def length_of(type_: Type) -> Count | None:
+    """What says how much a pointer leads to; None where it is one thing, or no pointer."""
+    length = type_.count if isinstance(type_, Pointer) else getattr(type_, "length", None)
+    return None if length is None else count_of(length)
+
+
+UCHAR = Integer("UCHAR", 1)
+BYTE = Integer("BYTE", 1)
+BOOLEAN = Integer("BOOLEAN", 1)
+USHORT = Integer("USHORT", 2)
 UINT = Integer("UINT", 4)
 ULONG = Integer("ULONG", 4)
 DWORD = Integer("DWORD", 4)
+UINT32 = Integer("UINT32", 4)
+INT = Integer("INT", 4, signed=True)
 LONG = Integer("LONG", 4, signed=True)
+BOOL = Integer("BOOL", 4, signed=True)
+UINT64 = Integer("UINT64", 8)
+ULONG64 = Integer("ULONG64", 8)
+ULONGLONG = Integer("ULONGLONG", 8)
+LONGLONG = Integer("LONGLONG", 8, signed=True)
+LARGE_INTEGER = Integer("LARGE_INTEGER", 8, signed=True)
 SIZE_T = Integer("SIZE_T", None)
 ULONG_PTR = Integer("ULONG_PTR", None)
+FLOAT = Float("FLOAT", 4)

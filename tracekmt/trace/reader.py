@@ -51,15 +51,14 @@ class TracedCall:
     @cached_property
     def inputs(self) -> Argument:
         """The argument as the call was entered with it; None for NULL."""
-        return codec.decode(self.call, self._trace.header.abi, Recorded(self.enter.regions), self._address)
+        return self._decode(Recorded(self.enter.regions), None)
 
     @cached_property
     def outputs(self) -> Argument:
         """The argument as the call left it."""
         if self.leave is None:
             return None
-        before = Recorded(self.enter.regions), self._address
-        return codec.decode(self.call, self._trace.header.abi, Recorded(self.leave.regions), self._address, before)
+        return self._decode(Recorded(self.leave.regions), Recorded(self.enter.regions))
 
     @property
     def caller(self) -> str | None:
@@ -84,9 +83,8 @@ class TracedCall:
             "leave_ns": str(self.leave_ns) if self.leave_ns is not None else None,
         }
 
-    @property
-    def _address(self) -> int:
-        return self.enter.arguments[0] if self.enter.arguments else 0
+    def _decode(self, memory: Recorded, before: Recorded | None) -> Argument:
+        return codec.decode(self.call, self._trace.header.abi, memory, self.enter.arguments, before)
 
 
 class Trace:

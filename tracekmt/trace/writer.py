@@ -106,13 +106,13 @@ class Builder:
             raise UsageError(f"{name}: thread is a number")
         result = None if status is None else ntstatus.status(status)
         arena = Arena(self._writer.abi)
-        address = codec.encode(call, self._writer.abi, arena, inputs)
+        arguments = codec.encode(call, self._writer.abi, arena, inputs)
         before = arena.regions()
-        if result is not None and outputs is not None and address:
-            given = codec.decode(call, self._writer.abi, arena, address)
+        if result is not None and outputs is not None and arguments != (0,):
+            given = codec.decode(call, self._writer.abi, arena, arguments)
             codec.encode(call, self._writer.abi, arena, _laid_over(given, outputs))
         number = self._number(call)
-        enter = Enter(self._next(), thread, number, self._tick(enter_ns), 0, (address,), tuple(before))
+        enter = Enter(self._next(), thread, number, self._tick(enter_ns), 0, arguments, tuple(before))
         self._writer.events([enter])
         if result is not None:
             after = tuple(arena.regions())

@@ -1,0 +1,296 @@
+"""Contexts and hardware queues: the streams that work is submitted to, and their priorities."""
+
+from __future__ import annotations
+
+from tracekmt.calls.kinds import (
+    CONTEXT,
+    CPU_ADDRESS,
+    CPU_POINTER,
+    D3DGPU_VIRTUAL_ADDRESS,
+    DEVICE,
+    GPU_ADDRESS,
+    HW_CONTEXT,
+    HW_QUEUE,
+    MONITORED_FENCE,
+    SYNC_OBJECT,
+    handle,
+)
+from tracekmt.spec.types import INT, UINT, Address, Bytes, Call, Creates, Destroys, enum, flags, into, out, structure
+
+D3DDDI_CREATECONTEXTFLAGS = flags(
+    "D3DDDI_CREATECONTEXTFLAGS",
+    "NullRendering",
+    "InitialData",
+    "DisableGpuTimeout",
+    "SynchronizationOnly",
+    "HwQueueSupported",
+    "NoKmdAccess",
+)
+
+D3DKMT_CLIENTHINT = enum(
+    "D3DKMT_CLIENTHINT",
+    D3DKMT_CLIENTHINT_UNKNOWN=0,
+    D3DKMT_CLIENTHINT_OPENGL=1,
+    D3DKMT_CLIENTHINT_CDD=2,
+    D3DKMT_CLIENTHINT_OPENCL=3,
+    D3DKMT_CLIENTHINT_VULKAN=4,
+    D3DKMT_CLIENTHINT_CUDA=5,
+    D3DKMT_CLIENTHINT_RESERVED=6,
+    D3DKMT_CLIENTHINT_DX7=7,
+    D3DKMT_CLIENTHINT_DX8=8,
+    D3DKMT_CLIENTHINT_DX9=9,
+    D3DKMT_CLIENTHINT_DX10=10,
+    D3DKMT_CLIENTHINT_DX11=11,
+    D3DKMT_CLIENTHINT_DX12=12,
+    D3DKMT_CLIENTHINT_9ON12=13,
+    D3DKMT_CLIENTHINT_11ON12=14,
+    D3DKMT_CLIENTHINT_MFT_ENCODE=15,
+    D3DKMT_CLIENTHINT_GLON12=16,
+    D3DKMT_CLIENTHINT_CLON12=17,
+    D3DKMT_CLIENTHINT_DML_TENSORFLOW=18,
+    D3DKMT_CLIENTHINT_ONEAPI_LEVEL0=19,
+    D3DKMT_CLIENTHINT_MAX=20,
+)
+
+D3DKMT_CREATECONTEXT = structure(
+    "D3DKMT_CREATECONTEXT",
+    into("hDevice", handle(DEVICE)),
+    into("NodeOrdinal", UINT),
+    into("EngineAffinity", UINT),
+    into("Flags", D3DDDI_CREATECONTEXTFLAGS),
+    into("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
+    into("PrivateDriverDataSize", UINT),
+    into("ClientHint", D3DKMT_CLIENTHINT),
+    out("hContext", handle(CONTEXT)),
+    # Memory that D3DKMTRender reads the client's commands from; this call only hands it out.
+    out("pCommandBuffer", CPU_POINTER),
+    out("CommandBufferSize", UINT),
+    out("pAllocationList", Address("D3DDDI_ALLOCATIONLIST *", CPU_ADDRESS)),
+    out("AllocationListSize", UINT),
+    out("pPatchLocationList", Address("D3DDDI_PATCHLOCATIONLIST *", CPU_ADDRESS)),
+    out("PatchLocationListSize", UINT),
+    out("CommandBuffer", D3DGPU_VIRTUAL_ADDRESS),
+)
+
+D3DKMT_CREATECONTEXTVIRTUAL = structure(
+    "D3DKMT_CREATECONTEXTVIRTUAL",
+    into("hDevice", handle(DEVICE)),
+    into("NodeOrdinal", UINT),
+    into("EngineAffinity", UINT),
+    into("Flags", D3DDDI_CREATECONTEXTFLAGS),
+    into("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
+    into("PrivateDriverDataSize", UINT),
+    into("ClientHint", D3DKMT_CLIENTHINT),
+    out("hContext", handle(CONTEXT)),
+)
+
+D3DKMT_DESTROYCONTEXT = structure(
+    "D3DKMT_DESTROYCONTEXT",
+    into("hContext", handle(CONTEXT)),
+)
+
+D3DKMT_SETCONTEXTSCHEDULINGPRIORITY = structure(
+    "D3DKMT_SETCONTEXTSCHEDULINGPRIORITY",
+    into("hContext", handle(CONTEXT)),
+    into("Priority", INT),
+)
+
+D3DKMT_GETCONTEXTSCHEDULINGPRIORITY = structure(
+    "D3DKMT_GETCONTEXTSCHEDULINGPRIORITY",
+    into("hContext", handle(CONTEXT)),
+    out("Priority", INT),
+)
+
+D3DKMT_SETCONTEXTINPROCESSSCHEDULINGPRIORITY = structure(
+    "D3DKMT_SETCONTEXTINPROCESSSCHEDULINGPRIORITY",
+    into("hContext", handle(CONTEXT)),
+    into("Priority", INT),
+)
+
+D3DKMT_GETCONTEXTINPROCESSSCHEDULINGPRIORITY = structure(
+    "D3DKMT_GETCONTEXTINPROCESSSCHEDULINGPRIORITY",
+    into("hContext", handle(CONTEXT)),
+    out("Priority", INT),
+)
+
+D3DDDI_CREATEHWCONTEXTFLAGS = flags("D3DDDI_CREATEHWCONTEXTFLAGS")
+
+D3DKMT_CREATEHWCONTEXT = structure(
+    "D3DKMT_CREATEHWCONTEXT",
+    into("hDevice", handle(DEVICE)),
+    into("NodeOrdinal", UINT),
+    into("EngineAffinity", UINT),
+    into("Flags", D3DDDI_CREATEHWCONTEXTFLAGS),
+    into("PrivateDriverDataSize", UINT),
+    into("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
+    out("hHwContext", handle(HW_CONTEXT)),
+)
+
+D3DKMT_DESTROYHWCONTEXT = structure(
+    "D3DKMT_DESTROYHWCONTEXT",
+    into("hHwContext", handle(HW_CONTEXT)),
+)
+
+D3DDDI_CREATEHWQUEUEFLAGS = flags(
+    "D3DDDI_CREATEHWQUEUEFLAGS", "DisableGpuTimeout", "NoBroadcastSignal", "NoBroadcastWait", "NoKmdAccess"
+)
+
+D3DKMT_CREATEHWQUEUE = structure(
+    "D3DKMT_CREATEHWQUEUE",
+    into("hHwContext", handle(HW_CONTEXT)),
+    into("Flags", D3DDDI_CREATEHWQUEUEFLAGS),
+    into("PrivateDriverDataSize", UINT),
+    into("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
+    out("hHwQueue", handle(HW_QUEUE)),
+    out("hHwQueueProgressFence", handle(SYNC_OBJECT)),
+    out("HwQueueProgressFenceCPUVirtualAddress", CPU_POINTER),
+    out("HwQueueProgressFenceGPUVirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
+)
+
+D3DKMT_DESTROYHWQUEUE = structure(
+    "D3DKMT_DESTROYHWQUEUE",
+    into("hHwQueue", handle(HW_QUEUE)),
+)
+
+CALLS = (
+    Call(
+        "D3DKMTCreateContext",
+        D3DKMT_CREATECONTEXT,
+        creates=(
+            Creates(CONTEXT, "hContext", within=("hDevice",)),
+            Creates(CPU_ADDRESS, "pCommandBuffer", within=("hDevice",), size="CommandBufferSize"),
+            Creates(GPU_ADDRESS, "CommandBuffer", within=("hDevice",), size="CommandBufferSize"),
+        ),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTCreateContext",
+        ),
+    ),
+    Call(
+        "D3DKMTCreateContextVirtual",
+        D3DKMT_CREATECONTEXTVIRTUAL,
+        creates=(Creates(CONTEXT, "hContext", within=("hDevice",)),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTCreateContextVirtual",
+        ),
+    ),
+    Call(
+        "D3DKMTDestroyContext",
+        D3DKMT_DESTROYCONTEXT,
+        destroys=(Destroys(CONTEXT, "hContext"),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTDestroyContext",
+        ),
+    ),
+    Call(
+        "D3DKMTSetContextSchedulingPriority",
+        D3DKMT_SETCONTEXTSCHEDULINGPRIORITY,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTSetContextSchedulingPriority",
+        ),
+    ),
+    Call(
+        "D3DKMTGetContextSchedulingPriority",
+        D3DKMT_GETCONTEXTSCHEDULINGPRIORITY,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTGetContextSchedulingPriority",
+        ),
+    ),
+    Call(
+        "D3DKMTSetContextInProcessSchedulingPriority",
+        D3DKMT_SETCONTEXTINPROCESSSCHEDULINGPRIORITY,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTSetContextInProcessSchedulingPriority",
+        ),
+    ),
+    Call(
+        "D3DKMTGetContextInProcessSchedulingPriority",
+        D3DKMT_GETCONTEXTINPROCESSSCHEDULINGPRIORITY,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTGetContextInProcessSchedulingPriority",
+        ),
+    ),
+    Call(
+        "D3DKMTCreateHwContext",
+        D3DKMT_CREATEHWCONTEXT,
+        creates=(Creates(HW_CONTEXT, "hHwContext", within=("hDevice",)),),
+        statuses=("STATUS_SUCCESS",),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTCreateHwContext",
+        ),
+    ),
+    Call(
+        "D3DKMTDestroyHwContext",
+        D3DKMT_DESTROYHWCONTEXT,
+        destroys=(Destroys(HW_CONTEXT, "hHwContext"),),
+        statuses=("STATUS_SUCCESS",),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTDestroyHwContext",
+        ),
+    ),
+    Call(
+        "D3DKMTCreateHwQueue",
+        D3DKMT_CREATEHWQUEUE,
+        creates=(
+            Creates(HW_QUEUE, "hHwQueue", within=("hHwContext",)),
+            Creates(MONITORED_FENCE, "hHwQueueProgressFence", within=("hHwQueue",)),
+            Creates(CPU_ADDRESS, "HwQueueProgressFenceCPUVirtualAddress", within=("hHwQueueProgressFence",)),
+            Creates(GPU_ADDRESS, "HwQueueProgressFenceGPUVirtualAddress", within=("hHwQueueProgressFence",)),
+        ),
+        statuses=("STATUS_SUCCESS",),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTCreateHwQueue",
+        ),
+    ),
+    Call(
+        "D3DKMTDestroyHwQueue",
+        D3DKMT_DESTROYHWQUEUE,
+        destroys=(Destroys(HW_QUEUE, "hHwQueue"),),
+        statuses=("STATUS_SUCCESS",),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTDestroyHwQueue",
+        ),
+    ),
+)

@@ -1,0 +1,258 @@
+"""Keyed mutexes: who may use a shared resource next."""
+
+from __future__ import annotations
+
+from tracekmt.calls.kinds import GLOBAL_SHARE, KEYED_MUTEX, SHARED_OBJECT, handle, nt_handle
+from tracekmt.spec.types import (
+    LARGE_INTEGER,
+    UINT,
+    UINT64,
+    Bytes,
+    Call,
+    Creates,
+    Destroys,
+    Pointer,
+    flags,
+    into,
+    out,
+    structure,
+    unless,
+)
+
+D3DKMT_CREATEKEYEDMUTEX = structure(
+    "D3DKMT_CREATEKEYEDMUTEX",
+    into("InitialValue", UINT64),
+    out("hSharedHandle", handle(GLOBAL_SHARE)),
+    out("hKeyedMutex", handle(KEYED_MUTEX)),
+)
+
+D3DKMT_CREATEKEYEDMUTEX2_FLAGS = flags("D3DKMT_CREATEKEYEDMUTEX2_FLAGS", "NtSecuritySharing")
+
+D3DKMT_CREATEKEYEDMUTEX2 = structure(
+    "D3DKMT_CREATEKEYEDMUTEX2",
+    into("InitialValue", UINT64),
+    out("hSharedHandle", handle(GLOBAL_SHARE)),
+    out("hKeyedMutex", handle(KEYED_MUTEX)),
+    into("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    into("PrivateRuntimeDataSize", UINT),
+    into("Flags", D3DKMT_CREATEKEYEDMUTEX2_FLAGS),
+)
+
+D3DKMT_OPENKEYEDMUTEX = structure(
+    "D3DKMT_OPENKEYEDMUTEX",
+    into("hSharedHandle", handle(GLOBAL_SHARE)),
+    out("hKeyedMutex", handle(KEYED_MUTEX)),
+)
+
+D3DKMT_OPENKEYEDMUTEX2 = structure(
+    "D3DKMT_OPENKEYEDMUTEX2",
+    into("hSharedHandle", handle(GLOBAL_SHARE)),
+    out("hKeyedMutex", handle(KEYED_MUTEX)),
+    into("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    into("PrivateRuntimeDataSize", UINT),
+)
+
+D3DKMT_OPENKEYEDMUTEXFROMNTHANDLE = structure(
+    "D3DKMT_OPENKEYEDMUTEXFROMNTHANDLE",
+    into("hNtHandle", nt_handle(SHARED_OBJECT)),
+    out("hKeyedMutex", handle(KEYED_MUTEX)),
+    into("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    into("PrivateRuntimeDataSize", UINT),
+)
+
+D3DKMT_DESTROYKEYEDMUTEX = structure(
+    "D3DKMT_DESTROYKEYEDMUTEX",
+    into("hKeyedMutex", handle(KEYED_MUTEX)),
+)
+
+D3DKMT_ACQUIREKEYEDMUTEX = structure(
+    "D3DKMT_ACQUIREKEYEDMUTEX",
+    into("hKeyedMutex", handle(KEYED_MUTEX)),
+    into("Key", UINT64),
+    # NULL waits for ever, 0 not at all; negative is relative, in units of 100 ns.
+    into("pTimeout", Pointer(LARGE_INTEGER)),
+    out("FenceValue", UINT64),
+)
+
+D3DKMT_ACQUIREKEYEDMUTEX2 = structure(
+    "D3DKMT_ACQUIREKEYEDMUTEX2",
+    into("hKeyedMutex", handle(KEYED_MUTEX)),
+    into("Key", UINT64),
+    into("pTimeout", Pointer(LARGE_INTEGER)),
+    out("FenceValue", UINT64),
+    out("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    into("PrivateRuntimeDataSize", UINT),
+)
+
+D3DKMT_RELEASEKEYEDMUTEX = structure(
+    "D3DKMT_RELEASEKEYEDMUTEX",
+    into("hKeyedMutex", handle(KEYED_MUTEX)),
+    into("Key", UINT64),
+    into("FenceValue", UINT64),
+)
+
+D3DKMT_RELEASEKEYEDMUTEX2 = structure(
+    "D3DKMT_RELEASEKEYEDMUTEX2",
+    into("hKeyedMutex", handle(KEYED_MUTEX)),
+    into("Key", UINT64),
+    into("FenceValue", UINT64),
+    into("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    into("PrivateRuntimeDataSize", UINT),
+)
+
+CALLS = (
+    Call(
+        "D3DKMTCreateKeyedMutex",
+        D3DKMT_CREATEKEYEDMUTEX,
+        creates=(
+            Creates(KEYED_MUTEX, "hKeyedMutex"),
+            Creates(GLOBAL_SHARE, "hSharedHandle", within=("hKeyedMutex",)),
+        ),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTCreateKeyedMutex",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTCreateKeyedMutex2",
+        D3DKMT_CREATEKEYEDMUTEX2,
+        creates=(
+            Creates(KEYED_MUTEX, "hKeyedMutex"),
+            Creates(GLOBAL_SHARE, "hSharedHandle", when=(unless("Flags.NtSecuritySharing"),), within=("hKeyedMutex",)),
+        ),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTCreateKeyedMutex2, D3DKMT_CREATEKEYEDMUTEX2_FLAGS",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTOpenKeyedMutex",
+        D3DKMT_OPENKEYEDMUTEX,
+        creates=(Creates(KEYED_MUTEX, "hKeyedMutex"),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTOpenKeyedMutex",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTOpenKeyedMutex2",
+        D3DKMT_OPENKEYEDMUTEX2,
+        creates=(Creates(KEYED_MUTEX, "hKeyedMutex"),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTOpenKeyedMutex2",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTOpenKeyedMutexFromNtHandle",
+        D3DKMT_OPENKEYEDMUTEXFROMNTHANDLE,
+        creates=(Creates(KEYED_MUTEX, "hKeyedMutex"),),
+        statuses=("STATUS_SUCCESS",),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTOpenKeyedMutexFromNtHandle",
+        ),
+    ),
+    Call(
+        "D3DKMTDestroyKeyedMutex",
+        D3DKMT_DESTROYKEYEDMUTEX,
+        destroys=(Destroys(KEYED_MUTEX, "hKeyedMutex"),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTDestroyKeyedMutex",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTAcquireKeyedMutex",
+        D3DKMT_ACQUIREKEYEDMUTEX,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_TIMEOUT",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTAcquireKeyedMutex",
+        ),
+        blocks=(),
+    ),
+    Call(
+        "D3DKMTAcquireKeyedMutex2",
+        D3DKMT_ACQUIREKEYEDMUTEX2,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_TIMEOUT",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTAcquireKeyedMutex2",
+        ),
+        blocks=(),
+    ),
+    Call(
+        "D3DKMTReleaseKeyedMutex",
+        D3DKMT_RELEASEKEYEDMUTEX,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTReleaseKeyedMutex",
+        ),
+    ),
+    Call(
+        "D3DKMTReleaseKeyedMutex2",
+        D3DKMT_RELEASEKEYEDMUTEX2,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTReleaseKeyedMutex2",
+        ),
+    ),
+)

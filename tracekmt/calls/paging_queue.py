@@ -1,0 +1,59 @@
+"""Paging queues: where residency and mapping are carried out, with a fence that tells how far they are."""
+
+from __future__ import annotations
+
+from tracekmt.calls.kinds import CPU_ADDRESS, CPU_POINTER, DEVICE, MONITORED_FENCE, PAGING_QUEUE, SYNC_OBJECT, handle
+from tracekmt.spec.types import UINT, Call, Creates, Destroys, enum, into, out, structure
+
+D3DDDI_PAGINGQUEUE_PRIORITY = enum(
+    "D3DDDI_PAGINGQUEUE_PRIORITY",
+    D3DDDI_PAGINGQUEUE_PRIORITY_BELOW_NORMAL=-1,
+    D3DDDI_PAGINGQUEUE_PRIORITY_NORMAL=0,
+    D3DDDI_PAGINGQUEUE_PRIORITY_ABOVE_NORMAL=1,
+)
+
+D3DKMT_CREATEPAGINGQUEUE = structure(
+    "D3DKMT_CREATEPAGINGQUEUE",
+    into("hDevice", handle(DEVICE)),
+    into("Priority", D3DDDI_PAGINGQUEUE_PRIORITY),
+    out("hPagingQueue", handle(PAGING_QUEUE)),
+    out("hSyncObject", handle(SYNC_OBJECT)),
+    out("FenceValueCPUVirtualAddress", CPU_POINTER),
+    into("PhysicalAdapterIndex", UINT),
+)
+
+D3DDDI_DESTROYPAGINGQUEUE = structure(
+    "D3DDDI_DESTROYPAGINGQUEUE",
+    into("hPagingQueue", handle(PAGING_QUEUE)),
+)
+
+CALLS = (
+    Call(
+        "D3DKMTCreatePagingQueue",
+        D3DKMT_CREATEPAGINGQUEUE,
+        creates=(
+            Creates(PAGING_QUEUE, "hPagingQueue", within=("hDevice",)),
+            Creates(MONITORED_FENCE, "hSyncObject", within=("hPagingQueue",)),
+            Creates(CPU_ADDRESS, "FenceValueCPUVirtualAddress", within=("hSyncObject",)),
+        ),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTCreatePagingQueue",
+        ),
+    ),
+    Call(
+        "D3DKMTDestroyPagingQueue",
+        D3DDDI_DESTROYPAGINGQUEUE,
+        destroys=(Destroys(PAGING_QUEUE, "hPagingQueue"),),
+        statuses=("STATUS_SUCCESS",),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTDestroyPagingQueue",
+        ),
+        blocks=(),
+    ),
+)

@@ -1,0 +1,351 @@
+"""Resources shared between devices and processes: by global handle, by NT handle, by name."""
+
+from __future__ import annotations
+
+from tracekmt.calls.kinds import (
+    ADAPTER,
+    ALLOCATION,
+    D3DGPU_VIRTUAL_ADDRESS,
+    DEVICE,
+    GLOBAL_SHARE,
+    KEYED_MUTEX,
+    LUID,
+    OBJECT_ATTRIBUTES,
+    PROCESS,
+    PROCESS_ID,
+    RESOURCE,
+    SHAREABLE,
+    SHARED_OBJECT,
+    SYNC_OBJECT,
+    handle,
+    nt_handle,
+)
+from tracekmt.spec.types import (
+    BOOLEAN,
+    DWORD,
+    UINT,
+    ULONG_PTR,
+    Array,
+    Bytes,
+    Call,
+    Creates,
+    Integer,
+    Overlay,
+    Pointer,
+    inout,
+    into,
+    out,
+    parameters,
+    structure,
+)
+
+D3DKMT_QUERYRESOURCEINFO = structure(
+    "D3DKMT_QUERYRESOURCEINFO",
+    into("hDevice", handle(DEVICE)),
+    into("hGlobalShare", handle(GLOBAL_SHARE)),
+    # Documented as filled; Windows does not write it (Wine's conformance test).
+    out("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    inout("PrivateRuntimeDataSize", UINT),
+    out("TotalPrivateDriverDataSize", UINT),
+    out("ResourcePrivateDriverDataSize", UINT),
+    out("NumAllocations", UINT),
+)
+
+D3DKMT_QUERYRESOURCEINFOFROMNTHANDLE = structure(
+    "D3DKMT_QUERYRESOURCEINFOFROMNTHANDLE",
+    into("hDevice", handle(DEVICE)),
+    into("hNtHandle", nt_handle(SHARED_OBJECT)),
+    out("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    inout("PrivateRuntimeDataSize", UINT),
+    out("TotalPrivateDriverDataSize", UINT),
+    out("ResourcePrivateDriverDataSize", UINT),
+    out("NumAllocations", UINT),
+)
+
+D3DDDI_OPENALLOCATIONINFO = structure(
+    "D3DDDI_OPENALLOCATIONINFO",
+    out("hAllocation", handle(ALLOCATION)),
+    # Set by the call to the allocation's part of pTotalPrivateDriverDataBuffer (WSL's dxgkrnl).
+    out("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True, moves=True)),
+    out("PrivateDriverDataSize", UINT),
+)
+
+D3DDDI_OPENALLOCATIONINFO2 = structure(
+    "D3DDDI_OPENALLOCATIONINFO2",
+    out("hAllocation", handle(ALLOCATION)),
+    # Set by the call to the allocation's part of pTotalPrivateDriverDataBuffer (WSL's dxgkrnl).
+    out("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True, moves=True)),
+    out("PrivateDriverDataSize", UINT),
+    out("GpuVirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
+    into("Reserved", Array(ULONG_PTR, 6)),
+)
+
+D3DKMT_OPENRESOURCE = structure(
+    "D3DKMT_OPENRESOURCE",
+    into("hDevice", handle(DEVICE)),
+    into("hGlobalShare", handle(GLOBAL_SHARE)),
+    into("NumAllocations", UINT),
+    Overlay(
+        (
+            inout("pOpenAllocationInfo", Pointer(D3DDDI_OPENALLOCATIONINFO, "NumAllocations")),
+            inout("pOpenAllocationInfo2", Pointer(D3DDDI_OPENALLOCATIONINFO2, "NumAllocations")),
+        ),
+        by_call=True,
+    ),
+    out("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    into("PrivateRuntimeDataSize", UINT),
+    out("pResourcePrivateDriverData", Bytes("ResourcePrivateDriverDataSize", opaque=True)),
+    into("ResourcePrivateDriverDataSize", UINT),
+    out("pTotalPrivateDriverDataBuffer", Bytes("TotalPrivateDriverDataBufferSize", opaque=True)),
+    # In: what the buffer holds. Out: what was used of it.
+    inout("TotalPrivateDriverDataBufferSize", UINT),
+    out("hResource", handle(RESOURCE)),
+)
+
+D3DKMT_OPENRESOURCEFROMNTHANDLE = structure(
+    "D3DKMT_OPENRESOURCEFROMNTHANDLE",
+    into("hDevice", handle(DEVICE)),
+    into("hNtHandle", nt_handle(SHARED_OBJECT)),
+    into("NumAllocations", UINT),
+    inout("pOpenAllocationInfo2", Pointer(D3DDDI_OPENALLOCATIONINFO2, "NumAllocations")),
+    into("PrivateRuntimeDataSize", UINT),
+    out("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    into("ResourcePrivateDriverDataSize", UINT),
+    out("pResourcePrivateDriverData", Bytes("ResourcePrivateDriverDataSize", opaque=True)),
+    inout("TotalPrivateDriverDataBufferSize", UINT),
+    out("pTotalPrivateDriverDataBuffer", Bytes("TotalPrivateDriverDataBufferSize", opaque=True)),
+    out("hResource", handle(RESOURCE)),
+    out("hKeyedMutex", handle(KEYED_MUTEX)),
+    into("pKeyedMutexPrivateRuntimeData", Bytes("KeyedMutexPrivateRuntimeDataSize")),
+    into("KeyedMutexPrivateRuntimeDataSize", UINT),
+    out("hSyncObject", handle(SYNC_OBJECT)),
+)
+
+D3DKMT_OPENNTHANDLEFROMNAME = structure(
+    "D3DKMT_OPENNTHANDLEFROMNAME",
+    into("dwDesiredAccess", DWORD),
+    into("pObjAttrib", Pointer(OBJECT_ATTRIBUTES)),
+    out("hNtHandle", nt_handle(SHARED_OBJECT)),
+)
+
+D3DKMT_GETSHAREDRESOURCEADAPTERLUID = structure(
+    "D3DKMT_GETSHAREDRESOURCEADAPTERLUID",
+    into("hGlobalShare", handle(GLOBAL_SHARE)),
+    into("hNtHandle", nt_handle(SHARED_OBJECT)),
+    out("AdapterLuid", LUID),
+)
+
+D3DKMT_CHECKSHAREDRESOURCEACCESS = structure(
+    "D3DKMT_CHECKSHAREDRESOURCEACCESS",
+    into("hResource", handle(RESOURCE)),
+    into("ClientPid", Integer("UINT", 4, kind=PROCESS_ID)),
+)
+
+D3DKMT_CONFIGURESHAREDRESOURCE = structure(
+    "D3DKMT_CONFIGURESHAREDRESOURCE",
+    into("hDevice", handle(DEVICE)),
+    into("hResource", handle(RESOURCE)),
+    into("IsDwm", BOOLEAN),
+    into("hProcess", nt_handle(PROCESS)),
+    into("AllowAccess", BOOLEAN),
+)
+
+D3DKMT_GETRUNTIMEDATA = structure(
+    "D3DKMT_GETRUNTIMEDATA",
+    into("hAdapter", handle(ADAPTER)),
+    into("hGlobalShare", handle(GLOBAL_SHARE)),
+    out("pRuntimeData", Bytes("RuntimeDataSize")),
+    into("RuntimeDataSize", UINT),
+)
+
+CALLS = (
+    Call(
+        "D3DKMTQueryResourceInfo",
+        D3DKMT_QUERYRESOURCEINFO,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_INTEGER_OVERFLOW",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTQueryResourceInfo",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTQueryResourceInfoFromNtHandle",
+        D3DKMT_QUERYRESOURCEINFOFROMNTHANDLE,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTQueryResourceInfoFromNtHandle",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTOpenResource",
+        D3DKMT_OPENRESOURCE,
+        arms=("pOpenAllocationInfo",),
+        creates=(
+            Creates(RESOURCE, "hResource", within=("hDevice",)),
+            Creates(
+                ALLOCATION,
+                "pOpenAllocationInfo[].hAllocation",
+                within=(
+                    "hResource",
+                    "hDevice",
+                ),
+            ),
+        ),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTOpenResource",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            "WSL2-Linux-Kernel drivers/hv/dxgkrnl",
+        ),
+    ),
+    Call(
+        "D3DKMTOpenResource2",
+        D3DKMT_OPENRESOURCE,
+        arms=("pOpenAllocationInfo2",),
+        creates=(
+            Creates(RESOURCE, "hResource", within=("hDevice",)),
+            Creates(
+                ALLOCATION,
+                "pOpenAllocationInfo2[].hAllocation",
+                within=(
+                    "hResource",
+                    "hDevice",
+                ),
+            ),
+        ),
+        statuses=("STATUS_SUCCESS",),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTOpenResource2",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTOpenResourceFromNtHandle",
+        D3DKMT_OPENRESOURCEFROMNTHANDLE,
+        creates=(
+            Creates(RESOURCE, "hResource", within=("hDevice",)),
+            Creates(
+                ALLOCATION,
+                "pOpenAllocationInfo2[].hAllocation",
+                within=(
+                    "hResource",
+                    "hDevice",
+                ),
+            ),
+            Creates(KEYED_MUTEX, "hKeyedMutex"),
+            Creates(SYNC_OBJECT, "hSyncObject", within=("hDevice",)),
+        ),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+            "STATUS_ACCESS_VIOLATION",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTOpenResourceFromNtHandle",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTShareObjects",
+        parameters(
+            "D3DKMTShareObjects",
+            into("cObjects", UINT),
+            into("hObjects", Pointer(handle(SHAREABLE), "cObjects")),
+            into("pObjectAttributes", Pointer(OBJECT_ATTRIBUTES)),
+            into("dwDesiredAccess", DWORD),
+            out("phSharedNtHandle", Pointer(nt_handle(SHARED_OBJECT))),
+        ),
+        creates=(Creates(SHARED_OBJECT, "phSharedNtHandle"),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTShareObjects",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTOpenNtHandleFromName",
+        D3DKMT_OPENNTHANDLEFROMNAME,
+        creates=(Creates(SHARED_OBJECT, "hNtHandle"),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_OBJECT_NAME_NOT_FOUND",
+            "STATUS_ACCESS_DENIED",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTOpenNtHandleFromName",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTGetSharedResourceAdapterLuid",
+        D3DKMT_GETSHAREDRESOURCEADAPTERLUID,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTGetSharedResourceAdapterLuid",
+        ),
+    ),
+    Call(
+        "D3DKMTCheckSharedResourceAccess",
+        D3DKMT_CHECKSHAREDRESOURCEACCESS,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTCheckSharedResourceAccess",
+        ),
+    ),
+    Call(
+        "D3DKMTConfigureSharedResource",
+        D3DKMT_CONFIGURESHAREDRESOURCE,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTConfigureSharedResource",
+        ),
+    ),
+    Call(
+        "D3DKMTGetRuntimeData",
+        D3DKMT_GETRUNTIMEDATA,
+        statuses=("STATUS_SUCCESS",),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTGetRuntimeData",
+        ),
+    ),
+)

@@ -1,0 +1,622 @@
+"""Synchronization objects: mutexes, semaphores, fences, monitored fences; waiting and signalling from CPU and GPU."""
+
+from __future__ import annotations
+
+from tracekmt.calls.kinds import (
+    ADAPTER,
+    CONTEXT,
+    CPU_ADDRESS,
+    CPU_POINTER,
+    D3DDDI_VIDEO_PRESENT_TARGET_ID,
+    D3DGPU_VIRTUAL_ADDRESS,
+    DEVICE,
+    EVENT,
+    FENCE,
+    FENCE_UINT64,
+    GLOBAL_SHARE,
+    GPU_ADDRESS,
+    MONITORED_FENCE,
+    OBJECT_ATTRIBUTES,
+    SHARED_OBJECT,
+    SYNC_OBJECT,
+    handle,
+    nt_handle,
+)
+from tracekmt.spec.types import (
+    BOOL,
+    DWORD,
+    NEVER,
+    UINT,
+    UINT64,
+    ULONG,
+    Array,
+    Bit,
+    Call,
+    Creates,
+    Destroys,
+    Overlay,
+    Pointer,
+    When,
+    enum,
+    flags,
+    inout,
+    into,
+    out,
+    structure,
+    unless,
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECT_TYPE = enum(
+    "D3DDDI_SYNCHRONIZATIONOBJECT_TYPE",
+    D3DDDI_SYNCHRONIZATION_MUTEX=1,
+    D3DDDI_SEMAPHORE=2,
+    D3DDDI_FENCE=3,
+    D3DDDI_CPU_NOTIFICATION=4,
+    D3DDDI_MONITORED_FENCE=5,
+    D3DDDI_PERIODIC_MONITORED_FENCE=6,
+    D3DDDI_SYNCHRONIZATION_TYPE_LIMIT=7,
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECTINFO_SYNCHRONIZATIONMUTEX = structure(
+    "D3DDDI_SYNCHRONIZATIONOBJECTINFO.SynchronizationMutex",
+    into("InitialState", BOOL),
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECTINFO_SEMAPHORE = structure(
+    "D3DDDI_SYNCHRONIZATIONOBJECTINFO.Semaphore",
+    into("MaxCount", UINT),
+    into("InitialCount", UINT),
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECTINFO_RESERVED = structure(
+    "D3DDDI_SYNCHRONIZATIONOBJECTINFO.Reserved",
+    into("Reserved", Array(UINT, 16)),
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECTINFO = structure(
+    "D3DDDI_SYNCHRONIZATIONOBJECTINFO",
+    into("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE),
+    Overlay(
+        (
+            into("SynchronizationMutex", D3DDDI_SYNCHRONIZATIONOBJECTINFO_SYNCHRONIZATIONMUTEX, When("Type", 1)),
+            into("Semaphore", D3DDDI_SYNCHRONIZATIONOBJECTINFO_SEMAPHORE, When("Type", 2)),
+            into("Reserved", D3DDDI_SYNCHRONIZATIONOBJECTINFO_RESERVED, NEVER),
+        )
+    ),
+)
+
+D3DKMT_CREATESYNCHRONIZATIONOBJECT = structure(
+    "D3DKMT_CREATESYNCHRONIZATIONOBJECT",
+    into("hDevice", handle(DEVICE)),
+    into("Info", D3DDDI_SYNCHRONIZATIONOBJECTINFO),
+    out("hSyncObject", handle(SYNC_OBJECT)),
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS = flags(
+    "D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS",
+    "Shared",
+    "NtSecuritySharing",
+    "CrossAdapter",
+    "TopOfPipeline",
+    "NoSignal",
+    "NoWait",
+    "NoSignalMaxValueOnTdr",
+    "NoGPUAccess",
+    "SignalByKmd",
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECTINFO2_SYNCHRONIZATIONMUTEX = structure(
+    "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.SynchronizationMutex",
+    into("InitialState", BOOL),
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECTINFO2_SEMAPHORE = structure(
+    "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.Semaphore",
+    into("MaxCount", UINT),
+    into("InitialCount", UINT),
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECTINFO2_FENCE = structure(
+    "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.Fence",
+    into("FenceValue", UINT64),
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECTINFO2_CPUNOTIFICATION = structure(
+    "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.CPUNotification",
+    into("Event", nt_handle(EVENT)),
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECTINFO2_MONITOREDFENCE = structure(
+    "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.MonitoredFence",
+    into("InitialFenceValue", UINT64),
+    out("FenceValueCPUVirtualAddress", CPU_POINTER),
+    out("FenceValueGPUVirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
+    into("EngineAffinity", UINT),
+    into("Padding", UINT),
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECTINFO2_PERIODICMONITOREDFENCE = structure(
+    "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.PeriodicMonitoredFence",
+    into("hAdapter", handle(ADAPTER)),
+    into("VidPnTargetId", D3DDDI_VIDEO_PRESENT_TARGET_ID),
+    into("Time", UINT64),
+    out("FenceValueCPUVirtualAddress", CPU_POINTER),
+    out("FenceValueGPUVirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
+    into("EngineAffinity", UINT),
+    into("Padding", UINT),
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECTINFO2_RESERVED = structure(
+    "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.Reserved",
+    into("Reserved", Array(UINT64, 8)),
+)
+
+D3DDDI_SYNCHRONIZATIONOBJECTINFO2 = structure(
+    "D3DDDI_SYNCHRONIZATIONOBJECTINFO2",
+    into("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE),
+    into("Flags", D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS),
+    Overlay(
+        (
+            into("SynchronizationMutex", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_SYNCHRONIZATIONMUTEX, When("Type", 1)),
+            into("Semaphore", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_SEMAPHORE, When("Type", 2)),
+            into("Fence", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_FENCE, When("Type", 3)),
+            into("CPUNotification", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_CPUNOTIFICATION, When("Type", 4)),
+            inout("MonitoredFence", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_MONITOREDFENCE, When("Type", 5)),
+            inout("PeriodicMonitoredFence", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_PERIODICMONITOREDFENCE, When("Type", 6)),
+            into("Reserved", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_RESERVED, NEVER),
+        )
+    ),
+    out("SharedHandle", handle(GLOBAL_SHARE)),
+)
+
+D3DKMT_CREATESYNCHRONIZATIONOBJECT2 = structure(
+    "D3DKMT_CREATESYNCHRONIZATIONOBJECT2",
+    into("hDevice", handle(DEVICE)),
+    inout("Info", D3DDDI_SYNCHRONIZATIONOBJECTINFO2),
+    out("hSyncObject", handle(SYNC_OBJECT)),
+)
+
+D3DKMT_OPENSYNCHRONIZATIONOBJECT = structure(
+    "D3DKMT_OPENSYNCHRONIZATIONOBJECT",
+    into("hSharedHandle", handle(GLOBAL_SHARE)),
+    out("hSyncObject", handle(SYNC_OBJECT)),
+    into("Reserved", Array(UINT64, 8)),
+)
+
+D3DKMT_DESTROYSYNCHRONIZATIONOBJECT = structure(
+    "D3DKMT_DESTROYSYNCHRONIZATIONOBJECT",
+    into("hSyncObject", handle(SYNC_OBJECT)),
+)
+
+D3DKMT_WAITFORSYNCHRONIZATIONOBJECT = structure(
+    "D3DKMT_WAITFORSYNCHRONIZATIONOBJECT",
+    into("hContext", handle(CONTEXT)),
+    into("ObjectCount", UINT),
+    into("ObjectHandleArray", Array(handle(SYNC_OBJECT), 32, used="ObjectCount")),
+)
+
+D3DKMT_WAITFORSYNCHRONIZATIONOBJECT2_FENCE = structure(
+    "D3DKMT_WAITFORSYNCHRONIZATIONOBJECT2.Fence",
+    into("FenceValue", UINT64),
+)
+
+D3DKMT_WAITFORSYNCHRONIZATIONOBJECT2 = structure(
+    "D3DKMT_WAITFORSYNCHRONIZATIONOBJECT2",
+    into("hContext", handle(CONTEXT)),
+    into("ObjectCount", UINT),
+    into("ObjectHandleArray", Array(handle(SYNC_OBJECT), 32, used="ObjectCount")),
+    Overlay(
+        (
+            into("Fence", D3DKMT_WAITFORSYNCHRONIZATIONOBJECT2_FENCE),
+            into("Reserved", Array(UINT64, 8), NEVER),
+        )
+    ),
+)
+
+D3DDDICB_SIGNALFLAGS = flags(
+    "D3DDDICB_SIGNALFLAGS",
+    "SignalAtSubmission",
+    "EnqueueCpuEvent",
+    "AllowFenceRewind",
+    Bit("DXGK_SIGNAL_FLAG_INTERNAL0", 31),
+)
+
+D3DKMT_SIGNALSYNCHRONIZATIONOBJECT = structure(
+    "D3DKMT_SIGNALSYNCHRONIZATIONOBJECT",
+    into("hContext", handle(CONTEXT)),
+    into("ObjectCount", UINT),
+    into("ObjectHandleArray", Array(handle(SYNC_OBJECT), 32, used="ObjectCount")),
+    into("Flags", D3DDDICB_SIGNALFLAGS),
+)
+
+D3DKMT_SIGNALSYNCHRONIZATIONOBJECT2_FENCE = structure(
+    "D3DKMT_SIGNALSYNCHRONIZATIONOBJECT2.Fence",
+    into("FenceValue", UINT64),
+)
+
+D3DKMT_SIGNALSYNCHRONIZATIONOBJECT2 = structure(
+    "D3DKMT_SIGNALSYNCHRONIZATIONOBJECT2",
+    into("hContext", handle(CONTEXT)),
+    into("ObjectCount", UINT),
+    into("ObjectHandleArray", Array(handle(SYNC_OBJECT), 32, used="ObjectCount")),
+    into("Flags", D3DDDICB_SIGNALFLAGS),
+    into("BroadcastContextCount", ULONG),
+    into("BroadcastContext", Array(handle(CONTEXT), 64, used="BroadcastContextCount")),
+    Overlay(
+        (
+            into("Fence", D3DKMT_SIGNALSYNCHRONIZATIONOBJECT2_FENCE),
+            into("CpuEventHandle", nt_handle(EVENT), When("Flags.EnqueueCpuEvent")),
+            into("Reserved", Array(UINT64, 8), NEVER),
+        )
+    ),
+)
+
+D3DDDI_WAITFORSYNCHRONIZATIONOBJECTFROMCPU_FLAGS = flags("D3DDDI_WAITFORSYNCHRONIZATIONOBJECTFROMCPU_FLAGS", "WaitAny")
+
+D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMCPU = structure(
+    "D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMCPU",
+    into("hDevice", handle(DEVICE)),
+    into("ObjectCount", UINT),
+    into("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
+    into("FenceValueArray", Pointer(FENCE_UINT64, "ObjectCount"), of="ObjectHandleArray[]"),
+    into("hAsyncEvent", nt_handle(EVENT)),
+    into("Flags", D3DDDI_WAITFORSYNCHRONIZATIONOBJECTFROMCPU_FLAGS),
+)
+
+D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMCPU = structure(
+    "D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMCPU",
+    into("hDevice", handle(DEVICE)),
+    into("ObjectCount", UINT),
+    into("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
+    into("FenceValueArray", Pointer(FENCE_UINT64, "ObjectCount"), of="ObjectHandleArray[]"),
+    into("Flags", D3DDDICB_SIGNALFLAGS),
+)
+
+D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMGPU = structure(
+    "D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMGPU",
+    into("hContext", handle(CONTEXT)),
+    into("ObjectCount", UINT),
+    into("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
+    # Decided by what the handles lead to: values for monitored fences, one value for fences.
+    Overlay(
+        (
+            into(
+                "MonitoredFenceValueArray",
+                Pointer(FENCE_UINT64, "ObjectCount"),
+                When("ObjectHandleArray", kind=MONITORED_FENCE),
+                of="ObjectHandleArray[]",
+            ),
+            into("FenceValue", FENCE_UINT64, When("ObjectHandleArray", kind=FENCE), of="ObjectHandleArray[]"),
+            into("Reserved", Array(UINT64, 8), NEVER),
+        )
+    ),
+)
+
+D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMGPU = structure(
+    "D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMGPU",
+    into("hContext", handle(CONTEXT)),
+    into("ObjectCount", UINT),
+    into("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
+    Overlay(
+        (
+            into("MonitoredFenceValueArray", Pointer(FENCE_UINT64, "ObjectCount"), of="ObjectHandleArray[]"),
+            into("Reserved", Array(UINT64, 8), NEVER),
+        )
+    ),
+)
+
+D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMGPU2 = structure(
+    "D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMGPU2",
+    into("ObjectCount", UINT),
+    into("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
+    into("Flags", D3DDDICB_SIGNALFLAGS),
+    into("BroadcastContextCount", ULONG),
+    into("BroadcastContextArray", Pointer(handle(CONTEXT), "BroadcastContextCount")),
+    Overlay(
+        (
+            into("FenceValue", FENCE_UINT64, When("ObjectHandleArray", kind=FENCE), of="ObjectHandleArray[]"),
+            into("CpuEventHandle", nt_handle(EVENT), When("Flags.EnqueueCpuEvent")),
+            into(
+                "MonitoredFenceValueArray",
+                Pointer(FENCE_UINT64, "ObjectCount"),
+                When("ObjectHandleArray", kind=MONITORED_FENCE),
+                of="ObjectHandleArray[]",
+            ),
+            into("Reserved", Array(UINT64, 8), NEVER),
+        )
+    ),
+)
+
+D3DKMT_OPENSYNCOBJECTFROMNTHANDLE = structure(
+    "D3DKMT_OPENSYNCOBJECTFROMNTHANDLE",
+    into("hNtHandle", nt_handle(SHARED_OBJECT)),
+    out("hSyncObject", handle(SYNC_OBJECT)),
+)
+
+D3DKMT_OPENSYNCOBJECTFROMNTHANDLE2_MONITOREDFENCE = structure(
+    "D3DKMT_OPENSYNCOBJECTFROMNTHANDLE2.MonitoredFence",
+    out("FenceValueCPUVirtualAddress", CPU_POINTER),
+    out("FenceValueGPUVirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
+    into("EngineAffinity", UINT),
+)
+
+D3DKMT_OPENSYNCOBJECTFROMNTHANDLE2 = structure(
+    "D3DKMT_OPENSYNCOBJECTFROMNTHANDLE2",
+    into("hNtHandle", nt_handle(SHARED_OBJECT)),
+    into("hDevice", handle(DEVICE)),
+    into("Flags", D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS),
+    out("hSyncObject", handle(SYNC_OBJECT)),
+    Overlay(
+        (
+            inout("MonitoredFence", D3DKMT_OPENSYNCOBJECTFROMNTHANDLE2_MONITOREDFENCE),
+            into("Reserved", Array(UINT64, 8), NEVER),
+        )
+    ),
+)
+
+D3DKMT_OPENSYNCOBJECTNTHANDLEFROMNAME = structure(
+    "D3DKMT_OPENSYNCOBJECTNTHANDLEFROMNAME",
+    into("dwDesiredAccess", DWORD),
+    into("pObjAttrib", Pointer(OBJECT_ATTRIBUTES)),
+    out("hNtHandle", nt_handle(SHARED_OBJECT)),
+)
+
+CALLS = (
+    Call(
+        "D3DKMTCreateSynchronizationObject",
+        D3DKMT_CREATESYNCHRONIZATIONOBJECT,
+        creates=(Creates(SYNC_OBJECT, "hSyncObject", within=("hDevice",)),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTCreateSynchronizationObject, D3DDDI_SYNCHRONIZATIONOBJECTINFO",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTCreateSynchronizationObject2",
+        D3DKMT_CREATESYNCHRONIZATIONOBJECT2,
+        creates=(
+            Creates(MONITORED_FENCE, "hSyncObject", when=(When("Info.Type", one_of=(5, 6)),), within=("hDevice",)),
+            Creates(FENCE, "hSyncObject", when=(When("Info.Type", 3),), within=("hDevice",)),
+            Creates(
+                SYNC_OBJECT,
+                "hSyncObject",
+                when=(When("Info.Type", one_of=(3, 5, 6), holds=False),),
+                within=("hDevice",),
+            ),
+            Creates(
+                GLOBAL_SHARE,
+                "Info.SharedHandle",
+                when=(
+                    When("Info.Flags.Shared"),
+                    unless("Info.Flags.NtSecuritySharing"),
+                ),
+                within=("hSyncObject",),
+            ),
+            Creates(
+                CPU_ADDRESS,
+                "Info.MonitoredFence.FenceValueCPUVirtualAddress",
+                when=(When("Info.Type", 5),),
+                within=("hSyncObject",),
+            ),
+            Creates(
+                GPU_ADDRESS,
+                "Info.MonitoredFence.FenceValueGPUVirtualAddress",
+                when=(When("Info.Type", 5),),
+                within=("hSyncObject",),
+            ),
+        ),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+            "STATUS_INVALID_HANDLE",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTCreateSynchronizationObject2",
+            "Microsoft documentation: D3DDDI_SYNCHRONIZATIONOBJECTINFO2, D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTOpenSynchronizationObject",
+        D3DKMT_OPENSYNCHRONIZATIONOBJECT,
+        creates=(Creates(SYNC_OBJECT, "hSyncObject"),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_NO_MEMORY",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTOpenSynchronizationObject",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTDestroySynchronizationObject",
+        D3DKMT_DESTROYSYNCHRONIZATIONOBJECT,
+        destroys=(Destroys(SYNC_OBJECT, "hSyncObject"),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTDestroySynchronizationObject",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTWaitForSynchronizationObject",
+        D3DKMT_WAITFORSYNCHRONIZATIONOBJECT,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTWaitForSynchronizationObject",
+        ),
+    ),
+    Call(
+        "D3DKMTWaitForSynchronizationObject2",
+        D3DKMT_WAITFORSYNCHRONIZATIONOBJECT2,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTWaitForSynchronizationObject2",
+        ),
+    ),
+    Call(
+        "D3DKMTSignalSynchronizationObject",
+        D3DKMT_SIGNALSYNCHRONIZATIONOBJECT,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTSignalSynchronizationObject",
+        ),
+    ),
+    Call(
+        "D3DKMTSignalSynchronizationObject2",
+        D3DKMT_SIGNALSYNCHRONIZATIONOBJECT2,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_DEVICE_REMOVED",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTSignalSynchronizationObject2",
+        ),
+    ),
+    Call(
+        "D3DKMTWaitForSynchronizationObjectFromCpu",
+        D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMCPU,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_ACCESS_DENIED",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTWaitForSynchronizationObjectFromCpu",
+            "Microsoft documentation: D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS",
+        ),
+        blocks=(unless("hAsyncEvent"),),
+    ),
+    Call(
+        "D3DKMTSignalSynchronizationObjectFromCpu",
+        D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMCPU,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_ACCESS_DENIED",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTSignalSynchronizationObjectFromCpu",
+            "Microsoft documentation: D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS",
+        ),
+    ),
+    Call(
+        "D3DKMTWaitForSynchronizationObjectFromGpu",
+        D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMGPU,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTWaitForSynchronizationObjectFromGpu",
+        ),
+    ),
+    Call(
+        "D3DKMTSignalSynchronizationObjectFromGpu",
+        D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMGPU,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTSignalSynchronizationObjectFromGpu",
+        ),
+    ),
+    Call(
+        "D3DKMTSignalSynchronizationObjectFromGpu2",
+        D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMGPU2,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTSignalSynchronizationObjectFromGpu2",
+        ),
+    ),
+    Call(
+        "D3DKMTOpenSyncObjectFromNtHandle",
+        D3DKMT_OPENSYNCOBJECTFROMNTHANDLE,
+        creates=(Creates(SYNC_OBJECT, "hSyncObject"),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_INVALID_HANDLE",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTOpenSyncObjectFromNtHandle",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTOpenSyncObjectFromNtHandle2",
+        D3DKMT_OPENSYNCOBJECTFROMNTHANDLE2,
+        creates=(
+            Creates(MONITORED_FENCE, "hSyncObject", within=("hDevice",)),
+            Creates(CPU_ADDRESS, "MonitoredFence.FenceValueCPUVirtualAddress", within=("hSyncObject",)),
+            Creates(GPU_ADDRESS, "MonitoredFence.FenceValueGPUVirtualAddress", within=("hSyncObject",)),
+        ),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_INVALID_HANDLE",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTOpenSyncObjectFromNtHandle2",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTOpenSyncObjectNtHandleFromName",
+        D3DKMT_OPENSYNCOBJECTNTHANDLEFROMNAME,
+        creates=(Creates(SHARED_OBJECT, "hNtHandle"),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTOpenSyncObjectNtHandleFromName",
+        ),
+    ),
+)

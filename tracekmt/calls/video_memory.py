@@ -1,0 +1,138 @@
+"""Video memory: budgets, reservations, and notices to give some back."""
+
+from __future__ import annotations
+
+from tracekmt.calls.kinds import ADAPTER, DEVICE, LUID, PROCESS, TRIM_CALLBACK, handle, nt_handle
+from tracekmt.spec.types import UINT, UINT64, ULONG, Address, Call, Creates, Destroys, enum, flags, into, out, structure
+
+D3DKMT_MEMORY_SEGMENT_GROUP = enum(
+    "D3DKMT_MEMORY_SEGMENT_GROUP", D3DKMT_MEMORY_SEGMENT_GROUP_LOCAL=0, D3DKMT_MEMORY_SEGMENT_GROUP_NON_LOCAL=1
+)
+
+D3DKMT_QUERYVIDEOMEMORYINFO = structure(
+    "D3DKMT_QUERYVIDEOMEMORYINFO",
+    into("hProcess", nt_handle(PROCESS)),
+    into("hAdapter", handle(ADAPTER)),
+    into("MemorySegmentGroup", D3DKMT_MEMORY_SEGMENT_GROUP),
+    out("Budget", UINT64),
+    out("CurrentUsage", UINT64),
+    out("CurrentReservation", UINT64),
+    out("AvailableForReservation", UINT64),
+    into("PhysicalAdapterIndex", UINT),
+)
+
+D3DKMT_CHANGEVIDEOMEMORYRESERVATION = structure(
+    "D3DKMT_CHANGEVIDEOMEMORYRESERVATION",
+    into("hProcess", nt_handle(PROCESS)),
+    into("hAdapter", handle(ADAPTER)),
+    into("MemorySegmentGroup", D3DKMT_MEMORY_SEGMENT_GROUP),
+    into("Reservation", UINT64),
+    into("PhysicalAdapterIndex", UINT),
+)
+
+D3DKMT_QUERYPROCESSOFFERINFO = structure(
+    "D3DKMT_QUERYPROCESSOFFERINFO",
+    into("cbSize", ULONG),
+    into("hProcess", nt_handle(PROCESS)),
+    out("DecommitUniqueness", UINT64),
+    out("DecommittableBytes", UINT64),
+)
+
+D3DKMT_TRIMPROCESSCOMMITMENT_FLAGS = flags("D3DKMT_TRIMPROCESSCOMMITMENT_FLAGS", "Lazy", "OnlyRepurposed")
+
+D3DKMT_TRIMPROCESSCOMMITMENT = structure(
+    "D3DKMT_TRIMPROCESSCOMMITMENT",
+    into("cbSize", ULONG),
+    into("hProcess", nt_handle(PROCESS)),
+    into("Flags", D3DKMT_TRIMPROCESSCOMMITMENT_FLAGS),
+    into("DecommitRequested", UINT64),
+    out("NumBytesDecommitted", UINT64),
+)
+
+D3DKMT_REGISTERTRIMNOTIFICATION = structure(
+    "D3DKMT_REGISTERTRIMNOTIFICATION",
+    into("AdapterLuid", LUID),
+    into("hDevice", handle(DEVICE)),
+    # Code of the caller: it cannot be called again in a replay.
+    into("Callback", Address("PFND3DKMT_TRIMNOTIFICATIONCALLBACK")),
+    into("Context", Address("void *")),
+    out("Handle", nt_handle(TRIM_CALLBACK, "void *")),
+)
+
+D3DKMT_UNREGISTERTRIMNOTIFICATION = structure(
+    "D3DKMT_UNREGISTERTRIMNOTIFICATION",
+    # Documented as [out]; it is the handle that the registration gave.
+    into("Handle", nt_handle(TRIM_CALLBACK, "void *")),
+    into("Callback", Address("PFND3DKMT_TRIMNOTIFICATIONCALLBACK")),
+)
+
+CALLS = (
+    Call(
+        "D3DKMTQueryVideoMemoryInfo",
+        D3DKMT_QUERYVIDEOMEMORYINFO,
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+            "STATUS_INVALID_HANDLE",
+            "STATUS_ACCESS_DENIED",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTQueryVideoMemoryInfo",
+            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+        ),
+    ),
+    Call(
+        "D3DKMTChangeVideoMemoryReservation",
+        D3DKMT_CHANGEVIDEOMEMORYRESERVATION,
+        statuses=("STATUS_SUCCESS",),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTChangeVideoMemoryReservation",
+        ),
+    ),
+    Call(
+        "D3DKMTQueryProcessOfferInfo",
+        D3DKMT_QUERYPROCESSOFFERINFO,
+        statuses=("STATUS_SUCCESS",),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTQueryProcessOfferInfo",
+        ),
+    ),
+    Call(
+        "D3DKMTTrimProcessCommitment",
+        D3DKMT_TRIMPROCESSCOMMITMENT,
+        statuses=("STATUS_SUCCESS",),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTTrimProcessCommitment",
+        ),
+    ),
+    Call(
+        "D3DKMTRegisterTrimNotification",
+        D3DKMT_REGISTERTRIMNOTIFICATION,
+        creates=(Creates(TRIM_CALLBACK, "Handle", within=("hDevice",)),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTRegisterTrimNotification",
+        ),
+    ),
+    Call(
+        "D3DKMTUnregisterTrimNotification",
+        D3DKMT_UNREGISTERTRIMNOTIFICATION,
+        destroys=(Destroys(TRIM_CALLBACK, "Handle"),),
+        statuses=(
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+        ),
+        sources=(
+            "d3dkmthk.h, WDDM 3.0",
+            "Microsoft documentation: D3DKMTUnregisterTrimNotification",
+        ),
+    ),
+)

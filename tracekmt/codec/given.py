@@ -1,0 +1,150 @@
+"""Single values as people give them: numbers as text, flag words in three forms, bytes as hex digits.
+
+Every function takes the path of the field, for the UsageError that names it.
+"""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tracekmt.codec.values import Unreadable
+from tracekmt.errors import UsageError
+from tracekmt.spec.types import Abi, Enum, Flags
+
+_NUMBER = re.compile(r"-?(0[xX][0-9a-fA-F]+|[0-9]+)")
+_HEX = re.compile(r"([0-9a-fA-F]{2})*")
+
+
+def problem(path: str, what: str) -> UsageError:
+    """The error for a field."""
+    return UsageError(f"{path.lstrip('.')}: {what}" if path else what)
+
+
+def show(value: Any) -> str:
+    """A value in an error, whatever it is and however long."""
+    try:
+        text = reprlib.repr(value)
+    except Exception:  # whatever a caller passes, the message must come out
+        text = type(value).__name__
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def plain(value: Any, path: str) -> Any:
+    """A value, with the JSON form of unreadable memory made what it stands for."""
+    if isinstance(value, Mapping) and "unreadable" in value and set(value) <= {"unreadable", "read"}:
+        return Unreadable(number(value["unreadable"], path))
+    return value
+
+
+def number(value: Any, path: str) -> int:
+    """A number, or its text; None is 0."""
+    if value is None:
+        return 0
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return int(value, 16 if "x" in value.lower() else 10)
+    raise problem(path, f"takes a number, not {show(value)}")
+
+
+def integer(value: Any, size: int, signed: bool, path: str, abi: Abi) -> bytes:
+    """A number in so many bytes."""
+    given = number(value, path)
+    try:
+        return given.to_bytes(size, "little", signed=signed)
+    except OverflowError:
+        raise problem(path, f"{show(given)} does not fit into {size * 8} bits ({abi})") from None
+
+
+def real(value: Any, path: str) -> float:
+    """A number with a point, "nan", "inf" or "-inf"."""
+    if value is None:
+        return 0.0
+    if isinstance(value, (int, float)):
+        return float(value)
+    if value in ("nan", "inf", "-inf"):
+        return float(value)
+    raise problem(path, f"takes a number, not {show(value)}")
+
+
+def enumeration(type_: Enum, value: Any, path: str) -> int:
+    """A name of an enumeration, or a number."""
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        if value not in dict(type_.members):
+            raise problem(path, f"{type_.name} has no {show(value)}")
+        given = dict(type_.members)[value]
+    else:
+        given = number(value, path)
+    # Enumerations are signed in C; the upper half is taken as what it looks like in hexadecimal.
+    return given - (1 << 32) if 1 << 31 <= given < 1 << 32 else given
+
+
+def flags(type_: Flags, value: Any, path: str) -> int:
+    """A word: a number, names, "A | B", or {name: number}."""
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        value = [name.strip() for name in value.split("|")]
+    if isinstance(value, Mapping):
+        return sum(_bits(type_, name, each, path) for name, each in value.items())
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        return number(value, path)
+    found = 0
+    for item in value:
+        if isinstance(item, str) and not _NUMBER.fullmatch(item):
+            found |= _bits(type_, item, 1, path)
+        else:
+            found |= number(item, path)
+    return found
+
+
+def _bits(type_: Flags, name: Any, value: Any, path: str) -> int:
+    given = number(value, f"{path}.{name}")
+    try:
+        mask, low = type_.mask(name), type_.low(name)
+    except (KeyError, TypeError):
+        raise problem(path, f"{type_.name} has no bit {show(name)}") from None
+    if given < 0 or given << low > mask:
+        raise problem(f"{path}.{name}", f"{show(given)} does not fit into its bits")
+    return given << low
+
+
+def octets(value: Any, path: str, limit: int) -> bytes:
+    """Bytes, hex digits, or {"capacity": n}: n zero bytes."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, Mapping) and set(value) == {"capacity"}:
+        capacity = number(value["capacity"], f"{path}.capacity")
+        if 0 <= capacity <= limit:
+            return bytes(capacity)
+        raise problem(path, f"a capacity is between 0 and {limit}, not {capacity}")
+    if isinstance(value, str) and _HEX.fullmatch(value):
+        return bytes.fromhex(value)
+    raise problem(path, f"takes bytes or hex digits, not {show(value)}")
+
+
+def is_hex(value: str) -> bool:
+    """Whether a text is hex digits in pairs, as bytes are written."""
+    return _HEX.fullmatch(value) is not None
+
+
+def units(value: Any, path: str) -> bytes:
+    """A string as UTF-16, without a zero at its end."""
+    if not isinstance(value, str):
+        raise problem(path, f"takes a string, not {show(value)}")
+    return value.encode("utf-16-le", "surrogatepass")
+
+
+def fitting(data: bytes, size: int, tail: bool, path: str) -> bytes:
+    """Data that has a place of `size` bytes; what is the tail of its buffer may be longer."""
+    if len(data) > size and not tail:
+        raise problem(path, f"has {len(data)} bytes; there is room for {size}")
+    return data
+
+
+def sequence(value: Any, path: str) -> Sequence[Any]:
+    """A list."""
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        raise problem(path, f"takes a list, not {show(value)}")
+    return value
