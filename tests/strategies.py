@@ -134,13 +134,13 @@ class _Draw:
                 wide = st.integers(-(1 << bits - 1), (1 << bits - 1) - 1) if signed else st.integers(0, (1 << bits) - 1)
                 return draw(small | wide)
             case Enum(members=members):
-                return draw(st.sampled_from([number for _, number in members]) | st.integers(-3, 5))
+                return draw(st.sampled_from([number for _, number in members]) | st.integers(-3, -2))
             case Flags(size=size) if type_.wide:
                 return {bit.name: draw(st.integers(0, (1 << bit.width) - 1)) for bit in type_.bits}
             case Flags(size=size):
                 return draw(st.integers(0, (1 << 8 * size) - 1))
             case Float(size=size):
-                return draw(st.floats(width=8 * size, allow_nan=False))
+                return draw(st.floats(width=32 if size == 4 else 64, allow_nan=False))
             case Address():
                 return draw(st.none() | st.integers(1, (1 << 8 * POINTER_SIZE[self.abi]) - 1))
             case Bytes() | Window():
@@ -157,7 +157,7 @@ class _Draw:
                 return draw(st.text(LETTERS, max_size=min(count, 20)))
             case Pointer(to=to, count=None):
                 return draw(st.none()) if draw(st.booleans()) else self.value(to, here)
-            case Pointer(to=to, count=count):
+            case Pointer(to=to, count=count) if count is not None:
                 length = count_of(count)
                 # Arrays on one count have as many elements each.
                 key = (id(here[0][1]), length.path)
@@ -212,28 +212,27 @@ _FEW = st.integers(0, 2)
 
 def _without_tails(struct: Struct) -> Struct:
     """The same structure, with tails drawn as if they were short."""
-    swap = lambda field: (  # noqa: E731
-        Field(field.name, Blob("tail", 1), field.direction, field.when)
-        if isinstance(field.type, Blob) and field.type.tail
-        else field
-    )
     members = [
-        Overlay(tuple(map(swap, member.arms)), member.by_call, member.name, member.open)
+        Overlay(tuple(map(_short, member.arms)), member.by_call, member.name, member.open)
         if isinstance(member, Overlay)
-        else swap(member)
+        else _short(member)
         for member in struct.members
     ]
     return Struct(struct.name, tuple(members))
 
 
+def _short(field: Field) -> Field:
+    if isinstance(field.type, Blob) and field.type.tail:
+        return Field(field.name, Blob("tail", 1), field.direction, field.when)
+    return field
+
+
 def _lengths(type_: Type) -> set[str]:
-    found = {length.path.partition(".")[0] for length in [length_of(type_)] if length is not None and not length.behind}
-    if isinstance(type_, Array) and type_.used:
-        found.add(type_.used)
+    """The fields that are left out because they say how much another holds."""
+    found = {type_.used} if isinstance(type_, Array) and type_.used else set()
     if isinstance(type_, Records):
         found.add(type_.number)
-    if "." in getattr(length_of(type_), "path", ""):
-        return set()
-    if length_of(type_) is not None and count_of(length_of(type_)).behind:
-        return {count_of(length_of(type_)).path}
+    length = length_of(type_)
+    if length is not None and "." not in length.path:
+        found.add(length.path)
     return found

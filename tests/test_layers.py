@@ -24,22 +24,22 @@ ALLOWED = {
     "callset": BASE,
     "spec": BASE,
     "memory": {"spec"},
-    "handles": {"spec"},
+    "bindings": {"spec"},
     "calls": {"spec"},
     "codec": BASE | {"spec", "memory"},
     "trace": DATA | {"codec"},
     "simulator": DATA | {"codec", "calls"},
     "record": DATA | {"codec", "calls", "simulator", "trace"},
     "report": DATA | {"codec", "trace"},
-    "differ": DATA | {"codec", "trace", "handles", "report"},
-    "replayer": DATA | {"calls", "codec", "trace", "handles", "report", "differ", "simulator"},
+    "differ": DATA | {"codec", "trace", "bindings", "report"},
+    "replayer": DATA | {"calls", "codec", "trace", "bindings", "report", "differ", "simulator"},
     "demo": None,
     "cli": None,
     "__init__": None,
     "__main__": None,
 }
 # Parts that know no function: those that describe or play Microsoft's interface, and those on top, may.
-GENERIC = ("spec", "memory", "handles", "codec", "trace", "record", "report", "differ", "replayer", "callset")
+GENERIC = ("spec", "memory", "bindings", "codec", "trace", "record", "report", "differ", "replayer", "callset")
 
 
 def part_of(path: Path) -> str:

@@ -38,7 +38,7 @@ def created(value: dict[str, Any], abi: Abi = "x64") -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(CALLS))
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_values_to_bytes_to_values_is_the_identity(name: str, data: st.DataObject) -> None:
     call, abi = CALLS[name], data.draw(st.sampled_from(ABIS))

@@ -69,5 +69,5 @@ def test_the_hash_follows_the_plan() -> None:
 def test_conditions_on_wide_fields_are_refused() -> None:
     wide = Integer("QWORD", 8)
     call = Call("F", structure("S", into("x", wide), Overlay((into("p", Pointer(UINT), When("x")), into("q", wide)))))
-    with pytest.raises(DescriptionError, match="32 bits only"):
+    with pytest.raises(DescriptionError, match="words of 32 bits with one value only"):
         compile_plan([(0, call)], "x64")

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from tracekmt.spec.checks import check, check_all
+from tracekmt.spec.checks import check, check_all, misnamed, unused
 from tracekmt.spec.types import (
     UINT,
     Array,
     Bit,
     Bytes,
     Call,
+    Count,
     Creates,
     Destroys,
     Flags,
     Integer,
     Kind,
     Overlay,
+    Payload,
     Pointer,
     When,
+    enum,
     flags,
     into,
     out,
+    parameters,
     structure,
 )
 
@@ -49,7 +53,7 @@ BAD = [
     ),
     (
         described(Overlay((into("a", UINT), into("b", UINT)))),
-        "F: S: a/b: needs one arm without a condition, for when no other is in effect",
+        "F: S: a/b: two arms without a rule; say when each is in effect",
     ),
     (
         described(Overlay((into("a", UINT), into("b", UINT)), by_call=True)),
@@ -65,10 +69,46 @@ BAD = [
     ),
     (
         described(Overlay((into("a", UINT, When("a", up=1)), into("b", UINT)))),
-        "F: S: a: its condition names a, which does not exist there",
+        "F: S: a: its condition looks 1 outwards, where there is nothing",
     ),
     (described(into("w", Flags("W", (Bit("x", 31, 2),)))), "F: S: w.x: lies outside a word of 32 bits"),
     (described(into("w", Flags("W", (Bit("x", 0, 2), Bit("y", 1))))), "F: S: w.y: shares bits with another name"),
+    (
+        described(into("w", Flags("W", (Bit("x", 0, 2),)))),
+        "F: S: w: has a field wider than one bit, so all of its bits need names; add the reserved ones",
+    ),
+    (described(into("w", Flags("W", (Bit("x", 0),), size=3))), "F: S: w: a word of 3 bytes"),
+    (described(into("p", Bytes(Count("n", up=1)))), "F: S: p: its length n is no integer field of what led here"),
+    (
+        described(into("p", Pointer(structure("T", into("q", Bytes(Count("m", up=1)))))), into("n", UINT)),
+        "F: S: T: q: its length m is no integer field of S",
+    ),
+    (described(into("a", Array(UINT, 4, used="n"))), "F: S: a: its length n is no integer field of S"),
+    (
+        described(into("p", Payload("n", "by", ())), into("n", UINT)),
+        "F: S: p: its form follows from by, which is no number of S",
+    ),
+    (
+        described(into("p", Payload("n", "t", ((2, "TWO", UINT),))), into("n", UINT), into("t", enum("T", ONE=1))),
+        "F: S: p: T has no TWO = 2",
+    ),
+    (
+        described(Overlay((into("a", UINT, When("n", kind=THING)), into("b", UINT))), into("n", UINT)),
+        "F: S: a: its condition asks for the kind of n, which holds no handle",
+    ),
+    (described(into("f", Integer("UINT64", 8), of="h")), "F: S: f: belongs to h, which does not exist there"),
+    (
+        described(into("a", UINT), blocks=(When("gone"),)),
+        "F: blocks: its condition names gone, which does not exist there",
+    ),
+    (
+        described(out("a", HANDLE), creates=(Creates(THING, "a", size="gone"),)),
+        "F: a: its size gone is no integer field of S",
+    ),
+    (
+        Call("F", parameters("F", into("s", structure("T", into("x", UINT))))),
+        "F: F: s: does not fit into a parameter; give a pointer to it",
+    ),
     (described(into("a", UINT), creates=(Creates(THING, "b"),)), "F: b leads to no field of S"),
     (described(into("a", UINT), creates=(Creates(THING, "a"),)), "F: a holds no handle, not thing"),
     (described(out("a", HANDLE), destroys=(Destroys(OTHER, "a"),)), "F: a holds thing, not other"),
@@ -83,6 +123,24 @@ def test_a_contradiction_is_named(call: Call, message: str) -> None:
 def test_kinds_need_a_beginning_and_an_end() -> None:
     creates = described(out("h", HANDLE), creates=(Creates(THING, "h"),))
     uses = described(into("h", HANDLE))
-    assert check_all([creates]) == ["F: h: nothing ends the kind thing; name the call, or dies_with"]
-    assert "F: h: no call creates the kind thing; name the one that does" in check_all([uses])
+    assert check_all([creates]) == [
+        "F: h: nothing ends the kind thing; name the call, or what it dies_with, or mark the kind external"
+    ]
+    assert "F: h: no call creates the kind thing; name the one that does, or mark the kind external" in check_all(
+        [uses]
+    )
     assert "F: described twice; keep one" in check_all([creates, uses])
+
+
+def test_names_that_the_interface_does_not_have_are_found() -> None:
+    call = described(into("a", UINT))
+    assert misnamed([call], ["F"], ["S"]) == []
+    assert misnamed([call], ["G"], ["T"]) == [
+        "F: the interface has no such function; spell it as the header does",
+        "F: S: the interface has no such structure",
+    ]
+
+
+def test_structures_without_use_are_found() -> None:
+    used, idle = structure("S", into("a", UINT)), structure("IDLE", into("a", UINT))
+    assert unused([Call("F", used)], [used, idle]) == ["IDLE: no call leads to it; use it or remove it"]

@@ -523,6 +523,7 @@ D3DKMT_TRACKEDWORKLOAD_SUPPORT = structure(
     into("PhysicalAdapterIndex", UINT),
     into("EngineType", DXGK_ENGINE_TYPE),
     out("Support", BOOL),
+    pack=1,
 )
 
 D3DKMT_HYBRID_DLIST_DLL_SUPPORT = structure(

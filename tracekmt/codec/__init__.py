@@ -5,6 +5,30 @@ Values have the form that the documentation calls the value form: a call's argum
 
 from tracekmt.codec.decode import decode
 from tracekmt.codec.encode import encode
-from tracekmt.codec.values import Leaf, Unreadable, json_form, leaves, to_json
+from tracekmt.codec.frame import KindOf
+from tracekmt.codec.values import (
+    Leaf,
+    Unreadable,
+    holds,
+    json_form,
+    leaves,
+    look_up,
+    member_type,
+    to_json,
+    word,
+)
 
-__all__ = ["Leaf", "Unreadable", "decode", "encode", "json_form", "leaves", "to_json"]
+__all__ = [
+    "KindOf",
+    "Leaf",
+    "Unreadable",
+    "decode",
+    "encode",
+    "holds",
+    "json_form",
+    "leaves",
+    "look_up",
+    "member_type",
+    "to_json",
+    "word",
+]

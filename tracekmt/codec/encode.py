@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tracekmt.codec import given
-from tracekmt.codec.frame import Frame, Undecided
+from tracekmt.codec.frame import Frame, unions
 from tracekmt.codec.given import problem, show
 from tracekmt.codec.values import Unreadable, payload_case
 from tracekmt.errors import UsageError
@@ -96,12 +96,12 @@ class _Encoder:
         rest = [slot for slot in chosen if slot not in words]
         self.put(data, [slot for slot in rest if not _leads_on(slot.field.type)], values, path, frame)
         self.put(data, [slot for slot in rest if _leads_on(slot.field.type)], values, path, frame)
-        self.put_undecided(data, values, path)
+        self.put_undecided(layout, data, values, path)
         return bytes(data) + given.octets(values.get("rest", b""), f"{path}.rest", PADDING_LIMIT)
 
     def refuse_unknown(self, layout: Layout, value: Mapping[str, Any], path: str) -> None:
         names = {slot.field.name for slot in layout.slots} | {"rest"}
-        names |= {Undecided(member, True).key for member in layout.members if member[0].overlay is not None}
+        names |= set(unions(layout).values())
         for name in value:
             if name not in names:
                 raise problem(f"{path}.{name}", f"{layout.struct.name} has no such field")
@@ -112,12 +112,13 @@ class _Encoder:
             data[slot.offset : slot.offset + len(encoded)] = encoded
         frame.data = frame.before = bytes(data)
 
-    def put_undecided(self, data: bytearray, values: Mapping[str, Any], path: str) -> None:
-        for name, value in values.items():
-            if name.startswith("union@"):
-                raw = self.raw(value, f"{path}.{name}")
-                offset = int(name.partition("@")[2])
-                data[offset : offset + len(raw)] = raw
+    def put_undecided(self, layout: Layout, data: bytearray, values: Mapping[str, Any], path: str) -> None:
+        """Unions that are given as their bytes."""
+        for slot, name in unions(layout).items():
+            if name in values:
+                size, _ = measure(slot.overlay, self.abi) if slot.overlay else (0, 0)
+                raw = given.fitting(self.raw(values[name], f"{path}.{name}"), size, False, f"{path}.{name}")
+                data[slot.offset : slot.offset + len(raw)] = raw
 
     def raw(self, value: Any, path: str) -> bytes:
         if not isinstance(value, Mapping) or set(value) != {"raw"}:

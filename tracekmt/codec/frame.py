@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tracekmt.spec.layout import Layout, Slot
+from tracekmt.codec.values import union_key
+from tracekmt.spec.layout import Layout, Slot, lay_out
 from tracekmt.spec.types import NEVER, Count, Field, Kind, Overlay, When
 
 KindOf = Callable[[int], "Kind | None"]
@@ -16,8 +17,10 @@ KindAt = Callable[["Frame", str], "Kind | None"]
 
 @dataclass(frozen=True)
 class Undecided:
-    """An unnamed union of which nothing says what it holds. certain: it is known that no arm is in effect."""
+    """An unnamed union of which nothing says what it holds. key: the name that stands for it in values. certain: it is
+    known that no arm is in effect."""
 
+    key: str
     slots: tuple[Slot, ...]
     certain: bool
 
@@ -30,11 +33,6 @@ class Undecided:
     def size(self) -> int:
         """Its bytes, as far as a field has them."""
         return max(slot.offset + slot.size for slot in self.slots) - self.offset
-
-    @property
-    def key(self) -> str:
-        """The name that stands for it in values."""
-        return f"union@{self.offset}"
 
 
 class Frame:
@@ -102,6 +100,12 @@ class Frame:
         return not overlay.open and all(arm.when is None or self.holds(arm.when) is not None for arm in overlay.arms)
 
 
+def unions(layout: Layout) -> dict[Slot, str]:
+    """The unnamed unions of a structure by their first slots, with the names that stand for them in values."""
+    pairs = zip(layout.members, lay_out(layout.struct, "x64").members, strict=True)
+    return {member[0]: union_key(x64) for member, x64 in pairs if member[0].overlay is not None}
+
+
 def in_effect(frame: Frame, arms: tuple[str, ...]) -> Iterator[Slot | Undecided]:
     """The fields of a structure without the arms that are not in effect."""
     for member in frame.layout.members:
@@ -111,6 +115,6 @@ def in_effect(frame: Frame, arms: tuple[str, ...]) -> Iterator[Slot | Undecided]
             continue
         arm = frame.arm(overlay, arms)
         if arm is None:
-            yield Undecided(member, frame.certain(overlay))
+            yield Undecided(unions(frame.layout)[member[0]], member, frame.certain(overlay))
         else:
             yield from (slot for slot in member if slot.arm is arm)

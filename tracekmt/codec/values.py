@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from tracekmt.spec.layout import Slot, lay_out
 from tracekmt.spec.paths import element
 from tracekmt.spec.types import (
     Address,
@@ -16,6 +17,7 @@ from tracekmt.spec.types import (
     Bytes,
     Characters,
     CountedString,
+    Direction,
     Enum,
     Field,
     Flags,
@@ -27,6 +29,7 @@ from tracekmt.spec.types import (
     Struct,
     Text,
     Type,
+    When,
     Window,
 )
 
@@ -80,6 +83,34 @@ def payload_case(type_: Payload, number: int) -> Type | None:
     return next((case for value, _, case in type_.cases if value == number), None)
 
 
+def look_up(values: Any, path: str) -> Any:
+    """What stands at a path of structures in place; None where nothing does."""
+    for name in path.split("."):
+        values = values.get(name) if isinstance(values, Mapping) else None
+    return values
+
+
+def holds(when: When, struct: Struct, values: Mapping[str, Any]) -> bool:
+    """Whether a condition on a decoded argument is true."""
+    path, _, last = when.path.rpartition(".")
+    whole = _type_at(struct, path) if path else None
+    if isinstance(whole, Flags):
+        value = word(whole, look_up(values, path) or 0) & whole.mask(last)
+    else:
+        value = int(look_up(values, when.path) or 0)
+    if when.one_of:
+        return (value in when.one_of) == when.holds
+    return (value == when.equals if when.equals is not None else value != 0) == when.holds
+
+
+def _type_at(struct: Struct, path: str) -> Type:
+    type_: Type = struct
+    for name in path.split("."):
+        assert isinstance(type_, Struct)
+        type_ = type_.field(name).type
+    return type_
+
+
 @dataclass(frozen=True)
 class Leaf:
     """One scalar, buffer or handle of a decoded argument.
@@ -106,7 +137,7 @@ def leaves(struct: Struct, value: Any, path: str = "", pattern: str = "") -> Ite
     if isinstance(value, Mapping):
         for name in value:
             type_ = member_type(struct, value, name)
-            field = struct.field(name) if struct.has(name) else Field(name, type_, "unknown")
+            field = struct.field(name) if struct.has(name) else Field(name, type_, _direction(struct, name))
             yield from _leaves(field, type_, value, name, f"{path}{name}", f"{pattern}{name}")
 
 
@@ -121,13 +152,33 @@ def _leaves(field: Field, type_: Type, values: Any, key: Any, path: str, pattern
     elif isinstance(inner, Overlay) and isinstance(value, Mapping):
         for name in value:
             arm = _arm(inner, name)
+            if inner is RAW:
+                arm = Field(name, Blob("raw", 0), field.direction)
             yield from _leaves(arm, arm.type, value, name, f"{path}.{name}", f"{pattern}.{name}")
     else:
         yield Leaf(path, pattern, field, type_ if many else inner, values, key)
 
 
+def _direction(struct: Struct, name: str) -> Direction:
+    """Whether the call reads or writes a union that is told as its bytes: what all arms say, if they agree."""
+    for member, slots in zip(struct.members, lay_out(struct, "x64").members, strict=True):
+        if isinstance(member, Overlay) and name == union_key(slots):
+            return _common(member)
+    return "unknown"
+
+
+def _common(overlay: Overlay) -> Direction:
+    directions = {arm.direction for arm in overlay.arms}
+    return directions.pop() if len(directions) == 1 else "unknown"
+
+
+def union_key(slots: tuple[Slot, ...]) -> str:
+    """The name under which an unnamed union stands in values when it is told as its bytes; the slots are x64's."""
+    return f"union@{min(slot.offset for slot in slots)}"
+
+
 def _arm(overlay: Overlay, name: str) -> Field:
-    raw = Field(name, Blob("raw", 0), "unknown")
+    raw = Field(name, Blob("raw", 0), _common(overlay))
     return next((arm for arm in overlay.arms if arm.name == name), raw)
 
 

@@ -12,12 +12,12 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tracekmt.codec import Leaf, Unreadable, json_form, leaves
-from tracekmt.handles import HandleMap, Identity
+from tracekmt.bindings import Bindings, Identity
+from tracekmt.codec import Leaf, Unreadable, holds, json_form, leaves, look_up, word
 from tracekmt.ntstatus import Status
 from tracekmt.report.findings import Finding, FindingKind, Report
 from tracekmt.spec.checks import kind_of
-from tracekmt.spec.types import Bytes, Creates, Flags, Kind, Struct, When
+from tracekmt.spec.types import Bytes, Creates, Flags, Kind, Payload, Struct
 from tracekmt.trace.reader import TracedCall
 
 NO_HANDLE = 0x0BAD0000
@@ -29,13 +29,20 @@ Adopt = Callable[[Kind, dict[Kind, int]], int | None]
 @dataclass(frozen=True)
 class Outcome:
     """How a call ended on the other side: `outputs` are values of the structure `argument`, index is the call's there.
-    reason: why it ended so, where the target can tell."""
+    reason: why it ended so, where the target can tell. result: what a function gave that gives no NTSTATUS."""
 
     status: Status | None
     argument: Struct
     outputs: Any
     index: int
     reason: str | None = None
+    result: int | None = None
+    returned: bool = True
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the call came back and did what it was asked."""
+        return self.returned and (self.status is None or self.status.succeeded)
 
 
 @dataclass
@@ -53,73 +60,108 @@ class Comparison:
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        self.handles = HandleMap()
+        self.bindings = Bindings()
 
     def enter(self, call: TracedCall, adopt: Adopt) -> Entered:
         """Translate a call's inputs. `adopt` gives a live handle for one that is older than the trace, or None; it is
         told the kind, and the live handles of other kinds in the same call."""
         entered = Entered(call, deepcopy(call.inputs))
         given: dict[Kind, int] = {}
-        for leaf, kind in handles_in(leaves(call.call.argument, entered.inputs)):
-            if leaf.field.direction == "out":
+        found = list(leaves(call.call.argument, entered.inputs))
+        clocks = self._clocks(found)
+        for leaf in found:
+            kind = kind_of(leaf.type)
+            if kind is None or leaf.field.direction == "out" or not leaf.value or isinstance(leaf.value, Unreadable):
                 continue
-            identity = self.handles.find(kind, leaf.value)
-            if identity is None and not self.handles.died(kind, leaf.value):
-                identity = self._adopt(call, leaf, kind, lambda kind: adopt(kind, given))
-            if identity is not None and identity.cause is not None and entered.cause is None:
-                entered.cause = identity.cause
-            leaf.values[leaf.key] = given[kind] = identity.live if identity and identity.live else NO_HANDLE
+            if kind.binding == "handle":
+                leaf.values[leaf.key] = given[kind] = self._live_handle(entered, leaf, kind, given, adopt)
+            else:
+                leaf.values[leaf.key] = self.bindings.translate(kind, leaf.value, clocks.get(leaf.path))
         if isinstance(call.inputs, dict):
             entered.ending = list(self._ending(call))
         return entered
 
+    def _live_handle(self, entered: Entered, leaf: Leaf, kind: Kind, given: dict[Kind, int], adopt: Adopt) -> int:
+        call = entered.call
+        identity = self.bindings.find(kind, leaf.value)
+        if identity is None and not self.bindings.handles.died(kind, leaf.value):
+            identity = self._adopt(call, leaf, kind, lambda kind: adopt(kind, given))
+        if identity is not None and identity.cause is not None and entered.cause is None:
+            entered.cause = identity.cause
+        return identity.live if identity and identity.live else NO_HANDLE
+
+    def _clocks(self, found: list[Leaf]) -> dict[str, Identity]:
+        """For every fence value by its path, the object that it is a value of; taken before handles are translated."""
+        handles = {leaf.path: leaf for leaf in found if leaf.value and not isinstance(leaf.value, Unreadable)}
+        clocks: dict[str, Identity] = {}
+        for leaf in found:
+            if leaf.field.of is None:
+                continue
+            prefix, _, last = leaf.path.rpartition(".")
+            index = last.partition("[")[2].rstrip("]") or "0"
+            of = leaf.field.of.replace("[]", f"[{index}]")
+            handle = handles.get(f"{prefix}.{of}" if prefix else of)
+            kind = kind_of(handle.type) if handle is not None else None
+            identity = self.bindings.find(kind, handle.value) if handle is not None and kind is not None else None
+            if identity is not None:
+                clocks[leaf.path] = identity
+        return clocks
+
     def leave(self, entered: Entered, outcome: Outcome) -> None:
         """Compare a call that returned in the recording with its outcome on the other side."""
         call = entered.call
-        assert call.status is not None
         self.report.calls.compared += 1
         mine = list(leaves(call.call.argument, call.outputs))
         theirs = {leaf.path: leaf for leaf in leaves(outcome.argument, outcome.outputs)}
         found: list[Finding] = []
-        if outcome.status != call.status:
+        if (outcome.status, outcome.result) != (call.status, call.result):
             found.append(self._status_finding(call, outcome))
         else:
             found += self._compare_outputs(call, outcome, mine, theirs)
-        if call.status.succeeded:
+        if call.succeeded:
             found += self._bind(entered, outcome, mine, theirs)
             for identity in entered.ending:
-                self.handles.end(identity)
+                self.bindings.end(identity)
         self.report.findings += [replace(finding, cause=entered.cause) for finding in found]
 
     def _adopt(self, call: TracedCall, leaf: Leaf, kind: Kind, adopt: Callable[[Kind], int | None]) -> Identity | None:
-        """An object that was never seen born. A call that failed may have been given nonsense: it gets nonsense."""
-        if call.status is not None and not call.status.succeeded:
+        """An object that was never seen born. A call that failed may have been given nonsense: it gets nonsense. What
+        may come from elsewhere is passed on."""
+        if call.returned and not call.succeeded and not kind.external:
             return None
         self.report.calls.ambient_handles += 1
-        identity = Identity(kind, leaf.value, None, leaf.path, adopt(kind))
-        self.handles.bind(identity)
+        identity = Identity(kind, leaf.value, None, leaf.path, leaf.value if kind.external else adopt(kind))
+        self.bindings.bind(identity)
         return identity
 
     def _ending(self, call: TracedCall) -> Iterator[Identity]:
+        inputs = call.inputs
+        assert isinstance(inputs, dict)
         for destroys in call.call.destroys:
-            if all(holds(when, call.call.argument, call.inputs) for when in destroys.when):
-                for leaf, kind in handles_in(leaves(call.call.argument, call.inputs)):
-                    identity = self.handles.find(kind, leaf.value)
-                    if leaf.pattern == destroys.path and identity is not None:
-                        yield identity
+            if all(holds(when, call.call.argument, inputs) for when in destroys.when):
+                for leaf in leaves(call.call.argument, inputs):
+                    if leaf.pattern == destroys.path and leaf.value and not isinstance(leaf.value, Unreadable):
+                        identity = self.bindings.find(destroys.kind, leaf.value)
+                        if identity is not None and identity.recorded == leaf.value:
+                            yield identity
 
     def _bind(self, entered: Entered, outcome: Outcome, mine: list[Leaf], theirs: dict[str, Leaf]) -> Iterator[Finding]:
         """What the call made on the recorded side, with what it made on the other."""
         call = entered.call
-        done = outcome.status is not None and outcome.status.succeeded
+        done = outcome.succeeded
+        clocks = self._clocks(mine)
+        for leaf in mine:
+            kind = kind_of(leaf.type)
+            if done and kind is not None and leaf.field.direction != "in" and leaf.path in theirs:
+                yield from self._learn(call, outcome, leaf, kind, theirs[leaf.path].value, clocks.get(leaf.path))
         for creates in call.call.creates:
             if not isinstance(call.inputs, dict) or not all(
                 holds(when, call.call.argument, call.inputs) for when in creates.when
             ):
                 continue
             owners = self._owners(creates, mine)
-            for leaf, _ in handles_in(mine):
-                if leaf.pattern != creates.path:
+            for leaf in mine:
+                if leaf.pattern != creates.path or not leaf.value or isinstance(leaf.value, Unreadable):
                     continue
                 live = theirs[leaf.path].value if done and leaf.path in theirs else None
                 identity = Identity(
@@ -127,23 +169,36 @@ class Comparison:
                     leaf.value,
                     call.index,
                     leaf.path,
-                    live or None,
+                    live if isinstance(live, int) and live else None,
                     cause=None if live else entered.cause if entered.cause is not None else call.index,
                     within=owners,
+                    size=int(look_up(call.inputs, creates.size) or 0) * creates.unit if creates.size else 0,
                 )
                 yield from self._clashes(call, leaf, identity, outcome)
+
+    def _learn(
+        self, call: TracedCall, outcome: Outcome, leaf: Leaf, kind: Kind, live: Any, clock: Identity | None
+    ) -> Iterator[Finding]:
+        """A value that the call handed out on both sides, if it is of a kind that is bound so."""
+        if not leaf.value or isinstance(leaf.value, Unreadable) or isinstance(live, Unreadable):
+            return
+        before = self.bindings.learn(kind, leaf.value, live, clock)
+        if before is not None and kind.binding == "machine":
+            pair = str(json_form(leaf.type, leaf.value)), str(json_form(leaf.type, live))
+            message = f"{leaf.path} was {json_form(leaf.type, before)} there before"
+            yield finding_at(call, outcome.index, "field", leaf, pair, message)
 
     def _owners(self, creates: Creates, mine: list[Leaf]) -> tuple[Identity, ...]:
         """What an object dies with: the nearest living owner."""
         for path in creates.within:
             for leaf, kind in handles_in(mine):
-                if leaf.pattern == path and kind in creates.kind.dies_with:
-                    owner = self.handles.find(kind, leaf.value)
+                if leaf.pattern == path and _owns(kind, creates.kind):
+                    owner = self.bindings.find(kind, leaf.value)
                     return (owner,) if owner else ()
         return ()
 
     def _clashes(self, call: TracedCall, leaf: Leaf, identity: Identity, outcome: Outcome) -> Iterator[Finding]:
-        recorded, live = self.handles.bind(identity)
+        recorded, live = self.bindings.bind(identity)
         for older, side in ((recorded, "recording"), (live, "replay")):
             if older is not None:
                 yield finding_at(
@@ -181,47 +236,63 @@ class Comparison:
     def _compare_leaf(
         self, call: TracedCall, outcome: Outcome, leaf: Leaf, mine: Any, theirs: Any
     ) -> Iterator[Finding]:
-        assert call.status is not None
         kind = kind_of(leaf.type)
-        if kind is not None and kind.binding in ("handle", "address"):
-            # What a failed call leaves in its handles means nothing on Windows either.
-            if bool(mine) != bool(theirs) and call.status.succeeded:
-                pair = ("live", "null") if mine else ("null", "live")
-                sort: FindingKind = "handle" if kind.binding == "handle" else "field"
-                yield finding_at(call, outcome.index, sort, leaf, pair, f"{leaf.path} is {pair[1]}")
+        if kind is not None and kind.binding != "name":
+            yield from self._compare_bound(call, outcome, leaf, kind, mine, theirs)
         elif isinstance(leaf.type, Flags):
-            yield from self._compare_bits(call, outcome, leaf, leaf.type, int(mine), int(theirs))
-        elif isinstance(leaf.type, Bytes):
+            yield from self._compare_bits(
+                call, outcome, leaf, leaf.type, word(leaf.type, mine), word(leaf.type, theirs)
+            )
+        elif isinstance(mine, bytes) or isinstance(theirs, bytes):
             if mine != theirs:
-                sort = "opaque" if leaf.type.opaque else "data"
+                only_a_driver = isinstance(leaf.type, Payload) or (isinstance(leaf.type, Bytes) and leaf.type.opaque)
+                sort: FindingKind = "opaque" if only_a_driver else "data"
                 what = f"{leaf.path} differs{_first_difference(mine, theirs)}"
                 yield finding_at(call, outcome.index, sort, leaf, (_size(mine), _size(theirs)), what)
         elif mine != theirs:
             shown = str(json_form(leaf.type, mine)), str(json_form(leaf.type, theirs))
             yield finding_at(call, outcome.index, "field", leaf, shown, f"{leaf.path} differs")
 
+    def _compare_bound(
+        self, call: TracedCall, outcome: Outcome, leaf: Leaf, kind: Kind, mine: Any, theirs: Any
+    ) -> Iterator[Finding]:
+        """Values that are bound are compared by what they are bound to; see `Binding`."""
+        if not call.succeeded or kind.binding not in ("handle", "range"):
+            # What a failed call leaves in its handles means nothing on Windows either. Fence values depend on how far
+            # the other side's queues are; the machine's own names are held against each other as they are learned.
+            return
+        sort: FindingKind = "handle" if kind.binding == "handle" else "field"
+        if bool(mine) != bool(theirs):
+            pair = ("live", "null") if mine else ("null", "live")
+            yield finding_at(call, outcome.index, sort, leaf, pair, f"{leaf.path} is {pair[1]}")
+        elif kind.binding == "range" and mine:
+            found = self.bindings.find(kind, mine)
+            if found is not None and found.live is not None and found.index != call.index:
+                expected = self.bindings.translate(kind, mine)
+                if expected != theirs:
+                    pair = (f"{found} + {mine - found.recorded:#x}", "elsewhere")
+                    yield finding_at(call, outcome.index, sort, leaf, pair, f"{leaf.path} lies elsewhere")
+
     def _compare_bits(
         self, call: TracedCall, outcome: Outcome, leaf: Leaf, flags: Flags, mine: int, theirs: int
     ) -> Iterator[Finding]:
         for bit in flags.bits:
             mask = flags.mask(bit.name)
-            if bit.direction != "in" and mine & mask != theirs & mask:
+            if (bit.direction or leaf.field.direction) != "in" and mine & mask != theirs & mask:
                 place = replace(leaf, path=f"{leaf.path}.{bit.name}", pattern=f"{leaf.pattern}.{bit.name}")
                 shown = str((mine & mask) >> bit.position), str((theirs & mask) >> bit.position)
                 bit_sort: FindingKind = "opaque" if bit.opaque else "field"
                 yield finding_at(call, outcome.index, bit_sort, place, shown, f"{place.path} differs")
 
     def _status_finding(self, call: TracedCall, outcome: Outcome) -> Finding:
-        assert call.status is not None
-        replayed = outcome.status.name if outcome.status is not None else "did not return"
         return Finding(
             kind="status",
             call=call.name,
             index=call.index,
             other_index=outcome.index,
             thread=call.thread,
-            recorded=call.status.name,
-            replayed=replayed,
+            recorded=_answer(call.status, call.result),
+            replayed=_answer(outcome.status, outcome.result),
             message=outcome.reason or "",
         )
 
@@ -254,14 +325,15 @@ def finding_at(
     )
 
 
-def holds(when: When, struct: Struct, values: Any) -> bool:
-    """Whether a condition on an argument is true of its values."""
-    name, _, bit = when.path.partition(".")
-    value = int(values.get(name) or 0)
-    type_ = struct.field(name).type
-    if bit and isinstance(type_, Flags):
-        value &= type_.mask(bit)
-    return (value == when.equals if when.equals is not None else value != 0) == when.holds
+def _owns(owner: Kind, kind: Kind) -> bool:
+    """Whether objects of one kind end those of another."""
+    return any(each.space == owner.space for each in kind.dies_with)
+
+
+def _answer(status: Status | None, result: int | None) -> str:
+    if status is not None:
+        return status.name
+    return "did not return" if result is None else str(result)
 
 
 def _size(data: bytes | None) -> str:

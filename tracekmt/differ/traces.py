@@ -97,8 +97,14 @@ def _compare(mine: Trace, theirs: Trace, pairs: Pairs, report: Report) -> None:
             report.findings.append(_unpaired("missing", entered.call))
             continue
         other = theirs[partner]
-        comparison.leave(entered, Outcome(other.status, other.call.argument, other.outputs, other.index))
+        comparison.leave(entered, _outcome(other))
     report.calls.in_flight = len(under_way)
+
+
+def _outcome(call: TracedCall) -> Outcome:
+    return Outcome(
+        call.status, call.call.argument, call.outputs, call.index, result=call.result, returned=call.returned
+    )
 
 
 class _Counterpart:
@@ -123,11 +129,11 @@ def _compare_handles(comparison: Comparison, entered: Entered, other: TracedCall
     for leaf, kind in handles_in(leaves(call.call.argument, call.inputs)):
         if leaf.field.direction == "out" or leaf.path not in theirs:
             continue
-        mine = comparison.handles.find(kind, leaf.value)
+        mine = comparison.bindings.find(kind, leaf.value)
         value = theirs[leaf.path]
         if mine is None or mine.live is None or mine.live == value:
             continue
-        found = comparison.handles.find_live(kind, value)
+        found = comparison.bindings.handles.find_live(kind, value)
         said = str(found) if found else "live" if value else "null"
         finding = finding_at(call, other.index, "handle", leaf, (str(mine), said), f"{leaf.path} is another object")
         yield replace(finding, cause=entered.cause)

@@ -103,6 +103,8 @@ class _Compiler:
         """The words of every pointer in a structure and in those that lie in it."""
         here = places[-1]
         for slot in here.layout.slots:
+            if not _leads_on(slot.field.type):
+                continue
             conditions = list(given or [])
             if slot.overlay is not None and slot.arm is not None:
                 chosen = self.arm_conditions(slot.overlay, slot.arm, places)
@@ -124,7 +126,7 @@ class _Compiler:
                 inner = _Place(lay_out(type_, self.abi), offset, level)
                 yield from self.pointers((*places, inner), conditions)
             case Overlay():
-                for arm in type_.arms:
+                for arm in filter(lambda arm: _leads_on(arm.type), type_.arms):
                     chosen = self.arm_conditions(type_, arm, places)
                     if chosen is not None:
                         yield from self.in_place(arm.type, offset, places, level, conditions + chosen)
@@ -180,6 +182,19 @@ class _Compiler:
         return conditions
 
 
+def _leads_on(type_: Type) -> bool:
+    """Whether there is a pointer to follow in a type."""
+    match type_:
+        case Array(of=of):
+            return _leads_on(of)
+        case Overlay(arms=arms):
+            return any(_leads_on(arm.type) for arm in arms)
+        case Struct():
+            return any(_leads_on(field.type) for field in type_.fields())
+        case _:
+            return isinstance(type_, (Pointer, CountedString, Text, Window)) or length_of(type_) is not None
+
+
 def _pointer(offset: int, stride: int, count: _Number, shape: int, conditions: _Conditions) -> list[int]:
     return [offset, stride, *count, shape, len(conditions), *(word for condition in conditions for word in condition)]
 
@@ -199,7 +214,9 @@ def _condition(when: When, places: tuple[_Place, ...], *, expected: bool) -> lis
     holder = places[-1 - when.up]
     place = holder.layout.place(when.path)
     if place.size != POINTER_SIZE["x86"] or when.one_of:
-        raise DescriptionError(f"{holder.layout.struct.name}.{when.path}: the recorder compares words of 32 bits with one value only")
+        raise DescriptionError(
+            f"{holder.layout.struct.name}.{when.path}: the recorder compares words of 32 bits with one value only"
+        )
     holds = when.holds == expected
     level = places[-1].level - holder.level
     mask = _ALL if place.mask is None else place.mask

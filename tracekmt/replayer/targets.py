@@ -11,8 +11,7 @@ from tracekmt.differ.compare import Outcome
 from tracekmt.errors import UsageError
 from tracekmt.memory import Arena, Recorded
 from tracekmt.ntstatus import Status
-from tracekmt.simulator import Simulator
-from tracekmt.simulator.simulator import BEHAVIOURS
+from tracekmt.simulator import BEHAVIOURS, Simulator
 from tracekmt.spec.types import Abi, Kind
 from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace

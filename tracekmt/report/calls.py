@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tracekmt.codec import Unreadable, json_form
+from tracekmt.codec import Unreadable, json_form, member_type
 from tracekmt.spec.paths import element
-from tracekmt.spec.types import Bytes, Struct, Type
+from tracekmt.spec.types import Overlay, Struct, Type
 from tracekmt.trace.reader import TracedCall
 
 _BYTES_SHOWN = 32
@@ -17,7 +17,7 @@ _ABSENT = object()
 
 def call_lines(call: TracedCall) -> Iterator[str]:
     """One call in full."""
-    status = f"{call.status.name} ({call.status.code})" if call.status is not None else "did not return"
+    status = _answer(call)
     took = f", took {_duration(call.leave_ns - call.enter_ns)}" if call.leave_ns is not None else ""
     caller = f" from {call.caller}" if call.caller else ""
     yield f"#{call.index} {call.name} = {status}"
@@ -33,7 +33,7 @@ def _struct_lines(struct: Struct, before: Mapping[str, Any], after: Any, depth: 
     width = max((len(name) for name in before), default=0)
     for name, value in before.items():
         changed = after.get(name) if isinstance(after, Mapping) and name in after else _ABSENT
-        yield from _field_lines(name, width, struct.field(name).type, value, changed, depth)
+        yield from _field_lines(name, width, member_type(struct, before, name), value, changed, depth)
 
 
 def _field_lines(name: str, width: int, type_: Type, before: Any, after: Any, depth: int) -> Iterator[str]:
@@ -42,9 +42,14 @@ def _field_lines(name: str, width: int, type_: Type, before: Any, after: Any, de
         for index, item in enumerate(before):
             changed = after[index] if isinstance(after, list) and index < len(after) else _ABSENT
             yield from _field_lines(f"{name}[{index}]", width, inner, item, changed, depth)
-    elif isinstance(inner, Struct) and isinstance(before, Mapping):
+    elif isinstance(inner, Struct) and inner.kind is None and isinstance(before, Mapping):
         yield f"{_INDENT * depth}{name}"
         yield from _struct_lines(inner, before, after, depth + 1)
+    elif isinstance(inner, Overlay) and isinstance(before, Mapping) and len(before) == 1 and "raw" not in before:
+        ((arm, value),) = before.items()
+        inside = after[arm] if isinstance(after, Mapping) and arm in after else _ABSENT
+        type_ = next(each.type for each in inner.arms if each.name == arm)
+        yield from _field_lines(f"{name}.{arm}", width, type_, value, inside, depth)
     else:
         text = _shown(type_, before)
         if after is not _ABSENT and after != before:
@@ -57,14 +62,24 @@ def _shown(type_: Type, value: Any) -> str:
         return "NULL"
     if isinstance(value, Unreadable):
         return f"unreadable at 0x{value.address:x}"
-    if isinstance(type_, Bytes):
+    if isinstance(value, bytes):
         hexadecimal = value[:_BYTES_SHOWN].hex(" ", -4)
         return f"{len(value)} bytes: {hexadecimal}{' ...' if len(value) > _BYTES_SHOWN else ''}"
     form = json_form(type_, value)
+    if isinstance(form, dict):
+        return "{" + ", ".join(f"{name}: {each}" for name, each in form.items()) + "}"
     if isinstance(form, list):
         # A flag word reads as C writes it; a list of numbers as a list.
         return ("[" + ", ".join(map(str, form)) + "]") if isinstance(value, list) else " | ".join(form) or "0"
     return str(form)
+
+
+def _answer(call: TracedCall) -> str:
+    if not call.returned:
+        return "did not return"
+    if call.status is not None:
+        return f"{call.status.name} ({call.status.code})"
+    return "returned" if call.result is None else str(call.result)
 
 
 def _duration(nanoseconds: int) -> str:

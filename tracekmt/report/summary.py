@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from tracekmt.trace.reader import Trace
+from tracekmt.spec.types import Call
+from tracekmt.trace.reader import Trace, TracedCall
 
 
 def summarise(trace: Trace) -> dict[str, Any]:
@@ -14,7 +15,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
     statuses: Counter[tuple[str, str]] = Counter()
     in_flight, last = 0, 0
     for call in trace.calls():
-        statuses[call.name, call.status.name if call.status is not None else "did not return"] += 1
+        statuses[call.name, _answer(call)] += 1
         in_flight += not call.returned
         last = max(last, call.leave_ns or call.enter_ns)
     header = trace.header
@@ -36,10 +37,23 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "complete": trace.ended is not None and trace.torn is None,
         "ended": trace.ended,
         "torn": trace.torn,
+        "undescribed": [{"call": call.name, "count": count} for call, count in _raw_counts(trace).items()],
         "functions": [
             {"call": name, "status": status, "count": count} for (name, status), count in sorted(statuses.items())
         ],
     }
+
+
+def _raw_counts(trace: Trace) -> dict[Call, int]:
+    """The functions that nobody had described when the trace was recorded, with their calls."""
+    counts = Counter(trace.functions())
+    return {call: counts[number] for number, call in trace.described.items() if call.raw and counts[number]}
+
+
+def _answer(call: TracedCall) -> str:
+    if call.status is not None:
+        return call.status.name
+    return "returned" if call.returned else "did not return"
 
 
 def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
@@ -52,6 +66,9 @@ def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
         yield f"process    {process.get('name')} ({process.get('pid')}), {how}"
     yield f"calls      {summary['calls']} in {len(summary['threads'])} threads, {summary['in_flight']} never returned"
     yield f"lost       {summary['lost']} events"
+    if summary["undescribed"]:
+        names = ", ".join(f"{each['call']} ({each['count']})" for each in summary["undescribed"])
+        yield f"raw        not described, kept as they are: {names}"
     yield f"end        {summary['ended'] or 'not written: the recording did not finish'}"
     if summary["torn"]:
         yield f"torn       {summary['torn']}; what stands before it is whole"

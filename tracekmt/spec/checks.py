@@ -107,9 +107,11 @@ def misnamed(calls: Iterable[Call], functions: Iterable[str], structs: Iterable[
     for call in calls:
         if call.name not in known_functions:
             problems.append(f"{call.name}: the interface has no such function; spell it as the header does")
-        for struct in paths.structures(call.argument):
-            if not struct.parameters and struct.name.partition(".")[0] not in known_structs:
-                problems.append(f"{call.name}: {struct.name}: the interface has no such structure")
+        problems += [
+            f"{call.name}: {struct.name}: the interface has no such structure"
+            for struct in paths.structures(call.argument)
+            if not struct.parameters and struct.name.partition(".")[0] not in known_structs
+        ]
     return problems
 
 
@@ -147,7 +149,6 @@ def _check_struct(here: _Here) -> Iterator[str]:
         elif member.when:
             yield f"{here.at(member.name)} has a condition outside a union; conditions choose arms"
         if struct.parameters and isinstance(member, Field):
-            inner, _ = paths.element(member.type)
             if isinstance(member.type, (Struct, Array, Blob, Characters, Float, Overlay)):
                 yield f"{here.at(member.name)}: does not fit into a parameter; give a pointer to it"
     for field in struct.fields():

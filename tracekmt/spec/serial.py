@@ -75,7 +75,7 @@ def _build(hint: Any, data: object) -> Any:
         if isinstance(data, dict):
             choices = tuple(choice for choice in choices if getattr(choice, "__name__", "") == data.get("is"))
         else:
-            choices = tuple(choice for choice in choices if choice is type(data))
+            choices = tuple(choice for choice in choices if _takes(choice, data))
         if len(choices) == 1:
             return _build(choices[0], data)
     if dataclasses.is_dataclass(hint) and isinstance(data, dict) and data.get("is") == getattr(hint, "__name__", None):
@@ -85,6 +85,13 @@ def _build(hint: Any, data: object) -> Any:
     raise DescriptionError(
         f"a description holds {str(data)[:60]!r} where it should hold {getattr(hint, '__name__', hint)}"
     )
+
+
+def _takes(choice: Any, data: object) -> bool:
+    origin = typing.get_origin(choice)
+    if origin is typing.Literal:
+        return data in typing.get_args(choice)
+    return isinstance(data, (list, tuple)) if origin is tuple else choice is type(data)
 
 
 def _build_part(data: dict[Any, Any]) -> Any:

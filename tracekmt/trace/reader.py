@@ -19,6 +19,7 @@ from tracekmt.spec.types import Call
 from tracekmt.trace import events
 from tracekmt.trace.events import Enter, Leave, Module
 from tracekmt.trace.frames import FrameKind, FrameReader
+from tracekmt.trace.objects import Objects, depends_on_objects
 
 Argument = dict[str, Any] | Unreadable | None
 _NOT_RETURNED = (1 << 64) - 1
@@ -28,7 +29,8 @@ class TracedCall:
     """One recorded call.
 
     index counts calls from 0, thread is a small number by first appearance, times are nanoseconds from the first
-    event. status, outputs and leave_ns are None for a call that never returned.
+    event. status, result, outputs and leave_ns are None for a call that never returned; status is so too for a function
+    that gives no NTSTATUS, and result for one that does.
     """
 
     def __init__(self, trace: Trace, index: int, enter: Enter, leave: Leave | None) -> None:
@@ -39,7 +41,12 @@ class TracedCall:
         self.call: Call = trace.description(enter.call)
         self.name = self.call.name
         self.thread: int = trace.threads[enter.thread]
-        self.status = None if leave is None else Status(leave.result & 0xFFFFFFFF)
+        self.status: Status | None = None
+        self.result: int | None = None
+        if leave is not None and self.call.returns == "NTSTATUS":
+            self.status = Status(leave.result & 0xFFFFFFFF)
+        elif leave is not None and self.call.returns == "BOOLEAN":
+            self.result = leave.result & 0xFF
         self.enter_ns = enter.time - trace.start_time
         self.leave_ns = None if leave is None else leave.time - trace.start_time
 
@@ -47,6 +54,11 @@ class TracedCall:
     def returned(self) -> bool:
         """Whether the call came back before the recording ended."""
         return self.leave is not None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the call came back and did what it was asked."""
+        return self.returned and (self.status is None or self.status.succeeded)
 
     @cached_property
     def inputs(self) -> Argument:
@@ -76,7 +88,7 @@ class TracedCall:
             "returned": self.returned,
             "status": self.status.name if self.status is not None else None,
             "code": self.status.code if self.status is not None else None,
-            "result": None,
+            "result": self.result,
             "in": codec.to_json(argument, self.inputs),
             "out": codec.to_json(argument, self.outputs),
             "enter_ns": str(self.enter_ns),
@@ -84,7 +96,8 @@ class TracedCall:
         }
 
     def _decode(self, memory: Recorded, before: Recorded | None) -> Argument:
-        return codec.decode(self.call, self._trace.header.abi, memory, self.enter.arguments, before)
+        kind_of = self._trace.objects.at(self.index) if depends_on_objects(self.call) else None
+        return codec.decode(self.call, self._trace.header.abi, memory, self.enter.arguments, before, kind_of)
 
 
 class Trace:
@@ -114,6 +127,7 @@ class Trace:
         self.start_time = 0
         self._calls: dict[int, Call] = {}
         self._enters = array("Q")
+        self._functions = array("Q")
         self._leaves = array("Q")
         self._timeline: array[int] = array("q")
         self._header: events.Header | None = None
@@ -144,6 +158,7 @@ class Trace:
                 open_calls[enter.sequence] = len(self._enters)
                 self._timeline.append(len(self._enters))
                 self._enters.append(offset)
+                self._functions.append(enter.call)
                 self._leaves.append(_NOT_RETURNED)
             case FrameKind.LEAVE:
                 leave = events.leave_from(value, where)
@@ -172,6 +187,11 @@ class Trace:
     def version(self) -> int:
         """The format that the file was written in."""
         return self._frames.version
+
+    @property
+    def described(self) -> dict[int, Call]:
+        """The calls that the trace describes, by the number that events have."""
+        return self._calls
 
     @property
     def descriptions(self) -> list[Call]:
@@ -205,6 +225,15 @@ class Trace:
     def timeline(self) -> Iterator[tuple[int, bool]]:
         """What happened one after the other: (index of the call, whether it was left)."""
         return ((~step, True) if step < 0 else (step, False) for step in self._timeline)
+
+    @cached_property
+    def objects(self) -> Objects:
+        """What sorts of objects handles led to."""
+        return Objects(self)
+
+    def functions(self) -> Iterator[int]:
+        """The number of every call's description."""
+        return iter(self._functions)
 
     def place(self, address: int) -> str | None:
         """An address as module and offset; None where no module was mapped."""

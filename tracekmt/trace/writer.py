@@ -90,12 +90,14 @@ class Builder:
         outputs: Mapping[str, Any] | None = None,
         status: Any = 0,
         *,
+        result: int | None = None,
         thread: int = 0,
         enter_ns: int | None = None,
         leave_ns: int | None = None,
     ) -> None:
         """Append one call: its argument before, what the call changed in it, and its status (None: it never
-        returned). Fields that `outputs` leaves out stay as they were. UsageError names what is wrong."""
+        returned). Fields that `outputs` leaves out stay as they were; of a function that gives no NTSTATUS `result` is
+        what it gave. UsageError names what is wrong."""
         call = self._calls.get(name)
         if call is None:
             raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
@@ -104,19 +106,21 @@ class Builder:
                 raise UsageError(f"{name}: {what} is a number from 0 on, not {str(number)[:40]}")
         if not isinstance(thread, int):
             raise UsageError(f"{name}: thread is a number")
-        result = None if status is None else ntstatus.status(status)
+        if result is not None and call.returns != "BOOLEAN":
+            raise UsageError(f"{name}: gives {'a status' if call.returns == 'NTSTATUS' else 'nothing'}, not a result")
+        answer = None if status is None else result or int(ntstatus.status(status))
         arena = Arena(self._writer.abi)
         arguments = codec.encode(call, self._writer.abi, arena, inputs)
         before = arena.regions()
-        if result is not None and outputs is not None and arguments != (0,):
+        if answer is not None and outputs is not None and arguments != (0,):
             given = codec.decode(call, self._writer.abi, arena, arguments)
             codec.encode(call, self._writer.abi, arena, _laid_over(given, outputs))
         number = self._number(call)
         enter = Enter(self._next(), thread, number, self._tick(enter_ns), 0, arguments, tuple(before))
         self._writer.events([enter])
-        if result is not None:
+        if answer is not None:
             after = tuple(arena.regions())
-            self._writer.events([Leave(self._next(), enter.sequence, self._tick(leave_ns), int(result), after)])
+            self._writer.events([Leave(self._next(), enter.sequence, self._tick(leave_ns), answer, after)])
 
     def close(self) -> None:
         """Finish the file."""

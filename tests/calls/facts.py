@@ -1,0 +1,81 @@
+"""The facts that descriptions are held against: what a compiler read from Microsoft's headers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FACTS = json.loads((Path(__file__).parent.parent / "data" / "ddi.json").read_text())
+FUNCTIONS = {function["name"]: function for function in FACTS["functions"]}
+STRUCTS = {**FACTS["structs"], **FACTS["payloads"]}
+STRUCTS |= {alias: STRUCTS[tag] for alias, tag in FACTS["aliases"].items() if tag in STRUCTS and alias not in STRUCTS}
+ENUMS = FACTS["enums"]
+# Structures of the system's own headers, of which the facts have the sizes alone.
+EXTERNAL = {**FACTS["external"], "UNICODE_STRING": [16, 8]}
+
+# What the descriptions leave to the bytes, and why.
+LEFT_OUT = {
+    # The other arm of the union with ScatterBlts, which no source tells apart from it.
+    "D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN": {
+        "hSyncObject",
+        "HDRMetaDataType",
+        "HDRMetaDataHDR10",
+        "HDRMetaDataHDR10Plus",
+    },
+}
+
+Place = tuple[int, int]
+
+
+def pair(value: Any) -> Place:
+    """A fact for x64 and x86."""
+    return (value[0], value[1]) if isinstance(value, list) else (value, value)
+
+
+def is_word(fields: list[dict[str, Any]]) -> bool:
+    """Whether fields are one word of bits, with or without a name for the whole."""
+    inner = fields[0]["fields"] if len(fields) == 1 and "name" not in fields[0] and "fields" in fields[0] else fields
+    return all(
+        "bit" in f or f.get("name") == "Value" or ("fields" in f and is_word(f["fields"])) for f in inner
+    ) and any("bit" in f or "fields" in f for f in inner)
+
+
+def named_word(field: dict[str, Any]) -> dict[str, Any] | None:
+    """The named word in an unnamed union of bits and a whole."""
+    if "name" in field or field.get("type") != "union":
+        return None
+    named = [f for f in field["fields"] if "name" in f]
+    return named[0] if len(named) == 1 and all("name" in f or is_word(f["fields"]) for f in field["fields"]) else None
+
+
+def flat(fields: list[dict[str, Any]], base: Place = (0, 0)) -> Iterator[tuple[str, dict[str, Any], Place]]:
+    """Named fields with their offsets in both ABIs, unnamed unions and structures flattened."""
+    for field in fields:
+        offset = pair(field.get("offset", 0))
+        place = (base[0] + offset[0], base[1] + offset[1])
+        word = named_word(field)
+        if word is not None:
+            yield word["name"], {**word, "fields": field["fields"]}, place
+        elif "name" in field:
+            yield field["name"], field, place
+        else:
+            yield from flat(field["fields"], place)
+
+
+def bits(fields: list[dict[str, Any]]) -> dict[str, Place]:
+    """The named bits of a word: position and width."""
+    found: dict[str, Place] = {}
+    for field in fields:
+        if "bit" in field:
+            found[field["name"]] = (field["bit"], field["bits"])
+        elif "fields" in field:
+            found.update(bits(field["fields"]))
+    return found
+
+
+def inner_fields(field: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a field's own structure or union holds, in place or by name."""
+    found: list[dict[str, Any]] = field["fields"] if "fields" in field else STRUCTS[field["type"]]["fields"]
+    return found

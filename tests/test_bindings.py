@@ -1,0 +1,99 @@
+"""Handles have identities with lifetimes."""
+
+from __future__ import annotations
+
+from tracekmt.bindings import Bindings, HandleMap, Identity
+from tracekmt.spec.types import Kind
+
+BOX = Kind("box")
+THING = Kind("thing", dies_with=(BOX,))
+ADDRESS = Kind("address", binding="range")
+TICK = Kind("tick", binding="fence")
+NAME = Kind("name", binding="machine")
+
+
+def test_a_value_may_be_used_again_after_its_object_has_died() -> None:
+    handles = HandleMap()
+    first = Identity(BOX, 1, 0, "h", 10)
+    assert handles.bind(first) == (None, None)
+    handles.end(first)
+    assert handles.find(BOX, 1) is None
+    assert handles.bind(Identity(BOX, 1, 5, "h", 10)) == (None, None)
+
+
+def test_two_living_objects_never_share_a_handle() -> None:
+    handles = HandleMap()
+    first = Identity(BOX, 1, 0, "h", 10)
+    handles.bind(first)
+    assert handles.bind(Identity(BOX, 1, 1, "h", 11)) == (first, None)
+    assert handles.bind(Identity(BOX, 2, 2, "h", 10)) == (None, first)
+    assert handles.bind(Identity(THING, 1, 3, "h", 10)) == (None, None)
+
+
+def test_what_is_within_an_object_dies_with_it() -> None:
+    bindings = Bindings()
+    box = Identity(BOX, 1, 0, "h", 10)
+    bindings.bind(box)
+    bindings.bind(Identity(THING, 2, 1, "t", 20, within=(box,)))
+    bindings.bind(Identity(ADDRESS, 0x1000, 2, "p", 0x2000, within=(box,), size=16))
+    bindings.end(box)
+    assert bindings.find(THING, 2) is None
+    assert bindings.find(ADDRESS, 0x1008) is None
+    assert bindings.handles.find_live(THING, 20) is None
+
+
+def test_an_address_is_bound_as_an_offset_in_its_range() -> None:
+    bindings = Bindings()
+    outer = Identity(ADDRESS, 0x1000, 0, "p", 0x9000, size=0x1000)
+    bindings.bind(outer)
+    bindings.bind(Identity(ADDRESS, 0x1800, 1, "p", 0x40000, size=0x100))
+    assert bindings.translate(ADDRESS, 0x1010) == 0x9010
+    assert bindings.translate(ADDRESS, 0x1801) == 0x40001
+    assert bindings.translate(ADDRESS, 0x2000) == 0x2000
+    bindings.end(outer)
+    assert bindings.translate(ADDRESS, 0x1010) == 0x1010
+
+
+def test_a_fence_value_is_bound_for_its_own_object_and_the_queue_it_was_born_with() -> None:
+    bindings = Bindings()
+    queue = Identity(BOX, 1, 0, "q", 10)
+    own = Identity(THING, 2, 0, "f", 20, within=(queue,))
+    other = Identity(THING, 3, 5, "f", 30)
+    for identity in (queue, own, other):
+        bindings.bind(identity)
+    assert bindings.learn(TICK, 7, 70, queue) is None
+    assert bindings.translate(TICK, 7, own) == 70
+    assert bindings.translate(TICK, 7, other) == 7
+    assert bindings.learn(TICK, 7, 71, own) == 70
+
+
+def test_the_machine_s_own_names_are_bound_for_good() -> None:
+    bindings = Bindings()
+    here, there = {"LowPart": 1, "HighPart": 0}, {"LowPart": 9, "HighPart": 2}
+    assert bindings.learn(NAME, here, there) is None
+    assert bindings.translate(NAME, dict(here)) == there
+    assert bindings.learn(NAME, here, {"LowPart": 3, "HighPart": 0}) == there
+
+
+def test_sorts_of_one_kind_share_their_handles() -> None:
+    bindings = Bindings()
+    sort = Kind("sort", base=BOX)
+    identity = Identity(sort, 1, 0, "h", 10)
+    bindings.bind(identity)
+    assert bindings.find(BOX, 1) is identity
+    assert bindings.find(Kind("box or thing", any_of=(THING, BOX)), 1) is identity
+
+
+def test_an_end_does_not_touch_a_successor() -> None:
+    handles = HandleMap()
+    old = Identity(BOX, 1, 0, "h", 10)
+    handles.bind(old)
+    new = Identity(BOX, 1, 4, "h", 11)
+    handles.bind(new)
+    handles.end(old)
+    assert handles.find(BOX, 1) is new
+
+
+def test_names_say_where_an_object_was_born() -> None:
+    assert str(Identity(BOX, 1, 17, "hResource", None)) == "#17.hResource"
+    assert str(Identity(BOX, 1, None, "hDevice", 5)) == "ambient"

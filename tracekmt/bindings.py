@@ -1,0 +1,166 @@
+"""Which recorded value is which live one, by the rule of each value's kind.
+
+Numbers are never compared where a kind says that they stand for something. An object is identified by where it was
+born: the call, and the path of its handle there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracekmt.spec.types import Kind
+
+
+@dataclass(eq=False)
+class Identity:
+    """One object, or one range of addresses, of a recording. live: its handle or base on the other side, None if it
+    does not exist there. cause: the call whose difference is why it does not. within: what it dies with. size: the
+    bytes of a range, 0 where it has no known end."""
+
+    kind: Kind
+    recorded: int
+    index: int | None
+    path: str
+    live: int | None
+    cause: int | None = None
+    within: tuple[Identity, ...] = ()
+    size: int = 0
+    children: dict[Identity, None] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """As findings say it: "#17.hResource", or that it is older than the trace."""
+        return "ambient" if self.index is None else f"#{self.index}.{self.path}"
+
+    def clock(self) -> Identity:
+        """The object that hands out the values of a fence: a queue and its own fence are born in one call, and count
+        together."""
+        owner = self.within[0] if self.within else None
+        return owner.clock() if owner is not None and owner.index is not None and owner.index == self.index else self
+
+
+class HandleMap:
+    """The objects that live at one point of a recording, and their handles on the other side."""
+
+    def __init__(self) -> None:
+        self._recorded: dict[tuple[Kind, int], Identity] = {}
+        self._live: dict[tuple[Kind, int], Identity] = {}
+        self._dead: set[tuple[Kind, int]] = set()
+
+    def find(self, kind: Kind, value: int) -> Identity | None:
+        """The living object that a recorded handle leads to."""
+        return next((self._recorded[key] for key in _keys(kind, value) if key in self._recorded), None)
+
+    def died(self, kind: Kind, value: int) -> bool:
+        """Whether a recorded handle led to an object that is no more."""
+        return any(key in self._dead for key in _keys(kind, value)) and self.find(kind, value) is None
+
+    def find_live(self, kind: Kind, value: int) -> Identity | None:
+        """The object that a handle of the other side leads to."""
+        return next((self._live[key] for key in _keys(kind, value) if key in self._live), None)
+
+    def bind(self, identity: Identity) -> tuple[Identity | None, Identity | None]:
+        """An object is born. Gives the objects, if any, that had its recorded handle or its live one and never died:
+        then one handle became two, or two became one."""
+        space = identity.kind.space
+        clash = self._recorded.get((space, identity.recorded))
+        self._recorded[space, identity.recorded] = identity
+        live_clash = None
+        if identity.live is not None:
+            live_clash = self._live.get((space, identity.live))
+            self._live[space, identity.live] = identity
+        adopt_into_owners(identity)
+        return clash, live_clash
+
+    def end(self, identity: Identity) -> None:
+        """Forget an object that dies."""
+        space = identity.kind.space
+        if self._recorded.get((space, identity.recorded)) is identity:
+            del self._recorded[space, identity.recorded]
+            self._dead.add((space, identity.recorded))
+        if identity.live is not None and self._live.get((space, identity.live)) is identity:
+            del self._live[space, identity.live]
+
+
+class RangeMap:
+    """Ranges of addresses that calls handed out. A range may lie in another: a mapping in a reservation."""
+
+    def __init__(self) -> None:
+        self._ranges: dict[Kind, dict[Identity, None]] = {}
+
+    def find(self, kind: Kind, value: int) -> Identity | None:
+        """The youngest range that a recorded address lies in."""
+        for identity in reversed(self._ranges.get(kind.space, {})):
+            if value == identity.recorded or 0 <= value - identity.recorded < identity.size:
+                return identity
+        return None
+
+    def bind(self, identity: Identity) -> None:
+        """A range is handed out."""
+        self._ranges.setdefault(identity.kind.space, {})[identity] = None
+        adopt_into_owners(identity)
+
+    def end(self, identity: Identity) -> None:
+        """Forget a range that is given back."""
+        self._ranges.get(identity.kind.space, {}).pop(identity, None)
+
+
+class Bindings:
+    """Everything that is bound at one point of a recording."""
+
+    def __init__(self) -> None:
+        self.handles = HandleMap()
+        self.ranges = RangeMap()
+        self._pairs: dict[tuple[Hashable, ...], Any] = {}
+
+    def find(self, kind: Kind, value: int) -> Identity | None:
+        """The object or range that a recorded value leads to."""
+        return self.ranges.find(kind, value) if kind.binding == "range" else self.handles.find(kind, value)
+
+    def translate(self, kind: Kind, value: Any, clock: Identity | None = None) -> Any:
+        """What stands on the other side for a recorded value; the value itself where nothing is bound to it."""
+        if kind.binding == "range":
+            found = self.ranges.find(kind, value)
+            return value if found is None or found.live is None else found.live + value - found.recorded
+        return self._pairs.get(_pair(kind, value, clock), value)
+
+    def learn(self, kind: Kind, value: Any, live: Any, clock: Identity | None = None) -> Any:
+        """A value was handed out on both sides. Gives what the recorded one was bound to before, where that is
+        something else."""
+        if kind.binding not in ("fence", "machine"):
+            return None
+        known = self._pairs.setdefault(_pair(kind, value, clock), live)
+        return None if known == live else known
+
+    def bind(self, identity: Identity) -> tuple[Identity | None, Identity | None]:
+        """An object is born or a range handed out; gives the objects whose handles it has taken."""
+        if identity.kind.binding != "range":
+            return self.handles.bind(identity)
+        self.ranges.bind(identity)
+        return None, None
+
+    def end(self, identity: Identity) -> None:
+        """An object dies, and with it what is within it."""
+        (self.ranges if identity.kind.binding == "range" else self.handles).end(identity)
+        children, identity.children = identity.children, {}
+        for child in children:
+            self.end(child)
+        for owner in identity.within:
+            owner.children.pop(identity, None)
+
+
+def adopt_into_owners(identity: Identity) -> None:
+    """Tell the owners of an object that it dies with them."""
+    for owner in identity.within:
+        owner.children[identity] = None
+
+
+def _keys(kind: Kind, value: int) -> Iterator[tuple[Kind, int]]:
+    for each in kind.any_of or (kind,):
+        yield each.space, value
+
+
+def _pair(kind: Kind, value: Any, clock: Identity | None) -> tuple[Hashable, ...]:
+    plain = tuple(sorted(value.items())) if isinstance(value, dict) else value
+    return kind.space, clock.clock() if clock is not None else None, plain

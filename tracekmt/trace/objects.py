@@ -1,0 +1,60 @@
+"""What sort of object a handle led to at one point of a trace, for calls whose form depends on it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from tracekmt import codec
+from tracekmt.spec.paths import structures
+from tracekmt.spec.types import Call, Kind
+
+if TYPE_CHECKING:
+    from tracekmt.trace.reader import Trace, TracedCall
+
+
+@lru_cache(maxsize=4096)
+def depends_on_objects(call: Call) -> bool:
+    """Whether the objects that a call is given decide what its argument holds."""
+    conditions = (field.when for struct in structures(call.argument) for field in struct.fields())
+    return any(when is not None and when.kind is not None for when in conditions)
+
+
+class Objects:
+    """The births of objects that are of a particular sort, from one pass over the calls that make them."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._born: dict[int, list[tuple[int, Kind | None]]] = defaultdict(list)
+        # A kind with several sorts tells nothing where its sort is not known: an object opened from a shared handle.
+        several = {creates.kind.base for call in trace.descriptions for creates in call.creates}
+        births = {number: call.creates for number, call in trace.described.items()}
+        left: dict[int, int] = {}
+        self._entered: dict[int, int] = {}
+        for position, (index, was_left) in enumerate(trace.timeline()):
+            (left if was_left else self._entered)[index] = position
+        for index, number in enumerate(trace.functions()):
+            if births[number] and index in left:
+                self._take(trace[index], left[index], several)
+
+    def at(self, index: int) -> codec.KindOf:
+        """The kind of a handle as it was when a call was entered; None where nobody saw its object born."""
+        entered = self._entered[index]
+
+        def kind_of(handle: int) -> Kind | None:
+            kinds = [kind for position, kind in self._born.get(handle, ()) if position < entered]
+            return kinds[-1] if kinds else None
+
+        return kind_of
+
+    def _take(self, call: TracedCall, position: int, several: set[Kind | None]) -> None:
+        if not call.succeeded or not isinstance(call.inputs, dict):
+            return
+        for creates in call.call.creates:
+            if creates.kind.binding == "handle" and all(
+                codec.holds(when, call.call.argument, call.inputs) for when in creates.when
+            ):
+                for leaf in codec.leaves(call.call.argument, call.outputs):
+                    if leaf.pattern == creates.path and isinstance(leaf.value, int):
+                        kind = None if creates.kind in several else creates.kind
+                        self._born[leaf.value].append((position, kind))
