@@ -2,7 +2,7 @@
  * The agent: loads the recorder into the traced process, puts its hooks on the functions, and takes them off again.
  * It moves no events and knows no function: names come with the plan, addresses from a locator.
  *
- * Messages to the recorder's side are {type: 'kmt:module' | 'kmt:hooked' | 'kmt:error', ...}.
+ * Messages to the recorder's side are {type: 'kmt:module' | 'kmt:hooked' | 'kmt:raw' | 'kmt:error', ...}.
  */
 'use strict';
 
@@ -39,6 +39,7 @@ let recorder = null;
 let key = -1;  // of what libc keeps for each thread
 const mapped = [];  // [address, size] of what is unmapped in the end
 let hooks = null;  // name of a function -> address of its entry in the plan
+let raw = null;  // {prefixes, patterns} of names that the plan does not know but may have to hook, {entries} left for them
 let wanted = null;  // the module whose exports are hooked
 let observer = null;
 const listeners = new Map();  // address -> listener
@@ -107,6 +108,11 @@ function start(config) {
     raise: libc('raise'),
   });
   hooks = new Map(Object.entries(config.hooks).map(([name, index]) => [name, plan.add(index * 4)]));
+  raw = {
+    prefixes: config.raw.prefixes,
+    patterns: config.raw.patterns.map(pattern => new RegExp(pattern)),
+    entries: config.raw.hooks.map(index => plan.add(index * 4)),
+  };
   new NativeFunction(recorder.recorder_start, 'void', [])();
   // Handlers that the program installs from now on come behind the recorder's.
   state.add(SIGACTION).writePointer(Interceptor.replaceFast(libc('sigaction'), recorder.recorder_sigaction));
@@ -115,9 +121,23 @@ function start(config) {
   enabled.writeU32(1);
 }
 
+/* The plan's entry for a function; for one that it does not know a spare one, under a number of its own. */
+function entryOf(name) {
+  if (hooks.has(name)) return hooks.get(name);
+  if (!raw.prefixes.some(prefix => name.startsWith(prefix))) return null;
+  if (raw.patterns.length > 0 && !raw.patterns.some(pattern => pattern.test(name))) return null;
+  const entry = raw.entries.shift();
+  if (entry === undefined) throw new Error(`more functions are unknown than there is room for (${name})`);
+  hooks.set(name, entry);
+  send({ type: 'kmt:raw', name, number: entry.readU32() });
+  return entry;
+}
+
 function hook(name, address, where) {
-  if (!hooks.has(name) || listeners.has(address.toString())) return;
-  listeners.set(address.toString(), Interceptor.attach(address, recorder, hooks.get(name)));
+  if (listeners.has(address.toString())) return;
+  const entry = entryOf(name);
+  if (entry === null) return;
+  listeners.set(address.toString(), Interceptor.attach(address, recorder, entry));
   send({ type: 'kmt:hooked', name, address: address.toString(), where });
 }
 

@@ -5,7 +5,7 @@
  * What to copy is said by the plan, a small program of u32 words that tracekmt/record/plan.py compiles:
  *
  *   word 0: bytes of a pointer and of an argument (4 or 8)
- *   hook:   number of the call, number of arguments, index of the shape of its arguments
+ *   hook:   number of the call, number of arguments, index of the shape of its arguments (0: none leads on)
  *   shape:  number of pointers, then for each: offset, bytes per element, how many elements more than the count says,
  *           count's level, count's offset, count's size (0: there is no count; BEHIND: a pointer leads to it), shape of
  *           an element (0: plain bytes), number of conditions, then for each: level, offset, mask, value, expected:
@@ -414,7 +414,7 @@ void onEnter(GumInvocationContext *ic) {
     }
     level.base = arguments;
     level.up = 0;
-    walk(t, plan + hook[2], &level);
+    if (hook[2]) walk(t, plan + hook[2], &level);
     end(t);
     invocation->count = t->top - invocation->base;
     invocation->recorded = !t->failed;

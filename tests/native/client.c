@@ -129,6 +129,23 @@ static void signals(void) {
   setitimer(ITIMER_REAL, &off, 0);
 }
 
+/* Functions of other shapes than one pointer to one described structure. */
+static void others(void *library) {
+  uint16_t name[] = {'\\', '\\', '?', '\\', 'P', 'C', 'I', 0xD800, 0};
+  uint32_t objects[] = {0x40000000, 0x40000040};
+  uint64_t shared = 0, device_name[3] = {(uint64_t)name, 0, 0};
+  uint8_t unknown[16] = {1, 2, 3};
+  int32_t (*share)(uint32_t, uint32_t *, void *, uint32_t, uint64_t *) = dlsym(library, "D3DKMTShareObjects");
+  uint8_t (*owned)(void) = dlsym(library, "D3DKMTCheckExclusiveOwnership");
+  Thunk by_name = (Thunk)dlsym(library, "D3DKMTOpenAdapterFromDeviceName");
+  int32_t (*not_known)(uint8_t *, uint64_t) = dlsym(library, "D3DKMTNotYetKnown");
+  share(2, objects, 0, 0x10000001, &shared);
+  owned();
+  by_name(device_name);
+  not_known(unknown, 5);
+  not_known(unknown, 6);
+}
+
 static void *once(void *thread) {
   Info info;
   memset(&info, 0, sizeof info);
@@ -156,6 +173,10 @@ int main(int argc, char **argv) {
   pause_us = strncmp(argv[3], "paced:", 6) ? 0 : atol(argv[3] + 6);
   if (!strcmp(argv[3], "bad")) {
     bad();
+    return 7;
+  }
+  if (!strcmp(argv[3], "others")) {
+    others(library);
     return 7;
   }
   if (!strcmp(argv[3], "signal")) {

@@ -46,3 +46,24 @@ int32_t D3DKMTCreateAllocation2(uint8_t *arg) {
 int32_t D3DKMTDestroyAllocation2(void *arg) { return arg ? 0 : STATUS_INVALID_PARAMETER; }
 int32_t D3DKMTDestroyDevice(void *arg) { return arg ? 0 : STATUS_INVALID_PARAMETER; }
 int32_t D3DKMTCloseAdapter(void *arg) { return arg ? 0 : STATUS_INVALID_PARAMETER; }
+
+/* Plain parameters. */
+int32_t D3DKMTShareObjects(uint32_t count, const uint32_t *objects, void *attributes, uint32_t access, uint64_t *shared) {
+  (void)attributes;
+  *shared = 0x100 + count + objects[0] % 16 + access % 16;
+  return 0;
+}
+
+/* No status. */
+uint8_t D3DKMTCheckExclusiveOwnership(void) { return 1; }
+
+int32_t D3DKMTOpenAdapterFromDeviceName(uint8_t *arg) {
+  *(uint32_t *)(arg + 8) = handle();
+  return 0;
+}
+
+/* A function that nobody has described. */
+int32_t D3DKMTNotYetKnown(uint8_t *arg, uint64_t number) {
+  arg[0] += (uint8_t)number;
+  return 0;
+}

@@ -20,6 +20,7 @@ import tracekmt
 from tracekmt.codec import Unreadable
 from tracekmt.errors import RecordError, UsageError
 from tracekmt.record.session import Recording
+from tracekmt.report.summary import summarise, summary_lines
 from tracekmt.trace.reader import TracedCall
 
 CREATE = "D3DKMTCreateAllocation2"
@@ -48,8 +49,7 @@ class Client:
         with tracekmt.open(self.trace) as trace:
             found = list(trace.calls())
             for call in found:
-                assert call.inputs is None or call.inputs  # decoded while the file is open
-                assert call.outputs is None or call.outputs
+                assert call.to_json()  # decoded while the file is open
             return found
 
 
@@ -275,3 +275,43 @@ def test_what_cannot_be_recorded_is_said(client: Client, tmp_path: Path) -> None
     with pytest.raises(UsageError, match="exists already"):
         Recording(client.trace)
     assert client.trace.read_bytes() == b"mine"
+
+
+def test_functions_of_every_shape_are_recorded(client: Client) -> None:
+    recording = Recording(client.trace, module="libdxcore.so")
+    recording.spawn(client.argv("others"))
+    recording.run()
+    share, owned, opened, *unknown = client.calls()
+    assert share.inputs == {
+        "cObjects": 2,
+        "hObjects": [0x40000000, 0x40000040],
+        "pObjectAttributes": None,
+        "dwDesiredAccess": 0x10000001,
+        "phSharedNtHandle": 0,
+    }
+    assert share.outputs == {"hObjects": [0x40000000, 0x40000040], "pObjectAttributes": None, "phSharedNtHandle": 0x103}
+    assert (owned.inputs, owned.outputs, owned.status, owned.result) == ({}, {}, None, 1)
+    assert isinstance(opened.inputs, dict)
+    assert isinstance(opened.outputs, dict)
+    assert opened.inputs["pDeviceName"] == "\\\\?\\PCI\ud800"
+    assert opened.outputs["hAdapter"] != 0
+    assert [call.name for call in unknown] == ["D3DKMTNotYetKnown"] * 2
+    for call, before, after in zip(unknown, (1, 6), (6, 12), strict=True):
+        assert call.call.raw
+        assert isinstance(call.inputs, dict)
+        assert isinstance(call.outputs, dict)
+        assert call.inputs["argument0"][:3] == bytes([before, 2, 3])
+        assert call.outputs["argument0"][:3] == bytes([after, 2, 3])
+        assert call.inputs["argument1"] == Unreadable(5 if before == 1 else 6)
+    with tracekmt.open(client.trace) as trace:
+        summary = summarise(trace)
+    assert summary["undescribed"] == [{"call": "D3DKMTNotYetKnown", "count": 2}]
+    assert "D3DKMTNotYetKnown (2)" in "\n".join(summary_lines(summary))
+    assert tracekmt.replay(client.trace).to_dict()["calls"]["skipped"] == 5
+
+
+def test_a_function_that_nobody_has_described_is_chosen_by_name(client: Client) -> None:
+    recording = Recording(client.trace, module="libdxcore.so", functions=["D3DKMTNot*Known"])
+    recording.spawn(client.argv("others"))
+    recording.run()
+    assert [call.name for call in client.calls()] == ["D3DKMTNotYetKnown"] * 2

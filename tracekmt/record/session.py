@@ -7,6 +7,7 @@ import fnmatch
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 
 import frida
 
-from tracekmt.calls import CALLS
+from tracekmt.calls import CALLS, EXPORT_PREFIXES, raw_call
 from tracekmt.errors import RecordError, UsageError
 from tracekmt.record.plan import Plan, compile_plan
 from tracekmt.record.spool import Spool
@@ -32,6 +33,9 @@ from tracekmt.version import VERSION
 
 DRAIN_SECONDS = 0.05
 HAND_OVER_SECONDS = 30.0
+MESSAGE_SECONDS = 5.0
+RAW_FUNCTIONS = 128
+"""How many functions that nobody has described one recording can hold."""
 
 
 @dataclass
@@ -52,7 +56,7 @@ def default_module() -> str:
 def choose_calls(globs: Sequence[str]) -> list[Call]:
     """The described functions that any of the patterns names, all without patterns; UsageError where one names none."""
     for glob in globs:
-        if not fnmatch.filter(CALLS, glob):
+        if not fnmatch.filter(CALLS, glob) and not glob.startswith(EXPORT_PREFIXES):
             raise UsageError(f"{glob} names no described function; tracekmt calls lists them")
     return [call for name, call in CALLS.items() if not globs or any(fnmatch.fnmatchcase(name, g) for g in globs)]
 
@@ -86,6 +90,8 @@ class Recording:
         self._module = module or default_module()
         self._functions = tuple(functions)
         self._calls = dict(enumerate(choose_calls(functions)))
+        first = len(self._calls)
+        self._spare = {first + number: raw_call(f"{number}") for number in range(RAW_FUNCTIONS)}
         self._hand_over = HandOver(hand_over) if hand_over else None
         self._on_progress = on_progress
         self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -165,7 +171,7 @@ class Recording:
     def _load(self, pid: int) -> None:
         """Load the agent and the recorder into a process."""
         self._spool = Spool()
-        plan = compile_plan(self._calls.items(), "x64")
+        plan = compile_plan([*self._calls.items(), *self._spare.items()], "x64")
         self._plan = plan
         if os.geteuid() == 0:
             self._spool.owned_by(_owner(pid))
@@ -176,9 +182,27 @@ class Recording:
             self._script = self._session.create_script(resource("hooks", "agent.js").read_text("utf-8"), runtime="qjs")
             self._script.on("message", self._on_message)
             self._script.load()
-            self._script.exports_sync.start(_agent_config(self._spool, plan, self._module))
+            self._script.exports_sync.start(self._config(plan))
         except Exception as error:
             raise RecordError(_explain(pid, error)) from None
+
+    def _config(self, plan: Plan) -> dict[str, Any]:
+        """What the agent starts with."""
+        assert self._spool is not None
+        spare = [plan.hooks.pop(call.name) for call in self._spare.values()]
+        return {
+            "spool": str(self._spool.path),
+            "size": self._spool.size,
+            "plan": plan.words,
+            "hooks": plan.hooks,
+            "raw": {
+                "prefixes": EXPORT_PREFIXES,
+                "patterns": [_regular_expression(glob) for glob in self._functions],
+                "hooks": spare,
+            },
+            "module": self._module,
+            "source": resource("hooks", "recorder.c").read_text("utf-8"),
+        }
 
     def _begin(self, process: dict[str, Any]) -> None:
         """Wait for the functions, where they are handed over, and open the trace."""
@@ -233,6 +257,8 @@ class Recording:
                 case "kmt:module":
                     base, size = int(message["base"], 16), int(message["size"])
                     self._writer.module(Module(message["name"], message["path"], base, size))
+                case "kmt:raw":
+                    self._calls[message["number"]] = raw_call(message["name"])
                 case "kmt:hooked":
                     self.progress.hooked.append(message["name"])
                 case _:
@@ -253,7 +279,17 @@ class Recording:
         for number in numbers:
             if number not in self._described:
                 self._described.add(number)
+                self._await_name(number)
                 self._writer.describe(number, self._calls[number])
+
+    def _await_name(self, number: int) -> None:
+        """A function's first call may be drained before the message that names it has arrived."""
+        until = time.monotonic() + MESSAGE_SECONDS
+        while number not in self._calls and time.monotonic() < until:
+            time.sleep(0.001)
+            self._take_messages()
+        if number not in self._calls:
+            raise RecordError(f"the agent did not name the function with the number {number}")
 
     def _unload(self) -> None:
         try:
@@ -271,15 +307,10 @@ class Recording:
             self._spool.close()
 
 
-def _agent_config(spool: Spool, plan: Plan, module: str) -> dict[str, Any]:
-    return {
-        "spool": str(spool.path),
-        "size": spool.size,
-        "plan": plan.words,
-        "hooks": plan.hooks,
-        "module": module,
-        "source": resource("hooks", "recorder.c").read_text("utf-8"),
-    }
+def _regular_expression(glob: str) -> str:
+    """A pattern as JavaScript takes it."""
+    wild = {"*": ".*", "?": "."}
+    return "^" + "".join(wild.get(letter, re.escape(letter)) for letter in glob) + "$"
 
 
 def _explain(pid: int, error: Exception) -> str:

@@ -148,9 +148,8 @@ def _check_struct(here: _Here) -> Iterator[str]:
             yield from _check_overlay(member, here)
         elif member.when:
             yield f"{here.at(member.name)} has a condition outside a union; conditions choose arms"
-        if struct.parameters and isinstance(member, Field):
-            if isinstance(member.type, (Struct, Array, Blob, Characters, Float, Overlay)):
-                yield f"{here.at(member.name)}: does not fit into a parameter; give a pointer to it"
+        elif struct.parameters and isinstance(member.type, (Struct, Array, Blob, Characters, Float, Overlay)):
+            yield f"{here.at(member.name)}: does not fit into a parameter; give a pointer to it"
     for field in struct.fields():
         yield from _check_field(field, here)
 
