@@ -236,10 +236,30 @@ def test_calls(command: Command) -> None:
     assert fields["Flags"]["bits"]["StandardAllocation"] == 0x10000
     assert fields["hDevice"]["bits"] is None
     assert {each["kind"] for each in told["creates"]} == {"resource", "allocation", "global share"}
-    for name in CALLS:
+    for name in ("D3DKMTCreateAllocation2", "D3DKMTShareObjects", "D3DKMTCheckExclusiveOwnership"):
         text = command("calls", name)
         assert text.returncode == 0
         assert name in text.stdout
+    listed = command("calls").stdout
+    assert "\nallocation\n    D3DKMTCreateAllocation\n" in listed
+    assert f"{len(CALLS)} functions are described." in listed
+    assert "D3DKMTRender" in listed.splitlines()[-2]
+
+
+def test_a_page_for_every_function(command: Command, tmp_path: Path) -> None:
+    told = command("calls", "--markdown", "pages")
+    assert told.returncode == 0
+    pages = {path.name for path in (tmp_path / "pages").iterdir()}
+    assert pages == {f"{name}.md" for name in CALLS} | {"index.md"}
+    index = (tmp_path / "pages" / "index.md").read_text("utf-8")
+    for name in CALLS:
+        assert f"[{name}]({name}.md)" in index
+        page = (tmp_path / "pages" / f"{name}.md").read_text("utf-8")
+        assert page.startswith(f"# {name}\n")
+        rows = [line for line in page.splitlines() if line.startswith("|")]
+        assert all(row.count(" | ") == 5 for row in rows)
+    wrong = command("calls", "D3DKMTLock", "--markdown", "pages")
+    assert (wrong.returncode, wrong.stderr) == (2, "tracekmt: --markdown writes about every function; give it alone\n")
 
 
 def test_record_from_the_command_line(command: Command, native: Path, tmp_path: Path) -> None:

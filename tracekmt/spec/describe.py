@@ -36,14 +36,15 @@ from tracekmt.spec.types import (
 
 
 def describe(call: Call, family: str) -> dict[str, Any]:
-    """A call as plain data. Offsets are within the structure that holds the field; sizes in bytes."""
+    """A call as plain data. Offsets are within the structure that holds the field, or among the words of the
+    parameters; sizes in bytes."""
     fields = list(paths.fields(call.argument, arms=call.arms))
     creates = {creates.path for creates in call.creates}
     return {
         "name": call.name,
         "family": family,
         "structure": None if call.argument.parameters else call.argument.name,
-        "size": None if call.argument.parameters else {abi: measure(call.argument, abi)[0] for abi in ABIS},
+        "size": {abi: measure(call.argument, abi)[0] for abi in ABIS},
         "returns": call.returns,
         "fields": _fields(call.argument, call.arms),
         "payloads": [
