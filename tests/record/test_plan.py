@@ -7,7 +7,8 @@ import pytest
 from tracekmt.calls import CALLS
 from tracekmt.errors import DescriptionError
 from tracekmt.record.plan import compile_plan
-from tracekmt.spec.types import UINT, Abi, Bytes, Call, Integer, Overlay, Pointer, When, flags, into, structure
+from tracekmt.spec.shorthand import UINT, flags, into, structure
+from tracekmt.spec.types import Abi, Bytes, Call, Integer, Overlay, Pointer, When
 
 
 def shape(words: list[int], index: int) -> list[dict[str, object]]:

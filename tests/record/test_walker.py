@@ -110,7 +110,10 @@ class Injected:
     def __init__(self, abi: Abi) -> None:
         frida = pytest.importorskip("frida")
         self.spool, self.plan = Spool(), plans()[abi]
-        self.process = subprocess.Popen(["sleep", "1000"])
+        program = "import time; print('ready', flush=True); time.sleep(1000)"
+        self.process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"ready\n"  # not while it is being loaded
         self.session = frida.attach(self.process.pid, exceptor="off")
         self.agent = self.session.create_script(resource("hooks", "agent.js").read_text("utf-8"), runtime="qjs")
         self.helper = self.session.create_script(HELPER, runtime="qjs")
@@ -138,7 +141,7 @@ class Injected:
         self.agent.exports_sync.stop()
         self.session.detach()
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
         self.spool.close()
 
 

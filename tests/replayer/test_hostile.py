@@ -13,7 +13,8 @@ import tracekmt
 from tracekmt.calls import CALLS
 from tracekmt.report.text import report_lines
 from tracekmt.resources import resource
-from tracekmt.spec.types import UINT, Bytes, Call, Pointer, into, structure
+from tracekmt.spec.shorthand import UINT, into, structure
+from tracekmt.spec.types import Bytes, Call, Pointer
 from tracekmt.trace.events import Enter, Header, Leave
 from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame, preamble
 from tracekmt.trace.writer import Writer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tracekmt.spec.checks import check, check_all, misnamed, unused
+from tracekmt.spec.shorthand import UINT, enum, flags, into, out, parameters, structure
 from tracekmt.spec.types import (
-    UINT,
     Array,
     Bit,
     Bytes,
@@ -21,12 +21,6 @@ from tracekmt.spec.types import (
     Payload,
     Pointer,
     When,
-    enum,
-    flags,
-    into,
-    out,
-    parameters,
-    structure,
 )
 
 THING = Kind("thing")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tracekmt.spec.layout import lay_out, measure
-from tracekmt.spec.types import UINT, ULONG_PTR, Address, Array, Integer, Overlay, Pointer, into, structure
+from tracekmt.spec.shorthand import UINT, ULONG_PTR, into, structure
+from tracekmt.spec.types import Address, Array, Integer, Overlay, Pointer
 
 BYTE = Integer("BYTE", 1)
 QWORD = Integer("QWORD", 8)

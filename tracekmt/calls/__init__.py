@@ -21,7 +21,8 @@ from tracekmt.calls import (
     sync,
     video_memory,
 )
-from tracekmt.spec.types import Call, Window, into, parameters
+from tracekmt.spec.shorthand import into, parameters
+from tracekmt.spec.types import Call, Window
 
 FAMILIES: dict[str, tuple[Call, ...]] = {
     "adapter": adapter.CALLS,

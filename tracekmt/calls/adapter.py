@@ -4,26 +4,8 @@ from __future__ import annotations
 
 from tracekmt.calls.adapter_info import CASES
 from tracekmt.calls.kinds import ADAPTER, D3DDDI_VIDEO_PRESENT_SOURCE_ID, LUID, WINDOW, handle, nt_handle
-from tracekmt.spec.types import (
-    BOOL,
-    UINT,
-    ULONG,
-    Array,
-    Call,
-    Characters,
-    Creates,
-    Destroys,
-    Payload,
-    Pointer,
-    Text,
-    enum,
-    flags,
-    inout,
-    into,
-    out,
-    parameters,
-    structure,
-)
+from tracekmt.spec.shorthand import BOOL, UINT, ULONG, enum, flags, inout, into, out, parameters, structure
+from tracekmt.spec.types import Array, Call, Characters, Creates, Destroys, Payload, Pointer, Text
 
 D3DKMT_OPENADAPTERFROMLUID = structure(
     "D3DKMT_OPENADAPTERFROMLUID",

@@ -7,7 +7,7 @@ lists, or nothing that a source describes. All structures may be cut short by th
 from __future__ import annotations
 
 from tracekmt.calls.kinds import D3DDDI_VIDEO_PRESENT_SOURCE_ID, DEVICE, GUID, handle
-from tracekmt.spec.types import (
+from tracekmt.spec.shorthand import (
     BOOL,
     BOOLEAN,
     DWORD,
@@ -18,14 +18,6 @@ from tracekmt.spec.types import (
     UINT64,
     ULONG,
     ULONGLONG,
-    Bit,
-    Blob,
-    Characters,
-    Count,
-    Overlay,
-    Pointer,
-    Text,
-    When,
     enum,
     flags,
     inout,
@@ -34,6 +26,7 @@ from tracekmt.spec.types import (
     structure,
     unknown,
 )
+from tracekmt.spec.types import Bit, Blob, Characters, Count, Overlay, Pointer, Text, When
 
 # Types of registry values (winnt.h).
 NO_VALUE_TYPE, REG_SZ, REG_EXPAND_SZ, REG_DWORD, REG_MULTI_SZ, REG_QWORD = 0, 1, 2, 4, 7, 11

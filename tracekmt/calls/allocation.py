@@ -17,27 +17,8 @@ from tracekmt.calls.kinds import (
     handle,
     nt_handle,
 )
-from tracekmt.spec.types import (
-    UINT,
-    ULONG_PTR,
-    Array,
-    Bit,
-    Bytes,
-    Call,
-    Creates,
-    Destroys,
-    Integer,
-    Overlay,
-    Pointer,
-    When,
-    enum,
-    flags,
-    inout,
-    into,
-    out,
-    structure,
-    unless,
-)
+from tracekmt.spec.shorthand import UINT, ULONG_PTR, enum, flags, inout, into, out, structure, unless
+from tracekmt.spec.types import Array, Bit, Bytes, Call, Creates, Destroys, Integer, Overlay, Pointer, When
 
 D3DKMT_STANDARDALLOCATIONTYPE = enum(
     "D3DKMT_STANDARDALLOCATIONTYPE",

@@ -15,7 +15,8 @@ from tracekmt.calls.kinds import (
     SYNC_OBJECT,
     handle,
 )
-from tracekmt.spec.types import INT, UINT, Address, Bytes, Call, Creates, Destroys, enum, flags, into, out, structure
+from tracekmt.spec.shorthand import INT, UINT, enum, flags, into, out, structure
+from tracekmt.spec.types import Address, Bytes, Call, Creates, Destroys
 
 D3DDDI_CREATECONTEXTFLAGS = flags(
     "D3DDDI_CREATECONTEXTFLAGS",

@@ -3,21 +3,8 @@
 from __future__ import annotations
 
 from tracekmt.calls.kinds import ADAPTER, CONTEXT, DEVICE, handle
-from tracekmt.spec.types import (
-    BOOL,
-    BOOLEAN,
-    UINT,
-    Bit,
-    Call,
-    Integer,
-    Payload,
-    enum,
-    flags,
-    inout,
-    into,
-    structure,
-    unknown,
-)
+from tracekmt.spec.shorthand import BOOL, BOOLEAN, UINT, enum, flags, inout, into, structure, unknown
+from tracekmt.spec.types import Bit, Call, Integer, Payload
 
 D3DKMT_BDDFALLBACK_CTL = structure(
     "D3DKMT_BDDFALLBACK_CTL",

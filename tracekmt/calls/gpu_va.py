@@ -16,22 +16,8 @@ from tracekmt.calls.kinds import (
     SYNC_OBJECT,
     handle,
 )
-from tracekmt.spec.types import (
-    UINT,
-    UINT64,
-    Call,
-    Creates,
-    Destroys,
-    Integer,
-    Overlay,
-    Pointer,
-    When,
-    enum,
-    flags,
-    into,
-    out,
-    structure,
-)
+from tracekmt.spec.shorthand import UINT, UINT64, enum, flags, into, out, structure
+from tracekmt.spec.types import Call, Creates, Destroys, Integer, Overlay, Pointer, When
 
 D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE = flags(
     "D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE", "Write", "Execute", "Zero", "NoAccess", "SystemUseOnly", size=8

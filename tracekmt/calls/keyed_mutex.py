@@ -3,21 +3,8 @@
 from __future__ import annotations
 
 from tracekmt.calls.kinds import GLOBAL_SHARE, KEYED_MUTEX, SHARED_OBJECT, handle, nt_handle
-from tracekmt.spec.types import (
-    LARGE_INTEGER,
-    UINT,
-    UINT64,
-    Bytes,
-    Call,
-    Creates,
-    Destroys,
-    Pointer,
-    flags,
-    into,
-    out,
-    structure,
-    unless,
-)
+from tracekmt.spec.shorthand import LARGE_INTEGER, UINT, UINT64, flags, into, out, structure, unless
+from tracekmt.spec.types import Bytes, Call, Creates, Destroys, Pointer
 
 D3DKMT_CREATEKEYEDMUTEX = structure(
     "D3DKMT_CREATEKEYEDMUTEX",

@@ -9,23 +9,8 @@ third (Wine's conformance test).
 
 from __future__ import annotations
 
-from tracekmt.spec.types import (
-    DWORD,
-    LONG,
-    UINT,
-    USHORT,
-    Address,
-    Blob,
-    CountedString,
-    Field,
-    Integer,
-    Kind,
-    OwnSize,
-    Pointer,
-    Struct,
-    into,
-    structure,
-)
+from tracekmt.spec.shorthand import DWORD, LONG, UINT, USHORT, into, structure
+from tracekmt.spec.types import Address, Blob, CountedString, Field, Integer, Kind, OwnSize, Pointer, Struct
 
 ADAPTER = Kind("adapter")
 DEVICE = Kind("device")

@@ -22,7 +22,7 @@ from tracekmt.calls.kinds import (
     handle,
     nt_handle,
 )
-from tracekmt.spec.types import (
+from tracekmt.spec.shorthand import (
     BOOL,
     BOOLEAN,
     DWORD,
@@ -32,17 +32,6 @@ from tracekmt.spec.types import (
     ULONG,
     ULONG64,
     ULONGLONG,
-    Array,
-    Bit,
-    Bytes,
-    Call,
-    Count,
-    Creates,
-    Integer,
-    Overlay,
-    Pointer,
-    Records,
-    When,
     enum,
     flags,
     inout,
@@ -52,6 +41,7 @@ from tracekmt.spec.types import (
     structure,
     unless,
 )
+from tracekmt.spec.types import Array, Bit, Bytes, Call, Count, Creates, Integer, Overlay, Pointer, Records, When
 
 D3DDDI_FLIPINTERVAL_TYPE = enum(
     "D3DDDI_FLIPINTERVAL_TYPE",

@@ -20,24 +20,8 @@ from tracekmt.calls.kinds import (
     handle,
     nt_handle,
 )
-from tracekmt.spec.types import (
-    BOOLEAN,
-    DWORD,
-    UINT,
-    ULONG_PTR,
-    Array,
-    Bytes,
-    Call,
-    Creates,
-    Integer,
-    Overlay,
-    Pointer,
-    inout,
-    into,
-    out,
-    parameters,
-    structure,
-)
+from tracekmt.spec.shorthand import BOOLEAN, DWORD, UINT, ULONG_PTR, inout, into, out, parameters, structure
+from tracekmt.spec.types import Array, Bytes, Call, Creates, Integer, Overlay, Pointer
 
 D3DKMT_QUERYRESOURCEINFO = structure(
     "D3DKMT_QUERYRESOURCEINFO",

@@ -20,7 +20,7 @@ from tracekmt.calls.kinds import (
     nt_handle,
 )
 from tracekmt.calls.video_memory import D3DKMT_MEMORY_SEGMENT_GROUP
-from tracekmt.spec.types import (
+from tracekmt.spec.shorthand import (
     BOOLEAN,
     LARGE_INTEGER,
     LONGLONG,
@@ -29,12 +29,6 @@ from tracekmt.spec.types import (
     UINT64,
     ULONG,
     ULONGLONG,
-    Array,
-    Bit,
-    Call,
-    Overlay,
-    Pointer,
-    When,
     enum,
     flags,
     inout,
@@ -43,6 +37,7 @@ from tracekmt.spec.types import (
     parameters,
     structure,
 )
+from tracekmt.spec.types import Array, Bit, Call, Overlay, Pointer, When
 
 D3DKMT_SCHEDULINGPRIORITYCLASS = enum(
     "D3DKMT_SCHEDULINGPRIORITYCLASS",

@@ -17,26 +17,8 @@ from tracekmt.calls.kinds import (
     handle,
 )
 from tracekmt.calls.sync import D3DDDICB_SIGNALFLAGS
-from tracekmt.spec.types import (
-    UINT,
-    ULONG,
-    ULONGLONG,
-    Address,
-    Array,
-    Bytes,
-    Call,
-    Creates,
-    Overlay,
-    Pointer,
-    When,
-    enum,
-    flags,
-    group,
-    inout,
-    into,
-    out,
-    structure,
-)
+from tracekmt.spec.shorthand import UINT, ULONG, ULONGLONG, enum, flags, group, inout, into, out, structure
+from tracekmt.spec.types import Address, Array, Bytes, Call, Creates, Overlay, Pointer, When
 
 D3DKMT_RENDERFLAGS = flags(
     "D3DKMT_RENDERFLAGS",

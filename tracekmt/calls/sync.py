@@ -22,29 +22,8 @@ from tracekmt.calls.kinds import (
     handle,
     nt_handle,
 )
-from tracekmt.spec.types import (
-    BOOL,
-    DWORD,
-    NEVER,
-    UINT,
-    UINT64,
-    ULONG,
-    Array,
-    Bit,
-    Call,
-    Creates,
-    Destroys,
-    Overlay,
-    Pointer,
-    When,
-    enum,
-    flags,
-    inout,
-    into,
-    out,
-    structure,
-    unless,
-)
+from tracekmt.spec.shorthand import BOOL, DWORD, UINT, UINT64, ULONG, enum, flags, inout, into, out, structure, unless
+from tracekmt.spec.types import NEVER, Array, Bit, Call, Creates, Destroys, Overlay, Pointer, When
 
 D3DDDI_SYNCHRONIZATIONOBJECT_TYPE = enum(
     "D3DDDI_SYNCHRONIZATIONOBJECT_TYPE",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tracekmt.calls.kinds import ADAPTER, DEVICE, LUID, PROCESS, TRIM_CALLBACK, handle, nt_handle
-from tracekmt.spec.types import UINT, UINT64, ULONG, Address, Call, Creates, Destroys, enum, flags, into, out, structure
+from tracekmt.spec.shorthand import UINT, UINT64, ULONG, enum, flags, into, out, structure
+from tracekmt.spec.types import Address, Call, Creates, Destroys
 
 D3DKMT_MEMORY_SEGMENT_GROUP = enum(
     "D3DKMT_MEMORY_SEGMENT_GROUP", D3DKMT_MEMORY_SEGMENT_GROUP_LOCAL=0, D3DKMT_MEMORY_SEGMENT_GROUP_NON_LOCAL=1

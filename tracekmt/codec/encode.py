@@ -42,7 +42,9 @@ from tracekmt.spec.types import (
 )
 
 PADDING_LIMIT = 1 << 20
-"""How many bytes a count without values is padded to; a count may be absurd on purpose."""
+BYTES_LIMIT = 16 << 20
+"""How many bytes a count without values is padded to, for elements and for plain bytes; a count may be absurd on
+purpose."""
 
 
 def encode(call: Call, abi: Abi, arena: Arena, value: Any) -> tuple[int, ...]:
@@ -94,10 +96,10 @@ class _Encoder:
         self.infer_lengths(frame, chosen, values, path)
         self.put(data, words, values, path, frame)
         rest = [slot for slot in chosen if slot not in words]
-        self.put(data, [slot for slot in rest if not _leads_on(slot.field.type)], values, path, frame)
-        self.put(data, [slot for slot in rest if _leads_on(slot.field.type)], values, path, frame)
+        for stage in range(3):
+            self.put(data, [slot for slot in rest if _stage(slot.field.type) == stage], values, path, frame)
         self.put_undecided(layout, data, values, path)
-        return bytes(data) + given.octets(values.get("rest", b""), f"{path}.rest", PADDING_LIMIT)
+        return bytes(data) + given.octets(values.get("rest", b""), f"{path}.rest", BYTES_LIMIT)
 
     def refuse_unknown(self, layout: Layout, value: Mapping[str, Any], path: str) -> None:
         names = {slot.field.name for slot in layout.slots} | {"rest"}
@@ -263,7 +265,8 @@ class _Encoder:
                 unit, _ = measure(type_.to, self.abi)
             whole = length is not None and not (isinstance(type_, Pointer) and len(data) < unit * len(value))
             count = self.number_of(length, frame) if length and whole else 0
-            address = self.put_away(path, data, count * unit)
+            limit = PADDING_LIMIT if isinstance(type_, Pointer) else BYTES_LIMIT
+            address = self.put_away(path, data, min(count * unit, limit))
         return given.integer(address, self.arena.pointer_size, False, path, self.abi)
 
     def number_of(self, length: Count, frame: Frame) -> int:
@@ -273,7 +276,7 @@ class _Encoder:
         """The bytes that a pointer leads to."""
         match type_:
             case Pointer(to=to, count=None):
-                return self.value(to, value, path, frame)
+                return self.value(to, value, f"{path}*" if isinstance(to, Pointer) else path, frame)
             case Pointer(to=to):
                 items = [given.plain(item, path) for item in given.sequence(value, path)]
                 # What could not be read when it was recorded is not there now either, nor what lies behind it.
@@ -292,11 +295,11 @@ class _Encoder:
                 items = [given.plain(item, path) for item in value]
                 return b"".join(self.record(type_, item, f"{path}[{n}]", frame) for n, item in enumerate(items))
             case Bytes() | Window() | Payload() | Records():
-                return given.octets(value, path, PADDING_LIMIT)
+                return given.octets(value, path, BYTES_LIMIT)
         raise TypeError(type_)
 
     def capacity(self, value: Any, path: str, unit: int) -> bytes:
-        return given.octets(value, path, PADDING_LIMIT) * unit if isinstance(value, Mapping) else b""
+        return given.octets(value, path, BYTES_LIMIT) * unit if isinstance(value, Mapping) else b""
 
     def record(self, type_: Records, value: Any, path: str, frame: Frame) -> bytes:
         """One record, as long as it says that it is; as its structure where it does not say."""
@@ -309,8 +312,8 @@ class _Encoder:
         return data[:size].ljust(min(size, PADDING_LIMIT), b"\0")
 
     def put_away(self, path: str, data: bytes, size: int) -> int:
-        """Place data for a pointer, padded with zeros to `size` bytes as far as that is sensible."""
-        address = self.arena.place(path, max(len(data), min(size, PADDING_LIMIT)))
+        """Place data for a pointer, padded with zeros to `size` bytes."""
+        address = self.arena.place(path, max(len(data), size))
         self.arena.write(address, data)
         return address
 
@@ -355,5 +358,9 @@ def _is_word(type_: Type) -> bool:
     return isinstance(type_, (Integer, Enum, Flags))
 
 
-def _leads_on(type_: Type) -> bool:
-    return isinstance(type_, (Pointer, Bytes, Text, Window, Payload, Records))
+def _stage(type_: Type) -> int:
+    """What lies in place comes first: lengths may lie in it. Last come pointers whose length lies behind another."""
+    if not isinstance(type_, (Pointer, Bytes, Text, Window, Payload, Records)):
+        return 0
+    length = length_of(type_)
+    return 2 if length is not None and length.behind else 1

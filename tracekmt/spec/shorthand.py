@@ -1,0 +1,82 @@
+"""How descriptions are written: short forms of the types, and the integers of Microsoft's headers."""
+
+from __future__ import annotations
+
+from tracekmt.spec.types import Bit, Enum, Field, Flags, Float, Integer, Overlay, Struct, Type, When
+
+
+def unless(path: str, *, up: int = 0) -> When:
+    """The condition that a field or bit is not set."""
+    return When(path, holds=False, up=up)
+
+
+def structure(name: str, *members: Field | Overlay, pack: int | None = None) -> Struct:
+    """A structure, written as its members follow each other."""
+    return Struct(name, members, pack=pack)
+
+
+def parameters(name: str, *members: Field) -> Struct:
+    """The parameters of a function that takes no single structure."""
+    return Struct(name, members, parameters=True)
+
+
+def flags(name: str, *names: str | Bit, size: int = 4) -> Flags:
+    """A flag word, its bits counted from bit 0 in the order of the names."""
+    bits: list[Bit] = []
+    position = 0
+    for item in names:
+        bit = item if isinstance(item, Bit) else Bit(item, position)
+        bits.append(bit)
+        position = bit.position + bit.width
+    return Flags(name, tuple(bits), size)
+
+
+def enum(name: str, **members: int) -> Enum:
+    """An enumeration."""
+    return Enum(name, tuple(members.items()))
+
+
+def into(name: str, type_: Type, when: When | None = None, of: str | None = None) -> Field:
+    """A field that the call reads."""
+    return Field(name, type_, "in", when, of)
+
+
+def out(name: str, type_: Type, when: When | None = None, of: str | None = None) -> Field:
+    """A field that the call writes."""
+    return Field(name, type_, "out", when, of)
+
+
+def inout(name: str, type_: Type, when: When | None = None, of: str | None = None) -> Field:
+    """A field that the call reads and writes."""
+    return Field(name, type_, "inout", when, of)
+
+
+def group(*fields: Field, when: When | None = None) -> Field:
+    """An unnamed structure as the arm of a union."""
+    return Field("", Struct("", fields), "inout", when)
+
+
+def unknown(name: str, type_: Type, when: When | None = None) -> Field:
+    """A field of which no source says whether the call reads or writes it."""
+    return Field(name, type_, "unknown", when)
+
+
+UCHAR = Integer("UCHAR", 1)
+BYTE = Integer("BYTE", 1)
+BOOLEAN = Integer("BOOLEAN", 1)
+USHORT = Integer("USHORT", 2)
+UINT = Integer("UINT", 4)
+ULONG = Integer("ULONG", 4)
+DWORD = Integer("DWORD", 4)
+UINT32 = Integer("UINT32", 4)
+INT = Integer("INT", 4, signed=True)
+LONG = Integer("LONG", 4, signed=True)
+BOOL = Integer("BOOL", 4, signed=True)
+UINT64 = Integer("UINT64", 8)
+ULONG64 = Integer("ULONG64", 8)
+ULONGLONG = Integer("ULONGLONG", 8)
+LONGLONG = Integer("LONGLONG", 8, signed=True)
+LARGE_INTEGER = Integer("LARGE_INTEGER", 8, signed=True)
+SIZE_T = Integer("SIZE_T", None)
+ULONG_PTR = Integer("ULONG_PTR", None)
+FLOAT = Float("FLOAT", 4)
