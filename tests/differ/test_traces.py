@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -100,3 +100,76 @@ def test_a_nulled_handle_is_one_cause(make: Make) -> None:
 def test_shipped_traces_against_themselves() -> None:
     for path in sorted(resource("traces").glob("*.kmt")):
         assert tracekmt.diff(path, path).findings == []
+
+
+def made(path: Path, *calls: tuple[str, Mapping[str, object], Mapping[str, object]]) -> Path:
+    with tracekmt.create(path) as trace:
+        for name, inputs, outputs in calls:
+            trace.add(name, inputs, outputs)
+    return path
+
+
+def a_run(path: Path, base: int, fence: int, luid: int, *, offset: int = 0x1000, second: int | None = None) -> Path:
+    """A client's run where handles, addresses, fence values and LUIDs have the numbers of that day."""
+    adapter = {"AdapterLuid": {"LowPart": luid}}
+    queue = {"hPagingQueue": base + 1, "hSyncObject": base + 2, "FenceValueCPUVirtualAddress": base << 12}
+    return made(
+        path,
+        ("D3DKMTOpenAdapterFromGdiDisplayName", {"DeviceName": "\\\\.\\DISPLAY1"}, {"hAdapter": base, **adapter}),
+        ("D3DKMTOpenAdapterFromLuid", adapter, {"hAdapter": base + 9}),
+        ("D3DKMTCreateDevice", {"hAdapter": base}, {"hDevice": base + 3}),
+        ("D3DKMTCreatePagingQueue", {"hDevice": base + 3}, queue),
+        (
+            "D3DKMTReserveGpuVirtualAddress",
+            {"hPagingQueue": base + 1, "Size": 1 << 20},
+            {"VirtualAddress": base << 20, "PagingFenceValue": fence},
+        ),
+        (
+            "D3DKMTMapGpuVirtualAddress",
+            {"hPagingQueue": base + 1, "BaseAddress": (base << 20) + 0x1000, "SizeInPages": 4},
+            {"VirtualAddress": (base << 20) + offset, "PagingFenceValue": fence + 1},
+        ),
+        (
+            "D3DKMTWaitForSynchronizationObjectFromCpu",
+            {"hDevice": base + 3, "ObjectHandleArray": [base + 2], "FenceValueArray": [fence + 1]},
+            {},
+        ),
+        ("D3DKMTFreeGpuVirtualAddress", {"hAdapter": base, "BaseAddress": base << 20, "Size": 1 << 20}, {}),
+        ("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": luid}}, {"hAdapter": second or base + 10}),
+    )
+
+
+def test_numbers_of_the_day_are_no_differences(tmp_path: Path) -> None:
+    first = a_run(tmp_path / "a.kmt", 0x40000000, 5, 77)
+    second = a_run(tmp_path / "b.kmt", 0x40002000, 905, 78)
+    report = tracekmt.diff(first, second)
+    assert [finding.message for finding in report.findings] == []
+    assert report.calls.compared == 9
+
+
+def test_an_address_elsewhere_in_its_range_is_a_difference(tmp_path: Path) -> None:
+    first = a_run(tmp_path / "a.kmt", 0x40000000, 5, 77)
+    second = a_run(tmp_path / "b.kmt", 0x40002000, 905, 77, offset=0x3000)
+    (finding,) = tracekmt.diff(first, second).findings
+    assert (finding.kind, finding.index, finding.path) == ("field", 5, "VirtualAddress")
+    assert finding.recorded == "#4.VirtualAddress + 0x1000"
+
+
+def test_one_adapter_that_became_two_is_a_difference(tmp_path: Path) -> None:
+    adapter = "D3DKMTOpenAdapterFromDeviceName"
+    luids = [{"hAdapter": 1 << 30 | n, "AdapterLuid": {"LowPart": 7}} for n in (0x40, 0x80)]
+    others = [{"hAdapter": 1 << 30 | n, "AdapterLuid": {"LowPart": low}} for n, low in ((0x40, 7), (0x80, 8))]
+    name = {"pDeviceName": "x"}
+    first = made(tmp_path / "a.kmt", *((adapter, name, luid) for luid in luids))
+    second = made(tmp_path / "b.kmt", *((adapter, name, luid) for luid in others))
+    (finding,) = tracekmt.diff(first, second).findings
+    assert (finding.index, finding.path) == (1, "AdapterLuid")
+    assert finding.message == "AdapterLuid was {'LowPart': 7, 'HighPart': 0} there before"
+
+
+def test_functions_without_a_status_are_compared_by_their_result(tmp_path: Path) -> None:
+    for name, result in (("a.kmt", 1), ("b.kmt", 0)):
+        with tracekmt.create(tmp_path / name) as trace:
+            trace.add("D3DKMTCheckExclusiveOwnership", result=result)
+    (finding,) = tracekmt.diff(tmp_path / "a.kmt", tmp_path / "b.kmt").findings
+    assert (finding.recorded, finding.replayed) == ("1", "0")

@@ -136,3 +136,50 @@ def test_events_that_contradict_each_other_are_errors(tmp_path: Path) -> None:
         tracekmt.open(tmp_path / "c.kmt")
     with pytest.raises(TraceError, match="Is a directory"):
         tracekmt.open(tmp_path)
+
+
+def test_wrong_use_is_said_plainly(tmp_path: Path) -> None:
+    trace = tracekmt.create(tmp_path / "made.kmt")
+    with pytest.raises(UsageError, match="is not described"):
+        trace.add([])  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="gives a status, not a result"):
+        trace.add("D3DKMTCloseAdapter", {"hAdapter": 1}, result=1)
+    trace.add("D3DKMTCheckExclusiveOwnership", result=1)
+    trace.add("D3DKMTCloseDxCoreDevice")
+    trace.close()
+    trace.close()
+    with pytest.raises(UsageError, match="is finished"):
+        trace.add("D3DKMTCloseAdapter", {"hAdapter": 1})
+    with tracekmt.open(tmp_path / "made.kmt") as opened:
+        assert [(call.status, call.result, call.succeeded) for call in opened.calls()] == [
+            (None, 1, True),
+            (None, None, True),
+        ]
+        with pytest.raises(UsageError, match="by its number"):
+            opened["a"]  # type: ignore[index]
+    with pytest.raises(tracekmt.TraceError, match="no name of a file"):
+        tracekmt.open("a\0b")
+    with pytest.raises(UsageError, match="no name of a file"):
+        tracekmt.create("a\0b")
+    with pytest.raises(UsageError, match="is not described"):
+        tracekmt.Simulator().call([], {})  # type: ignore[arg-type]
+
+
+def test_what_a_handle_leads_to_decides_what_a_wait_holds(tmp_path: Path) -> None:
+    wait, create = "D3DKMTWaitForSynchronizationObjectFromGpu", "D3DKMTCreateSynchronizationObject2"
+    with tracekmt.create(tmp_path / "made.kmt") as trace:
+        trace.add(create, {"Info": {"Type": "D3DDDI_MONITORED_FENCE"}}, {"hSyncObject": 0x40})
+        trace.add(wait, {"hContext": 1, "ObjectHandleArray": [0x40], "MonitoredFenceValueArray": [7]})
+        trace.add("D3DKMTDestroySynchronizationObject", {"hSyncObject": 0x40})
+        trace.add(create, {"Info": {"Type": "D3DDDI_FENCE"}}, {"hSyncObject": 0x40})
+        trace.add(wait, {"hContext": 1, "ObjectHandleArray": [0x40], "FenceValue": 7})
+        trace.add(wait, {"hContext": 1, "ObjectHandleArray": [0x99], "FenceValue": 7})
+        trace.add("D3DKMTOpenSyncObjectFromNtHandle", {"hNtHandle": 8}, {"hSyncObject": 0x80})
+        trace.add(wait, {"hContext": 1, "ObjectHandleArray": [0x80], "FenceValue": 7})
+    with tracekmt.open(tmp_path / "made.kmt") as opened:
+        first, second, unborn, shared = (call.inputs for call in opened.calls() if call.name == wait)
+    assert first["MonitoredFenceValueArray"] == [7]  # type: ignore[index]
+    assert second["FenceValue"] == 7  # type: ignore[index]
+    for undecided in (unborn, shared):
+        assert isinstance(undecided, dict)
+        assert undecided["union@16"]["raw"][:8] == (7).to_bytes(8, "little")

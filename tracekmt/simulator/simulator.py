@@ -73,7 +73,7 @@ class Simulator(Process):
 
     def call(self, name: str, inputs: Any) -> Outcome:
         """Make a call with an argument in the value form; None is NULL. UsageError for what cannot be laid out."""
-        call = CALLS.get(name)
+        call = CALLS.get(name) if isinstance(name, str) else None
         if call is None:
             raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
         if name not in BEHAVIOURS:

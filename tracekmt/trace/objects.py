@@ -48,13 +48,15 @@ class Objects:
         return kind_of
 
     def _take(self, call: TracedCall, position: int, several: set[Kind | None]) -> None:
-        if not call.succeeded or not isinstance(call.inputs, dict):
+        # What a call makes never depends on what other handles lead to.
+        inputs, outputs = call.decode_inputs(None), call.decode_outputs(None)
+        if not call.succeeded or not isinstance(inputs, dict):
             return
         for creates in call.call.creates:
             if creates.kind.binding == "handle" and all(
-                codec.holds(when, call.call.argument, call.inputs) for when in creates.when
+                codec.holds(when, call.call.argument, inputs) for when in creates.when
             ):
-                for leaf in codec.leaves(call.call.argument, call.outputs):
+                for leaf in codec.leaves(call.call.argument, outputs):
                     if leaf.pattern == creates.path and isinstance(leaf.value, int):
                         kind = None if creates.kind in several else creates.kind
                         self._born[leaf.value].append((position, kind))

@@ -12,7 +12,7 @@ from typing import Any
 
 from tracekmt import codec
 from tracekmt.codec import Unreadable
-from tracekmt.errors import TraceError
+from tracekmt.errors import TraceError, UsageError
 from tracekmt.memory import Recorded
 from tracekmt.ntstatus import Status
 from tracekmt.spec.types import Call
@@ -63,14 +63,14 @@ class TracedCall:
     @cached_property
     def inputs(self) -> Argument:
         """The argument as the call was entered with it; None for NULL."""
-        return self._decode(Recorded(self.enter.regions), None)
+        return self.decode_inputs(self._kind_of)
 
     @cached_property
     def outputs(self) -> Argument:
         """The argument as the call left it."""
         if self.leave is None:
             return None
-        return self._decode(Recorded(self.leave.regions), Recorded(self.enter.regions))
+        return self.decode_outputs(self._kind_of)
 
     @property
     def caller(self) -> str | None:
@@ -95,9 +95,20 @@ class TracedCall:
             "leave_ns": str(self.leave_ns) if self.leave_ns is not None else None,
         }
 
-    def _decode(self, memory: Recorded, before: Recorded | None) -> Argument:
-        kind_of = self._trace.objects.at(self.index) if depends_on_objects(self.call) else None
-        return codec.decode(self.call, self._trace.header.abi, memory, self.enter.arguments, before, kind_of)
+    def decode_inputs(self, kind_of: codec.KindOf | None) -> Argument:
+        """The same, with another idea of what handles lead to."""
+        regions = Recorded(self.enter.regions)
+        return codec.decode(self.call, self._trace.header.abi, regions, self.enter.arguments, None, kind_of)
+
+    def decode_outputs(self, kind_of: codec.KindOf | None) -> Argument:
+        """The same, with another idea of what handles lead to."""
+        assert self.leave is not None
+        before, after = Recorded(self.enter.regions), Recorded(self.leave.regions)
+        return codec.decode(self.call, self._trace.header.abi, after, self.enter.arguments, before, kind_of)
+
+    @property
+    def _kind_of(self) -> codec.KindOf | None:
+        return self._trace.objects.at(self.index) if depends_on_objects(self.call) else None
 
 
 class Trace:
@@ -110,6 +121,8 @@ class Trace:
             self._file = path.open("rb")
         except OSError as error:
             raise TraceError(f"{path}: {error.strerror or 'cannot be opened'}") from None
+        except ValueError:
+            raise TraceError(f"{str(path)!r} is no name of a file") from None
         try:
             self._frames = FrameReader(path, self._file)
             self._scan()
@@ -208,6 +221,8 @@ class Trace:
         return len(self._enters)
 
     def __getitem__(self, index: int) -> TracedCall:
+        if not isinstance(index, int):
+            raise UsageError(f"{self.path}: a call is taken by its number, not by {str(index)[:40]!r}")
         if index < 0:
             index += len(self)
         if not 0 <= index < len(self):

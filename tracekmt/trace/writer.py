@@ -31,6 +31,8 @@ class Writer:
             self._file = path.open("wb")
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+        except ValueError:
+            raise UsageError(f"{str(path)!r} is no name of a file") from None
         self._file.write(preamble() + pack_frame(FrameKind.HEADER, header.to_data()))
         self._file.flush()
 
@@ -51,6 +53,11 @@ class Writer:
     def end(self, how: str) -> None:
         """Say that nothing is missing at the end, and how the recording ended."""
         self._file.write(pack_frame(FrameKind.END, {"how": how}))
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file has been closed."""
+        return self._file.closed
 
     def close(self) -> None:
         """Close the file; a trace without an end is still readable."""
@@ -98,7 +105,9 @@ class Builder:
         """Append one call: its argument before, what the call changed in it, and its status (None: it never
         returned). Fields that `outputs` leaves out stay as they were; of a function that gives no NTSTATUS `result` is
         what it gave. UsageError names what is wrong."""
-        call = self._calls.get(name)
+        if self._writer.closed:
+            raise UsageError(f"{self._writer.path}: is finished; nothing can be added to it")
+        call = self._calls.get(name) if isinstance(name, str) else None
         if call is None:
             raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
         for what, number in (("thread", thread), ("enter_ns", enter_ns), ("leave_ns", leave_ns)):
@@ -123,9 +132,10 @@ class Builder:
             self._writer.events([Leave(self._next(), enter.sequence, self._tick(leave_ns), answer, after)])
 
     def close(self) -> None:
-        """Finish the file."""
-        self._writer.end("made by hand")
-        self._writer.close()
+        """Finish the file; a second time does nothing."""
+        if not self._writer.closed:
+            self._writer.end("made by hand")
+            self._writer.close()
 
     def __enter__(self) -> Builder:
         return self
