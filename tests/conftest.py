@@ -6,15 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
 import tracekmt
-
-NATIVE = Path(__file__).parent / "native"
+from tests.native import FOLDER, lacking
+from tests.record.walker import Compiled, build
 
 
 @pytest.fixture(params=["x64", "x86"])
@@ -37,13 +37,6 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
-def lacking(what: str) -> NoReturn:
-    """Skip a test for what this machine lacks; in CI nothing may be lacking."""
-    if os.environ.get("CI"):
-        pytest.fail(f"CI lacks {what}")
-    pytest.skip(f"there is no {what}")
-
-
 def open_device(**settings: Any) -> tuple[tracekmt.Simulator, int, int]:
     """A simulator with these settings, and handles of its adapter and of a device."""
     simulator = tracekmt.Simulator(**settings)
@@ -62,10 +55,20 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lacking("gcc, to build the test programs with")
     folder = tmp_path_factory.mktemp("native")
     subprocess.run(
-        [compiler, "-O1", "-Wall", "-shared", "-fPIC", "-o", folder / "libdxcore.so", NATIVE / "thunks.c"], check=True
+        [compiler, "-O1", "-Wall", "-shared", "-fPIC", "-o", folder / "libdxcore.so", FOLDER / "thunks.c"], check=True
     )
     subprocess.run(
-        [compiler, "-O1", "-Wall", "-Wextra", "-o", folder / "client", NATIVE / "client.c", "-ldl", "-lpthread"],
+        [compiler, "-O1", "-Wall", "-Wextra", "-o", folder / "client", FOLDER / "client.c", "-ldl", "-lpthread"],
         check=True,
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compiled]:
+    """The recorder's walker, compiled by the system's compiler, in this process."""
+    if sys.platform != "linux":
+        pytest.skip("the recorder runs on Linux only, so far")
+    walker = Compiled(build(tmp_path_factory.mktemp("walker")))
+    yield walker
+    walker.close()

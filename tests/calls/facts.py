@@ -26,6 +26,43 @@ LEFT_OUT = {
     },
 }
 
+# Names that stand for one another: what the facts say of a pointer, and what it is called.
+TYPE_NAMES = {"PLARGE_INTEGER": ("LARGE_INTEGER",), "void": ("void *",)}
+
+_POINTER = "the header's note is about the pointer; the call writes what it leads to"
+_BACK = "the driver may rewrite the bytes (WSL's dxgkrnl copies them back)"
+_OPENED = "the header's note is for the driver that is asked; for the caller of an open it is an output (documentation)"
+_RENDER = "documented as in and out: what is wanted, and what was given; with RenderKm the buffers are inputs"
+
+# Fields whose direction is not the one that the header notes, and why.
+DIRECTIONS = {
+    (struct, field): why
+    for struct, fields, why in (
+        ("D3DDDI_ALLOCATIONINFO", "pPrivateDriverData", _BACK),
+        ("D3DDDI_ALLOCATIONINFO2", "pPrivateDriverData", _BACK),
+        ("D3DDDI_OPENALLOCATIONINFO", "hAllocation pPrivateDriverData PrivateDriverDataSize", _OPENED),
+        ("D3DDDI_OPENALLOCATIONINFO2", "hAllocation pPrivateDriverData PrivateDriverDataSize", _OPENED),
+        ("D3DKMT_GETPRESENTHISTORY", "pTokens", _POINTER),
+        (
+            "D3DKMT_OPENRESOURCE",
+            "pOpenAllocationInfo pOpenAllocationInfo2 pPrivateRuntimeData pResourcePrivateDriverData",
+            _POINTER,
+        ),
+        ("D3DKMT_OPENRESOURCE", "pTotalPrivateDriverDataBuffer", _POINTER),
+        (
+            "D3DKMT_OPENRESOURCEFROMNTHANDLE",
+            "pOpenAllocationInfo2 pPrivateRuntimeData pResourcePrivateDriverData pTotalPrivateDriverDataBuffer",
+            _POINTER,
+        ),
+        ("D3DKMT_QUERYRESOURCEINFO", "pPrivateRuntimeData", _POINTER),
+        ("D3DKMT_QUERYRESOURCEINFOFROMNTHANDLE", "pPrivateRuntimeData", _POINTER),
+        ("D3DKMT_RENDER", "pNewCommandBuffer NewCommandBufferSize pNewAllocationList NewAllocationListSize", _RENDER),
+        ("D3DKMT_RENDER", "NewPatchLocationListSize NewCommandBuffer", _RENDER),
+        ("D3DKMT_SETQUEUEDLIMIT", "QueuedPresentLimit", "written for D3DKMT_GET_QUEUEDLIMIT_PRESENT"),
+    )
+    for field in fields.split()
+}
+
 Place = tuple[int, int]
 
 

@@ -12,7 +12,19 @@ from typing import Any
 
 import pytest
 
-from tests.calls.facts import ENUMS, EXTERNAL, FUNCTIONS, LEFT_OUT, STRUCTS, bits, flat, inner_fields, pair
+from tests.calls.facts import (
+    DIRECTIONS,
+    ENUMS,
+    EXTERNAL,
+    FUNCTIONS,
+    LEFT_OUT,
+    STRUCTS,
+    TYPE_NAMES,
+    bits,
+    flat,
+    inner_fields,
+    pair,
+)
 from tracekmt.calls import CALLS, FAMILIES, kinds, raw_call
 from tracekmt.ntstatus import status
 from tracekmt.spec import serial
@@ -20,7 +32,7 @@ from tracekmt.spec.checks import check, check_all, kind_of, misnamed, unused
 from tracekmt.spec.describe import describe, unknowns
 from tracekmt.spec.layout import lay_out, measure
 from tracekmt.spec.paths import element, fields, structures
-from tracekmt.spec.types import ABIS, Call, Enum, Flags, Kind, Overlay, Struct, Type
+from tracekmt.spec.types import ABIS, Call, Enum, Field, Flags, Float, Integer, Kind, Overlay, Struct, Type, length_of
 
 MODULES = sorted((Path(__file__).parents[2] / "tracekmt" / "calls").glob("*.py"))
 # What issue and interface have that no version of d3dkmthk.h declares as a structure of its own.
@@ -53,6 +65,7 @@ def compare_fields(struct: Struct, facts: list[dict[str, Any]], where: str) -> N
     for name, fact, _ in flat(facts):
         if name not in left_out:
             compare_type(struct.field(name).type, fact, f"{where}.{name}")
+            compare_notes(struct.field(name), fact, where)
 
 
 def compare_type(type_: Type, fact: dict[str, Any], where: str) -> None:
@@ -78,6 +91,23 @@ def compare_type(type_: Type, fact: dict[str, Any], where: str) -> None:
             compare_type(arm.type, each, f"{where}.{arm.name}")
     elif isinstance(inner, Struct) and inner.name not in STRUCTS and "fields" in fact:
         compare_fields(inner, fact["fields"], where)
+
+
+def compare_notes(field: Field, fact: dict[str, Any], where: str) -> None:
+    """What the header says beside a field: its type's name, its direction, its length."""
+    inner, _ = element(field.type)
+    declared = fact.get("declared", "").partition("[")[0].removeprefix("const ").strip(" *")
+    if isinstance(inner, (Integer, Float)) and declared:
+        assert inner.name in (declared, *TYPE_NAMES.get(declared, ())), f"{where}.{field.name} is a {declared}"
+        COMPARED["type names"] += 1
+    if "dir" in fact and (where, field.name) not in DIRECTIONS:
+        assert field.direction == fact["dir"], f"{where}.{field.name}: the header says {fact['dir']}"
+        COMPARED["directions"] += 1
+    length = length_of(field.type)
+    if "length" in fact and length is not None:
+        said = fact["length"].partition(":")[2].replace(" ", "").lstrip("*")
+        assert said == f"{length.path}+{length.plus}" if length.plus else said == length.path, f"{where}.{field.name}"
+        COMPARED["lengths"] += 1
 
 
 def compare_enum(enum: Enum) -> None:
@@ -232,3 +262,9 @@ def test_told_in_full_a_call_has_the_contract_s_keys(call: Call) -> None:
         assert field["direction"] in ("in", "out", "inout", "unknown")
         assert {"path", "type", "direction", "x64", "x86", "length", "kind", "bits"} <= set(field)
     assert dataclasses.is_dataclass(call)
+
+
+def test_no_exception_is_kept_that_is_none() -> None:
+    facts = {(s, n): fact for s in described() for n, fact, _ in flat(STRUCTS[s]["fields"])}
+    for struct, field in DIRECTIONS:
+        assert described()[struct].field(field).direction != facts[struct, field]["dir"], (struct, field)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.record.test_walker import BASES, ROOM, Compiled, compiled, same_values  # noqa: F401 (a fixture)
+from tests.record.walker import BASES, ROOM, Compiled, same_values
 from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import FENCE, MONITORED_FENCE
 from tracekmt.codec import Unreadable, decode, encode, leaves
@@ -49,7 +49,7 @@ def test_each_create_has_its_own_arm() -> None:
 
 
 @pytest.mark.parametrize("abi", ABIS)
-def test_a_priority_list_may_be_a_single_number_at_the_end_of_memory(compiled: Compiled, abi: Abi) -> None:  # noqa: F811
+def test_a_priority_list_may_be_a_single_number_at_the_end_of_memory(compiled: Compiled, abi: Abi) -> None:
     call = CALLS["D3DKMTMakeResident"]
     arena = Arena(abi, 1)
     words = encode(call, abi, arena, {"AllocationList": [1, 2, 3], "PriorityList": 0x78000000})
@@ -148,7 +148,7 @@ def test_a_null_array_may_have_a_count(name: str, array: str, count: str) -> Non
 
 @pytest.mark.parametrize(("name", "array", "count"), counted_arrays())
 def test_an_absurd_count_is_copied_as_far_as_memory_goes(
-    compiled: Compiled,  # noqa: F811
+    compiled: Compiled,
     name: str,
     array: str,
     count: str,
@@ -179,7 +179,7 @@ def test_an_absurd_count_is_copied_as_far_as_memory_goes(
     assert decode(call, "x64", Recorded(leave.regions), enter.arguments, Recorded(enter.regions)) is not None
 
 
-def test_what_only_the_object_tells_is_copied_all_the_same(compiled: Compiled) -> None:  # noqa: F811
+def test_what_only_the_object_tells_is_copied_all_the_same(compiled: Compiled) -> None:
     call = CALLS["D3DKMTWaitForSynchronizationObjectFromGpu"]
     given = {"ObjectHandleArray": [1, 2], "MonitoredFenceValueArray": [7, 8]}
     for abi in ABIS:

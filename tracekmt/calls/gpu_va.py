@@ -16,7 +16,7 @@ from tracekmt.calls.kinds import (
     SYNC_OBJECT,
     handle,
 )
-from tracekmt.spec.shorthand import UINT, UINT64, enum, flags, into, out, structure
+from tracekmt.spec.shorthand import UINT, UINT64, enum, flags, into, is_one, out, structure
 from tracekmt.spec.types import Call, Creates, Destroys, Integer, Overlay, Pointer, When
 
 D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE = flags(
@@ -137,10 +137,40 @@ D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION = structure(
     into("OperationType", D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_TYPE),
     Overlay(
         (
-            into("Map", D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_MAP, When("OperationType", 0)),
-            into("MapProtect", D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_MAPPROTECT, When("OperationType", 3)),
-            into("Unmap", D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_UNMAP, When("OperationType", 1)),
-            into("Copy", D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_COPY, When("OperationType", 2)),
+            into(
+                "Map",
+                D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_MAP,
+                is_one(
+                    "OperationType", D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_TYPE, "D3DDDI_UPDATEGPUVIRTUALADDRESS_MAP"
+                ),
+            ),
+            into(
+                "MapProtect",
+                D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_MAPPROTECT,
+                is_one(
+                    "OperationType",
+                    D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_TYPE,
+                    "D3DDDI_UPDATEGPUVIRTUALADDRESS_MAP_PROTECT",
+                ),
+            ),
+            into(
+                "Unmap",
+                D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_UNMAP,
+                is_one(
+                    "OperationType",
+                    D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_TYPE,
+                    "D3DDDI_UPDATEGPUVIRTUALADDRESS_UNMAP",
+                ),
+            ),
+            into(
+                "Copy",
+                D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_COPY,
+                is_one(
+                    "OperationType",
+                    D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_TYPE,
+                    "D3DDDI_UPDATEGPUVIRTUALADDRESS_COPY",
+                ),
+            ),
         )
     ),
 )

@@ -36,6 +36,7 @@ from tracekmt.spec.shorthand import (
     flags,
     inout,
     into,
+    is_one,
     out,
     parameters,
     structure,
@@ -278,15 +279,51 @@ D3DKMT_PRESENTHISTORYTOKEN = structure(
         "Token",
         Overlay(
             (
-                inout("Flip", D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN, When("Model", 2)),
-                inout("Blt", D3DKMT_BLTMODEL_PRESENTHISTORYTOKEN, When("Model", 3)),
-                inout("VistaBlt", Integer("D3DKMT_VISTABLTMODEL_PRESENTHISTORYTOKEN", 8), When("Model", 4)),
-                inout("Gdi", D3DKMT_GDIMODEL_PRESENTHISTORYTOKEN, When("Model", 1)),
-                inout("Fence", D3DKMT_FENCE_PRESENTHISTORYTOKEN, When("Model", 5)),
-                inout("GdiSysMem", D3DKMT_GDIMODEL_SYSMEM_PRESENTHISTORYTOKEN, When("Model", 6)),
-                inout("Composition", D3DKMT_COMPOSITION_PRESENTHISTORYTOKEN, When("Model", 7)),
-                inout("FlipManager", D3DKMT_FLIPMANAGER_PRESENTHISTORYTOKEN, When("Model", 9)),
-                inout("SurfaceComplete", D3DKMT_SURFACECOMPLETE_PRESENTHISTORYTOKEN, When("Model", 8)),
+                inout(
+                    "Flip",
+                    D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN,
+                    is_one("Model", D3DKMT_PRESENT_MODEL, "D3DKMT_PM_REDIRECTED_FLIP"),
+                ),
+                inout(
+                    "Blt",
+                    D3DKMT_BLTMODEL_PRESENTHISTORYTOKEN,
+                    is_one("Model", D3DKMT_PRESENT_MODEL, "D3DKMT_PM_REDIRECTED_BLT"),
+                ),
+                inout(
+                    "VistaBlt",
+                    Integer("D3DKMT_VISTABLTMODEL_PRESENTHISTORYTOKEN", 8),
+                    is_one("Model", D3DKMT_PRESENT_MODEL, "D3DKMT_PM_REDIRECTED_VISTABLT"),
+                ),
+                inout(
+                    "Gdi",
+                    D3DKMT_GDIMODEL_PRESENTHISTORYTOKEN,
+                    is_one("Model", D3DKMT_PRESENT_MODEL, "D3DKMT_PM_REDIRECTED_GDI"),
+                ),
+                inout(
+                    "Fence",
+                    D3DKMT_FENCE_PRESENTHISTORYTOKEN,
+                    is_one("Model", D3DKMT_PRESENT_MODEL, "D3DKMT_PM_SCREENCAPTUREFENCE"),
+                ),
+                inout(
+                    "GdiSysMem",
+                    D3DKMT_GDIMODEL_SYSMEM_PRESENTHISTORYTOKEN,
+                    is_one("Model", D3DKMT_PRESENT_MODEL, "D3DKMT_PM_REDIRECTED_GDI_SYSMEM"),
+                ),
+                inout(
+                    "Composition",
+                    D3DKMT_COMPOSITION_PRESENTHISTORYTOKEN,
+                    is_one("Model", D3DKMT_PRESENT_MODEL, "D3DKMT_PM_REDIRECTED_COMPOSITION"),
+                ),
+                inout(
+                    "FlipManager",
+                    D3DKMT_FLIPMANAGER_PRESENTHISTORYTOKEN,
+                    is_one("Model", D3DKMT_PRESENT_MODEL, "D3DKMT_PM_FLIPMANAGER"),
+                ),
+                inout(
+                    "SurfaceComplete",
+                    D3DKMT_SURFACECOMPLETE_PRESENTHISTORYTOKEN,
+                    is_one("Model", D3DKMT_PRESENT_MODEL, "D3DKMT_PM_SURFACECOMPLETE"),
+                ),
             ),
             name="D3DKMT_PRESENTHISTORYTOKEN.Token",
         ),

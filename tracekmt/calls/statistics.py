@@ -33,11 +33,12 @@ from tracekmt.spec.shorthand import (
     flags,
     inout,
     into,
+    is_one,
     out,
     parameters,
     structure,
 )
-from tracekmt.spec.types import Array, Bit, Call, Overlay, Pointer, When
+from tracekmt.spec.types import Array, Bit, Call, Overlay, Pointer
 
 D3DKMT_SCHEDULINGPRIORITYCLASS = enum(
     "D3DKMT_SCHEDULINGPRIORITYCLASS",
@@ -413,18 +414,60 @@ D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP_INFORMATION = structure(
 
 D3DKMT_QUERYSTATISTICS_RESULT = Overlay(
     (
-        out("AdapterInformation", D3DKMT_QUERYSTATISTICS_ADAPTER_INFORMATION, When("Type", 0)),
-        out("PhysAdapterInformation", D3DKMT_QUERYSTATISTICS_PHYSICAL_ADAPTER_INFORMATION, When("Type", 10)),
-        out("SegmentInformation", D3DKMT_QUERYSTATISTICS_SEGMENT_INFORMATION, When("Type", 3)),
-        out("NodeInformation", D3DKMT_QUERYSTATISTICS_NODE_INFORMATION, When("Type", 5)),
-        out("VidPnSourceInformation", D3DKMT_QUERYSTATISTICS_VIDPNSOURCE_INFORMATION, When("Type", 7)),
-        out("ProcessInformation", D3DKMT_QUERYSTATISTICS_PROCESS_INFORMATION, When("Type", 1)),
-        out("ProcessAdapterInformation", D3DKMT_QUERYSTATISTICS_PROCESS_ADAPTER_INFORMATION, When("Type", 2)),
-        out("ProcessSegmentInformation", D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_INFORMATION, When("Type", 4)),
-        out("ProcessNodeInformation", D3DKMT_QUERYSTATISTICS_PROCESS_NODE_INFORMATION, When("Type", 6)),
-        out("ProcessVidPnSourceInformation", D3DKMT_QUERYSTATISTICS_PROCESS_VIDPNSOURCE_INFORMATION, When("Type", 8)),
         out(
-            "ProcessSegmentGroupInformation", D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP_INFORMATION, When("Type", 9)
+            "AdapterInformation",
+            D3DKMT_QUERYSTATISTICS_ADAPTER_INFORMATION,
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_ADAPTER"),
+        ),
+        out(
+            "PhysAdapterInformation",
+            D3DKMT_QUERYSTATISTICS_PHYSICAL_ADAPTER_INFORMATION,
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PHYSICAL_ADAPTER"),
+        ),
+        out(
+            "SegmentInformation",
+            D3DKMT_QUERYSTATISTICS_SEGMENT_INFORMATION,
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_SEGMENT"),
+        ),
+        out(
+            "NodeInformation",
+            D3DKMT_QUERYSTATISTICS_NODE_INFORMATION,
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_NODE"),
+        ),
+        out(
+            "VidPnSourceInformation",
+            D3DKMT_QUERYSTATISTICS_VIDPNSOURCE_INFORMATION,
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_VIDPNSOURCE"),
+        ),
+        out(
+            "ProcessInformation",
+            D3DKMT_QUERYSTATISTICS_PROCESS_INFORMATION,
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS"),
+        ),
+        out(
+            "ProcessAdapterInformation",
+            D3DKMT_QUERYSTATISTICS_PROCESS_ADAPTER_INFORMATION,
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_ADAPTER"),
+        ),
+        out(
+            "ProcessSegmentInformation",
+            D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_INFORMATION,
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT"),
+        ),
+        out(
+            "ProcessNodeInformation",
+            D3DKMT_QUERYSTATISTICS_PROCESS_NODE_INFORMATION,
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_NODE"),
+        ),
+        out(
+            "ProcessVidPnSourceInformation",
+            D3DKMT_QUERYSTATISTICS_PROCESS_VIDPNSOURCE_INFORMATION,
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_VIDPNSOURCE"),
+        ),
+        out(
+            "ProcessSegmentGroupInformation",
+            D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP_INFORMATION,
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP"),
         ),
     ),
     name="D3DKMT_QUERYSTATISTICS_RESULT",
@@ -458,14 +501,46 @@ D3DKMT_QUERYSTATISTICS = structure(
     out("QueryResult", D3DKMT_QUERYSTATISTICS_RESULT),
     Overlay(
         (
-            into("QuerySegment", D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT, When("Type", 3)),
-            into("QueryProcessSegment", D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT, When("Type", 4)),
-            into("QueryProcessSegmentGroup", D3DKMT_MEMORY_SEGMENT_GROUP, When("Type", 9)),
-            into("QueryNode", D3DKMT_QUERYSTATISTICS_QUERY_NODE, When("Type", 5)),
-            into("QueryProcessNode", D3DKMT_QUERYSTATISTICS_QUERY_NODE, When("Type", 6)),
-            into("QueryVidPnSource", D3DKMT_QUERYSTATISTICS_QUERY_VIDPNSOURCE, When("Type", 7)),
-            into("QueryProcessVidPnSource", D3DKMT_QUERYSTATISTICS_QUERY_VIDPNSOURCE, When("Type", 8)),
-            into("QueryPhysAdapter", D3DKMT_QUERYSTATISTICS_QUERY_PHYSICAL_ADAPTER, When("Type", 10)),
+            into(
+                "QuerySegment",
+                D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_SEGMENT"),
+            ),
+            into(
+                "QueryProcessSegment",
+                D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT"),
+            ),
+            into(
+                "QueryProcessSegmentGroup",
+                D3DKMT_MEMORY_SEGMENT_GROUP,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP"),
+            ),
+            into(
+                "QueryNode",
+                D3DKMT_QUERYSTATISTICS_QUERY_NODE,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_NODE"),
+            ),
+            into(
+                "QueryProcessNode",
+                D3DKMT_QUERYSTATISTICS_QUERY_NODE,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_NODE"),
+            ),
+            into(
+                "QueryVidPnSource",
+                D3DKMT_QUERYSTATISTICS_QUERY_VIDPNSOURCE,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_VIDPNSOURCE"),
+            ),
+            into(
+                "QueryProcessVidPnSource",
+                D3DKMT_QUERYSTATISTICS_QUERY_VIDPNSOURCE,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_VIDPNSOURCE"),
+            ),
+            into(
+                "QueryPhysAdapter",
+                D3DKMT_QUERYSTATISTICS_QUERY_PHYSICAL_ADAPTER,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PHYSICAL_ADAPTER"),
+            ),
         )
     ),
 )
@@ -592,12 +667,36 @@ D3DKMT_GETDEVICESTATE = structure(
     into("StateType", D3DKMT_DEVICESTATE_TYPE),
     Overlay(
         (
-            out("ExecutionState", D3DKMT_DEVICEEXECUTION_STATE, When("StateType", 1)),
-            inout("PresentState", D3DKMT_DEVICEPRESENT_STATE, When("StateType", 2)),
-            out("ResetState", D3DKMT_DEVICERESET_STATE, When("StateType", 3)),
-            inout("PresentStateDWM", D3DKMT_DEVICEPRESENT_STATE_DWM, When("StateType", 4)),
-            out("PageFaultState", D3DKMT_DEVICEPAGEFAULT_STATE, When("StateType", 5)),
-            inout("PresentQueueState", D3DKMT_DEVICEPRESENT_QUEUE_STATE, When("StateType", 6)),
+            out(
+                "ExecutionState",
+                D3DKMT_DEVICEEXECUTION_STATE,
+                is_one("StateType", D3DKMT_DEVICESTATE_TYPE, "D3DKMT_DEVICESTATE_EXECUTION"),
+            ),
+            inout(
+                "PresentState",
+                D3DKMT_DEVICEPRESENT_STATE,
+                is_one("StateType", D3DKMT_DEVICESTATE_TYPE, "D3DKMT_DEVICESTATE_PRESENT"),
+            ),
+            out(
+                "ResetState",
+                D3DKMT_DEVICERESET_STATE,
+                is_one("StateType", D3DKMT_DEVICESTATE_TYPE, "D3DKMT_DEVICESTATE_RESET"),
+            ),
+            inout(
+                "PresentStateDWM",
+                D3DKMT_DEVICEPRESENT_STATE_DWM,
+                is_one("StateType", D3DKMT_DEVICESTATE_TYPE, "D3DKMT_DEVICESTATE_PRESENT_DWM"),
+            ),
+            out(
+                "PageFaultState",
+                D3DKMT_DEVICEPAGEFAULT_STATE,
+                is_one("StateType", D3DKMT_DEVICESTATE_TYPE, "D3DKMT_DEVICESTATE_PAGE_FAULT"),
+            ),
+            inout(
+                "PresentQueueState",
+                D3DKMT_DEVICEPRESENT_QUEUE_STATE,
+                is_one("StateType", D3DKMT_DEVICESTATE_TYPE, "D3DKMT_DEVICESTATE_PRESENT_QUEUE"),
+            ),
         )
     ),
 )

@@ -17,7 +17,7 @@ from tracekmt.calls.kinds import (
     handle,
 )
 from tracekmt.calls.sync import D3DDDICB_SIGNALFLAGS
-from tracekmt.spec.shorthand import UINT, ULONG, ULONGLONG, enum, flags, group, inout, into, out, structure
+from tracekmt.spec.shorthand import UINT, ULONG, ULONGLONG, enum, flags, group, inout, into, is_one, out, structure
 from tracekmt.spec.types import Address, Array, Bytes, Call, Creates, Overlay, Pointer, When
 
 D3DKMT_RENDERFLAGS = flags(
@@ -118,7 +118,13 @@ D3DKMT_SETQUEUEDLIMIT = structure(
     into("Type", D3DKMT_QUEUEDLIMIT_TYPE),
     Overlay(
         (
-            inout("QueuedPresentLimit", UINT, When("Type", one_of=(1, 2))),
+            inout(
+                "QueuedPresentLimit",
+                UINT,
+                is_one(
+                    "Type", D3DKMT_QUEUEDLIMIT_TYPE, "D3DKMT_SET_QUEUEDLIMIT_PRESENT", "D3DKMT_GET_QUEUEDLIMIT_PRESENT"
+                ),
+            ),
             group(into("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID), into("QueuedPendingFlipLimit", UINT)),
         )
     ),

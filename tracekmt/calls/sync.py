@@ -22,7 +22,21 @@ from tracekmt.calls.kinds import (
     handle,
     nt_handle,
 )
-from tracekmt.spec.shorthand import BOOL, DWORD, UINT, UINT64, ULONG, enum, flags, inout, into, out, structure, unless
+from tracekmt.spec.shorthand import (
+    BOOL,
+    DWORD,
+    UINT,
+    UINT64,
+    ULONG,
+    enum,
+    flags,
+    inout,
+    into,
+    is_one,
+    out,
+    structure,
+    unless,
+)
 from tracekmt.spec.types import NEVER, Array, Bit, Call, Creates, Destroys, Overlay, Pointer, When
 
 D3DDDI_SYNCHRONIZATIONOBJECT_TYPE = enum(
@@ -57,8 +71,16 @@ D3DDDI_SYNCHRONIZATIONOBJECTINFO = structure(
     into("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE),
     Overlay(
         (
-            into("SynchronizationMutex", D3DDDI_SYNCHRONIZATIONOBJECTINFO_SYNCHRONIZATIONMUTEX, When("Type", 1)),
-            into("Semaphore", D3DDDI_SYNCHRONIZATIONOBJECTINFO_SEMAPHORE, When("Type", 2)),
+            into(
+                "SynchronizationMutex",
+                D3DDDI_SYNCHRONIZATIONOBJECTINFO_SYNCHRONIZATIONMUTEX,
+                is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_SYNCHRONIZATION_MUTEX"),
+            ),
+            into(
+                "Semaphore",
+                D3DDDI_SYNCHRONIZATIONOBJECTINFO_SEMAPHORE,
+                is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_SEMAPHORE"),
+            ),
             into("Reserved", D3DDDI_SYNCHRONIZATIONOBJECTINFO_RESERVED, NEVER),
         )
     ),
@@ -136,12 +158,36 @@ D3DDDI_SYNCHRONIZATIONOBJECTINFO2 = structure(
     into("Flags", D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS),
     Overlay(
         (
-            into("SynchronizationMutex", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_SYNCHRONIZATIONMUTEX, When("Type", 1)),
-            into("Semaphore", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_SEMAPHORE, When("Type", 2)),
-            into("Fence", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_FENCE, When("Type", 3)),
-            into("CPUNotification", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_CPUNOTIFICATION, When("Type", 4)),
-            inout("MonitoredFence", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_MONITOREDFENCE, When("Type", 5)),
-            inout("PeriodicMonitoredFence", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_PERIODICMONITOREDFENCE, When("Type", 6)),
+            into(
+                "SynchronizationMutex",
+                D3DDDI_SYNCHRONIZATIONOBJECTINFO2_SYNCHRONIZATIONMUTEX,
+                is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_SYNCHRONIZATION_MUTEX"),
+            ),
+            into(
+                "Semaphore",
+                D3DDDI_SYNCHRONIZATIONOBJECTINFO2_SEMAPHORE,
+                is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_SEMAPHORE"),
+            ),
+            into(
+                "Fence",
+                D3DDDI_SYNCHRONIZATIONOBJECTINFO2_FENCE,
+                is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_FENCE"),
+            ),
+            into(
+                "CPUNotification",
+                D3DDDI_SYNCHRONIZATIONOBJECTINFO2_CPUNOTIFICATION,
+                is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_CPU_NOTIFICATION"),
+            ),
+            inout(
+                "MonitoredFence",
+                D3DDDI_SYNCHRONIZATIONOBJECTINFO2_MONITOREDFENCE,
+                is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_MONITORED_FENCE"),
+            ),
+            inout(
+                "PeriodicMonitoredFence",
+                D3DDDI_SYNCHRONIZATIONOBJECTINFO2_PERIODICMONITOREDFENCE,
+                is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_PERIODIC_MONITORED_FENCE"),
+            ),
             into("Reserved", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_RESERVED, NEVER),
         )
     ),
@@ -361,12 +407,38 @@ CALLS = (
         "D3DKMTCreateSynchronizationObject2",
         D3DKMT_CREATESYNCHRONIZATIONOBJECT2,
         creates=(
-            Creates(MONITORED_FENCE, "hSyncObject", when=(When("Info.Type", one_of=(5, 6)),), within=("hDevice",)),
-            Creates(FENCE, "hSyncObject", when=(When("Info.Type", 3),), within=("hDevice",)),
+            Creates(
+                MONITORED_FENCE,
+                "hSyncObject",
+                when=(
+                    is_one(
+                        "Info.Type",
+                        D3DDDI_SYNCHRONIZATIONOBJECT_TYPE,
+                        "D3DDDI_MONITORED_FENCE",
+                        "D3DDDI_PERIODIC_MONITORED_FENCE",
+                    ),
+                ),
+                within=("hDevice",),
+            ),
+            Creates(
+                FENCE,
+                "hSyncObject",
+                when=(is_one("Info.Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_FENCE"),),
+                within=("hDevice",),
+            ),
             Creates(
                 SYNC_OBJECT,
                 "hSyncObject",
-                when=(When("Info.Type", one_of=(3, 5, 6), holds=False),),
+                when=(
+                    is_one(
+                        "Info.Type",
+                        D3DDDI_SYNCHRONIZATIONOBJECT_TYPE,
+                        "D3DDDI_FENCE",
+                        "D3DDDI_MONITORED_FENCE",
+                        "D3DDDI_PERIODIC_MONITORED_FENCE",
+                        holds=False,
+                    ),
+                ),
                 within=("hDevice",),
             ),
             Creates(
@@ -381,13 +453,13 @@ CALLS = (
             Creates(
                 CPU_ADDRESS,
                 "Info.MonitoredFence.FenceValueCPUVirtualAddress",
-                when=(When("Info.Type", 5),),
+                when=(is_one("Info.Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_MONITORED_FENCE"),),
                 within=("hSyncObject",),
             ),
             Creates(
                 GPU_ADDRESS,
                 "Info.MonitoredFence.FenceValueGPUVirtualAddress",
-                when=(When("Info.Type", 5),),
+                when=(is_one("Info.Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_MONITORED_FENCE"),),
                 within=("hSyncObject",),
             ),
         ),

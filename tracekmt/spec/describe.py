@@ -59,7 +59,7 @@ def describe(call: Call, family: str) -> dict[str, Any]:
             if isinstance(field.type, Payload)
             for _, name, case in field.type.cases
         ],
-        "creates": [_life(each) for each in call.creates],
+        "creates": [_life(each, call) for each in call.creates],
         "uses": [
             {"kind": kind.name, "path": path}
             for path, field, _ in fields
@@ -67,8 +67,8 @@ def describe(call: Call, family: str) -> dict[str, Any]:
             and kind.binding == "handle"
             and (field.direction != "out" or path not in creates)
         ],
-        "destroys": [_life(each) for each in call.destroys],
-        "blocks": None if call.blocks is None else [condition(when) for when in call.blocks],
+        "destroys": [_life(each, call) for each in call.destroys],
+        "blocks": None if call.blocks is None else [condition(when, call.argument) for when in call.blocks],
         "unseen": list(call.unseen),
         "statuses": list(call.statuses),
         "sources": list(call.sources),
@@ -99,8 +99,8 @@ def type_name(type_: Type) -> str:
             return type_.name
 
 
-def condition(when: When) -> str:
-    """A condition in words."""
+def condition(when: When, holder: Struct | Overlay) -> str:
+    """A condition in words; `holder` is the structure that it is about."""
     if when == NEVER:
         return "never: it keeps room"
     place = ("the outer structure's " if when.up else "") + when.path
@@ -108,8 +108,18 @@ def condition(when: When) -> str:
     if when.kind is not None:
         return f"{place} {'leads' if when.holds else 'does not lead'} to a {when.kind.name}"
     if when.one_of:
-        return f"{place} {verb} one of {', '.join(map(str, when.one_of))}"
-    return f"{place} {verb} {'set' if when.equals is None else when.equals}"
+        return f"{place} {verb} one of {', '.join(_value(when, holder, each) for each in when.one_of)}"
+    return f"{place} {verb} {'set' if when.equals is None else _value(when, holder, when.equals)}"
+
+
+def _value(when: When, holder: Struct | Overlay, number: int) -> str:
+    """A value in a condition, by its name if it has one."""
+    try:
+        type_ = paths.find(holder, when.path).type if isinstance(holder, Struct) and not when.up else None
+    except KeyError:
+        type_ = None
+    names = {value: name for name, value in reversed(type_.members)} if isinstance(type_, Enum) else {}
+    return names.get(number, str(number))
 
 
 def length_text(length: Count) -> str:
@@ -120,10 +130,18 @@ def length_text(length: Count) -> str:
 
 
 def _fields(struct: Struct, arms: tuple[str, ...]) -> list[dict[str, Any]]:
-    return [_field(*each) for each in paths.fields(struct, arms=arms)]
+    # The conditions of a named union's arms are about the structure around it.
+    around: dict[int, Struct | Overlay] = {}
+    told = []
+    for path, field, holder in paths.fields(struct, arms=arms):
+        inner, _ = paths.element(field.type)
+        if isinstance(inner, Overlay):
+            around[id(inner)] = holder
+        told.append(_field(path, field, holder, around.get(id(holder), holder)))
+    return told
 
 
-def _field(path: str, field: Field, holder: Struct | Overlay) -> dict[str, Any]:
+def _field(path: str, field: Field, holder: Struct | Overlay, around: Struct | Overlay) -> dict[str, Any]:
     kind = kind_of(field.type)
     length = length_of(field.type)
     if isinstance(field.type, Array) and field.type.used is not None:
@@ -139,7 +157,7 @@ def _field(path: str, field: Field, holder: Struct | Overlay) -> dict[str, Any]:
         "bits": _bits(inner),
         "bit_directions": _bit_directions(inner),
         "values": dict(inner.members) if isinstance(inner, Enum) else None,
-        "when": condition(field.when) if field.when else None,
+        "when": condition(field.when, around) if field.when else None,
     }
 
 
@@ -150,8 +168,9 @@ def _place(holder: Struct | Overlay, field: Field, abi: Abi) -> list[int]:
     return [slot.offset, slot.size]
 
 
-def _life(part: Creates | Destroys) -> dict[str, Any]:
-    return {"kind": part.kind.name, "path": part.path, "when": [condition(when) for when in part.when]}
+def _life(part: Creates | Destroys, call: Call) -> dict[str, Any]:
+    conditions = [condition(when, call.argument) for when in part.when]
+    return {"kind": part.kind.name, "path": part.path, "when": conditions}
 
 
 def _bits(type_: Type) -> dict[str, int] | None:

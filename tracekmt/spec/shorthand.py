@@ -15,6 +15,12 @@ def structure(name: str, *members: Field | Overlay, pack: int | None = None) -> 
     return Struct(name, members, pack=pack)
 
 
+def is_one(path: str, type_: Enum, *names: str, holds: bool = True) -> When:
+    """The condition that a field has one of the values of its enumeration."""
+    numbers = tuple(type_.number(name) for name in names)
+    return When(path, numbers[0], holds) if len(numbers) == 1 else When(path, None, holds, one_of=numbers)
+
+
 def parameters(name: str, *members: Field) -> Struct:
     """The parameters of a function that takes no single structure."""
     return Struct(name, members, parameters=True)

@@ -44,6 +44,9 @@ class Kind:
     any_of: tuple[Kind, ...] = ()
     external: bool = False
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # what it leads to need not be walked
+
     @property
     def space(self) -> Kind:
         """The kind in whose space its values lie."""
@@ -76,6 +79,13 @@ class Enum:
     name: str
     members: tuple[tuple[str, int], ...]
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def number(self, name: str) -> int:
+        """The number of a name; KeyError where there is none."""
+        return dict(self.members)[name]
+
 
 @dataclass(frozen=True)
 class Bit:
@@ -97,6 +107,9 @@ class Flags:
     name: str
     bits: tuple[Bit, ...]
     size: int = 4
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     @property
     def wide(self) -> bool:
