@@ -190,8 +190,9 @@ rpc.exports = {
 
   stop,
 
-  /* Frida's own call before it unloads this script: the recorder's side may have died without a word. */
-  dispose() {
-    stop();
+  /* Frida's own call before it unloads this script: the recorder's side may have died without a word. At the process's
+     exit() the hooks stay, since destructors go on calling. */
+  dispose(reason) {
+    if (reason !== 'exit') stop();
   },
 };

@@ -45,7 +45,7 @@ def without_paths(raw: Path, output: Path) -> None:
     for _, kind, value in frames:
         match kind:
             case FrameKind.CALL:
-                writer.describe(*events.call_from(value, header.abi, where))
+                writer.describe(*events.call_from(value, header.layout, where))
             case FrameKind.MODULE:
                 module = module_from(value, where)
                 if any(module.base <= caller < module.base + module.size for caller in callers):

@@ -67,6 +67,7 @@ class Arena:
     # recording must not point into the arena that the recording is laid out in again.
     _BASE: ClassVar[dict[Abi, tuple[int, int]]] = {
         "x64": (0x7B0000000000, 0x7C0000000000),
+        "wsl": (0x7B0000000000, 0x7C0000000000),
         "x86": (0xD0000000, 0xE0000000),
     }
 

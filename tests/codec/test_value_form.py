@@ -136,6 +136,7 @@ def test_a_row_of_the_table(type_: Type, given: Any, python: Any, form: Any) -> 
     value = through(call, {"v": given})
     assert value == {"v": python}
     assert through(call, {"v": given}, "x86") == value
+    assert through(call, {"v": given}, "wsl") == value
     assert json_of(call, value) == {"v": form}
 
 
@@ -379,3 +380,17 @@ def test_a_structure_may_be_compared_by_nobody() -> None:
     """LUIDs are one value, not two numbers: a path leads to the whole."""
     assert isinstance(LUID, Struct)
     assert LUID.kind is not None
+
+
+def test_a_wchar_of_four_bytes() -> None:
+    call = call_of(
+        into("v", Characters(4)), into("t", Text("PCWSTR")), into("n", Text("WCHAR *", "c")), into("c", UINT)
+    )
+    arena = Arena("wsl")
+    words = encode(call, "wsl", arena, {"v": "ab", "t": "\ud800", "n": "xyz"})
+    assert decode(call, "wsl", arena, words) == {"v": "ab", "t": "\ud800", "n": "xyz", "c": 3}
+    assert sorted(size for _, size, _ in arena.regions()) == [8, 12, 40]
+    arena.write(words[0], b"\xff\xff\xff\xff")
+    value = decode(call, "wsl", arena, words)
+    assert isinstance(value, dict)
+    assert value["v"] == "\ufffdb", "what is no character is shown as none"

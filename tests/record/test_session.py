@@ -315,3 +315,12 @@ def test_a_function_that_nobody_has_described_is_chosen_by_name(client: Client) 
     recording.spawn(client.argv("others"))
     recording.run()
     assert [call.name for call in client.calls()] == ["D3DKMTNotYetKnown"] * 2
+
+
+def test_calls_after_exit_are_recorded(client: Client) -> None:
+    """Before exit(), in a handler of it, in a destructor."""
+    recording = Recording(client.trace, module="libdxcore.so")
+    recording.spawn(client.argv("exit", calls=77))
+    recording.run()
+    assert [call.name for call in client.calls()] == [CREATE] * 3
+    assert client.journal()[0] == 3

@@ -12,6 +12,7 @@ from tracekmt.memory import Fault, Memory
 from tracekmt.spec.layout import Layout, lay_out, measure
 from tracekmt.spec.types import (
     POINTER_SIZE,
+    WCHAR_SIZE,
     Abi,
     Address,
     Array,
@@ -154,7 +155,7 @@ class _Decoder:
             case Blob():
                 return data
             case Characters():
-                return _text(data)
+                return self.string(data)[0]
             case Struct():
                 return self.fields(Frame(lay_out(type_, self.abi), data, entered, frame))
             case Array():
@@ -188,7 +189,7 @@ class _Decoder:
         if address == 0:
             return None
         try:
-            return _units(self.memory.read(address, length) if length else b"")
+            return _units(self.memory.read(address, length) if length else b"", 2)
         except Fault as fault:
             return Unreadable(address, fault.data)
 
@@ -214,8 +215,9 @@ class _Decoder:
                 capacity = frame.count(count_of(length), self.behind)[moves]
                 return self.read(address, capacity)
             case Text(length=length) if length is not None:
-                units = self.read(address, 2 * frame.count(count_of(length), self.behind)[0])
-                return units if isinstance(units, Unreadable) else _text(units)
+                size = WCHAR_SIZE[self.abi] * frame.count(count_of(length), self.behind)[0]
+                data_there = self.read(address, size)
+                return data_there if isinstance(data_there, Unreadable) else self.string(data_there)[0]
         raise TypeError(type_)
 
     def behind(self, address: int) -> int:
@@ -239,8 +241,15 @@ class _Decoder:
         found = self.window(address, TEXT_LIMIT)
         if isinstance(found, Unreadable):
             return found
-        ends = any(found[at : at + 2] == b"\0\0" for at in range(0, len(found) - 1, 2))
-        return _text(found) if ends else Unreadable(address, found)
+        text, ends = self.string(found)
+        return text if ends else Unreadable(address, found)
+
+    def string(self, data: bytes) -> tuple[str, bool]:
+        """WCHARs up to a zero, and whether there was one. Any sequence of units is taken, lone surrogates kept."""
+        size = WCHAR_SIZE[self.abi]
+        zeros = (at for at in range(0, len(data) - size + 1, size) if data[at : at + size] == bytes(size))
+        end = next(zeros, None)
+        return _units(data[:end], size), end is not None
 
     def payload(self, type_: Payload, address: int, before: int, frame: Frame) -> Any:
         size, _ = frame.count(count_of(type_.length), self.behind)
@@ -307,11 +316,10 @@ def _unsigned(data: bytes) -> int:
     return int.from_bytes(data, "little")
 
 
-def _units(data: bytes) -> str:
-    """UTF-16 as Windows takes it: any sequence of units, lone surrogates kept."""
-    return data[: len(data) & ~1].decode("utf-16-le", "surrogatepass")
-
-
-def _text(data: bytes) -> str:
-    """The units up to a zero."""
-    return _units(data).partition("\0")[0]
+def _units(data: bytes, size: int) -> str:
+    encoding = "utf-16-le" if size == 2 else "utf-32-le"
+    data = data[: len(data) // size * size]
+    try:
+        return data.decode(encoding, "surrogatepass")
+    except UnicodeDecodeError:  # four bytes can hold what is no character at all
+        return data.decode(encoding, "replace")

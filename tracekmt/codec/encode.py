@@ -14,6 +14,7 @@ from tracekmt.errors import UsageError
 from tracekmt.memory import Arena
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
 from tracekmt.spec.types import (
+    WCHAR_SIZE,
     Abi,
     Address,
     Array,
@@ -179,7 +180,7 @@ class _Encoder:
         if isinstance(type_, (Pointer, Array)):
             return len(given.sequence(value, path))
         size = len(self.pointed(type_, value, path, frame))
-        return size // 2 if isinstance(type_, Text) else size
+        return size // WCHAR_SIZE[self.abi] if isinstance(type_, Text) else size
 
     def value(self, type_: Type, value: Any, path: str, frame: Frame) -> bytes:
         """The bytes that a field holds in place."""
@@ -205,8 +206,9 @@ class _Encoder:
                 octets = given.octets(b"" if value is None else value, path, PADDING_LIMIT)
                 return given.fitting(octets, size, tail, path).ljust(size, b"\0")
             case Characters(count=count, tail=tail):
-                units = given.units("" if value is None else value, path)
-                return given.fitting(units, 2 * count, tail, path).ljust(2 * count, b"\0")
+                room = WCHAR_SIZE[self.abi] * count
+                units = given.units("" if value is None else value, WCHAR_SIZE[self.abi], path)
+                return given.fitting(units, room, tail, path).ljust(room, b"\0")
             case Struct():
                 return self.struct(lay_out(type_, self.abi), {} if value is None else value, path, frame)
             case Array():
@@ -248,7 +250,7 @@ class _Encoder:
         if isinstance(value, Unreadable):
             units, address = b"", value.address
         else:
-            units = given.units(value, path)
+            units = given.units(value, 2, path)
             address = self.put_away(f"{path}.Buffer", units, len(units) + 2)
         lengths = b"".join(given.integer(n, 2, False, path, self.abi) for n in (len(units), len(units) + 2))
         pointer = given.integer(address, self.arena.pointer_size, False, path, self.abi)
@@ -260,7 +262,7 @@ class _Encoder:
             address = value.address if value else 0
         else:
             data = self.pointed(type_, value, path, frame)
-            length, unit = length_of(type_), 2 if isinstance(type_, Text) else 1
+            length, unit = length_of(type_), WCHAR_SIZE[self.abi] if isinstance(type_, Text) else 1
             if isinstance(type_, Pointer):
                 unit, _ = measure(type_.to, self.abi)
             whole = length is not None and not (isinstance(type_, Pointer) and len(data) < unit * len(value))
@@ -283,9 +285,10 @@ class _Encoder:
                 readable = items if isinstance(to, Pointer) else [x for x in items if not isinstance(x, Unreadable)]
                 return b"".join(self.value(to, x, f"{path}[{n}]", frame) for n, x in enumerate(readable))
             case Text(length=None):
-                return given.units(value, path) + b"\0\0"
+                return given.units(value, WCHAR_SIZE[self.abi], path) + bytes(WCHAR_SIZE[self.abi])
             case Text():
-                return self.capacity(value, path, 2) or given.units(value, path)
+                unit = WCHAR_SIZE[self.abi]
+                return self.capacity(value, path, unit) or given.units(value, unit, path)
             case Payload() if not _is_octets(value):
                 case = payload_case(type_, frame.number(type_.by)[0])
                 if case is None:

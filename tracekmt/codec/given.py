@@ -129,11 +129,11 @@ def is_hex(value: str) -> bool:
     return _HEX.fullmatch(value) is not None
 
 
-def units(value: Any, path: str) -> bytes:
-    """A string as UTF-16, without a zero at its end."""
+def units(value: Any, size: int, path: str) -> bytes:
+    """A string as UTF-16 or, with units of four bytes, UTF-32; without a zero at its end."""
     if not isinstance(value, str):
         raise problem(path, f"takes a string, not {show(value)}")
-    return value.encode("utf-16-le", "surrogatepass")
+    return value.encode("utf-16-le" if size == 2 else "utf-32-le", "surrogatepass")
 
 
 def fitting(data: bytes, size: int, tail: bool, path: str) -> bytes:

@@ -16,6 +16,7 @@ from tracekmt.spec.layout import Layout, lay_out, measure
 from tracekmt.spec.types import (
     NEVER,
     POINTER_SIZE,
+    WCHAR_SIZE,
     Abi,
     Array,
     Call,
@@ -154,7 +155,7 @@ class _Compiler:
             case Records(to=to) if self.shape((*places, _Place(lay_out(to, self.abi), 0, level + 1))):
                 raise DescriptionError(f"{to.name}: records that hold pointers cannot be recorded")
             case _ if length_of(type_) is not None:
-                stride = 2 if isinstance(type_, Text) else 1
+                stride = WCHAR_SIZE[self.abi] if isinstance(type_, Text) else 1
                 yield _pointer(offset, stride, _number(length_of(type_), places, level), 0, conditions)
             case _:
                 pass

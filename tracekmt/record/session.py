@@ -26,7 +26,7 @@ from tracekmt.record.plan import Plan, compile_plan
 from tracekmt.record.spool import Spool
 from tracekmt.resources import resource
 from tracekmt.simulator.native import HandOver
-from tracekmt.spec.types import Call
+from tracekmt.spec.types import WCHAR_SIZE, Call
 from tracekmt.trace.events import Enter, Header, Lost, Module
 from tracekmt.trace.writer import Writer, now
 from tracekmt.version import VERSION
@@ -171,7 +171,7 @@ class Recording:
     def _load(self, pid: int) -> None:
         """Load the agent and the recorder into a process."""
         self._spool = Spool()
-        plan = compile_plan([*self._calls.items(), *self._spare.items()], "x64")
+        plan = compile_plan([*self._calls.items(), *self._spare.items()], "wsl")
         self._plan = plan
         if os.geteuid() == 0:
             self._spool.owned_by(_owner(pid))
@@ -219,6 +219,7 @@ class Recording:
             self._output,
             Header(
                 abi="x64",
+                wchar=WCHAR_SIZE["wsl"],
                 created=now(),
                 tool=f"tracekmt {VERSION}, frida {frida.__version__}",
                 process=process,

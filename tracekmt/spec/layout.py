@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 
 from tracekmt.spec.types import (
     POINTER_SIZE,
+    WCHAR_SIZE,
     Abi,
     Array,
     Blob,
@@ -108,7 +109,7 @@ def measure(type_: Type, abi: Abi) -> tuple[int, int]:
         case Blob(size=size):
             return size, 1
         case Characters(count=count):
-            return 2 * count, 2
+            return WCHAR_SIZE[abi] * count, WCHAR_SIZE[abi]
         case CountedString():
             return 2 * POINTER_SIZE[abi], POINTER_SIZE[abi]
         case Overlay(arms=arms):

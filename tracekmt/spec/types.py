@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Union
 
-Abi = Literal["x64", "x86"]
+Abi = Literal["x64", "x86", "wsl"]
+"""Windows' two, and that of native Linux processes: x64 with a WCHAR of four bytes (libdxg; Intel's driver for WSL)."""
+
 ABIS: tuple[Abi, ...] = ("x64", "x86")
-POINTER_SIZE: dict[Abi, int] = {"x64": 8, "x86": 4}
+POINTER_SIZE: dict[Abi, int] = {"x64": 8, "x86": 4, "wsl": 8}
+WCHAR_SIZE: dict[Abi, int] = {"x64": 2, "x86": 2, "wsl": 4}
 Direction = Literal["in", "out", "inout", "unknown"]
 
 
@@ -172,7 +175,7 @@ class Bytes:
 
 @dataclass(frozen=True)
 class Text:
-    """A pointer to UTF-16: to `length` units, or up to a zero."""
+    """A pointer to WCHARs: to as many as `length` says, or up to a zero."""
 
     name: str
     length: Length | None = None
@@ -227,7 +230,7 @@ class Blob:
 
 @dataclass(frozen=True)
 class Characters:
-    """`count` UTF-16 units in place, up to a zero. tail: in a payload, everything from here to the end."""
+    """`count` WCHARs in place, up to a zero. tail: in a payload, everything from here to the end."""
 
     count: int
     tail: bool = False

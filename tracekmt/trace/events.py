@@ -11,7 +11,7 @@ from typing import Any
 
 from tracekmt.errors import DescriptionError, TraceError
 from tracekmt.spec import checks, serial
-from tracekmt.spec.types import ABIS, Abi, Call
+from tracekmt.spec.types import ABIS, WCHAR_SIZE, Abi, Call
 
 Region = tuple[int, int, bytes]
 
@@ -20,6 +20,7 @@ Region = tuple[int, int, bytes]
 class Header:
     """Where a trace comes from.
 
+    wchar: the bytes of a WCHAR there, 4 in native Linux processes.
     settings: how it was recorded. machine: what the program ran on, as far as it said so (the simulator's adapters).
     """
 
@@ -29,6 +30,12 @@ class Header:
     process: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
+    wchar: int = 2
+
+    @property
+    def layout(self) -> Abi:
+        """The ABI that structures are laid out by."""
+        return "wsl" if self.wchar == WCHAR_SIZE["wsl"] else self.abi
 
     def to_data(self) -> dict[str, Any]:
         """The payload of its frame."""
@@ -88,7 +95,7 @@ def header_from(value: Any, where: str) -> Header:
         raise TraceError(f"{where}: its header does not name an ABI")
     known = {name: value[name] for name in Header.__dataclass_fields__ if name in value}
     for name, content in known.items():
-        wanted = str if name in ("abi", "created", "tool") else dict
+        wanted = str if name in ("abi", "created", "tool") else int if name == "wchar" else dict
         if not isinstance(content, wanted):
             raise TraceError(f"{where}: its header holds no {wanted.__name__} under {name}")
     return Header(**known)

@@ -98,13 +98,13 @@ class TracedCall:
     def decode_inputs(self, kind_of: codec.KindOf | None) -> Argument:
         """The same, with another idea of what handles lead to."""
         regions = Recorded(self.enter.regions)
-        return codec.decode(self.call, self._trace.header.abi, regions, self.enter.arguments, None, kind_of)
+        return codec.decode(self.call, self._trace.header.layout, regions, self.enter.arguments, None, kind_of)
 
     def decode_outputs(self, kind_of: codec.KindOf | None) -> Argument:
         """The same, with another idea of what handles lead to."""
         assert self.leave is not None
         before, after = Recorded(self.enter.regions), Recorded(self.leave.regions)
-        return codec.decode(self.call, self._trace.header.abi, after, self.enter.arguments, before, kind_of)
+        return codec.decode(self.call, self._trace.header.layout, after, self.enter.arguments, before, kind_of)
 
     @property
     def _kind_of(self) -> codec.KindOf | None:
@@ -158,7 +158,7 @@ class Trace:
             case FrameKind.HEADER if self._header is None:
                 self._header = events.header_from(value, where)
             case FrameKind.CALL:
-                number, call = events.call_from(value, self.header.abi, where)
+                number, call = events.call_from(value, self.header.layout, where)
                 self._calls[number] = call
             case FrameKind.MODULE:
                 self.modules.append(events.module_from(value, where))

@@ -26,7 +26,7 @@ class Writer:
         if path.exists() and not force:
             raise UsageError(f"{path} exists already; choose another name or overwrite it with -f")
         self.path = path
-        self.abi: Abi = header.abi
+        self.abi: Abi = header.layout
         try:
             self._file = path.open("wb")
         except OSError as error:
