@@ -7,9 +7,9 @@
  *   word 0: bytes of a pointer and of an argument (4 or 8)
  *   hook:   number of the call, number of arguments, index of the shape of its arguments (0: none leads on)
  *   shape:  number of pointers, then for each: offset, bytes per element, how many elements more than the count says,
- *           count's level, count's offset, count's size (0: there is no count; BEHIND: a pointer leads to it), shape of
- *           an element (0: plain bytes), number of conditions, then for each: level, offset, mask, value, expected:
- *           ((word & mask) == value) == expected
+ *           count's level, count's offset, count's size (0: there is no count; BEHIND: a pointer leads to it), how many
+ *           elements at least, shape of an element (0: plain bytes), number of conditions, then for each: level, offset,
+ *           mask, value, expected: ((word & mask) == value) == expected
  *
  * A level is how many pointers outwards the field lies. The layout of the mapping is that of tracekmt/record/spool.py.
  * Nothing here waits, takes a lock, allocates, or makes a system call (but for a thread's id, once, and mapping more room
@@ -343,6 +343,7 @@ static const u8 *outwards(const Level *level, u32 steps) {
 static u64 read_count(const u32 *pointer, const Level *level) {
   const u8 *base;
   u32 offset = pointer[4], size = pointer[5];
+  u64 count;
   if (!size) return pointer[2];
   base = outwards(level, pointer[3]);
   if (size & BEHIND) {
@@ -350,15 +351,16 @@ static u64 read_count(const u32 *pointer, const Level *level) {
     size ^= BEHIND;
     offset = 0;
   }
-  return read_field(base, offset, size) + pointer[2];
+  count = read_field(base, offset, size) + pointer[2];
+  return count < pointer[6] ? pointer[6] : count;
 }
 
 /* Copies what the pointers of one structure lead to, and what that leads to. */
 static void walk(Thread *t, const u32 *shape, Level *level) {
   u32 pointers = *shape++;
   while (pointers--) {
-    u32 conditions = shape[7], holds = 1;
-    const u32 *condition = shape + 8;
+    u32 conditions = shape[8], holds = 1;
+    const u32 *condition = shape + 9;
     for (; conditions--; condition += 5) {
       u32 found = (u32)read_field(outwards(level, condition[0]), condition[1], 4);
       if (((found & condition[2]) == condition[3]) != condition[4]) holds = 0;
@@ -369,13 +371,13 @@ static void walk(Thread *t, const u32 *shape, Level *level) {
       if (pointer && wanted) {
         remember(t, pointer, wanted);
         got = copy_region(t, ENTER, pointer, wanted);
-        if (shape[6]) {
+        if (shape[7]) {
           Level inner;
           u64 offset;
           inner.up = level;
           for (offset = 0; offset + shape[1] <= got; offset += shape[1]) {
             inner.base = (const u8 *)pointer + offset;
-            walk(t, plan + shape[6], &inner);
+            walk(t, plan + shape[7], &inner);
           }
         }
       }

@@ -187,3 +187,12 @@ def test_what_only_the_object_tells_is_copied_all_the_same(compiled: Compiled) -
         assert found["MonitoredFenceValueArray"] == [7, 8]
         found = same_values(compiled, call, abi, {"ObjectHandleArray": [1], "FenceValue": 7}, lambda handle: FENCE)
         assert found["FenceValue"] == 7
+
+
+@pytest.mark.parametrize("name", ["D3DKMTSetAllocationPriority", "D3DKMTGetAllocationPriority"])
+def test_a_resource_has_one_priority_though_the_count_is_none(compiled: Compiled, name: str) -> None:
+    for abi in ABIS:
+        found = same_values(compiled, CALLS[name], abi, {"hResource": 1, "pPriorities": [7]})
+        assert (found["pPriorities"], found["AllocationCount"]) == ([7], 0)
+        found = same_values(compiled, CALLS[name], abi, {"phAllocationList": [1, 2], "pPriorities": [7, 8]})
+        assert (found["pPriorities"], found["AllocationCount"]) == ([7, 8], 2)

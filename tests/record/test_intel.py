@@ -1,4 +1,4 @@
-"""A shipping driver as the target: Intel's OpenCL for WSL, on a stand-in for libdxcore.so that logs every call itself."""
+"""A shipping driver as the target: Intel's OpenCL for WSL, on a stand-in for libdxcore.so that logs every call."""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ def shape(words: list[int], index: int) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
     at = index + 1
     for _ in range(words[index]):
-        names = ("offset", "stride", "fixed", "level", "length_at", "length_size", "shape")
-        op: dict[str, object] = dict(zip(names, words[at : at + 7], strict=True))
-        conditions = words[at + 7]
-        at += 8
+        names = ("offset", "stride", "fixed", "level", "length_at", "length_size", "least", "shape")
+        op: dict[str, object] = dict(zip(names, words[at : at + 8], strict=True))
+        conditions = words[at + 8]
+        at += 9
         op["when"] = [tuple(words[at + 5 * n : at + 5 * n + 5]) for n in range(conditions)]
         at += 5 * conditions
         found.append(op)

@@ -18,7 +18,7 @@ from tracekmt.calls.kinds import (
     nt_handle,
 )
 from tracekmt.spec.shorthand import UINT, ULONG_PTR, enum, flags, inout, into, out, structure, unless
-from tracekmt.spec.types import Array, Bit, Bytes, Call, Creates, Destroys, Integer, Overlay, Pointer, When
+from tracekmt.spec.types import Array, Bit, Bytes, Call, Count, Creates, Destroys, Integer, Overlay, Pointer, When
 
 D3DKMT_STANDARDALLOCATIONTYPE = enum(
     "D3DKMT_STANDARDALLOCATIONTYPE",
@@ -160,8 +160,8 @@ D3DKMT_SETALLOCATIONPRIORITY = structure(
     into("hResource", handle(RESOURCE)),
     into("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
     into("AllocationCount", UINT),
-    # With hResource set the documentation has one priority here while AllocationCount is 0: that one is not copied.
-    into("pPriorities", Pointer(UINT, "AllocationCount")),
+    # With hResource set there is one priority, while AllocationCount is 0 (documentation).
+    into("pPriorities", Pointer(UINT, Count("AllocationCount", least=1))),
 )
 
 D3DKMT_GETALLOCATIONPRIORITY = structure(
@@ -170,7 +170,7 @@ D3DKMT_GETALLOCATIONPRIORITY = structure(
     into("hResource", handle(RESOURCE)),
     into("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
     into("AllocationCount", UINT),
-    out("pPriorities", Pointer(UINT, "AllocationCount")),
+    out("pPriorities", Pointer(UINT, Count("AllocationCount", least=1))),
 )
 
 D3DKMT_ALLOCATIONRESIDENCYSTATUS = enum(
@@ -186,8 +186,8 @@ D3DKMT_QUERYALLOCATIONRESIDENCY = structure(
     into("hResource", handle(RESOURCE)),
     into("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
     into("AllocationCount", UINT),
-    # With hResource set the documentation has one status here while AllocationCount is 0: that one is not copied.
-    out("pResidencyStatus", Pointer(D3DKMT_ALLOCATIONRESIDENCYSTATUS, "AllocationCount")),
+    # With hResource set there is one status, while AllocationCount is 0 (documentation).
+    out("pResidencyStatus", Pointer(D3DKMT_ALLOCATIONRESIDENCYSTATUS, Count("AllocationCount", least=1))),
 )
 
 D3DDDI_SEGMENTPREFERENCE = flags(

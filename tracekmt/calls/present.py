@@ -206,6 +206,7 @@ D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN = structure(
     inout("PresentCount", UINT),
     inout("RevealColor", Array(FLOAT, 4)),
     inout("Rotation", D3DDDI_ROTATION),
+    # The other arm holds hSyncObject, HDRMetaDataType and HDR metadata; no source says when which is in effect.
     Overlay((inout("ScatterBlts", D3DKMT_SCATTERBLTS),), open=True),
     inout("InkCookie", UINT),
     inout("SourceRect", RECT),

@@ -154,7 +154,7 @@ class _Encoder:
             if values.get(name) is None:
                 continue
             for length, count in self.counts(type_, values[name], f"{path}.{name}", frame):
-                if length.up or _lookup(values, length.path) is not None:
+                if length.up or count <= length.least or _lookup(values, length.path) is not None:
                     continue
                 other, agreed = found.setdefault(length.path, (name, count - length.plus))
                 if count - length.plus != agreed:

@@ -84,7 +84,7 @@ class Frame:
         before, now = self.outwards(length.up).number(length.path)
         if length.behind:
             before, now = behind(before), behind(now)
-        return before + length.plus, now + length.plus
+        return max(before + length.plus, length.least), max(now + length.plus, length.least)
 
     def arm(self, overlay: Overlay, arms: tuple[str, ...]) -> Field | None:
         """The arm in effect; None where none is, or nothing says which."""

@@ -37,10 +37,10 @@ from tracekmt.spec.types import (
 
 _ALL = 0xFFFFFFFF
 _BEHIND = 0x100
-_ONE = (1, 0, 0, 0)
+_ONE = (1, 0, 0, 0, 0)
 
 _Conditions = list[list[int]]
-_Number = tuple[int, int, int, int]  # what is added, levels outwards, offset, size: as a pointer's words have it
+_Number = tuple[int, int, int, int, int]  # what is added, levels outwards, offset, size, least: as the plan has it
 
 
 @dataclass
@@ -133,15 +133,15 @@ class _Compiler:
                         yield from self.in_place(arm.type, offset, places, level, conditions + chosen)
             case CountedString():
                 at = offset + POINTER_SIZE[self.abi]
-                yield _pointer(at, 1, (0, 0, offset, 2), 0, conditions)
+                yield _pointer(at, 1, (0, 0, offset, 2, 0), 0, conditions)
             case Pointer(to=to):
                 stride, _ = measure(to, self.abi)
                 shape = self.element(to, places, level + 1)
                 yield _pointer(offset, stride, _number(length_of(type_), places, level), shape, conditions)
             case Text(length=None):
-                yield _pointer(offset, 1, (TEXT_LIMIT, 0, 0, 0), 0, conditions)
+                yield _pointer(offset, 1, (TEXT_LIMIT, 0, 0, 0, 0), 0, conditions)
             case Window(size=size):
-                yield _pointer(offset, 1, (size, 0, 0, 0), 0, conditions)
+                yield _pointer(offset, 1, (size, 0, 0, 0, 0), 0, conditions)
             case Payload():
                 yield _pointer(offset, 1, _number(length_of(type_), places, level), 0, conditions)
                 for value, _, case in type_.cases:
@@ -207,7 +207,7 @@ def _number(length: Count | None, places: tuple[_Place, ...], level: int) -> _Nu
     holder = places[-1 - length.up]
     place = holder.layout.place(length.path)
     size = _BEHIND | 4 if length.behind else place.size
-    return length.plus, level - holder.level, holder.offset + place.offset, size
+    return length.plus, level - holder.level, holder.offset + place.offset, size, length.least
 
 
 def _condition(when: When, places: tuple[_Place, ...], *, expected: bool) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tracekmt.spec.describe import unknowns
+from tracekmt.spec.describe import open_unions, unknowns
 from tracekmt.spec.types import Call
 
 Told = Mapping[str, Any]
@@ -38,6 +38,9 @@ def coverage_lines(calls: Iterable[Call]) -> Iterator[str]:
     yield f"{len(calls)} functions are described."
     if unseen:
         yield f"{len(unseen)} of them use memory that nothing in their arguments leads to: {', '.join(unseen)}."
+    unions = sorted({struct for call in calls for struct in open_unions(call)})
+    if unions:
+        yield f"No source says when what is in a union of {', '.join(unions)}."
     if undirected:
         fields = f"{sum(undirected.values())} fields, in {', '.join(undirected)}"
         yield f"No source says whether the call reads or writes {fields}."
@@ -95,7 +98,8 @@ def _fields(fields: Iterable[Told], indent: str) -> Iterator[str]:
 
 
 def _notes(field: Told) -> list[str]:
-    notes = [f"length {field['length']}"] if field["length"] else []
+    least = f", at least {field['least']}" if field["least"] else ""
+    notes = [f"length {field['length']}{least}"] if field["length"] else []
     notes += [field["kind"]] if field["kind"] else []
     return notes + ([f"when {field['when']}"] if field["when"] else [])
 

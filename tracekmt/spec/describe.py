@@ -82,6 +82,15 @@ def unknowns(call: Call) -> list[str]:
     return [f"{prefix}{field['path']}" for prefix, each in fields for field in each if field["direction"] == "unknown"]
 
 
+def open_unions(call: Call) -> list[str]:
+    """The structures with a union of which no source says what is in it when."""
+    return [
+        struct.name
+        for struct in paths.structures(call.argument)
+        if any(isinstance(member, Overlay) and member.open for member in struct.members)
+    ]
+
+
 def type_name(type_: Type) -> str:
     """A type as C writes it."""
     match type_:
@@ -153,6 +162,7 @@ def _field(path: str, field: Field, holder: Struct | Overlay, around: Struct | O
         "direction": field.direction,
         **{abi: _place(holder, field, abi) for abi in ABIS},
         "length": None if length is None else length_text(length),
+        "least": length.least if length else 0,
         "kind": kind.name if kind else None,
         "bits": _bits(inner),
         "bit_directions": _bit_directions(inner),

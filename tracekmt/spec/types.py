@@ -144,12 +144,14 @@ class Address:
 @dataclass(frozen=True)
 class Count:
     """A length: a field, by its path in the structure at hand or, `up` steps outwards, in the one that led to it;
-    `plus` more than it says. behind: the field is a pointer, and the length is the 32-bit number behind it."""
+    `plus` more than it says, and `least` at least. behind: the field is a pointer, and the length is the 32-bit number
+    behind it."""
 
     path: str
     plus: int = 0
     up: int = 0
     behind: bool = False
+    least: int = 0
 
 
 Length = Union[str, Count]  # noqa: UP007 (evaluated in 3.10); a path alone is Count(path)
