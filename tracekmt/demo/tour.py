@@ -68,7 +68,8 @@ def _record(trace: Path, say: Say) -> bool:
             recording = Recording(trace, hand_over=table, force=True)
             recording.attach(program.pid)
             relay.start()
-            progress = recording.run(until=lambda: program.poll() is not None)
+            # Its output ends with it. To poll it would take a stop under Frida's injection for its end.
+            progress = recording.run(until=lambda: not relay.is_alive())
             relay.join(PROGRAM_SECONDS)
         except RecordError as error:
             say(f"It cannot be recorded here: {error}")
