@@ -11,9 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tracekmt.record.session import Recording
-from tracekmt.trace import events
-from tracekmt.trace.events import enter_from, header_from, leave_from, lost_from, module_from
-from tracekmt.trace.frames import FrameKind, FrameReader
+from tracekmt.trace.reader import Trace
 from tracekmt.trace.writer import Writer
 
 TRACES = Path(__file__).parent.parent / "traces"
@@ -36,29 +34,21 @@ def record(output: Path, scenarios: list[str]) -> None:
 
 def without_paths(raw: Path, output: Path) -> None:
     """Copy a trace, its modules under their names alone and without those that no call came from."""
-    with raw.open("rb") as file:
-        frames = list(FrameReader(raw, file).scan())
-    where = str(raw)
-    header = next(header_from(value, where) for _, kind, value in frames if kind == FrameKind.HEADER)
-    writer = Writer(output, header, force=True)
-    callers = [enter_from(value, where).caller for _, kind, value in frames if kind == FrameKind.ENTER]
-    for _, kind, value in frames:
-        match kind:
-            case FrameKind.CALL:
-                writer.describe(*events.call_from(value, header.layout, where))
-            case FrameKind.MODULE:
-                module = module_from(value, where)
-                if any(module.base <= caller < module.base + module.size for caller in callers):
-                    writer.module(dataclasses.replace(module, path=module.name))
-            case FrameKind.ENTER:
-                writer.events([enter_from(value, where)])
-            case FrameKind.LEAVE:
-                writer.events([leave_from(value, where)])
-            case FrameKind.LOST:
-                writer.events([lost_from(value, where)])
-            case FrameKind.END:
-                writer.end(value["how"])
-    writer.close()
+    with Trace(raw) as trace:
+        writer = Writer(output, trace.header, force=True)
+        for number, call in trace.described.items():
+            writer.describe(number, call)
+        callers = [call.enter.caller for call in trace.calls()]
+        for module in trace.modules:
+            if any(module.base <= caller < module.base + module.size for caller in callers):
+                writer.module(dataclasses.replace(module, path=module.name))
+        for index, left in trace.timeline():
+            traced = trace[index]
+            event = traced.leave if left else traced.enter
+            assert event is not None
+            writer.events([event], flush=False)
+        writer.end(trace.ended or "")
+        writer.close()
 
 
 if __name__ == "__main__":

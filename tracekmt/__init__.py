@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tracekmt.codec import Unreadable as Unreadable
     from tracekmt.report.findings import Report
     from tracekmt.simulator import Simulator as Simulator
+    from tracekmt.trace.builder import Builder
     from tracekmt.trace.reader import Trace
-    from tracekmt.trace.writer import Builder
 
 __version__ = VERSION
 __all__ = [
@@ -61,7 +61,7 @@ def create(
     from pathlib import Path
 
     from tracekmt.calls import CALLS
-    from tracekmt.trace.writer import Builder
+    from tracekmt.trace.builder import Builder
 
     return Builder(Path(path), CALLS, abi=abi, force=force, machine=machine)
 

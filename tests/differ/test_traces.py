@@ -9,7 +9,7 @@ import pytest
 
 import tracekmt
 from tracekmt.resources import resource
-from tracekmt.trace.writer import Builder
+from tracekmt.trace.builder import Builder
 
 Make = Callable[..., Path]
 

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 import tracekmt
 from tracekmt.calls import CALLS
 from tracekmt.report.text import report_lines
-from tracekmt.resources import resource
 from tracekmt.spec.shorthand import UINT, into, structure
 from tracekmt.spec.types import Bytes, Call, Pointer
 from tracekmt.trace.events import Enter, Header, Leave
 from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame, preamble
 from tracekmt.trace.writer import Writer
 
-DEMO = resource("traces", "demo.kmt")
+DEMO = Path(__file__).parent.parent / "data" / "format-0.kmt"
 
 
 def frames_of(path: Path) -> list[tuple[int, Any]]:
@@ -42,7 +41,7 @@ def test_any_memory(tmp_path: Path, data: st.DataObject) -> None:
             if data.draw(st.integers(0, 5)) == 0:
                 region[2] = region[2][: data.draw(st.integers(0, len(region[2])))]
     path = tmp_path / "t.kmt"
-    path.write_bytes(preamble() + b"".join(pack_frame(FrameKind(kind), value) for kind, value in frames))
+    path.write_bytes(preamble(0) + b"".join(pack_frame(FrameKind(kind), value) for kind, value in frames))
     try:
         report = tracekmt.replay(path, video_memory="64MB")
     except tracekmt.Error:

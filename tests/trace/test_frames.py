@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
 import zlib
@@ -17,6 +18,8 @@ from tracekmt.errors import TraceError
 from tracekmt.resources import resource
 from tracekmt.trace import frames
 from tracekmt.trace.frames import FRAME_LIMIT, FrameKind, FrameReader, pack_frame, preamble
+from tracekmt.trace.reader import Trace
+from tracekmt.trace.writer import Writer
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -24,6 +27,7 @@ else:
     from backports import zstd
 
 SAMPLE = resource("traces", "demo.kmt").read_bytes()
+FORMAT_0 = Path(__file__).parent.parent / "data" / "format-0.kmt"
 
 
 def read(path: Path, data: bytes) -> list[object]:
@@ -47,7 +51,7 @@ def test_frames_come_back(tmp_path: Path) -> None:
         reader = FrameReader(path, file)
         scanned = list(reader.scan())
         assert [value for _, _, value in scanned] == values
-        assert reader.at(scanned[1][0]) == values[1]
+        assert reader.at(scanned[1][0]) == (FrameKind.ENTER, values[1])
         assert reader.torn is None
 
 
@@ -57,7 +61,7 @@ def test_frames_come_back(tmp_path: Path) -> None:
         (b"", "the file is empty"),
         (b"\x7fELF" + bytes(60), "not a tracekmt trace"),
         (preamble()[:-1], "cut off inside its first 12 bytes"),
-        (frames.MAGIC + struct.pack("<I", 9), "trace format 9, this tracekmt reads up to 0; update tracekmt"),
+        (frames.MAGIC + struct.pack("<I", 9), "trace format 9, this tracekmt reads up to 1; update tracekmt"),
         (preamble(), "the trace has no header"),
         (frame(msgpack.packb({"abi": "arm"})), "does not name an ABI"),
         (frame(msgpack.packb([1, 2]), kind=FrameKind.ENTER), "does not begin with a header"),
@@ -81,17 +85,95 @@ def test_bombs_are_stopped_whether_they_state_their_size_or_not(tmp_path: Path) 
             read(tmp_path / "t.kmt", frame(bomb, flags=1))
 
 
-def test_a_cut_at_any_byte_costs_what_was_cut(tmp_path: Path) -> None:
-    whole = read(tmp_path / "whole.kmt", SAMPLE)
-    ends = {len(read(tmp_path / "whole.kmt", SAMPLE[:cut])) for cut in range(len(SAMPLE) - 200, len(SAMPLE))}
-    assert max(ends) == len(whole)
-    for cut in range(0, len(SAMPLE), 29):
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The sample with a frame for every three events, as a recording that is drained often has it."""
+    path = tmp_path_factory.mktemp("many") / "many.kmt"
+    with tracekmt.open(resource("traces", "demo.kmt")) as trace:
+        writer = Writer(path, trace.header)
+        for number, call in trace.described.items():
+            writer.describe(number, call)
+        for position, (index, left) in enumerate(trace.timeline()):
+            event = trace[index].leave if left else trace[index].enter
+            assert event is not None
+            writer.events([event], flush=position % 3 == 2)
+        writer.end("whole")
+        writer.close()
+    return path.read_bytes()
+
+
+def test_a_cut_at_any_byte_costs_what_was_cut(tmp_path: Path, many: bytes) -> None:
+    whole = read(tmp_path / "whole.kmt", many)
+    assert len(whole) == 19
+    lengths = []
+    for cut in range(0, len(many), 7):
         try:
-            part = read(tmp_path / "t.kmt", SAMPLE[:cut])
+            part = read(tmp_path / "t.kmt", many[:cut])
         except TraceError:
             continue
+        lengths.append(len(part))
         for mine, theirs in zip(part, whole, strict=False):
             assert mine == theirs or not mine["returned"]  # type: ignore[index]
+    assert lengths == sorted(lengths)
+    assert lengths[-1] == 19
+    assert len(set(lengths)) >= 8, "every frame before the cut is read"
+
+
+def test_a_sealed_trace_is_read_like_one_without_an_index(tmp_path: Path, many: bytes) -> None:
+    sealed = read(tmp_path / "sealed.kmt", many)
+    assert read(tmp_path / "open.kmt", many[: -frames.TAIL_SIZE]) == sealed
+    with tracekmt.open(tmp_path / "open.kmt") as trace:
+        assert trace.torn is None
+        assert trace.ended == "whole"
+    with tracekmt.open(tmp_path / "sealed.kmt") as one, tracekmt.open(tmp_path / "open.kmt") as other:
+        assert one._index == other._index
+
+
+def test_format_0_is_read(tmp_path: Path) -> None:
+    old = read(tmp_path / "old.kmt", FORMAT_0.read_bytes())
+    with tracekmt.open(FORMAT_0) as trace:
+        assert (trace.version, len(trace), trace.ended) == (0, 19, "the process ended")
+        assert [call.name for call in trace.calls()][:2] == ["D3DKMTOpenAdapterFromLuid", "D3DKMTOpenAdapterFromLuid"]
+    assert len(old) == 19
+    assert tracekmt.replay(FORMAT_0).same
+    cut = FORMAT_0.read_bytes()[:-200]
+    assert len(read(tmp_path / "cut.kmt", cut)) >= 17
+    with tracekmt.open(tmp_path / "cut.kmt") as trace:
+        assert "is cut off" in str(trace.torn)
+
+
+def test_any_file_that_can_seek(many: bytes) -> None:
+    with Trace(io.BytesIO(many)) as trace:
+        assert len(list(trace.calls())) == 19
+        assert trace[17].index == 17
+
+
+def test_an_index_that_lies_is_an_error(tmp_path: Path, many: bytes) -> None:
+    path = tmp_path / "t.kmt"
+    path.write_bytes(many)
+    with path.open("rb") as file:
+        reader = FrameReader(path, file)
+        told = reader.index()
+        at = next(offset for offset, kind, _ in reader.scan() if kind == FrameKind.INDEX)
+    first, second, *others = told["frames"]
+    lies = [
+        {**told, "calls": told["calls"] + 1},
+        {**told, "frames": [second, first, *others]},
+        {**told, "frames": [[second[0], *first[1:]], second, *others]},
+        {**told, "frames": [[at, *first[1:]], second, *others]},
+        {**told, "late": [[0, 999]]},
+        {**told, "told": [-1]},
+        {**told, "told": []},
+        {**told, "blobs": [[5, 9], [0, 9]]},
+        {**told, "threads": []},
+        {**told, "end": 5},
+        [],
+    ]
+    for lie in lies:
+        with pytest.raises(TraceError):
+            read(tmp_path / "u.kmt", many[:at] + pack_frame(FrameKind.INDEX, lie) + frames.tail(at))
+    for nowhere in (0, 13, len(many), 1 << 63, (1 << 64) - 1):
+        assert len(read(tmp_path / "u.kmt", many[: -frames.TAIL_SIZE] + frames.tail(nowhere))) == 19
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -136,7 +218,7 @@ def test_any_values_in_sound_frames(tmp_path: Path, values: list[tuple[FrameKind
 @given(st.data())
 def test_sound_events_about_any_memory(tmp_path: Path, data: st.DataObject) -> None:
     """Regions of a real event, their bytes replaced: counts and pointers of a hostile program."""
-    path = resource("traces", "demo.kmt")
+    path = FORMAT_0
     with path.open("rb") as file:
         scanned = [(kind, value) for _, kind, value in FrameReader(path, file).scan()]
     number = data.draw(st.sampled_from([i for i, (kind, _) in enumerate(scanned) if kind == FrameKind.ENTER]))
@@ -144,5 +226,5 @@ def test_sound_events_about_any_memory(tmp_path: Path, data: st.DataObject) -> N
     for region in regions:
         noise = data.draw(st.binary(max_size=len(region[2])))
         region[2] = noise + region[2][len(noise) :]
-    out = preamble() + b"".join(pack_frame(FrameKind(kind), value) for kind, value in scanned)
+    out = preamble(0) + b"".join(pack_frame(FrameKind(kind), value) for kind, value in scanned)
     assert len(read(tmp_path / "t.kmt", out)) > 0

@@ -115,7 +115,7 @@ class _Outcome:
         number, sequence = self._numbers[call.name], self._sequence
         enter = Enter(sequence, call.enter.thread, number, call.enter_ns, 0, arguments, tuple(before))
         leave = Leave(sequence + 1, sequence, call.leave_ns or call.enter_ns, int(outcome.status or 0), tuple(after))
-        self._writer.events([enter, leave])
+        self._writer.events([enter, leave], flush=False)
         self._sequence += 2
 
     def close(self) -> None:

@@ -84,11 +84,6 @@ class Lost:
     count: int
 
 
-def event_data(event: Enter | Leave | Lost) -> list[Any]:
-    """The payload of an event's frame: its fields in order."""
-    return list(vars(event).values())
-
-
 def header_from(value: Any, where: str) -> Header:
     """The header from its frame."""
     if not isinstance(value, dict) or value.get("abi") not in ABIS:
@@ -128,6 +123,14 @@ def module_from(value: Any, where: str) -> Module:
         case [str(name), str(path), int(base), int(size)]:
             return Module(name, path, base, size)
     raise TraceError(f"{where}: a module in it is malformed")
+
+
+def thread_ids(value: Any) -> list[int]:
+    """The system's ids of the threads that first appear in a frame of events; ValueError for anything else."""
+    threads = value[2] if isinstance(value, list) and len(value) == 3 else None
+    if not isinstance(threads, list) or any(type(each) is not int for each in threads):
+        raise ValueError("has malformed threads")
+    return threads
 
 
 def enter_from(value: Any, where: str) -> Enter:

@@ -25,20 +25,23 @@ else:
     from backports import zstd
 
 MAGIC = b"\x89KMT\r\n\x1a\n"
-VERSION = 0
+END_MAGIC = MAGIC[::-1]
+VERSION = 1
 FRAME_LIMIT = 64 << 20
 """Bytes of one payload, unpacked; more is taken for damage."""
 
 _VERSION = struct.Struct("<I")
+_TAIL = struct.Struct("<Q")
 _HEAD = struct.Struct("<IBBH")
 _CRC = struct.Struct("<I")
 _COMPRESSED = 1
 _WORTH_COMPRESSING = 128
 _WINDOW_LOG_LIMIT = 27
+_OFFSET_LIMIT = (1 << 63) - 1
 
 
 class FrameKind(IntEnum):
-    """What a frame holds."""
+    """What a frame holds. A number means for ever what it meant first; 4 to 6 are those of format 0."""
 
     HEADER = 1
     CALL = 2
@@ -47,6 +50,9 @@ class FrameKind(IntEnum):
     LEAVE = 5
     LOST = 6
     END = 7
+    BLOBS = 8
+    EVENTS = 9
+    INDEX = 10
 
 
 def pack_frame(kind: FrameKind, value: Any) -> bytes:
@@ -63,9 +69,17 @@ def pack_frame(kind: FrameKind, value: Any) -> bytes:
     return head + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
 
 
-def preamble() -> bytes:
+def preamble(version: int = VERSION) -> bytes:
     """What a file begins with."""
-    return MAGIC + _VERSION.pack(VERSION)
+    return MAGIC + _VERSION.pack(version)
+
+
+def tail(index: int) -> bytes:
+    """What a sealed file ends with: where its index is."""
+    return _TAIL.pack(index) + END_MAGIC
+
+
+TAIL_SIZE = _TAIL.size + len(END_MAGIC)
 
 
 class FrameReader:
@@ -104,21 +118,42 @@ class FrameReader:
             yield offset, kind, value
             offset = following
 
+    def index(self) -> Any:
+        """The value of the index frame of a sealed file; None where there is no sound one."""
+        size = self._file.seek(0, 2)
+        if size < self.start + TAIL_SIZE:
+            return None
+        self._file.seek(size - TAIL_SIZE)
+        end = self._file.read(TAIL_SIZE)
+        if end[_TAIL.size :] != END_MAGIC:
+            return None
+        try:
+            found = self._read(_TAIL.unpack_from(end)[0])
+        except TraceError:
+            return None
+        return found[1] if found is not None and found[0] == FrameKind.INDEX else None
+
     torn: str | None = None
 
-    def at(self, offset: int) -> Any:
-        """The value of the frame at an offset that `scan` gave."""
+    def at(self, offset: int) -> tuple[int, Any]:
+        """Kind and value of the frame at an offset that `scan` or the index gave."""
         found = self._read(offset)
         if found is None:
             raise TraceError(f"{self.path}: no frame at byte {offset}: the file has become shorter")
-        return found[1]
+        return found[:2]
 
     def _read(self, offset: int) -> tuple[int, Any, int] | None:
         """Kind, value and the offset behind one frame; None at the end of the file."""
+        if offset > _OFFSET_LIMIT:
+            raise self._damage(offset, "lies outside of any file")
         self._file.seek(offset)
         head = self._file.read(_HEAD.size + _CRC.size)
         if not head:
             return None
+        if head[_TAIL.size :] == END_MAGIC[: _HEAD.size + _CRC.size - _TAIL.size]:
+            if len(head + self._file.read(TAIL_SIZE - len(head))) == TAIL_SIZE:
+                return None
+            raise self._damage(offset, "is cut off")
         if len(head) < _HEAD.size + _CRC.size:
             raise self._damage(offset, "is cut off")
         length, kind, flags, _ = _HEAD.unpack_from(head)

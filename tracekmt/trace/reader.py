@@ -1,159 +1,99 @@
-"""Reading traces: calls by index, decoded when asked for."""
+"""Reading traces: calls by index, decoded when asked for; of the file only what is asked for is in memory."""
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import BinaryIO, Generic, TypeVar
 
-from tracekmt import codec
-from tracekmt.codec import Unreadable
 from tracekmt.errors import TraceError, UsageError
-from tracekmt.memory import Recorded
-from tracekmt.ntstatus import Status
 from tracekmt.spec.types import Call
-from tracekmt.trace import events
+from tracekmt.trace import batch, events, migrate
+from tracekmt.trace.batch import Batch
+from tracekmt.trace.call import TracedCall
 from tracekmt.trace.events import Enter, Leave, Module
-from tracekmt.trace.frames import FrameKind, FrameReader
-from tracekmt.trace.objects import Objects, depends_on_objects
+from tracekmt.trace.frames import VERSION, FrameKind, FrameReader
+from tracekmt.trace.index import Index
+from tracekmt.trace.objects import Objects
 
-Argument = dict[str, Any] | Unreadable | None
-_NOT_RETURNED = (1 << 64) - 1
+FRAMES_KEPT = 4
+
+T = TypeVar("T")
 
 
-class TracedCall:
-    """One recorded call.
+class _Recent(Generic[T]):
+    """The frames that were used last."""
 
-    index counts calls from 0, thread is a small number by first appearance, times are nanoseconds from the first
-    event. status, result, outputs and leave_ns are None for a call that never returned; status is so too for a function
-    that gives no NTSTATUS, and result for one that does.
-    """
+    def __init__(self, load: Callable[[int], T]) -> None:
+        self._load = load
+        self._kept: OrderedDict[int, T] = OrderedDict()
 
-    def __init__(self, trace: Trace, index: int, enter: Enter, leave: Leave | None) -> None:
-        self._trace = trace
-        self.index = index
-        self.enter = enter
-        self.leave = leave
-        self.call: Call = trace.description(enter.call)
-        self.name = self.call.name
-        self.thread: int = trace.threads[enter.thread]
-        self.status: Status | None = None
-        self.result: int | None = None
-        if leave is not None and self.call.returns == "NTSTATUS":
-            self.status = Status(leave.result & 0xFFFFFFFF)
-        elif leave is not None and self.call.returns == "BOOLEAN":
-            self.result = leave.result & 0xFF
-        self.enter_ns = enter.time - trace.start_time
-        self.leave_ns = None if leave is None else leave.time - trace.start_time
-
-    @property
-    def returned(self) -> bool:
-        """Whether the call came back before the recording ended."""
-        return self.leave is not None
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the call came back and did what it was asked."""
-        return self.returned and (self.status is None or self.status.succeeded)
-
-    @cached_property
-    def inputs(self) -> Argument:
-        """The argument as the call was entered with it; None for NULL."""
-        return self.decode_inputs(self._kind_of)
-
-    @cached_property
-    def outputs(self) -> Argument:
-        """The argument as the call left it."""
-        if self.leave is None:
-            return None
-        return self.decode_outputs(self._kind_of)
-
-    @property
-    def caller(self) -> str | None:
-        """Module and offset of the instruction behind the call; None where unknown."""
-        return self._trace.place(self.enter.caller)
-
-    def to_json(self) -> dict[str, Any]:
-        """The call as a line of `dump --json`."""
-        argument = self.call.argument
-        return {
-            "index": self.index,
-            "call": self.name,
-            "thread": self.thread,
-            "caller": self.caller,
-            "returned": self.returned,
-            "status": self.status.name if self.status is not None else None,
-            "code": self.status.code if self.status is not None else None,
-            "result": self.result,
-            "in": codec.to_json(argument, self.inputs),
-            "out": codec.to_json(argument, self.outputs),
-            "enter_ns": str(self.enter_ns),
-            "leave_ns": str(self.leave_ns) if self.leave_ns is not None else None,
-        }
-
-    def decode_inputs(self, kind_of: codec.KindOf | None) -> Argument:
-        """The same, with another idea of what handles lead to."""
-        regions = Recorded(self.enter.regions)
-        return codec.decode(self.call, self._trace.header.layout, regions, self.enter.arguments, None, kind_of)
-
-    def decode_outputs(self, kind_of: codec.KindOf | None) -> Argument:
-        """The same, with another idea of what handles lead to."""
-        assert self.leave is not None
-        before, after = Recorded(self.enter.regions), Recorded(self.leave.regions)
-        return codec.decode(self.call, self._trace.header.layout, after, self.enter.arguments, before, kind_of)
-
-    @property
-    def _kind_of(self) -> codec.KindOf | None:
-        return self._trace.objects.at(self.index) if depends_on_objects(self.call) else None
+    def __call__(self, number: int) -> T:
+        if number in self._kept:
+            self._kept.move_to_end(number)
+            return self._kept[number]
+        value = self._kept[number] = self._load(number)
+        if len(self._kept) > FRAMES_KEPT:
+            self._kept.popitem(last=False)
+        return value
 
 
 class Trace:
     """A trace opened for reading; a context manager. Damage at the end is not an error: `torn` says what was there,
-    and every whole event before it is read."""
+    and every whole frame before it is read.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    source: a path, or a file open for reading that can seek.
+    """
+
+    def __init__(self, source: Path | BinaryIO) -> None:
+        self.path = source if isinstance(source, Path) else Path(str(getattr(source, "name", "(file)")))
         try:
-            self._file = path.open("rb")
+            self._file = source.open("rb") if isinstance(source, Path) else source
         except OSError as error:
-            raise TraceError(f"{path}: {error.strerror or 'cannot be opened'}") from None
+            raise TraceError(f"{self.path}: {error.strerror or 'cannot be opened'}") from None
         except ValueError:
-            raise TraceError(f"{str(path)!r} is no name of a file") from None
+            raise TraceError(f"{str(self.path)!r} is no name of a file") from None
         try:
-            self._frames = FrameReader(path, self._file)
-            self._scan()
+            self._open()
         except BaseException as error:
             self._file.close()
             if isinstance(error, OSError):
-                raise TraceError(f"{path}: cannot be read: {error.strerror}") from None
+                raise TraceError(f"{self.path}: cannot be read: {error.strerror}") from None
             raise
 
-    def _scan(self) -> None:
-        self.modules: list[Module] = []
-        self.threads: dict[int, int] = {}
-        self.lost = 0
-        self.ended: str | None = None
-        self.start_time = 0
+    def _open(self) -> None:
+        self._frames = FrameReader(self.path, self._file)
+        self.version: int = self._frames.version
+        torn = None
+        if self.version < VERSION:
+            older = self._file
+            self._file, torn = migrate.upgrade(self._frames)
+            older.close()
+            self._frames = FrameReader(self.path, self._file)
+        self._index = Index.load(self._frames)
+        self.torn: str | None = torn or self._index.torn
         self._calls: dict[int, Call] = {}
-        self._enters = array("Q")
-        self._functions = array("Q")
-        self._leaves = array("Q")
-        self._timeline: array[int] = array("q")
+        self.modules: list[Module] = []
         self._header: events.Header | None = None
-        open_calls: dict[int, int] = {}
-        for offset, kind, value in self._frames.scan():
-            if self._header is None and kind != FrameKind.HEADER:
-                raise TraceError(f"{self.path}: the trace does not begin with a header")
-            self._take(kind, value, offset, open_calls)
+        for offset in self._index.told:
+            self._tell(offset)
         if self._header is None:
             raise TraceError(self.torn or f"{self.path}: the trace has no header")
+        self.threads: dict[int, int] = {system: number for number, system in enumerate(self._index.threads)}
+        self._starts: list[int] = [frame.first_call for frame in self._index.frames]
+        self._blob_starts: list[int] = [first for first, _ in self._index.blobs]
+        self._batch: _Recent[Batch] = _Recent(self._load_batch)
+        self._blobs: _Recent[list[bytes]] = _Recent(self._load_blobs)
 
-    def _take(self, kind: int, value: Any, offset: int, open_calls: dict[int, int]) -> None:
+    def _tell(self, offset: int) -> None:
+        kind, value = self._frames.at(offset)
         where = f"{self.path}: byte {offset}"
+        if self._header is None and kind != FrameKind.HEADER:
+            raise TraceError(f"{self.path}: the trace does not begin with a header")
         match kind:
             case FrameKind.HEADER if self._header is None:
                 self._header = events.header_from(value, where)
@@ -162,28 +102,6 @@ class Trace:
                 self._calls[number] = call
             case FrameKind.MODULE:
                 self.modules.append(events.module_from(value, where))
-            case FrameKind.ENTER:
-                enter = events.enter_from(value, where)
-                self.description(enter.call)
-                if not self._enters:
-                    self.start_time = enter.time
-                self.threads.setdefault(enter.thread, len(self.threads))
-                open_calls[enter.sequence] = len(self._enters)
-                self._timeline.append(len(self._enters))
-                self._enters.append(offset)
-                self._functions.append(enter.call)
-                self._leaves.append(_NOT_RETURNED)
-            case FrameKind.LEAVE:
-                leave = events.leave_from(value, where)
-                index = open_calls.pop(leave.enter, None)
-                if index is None:
-                    raise TraceError(f"{where}: a call returns that was never entered")
-                self._timeline.append(~index)
-                self._leaves[index] = offset
-            case FrameKind.LOST:
-                self.lost += events.lost_from(value, where).count
-            case FrameKind.END:
-                self.ended = str(value.get("how")) if isinstance(value, dict) else ""
 
     @property
     def header(self) -> events.Header:
@@ -192,14 +110,19 @@ class Trace:
         return self._header
 
     @property
-    def torn(self) -> str | None:
-        """What is wrong behind the last whole event, if anything is."""
-        return self._frames.torn
+    def lost(self) -> int:
+        """Events that could not be recorded."""
+        return self._index.lost
 
     @property
-    def version(self) -> int:
-        """The format that the file was written in."""
-        return self._frames.version
+    def ended(self) -> str | None:
+        """How the recording ended; None where it did not finish."""
+        return self._index.end
+
+    @property
+    def start_time(self) -> int:
+        """The time of the first event, in nanoseconds of the recorded machine."""
+        return self._index.start
 
     @property
     def described(self) -> dict[int, Call]:
@@ -214,11 +137,11 @@ class Trace:
     def description(self, number: int) -> Call:
         """The description that events name by a number."""
         if number not in self._calls:
-            raise TraceError(f"{self.path}: an event names the call {number}, which is not described before it")
+            raise TraceError(f"{self.path}: an event names the call {number}, which is not described")
         return self._calls[number]
 
     def __len__(self) -> int:
-        return len(self._enters)
+        return self._index.calls
 
     def __getitem__(self, index: int) -> TracedCall:
         if not isinstance(index, int):
@@ -227,10 +150,13 @@ class Trace:
             index += len(self)
         if not 0 <= index < len(self):
             raise IndexError(f"{self.path} has {len(self)} calls, 0 to {len(self) - 1}; there is no {index}")
-        enter = events.enter_from(self._frames.at(self._enters[index]), str(self.path))
+        number = self._frame_of(index)
+        enter = self._enter(number, index)
         leave = None
-        if self._leaves[index] != _NOT_RETURNED:
-            leave = events.leave_from(self._frames.at(self._leaves[index]), str(self.path))
+        for frame in dict.fromkeys((number, self._index.late.get(index, number))):
+            position = self._batch(frame).positions.get((index, batch.LEAVE))
+            if position is not None:
+                leave = self._leave(frame, position, enter)
         return TracedCall(self, index, enter, leave)
 
     def calls(self) -> Iterator[TracedCall]:
@@ -239,16 +165,29 @@ class Trace:
 
     def timeline(self) -> Iterator[tuple[int, bool]]:
         """What happened one after the other: (index of the call, whether it was left)."""
-        return ((~step, True) if step < 0 else (step, False) for step in self._timeline)
+        under_way: set[int] = set()
+        for number in range(len(self._index.frames)):
+            table = self._batch(number).table
+            for kind, call in zip(table.kinds, table.calls, strict=True):
+                if kind == batch.ENTER:
+                    under_way.add(call)
+                    yield call, False
+                elif kind == batch.LEAVE:
+                    if call not in under_way:
+                        raise TraceError(f"{self.path}: call {call} returns without having been entered")
+                    under_way.remove(call)
+                    yield call, True
+
+    def functions(self) -> Iterator[int]:
+        """The number of every call's description, in the order of the calls."""
+        for number in range(len(self._index.frames)):
+            table = self._batch(number).table
+            yield from (f for kind, f in zip(table.kinds, table.functions, strict=True) if kind == batch.ENTER)
 
     @cached_property
     def objects(self) -> Objects:
         """What sorts of objects handles led to."""
         return Objects(self)
-
-    def functions(self) -> Iterator[int]:
-        """The number of every call's description."""
-        return iter(self._functions)
 
     def place(self, address: int) -> str | None:
         """An address as module and offset; None where no module was mapped."""
@@ -263,6 +202,68 @@ class Trace:
     def _by_base(self) -> list[tuple[int, int]]:
         return sorted((module.base, index) for index, module in enumerate(self.modules))
 
+    def _frame_of(self, index: int) -> int:
+        """The frame that a call was entered in; frames without one begin where the next does."""
+        number = bisect_right(self._starts, index) - 1
+        while number >= 0 and not self._index.frames[number].calls:
+            number -= 1
+        return number
+
+    def _load_batch(self, number: int) -> Batch:
+        frame = self._index.frames[number]
+        kind, value = self._frames.at(frame.offset)
+        where = f"{self.path}: the frame at byte {frame.offset}"
+        try:
+            if kind != FrameKind.EVENTS:
+                raise ValueError("holds no events, where the index says so")
+            found = Batch(value)
+            frame.check(found)
+        except ValueError as error:
+            raise TraceError(f"{where} {error}") from None
+        return found
+
+    def _enter(self, number: int, index: int) -> Enter:
+        loaded = self._batch(number)
+        position = loaded.positions.get((index, batch.ENTER))
+        if position is None:
+            raise TraceError(f"{self.path}: call {index} is not where the index says")
+        table = loaded.table
+        try:
+            match loaded.body(position):
+                case [[*arguments], regions] if all(isinstance(argument, int) for argument in arguments):
+                    found = batch.regions_from(regions, (), self._blob)
+                case _:
+                    raise ValueError("has a malformed body")
+            thread = self._index.threads[table.threads[position]]
+        except (ValueError, IndexError) as error:
+            raise TraceError(f"{self.path}: call {index}: its enter event {error}") from None
+        sequence, time, caller = table.sequences[position], table.times[position], table.values[position]
+        return Enter(sequence, thread, table.functions[position], time, caller, tuple(arguments), found)
+
+    def _leave(self, number: int, position: int, enter: Enter) -> Leave:
+        loaded = self._batch(number)
+        table = loaded.table
+        try:
+            found = batch.regions_from(loaded.body(position), enter.regions, self._blob)
+        except ValueError as error:
+            raise TraceError(f"{self.path}: call {table.calls[position]}: its leave event {error}") from None
+        return Leave(table.sequences[position], enter.sequence, table.times[position], table.values[position], found)
+
+    def _load_blobs(self, number: int) -> list[bytes]:
+        _, offset = self._index.blobs[number]
+        match self._frames.at(offset):
+            case FrameKind.BLOBS, [int(), [*blobs]] if all(isinstance(each, bytes) for each in blobs):
+                return blobs
+        raise TraceError(f"{self.path}: the frame at byte {offset} holds no contents, where the index says so")
+
+    def _blob(self, number: int) -> bytes:
+        position = bisect_right(self._blob_starts, number) - 1
+        blobs = self._blobs(position) if position >= 0 else []
+        within = number - self._blob_starts[position] if position >= 0 else 0
+        if not 0 <= within < len(blobs):
+            raise ValueError(f"names the content {number}, which is not there")
+        return blobs[within]
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -274,3 +275,6 @@ class Trace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+__all__ = ["Trace", "TracedCall"]

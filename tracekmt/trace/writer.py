@@ -1,58 +1,92 @@
-"""Writing traces, event by event: what has been written is readable whatever happens next."""
+"""Writing traces: frames of events that are readable as soon as they are written, and an index at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
-from tracekmt import codec, ntstatus
-from tracekmt.errors import UsageError
-from tracekmt.memory import Arena
-from tracekmt.spec.types import ABIS, Abi, Call
-from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, call_data, event_data
-from tracekmt.trace.frames import FrameKind, pack_frame, preamble
-from tracekmt.version import VERSION
+from tracekmt.errors import TraceError, UsageError
+from tracekmt.spec.types import Abi, Call
+from tracekmt.trace import batch
+from tracekmt.trace.batch import Table
+from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, call_data
+from tracekmt.trace.frames import FrameKind, pack_frame, preamble, tail
 
-_KINDS = {Enter: FrameKind.ENTER, Leave: FrameKind.LEAVE, Lost: FrameKind.LOST}
+BATCH_EVENTS = 4096
+BATCH_BYTES = 2 << 20
+"""What a frame of events holds at most: as much as a reader has to unpack for one call."""
+
+BLOB_SIZE = 64
+"""From so many bytes on, memory is stored once per content."""
+
+BLOBS_KNOWN = 1 << 17
 
 
 class Writer:
     """A trace file being written. A description goes in before the first event that needs it."""
 
-    def __init__(self, path: Path, header: Header, *, force: bool = False) -> None:
-        if path.exists() and not force:
+    def __init__(self, path: Path, header: Header, *, force: bool = False, file: BinaryIO | None = None) -> None:
+        if file is None and path.exists() and not force:
             raise UsageError(f"{path} exists already; choose another name or overwrite it with -f")
         self.path = path
-        self.abi: Abi = header.layout
+        self.layout: Abi = header.layout
         try:
-            self._file = path.open("wb")
+            self._file = path.open("wb") if file is None else file
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
         except ValueError:
             raise UsageError(f"{str(path)!r} is no name of a file") from None
-        self._file.write(preamble() + pack_frame(FrameKind.HEADER, header.to_data()))
+        self._table, self._bodies = Table(), bytearray()
+        self._open: dict[int, tuple[int, Enter]] = {}
+        self._threads: dict[int, int] = {}
+        self._new_threads: list[int] = []
+        self._blobs: dict[bytes, int] = {}
+        self._new_blobs: list[bytes] = []
+        self._blob_count = 0
+        self._late: list[list[int]] = []
+        self._index: dict[str, Any] = {
+            "calls": 0, "events": 0, "lost": 0, "start": 0, "end": None,
+            "frames": [], "late": [], "blobs": [], "told": [], "threads": [],
+        }  # fmt: skip
+        self._offset = self._file.write(preamble())
+        self._tell(FrameKind.HEADER, header.to_data())
         self._file.flush()
 
     def describe(self, number: int, call: Call) -> None:
         """Put in a call's description under the number that events name it by."""
-        self._file.write(pack_frame(FrameKind.CALL, call_data(number, call, self.abi)))
+        self._tell(FrameKind.CALL, call_data(number, call, self.layout))
 
     def module(self, module: Module) -> None:
         """Put in where a file was mapped."""
-        self._file.write(pack_frame(FrameKind.MODULE, list(vars(module).values())))
+        self._tell(FrameKind.MODULE, list(vars(module).values()))
 
-    def events(self, events: Iterable[Enter | Leave | Lost]) -> None:
-        """Append events, in the order of their sequence numbers, and hand them to the system."""
+    def events(self, events: Iterable[Enter | Leave | Lost], *, flush: bool = True) -> None:
+        """Append events, in the order of their sequence numbers, and hand them to the system; without `flush` they are
+        kept until a frame is full."""
         for event in events:
-            self._file.write(pack_frame(_KINDS[type(event)], event_data(event)))
-        self._file.flush()
+            self._add(event)
+            if len(self._table) >= BATCH_EVENTS or len(self._bodies) >= BATCH_BYTES:
+                self._write_batch()
+        if flush:
+            self._write_batch()
+            self._file.flush()
 
     def end(self, how: str) -> None:
-        """Say that nothing is missing at the end, and how the recording ended."""
-        self._file.write(pack_frame(FrameKind.END, {"how": how}))
+        """Say that nothing is missing at the end, how the recording ended, and where everything is."""
+        self._write_batch()
+        self._index["end"] = how
+        self._write(FrameKind.END, {"how": how})
+        offset = self._write(FrameKind.INDEX, {**self._index, "threads": list(self._threads)})
+        self._file.write(tail(offset))
+
+    def flush(self) -> None:
+        """Hand over what has been kept, without an end."""
+        if self._index["end"] is None:
+            self._write_batch()
+        self._file.flush()
 
     @property
     def closed(self) -> bool:
@@ -61,110 +95,86 @@ class Writer:
 
     def close(self) -> None:
         """Close the file; a trace without an end is still readable."""
-        self._file.close()
+        if not self._file.closed:
+            self.flush()
+            self._file.close()
+
+    def _tell(self, kind: FrameKind, value: Any) -> None:
+        """Write a frame that every reader needs."""
+        self._write_batch()
+        self._index["told"].append(self._write(kind, value))
+
+    def _write(self, kind: FrameKind, value: Any) -> int:
+        data, offset = pack_frame(kind, value), self._offset
+        self._file.write(data)
+        self._offset += len(data)
+        return offset
+
+    def _add(self, event: Enter | Leave | Lost) -> None:
+        index = self._index
+        offset = len(self._bodies)
+        if isinstance(event, Enter):
+            number = index["calls"]
+            index["calls"] += 1
+            self._open[event.sequence] = number, event
+            thread = self._thread(event.thread)
+            if number == 0:
+                index["start"] = event.time
+            self._bodies += batch.enter_body(event, self._intern)
+            row = (batch.ENTER, number, event.sequence, event.time, thread, event.call, event.caller, offset)
+        elif isinstance(event, Leave):
+            if event.enter not in self._open:
+                raise TraceError(f"{self.path}: a call returns that was never entered")
+            number, enter = self._open.pop(event.enter)
+            self._bodies += batch.leave_body(event, enter.regions, self._intern)
+            thread = self._thread(enter.thread)
+            row = (batch.LEAVE, number, event.sequence, event.time, thread, enter.call, event.result, offset)
+        else:
+            last = self._table.times[-1] if self._table.times else 0
+            row = (batch.LOST, index["calls"], event.sequence, last, 0, 0, event.count, offset)
+            index["lost"] += event.count
+        try:
+            self._table.add(*row)
+        except OverflowError:
+            raise UsageError(f"{self.path}: an event holds a number that is too large for its column: {row}") from None
+
+    def _thread(self, system: int) -> int:
+        if system not in self._threads:
+            self._threads[system] = len(self._threads)
+            self._new_threads.append(system)
+        return self._threads[system]
+
+    def _intern(self, data: bytes) -> int | bytes:
+        if len(data) < BLOB_SIZE:
+            return data
+        key = hashlib.blake2b(data, digest_size=16).digest()
+        number = self._blobs.get(key)
+        if number is None:
+            if len(self._blobs) >= BLOBS_KNOWN:
+                del self._blobs[next(iter(self._blobs))]
+            number = self._blobs[key] = self._blob_count
+            self._blob_count += 1
+            self._new_blobs.append(data)
+        return number
+
+    def _write_batch(self) -> None:
+        table = self._table
+        if not len(table):
+            return
+        index = self._index
+        if self._new_blobs:
+            first = self._blob_count - len(self._new_blobs)
+            index["blobs"].append([first, self._write(FrameKind.BLOBS, [first, self._new_blobs])])
+        entered = [call for kind, call in zip(table.kinds, table.calls, strict=True) if kind == batch.ENTER]
+        first_call = entered[0] if entered else index["calls"]
+        late = [c for k, c in zip(table.kinds, table.calls, strict=True) if k == batch.LEAVE and c < first_call]
+        index["late"] += [[call, len(index["frames"])] for call in late]
+        offset = self._write(FrameKind.EVENTS, [table.pack(), bytes(self._bodies), self._new_threads])
+        index["frames"].append([offset, first_call, len(entered), index["events"], len(table)])
+        index["events"] += len(table)
+        self._table, self._bodies, self._new_blobs, self._new_threads = Table(), bytearray(), [], []
 
 
 def now() -> str:
     """The time of day as headers write it."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-class Builder:
-    """A trace made by hand, one call after the other. `calls` are the descriptions to choose from."""
-
-    def __init__(
-        self,
-        path: Path,
-        calls: Mapping[str, Call],
-        *,
-        abi: str = "x64",
-        force: bool = False,
-        machine: Mapping[str, Any] | None = None,
-    ) -> None:
-        if abi not in ABIS:
-            raise UsageError(f"{abi} is no ABI; give one of {', '.join(ABIS)}")
-        self._calls = calls
-        header = Header(abi, created=now(), tool=f"tracekmt {VERSION}", machine=dict(machine or {}))
-        self._writer = Writer(path, header, force=force)
-        self._numbers: dict[str, int] = {}
-        self._sequence = 0
-        self._time = 0
-
-    def add(
-        self,
-        name: str,
-        inputs: Mapping[str, Any] | None = None,
-        outputs: Mapping[str, Any] | None = None,
-        status: Any = 0,
-        *,
-        result: int | None = None,
-        thread: int = 0,
-        enter_ns: int | None = None,
-        leave_ns: int | None = None,
-    ) -> None:
-        """Append one call: its argument before, what the call changed in it, and its status (None: it never
-        returned). Fields that `outputs` leaves out stay as they were; of a function that gives no NTSTATUS `result` is
-        what it gave. UsageError names what is wrong."""
-        if self._writer.closed:
-            raise UsageError(f"{self._writer.path}: is finished; nothing can be added to it")
-        call = self._calls.get(name) if isinstance(name, str) else None
-        if call is None:
-            raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
-        for what, number in (("thread", thread), ("enter_ns", enter_ns), ("leave_ns", leave_ns)):
-            if number is not None and not (isinstance(number, int) and 0 <= number < 1 << 63):
-                raise UsageError(f"{name}: {what} is a number from 0 on, not {str(number)[:40]}")
-        if not isinstance(thread, int):
-            raise UsageError(f"{name}: thread is a number")
-        if result is not None and call.returns != "BOOLEAN":
-            raise UsageError(f"{name}: gives {'a status' if call.returns == 'NTSTATUS' else 'nothing'}, not a result")
-        answer = None if status is None else result or int(ntstatus.status(status))
-        arena = Arena(self._writer.abi)
-        arguments = codec.encode(call, self._writer.abi, arena, inputs)
-        before = arena.regions()
-        if answer is not None and outputs is not None and arguments != (0,):
-            given = codec.decode(call, self._writer.abi, arena, arguments)
-            codec.encode(call, self._writer.abi, arena, _laid_over(given, outputs))
-        number = self._number(call)
-        enter = Enter(self._next(), thread, number, self._tick(enter_ns), 0, arguments, tuple(before))
-        self._writer.events([enter])
-        if answer is not None:
-            after = tuple(arena.regions())
-            self._writer.events([Leave(self._next(), enter.sequence, self._tick(leave_ns), answer, after)])
-
-    def close(self) -> None:
-        """Finish the file; a second time does nothing."""
-        if not self._writer.closed:
-            self._writer.end("made by hand")
-            self._writer.close()
-
-    def __enter__(self) -> Builder:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _number(self, call: Call) -> int:
-        if call.name not in self._numbers:
-            self._numbers[call.name] = len(self._numbers)
-            self._writer.describe(self._numbers[call.name], call)
-        return self._numbers[call.name]
-
-    def _next(self) -> int:
-        self._sequence += 1
-        return self._sequence - 1
-
-    def _tick(self, given: int | None) -> int:
-        self._time = self._time + 1000 if given is None else given
-        return self._time
-
-
-def _laid_over(value: Any, change: Any) -> Any:
-    """A value with the parts that `change` names replaced: dicts by key, lists of dicts by index."""
-    if isinstance(value, Mapping) and isinstance(change, Mapping):
-        return {**value, **{name: _laid_over(value.get(name), part) for name, part in change.items()}}
-    if isinstance(value, list) and isinstance(change, (list, tuple)) and len(change) <= len(value):
-        parts = [_laid_over(old, new) for old, new in zip(value, change, strict=False)]
-        return parts + value[len(parts) :]
-    return change

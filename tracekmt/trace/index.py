@@ -1,0 +1,155 @@
+"""Where everything is in a trace: from the index at its end, or from a pass over its frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracekmt.errors import TraceError
+from tracekmt.trace import batch, events
+from tracekmt.trace.batch import Batch
+from tracekmt.trace.frames import FrameKind, FrameReader
+
+
+@dataclass(frozen=True)
+class EventFrame:
+    """A frame of events: where it is, the calls entered in it, and its events, by number."""
+
+    offset: int
+    first_call: int
+    calls: int
+    first_event: int
+    events: int
+
+    def check(self, found: Batch) -> None:
+        """ValueError where a frame is not as the index says."""
+        table = found.table
+        entered = [call for kind, call in zip(table.kinds, table.calls, strict=True) if kind == batch.ENTER]
+        if len(table) != self.events or entered != list(range(self.first_call, self.first_call + self.calls)):
+            raise ValueError("holds other events than the index says")
+        if len(found.positions) != sum(kind != batch.LOST for kind in table.kinds):
+            raise ValueError("has an event twice")
+
+
+@dataclass
+class Index:
+    """told: the frames that say what the others mean (header, descriptions, modules), by their offsets. late: the frame
+    in which a call returned, where that is not the one in which it was entered. blobs: the first number in each frame
+    of contents, and its offset. threads: the system's ids by first appearance. torn: what is wrong behind the last
+    whole frame."""
+
+    calls: int = 0
+    events: int = 0
+    lost: int = 0
+    start: int = 0
+    end: str | None = None
+    frames: list[EventFrame] = field(default_factory=list)
+    late: dict[int, int] = field(default_factory=dict)
+    blobs: list[tuple[int, int]] = field(default_factory=list)
+    told: list[int] = field(default_factory=list)
+    threads: list[int] = field(default_factory=list)
+    torn: str | None = None
+
+    @classmethod
+    def load(cls, frames: FrameReader) -> Index:
+        """The index of a sealed trace, else one that is made from its frames."""
+        value = frames.index()
+        return _from_frame(value, frames) if value is not None else _rebuild(frames)
+
+
+def _from_frame(value: Any, frames: FrameReader) -> Index:
+    match value:
+        case {
+            "calls": int(calls),
+            "events": int(count),
+            "lost": int(lost),
+            "start": int(start),
+            "end": end,
+            "frames": [*listed],
+            "late": [*late],
+            "blobs": [*blobs],
+            "told": [*told],
+            "threads": [*threads],
+        } if isinstance(end, (str, type(None))) and _numbers(listed, 5) and _numbers(late, 2) and _numbers(blobs, 2):
+            index = Index(
+                calls=calls,
+                events=count,
+                lost=lost,
+                start=start,
+                end=end,
+                frames=[EventFrame(*each) for each in listed],
+                late=dict(late),
+                blobs=[(first, offset) for first, offset in blobs],
+                told=told,
+                threads=threads,
+            )
+            if _sound(index):
+                return index
+    raise TraceError(f"{frames.path}: its index is malformed")
+
+
+def _numbers(rows: list[Any], length: int) -> bool:
+    return all(isinstance(r, list) and len(r) == length and all(type(n) is int and n >= 0 for n in r) for r in rows)
+
+
+def _sound(index: Index) -> bool:
+    calls = events_ = 0
+    for frame in index.frames:
+        if (frame.first_call, frame.first_event) != (calls, events_):
+            return False
+        calls, events_ = calls + frame.calls, events_ + frame.events
+    plain = all(type(n) is int and n >= 0 for n in (*index.told, *index.threads))
+    frames = all(frame < len(index.frames) for frame in index.late.values())
+    return plain and frames and (calls, events_) == (index.calls, index.events) and index.blobs == sorted(index.blobs)
+
+
+def _rebuild(frames: FrameReader) -> Index:
+    """One pass over every frame; what is torn ends it."""
+    index = Index()
+    entered: set[int] = set()
+    for offset, kind, value in frames.scan():
+        where = f"{frames.path}: byte {offset}"
+        if not index.told and kind != FrameKind.HEADER:
+            raise TraceError(f"{frames.path}: the trace does not begin with a header")
+        match kind:
+            case FrameKind.HEADER | FrameKind.CALL | FrameKind.MODULE:
+                index.told.append(offset)
+            case FrameKind.BLOBS:
+                if not isinstance(value, list) or not value or type(value[0]) is not int:
+                    raise TraceError(f"{where}: a frame of contents is malformed")
+                index.blobs.append((value[0], offset))
+            case FrameKind.EVENTS:
+                _take_events(index, entered, value, offset, where)
+            case FrameKind.END:
+                index.end = str(value.get("how")) if isinstance(value, dict) else ""
+    index.torn = frames.torn
+    if index.blobs != sorted(index.blobs):
+        raise TraceError(f"{frames.path}: its contents are not in order")
+    return index
+
+
+def _take_events(index: Index, entered: set[int], value: Any, offset: int, where: str) -> None:
+    try:
+        found = Batch(value)
+        table = found.table
+        first = index.calls
+        for kind, call, time, number in zip(table.kinds, table.calls, table.times, table.values, strict=True):
+            if kind == batch.ENTER:
+                if call != index.calls:
+                    raise ValueError("has calls that do not follow each other")
+                index.start = time if call == 0 else index.start
+                index.calls += 1
+                entered.add(call)
+            elif kind == batch.LEAVE:
+                if call not in entered:
+                    raise ValueError(f"lets call {call} return, which was not entered")
+                entered.remove(call)
+                if call < first:
+                    index.late[call] = len(index.frames)
+            else:
+                index.lost += number
+        index.threads += events.thread_ids(value)
+    except ValueError as error:
+        raise TraceError(f"{where}: the frame {error}") from None
+    index.frames.append(EventFrame(offset, first, index.calls - first, index.events, len(table)))
+    index.events += len(table)
