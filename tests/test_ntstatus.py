@@ -29,6 +29,16 @@ def test_pending_and_informational_codes_are_successes() -> None:
     assert not Status(0x80000005).succeeded
 
 
+TOO_MUCH = [1 << 32, 1 << 40, -(1 << 31) - 1, "0x100000000", 10**6000, "9" * 6000, [0] * 1000]
+
+
+@pytest.mark.parametrize("given", TOO_MUCH, ids=range(len(TOO_MUCH)))
+def test_what_32_bits_do_not_hold_is_refused(given: object) -> None:
+    with pytest.raises(UsageError, match="is no NTSTATUS") as error:
+        status(given)
+    assert len(str(error.value)) < 160
+
+
 def test_anything_else_is_refused() -> None:
     with pytest.raises(UsageError, match="STATUS_FINE is no NTSTATUS"):
         status("STATUS_FINE")

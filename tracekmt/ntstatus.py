@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from functools import lru_cache
 from importlib.resources import files
 
@@ -35,14 +36,21 @@ class Status(int):
 def status(value: object) -> Status:
     """A status from any name in the table, the documentation's names, a number, or "0x..."; UsageError otherwise."""
     if isinstance(value, int):
-        return Status(value & 0xFFFFFFFF)
-    text = str(value)
+        return _in_range(value, str(value) if abs(value) < 1 << 64 else "such a number")
+    text = reprlib.repr(value).strip("'") if not isinstance(value, str) else value
     code = _codes().get(text, _DOCUMENTATION_NAMES.get(text))
     if code is None:
         try:
             code = int(text, 0)
         except ValueError:
-            raise UsageError(f"{text} is no NTSTATUS; give a name such as STATUS_NO_MEMORY or a number") from None
+            raise UsageError(f"{text[:60]} is no NTSTATUS; give a name such as STATUS_NO_MEMORY or a number") from None
+    return _in_range(code, text[:60])
+
+
+def _in_range(code: int, text: str) -> Status:
+    """Codes are of 32 bits, with either sign."""
+    if not -1 << 31 <= code < 1 << 32:
+        raise UsageError(f"{text} is no NTSTATUS; it does not fit into 32 bits")
     return Status(code & 0xFFFFFFFF)
 
 

@@ -328,6 +328,11 @@ WRONG: list[tuple[Type, Any, str]] = [
     (UINT, 1.5, "takes a number, not 1.5"),
     (UINT, -1, "-1 does not fit into 32 bits (x64)"),
     (UINT, [1], "takes a number, not [1]"),
+    (UINT, "9" * 6000, "takes a number, not '999999999999...9999999999999'"),
+    (UINT, 10**6000, "int does not fit into 32 bits (x64)"),
+    (POINT, {"rest": "00"}, "v.rest: POINT has no such field"),
+    (Array(UINT, 2), range(1 << 30), "has 1073741824 elements; a list has at most 1048576"),
+    (Address("HANDLE"), Unreadable(-5), "-5 does not fit into 64 bits (x64)"),
     (NARROW, ["C"], "NARROW has no bit 'C'"),
     (NARROW, {"C": 0}, "NARROW has no bit 'C'"),
     (NARROW, {"A": 2}, "v.A: 2 does not fit into its bits"),
@@ -346,7 +351,7 @@ WRONG: list[tuple[Type, Any, str]] = [
     (Float("FLOAT", 4), "much", "takes a number, not 'much'"),
     (Float("FLOAT", 4), 1e300, "1e+300 does not fit into 32 bits"),
     (Overlay((into("x", UINT),), name="U"), {"z": 1}, "v.z: U has no such arm"),
-    (Overlay((into("x", UINT),), name="U"), {}, "takes one arm of U, not {}"),
+    (Overlay((into("x", UINT),), name="U"), {}, "takes one arm of U: give x, not {}"),
 ]
 
 
@@ -356,6 +361,61 @@ def test_what_is_wrong_is_named(type_: Type, given: Any, message: str) -> None:
         through(call_of(into("v", type_)), {"v": given})
     assert str(error.value).startswith("F: v")
     assert str(error.value).endswith(message)
+
+
+CHOICE = call_of(
+    into("Which", UINT),
+    Overlay((into("a", UINT, When("Which", equals=1)), into("b", UINT, When("Which", equals=2)))),
+    into("c", Overlay((into("a", UINT, When("Which", equals=1)), into("b", UINT, When("Which", equals=2))), name="U")),
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"Which": 1, "b": 5}, "F: b: is not in effect here; give a instead"),
+        ({"Which": 1, "a": 4, "b": 5}, "F: b: is not in effect here; give a instead"),
+        ({"Which": 1, "a": 4, "union@4": {"raw": "00"}}, "F: a: is not in effect beside the other"),
+        ({"Which": 1, "union@4": {"raw": "00"}}, "F: union@4: is not in effect here; give a instead"),
+        ({"Which": 1, "c": {"a": 1, "b": 2}}, "F: c: takes one arm of U: give a, not"),
+        ({"Which": 1, "c": {"raw": "00"}}, "F: c.raw: is not in effect here; give a instead"),
+    ],
+)
+def test_the_right_arm_is_named(given: Any, message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        through(CHOICE, given)
+    assert str(error.value).startswith(message)
+
+
+def test_no_address_is_an_address_by_hand() -> None:
+    for address in ("x", 1 << 70, -5):
+        with pytest.raises(UsageError, match="F: its one parameter: "):
+            encode(call_of(into("v", UINT)), "x64", Arena("x64"), Unreadable(address))  # type: ignore[arg-type]
+
+
+def test_a_length_behind_a_pointer_that_leads_nowhere() -> None:
+    call = call_of(into("t", Text("PWCHAR", Count("n", behind=True))), into("n", Pointer(UINT)))
+    assert through(call, {"t": "", "n": None})["t"] == ""
+    assert through(call, {"t": "", "n": Unreadable(16)})["n"] == Unreadable(16)
+
+
+def test_an_array_whose_memory_ended_ends_there_again() -> None:
+    call = call_of(into("n", UINT), into("p", Pointer(Pointer(POINT), "n")), into("q", Pointer(POINT, "n")))
+    point = {"x": 1, "y": 2}
+    given = {"n": 1_000_000, "p": [point, Unreadable(16)], "q": [point, Unreadable(32)]}
+    value = through(call, given)
+    assert [item for item in value["p"] if not isinstance(item, Unreadable)] == [point]
+    assert [item for item in value["q"] if not isinstance(item, Unreadable)] == [point]
+    assert (len(value["p"]), len(value["q"])) == (2, 2), "what is missing is told once"
+    kept = through(call, {"n": 2, "p": [point, Unreadable(16)]})
+    assert kept["p"] == [point, Unreadable(16)], "a pointer that leads nowhere is an element like others"
+
+
+def test_the_longest_strings() -> None:
+    call = call_of(into("t", Text("PCWSTR")), into("u", CountedString("UNICODE_STRING")))
+    assert through(call, {"t": "a" * 32767, "u": "b" * 32767}) == {"t": "a" * 32767, "u": "b" * 32767}
+    with pytest.raises(UsageError, match="does not fit into 16 bits"):
+        through(call, {"u": "b" * 32768})
 
 
 def test_values_that_never_end_are_refused() -> None:

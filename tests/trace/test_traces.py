@@ -94,11 +94,26 @@ def test_what_cannot_be_added_is_named(tmp_path: Path) -> None:
             trace.add("D3DKMTCloseAdapter", {"hAdapter": 1}, thread="main")  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="enter_ns is a number"):
             trace.add("D3DKMTCloseAdapter", {"hAdapter": 1}, enter_ns=1 << 64)
-        trace.add("D3DKMTCloseAdapter", {"hAdapter": 1})
+        with pytest.raises(UsageError, match="thread is a number from 0 on, not int"):
+            trace.add("D3DKMTCloseAdapter", {"hAdapter": 1}, thread=10**6000)
+        with pytest.raises(UsageError, match="leave_ns 5 lies before its enter_ns, 100"):
+            trace.add("D3DKMTCloseAdapter", {"hAdapter": 1}, enter_ns=100, leave_ns=5)
+        with pytest.raises(UsageError, match="does not fit into 32 bits"):
+            trace.add("D3DKMTCloseAdapter", {"hAdapter": 1}, status=1 << 40)
+        for result in ("x", 1.5, 1 << 70, -1):
+            with pytest.raises(UsageError, match="a number from 0 to 255, not"):
+                trace.add("D3DKMTCheckExclusiveOwnership", result=result)  # type: ignore[arg-type]
+        trace.add("D3DKMTCloseAdapter", {"hAdapter": 1}, enter_ns=100)
+        with pytest.raises(UsageError, match="enter_ns 99 lies before the trace's first call, at 100"):
+            trace.add("D3DKMTCloseAdapter", {"hAdapter": 1}, enter_ns=99)
     with tracekmt.open(tmp_path / "t.kmt") as trace_:
         assert len(trace_) == 1
     with pytest.raises(UsageError, match="arm64 is no ABI"):
         tracekmt.create(tmp_path / "u.kmt", abi="arm64")
+    for machine in ("x", {"adapters": object()}, {"adapters": 10**40}):
+        with pytest.raises(UsageError, match=r"^machine "):
+            tracekmt.create(tmp_path / "u.kmt", machine=machine)  # type: ignore[arg-type]
+    assert not (tmp_path / "u.kmt").exists(), "what is refused leaves no file"
 
 
 def write(path: Path, *events: Enter | Leave | Lost, described: bool = True) -> Path:
@@ -172,6 +187,8 @@ def test_what_a_handle_leads_to_decides_what_a_wait_holds(tmp_path: Path) -> Non
         trace.add(wait, {"hContext": 1, "ObjectHandleArray": [0x40], "MonitoredFenceValueArray": [7]})
         trace.add("D3DKMTDestroySynchronizationObject", {"hSyncObject": 0x40})
         trace.add(create, {"Info": {"Type": "D3DDDI_FENCE"}}, {"hSyncObject": 0x40})
+        with pytest.raises(UsageError, match=r"MonitoredFenceValueArray: .* give FenceValue"):
+            trace.add(wait, {"hContext": 1, "ObjectHandleArray": ["0x40"], "MonitoredFenceValueArray": [7]})
         trace.add(wait, {"hContext": 1, "ObjectHandleArray": [0x40], "FenceValue": 7})
         trace.add(wait, {"hContext": 1, "ObjectHandleArray": [0x99], "FenceValue": 7})
         trace.add("D3DKMTOpenSyncObjectFromNtHandle", {"hNtHandle": 8}, {"hSyncObject": 0x80})

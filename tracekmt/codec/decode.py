@@ -38,8 +38,8 @@ from tracekmt.spec.types import (
     count_of,
 )
 
-TEXT_LIMIT = 2048
-"""How many bytes of a string without a length are looked at."""
+TEXT_LIMIT = 1 << 16
+"""How many bytes of a string without a length are looked at: as long as Windows' strings get."""
 
 
 def decode(

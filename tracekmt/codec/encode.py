@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tracekmt.codec import given
-from tracekmt.codec.frame import Frame, unions
+from tracekmt.codec.frame import Frame, KindOf, unions
 from tracekmt.codec.given import problem, show
-from tracekmt.codec.values import Unreadable, payload_case
+from tracekmt.codec.values import Unreadable, look_up, payload_case
 from tracekmt.errors import UsageError
-from tracekmt.memory import Arena
+from tracekmt.memory import Arena, Fault
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
 from tracekmt.spec.types import (
     WCHAR_SIZE,
@@ -29,6 +29,7 @@ from tracekmt.spec.types import (
     Flags,
     Float,
     Integer,
+    Kind,
     Overlay,
     OwnSize,
     Payload,
@@ -48,14 +49,16 @@ BYTES_LIMIT = 16 << 20
 purpose."""
 
 
-def encode(call: Call, abi: Abi, arena: Arena, value: Any) -> tuple[int, ...]:
+def encode(call: Call, abi: Abi, arena: Arena, value: Any, kind_of: KindOf | None = None) -> tuple[int, ...]:
     """Lay what a call is given out in an arena; the arguments to call it with: the address of its structure (0 for
     None), or its parameters.
 
     Missing fields are zero, a length that is left out is taken from what it counts, an explicit one wins. Encoding
     the same call again into the same arena puts everything where it was. UsageError names the field that is wrong.
+
+    kind_of: tells what a handle leads to, where a union depends on that; without it the values decide.
     """
-    encoder = _Encoder(call, abi, arena)
+    encoder = _Encoder(call, abi, arena, kind_of)
     try:
         value = given.plain(value, "")
         layout = lay_out(call.argument, abi)
@@ -66,6 +69,7 @@ def encode(call: Call, abi: Abi, arena: Arena, value: Any) -> tuple[int, ...]:
         if value is None:
             return (0,)
         if isinstance(value, Unreadable):
+            given.integer(value.address, arena.pointer_size, False, "its one parameter", abi)
             return (value.address,)
         address = arena.place("", layout.size)
         arena.write(address, encoder.struct(layout, value, "", None))
@@ -77,34 +81,43 @@ def encode(call: Call, abi: Abi, arena: Arena, value: Any) -> tuple[int, ...]:
 
 
 class _Encoder:
-    def __init__(self, call: Call, abi: Abi, arena: Arena) -> None:
+    def __init__(self, call: Call, abi: Abi, arena: Arena, kind_of: KindOf | None) -> None:
         self.call = call
+        self.kind_of = kind_of
         self.abi: Abi = abi
         self.arena = arena
 
-    def struct(self, layout: Layout, value: Any, path: str, outer: Frame | None) -> bytes:
-        """The bytes of one structure, its pointees placed in the arena."""
+    def struct(self, layout: Layout, value: Any, path: str, outer: Frame | None, *, rest: bool = False) -> bytes:
+        """The bytes of one structure, its pointees placed in the arena. rest: more may follow it in its buffer."""
         if not isinstance(value, Mapping):
             raise problem(path, f"takes the fields of {layout.struct.name}, not {show(value)}")
-        self.refuse_unknown(layout, value, path)
+        self.refuse_unknown(layout, value, path, rest)
         values = {name: given.plain(each, f"{path}.{name}") for name, each in value.items()}
         data = bytearray(layout.size)
-        frame = Frame(layout, b"", b"", outer)
+        frame = Frame(layout, b"", b"", outer, lambda _, path: self.kind_at(values, path))
         # First the words that conditions and lengths are read from, then what depends on them.
         words = [slot for slot in layout.slots if slot.overlay is None and _is_word(slot.field.type)]
         self.put(data, words, values, path, frame)
         chosen = self.choose(layout, frame, values, path)
         self.infer_lengths(frame, chosen, values, path)
         self.put(data, words, values, path, frame)
-        rest = [slot for slot in chosen if slot not in words]
+        others = [slot for slot in chosen if slot not in words]
         for stage in range(3):
-            self.put(data, [slot for slot in rest if _stage(slot.field.type) == stage], values, path, frame)
-        self.put_undecided(layout, data, values, path)
+            self.put(data, [slot for slot in others if _stage(slot.field.type) == stage], values, path, frame)
+        self.put_undecided(layout, data, values, path, frame)
         return bytes(data) + given.octets(values.get("rest", b""), f"{path}.rest", BYTES_LIMIT)
 
-    def refuse_unknown(self, layout: Layout, value: Mapping[str, Any], path: str) -> None:
-        names = {slot.field.name for slot in layout.slots} | {"rest"}
-        names |= set(unions(layout).values())
+    def kind_at(self, values: Mapping[str, Any], path: str) -> Kind | None:
+        """The kind of the first handle that is given at a path."""
+        handle = look_up(values, path)
+        if isinstance(handle, Sequence) and not isinstance(handle, str):
+            handle = handle[0] if handle else None
+        return self.kind_of(given.number(handle, path)) if self.kind_of and not isinstance(handle, Unreadable) else None
+
+    def refuse_unknown(self, layout: Layout, value: Mapping[str, Any], path: str, rest: bool) -> None:
+        names = {slot.field.name for slot in layout.slots} | set(unions(layout).values())
+        if rest:
+            names.add("rest")
         for name in value:
             if name not in names:
                 raise problem(f"{path}.{name}", f"{layout.struct.name} has no such field")
@@ -115,10 +128,14 @@ class _Encoder:
             data[slot.offset : slot.offset + len(encoded)] = encoded
         frame.data = frame.before = bytes(data)
 
-    def put_undecided(self, layout: Layout, data: bytearray, values: Mapping[str, Any], path: str) -> None:
+    def put_undecided(
+        self, layout: Layout, data: bytearray, values: Mapping[str, Any], path: str, frame: Frame
+    ) -> None:
         """Unions that are given as their bytes."""
         for slot, name in unions(layout).items():
             if name in values:
+                if slot.overlay and (right := frame.arm(slot.overlay, self.call.arms)):
+                    raise problem(f"{path}.{name}", _wrong_arm(right, False))
                 size, _ = measure(slot.overlay, self.abi) if slot.overlay else (0, 0)
                 raw = given.fitting(self.raw(values[name], f"{path}.{name}"), size, False, f"{path}.{name}")
                 data[slot.offset : slot.offset + len(raw)] = raw
@@ -138,6 +155,8 @@ class _Encoder:
                 continue
             right = frame.arm(overlay, self.call.arms)
             wanted = [slot for slot in member if slot.field.name in values]
+            if wanted and unions(layout)[member[0]] in values:
+                raise problem(f"{path}.{wanted[0].field.name}", _wrong_arm(None, True))
             free = overlay.open or not frame.certain(overlay)
             wrong = [slot for slot in wanted if slot.arm is not (wanted[0].arm if free else right)]
             if wrong:
@@ -232,15 +251,17 @@ class _Encoder:
         size, _ = measure(type_, self.abi)
         if value is None:
             return bytes(size)
+        right = frame.arm(type_, self.call.arms)
         if not isinstance(value, Mapping) or len(value) != 1:
-            raise problem(path, f"takes one arm of {type_.name}, not {show(value)}")
-        (name, inner), right = next(iter(value.items())), frame.arm(type_, self.call.arms)
-        if name == "raw":
+            arms = [field.name for field in ((right,) if right and frame.certain(type_) else type_.arms)]
+            raise problem(path, f"takes one arm of {type_.name}: give {', '.join(arms)}, not {show(value)}")
+        name, inner = next(iter(value.items()))
+        if name == "raw" and right is None:
             return given.fitting(self.raw(value, path), size, False, path).ljust(size, b"\0")
         arm = next((arm for arm in type_.arms if arm.name == name), None)
-        if arm is None:
+        if arm is None and name != "raw":
             raise problem(f"{path}.{name}", f"{type_.name} has no such arm")
-        if right is not arm and not type_.open and frame.certain(type_):
+        if arm is None or (right is not arm and not type_.open and frame.certain(type_)):
             raise problem(f"{path}.{name}", _wrong_arm(right, False))
         return self.value(arm.type, given.plain(inner, path), f"{path}.{name}", frame).ljust(size, b"\0")
 
@@ -252,7 +273,9 @@ class _Encoder:
         else:
             units = given.units(value, 2, path)
             address = self.put_away(f"{path}.Buffer", units, len(units) + 2)
-        lengths = b"".join(given.integer(n, 2, False, path, self.abi) for n in (len(units), len(units) + 2))
+        # Windows' longest string leaves no room for a zero that MaximumLength could count.
+        maximum = max(len(units), min(len(units) + 2, 0xFFFE))
+        lengths = b"".join(given.integer(n, 2, False, path, self.abi) for n in (len(units), maximum))
         pointer = given.integer(address, self.arena.pointer_size, False, path, self.abi)
         return lengths.ljust(self.arena.pointer_size, b"\0") + pointer
 
@@ -261,18 +284,26 @@ class _Encoder:
         if value is None or isinstance(value, Unreadable):
             address = value.address if value else 0
         else:
-            data = self.pointed(type_, value, path, frame)
             length, unit = length_of(type_), WCHAR_SIZE[self.abi] if isinstance(type_, Text) else 1
+            count = self.number_of(length, frame) if length else 0
             if isinstance(type_, Pointer):
                 unit, _ = measure(type_.to, self.abi)
-            whole = length is not None and not (isinstance(type_, Pointer) and len(data) < unit * len(value))
-            count = self.number_of(length, frame) if length and whole else 0
+                if type_.count and _is_cut(type_.to, given.sequence(value, path), count):
+                    # What could not be read when it was recorded is not there now either, nor what lies behind it.
+                    value, count = value[:-1], 0
+            data = self.pointed(type_, value, path, frame)
             limit = PADDING_LIMIT if isinstance(type_, Pointer) else BYTES_LIMIT
             address = self.put_away(path, data, min(count * unit, limit))
         return given.integer(address, self.arena.pointer_size, False, path, self.abi)
 
     def number_of(self, length: Count, frame: Frame) -> int:
-        return frame.count(length, lambda address: int.from_bytes(self.arena.read(address, 4), "little"))[0]
+        return frame.count(length, self.behind)[0]
+
+    def behind(self, address: int) -> int:
+        try:
+            return int.from_bytes(self.arena.read(address, 4), "little")
+        except Fault:
+            return 0
 
     def pointed(self, type_: Type, value: Any, path: str, frame: Frame) -> bytes:
         """The bytes that a pointer leads to."""
@@ -281,18 +312,18 @@ class _Encoder:
                 return self.value(to, value, f"{path}*" if isinstance(to, Pointer) else path, frame)
             case Pointer(to=to):
                 items = [given.plain(item, path) for item in given.sequence(value, path)]
-                # What could not be read when it was recorded is not there now either, nor what lies behind it.
-                readable = items if isinstance(to, Pointer) else [x for x in items if not isinstance(x, Unreadable)]
-                return b"".join(self.value(to, x, f"{path}[{n}]", frame) for n, x in enumerate(readable))
+                return b"".join(self.value(to, x, f"{path}[{n}]", frame) for n, x in enumerate(items))
             case Text(length=None):
                 return given.units(value, WCHAR_SIZE[self.abi], path) + bytes(WCHAR_SIZE[self.abi])
             case Text():
                 unit = WCHAR_SIZE[self.abi]
                 return self.capacity(value, path, unit) or given.units(value, unit, path)
-            case Payload() if not _is_octets(value):
+            case Payload() if not given.is_octets(value):
                 case = payload_case(type_, frame.number(type_.by)[0])
                 if case is None:
                     raise problem(path, f"takes bytes: what {type_.by} says has no described form")
+                if isinstance(case, Struct):
+                    return self.struct(lay_out(case, self.abi), value, path, frame, rest=True)
                 return self.value(case, value, path, frame)
             case Records() if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
                 items = [given.plain(item, path) for item in value]
@@ -309,7 +340,7 @@ class _Encoder:
         layout = lay_out(type_.to, self.abi)
         if isinstance(value, Mapping) and type_.size not in value:
             value = {**value, type_.size: layout.size}
-        data = self.struct(layout, value, path, frame)
+        data = self.struct(layout, value, path, frame, rest=True)
         place = layout.place(type_.size)
         size = int.from_bytes(data[place.offset : place.offset + place.size], "little")
         return data[:size].ljust(min(size, PADDING_LIMIT), b"\0")
@@ -330,11 +361,11 @@ def _wrong_arm(right: Field | None, free: bool) -> str:
     return f"is not in effect here; give {', '.join(names)} instead"
 
 
-def _is_octets(value: Any) -> bool:
-    """Whether a value has one of the forms of plain bytes."""
-    if isinstance(value, Mapping):
-        return set(value) == {"capacity"}
-    return isinstance(value, (bytes, bytearray, memoryview)) or (isinstance(value, str) and given.is_hex(value))
+def _is_cut(to: Type, items: Sequence[Any], count: int) -> bool:
+    """Whether the memory of an array ends before the array does: its last item says where. Of an array of pointers
+    the last may be one that leads nowhere, unless there should be more."""
+    unreadable = bool(items) and isinstance(given.plain(items[-1], ""), Unreadable)
+    return unreadable and (not isinstance(to, Pointer) or len(items) < count)
 
 
 def _lookup(values: Mapping[str, Any], path: str) -> Any:

@@ -48,7 +48,7 @@ class Frame:
         self.data = data
         self.before = before
         self.outer = outer
-        self.kind_at: KindAt | None = kind_at if outer is None else outer.kind_at
+        self.kind_at: KindAt | None = kind_at or (outer.kind_at if outer else None)
 
     def outwards(self, steps: int) -> Frame:
         """The structure so many steps outwards."""
@@ -72,7 +72,7 @@ class Frame:
             return False
         frame = self.outwards(when.up)
         if when.kind is not None:
-            found = self.kind_at(frame, when.path) if self.kind_at else None
+            found = frame.kind_at(frame, when.path) if frame.kind_at else None
             return None if found is None else (found == when.kind) == when.holds
         value, _ = frame.number(when.path)
         if when.one_of:

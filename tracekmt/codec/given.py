@@ -14,8 +14,12 @@ from tracekmt.codec.values import Unreadable
 from tracekmt.errors import UsageError
 from tracekmt.spec.types import Abi, Enum, Flags
 
-_NUMBER = re.compile(r"-?(0[xX][0-9a-fA-F]+|[0-9]+)")
+# More digits than any field has room for; Python refuses to convert thousands.
+_NUMBER = re.compile(r"-?(0[xX][0-9a-fA-F]{1,64}|[0-9]{1,64})")
 _HEX = re.compile(r"([0-9a-fA-F]{2})*")
+
+LIST_LIMIT = 1 << 20
+"""How many elements a list has at most."""
 
 
 def problem(path: str, what: str) -> UsageError:
@@ -118,15 +122,19 @@ def octets(value: Any, path: str, limit: int) -> bytes:
         capacity = number(value["capacity"], f"{path}.capacity")
         if 0 <= capacity <= limit:
             return bytes(capacity)
-        raise problem(path, f"a capacity is between 0 and {limit}, not {capacity}")
+        raise problem(path, f"a capacity is between 0 and {limit}, not {show(capacity)}")
     if isinstance(value, str) and _HEX.fullmatch(value):
         return bytes.fromhex(value)
     raise problem(path, f"takes bytes or hex digits, not {show(value)}")
 
 
-def is_hex(value: str) -> bool:
-    """Whether a text is hex digits in pairs, as bytes are written."""
-    return _HEX.fullmatch(value) is not None
+def is_octets(value: Any) -> bool:
+    """Whether a value has one of the forms of plain bytes."""
+    if isinstance(value, Mapping):
+        return set(value) == {"capacity"}
+    if isinstance(value, str):
+        return _HEX.fullmatch(value) is not None
+    return isinstance(value, (bytes, bytearray, memoryview))
 
 
 def units(value: Any, size: int, path: str) -> bytes:
@@ -147,4 +155,6 @@ def sequence(value: Any, path: str) -> Sequence[Any]:
     """A list."""
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         raise problem(path, f"takes a list, not {show(value)}")
+    if len(value) > LIST_LIMIT:
+        raise problem(path, f"has {len(value)} elements; a list has at most {LIST_LIMIT}")
     return value

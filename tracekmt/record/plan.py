@@ -10,7 +10,6 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tracekmt.codec.decode import TEXT_LIMIT
 from tracekmt.errors import DescriptionError
 from tracekmt.spec.layout import Layout, lay_out, measure
 from tracekmt.spec.types import (
@@ -34,6 +33,9 @@ from tracekmt.spec.types import (
     Window,
     length_of,
 )
+
+TEXT_COPIED = 2048
+"""How many bytes are copied of a string without a length: names of devices are paths, and not longer."""
 
 _ALL = 0xFFFFFFFF
 _BEHIND = 0x100
@@ -139,7 +141,7 @@ class _Compiler:
                 shape = self.element(to, places, level + 1)
                 yield _pointer(offset, stride, _number(length_of(type_), places, level), shape, conditions)
             case Text(length=None):
-                yield _pointer(offset, 1, (TEXT_LIMIT, 0, 0, 0, 0), 0, conditions)
+                yield _pointer(offset, 1, (TEXT_COPIED, 0, 0, 0, 0), 0, conditions)
             case Window(size=size):
                 yield _pointer(offset, 1, (size, 0, 0, 0, 0), 0, conditions)
             case Payload():

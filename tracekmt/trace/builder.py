@@ -8,10 +8,13 @@ from types import TracebackType
 from typing import Any
 
 from tracekmt import codec, ntstatus
+from tracekmt.codec import given
 from tracekmt.errors import UsageError
 from tracekmt.memory import Arena
-from tracekmt.spec.types import ABIS, Call
+from tracekmt.spec.types import ABIS, Call, Kind
+from tracekmt.trace.batch import pack
 from tracekmt.trace.events import Enter, Header, Leave
+from tracekmt.trace.objects import births, kinds_of_several_sorts
 from tracekmt.trace.writer import Writer, now
 from tracekmt.version import VERSION
 
@@ -30,12 +33,21 @@ class Builder:
     ) -> None:
         if abi not in ABIS:
             raise UsageError(f"{abi} is no ABI; give one of {', '.join(ABIS)}")
+        if machine is not None and not isinstance(machine, Mapping):
+            raise UsageError(f"machine is a table of settings, not {given.show(machine)}")
+        try:
+            pack(dict(machine or {}))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UsageError(f"machine holds what no trace can: {error}") from None
         self._calls = calls
         header = Header(abi, created=now(), tool=f"tracekmt {VERSION}", machine=dict(machine or {}))
         self._writer = Writer(path, header, force=force)
         self._numbers: dict[str, int] = {}
         self._sequence = 0
         self._time = 0
+        self._start: int | None = None
+        self._kinds: dict[int, Kind | None] = {}
+        self._several = kinds_of_several_sorts(calls.values())
 
     def add(
         self,
@@ -57,27 +69,35 @@ class Builder:
         call = self._calls.get(name) if isinstance(name, str) else None
         if call is None:
             raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
-        for what, number in (("thread", thread), ("enter_ns", enter_ns), ("leave_ns", leave_ns)):
-            if number is not None and not (isinstance(number, int) and 0 <= number < 1 << 63):
-                raise UsageError(f"{name}: {what} is a number from 0 on, not {str(number)[:40]}")
-        if not isinstance(thread, int):
-            raise UsageError(f"{name}: thread is a number")
+        self._refuse_times(name, enter_ns, leave_ns)
+        if not _counts(thread):
+            raise UsageError(f"{name}: thread is a number from 0 on, not {given.show(thread)}")
         if result is not None and call.returns != "BOOLEAN":
             raise UsageError(f"{name}: gives {'a status' if call.returns == 'NTSTATUS' else 'nothing'}, not a result")
+        if result is not None and not (isinstance(result, int) and 0 <= result < 256):
+            raise UsageError(f"{name}: gives a BOOLEAN, which is a number from 0 to 255, not {given.show(result)}")
         answer = None if status is None else result or int(ntstatus.status(status))
         arena = Arena(self._writer.layout)
-        arguments = codec.encode(call, self._writer.layout, arena, inputs)
+        arguments = codec.encode(call, self._writer.layout, arena, inputs, self._kinds.get)
         before = arena.regions()
         if answer is not None and outputs is not None and arguments != (0,):
-            given = codec.decode(call, self._writer.layout, arena, arguments)
-            codec.encode(call, self._writer.layout, arena, _laid_over(given, outputs))
+            self._leave(call, arena, arguments, outputs, answer)
         number = self._number(call)
         enter = Enter(self._next(), thread, number, self._tick(enter_ns), 0, arguments, tuple(before))
+        self._start = enter.time if self._start is None else self._start
         self._writer.events([enter], flush=False)
         if answer is not None:
             after = tuple(arena.regions())
             leave = Leave(self._next(), enter.sequence, self._tick(leave_ns), answer, after)
             self._writer.events([leave], flush=False)
+
+    def _leave(self, call: Call, arena: Arena, arguments: tuple[int, ...], outputs: Any, answer: int) -> None:
+        """Lay what a call changes over what it was entered with."""
+        entered = codec.decode(call, self._writer.layout, arena, arguments, None, self._kinds.get)
+        codec.encode(call, self._writer.layout, arena, _laid_over(entered, outputs), self._kinds.get)
+        if call.creates and (call.returns != "NTSTATUS" or ntstatus.Status(answer).succeeded):
+            left = codec.decode(call, self._writer.layout, arena, arguments, None, self._kinds.get)
+            self._kinds.update(births(call, entered, left, self._several))
 
     def close(self) -> None:
         """Finish the file; a second time does nothing."""
@@ -103,9 +123,24 @@ class Builder:
         self._sequence += 1
         return self._sequence - 1
 
-    def _tick(self, given: int | None) -> int:
-        self._time = self._time + 1000 if given is None else given
+    def _tick(self, time: int | None) -> int:
+        self._time = self._time + 1000 if time is None else time
         return self._time
+
+    def _refuse_times(self, name: str, enter_ns: Any, leave_ns: Any) -> None:
+        """Times count from the first event, and no call ends before it begins."""
+        for what, time in (("enter_ns", enter_ns), ("leave_ns", leave_ns)):
+            if time is not None and not _counts(time):
+                raise UsageError(f"{name}: {what} is a number from 0 on, not {given.show(time)}")
+        begins = self._time + 1000 if enter_ns is None else enter_ns
+        if self._start is not None and begins < self._start:
+            raise UsageError(f"{name}: enter_ns {begins} lies before the trace's first call, at {self._start}")
+        if leave_ns is not None and leave_ns < begins:
+            raise UsageError(f"{name}: leave_ns {leave_ns} lies before its enter_ns, {begins}")
+
+
+def _counts(number: Any) -> bool:
+    return isinstance(number, int) and 0 <= number < 1 << 62
 
 
 def _laid_over(value: Any, change: Any) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracekmt import codec
 from tracekmt.spec.paths import structures
@@ -21,20 +22,35 @@ def depends_on_objects(call: Call) -> bool:
     return any(when is not None and when.kind is not None for when in conditions)
 
 
+def kinds_of_several_sorts(calls: Iterable[Call]) -> set[Kind | None]:
+    """Kinds that tell nothing where the sort is not known, such as of an object opened from a shared handle."""
+    return {creates.kind.base for call in calls for creates in call.creates}
+
+
+def births(call: Call, inputs: Any, outputs: Any, several: set[Kind | None]) -> Iterator[tuple[int, Kind | None]]:
+    """The handles that a call which succeeded made, each with its kind; None where that is one of `several` sorts."""
+    if not isinstance(inputs, dict):
+        return
+    for creates in call.creates:
+        if creates.kind.binding == "handle" and all(codec.holds(w, call.argument, inputs) for w in creates.when):
+            for leaf in codec.leaves(call.argument, outputs):
+                if leaf.pattern == creates.path and isinstance(leaf.value, int):
+                    yield leaf.value, None if creates.kind in several else creates.kind
+
+
 class Objects:
     """The births of objects that are of a particular sort, from one pass over the calls that make them."""
 
     def __init__(self, trace: Trace) -> None:
         self._born: dict[int, list[tuple[int, Kind | None]]] = defaultdict(list)
-        # A kind with several sorts tells nothing where its sort is not known: an object opened from a shared handle.
-        several = {creates.kind.base for call in trace.descriptions for creates in call.creates}
-        births = {number: call.creates for number, call in trace.described.items()}
+        several = kinds_of_several_sorts(trace.descriptions)
+        makers = {number for number, call in trace.described.items() if call.creates}
         left: dict[int, int] = {}
         self._entered: dict[int, int] = {}
         for position, (index, was_left) in enumerate(trace.timeline()):
             (left if was_left else self._entered)[index] = position
         for index, number in enumerate(trace.functions()):
-            if births[number] and index in left:
+            if number in makers and index in left:
                 self._take(trace[index], left[index], several)
 
     def at(self, index: int) -> codec.KindOf:
@@ -50,13 +66,6 @@ class Objects:
     def _take(self, call: TracedCall, position: int, several: set[Kind | None]) -> None:
         # What a call makes never depends on what other handles lead to.
         inputs, outputs = call.decode_inputs(None), call.decode_outputs(None)
-        if not call.succeeded or not isinstance(inputs, dict):
-            return
-        for creates in call.call.creates:
-            if creates.kind.binding == "handle" and all(
-                codec.holds(when, call.call.argument, inputs) for when in creates.when
-            ):
-                for leaf in codec.leaves(call.call.argument, outputs):
-                    if leaf.pattern == creates.path and isinstance(leaf.value, int):
-                        kind = None if creates.kind in several else creates.kind
-                        self._born[leaf.value].append((position, kind))
+        if call.succeeded:
+            for handle, kind in births(call.call, inputs, outputs, several):
+                self._born[handle].append((position, kind))
