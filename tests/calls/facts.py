@@ -15,17 +15,6 @@ ENUMS = FACTS["enums"]
 # Structures of the system's own headers, of which the facts have the sizes alone.
 EXTERNAL = {**FACTS["external"], "UNICODE_STRING": [16, 8]}
 
-# What the descriptions leave to the bytes, and why.
-LEFT_OUT = {
-    # The other arm of the union with ScatterBlts, which no source tells apart from it.
-    "D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN": {
-        "hSyncObject",
-        "HDRMetaDataType",
-        "HDRMetaDataHDR10",
-        "HDRMetaDataHDR10Plus",
-    },
-}
-
 # Names that stand for one another: what the facts say of a pointer, and what it is called.
 TYPE_NAMES = {"PLARGE_INTEGER": ("LARGE_INTEGER",), "void": ("void *",)}
 

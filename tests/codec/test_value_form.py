@@ -387,6 +387,26 @@ def test_the_right_arm_is_named(given: Any, message: str) -> None:
     assert str(error.value).startswith(message)
 
 
+def test_a_union_within_an_arm() -> None:
+    """Nobody says which arm is in effect: whichever is given is laid out, at its place, and told as bytes."""
+    inner = Overlay((into("x", UINT, When("n", equals=1)), into("y", Blob("BYTE", 8), When("n", equals=2))))
+    call = call_of(into("k", UINT), Overlay((into("s", Blob("BYTE", 16)), group(into("n", UINT), inner)), open=True))
+
+    def room(given: Any) -> bytes:
+        return bytes(through(call, {"k": 1, **given})["union@4"]["raw"])
+
+    assert room({}) == bytes(16)
+    assert room({"n": 1, "x": 7}) == b"\1\0\0\0\7" + bytes(11)
+    assert room({"y": "0102030405060708"}) == bytes(4) + bytes(range(1, 9)) + bytes(4)
+    assert room({"s": b"abc"}) == b"abc" + bytes(13)
+    for wrong in ({"x": 1, "y": ""}, {"s": "", "x": 1}):
+        with pytest.raises(UsageError, match="is not in effect beside the other"):
+            room(wrong)
+    decided = group(into("n", UINT), inner, when=When("k", equals=1))
+    problems = check(Call("F", structure("S", into("k", UINT), Overlay((decided, into("z", UINT))))))
+    assert any("a union inside of an arm" in problem for problem in problems)
+
+
 def test_no_address_is_an_address_by_hand() -> None:
     for address in ("x", 1 << 70, -5):
         with pytest.raises(UsageError, match="F: its one parameter: "):

@@ -18,6 +18,7 @@ from tracekmt.calls.kinds import (
     RECT,
     RESOURCE,
     SEMAPHORE,
+    SHARED_OBJECT,
     WINDOW,
     handle,
     nt_handle,
@@ -28,12 +29,14 @@ from tracekmt.spec.shorthand import (
     DWORD,
     FLOAT,
     UINT,
+    UINT16,
     UINT64,
     ULONG,
     ULONG64,
     ULONGLONG,
     enum,
     flags,
+    group,
     inout,
     into,
     is_one,
@@ -42,7 +45,7 @@ from tracekmt.spec.shorthand import (
     structure,
     unless,
 )
-from tracekmt.spec.types import Array, Bit, Bytes, Call, Count, Creates, Integer, Overlay, Pointer, Records, When
+from tracekmt.spec.types import Array, Bit, Blob, Bytes, Call, Count, Creates, Integer, Overlay, Pointer, Records, When
 
 D3DDDI_FLIPINTERVAL_TYPE = enum(
     "D3DDDI_FLIPINTERVAL_TYPE",
@@ -186,6 +189,27 @@ D3DKMT_DIRTYREGIONS = structure(
     inout("Rects", Array(RECT, 16, used="NumRects")),
 )
 
+D3DDDI_HDR_METADATA_TYPE = enum(
+    "D3DDDI_HDR_METADATA_TYPE",
+    D3DDDI_HDR_METADATA_TYPE_NONE=0,
+    D3DDDI_HDR_METADATA_TYPE_HDR10=1,
+    D3DDDI_HDR_METADATA_TYPE_HDR10PLUS=2,
+)
+
+D3DDDI_HDR_METADATA_HDR10 = structure(
+    "D3DDDI_HDR_METADATA_HDR10",
+    inout("RedPrimary", Array(UINT16, 2)),
+    inout("GreenPrimary", Array(UINT16, 2)),
+    inout("BluePrimary", Array(UINT16, 2)),
+    inout("WhitePoint", Array(UINT16, 2)),
+    inout("MaxMasteringLuminance", UINT),
+    inout("MinMasteringLuminance", UINT),
+    inout("MaxContentLightLevel", UINT16),
+    inout("MaxFrameAverageLightLevel", UINT16),
+)
+
+D3DDDI_HDR_METADATA_HDR10PLUS = structure("D3DDDI_HDR_METADATA_HDR10PLUS", inout("Data", Blob("BYTE", 72)))
+
 D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN = structure(
     "D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN",
     inout("FenceValue", UINT64),
@@ -206,8 +230,31 @@ D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN = structure(
     inout("PresentCount", UINT),
     inout("RevealColor", Array(FLOAT, 4)),
     inout("Rotation", D3DDDI_ROTATION),
-    # The other arm holds hSyncObject, HDRMetaDataType and HDR metadata; no source says when which is in effect.
-    Overlay((inout("ScatterBlts", D3DKMT_SCATTERBLTS),), open=True),
+    # No source says when which is in effect.
+    Overlay(
+        (
+            inout("ScatterBlts", D3DKMT_SCATTERBLTS),
+            group(
+                inout("hSyncObject", nt_handle(SHARED_OBJECT)),
+                inout("HDRMetaDataType", D3DDDI_HDR_METADATA_TYPE),
+                Overlay(
+                    (
+                        inout(
+                            "HDRMetaDataHDR10",
+                            D3DDDI_HDR_METADATA_HDR10,
+                            is_one("HDRMetaDataType", D3DDDI_HDR_METADATA_TYPE, "D3DDDI_HDR_METADATA_TYPE_HDR10"),
+                        ),
+                        inout(
+                            "HDRMetaDataHDR10Plus",
+                            D3DDDI_HDR_METADATA_HDR10PLUS,
+                            is_one("HDRMetaDataType", D3DDDI_HDR_METADATA_TYPE, "D3DDDI_HDR_METADATA_TYPE_HDR10PLUS"),
+                        ),
+                    )
+                ),
+            ),
+        ),
+        open=True,
+    ),
     inout("InkCookie", UINT),
     inout("SourceRect", RECT),
     inout("DestWidth", UINT),

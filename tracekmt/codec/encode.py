@@ -162,7 +162,10 @@ class _Encoder:
             if wrong:
                 raise problem(f"{path}.{wrong[0].field.name}", _wrong_arm(right, free))
             arm = wanted[0].arm if wanted else right
-            chosen += [slot for slot in member if slot.arm is arm]
+            inner = [slot.inner for slot in wanted if slot.inner]
+            if any(each is not inner[0] for each in inner):
+                raise problem(f"{path}.{inner[-1].name}", _wrong_arm(None, True))
+            chosen += [slot for slot in member if slot.arm is arm and (slot.inner is None or slot.inner in inner)]
         return chosen
 
     def infer_lengths(self, frame: Frame, chosen: list[Slot], values: dict[str, Any], path: str) -> None:
@@ -173,7 +176,7 @@ class _Encoder:
             if values.get(name) is None:
                 continue
             for length, count in self.counts(type_, values[name], f"{path}.{name}", frame):
-                if length.up or count <= length.least or _lookup(values, length.path) is not None:
+                if length.up or count <= length.least or look_up(values, length.path) is not None:
                     continue
                 other, agreed = found.setdefault(length.path, (name, count - length.plus))
                 if count - length.plus != agreed:
@@ -366,15 +369,6 @@ def _is_cut(to: Type, items: Sequence[Any], count: int) -> bool:
     the last may be one that leads nowhere, unless there should be more."""
     unreadable = bool(items) and isinstance(given.plain(items[-1], ""), Unreadable)
     return unreadable and (not isinstance(to, Pointer) or len(items) < count)
-
-
-def _lookup(values: Mapping[str, Any], path: str) -> Any:
-    """What is given at a path; None where nothing is, or something that no path leads into."""
-    name, _, rest = path.partition(".")
-    inner = values.get(name)
-    if not rest or inner is None:
-        return inner
-    return _lookup(inner, rest) if isinstance(inner, Mapping) else None
 
 
 def _place(values: dict[str, Any], path: str, number: int) -> None:

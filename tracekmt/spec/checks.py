@@ -163,8 +163,16 @@ def _check_overlay(overlay: Overlay, here: _Here) -> Iterator[str]:
     for arm in overlay.arms:
         if arm.when:
             yield from _check_when(arm.when, here, arm.name)
+    if not overlay.open and any(_has_union(arm) for arm in overlay.arms):
+        # Nobody has needed more; decoding tells open unions as their bytes.
+        yield f"{here.at(names)}: a union inside of an arm, where the arms are decided; give the arm a structure's name"
     if not overlay.open and sum(arm.when is None for arm in overlay.arms) > 1:
         yield f"{here.at(names)}: two arms without a rule; say when each is in effect"
+
+
+def _has_union(arm: Field) -> bool:
+    unnamed = not arm.name and isinstance(arm.type, Struct)
+    return unnamed and any(isinstance(member, Overlay) for member in arm.type.members)  # type: ignore[union-attr]
 
 
 def _check_field(field: Field, here: _Here) -> Iterator[str]:

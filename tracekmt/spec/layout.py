@@ -27,13 +27,15 @@ from tracekmt.spec.types import (
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one field lies. overlay: the unnamed union that it is in; arm: the arm there that it is, or is part of."""
+    """Where one field lies. overlay: the unnamed union that it is in; arm: the arm there that it is, or is part of;
+    inner: of a union within that arm, the arm that it is."""
 
     field: Field
     offset: int
     size: int
     overlay: Overlay | None = None
     arm: Field | None = None
+    inner: Field | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def _arm(overlay: Overlay, arm: Field, offset: int, abi: Abi) -> list[Slot]:
     if arm.name or not isinstance(arm.type, Struct):
         return [Slot(arm, offset, measure(arm.type, abi)[0], overlay, arm)]
     inside = lay_out(arm.type, abi).slots
-    return [Slot(slot.field, offset + slot.offset, slot.size, overlay, arm) for slot in inside]
+    return [Slot(slot.field, offset + slot.offset, slot.size, overlay, arm, slot.arm) for slot in inside]
 
 
 def _round_up(number: int, multiple: int) -> int:

@@ -35,8 +35,8 @@ def fields(
             choices = tuple(arm for arm in member.arms if arm.name in arms)
         for field in choices:
             if not field.name and isinstance(field.type, Struct):
-                for path, inside, _ in fields(field.type, prefix, arms):
-                    yield path, inside, struct
+                for path, inside, holder in fields(field.type, prefix, arms):
+                    yield path, inside, struct if holder is field.type else holder
                 continue
             inner, many = element(field.type)
             path = f"{prefix}{field.name}{'[]' if many else ''}"

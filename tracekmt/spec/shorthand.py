@@ -57,9 +57,9 @@ def inout(name: str, type_: Type, when: When | None = None, of: str | None = Non
     return Field(name, type_, "inout", when, of)
 
 
-def group(*fields: Field, when: When | None = None) -> Field:
+def group(*members: Field | Overlay, when: When | None = None) -> Field:
     """An unnamed structure as the arm of a union."""
-    return Field("", Struct("", fields), "inout", when)
+    return Field("", Struct("", members), "inout", when)
 
 
 def unknown(name: str, type_: Type, when: When | None = None) -> Field:
@@ -71,6 +71,7 @@ UCHAR = Integer("UCHAR", 1)
 BYTE = Integer("BYTE", 1)
 BOOLEAN = Integer("BOOLEAN", 1)
 USHORT = Integer("USHORT", 2)
+UINT16 = Integer("UINT16", 2)
 UINT = Integer("UINT", 4)
 ULONG = Integer("ULONG", 4)
 DWORD = Integer("DWORD", 4)
