@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ import pytest
 import tracekmt
 from tests.native import FOLDER, lacking
 from tests.record.walker import Compiled, build
+
+# A shell's background job ignores Ctrl-C and hands that on; the programs that tests stop with it must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["x64", "x86"])

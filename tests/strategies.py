@@ -136,7 +136,8 @@ class _Draw:
             case Enum(members=members):
                 return draw(st.sampled_from([number for _, number in members]) | st.integers(-3, -2))
             case Flags(size=size) if type_.wide:
-                return {bit.name: draw(st.integers(0, (1 << bit.width) - 1)) for bit in type_.bits}
+                word = draw(st.integers(0, (1 << 8 * size) - 1))
+                return {b.name: (word & type_.mask(b.name)) >> b.position for b in type_.in_effect(word)}
             case Flags(size=size):
                 return draw(st.integers(0, (1 << 8 * size) - 1))
             case Float(size=size):

@@ -407,6 +407,28 @@ def test_a_union_within_an_arm() -> None:
     assert any("a union inside of an arm" in problem for problem in problems)
 
 
+def test_bits_with_a_name_of_their_own_while_another_is_set() -> None:
+    call = CALLS["D3DKMTGetDeviceState"]
+
+    def code(given: Any) -> Any:
+        value = through(
+            call, {"StateType": "D3DKMT_DEVICESTATE_PAGE_FAULT", "PageFaultState": {"FaultErrorCode": given}}
+        )
+        return value["PageFaultState"]["FaultErrorCode"]
+
+    assert code(3) == {"IsDeviceSpecificCode": 1, "DeviceSpecificCode": 1}
+    assert code(4) == {"IsDeviceSpecificCode": 0, "GeneralErrorCode": 2}
+    for given in (
+        {"IsDeviceSpecificCode": 1, "DeviceSpecificCode": 5},
+        {"GeneralErrorCode": 7, "IsDeviceSpecificCode": 0},
+    ):
+        assert code(given) == given
+    with pytest.raises(UsageError, match="GeneralErrorCode: is not in effect here; give DeviceSpecificCode instead"):
+        code({"IsDeviceSpecificCode": 1, "GeneralErrorCode": 5})
+    with pytest.raises(UsageError, match="DeviceSpecificCode: is not in effect here; give GeneralErrorCode instead"):
+        code({"DeviceSpecificCode": 5})
+
+
 def test_no_address_is_an_address_by_hand() -> None:
     for address in ("x", 1 << 70, -5):
         with pytest.raises(UsageError, match="F: its one parameter: "):

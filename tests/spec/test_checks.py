@@ -68,6 +68,18 @@ BAD = [
     (described(into("w", Flags("W", (Bit("x", 31, 2),)))), "F: S: w.x: lies outside a word of 32 bits"),
     (described(into("w", Flags("W", (Bit("x", 0, 2), Bit("y", 1))))), "F: S: w.y: shares bits with another name"),
     (
+        described(into("w", Flags("W", (Bit("s", 0), Bit("x", 1, when="s"), Bit("y", 1, when="s"))))),
+        "F: S: w.y: shares bits with another name",
+    ),
+    (
+        described(into("w", Flags("W", (Bit("s", 0), Bit("x", 1, 2, when="s"), Bit("y", 1, unless="s"))))),
+        "F: S: w.y: shares bits with another name",
+    ),
+    (
+        described(into("w", Flags("W", (Bit("x", 1, when="gone"),)))),
+        "F: S: w.x: depends on gone, which is no bit that is always there",
+    ),
+    (
         described(into("w", Flags("W", (Bit("x", 0, 2),)))),
         "F: S: w: has a field wider than one bit, so all of its bits need names; add the reserved ones",
     ),

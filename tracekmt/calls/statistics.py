@@ -643,7 +643,12 @@ DXGK_PAGE_FAULT_FLAGS = enum(
     DXGK_PAGE_FAULT_PROCESS_HANDLE_VALID=128,
 )
 
-DXGK_FAULT_ERROR_CODE = flags("DXGK_FAULT_ERROR_CODE", Bit("IsDeviceSpecificCode", 0), Bit("GeneralErrorCode", 1, 31))
+DXGK_FAULT_ERROR_CODE = flags(
+    "DXGK_FAULT_ERROR_CODE",
+    Bit("IsDeviceSpecificCode", 0),
+    Bit("GeneralErrorCode", 1, 31, unless="IsDeviceSpecificCode"),
+    Bit("DeviceSpecificCode", 1, 31, when="IsDeviceSpecificCode"),
+)
 
 D3DKMT_DEVICEPAGEFAULT_STATE = structure(
     "D3DKMT_DEVICEPAGEFAULT_STATE",

@@ -144,7 +144,9 @@ class _Decoder:
             case Flags():
                 number = _unsigned(data)
                 if type_.wide:
-                    return {bit.name: (number & type_.mask(bit.name)) >> bit.position for bit in type_.bits}
+                    return {
+                        bit.name: (number & type_.mask(bit.name)) >> bit.position for bit in type_.in_effect(number)
+                    }
                 return python_enum(type_)(number)
             case Address():
                 return _unsigned(data) or None

@@ -91,7 +91,15 @@ def flags(type_: Flags, value: Any, path: str) -> int:
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
         value = [name.strip() for name in value.split("|")]
     if isinstance(value, Mapping):
-        return sum(_bits(type_, name, each, path) for name, each in value.items())
+        found = 0
+        for name, each in value.items():
+            found |= _bits(type_, name, each, path)
+        right = {bit.name: type_.mask(bit.name) for bit in type_.in_effect(found)}
+        for name in value:
+            if name not in right:
+                instead = [each for each, mask in right.items() if mask & type_.mask(name)]
+                raise problem(f"{path}.{name}", f"is not in effect here; give {', '.join(instead)} instead")
+        return found
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         return number(value, path)
     found = 0

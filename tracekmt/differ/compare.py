@@ -276,7 +276,7 @@ class Comparison:
     def _compare_bits(
         self, call: TracedCall, outcome: Outcome, leaf: Leaf, flags: Flags, mine: int, theirs: int
     ) -> Iterator[Finding]:
-        for bit in flags.bits:
+        for bit in flags.in_effect(mine):
             mask = flags.mask(bit.name)
             if (bit.direction or leaf.field.direction) != "in" and mine & mask != theirs & mask:
                 place = replace(leaf, path=f"{leaf.path}.{bit.name}", pattern=f"{leaf.pattern}.{bit.name}")

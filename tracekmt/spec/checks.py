@@ -9,6 +9,7 @@ from tracekmt.spec import paths
 from tracekmt.spec.types import (
     NEVER,
     Array,
+    Bit,
     Blob,
     Call,
     Characters,
@@ -264,15 +265,33 @@ def _check_flags(flags: Flags, where: str) -> Iterator[str]:
     if flags.size not in (1, 2, 4, 8):
         yield f"{where}: a word of {flags.size} bytes"
     taken = 0
+    known = {bit.name: bit for bit in flags.bits}
+    for bit in flags.bits:
+        for other in filter(None, (bit.when, bit.unless)):
+            if other not in known or known[other].when or known[other].unless:
+                yield f"{where}.{bit.name}: depends on {other}, which is no bit that is always there"
+                return
     for bit in flags.bits:
         mask = ((1 << max(bit.width, 0)) - 1) << max(bit.position, 0)
         if bit.position < 0 or bit.width < 1 or bit.position + bit.width > 8 * flags.size:
             yield f"{where}.{bit.name}: lies outside a word of {8 * flags.size} bits"
-        elif taken & mask:
+        elif taken & mask and not _takes_turns(bit, flags):
             yield f"{where}.{bit.name}: shares bits with another name"
         taken |= mask
     if flags.wide and taken != (1 << 8 * flags.size) - 1:
         yield f"{where}: has a field wider than one bit, so all of its bits need names; add the reserved ones"
+
+
+def _takes_turns(bit: Bit, flags: Flags) -> bool:
+    """Whether those that share a bit's place have it when this one has not."""
+    place = (bit.position, bit.width)
+    others = [each for each in flags.bits if each is not bit and flags.mask(each.name) & flags.mask(bit.name)]
+    return all(
+        (each.position, each.width) == place
+        and (each.unless, each.when) == (bit.when, bit.unless)
+        and bit.when != bit.unless
+        for each in others
+    )
 
 
 def _check_names(names: list[str], where: str) -> Iterator[str]:

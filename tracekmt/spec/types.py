@@ -93,13 +93,16 @@ class Enum:
 @dataclass(frozen=True)
 class Bit:
     """A run of bits in a word. direction: where it is not that of the whole word. opaque: only the driver or the memory
-    manager can say what it will be."""
+    manager can say what it will be. when, unless: a bit of the word that must be set, or clear, for the run to have
+    this name."""
 
     name: str
     position: int
     width: int = 1
     direction: Direction | None = None
     opaque: bool = False
+    when: str = ""
+    unless: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,12 @@ class Flags:
     def low(self, name: str) -> int:
         """The position of the lowest bit of a name."""
         return self._by_name[name].position
+
+    def in_effect(self, word: int) -> Iterator[Bit]:
+        """The bits by the names that they have in a word."""
+        for bit in self.bits:
+            if (not bit.when or word & self.mask(bit.when)) and not (bit.unless and word & self.mask(bit.unless)):
+                yield bit
 
     @cached_property
     def _by_name(self) -> dict[str, Bit]:
