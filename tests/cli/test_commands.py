@@ -15,7 +15,9 @@ import tracekmt
 from tracekmt.calls import CALLS
 from tracekmt.cli import COMMANDS
 from tracekmt.resources import resource
+from tracekmt.trace.events import Header, Module
 from tracekmt.trace.frames import MAGIC
+from tracekmt.trace.writer import Writer
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 DEMO = resource("traces", "demo.kmt")
@@ -215,6 +217,41 @@ def test_a_torn_trace_is_read_up_to_the_tear(command: Command, tmp_path: Path) -
     told = json.loads(command("info", "torn.kmt", "--json").stdout)
     assert told["complete"] is False
     assert "is cut off" in told["torn"]
+
+
+def test_recover(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "torn.kmt").write_bytes(DEMO.read_bytes()[:-60])
+    result = command("recover", "torn.kmt", "-o", "whole.kmt")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "whole.kmt: 19 calls; torn.kmt: the frame at byte" in result.stdout
+    assert json.loads(command("info", "whole.kmt", "--json").stdout)["complete"] is False
+    assert command("dump", "whole.kmt", "--json").stdout == command("dump", DEMO, "--json").stdout
+    again = command("recover", DEMO, "-o", "whole.kmt")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "exists already" in again.stderr
+    assert command("recover", DEMO, "-o", "whole.kmt", "-f").stdout == "whole.kmt: 19 calls; nothing was wrong\n"
+
+
+def test_a_dump_of_nothing_says_so(command: Command) -> None:
+    result = command("dump", DEMO, "--calls", "1000-")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert "no call is in 1000-" in result.stderr
+
+
+def test_what_is_no_text_does_not_reach_the_terminal(command: Command, tmp_path: Path) -> None:
+    with tracekmt.create(tmp_path / "odd.kmt", machine={}) as trace:
+        trace._writer.module(Module("\x1b[2J.dll", "", 0x1000, 0x1000))
+        trace.add("D3DKMTOpenAdapterFromGdiDisplayName", {"DeviceName": "\x1b[2J\ud800\n"})
+    text = command("dump", "odd.kmt")
+    assert (text.returncode, text.stderr) == (0, "")
+    assert r"\x1b[2J\ud800\n" in text.stdout
+    assert "\x1b" not in text.stdout
+    writer = Writer(tmp_path / "header.kmt", Header("x64", tool="\x1b[2J\ud800"))
+    writer.close()
+    told = command("info", "header.kmt")
+    assert told.returncode == 0
+    assert r"\x1b[2J\ud800" in told.stdout
+    assert "\x1b" not in told.stdout
 
 
 def test_calls(command: Command) -> None:

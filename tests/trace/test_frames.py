@@ -19,7 +19,6 @@ from tracekmt.resources import resource
 from tracekmt.trace import frames
 from tracekmt.trace.frames import FRAME_LIMIT, FrameKind, FrameReader, pack_frame, preamble
 from tracekmt.trace.reader import Trace
-from tracekmt.trace.writer import Writer
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -83,23 +82,6 @@ def test_bombs_are_stopped_whether_they_state_their_size_or_not(tmp_path: Path) 
         bomb = b"".join(compressor.compress(bytes(1 << 20)) for _ in range(2 * FRAME_LIMIT >> 20)) + compressor.flush()
         with pytest.raises(TraceError, match="decompresses to more"):
             read(tmp_path / "t.kmt", frame(bomb, flags=1))
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The sample with a frame for every three events, as a recording that is drained often has it."""
-    path = tmp_path_factory.mktemp("many") / "many.kmt"
-    with tracekmt.open(resource("traces", "demo.kmt")) as trace:
-        writer = Writer(path, trace.header)
-        for number, call in trace.described.items():
-            writer.describe(number, call)
-        for position, (index, left) in enumerate(trace.timeline()):
-            event = trace[index].leave if left else trace[index].enter
-            assert event is not None
-            writer.events([event], flush=position % 3 == 2)
-        writer.end("whole")
-        writer.close()
-    return path.read_bytes()
 
 
 def test_a_cut_at_any_byte_costs_what_was_cut(tmp_path: Path, many: bytes) -> None:

@@ -21,14 +21,19 @@ def command(trace: Path, calls: str | None, as_json: bool) -> int:
     from tracekmt.trace.reader import Trace
 
     wanted = parse_calls(calls) if calls is not None else None
+    found = False
     with Trace(trace) as opened:
         for call in opened.calls():
             if wanted is not None and not wanted(call.index, call.name):
                 continue
+            found = True
             if as_json:
                 click.echo(json.dumps(call.to_json()))
             else:
                 click.echo("\n".join(call_lines(call)) + "\n")
+        if not found:
+            why = f"no call is in {calls}" if calls else "it has no calls"
+            click.echo(f"tracekmt: {trace}: {why}", err=True)
         if opened.torn:
             click.echo(f"tracekmt: {opened.torn}; the calls before it are whole", err=True)
     return 0

@@ -19,7 +19,7 @@ def call_lines(call: TracedCall) -> Iterator[str]:
     """One call in full."""
     status = _answer(call)
     took = f", took {_duration(call.leave_ns - call.enter_ns)}" if call.leave_ns is not None else ""
-    caller = f" from {call.caller}" if call.caller else ""
+    caller = f" from {printable(call.caller)}" if call.caller else ""
     yield f"#{call.index} {call.name} = {status}"
     yield f"{_INDENT}thread {call.thread}{caller}, at {_duration(call.enter_ns)}{took}"
     if isinstance(call.inputs, Mapping):
@@ -71,7 +71,12 @@ def _shown(type_: Type, value: Any) -> str:
     if isinstance(form, list):
         # A flag word reads as C writes it; a list of numbers as a list.
         return ("[" + ", ".join(map(str, form)) + "]") if isinstance(value, list) else " | ".join(form) or "0"
-    return str(form)
+    return printable(str(form))
+
+
+def printable(text: str) -> str:
+    """A text out of a trace for a terminal: what is no character there as its escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _answer(call: TracedCall) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from tracekmt.report.calls import printable
 from tracekmt.spec.types import Call
 from tracekmt.trace.reader import Trace, TracedCall
 
@@ -58,6 +59,10 @@ def _answer(call: TracedCall) -> str:
 
 def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
     """The same for people, without the table of functions."""
+    return map(printable, _lines(summary))
+
+
+def _lines(summary: dict[str, Any]) -> Iterator[str]:
     process = summary["process"]
     yield f"trace      {summary['trace']} (format {summary['format']}, {summary['abi']})"
     yield f"recorded   {summary['created'] or 'unknown'} by {summary['tool'] or 'unknown'}"

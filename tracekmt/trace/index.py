@@ -54,7 +54,12 @@ class Index:
     def load(cls, frames: FrameReader) -> Index:
         """The index of a sealed trace, else one that is made from its frames."""
         value = frames.index()
-        return _from_frame(value, frames) if value is not None else _rebuild(frames)
+        return _from_frame(value, frames) if value is not None else cls.rebuild(frames)
+
+    @classmethod
+    def rebuild(cls, frames: FrameReader) -> Index:
+        """The index that one pass over every frame makes; what is torn ends it."""
+        return _rebuild(frames)
 
 
 def _from_frame(value: Any, frames: FrameReader) -> Index:
@@ -82,10 +87,15 @@ def _from_frame(value: Any, frames: FrameReader) -> Index:
                 blobs=[(first, offset) for first, offset in blobs],
                 told=told,
                 threads=threads,
+                torn=_text(value.get("torn")),
             )
             if _sound(index):
                 return index
-    raise TraceError(f"{frames.path}: its index is malformed")
+    raise TraceError(f"{frames.path}: its index is malformed; tracekmt recover makes a new one")
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _numbers(rows: list[Any], length: int) -> bool:
@@ -104,7 +114,6 @@ def _sound(index: Index) -> bool:
 
 
 def _rebuild(frames: FrameReader) -> Index:
-    """One pass over every frame; what is torn ends it."""
     index = Index()
     entered: set[int] = set()
     for offset, kind, value in frames.scan():
@@ -122,7 +131,8 @@ def _rebuild(frames: FrameReader) -> Index:
                 _take_events(index, entered, value, offset, where)
             case FrameKind.END:
                 index.end = str(value.get("how")) if isinstance(value, dict) else ""
-    index.torn = frames.torn
+                index.torn = _text(value.get("torn")) if isinstance(value, dict) else None
+    index.torn = frames.torn or index.torn
     if index.blobs != sorted(index.blobs):
         raise TraceError(f"{frames.path}: its contents are not in order")
     return index

@@ -15,7 +15,7 @@ from tracekmt.spec.types import Call
 from tracekmt.trace import batch, events, migrate
 from tracekmt.trace.batch import Batch
 from tracekmt.trace.call import TracedCall
-from tracekmt.trace.events import Enter, Leave, Module
+from tracekmt.trace.events import Enter, Leave, Lost, Module
 from tracekmt.trace.frames import VERSION, FrameKind, FrameReader
 from tracekmt.trace.index import Index
 from tracekmt.trace.objects import Objects
@@ -46,10 +46,10 @@ class Trace:
     """A trace opened for reading; a context manager. Damage at the end is not an error: `torn` says what was there,
     and every whole frame before it is read.
 
-    source: a path, or a file open for reading that can seek.
+    source: a path, or a file open for reading that can seek. rebuild: do not trust the index at its end.
     """
 
-    def __init__(self, source: Path | BinaryIO) -> None:
+    def __init__(self, source: Path | BinaryIO, *, rebuild: bool = False) -> None:
         self.path = source if isinstance(source, Path) else Path(str(getattr(source, "name", "(file)")))
         try:
             self._file = source.open("rb") if isinstance(source, Path) else source
@@ -58,14 +58,14 @@ class Trace:
         except ValueError:
             raise TraceError(f"{str(self.path)!r} is no name of a file") from None
         try:
-            self._open()
+            self._open(rebuild)
         except BaseException as error:
             self._file.close()
             if isinstance(error, OSError):
                 raise TraceError(f"{self.path}: cannot be read: {error.strerror}") from None
             raise
 
-    def _open(self) -> None:
+    def _open(self, rebuild: bool) -> None:
         self._frames = FrameReader(self.path, self._file)
         self.version: int = self._frames.version
         torn = None
@@ -74,7 +74,7 @@ class Trace:
             self._file, torn = migrate.upgrade(self._frames)
             older.close()
             self._frames = FrameReader(self.path, self._file)
-        self._index = Index.load(self._frames)
+        self._index = Index.rebuild(self._frames) if rebuild else Index.load(self._frames)
         self.torn: str | None = torn or self._index.torn
         self._calls: dict[int, Call] = {}
         self.modules: list[Module] = []
@@ -177,6 +177,22 @@ class Trace:
                         raise TraceError(f"{self.path}: call {call} returns without having been entered")
                     under_way.remove(call)
                     yield call, True
+
+    def events(self) -> Iterator[Enter | Leave | Lost]:
+        """Every event, in order."""
+        under_way: dict[int, Enter] = {}
+        for number in range(len(self._index.frames)):
+            table = self._batch(number).table
+            for position, (kind, call) in enumerate(zip(table.kinds, table.calls, strict=True)):
+                if kind == batch.ENTER:
+                    under_way[call] = self._enter(number, call)
+                    yield under_way[call]
+                elif kind == batch.LEAVE and call in under_way:
+                    yield self._leave(number, position, under_way.pop(call))
+                elif kind == batch.LEAVE:
+                    raise TraceError(f"{self.path}: call {call} returns without having been entered")
+                else:
+                    yield Lost(table.sequences[position], table.values[position])
 
     def functions(self) -> Iterator[int]:
         """The number of every call's description, in the order of the calls."""

@@ -74,11 +74,11 @@ class Writer:
             self._write_batch()
             self._file.flush()
 
-    def end(self, how: str) -> None:
-        """Say that nothing is missing at the end, how the recording ended, and where everything is."""
+    def end(self, how: str, torn: str | None = None) -> None:
+        """Say how the recording ended, what is missing at its end if anything is, and where everything is."""
         self._write_batch()
-        self._index["end"] = how
-        self._write(FrameKind.END, {"how": how})
+        self._index |= {"end": how, "torn": torn}
+        self._write(FrameKind.END, {"how": how, "torn": torn})
         offset = self._write(FrameKind.INDEX, {**self._index, "threads": list(self._threads)})
         self._file.write(tail(offset))
 
