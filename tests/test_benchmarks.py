@@ -1,0 +1,14 @@
+"""The benchmarks still run; how fast anything is they say, and no test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_the_trace_benchmark_runs() -> None:
+    script = Path(__file__).parent.parent / "benchmarks" / "trace.py"
+    done = subprocess.run([sys.executable, script, "300"], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()][:2] == ["300 calls", "write and seal"]
