@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tracekmt.calls.adapter_info import CASES
 from tracekmt.calls.kinds import ADAPTER, D3DDDI_VIDEO_PRESENT_SOURCE_ID, LUID, WINDOW, handle, nt_handle
+from tracekmt.calls.sources import HEADER, WINE_TESTS
 from tracekmt.spec.shorthand import BOOL, UINT, ULONG, enum, flags, inout, into, out, parameters, structure
 from tracekmt.spec.types import Array, Call, Characters, Creates, Destroys, Payload, Pointer, Text
 
@@ -172,7 +173,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenAdapterFromLuid",
         ),
     ),
@@ -186,9 +187,9 @@ CALLS = (
             "STATUS_UNSUCCESSFUL",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenAdapterFromGdiDisplayName",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -201,7 +202,7 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenAdapterFromHdc",
         ),
     ),
@@ -214,7 +215,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenAdapterFromDeviceName",
         ),
     ),
@@ -227,7 +228,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTEnumAdapters",
         ),
     ),
@@ -242,9 +243,9 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTEnumAdapters2",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -258,7 +259,7 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTEnumAdapters3",
         ),
     ),
@@ -271,9 +272,9 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCloseAdapter",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -286,7 +287,7 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTQueryAdapterInfo, KMTQUERYADAPTERINFOTYPE",
         ),
     ),

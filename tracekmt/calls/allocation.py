@@ -17,6 +17,7 @@ from tracekmt.calls.kinds import (
     handle,
     nt_handle,
 )
+from tracekmt.calls.sources import HEADER, WINE_TESTS, WSL_KERNEL
 from tracekmt.spec.shorthand import UINT, ULONG_PTR, enum, flags, inout, into, out, structure, unless
 from tracekmt.spec.types import Array, Bit, Bytes, Call, Count, Creates, Destroys, Integer, Overlay, Pointer, When
 
@@ -227,13 +228,33 @@ D3DDDI_UPDATEALLOCPROPERTY = structure(
     ),
 )
 
+# Both forms of the call make the same and fail alike.
+_NEW_RESOURCE = Creates(RESOURCE, "hResource", when=(When("Flags.CreateResource"),), within=("hDevice",))
+_NEW_SHARE = Creates(
+    GLOBAL_SHARE,
+    "hGlobalShare",
+    when=(
+        When("Flags.CreateShared"),
+        unless("Flags.NtSecuritySharing"),
+    ),
+    within=("hResource",),
+)
+_CREATE_STATUSES = (
+    "STATUS_SUCCESS",
+    "STATUS_DEVICE_REMOVED",
+    "STATUS_GRAPHICS_NO_VIDEO_MEMORY",
+    "STATUS_INVALID_HANDLE",
+    "STATUS_INVALID_PARAMETER",
+    "STATUS_NO_MEMORY",
+)
+
 CALLS = (
     Call(
         "D3DKMTCreateAllocation",
         D3DKMT_CREATEALLOCATION,
         arms=("pAllocationInfo",),
         creates=(
-            Creates(RESOURCE, "hResource", when=(When("Flags.CreateResource"),), within=("hDevice",)),
+            _NEW_RESOURCE,
             Creates(
                 ALLOCATION,
                 "pAllocationInfo[].hAllocation",
@@ -242,30 +263,15 @@ CALLS = (
                     "hDevice",
                 ),
             ),
-            Creates(
-                GLOBAL_SHARE,
-                "hGlobalShare",
-                when=(
-                    When("Flags.CreateShared"),
-                    unless("Flags.NtSecuritySharing"),
-                ),
-                within=("hResource",),
-            ),
+            _NEW_SHARE,
         ),
-        statuses=(
-            "STATUS_SUCCESS",
-            "STATUS_DEVICE_REMOVED",
-            "STATUS_GRAPHICS_NO_VIDEO_MEMORY",
-            "STATUS_INVALID_HANDLE",
-            "STATUS_INVALID_PARAMETER",
-            "STATUS_NO_MEMORY",
-        ),
+        statuses=_CREATE_STATUSES,
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCreateAllocation",
             "Microsoft documentation: D3DKMT_CREATEALLOCATION, D3DDDI_ALLOCATIONINFO",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
-            "WSL2-Linux-Kernel drivers/hv/dxgkrnl",
+            WINE_TESTS,
+            WSL_KERNEL,
         ),
     ),
     Call(
@@ -273,7 +279,7 @@ CALLS = (
         D3DKMT_CREATEALLOCATION,
         arms=("pAllocationInfo2",),
         creates=(
-            Creates(RESOURCE, "hResource", when=(When("Flags.CreateResource"),), within=("hDevice",)),
+            _NEW_RESOURCE,
             Creates(
                 ALLOCATION,
                 "pAllocationInfo2[].hAllocation",
@@ -282,30 +288,15 @@ CALLS = (
                     "hDevice",
                 ),
             ),
-            Creates(
-                GLOBAL_SHARE,
-                "hGlobalShare",
-                when=(
-                    When("Flags.CreateShared"),
-                    unless("Flags.NtSecuritySharing"),
-                ),
-                within=("hResource",),
-            ),
+            _NEW_SHARE,
         ),
-        statuses=(
-            "STATUS_SUCCESS",
-            "STATUS_DEVICE_REMOVED",
-            "STATUS_GRAPHICS_NO_VIDEO_MEMORY",
-            "STATUS_INVALID_HANDLE",
-            "STATUS_INVALID_PARAMETER",
-            "STATUS_NO_MEMORY",
-        ),
+        statuses=_CREATE_STATUSES,
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCreateAllocation2",
             "Microsoft documentation: D3DKMT_CREATEALLOCATION, D3DDDI_ALLOCATIONINFO2",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
-            "WSL2-Linux-Kernel drivers/hv/dxgkrnl",
+            WINE_TESTS,
+            WSL_KERNEL,
         ),
     ),
     Call(
@@ -320,9 +311,9 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTDestroyAllocation",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -337,9 +328,9 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTDestroyAllocation2",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
         blocks=(When("Flags.SynchronousDestroy"),),
     ),
@@ -352,7 +343,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSetAllocationPriority",
         ),
     ),
@@ -361,7 +352,7 @@ CALLS = (
         D3DKMT_GETALLOCATIONPRIORITY,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTGetAllocationPriority",
         ),
     ),
@@ -374,7 +365,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTQueryAllocationResidency",
         ),
     ),
@@ -383,7 +374,7 @@ CALLS = (
         D3DDDI_UPDATEALLOCPROPERTY,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTUpdateAllocationProperty",
         ),
     ),

@@ -15,6 +15,7 @@ from tracekmt.calls.kinds import (
     SYNC_OBJECT,
     handle,
 )
+from tracekmt.calls.sources import HEADER
 from tracekmt.spec.shorthand import INT, UINT, enum, flags, into, out, structure
 from tracekmt.spec.types import Address, Bytes, Call, Creates, Destroys
 
@@ -169,7 +170,7 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCreateContext",
         ),
     ),
@@ -184,7 +185,7 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCreateContextVirtual",
         ),
     ),
@@ -197,7 +198,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTDestroyContext",
         ),
     ),
@@ -209,7 +210,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSetContextSchedulingPriority",
         ),
     ),
@@ -221,7 +222,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTGetContextSchedulingPriority",
         ),
     ),
@@ -233,7 +234,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSetContextInProcessSchedulingPriority",
         ),
     ),
@@ -245,7 +246,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTGetContextInProcessSchedulingPriority",
         ),
     ),
@@ -255,7 +256,7 @@ CALLS = (
         creates=(Creates(HW_CONTEXT, "hHwContext", within=("hDevice",)),),
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCreateHwContext",
         ),
     ),
@@ -265,7 +266,7 @@ CALLS = (
         destroys=(Destroys(HW_CONTEXT, "hHwContext"),),
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTDestroyHwContext",
         ),
     ),
@@ -280,7 +281,7 @@ CALLS = (
         ),
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCreateHwQueue",
         ),
     ),
@@ -290,7 +291,7 @@ CALLS = (
         destroys=(Destroys(HW_QUEUE, "hHwQueue"),),
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTDestroyHwQueue",
         ),
     ),

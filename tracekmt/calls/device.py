@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracekmt.calls.kinds import ADAPTER, CPU_ADDRESS, CPU_POINTER, DEVICE, handle
+from tracekmt.calls.sources import HEADER, WINE_TESTS
 from tracekmt.spec.shorthand import UINT, flags, into, out, structure
 from tracekmt.spec.types import Address, Call, Creates, Destroys, Overlay
 
@@ -48,9 +49,9 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCreateDevice",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -62,9 +63,9 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTDestroyDevice",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
 )

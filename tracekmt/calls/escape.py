@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracekmt.calls.kinds import ADAPTER, CONTEXT, DEVICE, handle
+from tracekmt.calls.sources import HEADER
 from tracekmt.spec.shorthand import BOOL, BOOLEAN, UINT, enum, flags, inout, into, structure, unknown
 from tracekmt.spec.types import Bit, Call, Integer, Payload
 
@@ -131,7 +132,7 @@ CALLS = (
             "STATUS_ILLEGAL_INSTRUCTION",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTEscape",
         ),
     ),

@@ -16,6 +16,7 @@ from tracekmt.calls.kinds import (
     SYNC_OBJECT,
     handle,
 )
+from tracekmt.calls.sources import HEADER
 from tracekmt.spec.shorthand import UINT, UINT64, enum, flags, into, is_one, out, structure
 from tracekmt.spec.types import Call, Creates, Destroys, Integer, Overlay, Pointer, When
 
@@ -201,7 +202,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTMapGpuVirtualAddress, D3DDDI_MAPGPUVIRTUALADDRESS",
         ),
     ),
@@ -215,7 +216,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTReserveGpuVirtualAddress, D3DDDI_RESERVEGPUVIRTUALADDRESS",
         ),
     ),
@@ -228,7 +229,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTFreeGpuVirtualAddress",
         ),
     ),
@@ -240,7 +241,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTUpdateGpuVirtualAddress",
         ),
         blocks=(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracekmt.calls.kinds import GLOBAL_SHARE, KEYED_MUTEX, SHARED_OBJECT, handle, nt_handle
+from tracekmt.calls.sources import HEADER, WINE_TESTS
 from tracekmt.spec.shorthand import LARGE_INTEGER, UINT, UINT64, flags, into, out, structure, unless
 from tracekmt.spec.types import Bytes, Call, Creates, Destroys, Pointer
 
@@ -102,9 +103,9 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCreateKeyedMutex",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -121,9 +122,9 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCreateKeyedMutex2, D3DKMT_CREATEKEYEDMUTEX2_FLAGS",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -137,9 +138,9 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenKeyedMutex",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -153,9 +154,9 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenKeyedMutex2",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -164,7 +165,7 @@ CALLS = (
         creates=(Creates(KEYED_MUTEX, "hKeyedMutex"),),
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenKeyedMutexFromNtHandle",
         ),
     ),
@@ -177,9 +178,9 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTDestroyKeyedMutex",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -193,7 +194,7 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTAcquireKeyedMutex",
         ),
         blocks=(),
@@ -209,7 +210,7 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTAcquireKeyedMutex2",
         ),
         blocks=(),
@@ -224,7 +225,7 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTReleaseKeyedMutex",
         ),
     ),
@@ -238,7 +239,7 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTReleaseKeyedMutex2",
         ),
     ),

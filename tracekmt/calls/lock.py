@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracekmt.calls.kinds import ALLOCATION, CPU_ADDRESS, CPU_POINTER, D3DGPU_VIRTUAL_ADDRESS, DEVICE, handle
+from tracekmt.calls.sources import HEADER, WSL_KERNEL
 from tracekmt.spec.shorthand import UINT, flags, into, out, structure, unless
 from tracekmt.spec.types import Call, Creates, Integer, Pointer
 
@@ -78,7 +79,7 @@ CALLS = (
             "STATUS_GRAPHICS_CANT_EVICT_PINNED_ALLOCATION",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTLock, D3DDDICB_LOCKFLAGS",
         ),
         blocks=(unless("Flags.DonotWait"), unless("Flags.IgnoreSync")),
@@ -91,7 +92,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTUnlock",
         ),
     ),
@@ -107,9 +108,9 @@ CALLS = (
             "STATUS_GRAPHICS_TOO_MANY_REFERENCES",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTLock2",
-            "WSL2-Linux-Kernel drivers/hv/dxgkrnl",
+            WSL_KERNEL,
         ),
         blocks=(),
     ),
@@ -121,7 +122,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTUnlock2",
         ),
     ),
@@ -130,7 +131,7 @@ CALLS = (
         D3DKMT_INVALIDATECACHE,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTInvalidateCache",
         ),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracekmt.calls.kinds import CPU_ADDRESS, CPU_POINTER, DEVICE, MONITORED_FENCE, PAGING_QUEUE, SYNC_OBJECT, handle
+from tracekmt.calls.sources import HEADER
 from tracekmt.spec.shorthand import UINT, enum, into, out, structure
 from tracekmt.spec.types import Call, Creates, Destroys
 
@@ -42,7 +43,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCreatePagingQueue",
         ),
     ),
@@ -52,7 +53,7 @@ CALLS = (
         destroys=(Destroys(PAGING_QUEUE, "hPagingQueue"),),
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTDestroyPagingQueue",
         ),
         blocks=(),

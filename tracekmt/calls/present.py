@@ -23,6 +23,7 @@ from tracekmt.calls.kinds import (
     handle,
     nt_handle,
 )
+from tracekmt.calls.sources import HEADER
 from tracekmt.spec.shorthand import (
     BOOL,
     BOOLEAN,
@@ -543,7 +544,7 @@ CALLS = (
             "STATUS_GRAPHICS_GPU_EXCEPTION_ON_DEVICE",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTPresent, D3DKMT_PRESENTFLAGS, D3DKMT_PRESENTHISTORYTOKEN",
         ),
         blocks=(unless("Flags.FlipDoNotWait"),),
@@ -553,7 +554,7 @@ CALLS = (
         D3DKMT_SUBMITPRESENTTOHWQUEUE,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSubmitPresentToHwQueue",
         ),
     ),
@@ -562,7 +563,7 @@ CALLS = (
         D3DKMT_SUBMITPRESENTBLTTOHWQUEUE,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSubmitPresentBltToHwQueue",
         ),
     ),
@@ -571,7 +572,7 @@ CALLS = (
         D3DKMT_GETPRESENTHISTORY,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTGetPresentHistory",
         ),
     ),
@@ -580,7 +581,7 @@ CALLS = (
         D3DKMT_CHECKMULTIPLANEOVERLAYSUPPORT3,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCheckMultiPlaneOverlaySupport3",
         ),
     ),
@@ -591,14 +592,14 @@ CALLS = (
         ),
         creates=(Creates(EVENT, "phEvent"),),
         statuses=("STATUS_SUCCESS",),
-        sources=("d3dkmthk.h, WDDM 3.0",),
+        sources=(HEADER,),
     ),
     Call(
         "D3DKMTCheckExclusiveOwnership",
         parameters("D3DKMTCheckExclusiveOwnership"),
         statuses=(),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCheckExclusiveOwnership",
         ),
         returns="BOOLEAN",
@@ -608,7 +609,7 @@ CALLS = (
         parameters("D3DKMTReleaseProcessVidPnSourceOwners", into("hProcess", nt_handle(PROCESS))),
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTReleaseProcessVidPnSourceOwners",
         ),
     ),

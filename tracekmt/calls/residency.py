@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracekmt.calls.kinds import ALLOCATION, DEVICE, FENCE_UINT64, PAGING_QUEUE, RESOURCE, handle
+from tracekmt.calls.sources import HEADER
 from tracekmt.spec.shorthand import BOOL, UINT, UINT64, enum, flags, inout, into, out, structure
 from tracekmt.spec.types import Call, Overlay, Pointer
 
@@ -95,7 +96,7 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTMakeResident, D3DDDI_MAKERESIDENT",
             "intel/compute-runtime: how a real client calls it",
         ),
@@ -108,7 +109,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTEvict",
         ),
     ),
@@ -121,7 +122,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOfferAllocations",
         ),
     ),
@@ -134,7 +135,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTReclaimAllocations",
         ),
     ),
@@ -148,7 +149,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTReclaimAllocations2",
         ),
     ),

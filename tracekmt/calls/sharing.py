@@ -20,6 +20,7 @@ from tracekmt.calls.kinds import (
     handle,
     nt_handle,
 )
+from tracekmt.calls.sources import HEADER, WINE_TESTS, WSL_KERNEL
 from tracekmt.spec.shorthand import BOOLEAN, DWORD, UINT, ULONG_PTR, inout, into, out, parameters, structure
 from tracekmt.spec.types import Array, Bytes, Call, Creates, Integer, Overlay, Pointer
 
@@ -153,9 +154,9 @@ CALLS = (
             "STATUS_INTEGER_OVERFLOW",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTQueryResourceInfo",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -166,9 +167,9 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTQueryResourceInfoFromNtHandle",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -192,10 +193,10 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenResource",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
-            "WSL2-Linux-Kernel drivers/hv/dxgkrnl",
+            WINE_TESTS,
+            WSL_KERNEL,
         ),
     ),
     Call(
@@ -215,9 +216,9 @@ CALLS = (
         ),
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenResource2",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -243,9 +244,9 @@ CALLS = (
             "STATUS_ACCESS_VIOLATION",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenResourceFromNtHandle",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -264,9 +265,9 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTShareObjects",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -280,9 +281,9 @@ CALLS = (
             "STATUS_ACCESS_DENIED",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenNtHandleFromName",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -293,7 +294,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTGetSharedResourceAdapterLuid",
         ),
     ),
@@ -305,7 +306,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCheckSharedResourceAccess",
         ),
     ),
@@ -319,7 +320,7 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTConfigureSharedResource",
         ),
     ),
@@ -328,7 +329,7 @@ CALLS = (
         D3DKMT_GETRUNTIMEDATA,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTGetRuntimeData",
         ),
     ),

@@ -19,6 +19,7 @@ from tracekmt.calls.kinds import (
     handle,
     nt_handle,
 )
+from tracekmt.calls.sources import HEADER
 from tracekmt.calls.video_memory import D3DKMT_MEMORY_SEGMENT_GROUP
 from tracekmt.spec.shorthand import (
     BOOLEAN,
@@ -731,7 +732,7 @@ CALLS = (
         D3DKMT_QUERYSTATISTICS,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTQueryStatistics",
         ),
     ),
@@ -740,7 +741,7 @@ CALLS = (
         D3DKMT_QUERYCLOCKCALIBRATION,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTQueryClockCalibration",
         ),
     ),
@@ -753,7 +754,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTGetDeviceState",
         ),
     ),
@@ -762,7 +763,7 @@ CALLS = (
         D3DKMT_MARKDEVICEASERROR,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTMarkDeviceAsError",
         ),
     ),
@@ -775,7 +776,7 @@ CALLS = (
         ),
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSetProcessSchedulingPriorityClass",
         ),
     ),
@@ -788,7 +789,7 @@ CALLS = (
         ),
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTGetProcessSchedulingPriorityClass",
         ),
     ),
@@ -797,7 +798,7 @@ CALLS = (
         D3DKMT_GETPROCESSDEVICEREMOVALSUPPORT,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTGetProcessDeviceRemovalSupport",
         ),
     ),

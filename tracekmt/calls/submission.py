@@ -16,6 +16,7 @@ from tracekmt.calls.kinds import (
     SYNC_OBJECT,
     handle,
 )
+from tracekmt.calls.sources import HEADER
 from tracekmt.calls.sync import D3DDDICB_SIGNALFLAGS
 from tracekmt.spec.shorthand import UINT, ULONG, ULONGLONG, enum, flags, group, inout, into, is_one, out, structure
 from tracekmt.spec.types import Address, Array, Bytes, Call, Creates, Overlay, Pointer, When
@@ -154,7 +155,7 @@ CALLS = (
             "STATUS_GRAPHICS_GPU_EXCEPTION_ON_DEVICE",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTRender, D3DKMT_RENDERFLAGS",
         ),
         unseen=("the command buffer and the lists handed out by D3DKMTCreateContext or the last D3DKMTRender",),
@@ -167,7 +168,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSubmitCommand",
         ),
         unseen=("the commands at the GPU address Commands",),
@@ -177,7 +178,7 @@ CALLS = (
         D3DKMT_SUBMITCOMMANDTOHWQUEUE,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSubmitCommandToHwQueue",
         ),
         unseen=("the commands at the GPU address CommandBuffer",),
@@ -187,7 +188,7 @@ CALLS = (
         D3DKMT_SUBMITWAITFORSYNCOBJECTSTOHWQUEUE,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSubmitWaitForSyncObjectsToHwQueue",
         ),
     ),
@@ -196,7 +197,7 @@ CALLS = (
         D3DKMT_SUBMITSIGNALSYNCOBJECTSTOHWQUEUE,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSubmitSignalSyncObjectsToHwQueue",
         ),
     ),
@@ -208,7 +209,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSetQueuedLimit",
         ),
     ),
@@ -220,7 +221,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTWaitForIdle",
         ),
         blocks=(),

@@ -22,6 +22,7 @@ from tracekmt.calls.kinds import (
     handle,
     nt_handle,
 )
+from tracekmt.calls.sources import HEADER, WINE_TESTS
 from tracekmt.spec.shorthand import (
     BOOL,
     DWORD,
@@ -398,9 +399,9 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCreateSynchronizationObject, D3DDDI_SYNCHRONIZATIONOBJECTINFO",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -471,10 +472,10 @@ CALLS = (
             "STATUS_INVALID_HANDLE",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTCreateSynchronizationObject2",
             "Microsoft documentation: D3DDDI_SYNCHRONIZATIONOBJECTINFO2, D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -488,9 +489,9 @@ CALLS = (
             "STATUS_NO_MEMORY",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenSynchronizationObject",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -502,9 +503,9 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTDestroySynchronizationObject",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -516,7 +517,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTWaitForSynchronizationObject",
         ),
     ),
@@ -529,7 +530,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTWaitForSynchronizationObject2",
         ),
     ),
@@ -542,7 +543,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSignalSynchronizationObject",
         ),
     ),
@@ -555,7 +556,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSignalSynchronizationObject2",
         ),
     ),
@@ -568,7 +569,7 @@ CALLS = (
             "STATUS_ACCESS_DENIED",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTWaitForSynchronizationObjectFromCpu",
             "Microsoft documentation: D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS",
         ),
@@ -582,7 +583,7 @@ CALLS = (
             "STATUS_ACCESS_DENIED",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSignalSynchronizationObjectFromCpu",
             "Microsoft documentation: D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS",
         ),
@@ -595,7 +596,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTWaitForSynchronizationObjectFromGpu",
         ),
     ),
@@ -607,7 +608,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSignalSynchronizationObjectFromGpu",
         ),
     ),
@@ -619,7 +620,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTSignalSynchronizationObjectFromGpu2",
         ),
     ),
@@ -633,9 +634,9 @@ CALLS = (
             "STATUS_INVALID_HANDLE",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenSyncObjectFromNtHandle",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -652,9 +653,9 @@ CALLS = (
             "STATUS_INVALID_HANDLE",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenSyncObjectFromNtHandle2",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -666,7 +667,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTOpenSyncObjectNtHandleFromName",
         ),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracekmt.calls.kinds import ADAPTER, DEVICE, LUID, PROCESS, TRIM_CALLBACK, handle, nt_handle
+from tracekmt.calls.sources import HEADER, WINE_TESTS
 from tracekmt.spec.shorthand import UINT, UINT64, ULONG, enum, flags, into, out, structure
 from tracekmt.spec.types import Address, Call, Creates, Destroys
 
@@ -78,9 +79,9 @@ CALLS = (
             "STATUS_ACCESS_DENIED",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTQueryVideoMemoryInfo",
-            "Wine dlls/win32u/tests/d3dkmt.c, run on Windows",
+            WINE_TESTS,
         ),
     ),
     Call(
@@ -88,7 +89,7 @@ CALLS = (
         D3DKMT_CHANGEVIDEOMEMORYRESERVATION,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTChangeVideoMemoryReservation",
         ),
     ),
@@ -97,7 +98,7 @@ CALLS = (
         D3DKMT_QUERYPROCESSOFFERINFO,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTQueryProcessOfferInfo",
         ),
     ),
@@ -106,7 +107,7 @@ CALLS = (
         D3DKMT_TRIMPROCESSCOMMITMENT,
         statuses=("STATUS_SUCCESS",),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTTrimProcessCommitment",
         ),
     ),
@@ -119,7 +120,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTRegisterTrimNotification",
         ),
     ),
@@ -132,7 +133,7 @@ CALLS = (
             "STATUS_INVALID_PARAMETER",
         ),
         sources=(
-            "d3dkmthk.h, WDDM 3.0",
+            HEADER,
             "Microsoft documentation: D3DKMTUnregisterTrimNotification",
         ),
     ),

@@ -54,12 +54,7 @@ class Index:
     def load(cls, frames: FrameReader) -> Index:
         """The index of a sealed trace, else one that is made from its frames."""
         value = frames.index()
-        return _from_frame(value, frames) if value is not None else cls.rebuild(frames)
-
-    @classmethod
-    def rebuild(cls, frames: FrameReader) -> Index:
-        """The index that one pass over every frame makes; what is torn ends it."""
-        return _rebuild(frames)
+        return _from_frame(value, frames) if value is not None else rebuild(frames)
 
 
 def _from_frame(value: Any, frames: FrameReader) -> Index:
@@ -113,7 +108,8 @@ def _sound(index: Index) -> bool:
     return plain and frames and (calls, events_) == (index.calls, index.events) and index.blobs == sorted(index.blobs)
 
 
-def _rebuild(frames: FrameReader) -> Index:
+def rebuild(frames: FrameReader) -> Index:
+    """The index that one pass over every frame makes; what is torn ends it."""
     index = Index()
     entered: set[int] = set()
     for offset, kind, value in frames.scan():

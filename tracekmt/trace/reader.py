@@ -12,12 +12,11 @@ from typing import BinaryIO, Generic, TypeVar
 
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.spec.types import Call
-from tracekmt.trace import batch, events, migrate
+from tracekmt.trace import batch, events, index, migrate
 from tracekmt.trace.batch import Batch
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.events import Enter, Leave, Lost, Module
 from tracekmt.trace.frames import VERSION, FrameKind, FrameReader
-from tracekmt.trace.index import Index
 from tracekmt.trace.objects import Objects
 
 FRAMES_KEPT = 4
@@ -74,7 +73,7 @@ class Trace:
             self._file, torn = migrate.upgrade(self._frames)
             older.close()
             self._frames = FrameReader(self.path, self._file)
-        self._index = Index.rebuild(self._frames) if rebuild else Index.load(self._frames)
+        self._index = index.rebuild(self._frames) if rebuild else index.Index.load(self._frames)
         self.torn: str | None = torn or self._index.torn
         self._calls: dict[int, Call] = {}
         self.modules: list[Module] = []
