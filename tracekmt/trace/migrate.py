@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from tracekmt.errors import TraceError
 from tracekmt.trace import events
+from tracekmt.trace.events import Enter, Leave, Lost, Region
 from tracekmt.trace.frames import FrameKind, FrameReader
 from tracekmt.trace.writer import Writer
 
@@ -39,14 +40,14 @@ def _from_0(frames: FrameReader) -> tuple[BinaryIO, str | None]:
             case FrameKind.MODULE:
                 writer.module(events.module_from(value, where))
             case FrameKind.ENTER:
-                enter = events.enter_from(value, where)
+                enter = _enter_from(value, where)
                 if enter.call not in described:
                     raise TraceError(f"{where}: an event names the call {enter.call}, which is not described before it")
                 writer.events([enter], flush=False)
             case FrameKind.LEAVE:
-                writer.events([events.leave_from(value, where)], flush=False)
+                writer.events([_leave_from(value, where)], flush=False)
             case FrameKind.LOST:
-                writer.events([events.lost_from(value, where)], flush=False)
+                writer.events([_lost_from(value, where)], flush=False)
             case FrameKind.END:
                 writer.end(str(value.get("how")) if isinstance(value, dict) else "")
                 break
@@ -55,6 +56,43 @@ def _from_0(frames: FrameReader) -> tuple[BinaryIO, str | None]:
     writer.flush()
     made.seek(0)
     return made, frames.torn
+
+
+def _enter_from(value: Any, where: str) -> Enter:
+    """An enter event from its frame."""
+    match value:
+        case [int(sequence), int(thread), int(call), int(time), int(caller), [*arguments], [*regions]] if all(
+            isinstance(argument, int) for argument in arguments
+        ):
+            return Enter(sequence, thread, call, time, caller, tuple(arguments), _regions(regions, where))
+    raise TraceError(f"{where}: an enter event in it is malformed")
+
+
+def _leave_from(value: Any, where: str) -> Leave:
+    """A leave event from its frame."""
+    match value:
+        case [int(sequence), int(enter), int(time), int(result), [*regions]]:
+            return Leave(sequence, enter, time, result, _regions(regions, where))
+    raise TraceError(f"{where}: a leave event in it is malformed")
+
+
+def _lost_from(value: Any, where: str) -> Lost:
+    """A loss from its frame."""
+    match value:
+        case [int(sequence), int(count)]:
+            return Lost(sequence, count)
+    raise TraceError(f"{where}: a loss in it is malformed")
+
+
+def _regions(regions: list[Any], where: str) -> tuple[Region, ...]:
+    found: list[Region] = []
+    for region in regions:
+        match region:
+            case [int(address), int(wanted), bytes(data)]:
+                found.append((address, wanted, data))
+            case _:
+                raise TraceError(f"{where}: a region in it is malformed")
+    return tuple(found)
 
 
 _STEPS: dict[int, Callable[[FrameReader], tuple[BinaryIO, str | None]]] = {0: _from_0}
