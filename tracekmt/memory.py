@@ -35,15 +35,20 @@ class Recorded:
 
     def __init__(self, regions: Iterable[tuple[int, int, bytes]]) -> None:
         # Of two copies of one address the later stands: it is what the walker saw last.
-        longest: dict[int, bytes] = {}
+        self._longest: dict[int, bytes] = {}
+        self._regions: list[tuple[int, bytes]] | None = None
         for address, _, data in regions:
-            if len(data) >= len(longest.get(address, b"")):
-                longest[address] = data
-        self._regions = sorted(longest.items())
-        self._starts = [address for address, _ in self._regions]
+            if address not in self._longest or len(data) >= len(self._longest[address]):
+                self._longest[address] = data
 
     def read(self, address: int, size: int) -> bytes:
         """`size` bytes; Fault with the readable beginning where fewer were recorded."""
+        whole = self._longest.get(address)
+        if whole is not None and len(whole) >= size:
+            return whole[:size]
+        if self._regions is None:
+            self._regions = sorted(self._longest.items())
+            self._starts = [address for address, _ in self._regions]
         best = b""
         # Regions may overlap, so a longer one may begin before the nearest; they are few, and sorted.
         for index in range(bisect_right(self._starts, address) - 1, -1, -1):

@@ -5,16 +5,15 @@ Values have the form that the documentation calls the value form: a call's argum
 
 from tracekmt.codec.decode import decode
 from tracekmt.codec.encode import encode
+from tracekmt.codec.forms import json_form, to_json
 from tracekmt.codec.frame import KindOf
 from tracekmt.codec.values import (
     Leaf,
     Unreadable,
     holds,
-    json_form,
     leaves,
     look_up,
     member_type,
-    to_json,
     word,
 )
 

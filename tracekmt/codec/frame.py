@@ -48,7 +48,7 @@ class Frame:
         self.data = data
         self.before = before
         self.outer = outer
-        self.kind_at: KindAt | None = kind_at or (outer.kind_at if outer else None)
+        self.kind_at = kind_at
 
     def outwards(self, steps: int) -> Frame:
         """The structure so many steps outwards."""
@@ -60,21 +60,20 @@ class Frame:
 
     def number(self, path: str) -> tuple[int, int]:
         """What a field said at enter, and says now."""
-        place = self.layout.place(path)
-        end = place.offset + place.size
-        mask = -1 if place.mask is None else place.mask
-        before = int.from_bytes(self.before[place.offset : end], "little") & mask
-        return before, int.from_bytes(self.data[place.offset : end], "little") & mask
+        start, end, mask = self.layout.span(path)
+        now = int.from_bytes(self.data[start:end], "little") & mask
+        return now if self.before is self.data else int.from_bytes(self.before[start:end], "little") & mask, now
 
     def holds(self, when: When) -> bool | None:
         """Whether a condition is true of what the call was entered with; None where only the objects can tell."""
-        if when == NEVER:
+        if when is NEVER or when == NEVER:
             return False
-        frame = self.outwards(when.up)
+        frame = self.outwards(when.up) if when.up else self
         if when.kind is not None:
             found = frame.kind_at(frame, when.path) if frame.kind_at else None
             return None if found is None else (found == when.kind) == when.holds
-        value, _ = frame.number(when.path)
+        start, end, mask = frame.layout.span(when.path)
+        value = int.from_bytes(frame.before[start:end], "little") & mask
         if when.one_of:
             return (value in when.one_of) == when.holds
         return (value == when.equals if when.equals is not None else value != 0) == when.holds

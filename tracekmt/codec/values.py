@@ -1,9 +1,8 @@
-"""The value form: memory that could not be read, enumerations, JSON, and the leaves of an argument."""
+"""The value form: memory that could not be read, enumerations, and the leaves of an argument."""
 
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,25 +11,16 @@ from typing import Any
 from tracekmt.spec.layout import Slot, lay_out
 from tracekmt.spec.paths import element
 from tracekmt.spec.types import (
-    Address,
     Blob,
-    Bytes,
-    Characters,
-    CountedString,
     Direction,
     Enum,
     Field,
     Flags,
-    Float,
-    Integer,
     Overlay,
-    OwnSize,
     Payload,
     Struct,
-    Text,
     Type,
     When,
-    Window,
 )
 
 RAW = Overlay((), name="undecided")
@@ -151,7 +141,7 @@ def _leaves(field: Field, type_: Type, values: Any, key: Any, path: str, pattern
         yield from leaves(inner, value, f"{path}.", f"{pattern}.")
     elif isinstance(inner, Overlay) and isinstance(value, Mapping):
         for name in value:
-            arm = _arm(inner, name)
+            arm = arm_of(inner, name)
             if inner is RAW:
                 arm = Field(name, Blob("raw", 0), field.direction)
             yield from _leaves(arm, arm.type, value, name, f"{path}.{name}", f"{pattern}.{name}")
@@ -177,56 +167,7 @@ def union_key(slots: tuple[Slot, ...]) -> str:
     return f"union@{min(slot.offset for slot in slots)}"
 
 
-def _arm(overlay: Overlay, name: str) -> Field:
+def arm_of(overlay: Overlay, name: str) -> Field:
+    """The arm of a named union that a decoded argument names; its bytes, where nothing decided."""
     raw = Field(name, Blob("raw", 0), _common(overlay))
     return next((arm for arm in overlay.arms if arm.name == name), raw)
-
-
-def to_json(struct: Struct, value: Any) -> Any:
-    """A decoded argument as what stands in JSON."""
-    if isinstance(value, Mapping):
-        return {name: json_form(member_type(struct, value, name), each) for name, each in value.items()}
-    return json_form(struct, value)
-
-
-def json_form(type_: Type, value: Any) -> Any:
-    """One value of a type as what stands in JSON."""
-    if isinstance(value, Unreadable):
-        read = {"read": value.data.hex()} if value.data else {}
-        return {"unreadable": f"0x{value.address:x}", **read}
-    if value is None:
-        return None
-    inner, many = element(type_)
-    if many and isinstance(value, list):
-        return [json_form(inner, item) for item in value]
-    match inner:
-        case Struct():
-            return to_json(inner, value)
-        case Overlay():
-            return {name: json_form(_arm(inner, name).type, each) for name, each in value.items()}
-        case Bytes() | Window() | Payload() | Blob():
-            return value.hex()
-        case Text() | Characters() | CountedString():
-            return value
-        case Integer(hexadecimal=True) | Address():
-            return f"0x{value:x}"
-        case Integer(size=size):
-            # The declared type decides: what may be 64 bits wide is a string in both ABIs.
-            return int(value) if size in (1, 2, 4) else str(value)
-        case OwnSize():
-            return int(value)
-        case Float():
-            return value if math.isfinite(value) else str(value)
-        case Enum():
-            return value.name if isinstance(value, enum.IntEnum) else value
-        case Flags():
-            return _flags_form(inner, value)
-    raise TypeError(inner)
-
-
-def _flags_form(type_: Flags, value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: int(number) for name, number in value.items()}
-    named = [bit.name for bit in type_.bits if value & type_.mask(bit.name)]
-    rest = int(value) & ~sum(type_.mask(bit.name) for bit in type_.bits)
-    return named + ([f"0x{rest:x}"] if rest else [])

@@ -59,6 +59,7 @@ class Layout:
     align: int
     members: tuple[tuple[Slot, ...], ...]
     _places: dict[str, Place] = field(default_factory=dict)
+    _spans: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
@@ -75,6 +76,14 @@ class Layout:
         if path not in self._places:
             self._places[path] = self._find(path)
         return self._places[path]
+
+    def span(self, path: str) -> tuple[int, int, int]:
+        """The same as numbers: where it begins and ends, and the mask of what is read there."""
+        if path not in self._spans:
+            place = self.place(path)
+            mask = -1 if place.mask is None else place.mask
+            self._spans[path] = place.offset, place.offset + place.size, mask
+        return self._spans[path]
 
     @cached_property
     def _by_name(self) -> dict[str, Slot]:

@@ -19,6 +19,7 @@ import msgpack
 from tracekmt.trace.events import Enter, Leave, Region
 
 ENTER, LEAVE, LOST = 0, 1, 2
+_EVENT_SIZE = 256  # what an event's row and its place take, roughly
 
 # The columns in their order: name, type of the values, and whether a value is told as what it is more than the last.
 COLUMNS = (
@@ -108,6 +109,7 @@ class Batch:
             for position, (call, kind) in enumerate(zip(self.table.calls, self.table.kinds, strict=True))
             if kind != LOST
         }
+        self.size = len(self._bodies) + _EVENT_SIZE * len(offsets)
 
     def body(self, position: int) -> Any:
         """What an event holds besides its row; ValueError where it is malformed."""
@@ -141,19 +143,34 @@ def leave_body(event: Leave, entered: Sequence[Region], intern: Callable[[bytes]
     return pack([known[r] if r in known else [r[0], r[1], intern(r[2])] for r in event.regions])
 
 
+def enter_from(value: Any, blob: Blob) -> tuple[tuple[int, ...], tuple[Region, ...]]:
+    """The arguments and regions of an enter event from its body; ValueError where it is malformed."""
+    if type(value) is not list or len(value) != 2 or type(value[0]) is not list:
+        raise ValueError("has a malformed body")
+    arguments = tuple(value[0])
+    for argument in arguments:
+        if type(argument) is not int:
+            raise ValueError("has a malformed body")
+    return arguments, regions_from(value[1], (), blob)
+
+
 def regions_from(value: Any, entered: Sequence[Region], blob: Blob) -> tuple[Region, ...]:
     """Regions from a body; ValueError where they are malformed."""
     found: list[Region] = []
-    for region in value if isinstance(value, list) else [None]:
-        match region:
-            case int(number) if 0 <= number < len(entered):
-                found.append(entered[number])
-            case [int(address), int(wanted), bytes(data)]:
+    # Types are compared as they are, since msgpack makes no others: this is the hot path of reading.
+    for region in value if type(value) is list else (None,):
+        if type(region) is list and len(region) == 3 and type(region[0]) is type(region[1]) is int:
+            address, wanted, data = region
+            if type(data) is bytes:
                 found.append((address, wanted, data))
-            case [int(address), int(wanted), int(number)]:
-                found.append((address, wanted, blob(number)))
-            case _:
-                raise ValueError("has a malformed region")
+                continue
+            if type(data) is int:
+                found.append((address, wanted, blob(data)))
+                continue
+        elif type(region) is int and 0 <= region < len(entered):
+            found.append(entered[region])
+            continue
+        raise ValueError("has a malformed region")
     return tuple(found)
 
 

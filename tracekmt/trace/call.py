@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tracekmt import codec
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
     from tracekmt.trace.reader import Trace
 
 Argument = dict[str, Any] | Unreadable | None
+
+
+_UNKNOWN = object()
 
 
 class TracedCall:
@@ -34,6 +36,8 @@ class TracedCall:
         self.leave = leave
         self.call: Call = trace.description(enter.call)
         self.name = self.call.name
+        self._layout = trace.layout
+        self._entered = Recorded(enter.regions)
         self.thread: int = trace.threads[enter.thread]
         self.status: Status | None = None
         self.result: int | None = None
@@ -41,6 +45,8 @@ class TracedCall:
             self.status = Status(leave.result & 0xFFFFFFFF)
         elif leave is not None and self.call.returns == "BOOLEAN":
             self.result = leave.result & 0xFF
+        self._inputs: Any = _UNKNOWN
+        self._outputs: Any = _UNKNOWN
         self.enter_ns = enter.time - trace.start_time
         self.leave_ns = None if leave is None else leave.time - trace.start_time
 
@@ -54,17 +60,33 @@ class TracedCall:
         """Whether the call came back and did what it was asked."""
         return self.returned and (self.status is None or self.status.succeeded)
 
-    @cached_property
+    @property
     def inputs(self) -> Argument:
         """The argument as the call was entered with it; None for NULL."""
-        return self.decode_inputs(self._kind_of)
+        if self._inputs is _UNKNOWN:
+            self._inputs = self.decode_inputs(self._kind_of)
+        found: Argument = self._inputs
+        return found
 
-    @cached_property
+    @property
     def outputs(self) -> Argument:
         """The argument as the call left it."""
-        if self.leave is None:
-            return None
-        return self.decode_outputs(self._kind_of)
+        if self._outputs is _UNKNOWN:
+            if self.leave is None:
+                self._outputs = None
+            elif self.unchanged:
+                self._outputs = _copied(self.inputs)
+            else:
+                self._outputs = self.decode_outputs(self._kind_of)
+        found: Argument = self._outputs
+        return found
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the call left its whole argument as it was, so that its outputs equal its inputs."""
+        if self.leave is None or self.call.argument.parameters:
+            return False
+        return self.leave.regions == self.enter.regions
 
     @property
     def caller(self) -> str | None:
@@ -73,7 +95,7 @@ class TracedCall:
 
     def to_json(self) -> dict[str, Any]:
         """The call as a line of `dump --json`."""
-        argument = self.call.argument
+        inputs = codec.to_json(self.call.argument, self.inputs)
         return {
             "index": self.index,
             "call": self.name,
@@ -83,23 +105,34 @@ class TracedCall:
             "status": self.status.name if self.status is not None else None,
             "code": self.status.code if self.status is not None else None,
             "result": self.result,
-            "in": codec.to_json(argument, self.inputs),
-            "out": codec.to_json(argument, self.outputs),
+            "in": inputs,
+            "out": _copied(inputs) if self.unchanged else codec.to_json(self.call.argument, self.outputs),
             "enter_ns": str(self.enter_ns),
             "leave_ns": str(self.leave_ns) if self.leave_ns is not None else None,
         }
 
     def decode_inputs(self, kind_of: codec.KindOf | None) -> Argument:
         """The same, with another idea of what handles lead to."""
-        regions = Recorded(self.enter.regions)
-        return codec.decode(self.call, self._trace.header.layout, regions, self.enter.arguments, None, kind_of)
+        return codec.decode(self.call, self._layout, self._entered, self.enter.arguments, None, kind_of)
 
     def decode_outputs(self, kind_of: codec.KindOf | None) -> Argument:
         """The same, with another idea of what handles lead to."""
         assert self.leave is not None
-        before, after = Recorded(self.enter.regions), Recorded(self.leave.regions)
-        return codec.decode(self.call, self._trace.header.layout, after, self.enter.arguments, before, kind_of)
+        after = Recorded(self.leave.regions)
+        return codec.decode(self.call, self._layout, after, self.enter.arguments, self._entered, kind_of)
 
     @property
     def _kind_of(self) -> codec.KindOf | None:
         return self._trace.objects.at(self.index) if depends_on_objects(self.call) else None
+
+
+def _copied(value: Any) -> Any:
+    """Lists and dicts of their own, with what is in them."""
+    if type(value) is dict:
+        return {name: _copied(each) if type(each) in _NESTING else each for name, each in value.items()}
+    if type(value) is list:
+        return [_copied(each) if type(each) in _NESTING else each for each in value]
+    return value
+
+
+_NESTING = (dict, list)

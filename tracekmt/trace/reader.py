@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, Generic, TypeVar
 
 from tracekmt.errors import TraceError, UsageError
-from tracekmt.spec.types import Call
+from tracekmt.spec.types import Abi, Call
 from tracekmt.trace import batch, events, index, migrate
 from tracekmt.trace.batch import Batch
 from tracekmt.trace.call import TracedCall
@@ -19,26 +19,58 @@ from tracekmt.trace.events import Enter, Leave, Lost, Module
 from tracekmt.trace.frames import VERSION, FrameKind, FrameReader
 from tracekmt.trace.objects import Objects
 
-FRAMES_KEPT = 4
+FRAMES_KEPT = 6 << 20
+"""Bytes of unpacked frames that are kept at hand, of events and as much of contents; a larger one is kept alone."""
+
+CONTENTS_KEPT = 32 << 20
+"""Bytes of single contents that are kept at hand: what repeats may have been stored millions of calls ago."""
+
+_OBJECT_SIZE = 64  # what Python takes for a short content besides its bytes
 
 T = TypeVar("T")
 
 
 class _Recent(Generic[T]):
-    """The frames that were used last."""
+    """The frames that were used last. load: gives a frame by its number, and its size."""
 
-    def __init__(self, load: Callable[[int], T]) -> None:
+    def __init__(self, room: int, load: Callable[[int], tuple[T, int]]) -> None:
+        self._room = room
         self._load = load
-        self._kept: OrderedDict[int, T] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[T, int]] = OrderedDict()
 
     def __call__(self, number: int) -> T:
         if number in self._kept:
             self._kept.move_to_end(number)
-            return self._kept[number]
-        value = self._kept[number] = self._load(number)
-        if len(self._kept) > FRAMES_KEPT:
-            self._kept.popitem(last=False)
+            return self._kept[number][0]
+        value, size = self._kept[number] = self._load(number)
+        self._room -= size
+        while self._room < 0 and len(self._kept) > 1:
+            self._room += self._kept.popitem(last=False)[1][1]
         return value
+
+
+class _Contents:
+    """Contents by number, those that were used last at hand: when the young ones have half of the room, the old ones
+    are let go and the young become old."""
+
+    def __init__(self, load: Callable[[int], bytes]) -> None:
+        self._load = load
+        self._young: dict[int, bytes] = {}
+        self._old: dict[int, bytes] = {}
+        self._size = 0
+
+    def __call__(self, number: int) -> bytes:
+        found = self._young.get(number)
+        if found is not None:
+            return found
+        found = self._old.get(number)
+        if found is None:
+            found = self._load(number)
+        self._young[number] = found
+        self._size += len(found) + _OBJECT_SIZE
+        if self._size > CONTENTS_KEPT // 2:
+            self._young, self._old, self._size = {}, self._young, 0
+        return found
 
 
 class Trace:
@@ -82,11 +114,13 @@ class Trace:
             self._tell(offset)
         if self._header is None:
             raise TraceError(self.torn or f"{self.path}: the trace has no header")
+        self.layout: Abi = self.header.layout
         self.threads: dict[int, int] = {system: number for number, system in enumerate(self._index.threads)}
         self._starts: list[int] = [frame.first_call for frame in self._index.frames]
         self._blob_starts: list[int] = [first for first, _ in self._index.blobs]
-        self._batch: _Recent[Batch] = _Recent(self._load_batch)
-        self._blobs: _Recent[list[bytes]] = _Recent(self._load_blobs)
+        self._batch: _Recent[Batch] = _Recent(FRAMES_KEPT, self._load_batch)
+        self._blobs: _Recent[list[bytes]] = _Recent(FRAMES_KEPT, self._load_blobs)
+        self._blob: batch.Blob = _Contents(self._load_blob)
 
     def _tell(self, offset: int) -> None:
         kind, value = self._frames.at(offset)
@@ -149,18 +183,14 @@ class Trace:
             index += len(self)
         if not 0 <= index < len(self):
             raise IndexError(f"{self.path} has {len(self)} calls, 0 to {len(self) - 1}; there is no {index}")
-        number = self._frame_of(index)
-        enter = self._enter(number, index)
-        leave = None
-        for frame in dict.fromkeys((number, self._index.late.get(index, number))):
-            position = self._batch(frame).positions.get((index, batch.LEAVE))
-            if position is not None:
-                leave = self._leave(frame, position, enter)
-        return TracedCall(self, index, enter, leave)
+        return self._call(self._batch(self._frame_of(index)), index)
 
     def calls(self) -> Iterator[TracedCall]:
         """Every call, in the order in which they were entered."""
-        return (self[index] for index in range(len(self)))
+        for number, frame in enumerate(self._index.frames):
+            loaded = self._batch(number)
+            for call in range(frame.first_call, frame.first_call + frame.calls):
+                yield self._call(loaded, call)
 
     def timeline(self) -> Iterator[tuple[int, bool]]:
         """What happened one after the other: (index of the call, whether it was left)."""
@@ -184,10 +214,10 @@ class Trace:
             table = self._batch(number).table
             for position, (kind, call) in enumerate(zip(table.kinds, table.calls, strict=True)):
                 if kind == batch.ENTER:
-                    under_way[call] = self._enter(number, call)
+                    under_way[call] = self._enter(self._batch(number), call)
                     yield under_way[call]
                 elif kind == batch.LEAVE and call in under_way:
-                    yield self._leave(number, position, under_way.pop(call))
+                    yield self._leave(self._batch(number), position, under_way.pop(call))
                 elif kind == batch.LEAVE:
                     raise TraceError(f"{self.path}: call {call} returns without having been entered")
                 else:
@@ -224,7 +254,7 @@ class Trace:
             number -= 1
         return number
 
-    def _load_batch(self, number: int) -> Batch:
+    def _load_batch(self, number: int) -> tuple[Batch, int]:
         frame = self._index.frames[number]
         kind, value = self._frames.at(frame.offset)
         where = f"{self.path}: the frame at byte {frame.offset}"
@@ -235,28 +265,29 @@ class Trace:
             frame.check(found)
         except ValueError as error:
             raise TraceError(f"{where} {error}") from None
-        return found
+        return found, found.size
 
-    def _enter(self, number: int, index: int) -> Enter:
-        loaded = self._batch(number)
+    def _call(self, loaded: Batch, index: int) -> TracedCall:
+        enter = self._enter(loaded, index)
+        if index in self._index.late:
+            loaded = self._batch(self._index.late[index])
+        position = loaded.positions.get((index, batch.LEAVE))
+        return TracedCall(self, index, enter, None if position is None else self._leave(loaded, position, enter))
+
+    def _enter(self, loaded: Batch, index: int) -> Enter:
         position = loaded.positions.get((index, batch.ENTER))
         if position is None:
             raise TraceError(f"{self.path}: call {index} is not where the index says")
         table = loaded.table
         try:
-            match loaded.body(position):
-                case [[*arguments], regions] if all(isinstance(argument, int) for argument in arguments):
-                    found = batch.regions_from(regions, (), self._blob)
-                case _:
-                    raise ValueError("has a malformed body")
+            arguments, regions = batch.enter_from(loaded.body(position), self._blob)
             thread = self._index.threads[table.threads[position]]
         except (ValueError, IndexError) as error:
             raise TraceError(f"{self.path}: call {index}: its enter event {error}") from None
         sequence, time, caller = table.sequences[position], table.times[position], table.values[position]
-        return Enter(sequence, thread, table.functions[position], time, caller, tuple(arguments), found)
+        return Enter(sequence, thread, table.functions[position], time, caller, arguments, regions)
 
-    def _leave(self, number: int, position: int, enter: Enter) -> Leave:
-        loaded = self._batch(number)
+    def _leave(self, loaded: Batch, position: int, enter: Enter) -> Leave:
         table = loaded.table
         try:
             found = batch.regions_from(loaded.body(position), enter.regions, self._blob)
@@ -264,14 +295,14 @@ class Trace:
             raise TraceError(f"{self.path}: call {table.calls[position]}: its leave event {error}") from None
         return Leave(table.sequences[position], enter.sequence, table.times[position], table.values[position], found)
 
-    def _load_blobs(self, number: int) -> list[bytes]:
+    def _load_blobs(self, number: int) -> tuple[list[bytes], int]:
         _, offset = self._index.blobs[number]
         match self._frames.at(offset):
-            case FrameKind.BLOBS, [int(), [*blobs]] if all(isinstance(each, bytes) for each in blobs):
-                return blobs
+            case FrameKind.BLOBS, [int(), [*blobs]] if set(map(type, blobs)) <= {bytes}:
+                return blobs, sum(map(len, blobs)) + _OBJECT_SIZE * len(blobs)
         raise TraceError(f"{self.path}: the frame at byte {offset} holds no contents, where the index says so")
 
-    def _blob(self, number: int) -> bytes:
+    def _load_blob(self, number: int) -> bytes:
         position = bisect_right(self._blob_starts, number) - 1
         blobs = self._blobs(position) if position >= 0 else []
         within = number - self._blob_starts[position] if position >= 0 else 0

@@ -20,9 +20,12 @@ BATCH_BYTES = 2 << 20
 """What a frame of events holds at most: as much as a reader has to unpack for one call."""
 
 BLOB_SIZE = 64
-"""From so many bytes on, memory is stored once per content."""
+LONG_BLOB_SIZE = 1024
+"""From so many bytes on, memory is stored once per content: what is short from its second appearance on, since most of
+what is short never appears again, and a reader that wants one content unpacks all that stand beside it."""
 
 BLOBS_KNOWN = 1 << 17
+"""How many contents are remembered; one that comes back later is stored again."""
 
 
 class Writer:
@@ -43,7 +46,7 @@ class Writer:
         self._open: dict[int, tuple[int, Enter]] = {}
         self._threads: dict[int, int] = {}
         self._new_threads: list[int] = []
-        self._blobs: dict[bytes, int] = {}
+        self._blobs: dict[bytes, int | None] = {}
         self._new_blobs: list[bytes] = []
         self._blob_count = 0
         self._late: list[list[int]] = []
@@ -148,14 +151,16 @@ class Writer:
         if len(data) < BLOB_SIZE:
             return data
         key = hashlib.blake2b(data, digest_size=16).digest()
-        number = self._blobs.get(key)
-        if number is None:
-            if len(self._blobs) >= BLOBS_KNOWN:
-                del self._blobs[next(iter(self._blobs))]
-            number = self._blobs[key] = self._blob_count
+        known = key in self._blobs
+        number = self._blobs.pop(key, None)
+        if number is None and (known or len(data) >= LONG_BLOB_SIZE):
+            number = self._blob_count
             self._blob_count += 1
             self._new_blobs.append(data)
-        return number
+        if len(self._blobs) >= BLOBS_KNOWN:
+            del self._blobs[next(iter(self._blobs))]
+        self._blobs[key] = number  # at the end: what was not used for long is forgotten first
+        return data if number is None else number
 
     def _write_batch(self) -> None:
         table = self._table
