@@ -31,9 +31,9 @@ def compare_traces(a: Path, b: Path) -> Report:
         pairs = align(mine, theirs)
         _compare(mine, theirs, pairs, report)
         taken = set(pairs.values())
-        for index in range(len(theirs)):
-            if index not in taken:
-                report.findings.append(_unpaired("extra", theirs[index]))
+        for call in theirs.calls():
+            if call.index not in taken:
+                report.findings.append(_unpaired("extra", call))
     return report
 
 

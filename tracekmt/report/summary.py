@@ -47,7 +47,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
 
 def _raw_counts(trace: Trace) -> dict[Call, int]:
     """The functions that nobody had described when the trace was recorded, with their calls."""
-    counts = Counter(trace.functions())
+    counts = Counter(number for _, number in trace.functions())
     return {call: counts[number] for number, call in trace.described.items() if call.raw and counts[number]}
 
 

@@ -22,6 +22,9 @@ class Header:
 
     wchar: the bytes of a WCHAR there, 4 in native Linux processes.
     settings: how it was recorded. machine: what the program ran on, as far as it said so (the simulator's adapters).
+    clock: one moment on several clocks: "time" as events have it, "wall" in nanoseconds since 1970, and the raw
+    performance "counter" with its "frequency" in Hz. origin: the time that times are counted from, where it is not that
+    of the first event: of a trace that is part of another. trimmed: what it was cut from. redacted: what was taken out.
     """
 
     abi: Abi
@@ -31,6 +34,10 @@ class Header:
     settings: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     wchar: int = 2
+    clock: dict[str, Any] = field(default_factory=dict)
+    origin: int | None = None
+    trimmed: str = ""
+    redacted: str = ""
 
     @property
     def layout(self) -> Abi:
@@ -38,8 +45,8 @@ class Header:
         return "wsl" if self.wchar == WCHAR_SIZE["wsl"] else self.abi
 
     def to_data(self) -> dict[str, Any]:
-        """The payload of its frame."""
-        return dict(vars(self))
+        """The payload of its frame; what is empty is left out."""
+        return {name: value for name, value in vars(self).items() if value not in ("", None, {})}
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,8 @@ class Module:
 
 @dataclass(frozen=True)
 class Enter:
-    """A call about to happen. `thread` is the system's id, `arguments` the raw parameters, times are nanoseconds."""
+    """A call about to happen. `thread` is the system's id, `arguments` the raw parameters, times are nanoseconds.
+    index: the call's number, where it is not simply the next."""
 
     sequence: int
     thread: int
@@ -63,6 +71,7 @@ class Enter:
     caller: int
     arguments: tuple[int, ...]
     regions: tuple[Region, ...]
+    index: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,14 +93,17 @@ class Lost:
     count: int
 
 
+_EMPTY = Header("x64")
+
+
 def header_from(value: Any, where: str) -> Header:
     """The header from its frame."""
     if not isinstance(value, dict) or value.get("abi") not in ABIS:
         raise TraceError(f"{where}: its header does not name an ABI")
     known = {name: value[name] for name in Header.__dataclass_fields__ if name in value}
     for name, content in known.items():
-        wanted = str if name in ("abi", "created", "tool") else int if name == "wchar" else dict
-        if not isinstance(content, wanted):
+        wanted = type(vars(_EMPTY)[name]) if name != "origin" else int
+        if type(content) is not wanted:
             raise TraceError(f"{where}: its header holds no {wanted.__name__} under {name}")
     return Header(**known)
 

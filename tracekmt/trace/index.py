@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from tracekmt.errors import TraceError
@@ -25,8 +26,10 @@ class EventFrame:
         """ValueError where a frame is not as the index says."""
         table = found.table
         entered = [call for kind, call in zip(table.kinds, table.calls, strict=True) if kind == batch.ENTER]
-        if len(table) != self.events or entered != list(range(self.first_call, self.first_call + self.calls)):
+        if len(table) != self.events or len(entered) != self.calls or entered[:1] not in ([], [self.first_call]):
             raise ValueError("holds other events than the index says")
+        if any(b <= a for a, b in pairwise(entered)):
+            raise ValueError("has calls that are not in order")
         if len(found.positions) != sum(kind != batch.LOST for kind in table.kinds):
             raise ValueError("has an event twice")
 
@@ -98,10 +101,12 @@ def _numbers(rows: list[Any], length: int) -> bool:
 
 
 def _sound(index: Index) -> bool:
-    calls = events_ = 0
+    calls = events_ = following = 0
     for frame in index.frames:
-        if (frame.first_call, frame.first_event) != (calls, events_):
+        # Of a trace that was cut out of another, calls are missing between others.
+        if frame.first_call < following or frame.first_event != events_:
             return False
+        following = frame.first_call + frame.calls
         calls, events_ = calls + frame.calls, events_ + frame.events
     plain = all(type(n) is int and n >= 0 for n in (*index.told, *index.threads))
     frames = all(frame < len(index.frames) for frame in index.late.values())
@@ -112,50 +117,70 @@ def rebuild(frames: FrameReader) -> Index:
     """The index that one pass over every frame makes; what is torn ends it."""
     index = Index()
     entered: set[int] = set()
+    following = stored = 0
+    origin = None
     for offset, kind, value in frames.scan():
         where = f"{frames.path}: byte {offset}"
         if not index.told and kind != FrameKind.HEADER:
             raise TraceError(f"{frames.path}: the trace does not begin with a header")
         match kind:
             case FrameKind.HEADER | FrameKind.CALL | FrameKind.MODULE:
+                if not index.told:
+                    origin = events.header_from(value, where).origin
                 index.told.append(offset)
             case FrameKind.BLOBS:
-                if not isinstance(value, list) or not value or type(value[0]) is not int:
-                    raise TraceError(f"{where}: a frame of contents is malformed")
-                index.blobs.append((value[0], offset))
+                if not isinstance(value, list) or not value or type(value[0]) is not int or value[0] < stored:
+                    index.torn = f"{frames.path}: the frame at byte {offset} holds no contents that can follow"
+                    break
+                stored = value[0]
+                index.blobs.append((stored, offset))
             case FrameKind.EVENTS:
-                _take_events(index, entered, value, offset, where)
+                try:
+                    following = _take_events(index, entered, value, offset, following)
+                except ValueError as error:
+                    index.torn = f"{frames.path}: the frame at byte {offset} {error}"
+                    break
             case FrameKind.END:
                 index.end = str(value.get("how")) if isinstance(value, dict) else ""
                 index.torn = _text(value.get("torn")) if isinstance(value, dict) else None
-    index.torn = frames.torn or index.torn
-    if index.blobs != sorted(index.blobs):
-        raise TraceError(f"{frames.path}: its contents are not in order")
+    index.torn = index.torn or frames.torn
+    index.start = index.start if origin is None else origin
     return index
 
 
-def _take_events(index: Index, entered: set[int], value: Any, offset: int, where: str) -> None:
-    try:
-        found = Batch(value)
-        table = found.table
-        first = index.calls
-        for kind, call, time, number in zip(table.kinds, table.calls, table.times, table.values, strict=True):
-            if kind == batch.ENTER:
-                if call != index.calls:
-                    raise ValueError("has calls that do not follow each other")
-                index.start = time if call == 0 else index.start
-                index.calls += 1
-                entered.add(call)
-            elif kind == batch.LEAVE:
-                if call not in entered:
-                    raise ValueError(f"lets call {call} return, which was not entered")
-                entered.remove(call)
-                if call < first:
-                    index.late[call] = len(index.frames)
-            else:
-                index.lost += number
-        index.threads += events.thread_ids(value)
-    except ValueError as error:
-        raise TraceError(f"{where}: the frame {error}") from None
-    index.frames.append(EventFrame(offset, first, index.calls - first, index.events, len(table)))
+def _take_events(index: Index, under_way: set[int], value: Any, offset: int, following: int) -> int:
+    """Add a frame of events to the index, if all of it is sound; ValueError says what is not. `following` is the least
+    number that its first call can have; gives that of the next frame."""
+    found = Batch(value)
+    table = found.table
+    entered: list[int] = []
+    left: list[int] = []
+    known = set(under_way)
+    for kind, call in zip(table.kinds, table.calls, strict=True):
+        if kind == batch.ENTER:
+            if call < following:
+                raise ValueError("has calls that are not in order")
+            following = call + 1
+            entered.append(call)
+            known.add(call)
+        elif kind == batch.LEAVE:
+            if call not in known:
+                raise ValueError(f"lets call {call} return, which was not entered")
+            known.remove(call)
+            left.append(call)
+    threads = events.thread_ids(value)
+    first = entered[0] if entered else following
+    if entered and not index.calls:
+        index.start = table.times[table.kinds.index(batch.ENTER)]
+    late = {call: len(index.frames) for call in left if call < first}
+    frame = EventFrame(offset, first, len(entered), index.events, len(table))
+    frame.check(found)
+    under_way.clear()
+    under_way.update(known)
+    index.lost += sum(n for kind, n in zip(table.kinds, table.values, strict=True) if kind == batch.LOST)
+    index.calls += len(entered)
     index.events += len(table)
+    index.late.update(late)
+    index.threads += threads
+    index.frames.append(frame)
+    return following

@@ -49,7 +49,7 @@ class Objects:
         self._entered: dict[int, int] = {}
         for position, (index, was_left) in enumerate(trace.timeline()):
             (left if was_left else self._entered)[index] = position
-        for index, number in enumerate(trace.functions()):
+        for index, number in trace.functions():
             if number in makers and index in left:
                 self._take(trace[index], left[index], several)
 

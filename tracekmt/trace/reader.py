@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Generic, TypeVar
@@ -179,18 +180,20 @@ class Trace:
     def __getitem__(self, index: int) -> TracedCall:
         if not isinstance(index, int):
             raise UsageError(f"{self.path}: a call is taken by its number, not by {str(index)[:40]!r}")
-        if index < 0:
-            index += len(self)
-        if not 0 <= index < len(self):
-            raise IndexError(f"{self.path} has {len(self)} calls, 0 to {len(self) - 1}; there is no {index}")
-        return self._call(self._batch(self._frame_of(index)), index)
+        found = self._nth(len(self) + index) if index < 0 else index
+        number = self._frame_of(found)
+        if number < 0 or (found, batch.ENTER) not in self._batch(number).positions:
+            trimmed = "; it is trimmed" if self.header.trimmed else ""
+            raise IndexError(f"{self.path} has {len(self)} calls, there is no {index}{trimmed}")
+        return self._call(self._batch(number), found)
 
     def calls(self) -> Iterator[TracedCall]:
         """Every call, in the order in which they were entered."""
-        for number, frame in enumerate(self._index.frames):
+        for number in range(len(self._index.frames)):
             loaded = self._batch(number)
-            for call in range(frame.first_call, frame.first_call + frame.calls):
-                yield self._call(loaded, call)
+            for kind, call in zip(loaded.table.kinds, loaded.table.calls, strict=True):
+                if kind == batch.ENTER:
+                    yield self._call(loaded, call)
 
     def timeline(self) -> Iterator[tuple[int, bool]]:
         """What happened one after the other: (index of the call, whether it was left)."""
@@ -223,11 +226,12 @@ class Trace:
                 else:
                     yield Lost(table.sequences[position], table.values[position])
 
-    def functions(self) -> Iterator[int]:
-        """The number of every call's description, in the order of the calls."""
+    def functions(self) -> Iterator[tuple[int, int]]:
+        """Every call's index, and the number of its description, in the order of the calls."""
         for number in range(len(self._index.frames)):
             table = self._batch(number).table
-            yield from (f for kind, f in zip(table.kinds, table.functions, strict=True) if kind == batch.ENTER)
+            rows = zip(table.kinds, table.calls, table.functions, strict=True)
+            yield from ((call, function) for kind, call, function in rows if kind == batch.ENTER)
 
     @cached_property
     def objects(self) -> Objects:
@@ -249,10 +253,20 @@ class Trace:
 
     def _frame_of(self, index: int) -> int:
         """The frame that a call was entered in; frames without one begin where the next does."""
-        number = bisect_right(self._starts, index) - 1
+        number = bisect_right(self._starts, index) - 1 if index >= 0 else -1
         while number >= 0 and not self._index.frames[number].calls:
             number -= 1
         return number
+
+    def _nth(self, position: int) -> int:
+        """The index of a call by its position; -1 where there is none."""
+        for number, frame in enumerate(self._index.frames):
+            if 0 <= position < frame.calls:
+                table = self._batch(number).table
+                entered = (call for kind, call in zip(table.kinds, table.calls, strict=True) if kind == batch.ENTER)
+                return next(islice(entered, position, None))
+            position -= frame.calls
+        return -1
 
     def _load_batch(self, number: int) -> tuple[Batch, int]:
         frame = self._index.frames[number]
@@ -285,7 +299,7 @@ class Trace:
         except (ValueError, IndexError) as error:
             raise TraceError(f"{self.path}: call {index}: its enter event {error}") from None
         sequence, time, caller = table.sequences[position], table.times[position], table.values[position]
-        return Enter(sequence, thread, table.functions[position], time, caller, arguments, regions)
+        return Enter(sequence, thread, table.functions[position], time, caller, arguments, regions, index)
 
     def _leave(self, loaded: Batch, position: int, enter: Enter) -> Leave:
         table = loaded.table

@@ -29,6 +29,7 @@ def recover(source: Path, to: Path, *, force: bool = False) -> tuple[int, str | 
                 writer.describe(number, call)
             for module in trace.modules:
                 writer.module(module)
+            writer.threads(trace.threads)
             calls = 0
             try:
                 for event in trace.events():

@@ -49,9 +49,10 @@ class Writer:
         self._blobs: dict[bytes, int | None] = {}
         self._new_blobs: list[bytes] = []
         self._blob_count = 0
-        self._late: list[list[int]] = []
+        self._number = -1
+        self._origin = header.origin
         self._index: dict[str, Any] = {
-            "calls": 0, "events": 0, "lost": 0, "start": 0, "end": None,
+            "calls": 0, "events": 0, "lost": 0, "start": header.origin or 0, "end": None,
             "frames": [], "late": [], "blobs": [], "told": [], "threads": [],
         }  # fmt: skip
         self._offset = self._file.write(preamble())
@@ -65,6 +66,11 @@ class Writer:
     def module(self, module: Module) -> None:
         """Put in where a file was mapped."""
         self._tell(FrameKind.MODULE, list(vars(module).values()))
+
+    def threads(self, systems: Iterable[int]) -> None:
+        """Give threads their numbers, in order, before any event does."""
+        for system in systems:
+            self._thread(system)
 
     def events(self, events: Iterable[Enter | Leave | Lost], *, flush: bool = True) -> None:
         """Append events, in the order of their sequence numbers, and hand them to the system; without `flush` they are
@@ -117,11 +123,11 @@ class Writer:
         index = self._index
         offset = len(self._bodies)
         if isinstance(event, Enter):
-            number = index["calls"]
+            number = self._number = self._next_number(event)
             index["calls"] += 1
             self._open[event.sequence] = number, event
             thread = self._thread(event.thread)
-            if number == 0:
+            if index["calls"] == 1 and self._origin is None:
                 index["start"] = event.time
             self._bodies += batch.enter_body(event, self._intern)
             row = (batch.ENTER, number, event.sequence, event.time, thread, event.call, event.caller, offset)
@@ -134,12 +140,17 @@ class Writer:
             row = (batch.LEAVE, number, event.sequence, event.time, thread, enter.call, event.result, offset)
         else:
             last = self._table.times[-1] if self._table.times else 0
-            row = (batch.LOST, index["calls"], event.sequence, last, 0, 0, event.count, offset)
+            row = (batch.LOST, self._number + 1, event.sequence, last, 0, 0, event.count, offset)
             index["lost"] += event.count
         try:
             self._table.add(*row)
         except OverflowError:
             raise UsageError(f"{self.path}: an event holds a number that is too large for its column: {row}") from None
+
+    def _next_number(self, event: Enter) -> int:
+        if event.index is not None and event.index <= self._number:
+            raise TraceError(f"{self.path}: call {event.index} cannot follow call {self._number}")
+        return self._number + 1 if event.index is None else event.index
 
     def _thread(self, system: int) -> int:
         if system not in self._threads:
@@ -171,7 +182,7 @@ class Writer:
             first = self._blob_count - len(self._new_blobs)
             index["blobs"].append([first, self._write(FrameKind.BLOBS, [first, self._new_blobs])])
         entered = [call for kind, call in zip(table.kinds, table.calls, strict=True) if kind == batch.ENTER]
-        first_call = entered[0] if entered else index["calls"]
+        first_call = entered[0] if entered else self._number + 1
         late = [c for k, c in zip(table.kinds, table.calls, strict=True) if k == batch.LEAVE and c < first_call]
         index["late"] += [[call, len(index["frames"])] for call in late]
         offset = self._write(FrameKind.EVENTS, [table.pack(), bytes(self._bodies), self._new_threads])
