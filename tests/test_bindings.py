@@ -16,7 +16,7 @@ def test_a_value_may_be_used_again_after_its_object_has_died() -> None:
     handles = HandleMap()
     first = Identity(BOX, 1, 0, "h", 10)
     assert handles.bind(first) == (None, None)
-    handles.end(first)
+    handles.end(first, 0)
     assert handles.find(BOX, 1) is None
     assert handles.bind(Identity(BOX, 1, 5, "h", 10)) == (None, None)
 
@@ -36,7 +36,7 @@ def test_what_is_within_an_object_dies_with_it() -> None:
     bindings.bind(box)
     bindings.bind(Identity(THING, 2, 1, "t", 20, within=(box,)))
     bindings.bind(Identity(ADDRESS, 0x1000, 2, "p", 0x2000, within=(box,), size=16))
-    bindings.end(box)
+    bindings.end(box, 0)
     assert bindings.find(THING, 2) is None
     assert bindings.find(ADDRESS, 0x1008) is None
     assert bindings.handles.find_live(THING, 20) is None
@@ -50,7 +50,7 @@ def test_an_address_is_bound_as_an_offset_in_its_range() -> None:
     assert bindings.translate(ADDRESS, 0x1010) == 0x9010
     assert bindings.translate(ADDRESS, 0x1801) == 0x40001
     assert bindings.translate(ADDRESS, 0x2000) == 0x2000
-    bindings.end(outer)
+    bindings.end(outer, 0)
     assert bindings.translate(ADDRESS, 0x1010) == 0x1010
 
 
@@ -90,7 +90,7 @@ def test_an_end_does_not_touch_a_successor() -> None:
     handles.bind(old)
     new = Identity(BOX, 1, 4, "h", 11)
     handles.bind(new)
-    handles.end(old)
+    handles.end(old, 0)
     assert handles.find(BOX, 1) is new
 
 

@@ -30,8 +30,10 @@ ALLOWED = {
     "trace": DATA | {"codec"},
     "simulator": DATA | {"codec", "calls"},
     "record": DATA | {"codec", "calls", "simulator", "trace"},
-    "report": DATA | {"codec", "trace"},
-    "differ": DATA | {"codec", "trace", "bindings", "report"},
+    "report": DATA | {"codec", "trace", "bindings", "lifetimes"},
+    "lifetimes": {"spec", "codec", "trace", "bindings"},
+    "trim": DATA | {"codec", "trace", "bindings", "lifetimes", "callset"},
+    "differ": DATA | {"codec", "trace", "bindings", "lifetimes", "report"},
     "replayer": DATA | {"calls", "codec", "trace", "bindings", "report", "differ", "simulator"},
     "demo": None,
     "cli": None,
@@ -39,7 +41,10 @@ ALLOWED = {
     "__main__": None,
 }
 # Parts that know no function: those that describe or play Microsoft's interface, and those on top, may.
-GENERIC = ("spec", "memory", "bindings", "codec", "trace", "record", "report", "differ", "replayer", "callset")
+GENERIC = (
+    *("spec", "memory", "bindings", "lifetimes", "codec", "trace", "record"),
+    *("report", "differ", "replayer", "callset", "trim"),
+)
 
 
 def part_of(path: Path) -> str:

@@ -46,15 +46,18 @@ class HandleMap:
     def __init__(self) -> None:
         self._recorded: dict[tuple[Kind, int], Identity] = {}
         self._live: dict[tuple[Kind, int], Identity] = {}
-        self._dead: set[tuple[Kind, int]] = set()
+        self._dead: dict[Kind, dict[int, int]] = {}
 
     def find(self, kind: Kind, value: int) -> Identity | None:
         """The living object that a recorded handle leads to."""
         return next((self._recorded[key] for key in _keys(kind, value) if key in self._recorded), None)
 
-    def died(self, kind: Kind, value: int) -> bool:
-        """Whether a recorded handle led to an object that is no more."""
-        return any(key in self._dead for key in _keys(kind, value)) and self.find(kind, value) is None
+    def died(self, kind: Kind, value: int) -> int | None:
+        """The call that ended the object that a recorded handle led to, if it led to one that is no more."""
+        if self.find(kind, value) is not None:
+            return None
+        ended = (self._dead.get(space, {}).get(value) for space, value in _keys(kind, value))
+        return max((by for by in ended if by is not None), default=None)
 
     def find_live(self, kind: Kind, value: int) -> Identity | None:
         """The object that a handle of the other side leads to."""
@@ -73,12 +76,12 @@ class HandleMap:
         adopt_into_owners(identity)
         return clash, live_clash
 
-    def end(self, identity: Identity) -> None:
-        """Forget an object that dies."""
+    def end(self, identity: Identity, by: int) -> None:
+        """Forget an object that dies by a call."""
         space = identity.kind.space
         if self._recorded.get((space, identity.recorded)) is identity:
             del self._recorded[space, identity.recorded]
-            self._dead.add((space, identity.recorded))
+            self._dead.setdefault(space, {})[identity.recorded] = by
         if identity.live is not None and self._live.get((space, identity.live)) is identity:
             del self._live[space, identity.live]
 
@@ -101,8 +104,8 @@ class RangeMap:
         self._ranges.setdefault(identity.kind.space, {})[identity] = None
         adopt_into_owners(identity)
 
-    def end(self, identity: Identity) -> None:
-        """Forget a range that is given back."""
+    def end(self, identity: Identity, by: int) -> None:
+        """Forget a range that is given back by a call."""
         self._ranges.get(identity.kind.space, {}).pop(identity, None)
 
 
@@ -140,14 +143,16 @@ class Bindings:
         self.ranges.bind(identity)
         return None, None
 
-    def end(self, identity: Identity) -> None:
-        """An object dies, and with it what is within it."""
-        (self.ranges if identity.kind.binding == "range" else self.handles).end(identity)
+    def end(self, identity: Identity, by: int) -> list[Identity]:
+        """An object dies by a call, and with it what is within it; gives all that died."""
+        (self.ranges if identity.kind.binding == "range" else self.handles).end(identity, by)
+        dead = [identity]
         children, identity.children = identity.children, {}
         for child in children:
-            self.end(child)
+            dead += self.end(child, by)
         for owner in identity.within:
             owner.children.pop(identity, None)
+        return dead
 
 
 def adopt_into_owners(identity: Identity) -> None:

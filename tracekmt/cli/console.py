@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+
+_SHOWN_SECONDS = 0.1
+_NUMBERS = ("calls", "time", "mean", "bytes", "made", "ended")
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -16,7 +20,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for header in headers:
-        table.add_column(header, overflow="fold")
+        table.add_column(header, overflow="fold", justify="right" if header in _NUMBERS else "left")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console(highlight=False).print(table)
@@ -33,4 +37,12 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=None)
-        yield lambda done, of: progress.update(task, completed=done, total=of)
+        shown = 0.0
+
+        def show(done: int, of: int) -> None:
+            nonlocal shown
+            if (now := time.monotonic()) - shown >= _SHOWN_SECONDS:
+                shown = now
+                progress.update(task, completed=done, total=of)
+
+        yield show

@@ -7,17 +7,18 @@ writes; handles by identity, addresses by being null or not, what only a driver 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tracekmt.bindings import Bindings, Identity
-from tracekmt.codec import Leaf, Unreadable, holds, json_form, leaves, look_up, word
+from tracekmt.codec import Leaf, Unreadable, json_form, leaves, word
+from tracekmt.lifetimes import births, clocks, ending
 from tracekmt.ntstatus import Status
 from tracekmt.report.findings import Finding, FindingKind, Report
 from tracekmt.spec.checks import kind_of
-from tracekmt.spec.types import Bytes, Creates, Flags, Kind, Payload, Struct
+from tracekmt.spec.types import Bytes, Flags, Kind, Payload, Struct
 from tracekmt.trace.reader import TracedCall
 
 NO_HANDLE = 0x0BAD0000
@@ -68,7 +69,7 @@ class Comparison:
         entered = Entered(call, deepcopy(call.inputs))
         given: dict[Kind, int] = {}
         found = list(leaves(call.call.argument, entered.inputs))
-        clocks = self._clocks(found)
+        known = clocks(self.bindings, found)
         for leaf in found:
             kind = kind_of(leaf.type)
             if kind is None or leaf.field.direction == "out" or not leaf.value or isinstance(leaf.value, Unreadable):
@@ -76,36 +77,18 @@ class Comparison:
             if kind.binding == "handle":
                 leaf.values[leaf.key] = given[kind] = self._live_handle(entered, leaf, kind, given, adopt)
             else:
-                leaf.values[leaf.key] = self.bindings.translate(kind, leaf.value, clocks.get(leaf.path))
-        if isinstance(call.inputs, dict):
-            entered.ending = list(self._ending(call))
+                leaf.values[leaf.key] = self.bindings.translate(kind, leaf.value, known.get(leaf.path))
+        entered.ending = list(ending(self.bindings, call))
         return entered
 
     def _live_handle(self, entered: Entered, leaf: Leaf, kind: Kind, given: dict[Kind, int], adopt: Adopt) -> int:
         call = entered.call
         identity = self.bindings.find(kind, leaf.value)
-        if identity is None and not self.bindings.handles.died(kind, leaf.value):
+        if identity is None and self.bindings.handles.died(kind, leaf.value) is None:
             identity = self._adopt(call, leaf, kind, lambda kind: adopt(kind, given))
         if identity is not None and identity.cause is not None and entered.cause is None:
             entered.cause = identity.cause
         return identity.live if identity and identity.live else NO_HANDLE
-
-    def _clocks(self, found: list[Leaf]) -> dict[str, Identity]:
-        """For every fence value by its path, the object that it is a value of; taken before handles are translated."""
-        handles = {leaf.path: leaf for leaf in found if leaf.value and not isinstance(leaf.value, Unreadable)}
-        clocks: dict[str, Identity] = {}
-        for leaf in found:
-            if leaf.field.of is None:
-                continue
-            prefix, _, last = leaf.path.rpartition(".")
-            index = last.partition("[")[2].rstrip("]") or "0"
-            of = leaf.field.of.replace("[]", f"[{index}]")
-            handle = handles.get(f"{prefix}.{of}" if prefix else of)
-            kind = kind_of(handle.type) if handle is not None else None
-            identity = self.bindings.find(kind, handle.value) if handle is not None and kind is not None else None
-            if identity is not None:
-                clocks[leaf.path] = identity
-        return clocks
 
     def leave(self, entered: Entered, outcome: Outcome) -> None:
         """Compare a call that returned in the recording with its outcome on the other side."""
@@ -121,7 +104,7 @@ class Comparison:
         if call.succeeded:
             found += self._bind(entered, outcome, mine, theirs)
             for identity in entered.ending:
-                self.bindings.end(identity)
+                self.bindings.end(identity, call.index)
         self.report.findings += [replace(finding, cause=entered.cause) for finding in found]
 
     def _adopt(self, call: TracedCall, leaf: Leaf, kind: Kind, adopt: Callable[[Kind], int | None]) -> Identity | None:
@@ -134,47 +117,21 @@ class Comparison:
         self.bindings.bind(identity)
         return identity
 
-    def _ending(self, call: TracedCall) -> Iterator[Identity]:
-        inputs = call.inputs
-        assert isinstance(inputs, dict)
-        for destroys in call.call.destroys:
-            if all(holds(when, call.call.argument, inputs) for when in destroys.when):
-                for leaf in leaves(call.call.argument, inputs):
-                    if leaf.pattern == destroys.path and leaf.value and not isinstance(leaf.value, Unreadable):
-                        identity = self.bindings.find(destroys.kind, leaf.value)
-                        if identity is not None and identity.recorded == leaf.value:
-                            yield identity
-
     def _bind(self, entered: Entered, outcome: Outcome, mine: list[Leaf], theirs: dict[str, Leaf]) -> Iterator[Finding]:
         """What the call made on the recorded side, with what it made on the other."""
         call = entered.call
         done = outcome.succeeded
-        clocks = self._clocks(mine)
+        known = clocks(self.bindings, mine)
         for leaf in mine:
             kind = kind_of(leaf.type)
             if done and kind is not None and leaf.field.direction != "in" and leaf.path in theirs:
-                yield from self._learn(call, outcome, leaf, kind, theirs[leaf.path].value, clocks.get(leaf.path))
-        for creates in call.call.creates:
-            if not isinstance(call.inputs, dict) or not all(
-                holds(when, call.call.argument, call.inputs) for when in creates.when
-            ):
-                continue
-            owners = self._owners(creates, mine)
-            for leaf in mine:
-                if leaf.pattern != creates.path or not leaf.value or isinstance(leaf.value, Unreadable):
-                    continue
-                live = theirs[leaf.path].value if done and leaf.path in theirs else None
-                identity = Identity(
-                    creates.kind,
-                    leaf.value,
-                    call.index,
-                    leaf.path,
-                    live if isinstance(live, int) and live else None,
-                    cause=None if live else entered.cause if entered.cause is not None else call.index,
-                    within=owners,
-                    size=int(look_up(call.inputs, creates.size) or 0) * creates.unit if creates.size else 0,
-                )
-                yield from self._clashes(call, leaf, identity, outcome)
+                yield from self._learn(call, outcome, leaf, kind, theirs[leaf.path].value, known.get(leaf.path))
+        for birth in births(self.bindings, call, mine):
+            leaf = birth.leaf
+            live = theirs[leaf.path].value if done and leaf.path in theirs else None
+            cause = None if live else entered.cause if entered.cause is not None else call.index
+            identity = birth.identity(call.index, live if isinstance(live, int) and live else None, cause)
+            yield from self._clashes(call, leaf, identity, outcome)
 
     def _learn(
         self, call: TracedCall, outcome: Outcome, leaf: Leaf, kind: Kind, live: Any, clock: Identity | None
@@ -187,15 +144,6 @@ class Comparison:
             pair = str(json_form(leaf.type, leaf.value)), str(json_form(leaf.type, live))
             message = f"{leaf.path} was {json_form(leaf.type, before)} there before"
             yield finding_at(call, outcome.index, "field", leaf, pair, message)
-
-    def _owners(self, creates: Creates, mine: list[Leaf]) -> tuple[Identity, ...]:
-        """What an object dies with: the nearest living owner."""
-        for path in creates.within:
-            for leaf, kind in handles_in(mine):
-                if leaf.pattern == path and _owns(kind, creates.kind):
-                    owner = self.bindings.find(kind, leaf.value)
-                    return (owner,) if owner else ()
-        return ()
 
     def _clashes(self, call: TracedCall, leaf: Leaf, identity: Identity, outcome: Outcome) -> Iterator[Finding]:
         recorded, live = self.bindings.bind(identity)
@@ -297,14 +245,6 @@ class Comparison:
         )
 
 
-def handles_in(found: Iterable[Leaf]) -> Iterator[tuple[Leaf, Kind]]:
-    """The leaves that are handles and not null, with their kinds."""
-    for leaf in found:
-        kind = kind_of(leaf.type)
-        if kind is not None and kind.binding == "handle" and leaf.value and not isinstance(leaf.value, Unreadable):
-            yield leaf, kind
-
-
 def finding_at(
     call: TracedCall, other_index: int, sort: FindingKind, leaf: Leaf, pair: tuple[str, str], message: str
 ) -> Finding:
@@ -323,11 +263,6 @@ def finding_at(
         pattern=leaf.pattern,
         handle_kind=kind.name if kind is not None and kind.binding == "handle" else None,
     )
-
-
-def _owns(owner: Kind, kind: Kind) -> bool:
-    """Whether objects of one kind end those of another."""
-    return any(each.space == owner.space for each in kind.dies_with)
 
 
 def _answer(status: Status | None, result: int | None) -> str:

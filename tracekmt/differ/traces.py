@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tracekmt.codec import leaves
-from tracekmt.differ.compare import Comparison, Entered, Outcome, finding_at, handles_in
+from tracekmt.differ.compare import Comparison, Entered, Outcome, finding_at
+from tracekmt.lifetimes import handles_in
 from tracekmt.report.findings import Finding, Report
 from tracekmt.spec.types import Kind
 from tracekmt.trace.reader import Trace, TracedCall

@@ -113,7 +113,7 @@ class _Outcome:
             self._writer.describe(self._numbers[call.name], replace(call.call, argument=outcome.argument))
         arguments, before, after = sent
         number, sequence = self._numbers[call.name], self._sequence
-        enter = Enter(sequence, call.enter.thread, number, call.enter_ns, 0, arguments, tuple(before))
+        enter = Enter(sequence, call.enter.thread, number, call.enter_ns, 0, arguments, tuple(before), call.index)
         leave = Leave(sequence + 1, sequence, call.leave_ns or call.enter_ns, int(outcome.status or 0), tuple(after))
         self._writer.events([enter, leave], flush=False)
         self._sequence += 2

@@ -17,11 +17,11 @@ _ABSENT = object()
 
 def call_lines(call: TracedCall) -> Iterator[str]:
     """One call in full."""
-    status = _answer(call)
-    took = f", took {_duration(call.leave_ns - call.enter_ns)}" if call.leave_ns is not None else ""
+    answer = f"{call.answer} ({call.status.code})" if call.status is not None else call.answer
+    took = f", took {duration(call.leave_ns - call.enter_ns)}" if call.leave_ns is not None else ""
     caller = f" from {printable(call.caller)}" if call.caller else ""
-    yield f"#{call.index} {call.name} = {status}"
-    yield f"{_INDENT}thread {call.thread}{caller}, at {_duration(call.enter_ns)}{took}"
+    yield f"#{call.index} {call.name} = {answer}"
+    yield f"{_INDENT}thread {call.thread}{caller}, at {duration(call.enter_ns)}{took}"
     if isinstance(call.inputs, Mapping):
         outputs = call.outputs if isinstance(call.outputs, Mapping) else None
         yield from _struct_lines(call.call.argument, call.inputs, outputs, 1)
@@ -79,15 +79,8 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _answer(call: TracedCall) -> str:
-    if not call.returned:
-        return "did not return"
-    if call.status is not None:
-        return f"{call.status.name} ({call.status.code})"
-    return "returned" if call.result is None else str(call.result)
-
-
-def _duration(nanoseconds: int) -> str:
+def duration(nanoseconds: int) -> str:
+    """A length of time for people."""
     for unit, size in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
         if nanoseconds >= size:
             return f"{nanoseconds / size:.3f} {unit}"

@@ -8,17 +8,16 @@ from typing import Any
 
 from tracekmt.report.calls import printable
 from tracekmt.spec.types import Call
-from tracekmt.trace.reader import Trace, TracedCall
+from tracekmt.trace.reader import Trace
 
 
 def summarise(trace: Trace) -> dict[str, Any]:
     """A trace in plain data, one pass over its calls."""
     statuses: Counter[tuple[str, str]] = Counter()
-    in_flight, last = 0, 0
+    in_flight = 0
     for call in trace.calls():
-        statuses[call.name, _answer(call)] += 1
+        statuses[call.name, call.answer] += 1
         in_flight += not call.returned
-        last = max(last, call.leave_ns or call.enter_ns)
     header = trace.header
     return {
         "trace": str(trace.path),
@@ -32,7 +31,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "calls": len(trace),
         "in_flight": in_flight,
         "lost": trace.lost,
-        "duration_ns": str(last),
+        "duration_ns": str(trace.duration),
         "threads": {str(number): system for system, number in trace.threads.items()},
         "modules": len(trace.modules),
         "complete": trace.ended is not None and trace.torn is None,
@@ -49,12 +48,6 @@ def _raw_counts(trace: Trace) -> dict[Call, int]:
     """The functions that nobody had described when the trace was recorded, with their calls."""
     counts = Counter(number for _, number in trace.functions())
     return {call: counts[number] for number, call in trace.described.items() if call.raw and counts[number]}
-
-
-def _answer(call: TracedCall) -> str:
-    if call.status is not None:
-        return call.status.name
-    return "returned" if call.returned else "did not return"
 
 
 def summary_lines(summary: dict[str, Any]) -> Iterator[str]:

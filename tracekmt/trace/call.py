@@ -61,6 +61,21 @@ class TracedCall:
         return self.returned and (self.status is None or self.status.succeeded)
 
     @property
+    def answer(self) -> str:
+        """How the call ended, in a word: its status' name, its result, "returned" or "did not return"."""
+        if not self.returned:
+            return "did not return"
+        if self.status is not None:
+            return self.status.name
+        return "returned" if self.result is None else str(self.result)
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that were recorded before and after the call."""
+        after = self.leave.regions if self.leave is not None else ()
+        return sum(len(data) for _, _, data in self.enter.regions + after)
+
+    @property
     def inputs(self) -> Argument:
         """The argument as the call was entered with it; None for NULL."""
         if self._inputs is _UNKNOWN:

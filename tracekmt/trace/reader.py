@@ -159,6 +159,15 @@ class Trace:
         return self._index.start
 
     @property
+    def duration(self) -> int:
+        """Nanoseconds from the first event to the last."""
+        for number in reversed(range(len(self._index.frames))):
+            times = self._batch(number).table.times
+            if times:
+                return max(max(times) - self.start_time, 0)
+        return 0
+
+    @property
     def described(self) -> dict[int, Call]:
         """The calls that the trace describes, by the number that events have."""
         return self._calls

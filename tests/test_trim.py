@@ -1,0 +1,160 @@
+"""Trimmed traces stand alone: what is kept depends on nothing that is missing, and stays what it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tracekmt
+from tracekmt.callset import parse_calls
+from tracekmt.resources import resource
+from tracekmt.trace.events import Lost
+from tracekmt.trace.reader import Trace
+from tracekmt.trace.writer import Writer
+from tracekmt.trim import Trimmed, trim
+
+LUID = {"LowPart": 1, "HighPart": 0}
+SIZES = (0x1000, 0x40000, 0x100000)
+
+
+class Story:
+    """A program that plays on a simulator with little memory, and is written down as it goes."""
+
+    def __init__(self, path: Path) -> None:
+        self.simulator = tracekmt.Simulator(video_memory=0x180000, system_memory=0x8000)
+        self.trace = tracekmt.create(path, machine=self.simulator.machine.settings(), force=True)
+        self.handles: dict[str, list[int]] = {"adapter": [], "device": [], "resource": [], "allocation": []}
+
+    def call(self, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        outcome = self.simulator.call(name, inputs)
+        self.trace.add(name, inputs, outcome.outputs, outcome.status)
+        return outcome.outputs if outcome.status.succeeded else {}
+
+    def any(self, kind: str, pick: int) -> int:
+        """A handle that was given once, whether it still leads anywhere or not; sometimes nonsense."""
+        known = self.handles[kind]
+        return known[pick % len(known)] if known and pick % 17 else 0x40ABCDC0
+
+    def step(self, action: int, pick: int, other: int) -> None:
+        device, resource_ = self.any("device", pick), self.any("resource", other)
+        match action:
+            case 0:
+                made = self.call("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": LUID})
+                self.handles["adapter"].append(made["hAdapter"])
+            case 1:
+                made = self.call("D3DKMTCreateDevice", {"hAdapter": self.any("adapter", pick)})
+                self.handles["device"] += [made["hDevice"]] if made else []
+            case 2 | 3 | 4:
+                element = {"pPrivateDriverData": SIZES[other % 3].to_bytes(8, "little") * 2}
+                flags = {2: [], 3: ["CreateResource"], 4: []}[action]
+                inputs = {"hDevice": device, "pAllocationInfo2": [element] * (1 + pick % 2), "Flags": flags}
+                made = self.call("D3DKMTCreateAllocation2", inputs | ({"hResource": resource_} if action == 4 else {}))
+                self.handles["allocation"] += [each["hAllocation"] for each in made.get("pAllocationInfo2", ())]
+                self.handles["resource"] += [made["hResource"]] if made and action == 3 else []
+            case 5:
+                self.call("D3DKMTDestroyAllocation2", {"hDevice": device, "hResource": resource_})
+            case 6:
+                listed = [self.any("allocation", other), self.any("allocation", pick)][: 1 + pick % 2]
+                self.call("D3DKMTDestroyAllocation2", {"hDevice": device, "phAllocationList": listed})
+            case 7:
+                self.call("D3DKMTDestroyDevice", {"hDevice": device})
+            case 8:
+                self.call("D3DKMTCloseAdapter", {"hAdapter": self.any("adapter", pick)})
+
+
+ACTIONS = st.tuples(
+    st.sampled_from((0, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 6, 6, 7, 8)), st.integers(0, 40), st.integers(0, 40)
+)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(actions=st.lists(ACTIONS, min_size=4, max_size=40), choice=st.sets(st.integers(0, 45), min_size=1))
+def test_what_is_kept_replays_as_it_did(tmp_path: Path, actions: list[tuple[int, int, int]], choice: set[int]) -> None:
+    whole, part = tmp_path / "whole.kmt", tmp_path / "part.kmt"
+    story = Story(whole)
+    for action in [(0, 1, 1), (1, 1, 1), *actions]:
+        story.step(*action)
+    story.trace.close()
+    chosen = {index % (len(actions) + 2) for index in choice}
+    trim(whole, lambda index, _: index in chosen, part, force=True)
+    outcomes = {}
+    for path in (whole, part):
+        report = tracekmt.replay(path, output=tmp_path / "outcome.kmt", force=True)
+        assert report.findings == []
+        assert report.calls.ambient_handles == 0 or path == whole
+        with tracekmt.open(tmp_path / "outcome.kmt") as outcome:
+            outcomes[path] = {call.index: call.status for call in outcome.calls()}
+    assert chosen <= outcomes[part].keys()
+    assert outcomes[part].items() <= outcomes[whole].items()
+
+
+@pytest.mark.parametrize(("chosen", "kept"), [("17", {1, 3, 17}), ("8", {0, 2, 7, 8}), ("13", {1, 3, 6, 13})])
+def test_what_made_the_objects_is_kept(tmp_path: Path, chosen: str, kept: set[int]) -> None:
+    source, part = resource("traces", "demo.kmt"), tmp_path / "part.kmt"
+    assert trim(source, parse_calls(chosen), part) == Trimmed(1, len(kept) - 1, 19)
+    with tracekmt.open(source) as before, tracekmt.open(part) as after:
+        assert {call.index for call in after.calls()} == kept
+        assert [call.to_json() for call in after.calls()] == [before[index].to_json() for index in sorted(kept)]
+        assert after[max(kept)].to_json() == after[-1].to_json() == after[-len(kept) + len(after) - 1].to_json()
+        assert after.threads == before.threads
+        assert after.header.trimmed == "19 calls of demo.kmt"
+        with pytest.raises(IndexError, match="there is no 18; it is trimmed"):
+            after[18]
+    with Trace(part, rebuild=True) as rebuilt:
+        assert {call.index for call in rebuilt.calls()} == kept
+        assert rebuilt.start_time == before.start_time
+
+
+def test_a_part_of_a_part(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.kmt", tmp_path / "second.kmt"
+    trim(resource("traces", "demo.kmt"), parse_calls("8,17"), first)
+    assert trim(first, parse_calls("17"), second) == Trimmed(1, 2, 9)
+    with tracekmt.open(second) as trace:
+        assert [call.index for call in trace.calls()] == [1, 3, 17]
+        assert trace.header.trimmed == "19 calls of demo.kmt"
+
+
+def test_values_that_are_no_handles(tmp_path: Path) -> None:
+    """LUIDs, fence values and names lead back to the calls that told them."""
+    path, part = tmp_path / "made.kmt", tmp_path / "part.kmt"
+    with tracekmt.create(path) as trace:
+        enumerated = [{"hAdapter": 0x40000000, "AdapterLuid": LUID}]
+        trace.add("D3DKMTEnumAdapters2", {"NumAdapters": 1, "pAdapters": [{}]}, {"pAdapters": enumerated})
+        trace.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": LUID}, {"hAdapter": 0x40000040})
+        trace.add("D3DKMTCreateDevice", {"hAdapter": 0x40000040}, {"hDevice": 0x40000080})
+        made = {"hSyncObject": 0x400000C0}
+        info = {"Type": "D3DDDI_MONITORED_FENCE"}
+        trace.add("D3DKMTCreateSynchronizationObject2", {"hDevice": 0x40000080, "Info": info}, made)
+        for value in (1, 2, 3):
+            signal = {"hDevice": 0x40000080, "ObjectHandleArray": [0x400000C0], "FenceValueArray": [value]}
+            trace.add("D3DKMTSignalSynchronizationObjectFromCpu", signal, {})
+        wait = {"hDevice": 0x40000080, "ObjectHandleArray": [0x400000C0], "FenceValueArray": [2]}
+        trace.add("D3DKMTWaitForSynchronizationObjectFromCpu", wait, {})
+    trim(path, parse_calls("7"), part)
+    with tracekmt.open(part) as trace:
+        assert [call.index for call in trace.calls()] == [0, 1, 2, 3, 5, 7]
+
+
+def test_losses_stay_said(tmp_path: Path) -> None:
+    path, part = tmp_path / "lossy.kmt", tmp_path / "part.kmt"
+    with tracekmt.open(resource("traces", "demo.kmt")) as trace:
+        writer = Writer(path, trace.header)
+        for number, call in trace.described.items():
+            writer.describe(number, call)
+        writer.events([*trace.events(), Lost(1000, 7)])
+        writer.close()
+    trim(path, parse_calls("17"), part)
+    with tracekmt.open(part) as trace:
+        assert (trace.lost, trace.ended, trace.torn) == (7, "trimmed", "the recording did not finish")
+
+
+def test_what_cannot_be_trimmed(tmp_path: Path) -> None:
+    source = resource("traces", "demo.kmt")
+    with pytest.raises(tracekmt.UsageError, match="has none of these calls"):
+        trim(source, parse_calls("500"), tmp_path / "part.kmt")
+    with pytest.raises(tracekmt.UsageError, match="is the trace itself"):
+        trim(source, parse_calls("1"), source, force=True)

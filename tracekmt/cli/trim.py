@@ -1,0 +1,29 @@
+"""tracekmt trim."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tracekmt.cli.options import force_option
+
+
+@click.command("trim", short_help="Cut calls out of a trace, with whatever they depend on.")
+@click.argument("trace", type=click.Path(path_type=Path))
+@click.option(
+    "--calls", "calls", required=True, metavar="SET", help="The calls: 17, 0-100, 0-100/2, 3,8,20-, a pattern, @file."
+)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The new trace.")
+@force_option
+def command(trace: Path, calls: str, output: Path, force: bool) -> int:
+    """Write the calls of TRACE that are in SET to FILE, with the calls that made what they use. Indexes, times and
+    threads stay as they were."""
+    from tracekmt.callset import parse_calls
+    from tracekmt.trim import trim
+
+    done = trim(trace, parse_calls(calls), output, force=force)
+    click.echo(
+        f"{output}: {done.chosen + done.needed} of {done.of} calls: {done.chosen} chosen, {done.needed} that they need"
+    )
+    return 0
