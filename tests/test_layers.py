@@ -32,7 +32,8 @@ ALLOWED = {
     "record": DATA | {"codec", "calls", "simulator", "trace"},
     "report": DATA | {"codec", "trace", "bindings", "lifetimes"},
     "lifetimes": {"spec", "codec", "trace", "bindings"},
-    "trim": DATA | {"codec", "trace", "bindings", "lifetimes", "callset"},
+    "trim": DATA | {"codec", "trace", "bindings", "lifetimes"},
+    "where": DATA | {"calls", "codec", "trace"},
     "differ": DATA | {"codec", "trace", "bindings", "lifetimes", "report"},
     "replayer": DATA | {"calls", "codec", "trace", "bindings", "report", "differ", "simulator"},
     "demo": None,
@@ -43,7 +44,7 @@ ALLOWED = {
 # Parts that know no function: those that describe or play Microsoft's interface, and those on top, may.
 GENERIC = (
     *("spec", "memory", "bindings", "lifetimes", "codec", "trace", "record"),
-    *("report", "differ", "replayer", "callset", "trim"),
+    *("report", "differ", "replayer", "callset", "trim", "where"),
 )
 
 

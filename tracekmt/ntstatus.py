@@ -23,6 +23,12 @@ class Status(int):
         return names[0] if names else self.code
 
     @property
+    def names(self) -> list[str]:
+        """All names that stand for the code."""
+        documented = [name for name, code in _DOCUMENTATION_NAMES.items() if code == self]
+        return [*_names().get(int(self), ()), *documented]
+
+    @property
     def code(self) -> str:
         """The code as people write it, "0xC000000D" in lower case."""
         return f"0x{int(self):08x}"
@@ -45,6 +51,11 @@ def status(value: object) -> Status:
         except ValueError:
             raise UsageError(f"{text[:60]} is no NTSTATUS; give a name such as STATUS_NO_MEMORY or a number") from None
     return _in_range(code, text[:60])
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is the name of a status."""
+    return text in _codes() or text in _DOCUMENTATION_NAMES
 
 
 def _in_range(code: int, text: str) -> Status:

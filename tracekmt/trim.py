@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tracekmt.bindings import Bindings, Identity
-from tracekmt.callset import CallSet
 from tracekmt.codec import Leaf, leaves
 from tracekmt.errors import UsageError
 from tracekmt.lifetimes import Lifetimes, clocks, is_there
@@ -36,7 +35,7 @@ class Trimmed:
     of: int
 
 
-def trim(source: Path, wanted: CallSet, to: Path, *, force: bool = False) -> Trimmed:
+def trim(source: Path, wanted: Callable[[int, str], bool], to: Path, *, force: bool = False) -> Trimmed:
     """Write the calls of a set and what they depend on to another trace. Indexes, times and threads stay as they were.
 
     A call depends on the calls that made the objects and ranges it is given, on those that ended what it is given

@@ -13,18 +13,27 @@ from tracekmt.cli.options import json_option
 @click.command("dump", short_help="Print calls with every structure, before and after.")
 @click.argument("trace", type=click.Path(path_type=Path))
 @click.option("--calls", "calls", metavar="SET", help="Only these: 17, 0-100, 0-100/2, 3,8,20-, a pattern, @file.")
+@click.option("--where", metavar="EXPR", help="Only those of which this is true; see below.")
 @json_option
-def command(trace: Path, calls: str | None, as_json: bool) -> int:
-    """Print the calls of TRACE; with --json, a line each."""
+def command(trace: Path, calls: str | None, where: str | None, as_json: bool) -> int:
+    """Print the calls of TRACE; with --json, a line each.
+
+    EXPR is a condition: failed and call ~ 'Create*' and in.NumAllocations > 1. It compares (== != < <= > >=, ~ with a
+    pattern) facts of the call (call, index, status, result, returned, succeeded, failed, thread, caller, time and took
+    in ns or as 5ms), and fields before and after it: in.Flags.CreateShared, out.hResource != 0,
+    in.pAllocationInfo2[].PrivateDriverDataSize > 64. and, or, not and parentheses join conditions.
+    """
     from tracekmt.callset import parse_calls
     from tracekmt.report.calls import call_lines
     from tracekmt.trace.reader import Trace
+    from tracekmt.where import parse_where
 
     wanted = parse_calls(calls) if calls is not None else None
     found = False
     with Trace(trace) as opened:
-        for call in opened.calls():
-            if wanted is not None and not wanted(call.index, call.name):
+        holds = parse_where(where, opened.descriptions) if where is not None else None
+        for call in opened.calls(wanted.first, wanted.last) if wanted is not None else opened.calls():
+            if (wanted is not None and not wanted(call.index, call.name)) or (holds is not None and not holds(call)):
                 continue
             found = True
             if as_json:
@@ -32,7 +41,8 @@ def command(trace: Path, calls: str | None, as_json: bool) -> int:
             else:
                 click.echo("\n".join(call_lines(call)) + "\n")
         if not found:
-            why = f"no call is in {calls}" if calls else "it has no calls"
+            asked = " and ".join(text for text in (calls, where) if text)
+            why = f"no call is in {asked}" if asked else "it has no calls"
             click.echo(f"tracekmt: {trace}: {why}", err=True)
         if opened.torn:
             click.echo(f"tracekmt: {opened.torn}; the calls before it are whole", err=True)

@@ -196,12 +196,15 @@ class Trace:
             raise IndexError(f"{self.path} has {len(self)} calls, there is no {index}{trimmed}")
         return self._call(self._batch(number), found)
 
-    def calls(self) -> Iterator[TracedCall]:
-        """Every call, in the order in which they were entered."""
-        for number in range(len(self._index.frames)):
+    def calls(self, first: int = 0, last: int | None = None) -> Iterator[TracedCall]:
+        """The calls between two indexes, all without, in the order in which they were entered. What lies before the
+        first or behind the last is not read."""
+        for number in range(max(self._frame_of(first), 0), len(self._index.frames)):
             loaded = self._batch(number)
             for kind, call in zip(loaded.table.kinds, loaded.table.calls, strict=True):
-                if kind == batch.ENTER:
+                if last is not None and kind == batch.ENTER and call > last:
+                    return
+                if kind == batch.ENTER and call >= first:
                     yield self._call(loaded, call)
 
     def timeline(self) -> Iterator[tuple[int, bool]]:

@@ -1,0 +1,111 @@
+"""Conditions: what they choose, and that what is no condition is said, whatever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tracekmt
+from tracekmt.errors import UsageError
+from tracekmt.resources import resource
+from tracekmt.where import DEPTH_LIMIT, LENGTH_LIMIT, parse_where
+
+DEMO = resource("traces", "demo.kmt")
+
+
+def chosen(text: str, path: Path = DEMO) -> list[int]:
+    with tracekmt.open(path) as trace:
+        holds = parse_where(text, trace.descriptions)
+        return [call.index for call in trace.calls() if holds(call)]
+
+
+@pytest.mark.parametrize(
+    ("text", "indexes"),
+    [
+        ("failed", [9, 10, 13, 14, 15]),
+        ("not failed and call ~ 'Destroy*'", [5, 8, 11, 16, 17]),
+        ("call ~ 'D3DKMTDestroyDevice'", [11, 17]),
+        ('call == "D3DKMTCloseAdapter" and thread != 0', [18]),
+        ("status == STATUS_NO_MEMORY", [14]),
+        ("status = STATUS_GRAPHICS_NO_VIDEO_MEMORY or status = STATUS_NO_VIDEO_MEMORY", [9]),
+        ("status == 0xc0000017", [14]),
+        ("status ~ 'STATUS_*MEMORY'", [9, 14]),
+        ("status !~ '*SUCCESS'", [9, 10, 13, 14, 15]),
+        ("in.NumAllocations > 1", [6]),
+        ("in.NumAllocations >= 1 and index <= 7", [4, 6, 7]),
+        ("in.Flags.CreateShared", [6, 10]),
+        ("in.Flags ~ 'CreateSh*'", [6, 10]),
+        ("in.hDevice == 0x40000080 and succeeded and call ~ 'Create*'", [4, 7]),
+        ("out.pAllocationInfo2[].hAllocation == 0x40000100", [4]),
+        ("out.pAllocationInfo2[0].hAllocation == 0x40000100", [4]),
+        ("out.pAllocationInfo2[1].hAllocation", [6]),
+        ("out.pAllocationInfo2.hAllocation == 0x40000100", [4]),
+        ("in.pAllocationInfo2[].pPrivateDriverData ~ '4b4d5453*' and index == 4", [4]),
+        ("in.pAllocationInfo2[].PrivateDriverDataSize == 31 and index < 5", [4]),
+        ("in.phAllocationList == NULL and call ~ 'Destroy*'", [8, 16]),
+        ("took > 1ms", [2, 3]),
+        ("took >= 1.5ms", [2]),
+        ("time < 2000us", [0, 1]),
+        ("in.PrivateRuntimeDataSize > 64MB", []),
+        ("not (index >= 1)", [0]),
+        ("not not index = 3", [3]),
+        ("(index = 1 or index = 2) and (thread = 1)", [1]),
+        ("caller ~ 'libffi*' and index < 2", [0, 1]),
+        ("in.AdapterLuid.LowPart == 2", [1]),
+        ("result", []),
+    ],
+)
+def test_what_is_chosen(text: str, indexes: list[int]) -> None:
+    assert chosen(text) == indexes
+
+
+def test_enumerations_and_calls_that_never_returned(tmp_path: Path) -> None:
+    path = tmp_path / "made.kmt"
+    with tracekmt.create(path) as trace:
+        for kind in ("D3DDDI_FENCE", "D3DDDI_MONITORED_FENCE"):
+            trace.add("D3DKMTCreateSynchronizationObject2", {"Info": {"Type": kind}}, None, None)
+    assert chosen("in.Info.Type == D3DDDI_MONITORED_FENCE", path) == [1]
+    assert chosen("in.Info.Type ~ 'D3DDDI_*'", path) == [0, 1]
+    assert chosen("in.Info.Type == 3", path) == [0]
+    assert chosen("not returned and not failed and not succeeded", path) == [0, 1]
+    assert chosen("status == STATUS_SUCCESS or took >= 0 or out.hSyncObject == 0", path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "ends too early"),
+        ("in.NumAllocatoins > 1", "names the field 'NumAllocatoins', which no function of the trace has"),
+        ("in.", "names the field ''"),
+        ("failde", "has 'failde', which is no status"),
+        ("status == STATUS_NOPE", "has 'STATUS_NOPE', which is no status"),
+        ("in.NumAllocations >", "ends too early"),
+        ("failed failed", "is not understood from 'failed' on"),
+        ("((failed)", "lacks a )"),
+        ("in.pAllocationInfo2[0 > 1", "lacks a ]"),
+        ("failed and or failed", "has 'or' where a value should be"),
+        ("took > 5parsec", "has 5parsec, which is no time and no size"),
+        ("__import__('os')", "has '__import__'"),
+        ("index == $", "is not understood from '$' on"),
+        ("(" * (DEPTH_LIMIT + 2), "is nested too deeply"),
+        ("failed or " * LENGTH_LIMIT, f"has at most {LENGTH_LIMIT} characters"),
+    ],
+)
+def test_what_is_no_condition(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        chosen(text)
+    assert said in str(error.value)
+
+
+WORDS = ("failed", "and", "or", "not", "(", ")", "in", ".", "out", "hDevice", "[", "]", "0", "1.5ms", "==", "~", "'*'")
+
+
+@given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(WORDS), max_size=20).map(" ".join)))
+def test_any_text_is_a_condition_or_an_error(text: str) -> None:
+    try:
+        chosen(text)
+    except UsageError as error:
+        assert str(error).count("\n") <= text.count("\n")  # noqa: PT017 (most texts raise, some do not)
