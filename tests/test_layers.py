@@ -33,6 +33,7 @@ ALLOWED = {
     "report": DATA | {"codec", "trace", "bindings", "lifetimes"},
     "lifetimes": {"spec", "codec", "trace", "bindings"},
     "trim": DATA | {"codec", "trace", "bindings", "lifetimes"},
+    "convert": DATA | {"calls", "codec", "trace"},
     "where": DATA | {"calls", "codec", "trace"},
     "differ": DATA | {"codec", "trace", "bindings", "lifetimes", "report"},
     "replayer": DATA | {"calls", "codec", "trace", "bindings", "report", "differ", "simulator"},

@@ -16,9 +16,9 @@ from tracekmt.lifetimes import Lifetimes, clocks, is_there
 from tracekmt.ntstatus import status
 from tracekmt.spec.checks import kind_of
 from tracekmt.spec.types import CountedString
-from tracekmt.trace.events import Enter, Leave
+from tracekmt.trace.copy import open_copy, refuse_output, write_copy
+from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.reader import Trace, TracedCall
-from tracekmt.trace.writer import Writer
 
 OUT_OF_MEMORY = {
     status(name) for name in ("STATUS_NO_MEMORY", "STATUS_INSUFFICIENT_RESOURCES", "STATUS_GRAPHICS_NO_VIDEO_MEMORY")
@@ -43,9 +43,8 @@ def trim(source: Path, wanted: Callable[[int, str], bool], to: Path, *, force: b
     had run out, on all that held some; where a device was gone, on every call before it. What is kept is also ended
     where it was, up to the last call chosen. UsageError where the set holds no call.
     """
+    refuse_output(source, to, force=force)
     with Trace(source) as trace:
-        if to.exists() and to.samefile(source):
-            raise UsageError(f"{to}: is the trace itself; give another name")
         chosen = {call for call, number in trace.functions() if wanted(call, trace.description(number).name)}
         if not chosen:
             raise UsageError(f"{source}: has none of these calls")
@@ -176,31 +175,20 @@ def _key(leaf: Leaf, known: dict[str, Identity]) -> Hashable | None:
 def _write(trace: Trace, kept: set[int], to: Path, *, force: bool) -> int:
     what = trace.header.trimmed or f"{len(trace)} calls of {trace.path.name}"
     header = replace(trace.header, origin=trace.start_time, trimmed=what)
-    writer = Writer(to, header, force=force)
-    try:
-        described = {number for index, number in trace.functions() if index in kept}
-        for number in sorted(described):
-            writer.describe(number, trace.description(number))
-        for module in trace.modules:
-            writer.module(module)
-        writer.threads(trace.threads)
-        entered: set[int] = set()
-        written = 0
-        for event in trace.events():
-            if isinstance(event, Enter):
-                if event.index not in kept:
-                    continue
-                entered.add(event.sequence)
-                written += 1
-            elif isinstance(event, Leave):
-                if event.enter not in entered:
-                    continue
-                entered.remove(event.enter)
-            writer.events([event], flush=False)
-        if trace.ended is not None:
-            writer.end(trace.ended, trace.torn)
-        else:
-            writer.end("trimmed", trace.torn or "the recording did not finish")
-    finally:
-        writer.close()
-    return written
+    write_copy(trace, open_copy(trace, to, header, force=force), _events_of(trace, kept))
+    return sum(index in kept for index, _ in trace.functions())
+
+
+def _events_of(trace: Trace, kept: set[int]) -> Iterator[Enter | Leave | Lost]:
+    """The events of some calls, and every loss."""
+    entered: set[int] = set()
+    for event in trace.events():
+        if isinstance(event, Enter):
+            if event.index not in kept:
+                continue
+            entered.add(event.sequence)
+        elif isinstance(event, Leave):
+            if event.enter not in entered:
+                continue
+            entered.remove(event.enter)
+        yield event

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,7 +44,8 @@ BAD = {
 
 @pytest.mark.parametrize("kind", BAD)
 @pytest.mark.parametrize(
-    "words", [("info",), ("dump",), ("dump", "--json"), ("replay",), ("diff", DEMO), ("replay", "--json")]
+    "words",
+    [("info",), ("stats",), ("dump",), ("dump", "--json"), ("replay",), ("diff", DEMO), ("replay", "--json")],
 )
 def test_what_is_no_trace(command: Command, tmp_path: Path, kind: str, words: tuple[str, ...]) -> None:
     data = BAD[kind]
@@ -68,6 +70,13 @@ def test_what_is_no_trace(command: Command, tmp_path: Path, kind: str, words: tu
         ("replay", DEMO, "--min-compared", "0"),
         ("replay", DEMO, "--min-compared", "1000"),
         ("dump", DEMO, "--calls", "a b"),
+        ("dump", DEMO, "--where", "failde"),
+        ("trim", DEMO, "--calls", "900", "-o", "x.kmt"),
+        ("trim", DEMO, "--calls", "1", "-o", DEMO, "-f"),
+        ("convert", DEMO, "-o", "x.txt"),
+        ("convert", DEMO, "-o", "-"),
+        ("convert", DEMO, "-o", "-", "--to", "kmt"),
+        ("convert", "nothing.jsonl", "-o", "x.kmt"),
         ("calls", "D3DKMTNothing"),
         ("record",),
         ("record", "-p", "1", "--", "true"),
@@ -336,3 +345,42 @@ def test_the_contract_s_python_calls(tmp_path: Path) -> None:
     assert tracekmt.replay(str(DEMO)).to_dict()["same"] is True
     assert tracekmt.diff(DEMO, str(DEMO)).same
     assert issubclass(tracekmt.TraceError, tracekmt.Error)
+
+
+def test_dump_fits_the_terminal() -> None:
+    """What is longer than a line goes on below; where there is no terminal nothing is broken."""
+    output = bytearray()
+
+    def take(number: int) -> bytes:
+        data = os.read(number, 4096)
+        output.extend(data)
+        return data
+
+    script = (
+        "import os, sys; os.environ['COLUMNS'] = '60'; os.execv(sys.executable, "
+        f"[sys.executable, '-m', 'tracekmt', 'dump', {str(DEMO)!r}, '--calls', '4'])"
+    )
+    pty.spawn([sys.executable, "-c", script], take)
+    lines = output.decode().replace("\r", "").splitlines()
+    assert max(map(len, lines)) <= 60
+    together = "".join("".join(lines).split())
+    assert "31bytes:4b4d5453010000000000000100000000524742413820323034387832303438PrivateDriverDataSize31" in together
+
+
+def test_trim_stats_and_convert(command: Command, tmp_path: Path) -> None:
+    told = command("trim", DEMO, "--calls", "17", "-o", "part.kmt")
+    assert (told.returncode, told.stdout) == (0, "part.kmt: 3 of 19 calls: 1 chosen, 2 that they need\n")
+    assert command("trim", DEMO, "--calls", "17", "-o", "part.kmt").returncode == 2
+    assert command("replay", "part.kmt").returncode == 0
+    assert "part of    19 calls of demo.kmt" in command("info", "part.kmt").stdout
+    stats = command("stats", DEMO)
+    assert "D3DKMTCreateAllocation2                   8" in stats.stdout
+    assert max(map(len, stats.stdout.splitlines())) <= 80
+    assert json.loads(command("stats", DEMO, "--json").stdout)["calls"] == 19
+    assert command("convert", "part.kmt", "-o", "part.jsonl").returncode == 0
+    lines = command("convert", "part.kmt", "-o", "-", "--to", "jsonl").stdout
+    assert lines == (tmp_path / "part.jsonl").read_text()
+    assert command("convert", "part.jsonl", "-o", "back.kmt").returncode == 0
+    assert command("dump", "back.kmt", "--json").stdout == command("dump", "part.kmt", "--json").stdout
+    chosen = command("dump", DEMO, "--where", "failed and call ~ 'Create*' and in.NumAllocations > 0", "--json").stdout
+    assert [json.loads(line)["index"] for line in chosen.splitlines()] == [9, 10, 13, 14, 15]

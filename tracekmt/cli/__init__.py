@@ -14,7 +14,7 @@ from tracekmt.errors import Error
 from tracekmt.version import VERSION
 
 BISECT_SKIP = 125
-COMMANDS = ("demo", "record", "replay", "diff", "dump", "info", "stats", "trim", "recover", "calls")
+COMMANDS = ("demo", "record", "replay", "diff", "dump", "info", "stats", "trim", "recover", "convert", "calls")
 
 
 class _Commands(click.Group):

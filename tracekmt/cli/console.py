@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 _SHOWN_SECONDS = 0.1
+_NARROWEST = 40
 _NUMBERS = ("calls", "time", "mean", "bytes", "made", "ended")
 
 
@@ -24,6 +27,15 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console(highlight=False).print(table)
+
+
+def fit(line: str) -> list[str]:
+    """A line as it fits the terminal: what is too long goes on below, further in. As it is where there is none."""
+    width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else 0
+    if width < _NARROWEST or len(line) <= width:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 8)
+    return textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 @contextmanager

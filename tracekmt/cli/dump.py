@@ -24,6 +24,7 @@ def command(trace: Path, calls: str | None, where: str | None, as_json: bool) ->
     in.pAllocationInfo2[].PrivateDriverDataSize > 64. and, or, not and parentheses join conditions.
     """
     from tracekmt.callset import parse_calls
+    from tracekmt.cli.console import fit
     from tracekmt.report.calls import call_lines
     from tracekmt.trace.reader import Trace
     from tracekmt.where import parse_where
@@ -39,7 +40,7 @@ def command(trace: Path, calls: str | None, where: str | None, as_json: bool) ->
             if as_json:
                 click.echo(json.dumps(call.to_json()))
             else:
-                click.echo("\n".join(call_lines(call)) + "\n")
+                click.echo("\n".join(part for line in call_lines(call) for part in fit(line)) + "\n")
         if not found:
             asked = " and ".join(text for text in (calls, where) if text)
             why = f"no call is in {asked}" if asked else "it has no calls"

@@ -28,6 +28,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "process": header.process,
         "settings": header.settings,
         "machine": header.machine,
+        "trimmed": header.trimmed,
         "calls": len(trace),
         "in_flight": in_flight,
         "lost": trace.lost,
@@ -64,6 +65,8 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
         yield f"process    {process.get('name')} ({process.get('pid')}), {how}"
     yield f"calls      {summary['calls']} in {len(summary['threads'])} threads, {summary['in_flight']} never returned"
     yield f"lost       {summary['lost']} events"
+    if summary["trimmed"]:
+        yield f"part of    {summary['trimmed']}"
     if summary["undescribed"]:
         names = ", ".join(f"{each['call']} ({each['count']})" for each in summary["undescribed"])
         yield f"raw        not described, kept as they are: {names}"

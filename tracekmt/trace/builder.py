@@ -20,7 +20,8 @@ from tracekmt.version import VERSION
 
 
 class Builder:
-    """A trace made by hand, one call after the other. `calls` are the descriptions to choose from."""
+    """A trace made by hand, one call after the other. `calls` are the descriptions to choose from. header: what the
+    trace says of itself, instead of `abi` and `machine`."""
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Builder:
         abi: str = "x64",
         force: bool = False,
         machine: Mapping[str, Any] | None = None,
+        header: Header | None = None,
     ) -> None:
         if abi not in ABIS:
             raise UsageError(f"{abi} is no ABI; give one of {', '.join(ABIS)}")
@@ -40,7 +42,8 @@ class Builder:
         except (TypeError, ValueError, OverflowError) as error:
             raise UsageError(f"machine holds what no trace can: {error}") from None
         self._calls = calls
-        header = Header(abi, created=now(), tool=f"tracekmt {VERSION}", machine=dict(machine or {}))
+        if header is None:
+            header = Header(abi, created=now(), tool=f"tracekmt {VERSION}", machine=dict(machine or {}))
         self._writer = Writer(path, header, force=force)
         self._numbers: dict[str, int] = {}
         self._sequence = 0
@@ -60,10 +63,11 @@ class Builder:
         thread: int = 0,
         enter_ns: int | None = None,
         leave_ns: int | None = None,
+        index: int | None = None,
     ) -> None:
         """Append one call: its argument before, what the call changed in it, and its status (None: it never
         returned). Fields that `outputs` leaves out stay as they were; of a function that gives no NTSTATUS `result` is
-        what it gave. UsageError names what is wrong."""
+        what it gave. index: its number, where calls before it are missing. UsageError names what is wrong."""
         if self._writer.closed:
             raise UsageError(f"{self._writer.path}: is finished; nothing can be added to it")
         call = self._calls.get(name) if isinstance(name, str) else None
@@ -83,7 +87,7 @@ class Builder:
         if answer is not None and outputs is not None and arguments != (0,):
             self._leave(call, arena, arguments, outputs, answer)
         number = self._number(call)
-        enter = Enter(self._next(), thread, number, self._tick(enter_ns), 0, arguments, tuple(before))
+        enter = Enter(self._next(), thread, number, self._tick(enter_ns), 0, arguments, tuple(before), index)
         self._start = enter.time if self._start is None else self._start
         self._writer.events([enter], flush=False)
         if answer is not None:
@@ -99,10 +103,10 @@ class Builder:
             left = codec.decode(call, self._writer.layout, arena, arguments, None, self._kinds.get)
             self._kinds.update(births(call, entered, left, self._several))
 
-    def close(self) -> None:
+    def close(self, how: str = "made by hand", torn: str | None = None) -> None:
         """Finish the file; a second time does nothing."""
         if not self._writer.closed:
-            self._writer.end("made by hand")
+            self._writer.end(how, torn)
             self._writer.close()
 
     def __enter__(self) -> Builder:

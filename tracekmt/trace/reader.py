@@ -238,6 +238,13 @@ class Trace:
                 else:
                     yield Lost(table.sequences[position], table.values[position])
 
+    def losses(self) -> Iterator[Lost]:
+        """Every loss, in order."""
+        for number in range(len(self._index.frames)) if self.lost else ():
+            table = self._batch(number).table
+            rows = zip(table.kinds, table.sequences, table.values, strict=True)
+            yield from (Lost(sequence, count) for kind, sequence, count in rows if kind == batch.LOST)
+
     def functions(self) -> Iterator[tuple[int, int]]:
         """Every call's index, and the number of its description, in the order of the calls."""
         for number in range(len(self._index.frames)):

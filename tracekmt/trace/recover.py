@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tracekmt.errors import TraceError, UsageError
+from tracekmt.errors import TraceError
+from tracekmt.trace.copy import UNFINISHED, open_copy
 from tracekmt.trace.events import Enter
 from tracekmt.trace.reader import Trace
-from tracekmt.trace.writer import Writer
-
-UNFINISHED = "the recording did not finish"
 
 
 def recover(source: Path, to: Path, *, force: bool = False) -> tuple[int, str | None]:
@@ -20,16 +18,9 @@ def recover(source: Path, to: Path, *, force: bool = False) -> tuple[int, str | 
     TraceError where nothing can be read.
     """
     with Trace(source, rebuild=True) as trace:
-        if to.exists() and to.samefile(source):
-            raise UsageError(f"{to}: is the trace itself; give another name")
         wrong = trace.torn or (None if trace.ended is not None else UNFINISHED)
-        writer = Writer(to, trace.header, force=force)
+        writer = open_copy(trace, to, force=force)
         try:
-            for number, call in trace.described.items():
-                writer.describe(number, call)
-            for module in trace.modules:
-                writer.module(module)
-            writer.threads(trace.threads)
             calls = 0
             try:
                 for event in trace.events():

@@ -1,0 +1,226 @@
+"""Lines of JSON are the whole trace: there and back is the identity, and what was changed by hand is never ignored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tracekmt
+from tracekmt.calls import CALLS
+from tracekmt.callset import parse_calls
+from tracekmt.convert.jsonl import from_lines, to_lines
+from tracekmt.errors import Error, UsageError
+from tracekmt.resources import resource
+from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
+from tracekmt.trace.reader import Trace
+from tracekmt.trace.writer import Writer
+from tracekmt.trim import trim
+
+SAMPLES = sorted(resource("traces", "demo.kmt").parent.glob("*.kmt"))
+DEMO = resource("traces", "demo.kmt")
+
+
+def contents(path: Path) -> dict[str, Any]:
+    """Everything that a trace says, however its frames lie."""
+    with Trace(path) as trace:
+        return {
+            "events": list(trace.events()),
+            "header": trace.header,
+            "described": {number: call.name for number, call in trace.described.items()},
+            "modules": trace.modules,
+            "threads": trace.threads,
+            "how": (trace.ended, trace.torn, trace.lost, trace.start_time, len(trace)),
+            "calls": [call.to_json() for call in trace.calls()],
+        }
+
+
+def there_and_back(path: Path, folder: Path) -> None:
+    lines, back = folder / "there.jsonl", folder / "back.kmt"
+    with Trace(path) as trace:
+        lines.write_text("".join(f"{line}\n" for line in to_lines(trace)))
+        assert from_lines(lines, back, force=True) == len(trace)
+    assert contents(back) == contents(path)
+    with Trace(back) as trace:
+        assert "".join(f"{line}\n" for line in to_lines(trace)) == lines.read_text()
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_samples(path: Path, tmp_path: Path) -> None:
+    there_and_back(path, tmp_path)
+
+
+def test_a_part_of_a_trace(tmp_path: Path) -> None:
+    trim(DEMO, parse_calls("8,17"), tmp_path / "part.kmt")
+    there_and_back(tmp_path / "part.kmt", tmp_path)
+
+
+REGIONS = st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**40), st.binary(max_size=80)), max_size=3).map(
+    tuple
+)
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> list[Enter | Leave | Lost]:
+    """Calls that overlap, never return, are missing, are lost."""
+    made: list[Enter | Leave | Lost] = []
+    under_way: list[Enter] = []
+    time, index = draw(st.integers(0, 2**50)), 0
+    for sequence in range(draw(st.integers(0, 12))):
+        time += draw(st.integers(0, 10**9))
+        match draw(st.sampled_from(("enter", "leave", "lost"))):
+            case "enter":
+                index += draw(st.sampled_from((1, 1, 1, 5)))
+                arguments = tuple(draw(st.lists(st.integers(0, 2**64 - 1), max_size=2)))
+                caller, thread = draw(st.integers(0, 2**64 - 1)), draw(st.integers(0, 3))
+                under_way.append(Enter(sequence, thread, 0, time, caller, arguments, draw(REGIONS), index))
+                made.append(under_way[-1])
+            case "leave" if under_way:
+                enter = under_way.pop(draw(st.integers(0, len(under_way) - 1)))
+                regions = draw(st.sampled_from((enter.regions, draw(REGIONS))))
+                made.append(Leave(sequence, enter.sequence, time, draw(st.integers(0, 2**64 - 1)), regions))
+            case "lost":
+                made.append(Lost(sequence, draw(st.integers(1, 2**40))))
+    return made
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=recordings(), text=st.text(max_size=20), ended=st.booleans(), wchar=st.sampled_from((2, 4)))
+def test_any_recording(tmp_path: Path, events: list[Enter | Leave | Lost], text: str, ended: bool, wchar: int) -> None:
+    header = Header("x64", process={"name": text}, settings={"a": [1, None, text]}, wchar=wchar, clock={"wall": 2**60})
+    writer = Writer(tmp_path / "made.kmt", header, force=True)
+    writer.describe(0, CALLS["D3DKMTDestroyAllocation2"])
+    writer.module(Module(text, "/" + text, 2**63, 4096))
+    writer.events(events)
+    if ended:
+        writer.end(text, None)
+    writer.close()
+    there_and_back(tmp_path / "made.kmt", tmp_path)
+
+
+def lines_of(path: Path) -> list[Any]:
+    with Trace(path) as trace:
+        return [json.loads(line) for line in to_lines(trace)]
+
+
+def written(folder: Path, lines: list[Any]) -> Path:
+    path = folder / "x.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_without_raw_the_values_count(tmp_path: Path) -> None:
+    lines = lines_of(DEMO)
+    for line in lines:
+        line.pop("raw", None)
+    lines[3]["in"]["Flags"] = ["LegacyMode"]
+    from_lines(written(tmp_path, lines), tmp_path / "back.kmt")
+    with tracekmt.open(DEMO) as before, tracekmt.open(tmp_path / "back.kmt") as after:
+        assert after.header == before.header
+        for old, new in zip(before.calls(), after.calls(), strict=True):
+            same = {"caller": None, "in": lines[3]["in"]} if old.index == 2 else {"caller": None}
+            assert new.to_json() == old.to_json() | same
+
+
+def test_lines_by_hand(tmp_path: Path) -> None:
+    """What a script writes needs no more than the calls."""
+    made = [
+        {"call": "D3DKMTOpenAdapterFromLuid", "in": {"AdapterLuid": {"LowPart": 1}}, "out": {"hAdapter": "0x40000000"}},
+        {"call": "D3DKMTCloseAdapter", "in": {"hAdapter": "0x40000000"}, "status": "STATUS_INVALID_PARAMETER"},
+        {"call": "D3DKMTCloseAdapter", "in": {"hAdapter": 5}, "returned": False, "thread": 3},
+    ]
+    assert from_lines(written(tmp_path, made), tmp_path / "back.kmt") == 3
+    with tracekmt.open(tmp_path / "back.kmt") as trace:
+        assert [call.answer for call in trace.calls()] == [
+            "STATUS_SUCCESS",
+            "STATUS_INVALID_PARAMETER",
+            "did not return",
+        ]
+        assert trace[0].outputs["hAdapter"] == 0x40000000  # type: ignore[index]
+
+
+def change(at: int, *path: Any, to: Any) -> Callable[[list[Any]], None]:
+    def apply(lines: list[Any]) -> None:
+        inside = lines[at]
+        for step in path[:-1]:
+            inside = inside[step]
+        inside[path[-1]] = to
+
+    return apply
+
+
+def drop(at: int, *path: Any) -> Callable[[list[Any]], None]:
+    def apply(lines: list[Any]) -> None:
+        inside = lines[at]
+        for step in path[:-1]:
+            inside = inside[step]
+        del inside[path[-1]]
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (change(3, "in", "hAdapter", to="0x1"), 'line 4: "in" is not what its "raw" says'),
+        (change(3, "status", to="STATUS_NO_MEMORY"), 'line 4: "status" is not what its "raw" says'),
+        (drop(3, "raw"), 'line 4: has no "raw" although lines before it have'),
+        (drop(1, "raw"), 'line 3: has "raw" although lines before it have none'),
+        (drop(3, "raw", "enter"), "line 4: lacks enter"),
+        (drop(0, "header"), "the first line lacks header"),
+        (change(0, "header", "abi", to="arm"), "line 1: its header does not name an ABI"),
+        (change(0, "descriptions", 0, "description", to={}), "a description"),
+        (change(3, "raw", "enter", "regions", 0, to=["0x1", 4]), "line 4: "),
+        (change(3, "raw", "enter", "time", to=5), "line 4: has '5' where a number as text should be"),
+        (change(3, "raw", "thread", to=-1), "line 4: has '-1' where a number should be"),
+        (change(3, "raw", "enter", "time", to=str(2**80)), "line 4: "),
+        (change(3, "index", to=0), "line 4: "),
+        (lambda lines: lines.insert(2, [1]), "line 3: is no object"),
+        (lambda lines: lines.append({"tracekmt": "end"}), "line 22: stands behind the end"),
+        (lambda lines: lines.insert(3, {"tracekmt": "video"}), "line 4: is a 'video', which this version"),
+        (lambda lines: lines.pop(0), "the first line is not that of a trace"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, spoil: Callable[[list[Any]], None], said: str) -> None:
+    lines = lines_of(DEMO)
+    spoil(lines)
+    with pytest.raises(Error) as error:
+        from_lines(written(tmp_path, lines), tmp_path / "back.kmt")
+    assert said in str(error.value)
+    assert str(error.value).startswith(str(tmp_path / "x.jsonl"))
+    assert not (tmp_path / "back.kmt").exists()
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"{", b"[" * 100_000, b"12\n", b'{"tracekmt": "trace"}\n'])
+def test_what_are_no_lines(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.jsonl").write_bytes(data)
+    with pytest.raises(UsageError):
+        from_lines(tmp_path / "x.jsonl", tmp_path / "back.kmt")
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_value_anywhere_is_an_error_or_a_trace(tmp_path: Path, data: st.DataObject) -> None:
+    lines = lines_of(DEMO)[:4]
+    if data.draw(st.booleans()):
+        for line in lines:
+            line.pop("raw", None)
+    inside: Any = lines[data.draw(st.integers(0, 3))]
+    while True:
+        keys = sorted(inside) if isinstance(inside, dict) else range(len(inside))
+        key = data.draw(st.sampled_from(keys))
+        if not (isinstance(inside[key], (dict, list)) and inside[key] and data.draw(st.booleans())):
+            break
+        inside = inside[key]
+    junk = st.one_of(st.none(), st.integers(), st.text(max_size=5), st.booleans(), st.floats())
+    inside[key] = data.draw(st.one_of(junk, st.lists(junk, max_size=3), st.dictionaries(st.text(max_size=3), junk)))
+    try:
+        from_lines(written(tmp_path, lines), tmp_path / "back.kmt", force=True)
+    except Error:
+        return
+    contents(tmp_path / "back.kmt")
