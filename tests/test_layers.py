@@ -29,11 +29,12 @@ ALLOWED = {
     "codec": BASE | {"spec", "memory"},
     "trace": DATA | {"codec"},
     "simulator": DATA | {"codec", "calls"},
-    "record": DATA | {"codec", "calls", "simulator", "trace"},
+    "record": DATA | {"codec", "calls", "simulator", "trace", "redact"},
     "report": DATA | {"codec", "trace", "bindings", "lifetimes"},
     "lifetimes": {"spec", "codec", "trace", "bindings"},
     "trim": DATA | {"codec", "trace", "bindings", "lifetimes"},
-    "convert": DATA | {"calls", "codec", "trace"},
+    "redact": DATA | {"codec", "trace"},
+    "convert": DATA | {"calls", "codec", "trace", "redact"},
     "where": DATA | {"calls", "codec", "trace"},
     "differ": DATA | {"codec", "trace", "bindings", "lifetimes", "report"},
     "replayer": DATA | {"calls", "codec", "trace", "bindings", "report", "differ", "simulator"},
@@ -45,7 +46,7 @@ ALLOWED = {
 # Parts that know no function: those that describe or play Microsoft's interface, and those on top, may.
 GENERIC = (
     *("spec", "memory", "bindings", "lifetimes", "codec", "trace", "record"),
-    *("report", "differ", "replayer", "callset", "trim", "where"),
+    *("report", "differ", "replayer", "callset", "trim", "where", "redact"),
 )
 
 

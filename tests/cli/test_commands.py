@@ -384,3 +384,19 @@ def test_trim_stats_and_convert(command: Command, tmp_path: Path) -> None:
     assert command("dump", "back.kmt", "--json").stdout == command("dump", "part.kmt", "--json").stdout
     chosen = command("dump", DEMO, "--where", "failed and call ~ 'Create*' and in.NumAllocations > 0", "--json").stdout
     assert [json.loads(line)["index"] for line in chosen.splitlines()] == [9, 10, 13, 14, 15]
+
+
+def test_record_redacted(command: Command, native: Path, tmp_path: Path) -> None:
+    """What is taken out is never written: neither the program's name nor what a driver would be told."""
+    (tmp_path / "journal").write_bytes(bytes(4096))
+    argv = [native / "client", native / "libdxcore.so", tmp_path / "journal", "work", 1, 5]
+    assert command("record", "-o", "plain.kmt", "--", *argv).returncode == 0
+    assert command("record", "--redact", "-o", "redacted.kmt", "--", *argv).returncode == 0
+    told = json.loads(command("info", "redacted.kmt", "--json").stdout)
+    assert told["redacted"] == "names, paths and private data"
+    assert "client" not in json.dumps(told)
+    with tracekmt.open(tmp_path / "plain.kmt") as plain, tracekmt.open(tmp_path / "redacted.kmt") as redacted:
+        assert len(plain) == len(redacted) > 0
+        assert [call.answer for call in plain.calls()] == [call.answer for call in redacted.calls()]
+        assert not any("libdxcore" in module.path for module in redacted.modules)
+        assert any("libdxcore" in module.path for module in plain.modules)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="A table of addresses that the program writes, instead of exports.",
 )
+@click.option("--redact", is_flag=True, help="Keep names, paths and private data out of the trace.")
 @force_option
 def command(
     program: tuple[str, ...],
@@ -46,6 +47,7 @@ def command(
     module: str | None,
     functions: tuple[str, ...],
     thunks: Path | None,
+    redact: bool,
     force: bool,
 ) -> int:
     """Start PROGRAM with its arguments (after --), or attach to a process, and record its calls until it ends.
@@ -65,6 +67,7 @@ def command(
         functions=functions,
         hand_over=thunks,
         force=force,
+        redact=redact,
         on_progress=_Line(),
     )
     if pid is not None:

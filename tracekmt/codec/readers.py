@@ -488,13 +488,13 @@ def _records(type_: Records, abi: Abi, arms: tuple[str, ...]) -> Convert:
         data = source.read(now, frame.count(length, source.behind)[0])
         if isinstance(data, Unreadable):
             return data
-        found = _cut(data, place.offset, place.size, frame.number(type_.number)[1])
+        found = cut_records(data, place.offset, place.size, frame.number(type_.number)[1])
         return [read(record, record, frame, source) for record in found]
 
     return records
 
 
-def _cut(data: bytes, offset: int, size: int, number: int) -> Iterator[bytes]:
+def cut_records(data: bytes, offset: int, size: int, number: int) -> Iterator[bytes]:
     """As many records as there are, each as long as it says; nothing behind one that cannot be right."""
     at = 0
     for _ in range(number):

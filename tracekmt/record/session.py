@@ -24,6 +24,7 @@ from tracekmt.calls import CALLS, EXPORT_PREFIXES, raw_call
 from tracekmt.errors import RecordError, UsageError
 from tracekmt.record.plan import Plan, compile_plan
 from tracekmt.record.spool import Spool
+from tracekmt.redact import Redactor, redacted_header, redacted_module
 from tracekmt.resources import resource
 from tracekmt.simulator.native import HandOver
 from tracekmt.spec.types import WCHAR_SIZE, Call
@@ -65,7 +66,8 @@ class Recording:
     """One process being recorded into one trace.
 
     module: the library whose exports are hooked, whenever it is loaded. hand_over: a file in which the process offers
-    its functions instead. on_progress is called after every drain, from `run`.
+    its functions instead. redact: names, paths and private data stay out of the trace. on_progress is called after
+    every drain, from `run`.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Recording:
         functions: Sequence[str] = (),
         hand_over: Path | None = None,
         force: bool = False,
+        redact: bool = False,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         if sys.platform != "linux":
@@ -87,6 +90,7 @@ class Recording:
         self.progress = Progress()
         self._output = output
         self._force = force
+        self._redactor = Redactor("wsl", CALLS.values(), lambda number: self._calls[number]) if redact else None
         self._module = module or default_module()
         self._functions = tuple(functions)
         self._calls = dict(enumerate(choose_calls(functions)))
@@ -215,18 +219,18 @@ class Recording:
                 self._script.exports_sync.hook_table(wanted)
             except Exception as error:
                 raise RecordError(f"{self._hand_over.path}: cannot be hooked: {_first_line(error)}") from None
+        header = Header(
+            abi="x64",
+            wchar=WCHAR_SIZE["wsl"],
+            created=now(),
+            tool=f"tracekmt {VERSION}, frida {frida.__version__}",
+            process=process,
+            settings={"module": self._module, "functions": list(self._functions), "plan": self._plan.hash},
+            machine=machine,
+            clock=_clock(),
+        )
         self._writer = Writer(
-            self._output,
-            Header(
-                abi="x64",
-                wchar=WCHAR_SIZE["wsl"],
-                created=now(),
-                tool=f"tracekmt {VERSION}, frida {frida.__version__}",
-                process=process,
-                settings={"module": self._module, "functions": list(self._functions), "plan": self._plan.hash},
-                machine=machine,
-            ),
-            force=self._force,
+            self._output, redacted_header(header) if self._redactor is not None else header, force=self._force
         )
         self._drain()
         if self._hand_over is not None:
@@ -257,7 +261,8 @@ class Recording:
             match message.get("type"):
                 case "kmt:module":
                     base, size = int(message["base"], 16), int(message["size"])
-                    self._writer.module(Module(message["name"], message["path"], base, size))
+                    module = Module(message["name"], message["path"], base, size)
+                    self._writer.module(redacted_module(module) if self._redactor is not None else module)
                 case "kmt:raw":
                     self._calls[message["number"]] = raw_call(message["name"])
                 case "kmt:hooked":
@@ -271,7 +276,7 @@ class Recording:
         self._take_messages()
         events = self._spool.drain(last=last)
         self._describe(event.call for event in events if isinstance(event, Enter))
-        self._writer.events(events)
+        self._writer.events(self._redactor.events(events) if self._redactor is not None else events)
         self.progress.calls += sum(isinstance(event, Enter) for event in events)
         self.progress.lost += sum(event.count for event in events if isinstance(event, Lost))
 
@@ -306,6 +311,14 @@ class Recording:
             self._unload()
         if self._spool is not None:
             self._spool.close()
+
+
+def _clock() -> dict[str, int]:
+    """Now, on the clock of the events, on the wall, and as the raw counter that other tools note: on Linux the clock of
+    the events itself."""
+    before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+    now = (before + after) // 2
+    return {"time": now, "wall": wall, "counter": now, "frequency": 10**9}
 
 
 def _regular_expression(glob: str) -> str:

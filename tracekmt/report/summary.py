@@ -29,6 +29,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "settings": header.settings,
         "machine": header.machine,
         "trimmed": header.trimmed,
+        "redacted": header.redacted,
         "calls": len(trace),
         "in_flight": in_flight,
         "lost": trace.lost,
@@ -65,6 +66,8 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
         yield f"process    {process.get('name')} ({process.get('pid')}), {how}"
     yield f"calls      {summary['calls']} in {len(summary['threads'])} threads, {summary['in_flight']} never returned"
     yield f"lost       {summary['lost']} events"
+    if summary["redacted"]:
+        yield f"redacted   {summary['redacted']} are replaced by hashes"
     if summary["trimmed"]:
         yield f"part of    {summary['trimmed']}"
     if summary["undescribed"]:

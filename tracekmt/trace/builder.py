@@ -76,6 +76,8 @@ class Builder:
         self._refuse_times(name, enter_ns, leave_ns)
         if not _counts(thread):
             raise UsageError(f"{name}: thread is a number from 0 on, not {given.show(thread)}")
+        if index is not None and not _counts(index):
+            raise UsageError(f"{name}: index is a number from 0 on, not {given.show(index)}")
         if result is not None and call.returns != "BOOLEAN":
             raise UsageError(f"{name}: gives {'a status' if call.returns == 'NTSTATUS' else 'nothing'}, not a result")
         if result is not None and not (isinstance(result, int) and 0 <= result < 256):
@@ -144,7 +146,7 @@ class Builder:
 
 
 def _counts(number: Any) -> bool:
-    return isinstance(number, int) and 0 <= number < 1 << 62
+    return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 1 << 62
 
 
 def _laid_over(value: Any, change: Any) -> Any:

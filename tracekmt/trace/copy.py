@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tracekmt.errors import UsageError
-from tracekmt.trace.events import Enter, Header, Leave, Lost
+from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.reader import Trace
 from tracekmt.trace.writer import Writer
 
@@ -21,14 +21,21 @@ def refuse_output(source: Path, to: Path, *, force: bool) -> None:
         raise UsageError(f"{to} exists already; choose another name or overwrite it with -f")
 
 
-def open_copy(trace: Trace, to: Path, header: Header | None = None, *, force: bool = False) -> Writer:
-    """A trace that begins as another does: its header (or the one given), descriptions, modules and threads.
+def open_copy(
+    trace: Trace,
+    to: Path,
+    header: Header | None = None,
+    modules: Iterable[Module] | None = None,
+    *,
+    force: bool = False,
+) -> Writer:
+    """A trace that begins as another does: its header and modules (or those given), descriptions and threads.
     UsageError where it cannot be written."""
     refuse_output(trace.path, to, force=force)
     writer = Writer(to, header or trace.header, force=force)
     for number, call in trace.described.items():
         writer.describe(number, call)
-    for module in trace.modules:
+    for module in trace.modules if modules is None else modules:
         writer.module(module)
     writer.threads(trace.threads)
     return writer

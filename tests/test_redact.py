@@ -1,0 +1,126 @@
+"""Redaction: names, paths and private data go, everything else stays, and what went is still equal to itself."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tracekmt
+from tests.strategies import arguments
+from tracekmt.calls import CALLS
+from tracekmt.codec import Leaf, Unreadable, decode, encode, leaves
+from tracekmt.convert import convert
+from tracekmt.memory import Arena, Recorded
+from tracekmt.redact import REDACTED, redacted_data, redacted_regions, redacted_text
+from tracekmt.resources import resource
+from tracekmt.spec.types import WCHAR_SIZE, Abi, Blob, Bytes, Characters, CountedString, Payload, Text, Window
+from tracekmt.trace.events import Header, Module
+from tracekmt.trace.reader import Trace
+from tracekmt.trace.writer import Writer
+
+ABIS: tuple[Abi, ...] = ("x64", "x86", "wsl")
+DEMO = resource("traces", "demo.kmt")
+
+
+def expected(leaf: Leaf, abi: Abi) -> Any:
+    value = leaf.value
+    if isinstance(leaf.type, (Text, Characters, CountedString)) and isinstance(value, str):
+        # In units of WCHARs, of which a character may need two.
+        size = WCHAR_SIZE[abi] if not isinstance(leaf.type, CountedString) else 2
+        units = len(value.encode("utf-16-le" if size == 2 else "utf-32-le", "surrogatepass")) // size
+        return redacted_text(value).ljust(units, ".")
+    private = isinstance(leaf.type, (Bytes, Window, Payload)) or (isinstance(leaf.type, Blob) and leaf.type.tail)
+    return redacted_data(value) if private and isinstance(value, bytes) else value
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_only_text_and_data_change(name: str, data: st.DataObject) -> None:
+    call, abi = CALLS[name], data.draw(st.sampled_from(ABIS))
+    drawn = data.draw(arguments(call, abi))
+    arena = Arena(abi)
+    given_ = encode(call, abi, arena, drawn.values, drawn.kind_of)
+    regions = tuple(arena.regions())
+    wanted = deepcopy(decode(call, abi, Recorded(regions), given_, None, drawn.kind_of))
+    for leaf in leaves(call.argument, wanted):
+        leaf.values[leaf.key] = expected(leaf, abi)
+    redacted = redacted_regions(call, abi, given_, regions, None, drawn.kind_of)
+    assert [(address, size, len(data)) for address, size, data in redacted] == [
+        (address, size, len(data)) for address, size, data in regions
+    ]
+    assert decode(call, abi, Recorded(redacted), given_, None, drawn.kind_of) == wanted
+    assert redacted_regions(call, abi, given_, regions, Recorded(regions), drawn.kind_of) == redacted
+
+
+def test_what_stands_for_it() -> None:
+    assert redacted_text("") == ""
+    assert redacted_text("abc") != redacted_text("abd")
+    assert len(redacted_text("x" * 500)) == 500
+    assert redacted_data(bytes(9)) == bytes(9)
+    assert redacted_data(b"secret") == redacted_data(b"secret") != redacted_data(b"Secret")
+    assert len(redacted_data(b"x" * 500)) == 500
+
+
+def test_what_lies_behind_a_string_goes_too() -> None:
+    """The recorder copies more than a string without a length, since it does not look for its end."""
+    call = CALLS["D3DKMTOpenAdapterFromDeviceName"]
+    arena = Arena("x64")
+    given_ = encode(call, "x64", arena, {"pDeviceName": "PCI#VEN"})
+    regions = tuple(
+        (address, size, data + b"neighbour" if index == 1 else data)
+        for index, (address, size, data) in enumerate(arena.regions())
+    )
+    redacted = redacted_regions(call, "x64", given_, regions)
+    assert redacted[1][2][16:] == bytes(len(redacted[1][2]) - 16)
+    value = decode(call, "x64", Recorded(redacted), given_)
+    assert not isinstance(value, Unreadable)
+    assert value is not None
+    assert value["pDeviceName"] == redacted_text("PCI#VEN")
+
+
+def test_a_redacted_trace(tmp_path: Path) -> None:
+    path, once, twice = tmp_path / "secret.kmt", tmp_path / "once.kmt", tmp_path / "twice.kmt"
+    header = Header("x64", process={"name": "Unreleased Game.exe", "argv": ["--level", "secret level"], "pid": 7})
+    with tracekmt.open(DEMO) as trace:
+        writer = Writer(path, header)
+        for number, call in trace.described.items():
+            writer.describe(number, call)
+        writer.module(Module("Unreleased Game.exe", "C:\\Users\\someone\\Unreleased Game.exe", 4096, 4096))
+        writer.events(trace.events())
+        writer.end("the process ended")
+        writer.close()
+    convert(path, once, "kmt", redact=True)
+    convert(once, twice, "kmt", redact=True)
+    with Trace(once) as first, Trace(twice) as second, Trace(path) as before:
+        assert first.header.redacted == REDACTED
+        assert first.header.process["pid"] == 7
+        everything = repr([first.header, first.modules, list(first.events())])
+        for secret in ("Unreleased", "secret", "someone", "RGBA8", "KMTS"):
+            assert secret not in everything
+        assert everything == repr([second.header, second.modules, list(second.events())])
+        for old, new in zip(before.calls(), first.calls(), strict=True):
+            assert (new.answer, new.enter_ns, new.leave_ns) == (old.answer, old.enter_ns, old.leave_ns)
+            handles = [leaf for leaf in leaves(old.call.argument, old.outputs) if leaf.path[:1] == "h"]
+            told = {leaf.path: leaf.value for leaf in leaves(new.call.argument, new.outputs)}
+            assert [told[leaf.path] for leaf in handles] == [leaf.value for leaf in handles]
+
+
+def test_equal_contents_stay_equal(tmp_path: Path) -> None:
+    convert(DEMO, tmp_path / "r.kmt", "kmt", redact=True)
+    report = tracekmt.diff(tmp_path / "r.kmt", tmp_path / "r.kmt")
+    assert report.same
+    convert(DEMO, tmp_path / "r.jsonl", "jsonl", redact=True)
+    assert "RGBA8" not in (tmp_path / "r.jsonl").read_text()
+    convert(tmp_path / "r.jsonl", tmp_path / "back.kmt", "kmt")
+    with Trace(tmp_path / "back.kmt") as back, Trace(tmp_path / "r.kmt") as once:
+        assert list(back.events()) == list(once.events())
+    convert(DEMO, tmp_path / "plain.jsonl", "jsonl")
+    convert(tmp_path / "plain.jsonl", tmp_path / "late.kmt", "kmt", redact=True)
+    with Trace(tmp_path / "late.kmt") as late, Trace(tmp_path / "r.kmt") as once:
+        assert list(late.events()) == list(once.events())
