@@ -30,7 +30,7 @@ ALLOWED = {
     "trace": DATA | {"codec"},
     "simulator": DATA | {"codec", "calls"},
     "record": DATA | {"codec", "calls", "simulator", "trace", "redact"},
-    "report": DATA | {"codec", "trace", "bindings", "lifetimes"},
+    "report": DATA | {"calls", "codec", "trace", "bindings", "lifetimes"},
     "lifetimes": {"spec", "codec", "trace", "bindings"},
     "trim": DATA | {"codec", "trace", "bindings", "lifetimes"},
     "redact": DATA | {"codec", "trace"},

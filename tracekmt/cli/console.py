@@ -21,11 +21,13 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from tracekmt.report.calls import printable
+
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for header in headers:
         table.add_column(header, overflow="fold", justify="right" if header in _NUMBERS else "left")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(table)
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from typing import Any
 
+from tracekmt.calls.adapter_info import IDENTITY
+from tracekmt.calls.kinds import ADAPTER
+from tracekmt.report.adapters import find_adapters, told_lines
 from tracekmt.report.calls import printable
 from tracekmt.spec.types import Call
+from tracekmt.trace.call import NO_ANSWER, answer_of
 from tracekmt.trace.reader import Trace
 
 
 def summarise(trace: Trace) -> dict[str, Any]:
     """A trace in plain data, one pass over its calls."""
     statuses: Counter[tuple[str, str]] = Counter()
-    in_flight = 0
-    for call in trace.calls():
-        statuses[call.name, call.answer] += 1
-        in_flight += not call.returned
+    for (number, result), count in trace.tally().items():
+        statuses[trace.description(number).name, answer_of(trace.description(number), result)] += count
     header = trace.header
     return {
         "trace": str(trace.path),
@@ -31,11 +34,13 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "trimmed": header.trimmed,
         "redacted": header.redacted,
         "calls": len(trace),
-        "in_flight": in_flight,
+        "in_flight": sum(count for (_, answer), count in statuses.items() if answer == NO_ANSWER),
         "lost": trace.lost,
         "duration_ns": str(trace.duration),
         "threads": {str(number): system for system, number in trace.threads.items()},
-        "modules": len(trace.modules),
+        "modules": [{**vars(module), "base": f"0x{module.base:x}"} for module in trace.modules],
+        "clock": _clock(trace),
+        "adapters": find_adapters(trace, ADAPTER, IDENTITY),
         "complete": trace.ended is not None and trace.torn is None,
         "ended": trace.ended,
         "torn": trace.torn,
@@ -48,8 +53,25 @@ def summarise(trace: Trace) -> dict[str, Any]:
 
 def _raw_counts(trace: Trace) -> dict[Call, int]:
     """The functions that nobody had described when the trace was recorded, with their calls."""
-    counts = Counter(number for _, number in trace.functions())
+    counts: Counter[int] = Counter()
+    for (number, _), count in trace.tally().items():
+        counts[number] += count
     return {call: counts[number] for number, call in trace.described.items() if call.raw and counts[number]}
+
+
+def _clock(trace: Trace) -> dict[str, str] | None:
+    """The first event on the clocks of the recorded machine: nanoseconds since 1970, the raw performance counter and
+    its frequency in Hz, and the clock that events have, in nanoseconds. None where the recording does not say."""
+    anchor = trace.header.clock
+    if not all(type(anchor.get(name)) is int for name in ("time", "wall", "counter", "frequency")):
+        return None
+    since = trace.start_time - anchor["time"]
+    return {
+        "time": str(trace.start_time),
+        "wall": str(anchor["wall"] + since),
+        "counter": str(anchor["counter"] + since * anchor["frequency"] // 10**9),
+        "frequency": str(anchor["frequency"]),
+    }
 
 
 def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
@@ -64,6 +86,16 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
     if process:
         how = "from its start" if process.get("spawned") else "attached while it ran"
         yield f"process    {process.get('name')} ({process.get('pid')}), {how}"
+    if summary["settings"]:
+        told = (f"{name} {_setting(value)}" for name, value in summary["settings"].items())
+        yield f"settings   {', '.join(told)}"
+    if summary["clock"]:
+        wall, rest = divmod(int(summary["clock"]["wall"]), 10**9)
+        moment = datetime.fromtimestamp(wall, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+        yield f"start      {moment}.{rest:09d} UTC, counter {summary['clock']['counter']} of {_hertz(summary)}"
+    yield from _adapter_lines(summary)
+    if summary["modules"]:
+        yield f"modules    {len(summary['modules'])}; --modules lists them"
     yield f"calls      {summary['calls']} in {len(summary['threads'])} threads, {summary['in_flight']} never returned"
     yield f"lost       {summary['lost']} events"
     if summary["redacted"]:
@@ -76,3 +108,21 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
     yield f"end        {summary['ended'] or 'not written: the recording did not finish'}"
     if summary["torn"]:
         yield f"torn       {summary['torn']}; what stands before it is whole"
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "all"
+    return str(value)
+
+
+def _hertz(summary: dict[str, Any]) -> str:
+    return f"{int(summary['clock']['frequency']):,} a second"
+
+
+def _adapter_lines(summary: dict[str, Any]) -> Iterator[str]:
+    for adapter in summary["adapters"]:
+        luid = adapter["luid"]
+        name = f"LUID {luid['HighPart']:x}:{luid['LowPart']:x}" if luid else "of unknown LUID"
+        yield f"adapter    {name}, opened {adapter['opened']} times"
+        yield from (f"           {line}" for line in told_lines(adapter["told"]))

@@ -21,6 +21,26 @@ Argument = dict[str, Any] | Unreadable | None
 _UNKNOWN = object()
 
 
+NO_ANSWER = "did not return"
+
+
+def outcome_of(call: Call, value: int) -> tuple[Status | None, int | None]:
+    """What a function gave: its status, or its result, or neither where it gives nothing."""
+    if call.returns == "NTSTATUS":
+        return Status(value & 0xFFFFFFFF), None
+    return None, value & 0xFF if call.returns == "BOOLEAN" else None
+
+
+def answer_of(call: Call, value: int | None) -> str:
+    """The same in a word; None is a call that never returned."""
+    if value is None:
+        return NO_ANSWER
+    status, result = outcome_of(call, value)
+    if status is not None:
+        return status.name
+    return "returned" if result is None else str(result)
+
+
 class TracedCall:
     """One recorded call.
 
@@ -39,12 +59,7 @@ class TracedCall:
         self._layout = trace.layout
         self._entered = Recorded(enter.regions)
         self.thread: int = trace.threads[enter.thread]
-        self.status: Status | None = None
-        self.result: int | None = None
-        if leave is not None and self.call.returns == "NTSTATUS":
-            self.status = Status(leave.result & 0xFFFFFFFF)
-        elif leave is not None and self.call.returns == "BOOLEAN":
-            self.result = leave.result & 0xFF
+        self.status, self.result = (None, None) if leave is None else outcome_of(self.call, leave.result)
         self._inputs: Any = _UNKNOWN
         self._outputs: Any = _UNKNOWN
         self.enter_ns = enter.time - trace.start_time
@@ -63,11 +78,7 @@ class TracedCall:
     @property
     def answer(self) -> str:
         """How the call ended, in a word: its status' name, its result, "returned" or "did not return"."""
-        if not self.returned:
-            return "did not return"
-        if self.status is not None:
-            return self.status.name
-        return "returned" if self.result is None else str(self.result)
+        return answer_of(self.call, None if self.leave is None else self.leave.result)
 
     @property
     def size(self) -> int:

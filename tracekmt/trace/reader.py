@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import islice
@@ -237,6 +237,18 @@ class Trace:
                     raise TraceError(f"{self.path}: call {call} returns without having been entered")
                 else:
                     yield Lost(table.sequences[position], table.values[position])
+
+    def tally(self) -> Counter[tuple[int, int | None]]:
+        """How many calls of a function, by the number of its description, gave what; None for those that never
+        returned. No call is unpacked for it."""
+        counts: Counter[tuple[int, int | None]] = Counter()
+        for number in range(len(self._index.frames)):
+            table = self._batch(number).table
+            rows = list(zip(table.kinds, table.functions, table.values, strict=True))
+            counts.update((function, value) for kind, function, value in rows if kind == batch.LEAVE)
+            counts.update((function, None) for kind, function, _ in rows if kind == batch.ENTER)
+            counts.subtract((function, None) for kind, function, _ in rows if kind == batch.LEAVE)
+        return +counts
 
     def losses(self) -> Iterator[Lost]:
         """Every loss, in order."""
