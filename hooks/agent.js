@@ -59,10 +59,10 @@ function wipedOnFork(size, flags) {
   return memory;
 }
 
-function mapSpool(path, size) {
+function mapSpool(path, offset, size) {
   const file = native('open', 'int', 'pointer', 'int')(Memory.allocUtf8String(path), O_RDWR_CLOEXEC);
   if (file < 0) throw new Error(`the process cannot open ${path}`);
-  const spool = map(size, MAP_SHARED, file);
+  const spool = map(offset + size, MAP_SHARED, file).add(offset);
   native('close', 'int', 'int')(file);
   // A forked child shares the mapping: what leads there is zero for it, and its hooks do nothing.
   const enabled = wipedOnFork(PAGE, MAP_PRIVATE_ANONYMOUS);
@@ -87,7 +87,7 @@ function makeKey() {
 function start(config) {
   if (Process.arch !== 'x64' || !(Process.platform in locators))
     throw new Error(`processes of ${Process.platform} ${Process.arch} cannot be recorded yet, x64 on Linux can`);
-  const [control, enabled] = mapSpool(config.spool, config.size);
+  const [control, enabled] = mapSpool(config.spool, config.offset, config.size);
   const plan = Memory.alloc(config.plan.length * 4);
   plan.writeByteArray(new Uint32Array(config.plan).buffer);
   const state = Memory.alloc(PAGE);

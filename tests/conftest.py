@@ -16,6 +16,8 @@ import pytest
 import tracekmt
 from tests.native import FOLDER, lacking
 from tests.record.walker import Compiled, build
+from tracekmt.resources import resource
+from tracekmt.trace.writer import Writer
 
 # A shell's background job ignores Ctrl-C and hands that on; the programs that tests stop with it must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -76,3 +78,18 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compiled]:
     walker = Compiled(build(tmp_path_factory.mktemp("walker")))
     yield walker
     walker.close()
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The sample with a frame for every three events, as a recording that is drained often has it."""
+    path = tmp_path_factory.mktemp("many") / "many.kmt"
+    with tracekmt.open(resource("traces", "demo.kmt")) as trace:
+        writer = Writer(path, trace.header)
+        for number, call in trace.described.items():
+            writer.describe(number, call)
+        for position, event in enumerate(trace.events()):
+            writer.events([event], flush=position % 3 == 2)
+        writer.end("whole")
+        writer.close()
+    return path.read_bytes()

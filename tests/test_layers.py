@@ -33,6 +33,7 @@ ALLOWED = {
     "report": DATA | {"calls", "codec", "trace", "bindings", "lifetimes"},
     "lifetimes": {"spec", "codec", "trace", "bindings"},
     "trim": DATA | {"codec", "trace", "bindings", "lifetimes"},
+    "recover": DATA | {"codec", "trace", "redact"},
     "redact": DATA | {"codec", "trace"},
     "convert": DATA | {"calls", "codec", "trace", "redact"},
     "where": DATA | {"calls", "codec", "trace"},
@@ -46,7 +47,7 @@ ALLOWED = {
 # Parts that know no function: those that describe or play Microsoft's interface, and those on top, may.
 GENERIC = (
     *("spec", "memory", "bindings", "lifetimes", "codec", "trace", "record"),
-    *("report", "differ", "replayer", "callset", "trim", "where", "redact"),
+    *("report", "differ", "replayer", "callset", "trim", "where", "redact", "recover"),
 )
 
 

@@ -8,7 +8,7 @@ is zero.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +45,7 @@ def redacted_header(header: Header) -> Header:
     return replace(
         header,
         process=_without_text(header.process),
-        settings=_without_text(header.settings, keep=("plan", "functions")),
+        settings=_without_text(header.settings, keep=("plan", "functions", "recording", "spool")),
         machine=_without_text(header.machine),
         trimmed=f"{header.trimmed.partition(' of ')[0]} of another trace" if header.trimmed else "",
         redacted=REDACTED,
@@ -69,12 +69,18 @@ def _without_text(value: Any, keep: tuple[str, ...] = ()) -> Any:
 
 class Redactor:
     """Redacts the events of one trace, in their order. description: gives the description that events name by a
-    number."""
+    number. under_way: calls that were entered before, by the sequence numbers of their events."""
 
-    def __init__(self, abi: Abi, calls: Iterable[Call], description: Callable[[int], Call]) -> None:
+    def __init__(
+        self,
+        abi: Abi,
+        calls: Iterable[Call],
+        description: Callable[[int], Call],
+        under_way: Mapping[int, Enter] | None = None,
+    ) -> None:
         self._abi = abi
         self._description = description
-        self._entered: dict[int, Enter] = {}
+        self._entered: dict[int, Enter] = dict(under_way or {})
         self._kinds: dict[int, Kind | None] = {}
         self._several = kinds_of_several_sorts(calls)
 

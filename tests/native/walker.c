@@ -29,11 +29,11 @@ void *memory_map(void *where, size_t size, int protection, int flags, int file, 
 }
 int memory_unmap(void *memory, size_t size) { return munmap(memory, size); }
 
-int walker_start(const char *spool, size_t size) {
+int walker_start(const char *spool, size_t offset, size_t size) {
   pthread_key_t key;
   int file = open(spool, O_RDWR);
   if (file < 0 || size > sizeof control) return 1;
-  if (mmap((void *)control, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED) return 2;
+  if (mmap((void *)control, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, offset) == MAP_FAILED) return 2;
   close(file);
   if (pthread_key_create(&key, NULL) != 0) return 3;
   state[2] = key;

@@ -20,6 +20,7 @@ import tracekmt
 from tracekmt.codec import Unreadable
 from tracekmt.errors import RecordError, UsageError
 from tracekmt.record.session import Recording
+from tracekmt.recover import recover
 from tracekmt.report.summary import summarise, summary_lines
 from tracekmt.trace.reader import TracedCall
 
@@ -263,6 +264,50 @@ def test_a_recorder_that_is_killed_leaves_the_program_as_it_was(client: Client) 
     with tracekmt.open(client.trace) as trace:
         assert len(trace) > 10
         assert trace.ended is None
+
+
+@pytest.mark.parametrize("redact", [False, True])
+def test_what_recorder_and_program_leave_when_both_are_killed_is_recovered(
+    client: Client, tmp_path: Path, redact: bool
+) -> None:
+    """The recorder is held, so that what the program does meanwhile is in the shared memory alone; then both die."""
+    program = subprocess.Popen(client.argv("paced:500", 2, 10**9))
+    words = [sys.executable, "-m", "tracekmt", "record", "-p", str(program.pid), "-o", str(client.trace)]
+    recorder = subprocess.Popen(words + ["--redact"] * redact)
+    try:
+        wait_for(lambda: client.trace.exists() and client.trace.stat().st_size > 20_000)
+        recorder.send_signal(signal.SIGSTOP)
+        held = sum(client.journal())
+        wait_for(lambda: sum(client.journal()) > held + 400)
+    finally:
+        program.kill()
+        program.wait()
+        recorder.kill()
+        recorder.wait()
+    (left,) = Path("/dev/shm").glob(f"tracekmt-{recorder.pid}-*")
+    try:
+        whole, part = tmp_path / "whole.kmt", tmp_path / "part.kmt"
+        calls, wrong = recover(client.trace, whole)
+        assert wrong == "the recording did not finish"
+        recover(left, part)
+        with tracekmt.open(client.trace) as before, tracekmt.open(whole) as after, tracekmt.open(left) as memory:
+            assert len(after) == calls >= len(before) + 400
+            assert after.lost == 0
+            assert 400 <= len(memory) < calls  # what was drained is gone from it, but for the newest
+            tail = list(memory.calls())[-1]
+            assert (tail.name, tail.enter.sequence) == (after[-1].name, after[-1].enter.sequence)
+            numbers: dict[int, list[int]] = {0: [], 1: []}
+            for call in after.calls():
+                if call.returned and isinstance(call.inputs, dict):
+                    data = call.inputs["pAllocationInfo2"][0]["pPrivateDriverData"]
+                    assert not redact or data[16:] == bytes(len(data) - 16)
+                    numbers[len(data) - 64].append(int.from_bytes(data[:8], "little"))
+            for thread, count in enumerate(client.journal()[:2] if not redact else ()):
+                # An adapter, a device, then allocations from 0 on; not one is missing, and the last is there.
+                assert numbers[thread] == list(range(numbers[thread][0], numbers[thread][-1] + 1))
+                assert numbers[thread][-1] >= count - 3
+    finally:
+        left.unlink()
 
 
 def test_only_chosen_functions_are_recorded(client: Client) -> None:

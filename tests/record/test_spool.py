@@ -11,14 +11,14 @@ import pytest
 
 from tracekmt.errors import RecordError
 from tracekmt.record.spool import BLOCK_SIZE, Spool
-from tracekmt.trace.events import Enter, Leave, Lost
+from tracekmt.trace.events import Enter, Header, Leave, Lost
 
 IDLE = (1 << 64) - 1
 
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
-    made = Spool(tmp_path)
+    made = Spool(Header("x64"), {}, tmp_path)
     yield made
     made.close()
 
@@ -28,8 +28,8 @@ class Target:
 
     def __init__(self, spool: Spool) -> None:
         with spool.path.open("r+b") as file:
-            self.map = mmap.mmap(file.fileno(), spool.size)
-        self.words = memoryview(self.map).cast("Q")
+            self.map = memoryview(mmap.mmap(file.fileno(), spool.offset + spool.size))[spool.offset :]
+        self.words = self.map.cast("Q")
 
     def take(self, owner: int) -> int:
         head = self.words[16]
@@ -154,9 +154,9 @@ def test_a_mapping_that_the_target_has_damaged_is_an_error(spool: Spool) -> None
 
 
 def test_the_file_is_preallocated_and_removed(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
+    spool = Spool(Header("x64"), {}, tmp_path)
     information = spool.path.stat()
-    assert information.st_blocks * 512 >= spool.size >= BLOCK_SIZE
+    assert information.st_blocks * 512 >= spool.offset + spool.size > spool.size >= BLOCK_SIZE
     assert information.st_mode & 0o077 == 0
     spool.close()
     assert not list(tmp_path.iterdir())

@@ -17,7 +17,7 @@ from tracekmt.calls import CALLS
 from tracekmt.record.spool import Spool
 from tracekmt.resources import resource
 from tracekmt.spec.types import ABIS, Abi
-from tracekmt.trace.events import Enter, Leave, Region
+from tracekmt.trace.events import Enter, Header, Leave, Region
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the recorder runs on Linux only, so far")
 
@@ -54,7 +54,7 @@ class Injected:
 
     def __init__(self, abi: Abi) -> None:
         frida = pytest.importorskip("frida")
-        self.spool, self.plan = Spool(), plans()[abi]
+        self.spool, self.plan = Spool(Header("x64"), {}), plans()[abi]
         program = "import time; print('ready', flush=True); time.sleep(1000)"
         self.process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
         assert self.process.stdout is not None
@@ -66,6 +66,7 @@ class Injected:
             script.load()
         config = {
             "spool": str(self.spool.path),
+            "offset": self.spool.offset,
             "size": self.spool.size,
             "plan": self.plan.words,
             "hooks": self.plan.hooks,

@@ -20,7 +20,7 @@ from tracekmt.record.plan import Plan, compile_plan
 from tracekmt.record.spool import Spool
 from tracekmt.resources import resource
 from tracekmt.spec.types import ABIS, Abi, Call
-from tracekmt.trace.events import Enter, Leave, Region
+from tracekmt.trace.events import Enter, Header, Leave, Region
 
 ROOM = 4 << 20
 # Where Arena lays things out for a target; the walker reads the real memory there.
@@ -43,11 +43,12 @@ class Compiled:
     """The recorder, compiled by gcc into a library, called in this process."""
 
     def __init__(self, library: Path) -> None:
-        self.spool = Spool()
+        self.spool = Spool(Header("x64"), {})
         self.library = ctypes.CDLL(str(library))
         self.plans = plans()
         self.current: Abi | None = None
-        assert self.library.walker_start(str(self.spool.path).encode(), ctypes.c_size_t(self.spool.size)) == 0
+        place = (ctypes.c_size_t(self.spool.offset), ctypes.c_size_t(self.spool.size))
+        assert self.library.walker_start(str(self.spool.path).encode(), *place) == 0
         for base in BASES.values():
             assert self.library.walker_map(ctypes.c_void_p(base), ctypes.c_size_t(ROOM)) == 0
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import frida
 
@@ -101,6 +102,7 @@ class Recording:
         self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._detached: str | None = None
         self._described: set[int] = set()
+        self._identity = uuid4().hex
         self._writer: Writer | None = None
         self._spool: Spool | None = None
         self._script: Any = None
@@ -174,9 +176,10 @@ class Recording:
 
     def _load(self, pid: int) -> None:
         """Load the agent and the recorder into a process."""
-        self._spool = Spool()
-        plan = compile_plan([*self._calls.items(), *self._spare.items()], "wsl")
+        planned = {**self._calls, **self._spare}
+        plan = compile_plan(planned.items(), "wsl")
         self._plan = plan
+        self._spool = Spool(self._header({"pid": pid}, {}), planned)
         if os.geteuid() == 0:
             self._spool.owned_by(_owner(pid))
         try:
@@ -196,6 +199,7 @@ class Recording:
         spare = [plan.hooks.pop(call.name) for call in self._spare.values()]
         return {
             "spool": str(self._spool.path),
+            "offset": self._spool.offset,
             "size": self._spool.size,
             "plan": plan.words,
             "hooks": plan.hooks,
@@ -219,22 +223,33 @@ class Recording:
                 self._script.exports_sync.hook_table(wanted)
             except Exception as error:
                 raise RecordError(f"{self._hand_over.path}: cannot be hooked: {_first_line(error)}") from None
-        header = Header(
-            abi="x64",
-            wchar=WCHAR_SIZE["wsl"],
-            created=now(),
-            tool=f"tracekmt {VERSION}, frida {frida.__version__}",
-            process=process,
-            settings={"module": self._module, "functions": list(self._functions), "plan": self._plan.hash},
-            machine=machine,
-            clock=_clock(),
-        )
+        assert self._spool is not None
+        header = self._header(process, machine, {"spool": str(self._spool.path)})
         self._writer = Writer(
             self._output, redacted_header(header) if self._redactor is not None else header, force=self._force
         )
         self._drain()
         if self._hand_over is not None:
             self._hand_over.hooked.touch()
+
+    def _header(self, process: dict[str, Any], machine: dict[str, Any], more: dict[str, str] | None = None) -> Header:
+        """What the trace, and the memory that it is made from, say of themselves."""
+        return Header(
+            abi="x64",
+            wchar=WCHAR_SIZE["wsl"],
+            created=now(),
+            tool=f"tracekmt {VERSION}, frida {frida.__version__}",
+            process=process,
+            settings={
+                "module": self._module,
+                "functions": list(self._functions),
+                "plan": self._plan.hash,
+                "recording": self._identity,
+                **(more or {}),
+            },
+            machine=machine,
+            clock=_clock(),
+        )
 
     def _await_table(self, hand_over: HandOver) -> dict[str, Any]:
         until = time.monotonic() + HAND_OVER_SECONDS

@@ -16,6 +16,9 @@ from tracekmt.trace.call import NO_ANSWER, answer_of
 from tracekmt.trace.reader import Trace
 
 
+_INTERNAL = ("recording", "spool")
+
+
 def summarise(trace: Trace) -> dict[str, Any]:
     """A trace in plain data, one pass over its calls."""
     statuses: Counter[tuple[str, str]] = Counter()
@@ -87,7 +90,7 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
         how = "from its start" if process.get("spawned") else "attached while it ran"
         yield f"process    {process.get('name')} ({process.get('pid')}), {how}"
     if summary["settings"]:
-        told = (f"{name} {_setting(value)}" for name, value in summary["settings"].items())
+        told = (f"{name} {_setting(value)}" for name, value in summary["settings"].items() if name not in _INTERNAL)
         yield f"settings   {', '.join(told)}"
     if summary["clock"]:
         wall, rest = divmod(int(summary["clock"]["wall"]), 10**9)

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgpack
 
@@ -34,7 +34,9 @@ _VERSION = struct.Struct("<I")
 _TAIL = struct.Struct("<Q")
 _HEAD = struct.Struct("<IBBH")
 _CRC = struct.Struct("<I")
+_PADDING = struct.Struct(">BI")  # msgpack's head of a byte string
 _COMPRESSED = 1
+_LIVE = 2
 _WORTH_COMPRESSING = 128
 _WINDOW_LOG_LIMIT = 27
 _OFFSET_LIMIT = (1 << 63) - 1
@@ -53,6 +55,30 @@ class FrameKind(IntEnum):
     BLOBS = 8
     EVENTS = 9
     INDEX = 10
+    SPOOL = 11
+    PADDING = 12
+
+
+class Room(NamedTuple):
+    """A live frame's bytes in the file: memory that is, or was, written to by others, and is no msgpack."""
+
+    start: int
+    length: int
+
+
+def pack_live(start: int, length: int, align: int) -> bytes:
+    """What stands before the bytes of a live frame, for it to begin at a multiple of `align` in the file; `start` is
+    where it is put."""
+    heads = 2 * (_HEAD.size + _CRC.size)
+    padding = -(start + heads + _PADDING.size) % align
+    return _framed(FrameKind.PADDING, 0, _PADDING.pack(0xC6, padding) + bytes(padding)) + _framed(
+        FrameKind.SPOOL, _LIVE, b"", length
+    )
+
+
+def _framed(kind: FrameKind, flags: int, payload: bytes, length: int | None = None) -> bytes:
+    head = _HEAD.pack(len(payload) if length is None else length, kind, flags, 0)
+    return head + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
 
 
 def pack_frame(kind: FrameKind, value: Any) -> bytes:
@@ -65,8 +91,7 @@ def pack_frame(kind: FrameKind, value: Any) -> bytes:
             payload, flags = packed, _COMPRESSED
     if len(payload) > FRAME_LIMIT:
         raise TraceError(f"an event of {len(payload)} bytes is larger than a frame may be ({FRAME_LIMIT})")
-    head = _HEAD.pack(len(payload), kind, flags, 0)
-    return head + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
+    return _framed(kind, flags, payload)
 
 
 def preamble(version: int = VERSION) -> bytes:
@@ -159,6 +184,8 @@ class FrameReader:
         length, kind, flags, _ = _HEAD.unpack_from(head)
         if length > FRAME_LIMIT:
             raise self._damage(offset, f"claims {length} bytes")
+        if flags & _LIVE:
+            return self._live(offset, head, length, kind)
         payload = self._file.read(length)
         if len(payload) < length:
             raise self._damage(offset, "is cut off")
@@ -167,6 +194,20 @@ class FrameReader:
         if flags & _COMPRESSED:
             payload = self._decompress(offset, payload)
         return kind, self._unpack(offset, payload), offset + len(head) + length
+
+    def _live(self, offset: int, head: bytes, length: int, kind: int) -> tuple[int, Room, int]:
+        """A frame that is written to while it is there: its checksum is that of its head."""
+        if zlib.crc32(head[: _HEAD.size]) != _CRC.unpack_from(head, _HEAD.size)[0]:
+            raise self._damage(offset, "fails its checksum")
+        end = offset + len(head) + length
+        if self._file.seek(0, 2) < end:
+            raise self._damage(offset, "is cut off")
+        return kind, Room(offset + len(head), length), end
+
+    def bytes_at(self, start: int, size: int) -> bytes:
+        """Bytes of a live frame, fewer at the end of the file."""
+        self._file.seek(start)
+        return self._file.read(size)
 
     def _decompress(self, offset: int, payload: bytes) -> bytes:
         try:

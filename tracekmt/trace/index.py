@@ -9,7 +9,7 @@ from typing import Any
 from tracekmt.errors import TraceError
 from tracekmt.trace import batch, events
 from tracekmt.trace.batch import Batch
-from tracekmt.trace.frames import FrameKind, FrameReader
+from tracekmt.trace.frames import FrameKind, FrameReader, Room
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Index:
     """told: the frames that say what the others mean (header, descriptions, modules), by their offsets. late: the frame
     in which a call returned, where that is not the one in which it was entered. blobs: the first number in each frame
     of contents, and its offset. threads: the system's ids by first appearance. torn: what is wrong behind the last
-    whole frame."""
+    whole frame. room: where a recorder's memory is, if the file is one."""
 
     calls: int = 0
     events: int = 0
@@ -52,6 +52,7 @@ class Index:
     told: list[int] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
     torn: str | None = None
+    room: Room | None = None
 
     @classmethod
     def load(cls, frames: FrameReader) -> Index:
@@ -140,6 +141,8 @@ def rebuild(frames: FrameReader) -> Index:
                 except ValueError as error:
                     index.torn = f"{frames.path}: the frame at byte {offset} {error}"
                     break
+            case FrameKind.SPOOL if isinstance(value, Room):
+                index.room = value
             case FrameKind.END:
                 index.end = str(value.get("how")) if isinstance(value, dict) else ""
                 index.torn = _text(value.get("torn")) if isinstance(value, dict) else None

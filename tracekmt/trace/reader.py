@@ -13,7 +13,7 @@ from typing import BinaryIO, Generic, TypeVar
 
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.spec.types import Abi, Call
-from tracekmt.trace import batch, events, index, migrate
+from tracekmt.trace import batch, events, index, migrate, spooled
 from tracekmt.trace.batch import Batch
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.events import Enter, Leave, Lost, Module
@@ -107,6 +107,12 @@ class Trace:
             older.close()
             self._frames = FrameReader(self.path, self._file)
         self._index = index.rebuild(self._frames) if rebuild else index.Index.load(self._frames)
+        if self._index.room is not None:
+            live = self._file
+            self._file, torn = spooled.settle(self._frames, self._index.room)
+            live.close()
+            self._frames = FrameReader(self.path, self._file)
+            self._index = index.rebuild(self._frames)
         self.torn: str | None = torn or self._index.torn
         self._calls: dict[int, Call] = {}
         self.modules: list[Module] = []

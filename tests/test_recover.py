@@ -9,9 +9,9 @@ import pytest
 import tracekmt
 from tests.trace.test_traces import make
 from tracekmt.errors import TraceError, UsageError
+from tracekmt.recover import recover
 from tracekmt.trace import frames
 from tracekmt.trace.copy import UNFINISHED
-from tracekmt.trace.recover import recover
 
 
 def lines(path: Path) -> list[dict[str, object]]:
