@@ -15,7 +15,6 @@ from tracekmt.spec.types import Call
 from tracekmt.trace.call import NO_ANSWER, answer_of
 from tracekmt.trace.reader import Trace
 
-
 _INTERNAL = ("recording", "spool")
 
 
