@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -349,6 +348,7 @@ def test_the_contract_s_python_calls(tmp_path: Path) -> None:
 
 def test_dump_fits_the_terminal() -> None:
     """What is longer than a line goes on below; where there is no terminal nothing is broken."""
+    pty = pytest.importorskip("pty")
     output = bytearray()
 
     def take(number: int) -> bytes:

@@ -39,6 +39,13 @@ BAD = [
     (described(into("p", Pointer(UINT, "n"))), "F: S: p: its length n is no integer field of S"),
     (described(into("a", UINT), into("a", UINT)), "F: S: a stands twice; names are unique within a structure"),
     (described(), "F: S: has no fields"),
+    (described(into("e", enum("E\0", A=1))), "F: S: e: 'E\\x00' is no name, or stands twice"),
+    (described(into("e", enum("E", mro=1))), "F: S: e: 'mro' is no name, or stands twice"),
+    (described(into("f", flags("F G", "A"))), "F: S: f: 'F G' is no name, or stands twice"),
+    (
+        described(into("t", UINT), into("n", UINT), into("p", Payload("t", "n", ((0, "ODD", Integer("ODD", 3)),)))),
+        "F: S: p: an integer of 3 bytes",
+    ),
     (described(into("a", Array(UINT, 0))), "F: S: a: an array of 0 elements; 65536 at most"),
     (described(into("a", Integer("ODD", 3))), "F: S: a: an integer of 3 bytes"),
     (

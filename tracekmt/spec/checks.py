@@ -229,6 +229,7 @@ def _check_type(type_: Type, name: str, here: _Here) -> Iterator[str]:
         case Flags():
             yield from _check_flags(type_, here.at(name))
         case Enum():
+            yield from _check_names([type_.name], here.at(name))
             yield from _check_names([member for member, _ in type_.members], here.at(name))
         case Integer(size=size) if size not in (1, 2, 4, 8, None):
             yield f"{here.at(name)}: an integer of {size} bytes"
@@ -246,6 +247,9 @@ def _check_type(type_: Type, name: str, here: _Here) -> Iterator[str]:
             yield from _check_overlay(type_, here)
             for arm in type_.arms:
                 yield from _check_field(arm, here)
+        case Payload(cases=cases) if any(not isinstance(case, Struct) for _, _, case in cases):
+            for _, _, case in cases:
+                yield from _check_type(case, name, here)
         case Struct() | Records() | Payload():
             for struct in _inside(type_):
                 where = f"{here.where}: {struct.name}"
@@ -261,6 +265,7 @@ def _inside(type_: Struct | Records | Payload) -> list[Struct]:
 
 
 def _check_flags(flags: Flags, where: str) -> Iterator[str]:
+    yield from _check_names(flags.name.split("."), where)
     yield from _check_names([bit.name for bit in flags.bits], where)
     if flags.size not in (1, 2, 4, 8):
         yield f"{where}: a word of {flags.size} bytes"
@@ -294,9 +299,13 @@ def _takes_turns(bit: Bit, flags: Flags) -> bool:
     )
 
 
+_TAKEN = ("mro", "name", "value")
+"""What members of an enumeration cannot be called in Python."""
+
+
 def _check_names(names: list[str], where: str) -> Iterator[str]:
     for name in names:
-        if not name.isidentifier() or name.startswith("_") or names.count(name) > 1:
+        if not name.isidentifier() or name.startswith("_") or name in _TAKEN or names.count(name) > 1:
             yield f"{where}: {name!r} is no name, or stands twice"
 
 
