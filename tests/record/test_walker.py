@@ -3,6 +3,8 @@ plan says and decodes to the same values; in both ABIs, compiled by the system's
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -86,8 +88,9 @@ class Injected:
     def close(self) -> None:
         self.agent.exports_sync.stop()
         self.session.detach()
-        self.process.kill()
-        self.process.communicate()
+        # Not Popen.kill(): it asks first whether the process lives, and was once told that it does not.
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.communicate(timeout=60)
         self.spool.close()
 
 
