@@ -21,7 +21,7 @@ const locators = {
 const PAGE = 4096;
 const SLOTS_SIZE = 8192 * PAGE;  // SLOTS and SLOT_SIZE in the recorder
 const PROT_READ_WRITE = 3;
-const MAP_SHARED = 1;
+const MAP_SHARED_POPULATE = 0x8001;  // with all its pages at once: a first store into each would cost the program a fault
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 const MAP_NORESERVE = 0x4000;
 const O_RDWR_CLOEXEC = 0o2000002;
@@ -36,13 +36,14 @@ const SIGACTION = 56 * 8;
 const SIGNAL = 57 * 8;
 
 let recorder = null;
+const keptAlive = [];  // memory that hooks use
 let key = -1;  // of what libc keeps for each thread
 const mapped = [];  // [address, size] of what is unmapped in the end
 let hooks = null;  // name of a function -> address of its entry in the plan
 let raw = null;  // {prefixes, patterns} of names that the plan does not know but may have to hook, {entries} left for them
 let wanted = null;  // the module whose exports are hooked
 let observer = null;
-const listeners = new Map();  // address -> listener
+const hooked = new Map();  // address -> what takes the hook off
 
 function map(size, flags, file = -1) {
   const mmap = native('mmap', 'pointer', 'pointer', 'size_t', 'int', 'int', 'int', 'int64');
@@ -62,7 +63,7 @@ function wipedOnFork(size, flags) {
 function mapSpool(path, offset, size) {
   const file = native('open', 'int', 'pointer', 'int')(Memory.allocUtf8String(path), O_RDWR_CLOEXEC);
   if (file < 0) throw new Error(`the process cannot open ${path}`);
-  const spool = map(offset + size, MAP_SHARED, file).add(offset);
+  const spool = map(offset + size, MAP_SHARED_POPULATE, file).add(offset);
   native('close', 'int', 'int')(file);
   // A forked child shares the mapping: what leads there is zero for it, and its hooks do nothing.
   const enabled = wipedOnFork(PAGE, MAP_PRIVATE_ANONYMOUS);
@@ -121,24 +122,73 @@ function start(config) {
   enabled.writeU32(1);
 }
 
-/* The plan's entry for a function; for one that it does not know a spare one, under a number of its own. */
-function entryOf(name) {
-  if (hooks.has(name)) return hooks.get(name);
+/* Code to stand in for functions, one stub for each of the recorder's Hooks: it calls recorder_call with the Hook and the
+   caller's address behind the six registers. Near what is hooked, so that a short jump leads there: functions may be of
+   a few bytes. */
+const STUB_SIZE = 32;
+const HOOK_SIZE = 16;
+const NEAR = { maxDistance: 0x7f000000 };
+
+function makeStubs(entries, near) {
+  const size = Math.ceil(entries.length * STUB_SIZE / PAGE) * PAGE;  // whole pages: nothing else becomes code
+  const stubs = Memory.alloc(size, { near, ...NEAR });
+  const records = Memory.alloc(entries.length * HOOK_SIZE);
+  keptAlive.push(stubs, records);
+  const made = entries.map((entry, index) => {
+    const stub = stubs.add(index * STUB_SIZE);
+    const record = records.add(index * HOOK_SIZE);
+    record.writePointer(entry).add(8).writePointer(NULL);
+    stub.writeByteArray([0x48, 0xb8]).add(2).writePointer(record);                                // mov rax, record
+    stub.add(10).writeByteArray([0x50, 0x48, 0xb8]).add(3).writePointer(recorder.recorder_call);  // push rax; mov rax, ..
+    stub.add(21).writeByteArray([0xff, 0xd0, 0x48, 0x83, 0xc4, 0x08, 0xc3]);                      // call rax; add rsp, 8; ret
+    return [stub, record.add(8)];
+  });
+  if (!Memory.protect(stubs, size, 'r-x')) throw new Error('the process may not have executable memory');
+  return made;
+}
+
+/* A spare entry of the plan for a function that it does not know, under a number of its own. */
+function spareFor(name) {
   if (!raw.prefixes.some(prefix => name.startsWith(prefix))) return null;
   if (raw.patterns.length > 0 && !raw.patterns.some(pattern => pattern.test(name))) return null;
   const entry = raw.entries.shift();
   if (entry === undefined) throw new Error(`more functions are unknown than there is room for (${name})`);
-  hooks.set(name, entry);
   send({ type: 'kmt:raw', name, number: entry.readU32() });
   return entry;
 }
 
-function hook(name, address, where) {
-  if (listeners.has(address.toString())) return;
-  const entry = entryOf(name);
-  if (entry === null) return;
-  listeners.set(address.toString(), Interceptor.attach(address, recorder, entry));
-  send({ type: 'kmt:hooked', name, address: address.toString(), where });
+function attach(address, entry) {
+  const listener = Interceptor.attach(address, recorder, entry);
+  hooked.set(address.toString(), () => listener.detach());
+}
+
+/* Hooks the functions of {name, address} that are to be hooked. Those whose parameters are known are replaced, which
+   costs least; others Gum calls us for. */
+function hook(functions, where) {
+  // One address may have several names.
+  const places = new Set(hooked.keys());
+  const fresh = functions.filter(({ address }) => places.size < places.add(address.toString()).size);
+  const known = fresh.filter(({ name }) => hooks.has(name));
+  if (known.length > 0) {
+    const stubs = makeStubs(known.map(({ name }) => hooks.get(name)), known[0].address);
+    known.forEach(({ name, address }, index) => {
+      const [stub, original] = stubs[index];
+      try {
+        // The recorder waits for the original's address where a thread is quicker than this line.
+        original.writePointer(Interceptor.replaceFast(address, stub));
+        hooked.set(address.toString(), () => Interceptor.revert(address));
+      } catch {  // too short for the jump that this takes; another way takes a shorter one
+        attach(address, hooks.get(name));
+      }
+    });
+  }
+  for (const { name, address } of fresh.filter(({ name }) => !hooks.has(name))) {
+    const entry = spareFor(name);
+    if (entry === null) continue;
+    attach(address, entry);
+  }
+  for (const { name, address } of fresh)
+    if (hooked.has(address.toString())) send({ type: 'kmt:hooked', name, address: address.toString(), where });
 }
 
 function onAdded(module) {
@@ -146,7 +196,7 @@ function onAdded(module) {
   send({ type: 'kmt:module', name, path, base: base.toString(), size });
   if (name !== wanted && path !== wanted) return;
   try {
-    for (const found of locators[Process.platform](module)) hook(found.name, found.address, name);
+    hook(locators[Process.platform](module), name);
     Interceptor.flush();
   } catch (error) {
     send({ type: 'kmt:error', message: `${name} could not be hooked: ${error.message}` });
@@ -157,15 +207,19 @@ function onAdded(module) {
 function stop() {
   if (recorder === null) return true;
   if (observer !== null) observer.detach();
-  for (const listener of listeners.values()) listener.detach();
+  for (const takeOff of hooked.values()) takeOff();
   for (const name of ['sigaction', 'signal']) Interceptor.revert(libc(name));
   Interceptor.flush();
   const unhooked = new NativeFunction(recorder.recorder_stop, 'int', [])() === 1;
-  native('pthread_key_delete', 'int', 'uint')(key);
   Thread.sleep(GRACE_SECONDS);
-  for (const [memory, size] of mapped) native('munmap', 'int', 'pointer', 'size_t')(memory, size);
+  // A thread that waits in a function comes back into the recorder, however late; it then finds it not enabled.
+  const inside = new NativeFunction(recorder.recorder_inside, 'uint', [])() !== 0;
+  if (!inside) {
+    native('pthread_key_delete', 'int', 'uint')(key);
+    for (const [memory, size] of mapped) native('munmap', 'int', 'pointer', 'size_t')(memory, size);
+  }
   recorder = null;
-  return unhooked;
+  return unhooked && !inside;
 }
 
 rpc.exports = {
@@ -174,18 +228,19 @@ rpc.exports = {
     start(config);
     wanted = config.module;
     observer = Process.attachModuleObserver({ onAdded });
-    return listeners.size;
+    return hooked.size;
   },
 
   /* Hooks functions that the process has handed over by address. */
   hookTable(functions) {
-    for (const [name, address] of Object.entries(functions)) {
-      const range = Process.findRangeByAddress(ptr(address));
+    const found = Object.entries(functions).map(([name, address]) => ({ name, address: ptr(address) }));
+    for (const { name, address } of found) {
+      const range = Process.findRangeByAddress(address);
       if (range === null || !range.protection.includes('x')) throw new Error(`${address} of ${name} is not code`);
-      hook(name, ptr(address), 'table');
     }
+    hook(found, 'table');
     Interceptor.flush();
-    return listeners.size;
+    return hooked.size;
   },
 
   stop,

@@ -36,6 +36,7 @@ typedef size_t word;
 #define SLOTS 8192
 #define FIRST_REGIONS 240
 #define BEHIND 0x100
+#define WORDS_LIMIT 512           /* up to so many bytes words are quicker than one instruction for all bytes */
 
 /* Given by the agent. */
 extern volatile u64 control[];    /* the mapping: control words, queue of free blocks, blocks */
@@ -55,9 +56,9 @@ extern int raise(int signal);
 
 enum { C_BLOCK_SIZE = 1, C_BLOCK_COUNT = 2, C_QUEUE = 3, C_BLOCKS = 4, C_SEQUENCE = 8, C_HEAD = 16, C_TAIL = 24, C_LOST = 32 };
 enum { B_USED, B_COMMITTED, B_ACTIVE, B_CLOSED };
-/* Where the guarded copy lies, the key of threads, the program's own actions for the two signals (struct sigaction),
+/* Where guarded reads fault and what then is next, in pairs, the key of threads, the program's own actions for the two signals (struct sigaction),
    and where its replaced functions have gone. */
-enum { S_COPY, S_COPIED, S_KEY, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57 };
+enum { S_KEY = 2, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57, S_FIXUPS = 64, S_FIXUPS_END = 70 };
 enum { SEGV = 11, BUS = 7, ACTION_WORDS = 19 };
 #define A_FLAGS(action) ((u32 *)(action))[34]
 #define F_SIGINFO 0x4u
@@ -72,13 +73,16 @@ typedef struct {
   volatile u64 taken;             /* cleared when the thread ends */
   volatile u64 *block, *first;    /* the block written to, and the one where this event began */
   u32 used, cursor;               /* bytes of the block that are committed, and written */
-  u32 id, busy, failed, part, budget, top, capacity, pad;
+  u32 id, busy, failed, part, budget, top, capacity;
+  volatile u32 depth;             /* calls of functions that we stand in for, from which the thread has to return here */
   u64 sequence;
   Region *regions;                /* a stack: what each open call's enter event copied */
   Region own[FIRST_REGIONS];
 } Thread;
 
 typedef struct { u64 enter; u32 base, count; u64 recorded; } Invocation;
+typedef struct { const u32 *entry; volatile u64 original; } Hook;
+typedef u64 (*Function)(u64, u64, u64, u64, u64, u64);
 typedef struct Level { const u8 *base; struct Level *up; } Level;
 typedef struct { u32 size; u8 kind, last; u16 part; u64 sequence; } Fragment;
 typedef struct { u64 address; u32 wanted, got, continued, pad; } Piece;
@@ -94,14 +98,29 @@ static u64 compare_swap(volatile u64 *at, u64 expected, u64 wanted) {
   return seen;
 }
 
-/* Copies n bytes and gives how many were NOT copied. A fault at the copy is moved behind it by on_fault; where the
-   copy lies is told in place[0] and place[1]. */
+/* Copies n bytes and gives how many were NOT copied: words while they are few, then bytes. A fault at either is moved by
+   on_fault to where the next is tried; where those places lie is told in place[0] to place[3]. */
 static u64 guarded_copy(void *to, const void *from, u64 n, u64 *place) {
-  u64 left;
+  u64 words = n <= WORDS_LIMIT ? n >> 3 : 0, left = n - (words << 3);
   __asm__ volatile(
-      "lea 1f(%%rip), %%rax; mov %%rax, (%3); lea 2f(%%rip), %%rax; mov %%rax, 8(%3); 1: rep movsb; 2:"
-      : "=c"(left), "+D"(to), "+S"(from) : "r"(place), "0"(n) : "rax", "memory");
+      "lea 1f(%%rip), %%rax; mov %%rax, (%4); lea 2f(%%rip), %%rax; mov %%rax, 8(%4);"
+      "lea 3f(%%rip), %%rax; mov %%rax, 16(%4); lea 4f(%%rip), %%rax; mov %%rax, 24(%4);"
+      "test %3, %3; jz 2f;"
+      "1: mov (%2), %%rax; mov %%rax, (%1); add $8, %2; add $8, %1; dec %3; jnz 1b;"
+      "2: lea (%0, %3, 8), %0; test %0, %0; jz 4f;"
+      "3: rep movsb; 4:"
+      : "+c"(left), "+D"(to), "+S"(from), "+d"(words) : "r"(place) : "rax", "memory");
   return left;
+}
+
+/* Four bytes, 0 where they cannot be read. */
+static u32 guarded_load(const void *from, u64 *place) {
+  u64 value = 0;
+  __asm__ volatile(
+      "lea 1f(%%rip), %%rax; mov %%rax, (%2); lea 2f(%%rip), %%rax; mov %%rax, 8(%2);"
+      "xor %%eax, %%eax; 1: mov (%1), %%eax; 2:"
+      : "+a"(value) : "S"(from), "D"(place) : "memory");
+  return (u32)value;
 }
 
 /* The original of a replaced function; it may be called before the agent could note where that is. */
@@ -122,10 +141,11 @@ static u64 *program_action(int signal) { return state + (signal == SEGV ? S_SEGV
 static void on_fault(int signal, int *info, u64 *context) {
   u64 *registers = context + 5, *action = program_action(signal), handler = action[0], mask[16];
   u32 flags = A_FLAGS(action), i;
-  if (registers[16] == state[S_COPY]) {
-    registers[16] = state[S_COPIED];
-    return;
-  }
+  for (i = S_FIXUPS; i < S_FIXUPS_END; i += 2)
+    if (registers[16] == state[i]) {
+      registers[16] = state[i + 1];
+      return;
+    }
   if (handler > 1) {
     for (i = 0; i < 16; i++) mask[i] = action[1 + i];
     if (!(flags & F_NODEFER)) mask[0] |= 1ULL << (signal - 1);
@@ -166,7 +186,8 @@ u64 recorder_signal(int signal, u64 handler) {
 void recorder_start(void) {
   u64 action[ACTION_WORDS] = {0};
   u8 byte = 0;
-  guarded_copy(&byte, &byte, 1, state + S_COPY);
+  guarded_copy(&byte, &byte, 1, state + S_FIXUPS);
+  guarded_load(action, state + S_FIXUPS + 4);
   action[0] = (u64)on_fault;
   A_FLAGS(action) = F_SIGINFO | F_ONSTACK | F_NODEFER;
   sigaction(SEGV, action, state + S_SEGV);
@@ -199,7 +220,7 @@ static Thread *this_thread(void) {
     if (!t->taken && compare_swap(&t->taken, 0, 1) == 0) break;
   }
   if (i == SLOTS) return 0;
-  t->busy = t->top = 0;
+  t->busy = t->top = t->depth = 0;
   t->id = thread_id();
   if (!t->regions) {
     t->regions = t->own;
@@ -210,6 +231,16 @@ static Thread *this_thread(void) {
     return 0;
   }
   return t;
+}
+
+/* Whether a thread has to return here: then the code has to stay. */
+u32 recorder_inside(void) {
+  u32 i, found = 0;
+  for (i = 0; i < SLOTS; i++) {
+    Thread *t = (Thread *)(pool + i * SLOT_SIZE);
+    if (t->taken) found += t->depth;
+  }
+  return found;
 }
 
 static void remember(Thread *t, u64 address, u64 wanted) {
@@ -301,7 +332,7 @@ static void end(Thread *t) {
 
 /* Copies a region into the event, in pieces where a block ends; gives the bytes that could be read. */
 static u64 copy_region(Thread *t, u8 kind, u64 address, u64 wanted) {
-  u64 scratch[2], done = 0, limit = wanted < REGION_LIMIT ? wanted : REGION_LIMIT;
+  u64 scratch[4], done = 0, limit = wanted < REGION_LIMIT ? wanted : REGION_LIMIT;
   if (limit > t->budget) limit = t->budget;
   do {
     Piece *piece;
@@ -330,7 +361,8 @@ static u64 copy_region(Thread *t, u8 kind, u64 address, u64 wanted) {
 }
 
 static u64 read_field(const u8 *base, u32 offset, u32 size) {
-  u64 value = 0, scratch[2];
+  u64 value = 0, scratch[4];
+  if (size == 4) return guarded_load(base + offset, scratch);
   guarded_copy(&value, base + offset, size, scratch);
   return value;
 }
@@ -386,16 +418,12 @@ static void walk(Thread *t, const u32 *shape, Level *level) {
   }
 }
 
-void onEnter(GumInvocationContext *ic) {
-  const u32 *hook = GUM_IC_GET_FUNC_DATA(ic, const u32 *);
-  Invocation *invocation = GUM_IC_GET_INVOCATION_DATA(ic, Invocation);
+/* Writes the enter event of a call; the invocation remembers what the leave event needs. */
+static void enter(Thread *t, Invocation *invocation, const u32 *hook, const u64 *given, u64 caller) {
   u8 arguments[MAX_ARGUMENTS * 8];
-  Thread *t;
   Level level;
   u32 i;
   invocation->recorded = 0;
-  if (!enabled[0]) return;
-  t = this_thread();
   if (!t || t->busy) {  /* busy: a signal handler's call in the middle of ours */
     lose();
     return;
@@ -405,14 +433,13 @@ void onEnter(GumInvocationContext *ic) {
     invocation->enter = t->sequence;
     invocation->base = t->top;
     put(t, hook[0]);
-    put(t, (u64)gum_invocation_context_get_return_address(ic));
+    put(t, caller);
     put(t, t->id);
     put(t, hook[1]);
     for (i = 0; i < hook[1]; i++) {
-      u64 argument = (word)gum_invocation_context_get_nth_argument(ic, i);
-      if (plan[0] == 8) *(u64 *)(arguments + 8 * i) = argument;
-      else *(u32 *)(arguments + 4 * i) = (u32)argument;
-      put(t, argument);
+      if (plan[0] == 8) *(u64 *)(arguments + 8 * i) = given[i];
+      else *(u32 *)(arguments + 4 * i) = (u32)given[i];
+      put(t, given[i]);
     }
     level.base = arguments;
     level.up = 0;
@@ -426,20 +453,16 @@ void onEnter(GumInvocationContext *ic) {
 }
 
 /* Copies the same regions again: pointers and counts are those that the call was entered with. */
-void onLeave(GumInvocationContext *ic) {
-  Invocation *invocation = GUM_IC_GET_INVOCATION_DATA(ic, Invocation);
-  Thread *t;
+static void leave(Thread *t, Invocation *invocation, u64 result) {
   u32 i;
-  if (!enabled[0]) return;
-  t = invocation->recorded ? this_thread() : 0;
-  if (!t || t->busy) {
+  if (!invocation->recorded || !t || t->busy) {
     lose();
     return;
   }
   t->busy = 1;
   if (begin(t, LEAVE)) {
     put(t, invocation->enter);
-    put(t, (u64)gum_invocation_context_get_return_value(ic));
+    put(t, result);
     for (i = 0; i < invocation->count; i++) {
       Region *region = t->regions + invocation->base + i;
       copy_region(t, LEAVE, region->address, region->wanted);
@@ -448,4 +471,41 @@ void onLeave(GumInvocationContext *ic) {
   }
   t->top = invocation->base;
   t->busy = 0;
+}
+
+/* Stands in for a function whose parameters are known, all of them words in registers. A stub that the agent makes calls
+   it with the hook, and with the address that the function was called from, behind them. */
+u64 recorder_call(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f, Hook *hook, u64 caller) {
+  u64 given[6], result;
+  Invocation invocation;
+  Function function;
+  Thread *t;
+  while (!hook->original) {}  /* the stub may be called before the agent could note it */
+  function = (Function)hook->original;
+  if (!enabled[0]) return function(a, b, c, d, e, f);
+  given[0] = a; given[1] = b; given[2] = c; given[3] = d; given[4] = e; given[5] = f;
+  t = this_thread();
+  if (t) t->depth++;
+  enter(t, &invocation, hook->entry, given, caller);
+  result = function(a, b, c, d, e, f);
+  if (enabled[0]) leave(t, &invocation, result);
+  if (t) t->depth--;
+  return result;
+}
+
+/* The same for a function that nobody has described, which may have more parameters: Gum leaves them where they are. */
+void onEnter(GumInvocationContext *ic) {
+  const u32 *hook = GUM_IC_GET_FUNC_DATA(ic, const u32 *);
+  Invocation *invocation = GUM_IC_GET_INVOCATION_DATA(ic, Invocation);
+  u64 given[MAX_ARGUMENTS];
+  u32 i;
+  invocation->recorded = 0;
+  if (!enabled[0]) return;
+  for (i = 0; i < hook[1]; i++) given[i] = (word)gum_invocation_context_get_nth_argument(ic, i);
+  enter(this_thread(), invocation, hook, given, (u64)gum_invocation_context_get_return_address(ic));
+}
+
+void onLeave(GumInvocationContext *ic) {
+  Invocation *invocation = GUM_IC_GET_INVOCATION_DATA(ic, Invocation);
+  if (enabled[0]) leave(this_thread(), invocation, (u64)gum_invocation_context_get_return_value(ic));
 }

@@ -196,6 +196,11 @@ int main(int argc, char **argv) {
     others(library);
     return 7;
   }
+  if (!strcmp(argv[3], "blocked")) {
+    uint32_t device = 0xB10C;
+    while (calls--) counted(0, destroy_device, &device);
+    return 7;
+  }
   if (!strcmp(argv[3], "signal")) {
     signals();
     return 7;

@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define BLOCKS 0xB10C
 #define STATUS_INVALID_PARAMETER ((int32_t)0xC000000D)
 
 static uint32_t next_handle = 0x40000000;
@@ -44,7 +45,10 @@ int32_t D3DKMTCreateAllocation2(uint8_t *arg) {
 }
 
 int32_t D3DKMTDestroyAllocation2(void *arg) { return arg ? 0 : STATUS_INVALID_PARAMETER; }
-int32_t D3DKMTDestroyDevice(void *arg) { return arg ? 0 : STATUS_INVALID_PARAMETER; }
+int32_t D3DKMTDestroyDevice(uint32_t *arg) {
+  if (arg && *arg == BLOCKS) usleep(1000000);
+  return arg ? 0 : STATUS_INVALID_PARAMETER;
+}
 int32_t D3DKMTCloseAdapter(void *arg) { return arg ? 0 : STATUS_INVALID_PARAMETER; }
 
 /* Plain parameters. */
