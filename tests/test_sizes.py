@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tracekmt.errors import UsageError
-from tracekmt.sizes import parse_size
+from tracekmt.sizes import parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,16 @@ def test_sizes_are_read(text: object, size: int) -> None:
 def test_other_words_are_refused(text: object) -> None:
     with pytest.raises(UsageError, match="is no size"):
         parse_size(text)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90.0), ("2.5s", 2.5), ("500ms", 0.5), ("10m", 600.0), ("1 h", 3600.0)]
+)
+def test_lengths_of_time(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1s", "1y", "1e5", "1.5.5s"])
+def test_what_is_no_length_of_time(text: str) -> None:
+    with pytest.raises(UsageError, match="is no length of time"):
+        parse_duration(text)

@@ -1,4 +1,4 @@
-"""Sizes of memory as people write them."""
+"""Sizes of memory and lengths of time as people write them."""
 
 from __future__ import annotations
 
@@ -17,3 +17,14 @@ def parse_size(value: int | str) -> int:
     if match is None:
         raise UsageError(f"{value} is no size; write it as 65536, 64KB, 64MB or 2GB")
     return int(match[1]) * _UNITS[match[2].upper()]
+
+
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from "90", "2.5s", "500ms", "10m" or "1h"; UsageError otherwise."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|min|m|h|)", text.strip())
+    if match is None:
+        raise UsageError(f"{text} is no length of time; write it as 90, 2.5s, 500ms, 10m or 1h")
+    return float(match[1]) * _SECONDS[match[2]]

@@ -80,6 +80,11 @@ def test_what_is_no_trace(command: Command, tmp_path: Path, kind: str, words: tu
         ("record",),
         ("record", "-p", "1", "--", "true"),
         ("record", "--", "/no/such/program"),
+        ("record", "--duration", "soon", "--", "true"),
+        ("record", "--last", "much", "--", "true"),
+        ("record", "--until-status", "STATUS_NOPE", "--", "true"),
+        ("record", "--after", "2s", "--", "true"),
+        ("record", "--spool", "/no/such/folder", "--", "true"),
         ("diff", DEMO),
     ],
     ids=str,
@@ -312,10 +317,10 @@ def test_record_from_the_command_line(command: Command, native: Path, tmp_path: 
     argv = [native / "client", native / "libdxcore.so", tmp_path / "journal", "work", 2, 5]
     result = command("record", "-o", "out.kmt", "--", *argv)
     assert result.returncode == 0
-    assert result.stderr == "out.kmt: 18 calls; the process ended\n"
+    assert result.stderr == "out.kmt: 18 calls; the process ended with status 7\n"
     assert command("record", "-o", "out.kmt", "--", *argv).returncode == 2
     over = command("record", "-f", "-o", "out.kmt", "--", *argv)
-    assert (over.returncode, over.stderr) == (0, "out.kmt: 18 calls; the process ended\n")
+    assert (over.returncode, over.stderr) == (0, "out.kmt: 18 calls; the process ended with status 7\n")
     assert command("replay", "out.kmt").returncode == 0
     idle = command("record", "-o", "idle.kmt", "--", "true")
     assert idle.returncode == 0
@@ -400,3 +405,13 @@ def test_record_redacted(command: Command, native: Path, tmp_path: Path) -> None
         assert [call.answer for call in plain.calls()] == [call.answer for call in redacted.calls()]
         assert not any("libdxcore" in module.path for module in redacted.modules)
         assert any("libdxcore" in module.path for module in plain.modules)
+
+
+def test_record_says_what_failed(command: Command, native: Path, tmp_path: Path) -> None:
+    (tmp_path / "journal").write_bytes(bytes(4096))
+    argv = [native / "client", native / "libdxcore.so", tmp_path / "journal", "bad", 1, 1]
+    told = command("record", "-o", "out.kmt", "--", *argv).stderr.splitlines()
+    assert told == [
+        "out.kmt: 8 calls; the process ended with status 7",
+        "       7  D3DKMTCreateAllocation2  STATUS_INVALID_PARAMETER",
+    ]

@@ -19,6 +19,8 @@ import pytest
 import tracekmt
 from tracekmt.codec import Unreadable
 from tracekmt.errors import RecordError, UsageError
+from tracekmt.ntstatus import Status
+from tracekmt.record.limits import Limits, Progress
 from tracekmt.record.session import Recording
 from tracekmt.recover import recover
 from tracekmt.report.summary import summarise, summary_lines
@@ -81,7 +83,7 @@ def test_every_call_of_every_thread_is_recorded_whole(client: Client) -> None:
     recording.spawn(client.argv("work", 4, 500))
     progress = recording.run()
     calls = client.calls()
-    assert (progress.calls, progress.lost, progress.ended) == (4 * 504, 0, "the process ended")
+    assert (progress.calls, progress.lost, progress.ended) == (4 * 504, 0, "the process ended with status 7")
     assert returned_by_thread(calls) == dict(enumerate(client.journal()[:4]))
     seen: Counter[int] = Counter()
     for call in calls:
@@ -113,6 +115,7 @@ def test_a_killed_program_leaves_every_call_that_had_returned(client: Client, at
     pid = recording.spawn(client.argv("paced:20", 3, 10**9))
     threading.Timer(random.Random(attempt).uniform(0.1, 0.5), os.kill, (pid, signal.SIGKILL)).start()
     progress = recording.run()
+    assert progress.ended == "the process ended by SIGKILL"
     noted = client.journal()[:3]
     calls = client.calls()
     if progress.lost <= 3:  # at most the event that each thread was writing
@@ -333,6 +336,57 @@ def test_what_recorder_and_program_leave_when_both_are_killed_is_recovered(
                 assert numbers[thread][-1] >= count - 3
     finally:
         left.unlink()
+
+
+def recorded(client: Client, limits: Limits, *, force: bool = False) -> Progress:
+    """A program that calls every millisecond for long, recorded until a limit; it goes on."""
+    program = subprocess.Popen(client.argv("paced:1000", 2, 10**9))
+    try:
+        recording = Recording(client.trace, limits=limits, force=force)
+        recording.attach(program.pid)
+        progress = recording.run()
+        assert lives(program.pid)
+    finally:
+        program.kill()
+        program.wait()
+    return progress
+
+
+def test_a_recording_ends_by_itself(client: Client) -> None:
+    started = time.monotonic()
+    assert recorded(client, Limits(duration=0.5)).ended == "stopped, 0.5 s are over; the process goes on"
+    assert time.monotonic() - started < 8
+    ended = recorded(client, Limits(max_size=40_000), force=True).ended
+    assert ended is not None
+    assert ended.startswith("stopped, the trace has 4")
+    limits = Limits(until_status=Status(0), after=0.3)
+    progress = recorded(client, limits, force=True)
+    assert progress.ended == "stopped, a call gave STATUS_SUCCESS; the process goes on"
+    assert progress.seen is not None
+    with tracekmt.open(client.trace) as trace:
+        assert trace.duration > 250_000_000
+
+
+def test_a_flight_recorder_keeps_the_newest(client: Client) -> None:
+    recording = Recording(client.trace, limits=Limits(last=100_000))
+    recording.spawn(client.argv("paced:100", 2, 4000))
+    assert recording.run().calls == 2 * 4004
+    assert list(client.trace.parent.glob("client.kmt*")) == [client.trace]
+    assert client.trace.stat().st_size < 150_000
+    with tracekmt.open(client.trace) as trace:
+        indexes = [call.index for call in trace.calls()]
+        assert 100 < len(indexes) < 8008
+        assert indexes == list(range(indexes[0], 8008))
+        assert all(call.returned for call in trace.calls())
+        assert trace.header.trimmed == "8008 calls, of which the newest were kept"
+
+
+def test_the_memory_lies_where_it_is_asked_for(client: Client, tmp_path: Path) -> None:
+    recording = Recording(client.trace, spool=tmp_path)
+    recording.spawn(client.argv("work", 1, 10))
+    assert len(list(tmp_path.glob("tracekmt-*.spool"))) == 1
+    assert recording.run().calls == 14
+    assert not list(tmp_path.glob("tracekmt-*.spool"))
 
 
 def test_only_chosen_functions_are_recorded(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -13,7 +14,11 @@ from tracekmt.cli.options import force_option
 from tracekmt.errors import UsageError
 
 if TYPE_CHECKING:
-    from tracekmt.record.session import Progress
+    from tracekmt.record.limits import Progress
+
+FAILING_SHOWN = 10
+LIVE_SECONDS = 0.2
+PLAIN_SECONDS = 10.0
 
 
 @click.command(
@@ -38,6 +43,17 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="A table of addresses that the program writes, instead of exports.",
 )
+@click.option("--duration", metavar="TIME", help="End after this long: 90, 2.5s, 10m.")
+@click.option("--max-size", metavar="SIZE", help="End when the trace has so many bytes: 500MB, 2GB.")
+@click.option("--last", metavar="SIZE", help="Keep only the newest calls, in a trace of about this size: 64MB.")
+@click.option("--until-status", metavar="STATUS", help="End when a call gives this status: STATUS_DEVICE_REMOVED.")
+@click.option("--after", metavar="TIME", help="Go on so long after that status.")
+@click.option(
+    "--spool",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="FOLDER",
+    help="Where the memory that is shared with the process lies.  [default: /dev/shm]",
+)
 @click.option("--redact", is_flag=True, help="Keep names, paths and private data out of the trace.")
 @force_option
 def command(
@@ -47,6 +63,12 @@ def command(
     module: str | None,
     functions: tuple[str, ...],
     thunks: Path | None,
+    duration: str | None,
+    max_size: str | None,
+    last: str | None,
+    until_status: str | None,
+    after: str | None,
+    spool: Path | None,
     redact: bool,
     force: bool,
 ) -> int:
@@ -54,8 +76,20 @@ def command(
 
     Ctrl-C ends the recording and leaves the process running.
     """
+    from tracekmt import ntstatus
+    from tracekmt.record.limits import Limits
     from tracekmt.record.session import Recording
+    from tracekmt.sizes import parse_duration, parse_size
 
+    if after is not None and until_status is None:
+        raise UsageError("--after goes with --until-status")
+    limits = Limits(
+        duration=None if duration is None else parse_duration(duration),
+        max_size=None if max_size is None else parse_size(max_size),
+        last=None if last is None else parse_size(last),
+        until_status=None if until_status is None else ntstatus.status(until_status),
+        after=0.0 if after is None else parse_duration(after),
+    )
     if bool(program) == (pid is not None):
         raise UsageError("give either a program to start (tracekmt record -- PROGRAM ARG...) or a process (-p PID)")
     if output is None:
@@ -68,6 +102,8 @@ def command(
         hand_over=thunks,
         force=force,
         redact=redact,
+        limits=limits,
+        spool=spool,
         on_progress=_Line(),
     )
     if pid is not None:
@@ -77,6 +113,10 @@ def command(
     progress = recording.run()
     lost = f", {progress.lost} events lost" if progress.lost else ""
     click.echo(f"{output}: {progress.calls} calls{lost}; {progress.ended}", err=True)
+    for (name, status), count in progress.failing.most_common(FAILING_SHOWN):
+        click.echo(f"{count:>8}  {name}  {status.name}", err=True)
+    if len(progress.failing) > FAILING_SHOWN:
+        click.echo("          and others; tracekmt stats has them all", err=True)
     if not progress.hooked and not progress.calls:
         click.echo(
             "tracekmt: no function was hooked: the process never loaded the library; name it with --module", err=True
@@ -85,16 +125,30 @@ def command(
 
 
 class _Line:
-    """One live line on a terminal, nothing elsewhere."""
+    """One live line on a terminal, a plain one now and then elsewhere."""
 
     def __init__(self) -> None:
-        self._started = time.monotonic()
         self._shown = 0.0
+        self._calls = 0
 
     def __call__(self, progress: Progress) -> None:
-        elapsed = time.monotonic() - self._started
-        if not sys.stderr.isatty() or (elapsed - self._shown < 0.2 and progress.ended is None):
+        elapsed, on_terminal = progress.elapsed, sys.stderr is not None and sys.stderr.isatty()
+        every = LIVE_SECONDS if on_terminal else PLAIN_SECONDS
+        if progress.ended is not None:
+            if on_terminal:
+                click.echo("\r\x1b[K", nl=False, err=True)
             return
-        self._shown = elapsed
-        line = f"\r{progress.calls} calls, {progress.lost} lost, {elapsed:.0f} s (Ctrl-C ends the recording) "
-        click.echo("\r" + " " * len(line) + "\r" if progress.ended else line, nl=False, err=True)
+        if elapsed - self._shown < every:
+            return
+        rate = (progress.calls - self._calls) / (elapsed - self._shown)
+        self._shown, self._calls = elapsed, progress.calls
+        failing = sum(progress.failing.values())
+        line = (
+            f"{progress.calls:,} calls, {rate:,.0f}/s, {failing:,} failing, {progress.lost:,} lost, "
+            f"{progress.size / (1 << 20):,.1f} MB, {elapsed:.0f} s"
+        )
+        click.echo(
+            f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}" if on_terminal else line,
+            nl=not on_terminal,
+            err=True,
+        )

@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,13 +22,17 @@ import frida
 
 from tracekmt.calls import CALLS, EXPORT_PREFIXES, raw_call
 from tracekmt.errors import RecordError, UsageError
+from tracekmt.ntstatus import Status
+from tracekmt.record.ending import Ending
+from tracekmt.record.limits import Limits, Progress
 from tracekmt.record.plan import Plan, compile_plan
+from tracekmt.record.rolling import RollingWriter
 from tracekmt.record.spool import Spool
 from tracekmt.redact import Redactor, redacted_header, redacted_module
 from tracekmt.resources import resource
 from tracekmt.simulator.native import HandOver
 from tracekmt.spec.types import WCHAR_SIZE, Call
-from tracekmt.trace.events import Enter, Header, Lost, Module
+from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.writer import Writer, now
 from tracekmt.version import VERSION
 
@@ -38,16 +41,6 @@ HAND_OVER_SECONDS = 30.0
 MESSAGE_SECONDS = 5.0
 RAW_FUNCTIONS = 128
 """How many functions that nobody has described one recording can hold."""
-
-
-@dataclass
-class Progress:
-    """How far a recording is: calls entered, events lost, functions hooked, and how it ended."""
-
-    calls: int = 0
-    lost: int = 0
-    hooked: list[str] = field(default_factory=list)
-    ended: str | None = None
 
 
 def default_module() -> str:
@@ -67,8 +60,8 @@ class Recording:
     """One process being recorded into one trace.
 
     module: the library whose exports are hooked, whenever it is loaded. hand_over: a file in which the process offers
-    its functions instead. redact: names, paths and private data stay out of the trace. on_progress is called after
-    every drain, from `run`.
+    its functions instead. redact: names, paths and private data stay out of the trace. limits: when it ends by itself.
+    spool: the folder for the memory that is shared with the process. on_progress is called after every drain, by `run`.
     """
 
     def __init__(
@@ -80,6 +73,8 @@ class Recording:
         hand_over: Path | None = None,
         force: bool = False,
         redact: bool = False,
+        limits: Limits | None = None,
+        spool: Path | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         if sys.platform != "linux":
@@ -103,7 +98,11 @@ class Recording:
         self._detached: str | None = None
         self._described: set[int] = set()
         self._identity = uuid4().hex
-        self._writer: Writer | None = None
+        self._limits = limits or Limits()
+        self._spool_folder = spool
+        self._ending: Ending | None = None
+        self._entered: dict[int, int] = {}
+        self._writer: Writer | RollingWriter | None = None
         self._spool: Spool | None = None
         self._script: Any = None
         self._session: Any = None
@@ -139,18 +138,20 @@ class Recording:
             raise
 
     def run(self, *, until: Callable[[], bool] = lambda: False) -> Progress:
-        """Drain until the process ends or `until` is true, then finish the trace. Ctrl-C ends the recording, not the
-        process."""
+        """Drain until the process ends, a limit is reached or `until` is true, then finish the trace. Ctrl-C ends the
+        recording, not the process."""
         interrupted = threading.Event()
         in_main_thread = threading.current_thread() is threading.main_thread()
         # An exception in the middle of a drain would lose what was taken out and not yet written.
         before = signal.signal(signal.SIGINT, lambda *_: interrupted.set()) if in_main_thread else None
         try:
-            while self._detached is None and not interrupted.is_set() and not until():
+            reached = None
+            while self._detached is None and not interrupted.is_set() and not until() and reached is None:
                 interrupted.wait(DRAIN_SECONDS)
                 self._drain()
                 self._on_progress(self.progress)
-            return self.stop()
+                reached = self._limits.reached(self.progress)
+            return self.stop(reached)
         except BaseException:
             self._abandon()
             raise
@@ -158,15 +159,15 @@ class Recording:
             if in_main_thread:
                 signal.signal(signal.SIGINT, before)
 
-    def stop(self) -> Progress:
-        """Take the hooks off and finish the trace."""
+    def stop(self, why: str | None = None) -> Progress:
+        """Take the hooks off and finish the trace; `why` is said in it."""
         assert self._spool is not None
         assert self._writer is not None
         if self._detached is None:
             self._unload()
-            self.progress.ended = "stopped; the process goes on"
+            self.progress.ended = f"stopped{f', {why}' if why else ''}; the process goes on"
         else:
-            self.progress.ended = _detach_reason(self._detached)
+            self.progress.ended = self._detach_reason()
         self._drain(last=True)
         self._writer.end(self.progress.ended)
         self._writer.close()
@@ -179,7 +180,7 @@ class Recording:
         planned = {**self._calls, **self._spare}
         plan = compile_plan(planned.items(), "wsl")
         self._plan = plan
-        self._spool = Spool(self._header({"pid": pid}, {}), planned)
+        self._spool = Spool(self._header({"pid": pid}, {}), planned, self._spool_folder)
         if os.geteuid() == 0:
             self._spool.owned_by(_owner(pid))
         try:
@@ -214,6 +215,7 @@ class Recording:
 
     def _begin(self, process: dict[str, Any]) -> None:
         """Wait for the functions, where they are handed over, and open the trace."""
+        self._ending = Ending(process["pid"])
         machine: dict[str, Any] = {}
         if self._hand_over is not None:
             table = self._await_table(self._hand_over)
@@ -225,9 +227,11 @@ class Recording:
                 raise RecordError(f"{self._hand_over.path}: cannot be hooked: {_first_line(error)}") from None
         assert self._spool is not None
         header = self._header(process, machine, {"spool": str(self._spool.path)})
-        self._writer = Writer(
-            self._output, redacted_header(header) if self._redactor is not None else header, force=self._force
-        )
+        header = redacted_header(header) if self._redactor is not None else header
+        if self._limits.last is not None:
+            self._writer = RollingWriter(self._output, header, self._limits.last, force=self._force)
+        else:
+            self._writer = Writer(self._output, header, force=self._force)
         self._drain()
         if self._hand_over is not None:
             self._hand_over.hooked.touch()
@@ -292,8 +296,24 @@ class Recording:
         events = self._spool.drain(last=last)
         self._describe(event.call for event in events if isinstance(event, Enter))
         self._writer.events(self._redactor.events(events) if self._redactor is not None else events)
-        self.progress.calls += sum(isinstance(event, Enter) for event in events)
-        self.progress.lost += sum(event.count for event in events if isinstance(event, Lost))
+        self.progress.size = self._writer.size
+        for event in events:
+            self._count(event)
+
+    def _count(self, event: Enter | Leave | Lost) -> None:
+        """Say of an event what `progress` tells."""
+        if isinstance(event, Lost):
+            self.progress.lost += event.count
+        elif isinstance(event, Enter):
+            self.progress.calls += 1
+            self._entered[event.sequence] = event.call
+        else:
+            call = self._calls[self._entered.pop(event.enter)]
+            status = Status(event.result & 0xFFFFFFFF)
+            if call.returns == "NTSTATUS" and not call.raw and not status.succeeded:
+                self.progress.failing[call.name, status] += 1
+            if call.returns == "NTSTATUS" and status == self._limits.until_status and self.progress.seen is None:
+                self.progress.seen = time.monotonic()
 
     def _describe(self, numbers: Iterable[int]) -> None:
         assert self._writer is not None
@@ -319,6 +339,12 @@ class Recording:
             self._session.detach()
         except frida.InvalidOperationError:
             pass  # the process ended meanwhile
+
+    def _detach_reason(self) -> str:
+        if self._detached != "process-terminated":
+            return f"the connection ended: {self._detached}"
+        assert self._ending is not None
+        return f"the process ended {self._ending.said()}".rstrip()
 
     def _abandon(self) -> None:
         """Leave nothing behind of a recording that did not begin."""
@@ -361,10 +387,6 @@ def _explain(pid: int, error: Exception) -> str:
 def _first_line(error: Exception) -> str:
     """What the agent said, without its stack."""
     return (str(error).splitlines() or [type(error).__name__])[0].removeprefix("Error: ")
-
-
-def _detach_reason(reason: str) -> str:
-    return "the process ended" if reason == "process-terminated" else f"the connection ended: {reason}"
 
 
 def _owner(pid: int) -> int:

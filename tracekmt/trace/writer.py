@@ -98,6 +98,11 @@ class Writer:
         self._file.flush()
 
     @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._offset
+
+    @property
     def closed(self) -> bool:
         """Whether the file has been closed."""
         return self._file.closed
