@@ -107,6 +107,7 @@ function start(config) {
     sigaction: libc('sigaction'),
     pthread_sigmask: libc('pthread_sigmask'),
     raise: libc('raise'),
+    getpid: libc('getpid'),
   });
   hooks = new Map(Object.entries(config.hooks).map(([name, index]) => [name, plan.add(index * 4)]));
   raw = {
@@ -118,6 +119,9 @@ function start(config) {
   // Handlers that the program installs from now on come behind the recorder's.
   state.add(SIGACTION).writePointer(Interceptor.replaceFast(libc('sigaction'), recorder.recorder_sigaction));
   state.add(SIGNAL).writePointer(Interceptor.replaceFast(libc('signal'), recorder.recorder_signal));
+  // Frida has hooked this one itself, so it cannot be replaced.
+  const atExit = Interceptor.attach(libc('_exit'), { onEnter: recorder.recorder_exit });
+  hooked.set('_exit', () => atExit.detach());
   Interceptor.flush();
   enabled.writeU32(1);
 }

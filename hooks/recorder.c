@@ -53,12 +53,13 @@ extern int clock_gettime(int clock, u64 *time);
 extern int sigaction(int signal, const void *action, void *old);
 extern int pthread_sigmask(int how, const void *set, void *old);
 extern int raise(int signal);
+extern int getpid(void);
 
-enum { C_BLOCK_SIZE = 1, C_BLOCK_COUNT = 2, C_QUEUE = 3, C_BLOCKS = 4, C_SEQUENCE = 8, C_HEAD = 16, C_TAIL = 24, C_LOST = 32 };
+enum { C_BLOCK_SIZE = 1, C_BLOCK_COUNT = 2, C_QUEUE = 3, C_BLOCKS = 4, C_SEQUENCE = 8, C_HEAD = 16, C_TAIL = 24, C_LOST = 32, C_ENDED = 40 };
 enum { B_USED, B_COMMITTED, B_ACTIVE, B_CLOSED };
 /* Where guarded reads fault and what then is next, in pairs, the key of threads, the program's own actions for the two signals (struct sigaction),
    and where its replaced functions have gone. */
-enum { S_KEY = 2, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57, S_FIXUPS = 64, S_FIXUPS_END = 70 };
+enum { S_KEY = 2, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57, S_PROCESS = 58, S_FIXUPS = 64, S_FIXUPS_END = 70 };
 enum { SEGV = 11, BUS = 7, ACTION_WORDS = 19 };
 #define A_FLAGS(action) ((u32 *)(action))[34]
 #define F_SIGINFO 0x4u
@@ -183,9 +184,17 @@ u64 recorder_signal(int signal, u64 handler) {
   return old[0];
 }
 
+/* Before _exit, which every end of a process leads to that is no signal's: the system tells its status to nobody but the
+   parent. A child that was made by vfork comes here too. */
+void recorder_exit(GumInvocationContext *ic) {
+  u32 status = (u32)(word)gum_invocation_context_get_nth_argument(ic, 0) & 0xFF;
+  if (enabled[0] && (u64)getpid() == state[S_PROCESS]) control[C_ENDED] = 1ULL << 32 | status;
+}
+
 void recorder_start(void) {
   u64 action[ACTION_WORDS] = {0};
   u8 byte = 0;
+  state[S_PROCESS] = (u64)getpid();
   guarded_copy(&byte, &byte, 1, state + S_FIXUPS);
   guarded_load(action, state + S_FIXUPS + 4);
   action[0] = (u64)on_fault;

@@ -115,7 +115,8 @@ def test_a_killed_program_leaves_every_call_that_had_returned(client: Client, at
     pid = recording.spawn(client.argv("paced:20", 3, 10**9))
     threading.Timer(random.Random(attempt).uniform(0.1, 0.5), os.kill, (pid, signal.SIGKILL)).start()
     progress = recording.run()
-    assert progress.ended == "the process ended by SIGKILL"
+    # Frida asks the system too; who comes second is not told.
+    assert progress.ended in ("the process ended by SIGKILL", "the process ended")
     noted = client.journal()[:3]
     calls = client.calls()
     if progress.lost <= 3:  # at most the event that each thread was writing

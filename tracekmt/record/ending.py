@@ -1,4 +1,4 @@
-"""How a recorded process ended, as far as the system tells anybody but its parent."""
+"""How a recorded process ended that did not end by itself, as far as the system tells anybody but its parent."""
 
 from __future__ import annotations
 

@@ -343,8 +343,11 @@ class Recording:
     def _detach_reason(self) -> str:
         if self._detached != "process-terminated":
             return f"the connection ended: {self._detached}"
+        assert self._spool is not None
         assert self._ending is not None
-        return f"the process ended {self._ending.said()}".rstrip()
+        status = self._spool.exit_status
+        how = self._ending.said() if status is None else f"with status {status}"
+        return f"the process ended {how}".rstrip()
 
     def _abandon(self) -> None:
         """Leave nothing behind of a recording that did not begin."""

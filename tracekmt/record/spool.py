@@ -71,6 +71,12 @@ class Spool:
         """Events that the target could not write, so far."""
         return int(self._words[Control.LOST])
 
+    @property
+    def exit_status(self) -> int | None:
+        """What the target ended with, if it did so by itself."""
+        ended = int(self._words[Control.ENDED])
+        return ended & 0xFF if ended else None
+
     def drain(self, *, last: bool = False) -> list[Enter | Leave | Lost]:
         """What has been recorded since the last time, in order. What was given out then is taken to be written: it is
         gone from the memory.

@@ -45,6 +45,7 @@ class Control:
     HEAD = 16
     TAIL = 24
     LOST = 32
+    ENDED = 40
 
 
 class Block:
