@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import tracekmt
+from tracekmt.report.stats import measure
 from tracekmt.resources import resource
 
 TRACES = sorted(resource("traces").glob("*.kmt"))
@@ -27,7 +29,9 @@ def test_a_sample_replays_the_same_and_not_with_less_memory(path: Path) -> None:
 def test_a_sample_names_no_machine(path: Path) -> None:
     with tracekmt.open(path) as trace:
         assert all("/" not in module.path for module in trace.modules)
-        assert trace.ended == "the process ended"
+        assert trace.ended is not None
+        assert trace.ended.startswith("the process ended")
+        assert "spool" not in trace.header.settings
         assert trace.torn is None
 
 
@@ -63,3 +67,17 @@ def test_the_two_programs_of_microsoft_s_page() -> None:
         assert element["pSystemMem"] % 4096 == 0
         assert element["pPrivateDriverData"]
         assert create.outputs["hResource"]
+
+
+def test_a_shipping_driver() -> None:
+    """Intel's OpenCL for WSL: what it allocates it destroys, calls after exit() included, on two threads."""
+    with tracekmt.open(resource("traces", "intel-opencl.kmt")) as trace:
+        assert trace.header.redacted
+        assert (len(trace), trace.lost, len(trace.threads)) == (305, 0, 2)
+        names = Counter(call.name for call in trace.calls())
+        assert names[CREATE] == names["D3DKMTDestroyAllocation2"] == 75
+        assert all(call.succeeded for call in trace.calls())
+        told = measure(trace)
+    living = {each["kind"]: (each["born"], each["left"]) for each in told["objects"]}
+    assert living["allocation"] == (75, 0)
+    assert {leak["kind"] for leak in told["leaks"]} <= {"gpu address"}

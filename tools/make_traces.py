@@ -11,10 +11,11 @@ import tempfile
 from pathlib import Path
 
 from tracekmt.record.session import Recording
+from tracekmt.trace.copy import open_copy, write_copy
 from tracekmt.trace.reader import Trace
-from tracekmt.trace.writer import Writer
 
 TRACES = Path(__file__).parent.parent / "traces"
+STAND_IN = Path("/usr/lib/wsl/lib/libdxcore.so")
 PROGRAMS = {
     "demo.kmt": ["renderer", "sharer"],
     "stand-alone-allocation.kmt": ["stand-alone"],
@@ -32,25 +33,34 @@ def record(output: Path, scenarios: list[str]) -> None:
         without_paths(raw, output)
 
 
+def record_driver(output: Path) -> None:
+    """Record a shipping driver's program, redacted, where a stand-in for its kernel is set up."""
+    program = STAND_IN.resolve().parent / "clprog"
+    if not STAND_IN.is_symlink() or not program.exists():
+        print(f"{output.name}: not recorded, there is no stand-in for the driver's kernel")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        recording = Recording(Path(scratch) / "raw.kmt", redact=True)
+        recording.spawn([str(program)])
+        print(output.name, recording.run())
+        without_paths(Path(scratch) / "raw.kmt", output)
+
+
 def without_paths(raw: Path, output: Path) -> None:
     """Copy a trace, its modules under their names alone and without those that no call came from."""
     with Trace(raw) as trace:
-        writer = Writer(output, trace.header, force=True)
-        for number, call in trace.described.items():
-            writer.describe(number, call)
+        settings = {name: value for name, value in trace.header.settings.items() if name not in ("spool", "recording")}
         callers = [call.enter.caller for call in trace.calls()]
-        for module in trace.modules:
-            if any(module.base <= caller < module.base + module.size for caller in callers):
-                writer.module(dataclasses.replace(module, path=module.name))
-        for index, left in trace.timeline():
-            traced = trace[index]
-            event = traced.leave if left else traced.enter
-            assert event is not None
-            writer.events([event], flush=False)
-        writer.end(trace.ended or "")
-        writer.close()
+        modules = [
+            dataclasses.replace(module, path=module.name)
+            for module in trace.modules
+            if any(module.base <= caller < module.base + module.size for caller in callers)
+        ]
+        header = dataclasses.replace(trace.header, settings=settings)
+        write_copy(trace, open_copy(trace, output, header, modules, force=True), trace.events())
 
 
 if __name__ == "__main__":
     for name, scenarios in PROGRAMS.items():
         record(TRACES / name, scenarios)
+    record_driver(TRACES / "intel-opencl.kmt")
