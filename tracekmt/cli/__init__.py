@@ -14,7 +14,10 @@ from tracekmt.errors import Error
 from tracekmt.version import VERSION
 
 BISECT_SKIP = 125
-COMMANDS = ("demo", "record", "replay", "diff", "dump", "info", "stats", "trim", "recover", "convert", "calls")
+COMMANDS = (
+    *("demo", "record", "replay", "diff", "dump", "info", "stats"),
+    *("trim", "recover", "convert", "calls", "doctor"),
+)
 
 
 class _Commands(click.Group):

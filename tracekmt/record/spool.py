@@ -38,7 +38,7 @@ class Spool:
             told += pack_frame(FrameKind.CALL, call_data(number, call, header.layout))
         # The heads of the frames before the memory do not depend on how much there is room for.
         self.offset = len(told) + len(pack_live(len(told), 0, _PAGE))
-        self.path, self.size = _allocate(folder or _default_folder(), self.offset)
+        self.path, self.size = _allocate(folder or default_folder(), self.offset)
         self._map: mmap.mmap | None = None
         with self.path.open("r+b") as file:
             file.write(told + pack_live(len(told), self.size, _PAGE))
@@ -138,7 +138,8 @@ class Spool:
         words[Control.TAIL] = tail + 1
 
 
-def _default_folder() -> Path:
+def default_folder() -> Path:
+    """Where the memory lies unless it is asked for elsewhere."""
     shared = Path("/dev/shm")  # noqa: S108 (a file of our own name, made exclusively)
     return shared if shared.is_dir() and os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
 

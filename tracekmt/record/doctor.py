@@ -1,0 +1,154 @@
+"""What can be recorded here, and why not: of this machine, and of one process."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracekmt.record.spool import SIZES, default_folder
+
+FRIDA_NEEDED = (17, 26)
+_CAP_SYS_PTRACE = 19
+_ELF_64 = 2
+_ELF_X86_64 = 62
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. ok: False is why something cannot be recorded; None is worth knowing."""
+
+    what: str
+    ok: bool | None
+    found: str
+    advice: str = ""
+
+
+def examine_machine() -> Iterator[Check]:
+    """What this machine can be recorded with, and replay on."""
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    if sys.platform == "linux" and platform.machine() == "x86_64":
+        yield Check("system", True, f"{system}: native x86-64 processes can be recorded")
+    else:
+        yield Check(
+            "system", False, f"{system}: nothing can be recorded here yet", "traces are read and replayed anywhere"
+        )
+        return
+    yield _frida()
+    yield _attaching()
+    yield from _memory(default_folder())
+    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
+        yield Check("container", None, "this is one: processes in it can be recorded, those outside cannot")
+    yield Check("replay", True, "on the simulator")
+    yield Check("replay", None, "on real thunks: not built yet")
+
+
+def _frida() -> Check:
+    try:
+        version = importlib.metadata.version("frida")
+    except importlib.metadata.PackageNotFoundError:
+        return Check("frida", False, "is not installed", "pip install 'frida>=17.26'")
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers < FRIDA_NEEDED:
+        return Check("frida", False, f"{version} is too old", "pip install -U 'frida>=17.26'")
+    return Check("frida", True, version)
+
+
+def _attaching() -> Check:
+    scope = Path("/proc/sys/kernel/yama/ptrace_scope")
+    value = scope.read_text().strip() if scope.exists() else "0"
+    if _capable():
+        return Check("attach", value != "3", f"may trace any process (ptrace_scope {value})")
+    if value == "0":
+        return Check("attach", True, "to processes of the same user")
+    started = "programs that tracekmt starts can be recorded; " if value == "1" else ""
+    found = f"Yama forbids it (ptrace_scope {value})"
+    return Check("attach", None if value == "1" else False, found, f"{started}be root, or set {scope} to 0")
+
+
+def _capable() -> bool:
+    status = Path("/proc/self/status").read_text()
+    (effective,) = (line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
+    return bool(int(effective, 16) >> _CAP_SYS_PTRACE & 1)
+
+
+def _memory(folder: Path) -> Iterator[Check]:
+    room = os.statvfs(folder)
+    free = room.f_bavail * room.f_frsize
+    wanted = f"{free >> 20:,} MB free in {folder}, {SIZES[0] >> 20} MB are taken while recording"
+    yield Check("memory", free >= SIZES[-1], wanted, "" if free >= SIZES[0] else "less is taken, which fills sooner")
+    left = [path for path in folder.glob("tracekmt-*.spool") if not _lives(path)]
+    if left:
+        size = sum(path.stat().st_size for path in left)
+        yield Check(
+            "left behind",
+            None,
+            f"{len(left)} files of recorders that were killed, {size >> 20:,} MB in {folder}",
+            "tracekmt recover FILE.spool -o FILE.kmt reads one; then remove it",
+        )
+
+
+def _lives(spool: Path) -> bool:
+    """Whether the recorder that a file belongs to still runs; its name has the process id."""
+    number = spool.name.split("-")[1]
+    return number.isdigit() and Path(f"/proc/{number}").exists()
+
+
+def examine_process(pid: int) -> Iterator[Check]:
+    """What keeps a process from being recorded."""
+    place = Path(f"/proc/{pid}")
+    if not place.is_dir():
+        yield Check("process", False, f"there is no process {pid}")
+        return
+    name = (place / "comm").read_text("utf-8", "replace").strip()
+    try:
+        program = os.readlink(place / "exe")
+        mapped = (place / "maps").read_text("utf-8", "replace")
+    except PermissionError:
+        yield Check("process", False, f"{name} is another user's, or protected", "be the same user, or root")
+        return
+    except OSError:
+        yield Check("process", False, f"{name} is a thread of the kernel, or has ended")
+        return
+    yield Check("process", True, f"{name}: {program}")
+    yield _program(place / "exe", program)
+    status = dict(line.split(":\t", 1) for line in (place / "status").read_text().splitlines() if ":\t" in line)
+    tracer = status.get("TracerPid", "0").strip()
+    if tracer != "0":
+        yield Check("traced", False, f"process {tracer} traces it already", "end the debugger, or that recording")
+    if status.get("Seccomp", "0").strip() == "2":
+        yield Check("sandbox", None, "it filters its system calls (seccomp), which may end it when it is recorded")
+    if os.stat(place / "ns" / "mnt").st_ino != os.stat("/proc/self/ns/mnt").st_ino:
+        yield Check(
+            "container",
+            False,
+            "it is in another mount namespace, and cannot open the memory that it would share with the recorder",
+            "record from inside of the container",
+        )
+    libraries = {
+        Path(line.split(maxsplit=5)[5]).name for line in mapped.splitlines() if line.count(" ") and "/" in line
+    }
+    if "libdxcore.so" in libraries:
+        yield Check("thunks", True, "libdxcore.so is loaded")
+    elif "gdi32.dll" in libraries:
+        yield Check("thunks", False, "gdi32.dll: programs under Wine cannot be recorded yet")
+    else:
+        yield Check(
+            "thunks", None, "libdxcore.so is not loaded, so far", "it is hooked when it is; --module names another"
+        )
+
+
+def _program(path: Path, name: str) -> Check:
+    with path.open("rb") as file:
+        head = file.read(20)
+    if "wine" in Path(name).name and "preloader" in name:
+        return Check(
+            "program", False, "Wine's preloader, which attaching would kill", "start Wine with WINELOADERNOEXEC=1"
+        )
+    if head[:4] != b"\x7fELF" or head[4] != _ELF_64 or int.from_bytes(head[18:20], "little") != _ELF_X86_64:
+        return Check("program", False, "no x86-64 program: others cannot be recorded yet")
+    return Check("program", True, "x86-64")
