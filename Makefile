@@ -2,4 +2,4 @@
 
 .PHONY: soak
 soak:
-	TRACEKMT_SOAK=1 python -m pytest tests/trace/test_damage.py
+	TRACEKMT_SOAK=1 python -m pytest tests/trace/test_damage.py tests/record/test_session.py

@@ -85,6 +85,10 @@ def test_every_call_of_every_thread_is_recorded_whole(client: Client) -> None:
     recording = Recording(client.trace)
     recording.spawn(client.argv("work", 4, 500))
     progress = recording.run()
+    with tracekmt.open(client.trace) as trace:
+        overhead = trace.header.settings["overhead"]
+        assert 20 < overhead["call_ns"] < 100_000
+        assert 0 < overhead["kilobyte_ns"] < 100_000
     calls = client.calls()
     assert (progress.calls, progress.lost, progress.ended) == (4 * 504, 0, "the process ended with status 7")
     assert returned_by_thread(calls) == dict(enumerate(client.journal()[:4]))

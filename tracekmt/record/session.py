@@ -99,6 +99,7 @@ class Recording:
         self._described: set[int] = set()
         self._identity = uuid4().hex
         self._limits = limits or Limits()
+        self._overhead: dict[str, int] | None = None
         self._spool_folder = spool
         self._ending: Ending | None = None
         self._entered: dict[int, int] = {}
@@ -190,7 +191,7 @@ class Recording:
             self._script = self._session.create_script(resource("hooks", "agent.js").read_text("utf-8"), runtime="qjs")
             self._script.on("message", self._on_message)
             self._script.load()
-            self._script.exports_sync.start(self._config(plan))
+            self._overhead = self._script.exports_sync.start(self._config(plan))
         except Exception as error:
             raise RecordError(_explain(pid, error)) from None
 
@@ -249,6 +250,7 @@ class Recording:
                 "functions": list(self._functions),
                 "plan": self._plan.hash,
                 "recording": self._identity,
+                **({"overhead": self._overhead} if self._overhead else {}),
                 **(more or {}),
             },
             machine=machine,

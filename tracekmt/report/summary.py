@@ -15,7 +15,7 @@ from tracekmt.spec.types import Call
 from tracekmt.trace.call import NO_ANSWER, answer_of
 from tracekmt.trace.reader import Trace
 
-_INTERNAL = ("recording", "spool")
+_INTERNAL = ("recording", "spool", "overhead")
 
 
 def summarise(trace: Trace) -> dict[str, Any]:
@@ -91,6 +91,9 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
     if summary["settings"]:
         told = (f"{name} {_setting(value)}" for name, value in summary["settings"].items() if name not in _INTERNAL)
         yield f"settings   {', '.join(told)}"
+    overhead = summary["settings"].get("overhead")
+    if isinstance(overhead, dict):
+        yield f"overhead   {overhead.get('call_ns')} ns a call, {overhead.get('kilobyte_ns')} ns a kilobyte copied"
     if summary["clock"]:
         wall, rest = divmod(int(summary["clock"]["wall"]), 10**9)
         moment = datetime.fromtimestamp(wall, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
