@@ -14,6 +14,9 @@ from tracekmt.trace.copy import UNFINISHED, open_copy
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.frames import FrameKind, FrameReader, Room
 from tracekmt.trace.reader import Trace
+from tracekmt.trace.spooled import spill_of
+
+Spilled = Iterator[tuple["int | None", list[bytes]]]
 
 
 def recover(source: Path, to: Path, *, force: bool = False) -> tuple[int, str | None]:
@@ -61,12 +64,18 @@ def recover(source: Path, to: Path, *, force: bool = False) -> tuple[int, str | 
 class _Memory(ExitStack):
     """What a recorder that was killed left in the memory that it shared with the program."""
 
-    def __init__(self, frames: FrameReader, room: Room, calls: dict[int, Call]) -> None:
+    def __init__(self, frames: FrameReader, room: Room, calls: dict[int, Call], spilled: Spilled) -> None:
         super().__init__()
         self._frames = frames
         self._room = room
         self._calls = calls
-        self.damage: str | None = None
+        self._spilled = spilled
+        self._rest: spooled.Rest | None = None
+
+    @property
+    def damage(self) -> str | None:
+        """What is wrong with it, when the events have been taken."""
+        return self._rest.damage if self._rest is not None else None
 
     @classmethod
     def of(cls, trace: Trace) -> _Memory | None:
@@ -89,7 +98,7 @@ class _Memory(ExitStack):
         except BaseException:
             file.close()
             raise
-        memory = cls(frames, found.room, calls)
+        memory = cls(frames, found.room, calls, _spilled(trace.path, identity))
         memory.enter_context(file)
         return memory
 
@@ -101,9 +110,24 @@ class _Memory(ExitStack):
 
     def rest(self, trace: Trace, first: int, under_way: dict[int, Enter]) -> Iterator[Enter | Leave | Lost]:
         """The events from a sequence number on; redacted, if the trace is."""
-        found, self.damage = spooled.rest_of(self._frames, self._room, first)
-        whole = spooled.returning(found, set(under_way))
+        self._rest = spooled.Rest(self._frames, self._room, first, self._spilled)
+        whole = spooled.returning(self._rest, set(under_way))
         if not trace.header.redacted:
             return whole
         redactor = Redactor(trace.layout, self._calls.values(), self.description, under_way)
         return redactor.events(whole)
+
+
+def _spilled(trace: Path, identity: object) -> Spilled:
+    """What waited beside a trace to be taken apart, if its recording had to let something wait."""
+    path = spill_of(trace)
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        frames = FrameReader(path, file)
+        for _, kind, value in frames.scan():
+            match kind, value:
+                case FrameKind.HEADER, {"settings": {"recording": other}} if other != identity:
+                    return
+                case FrameKind.SPILL, [upto, [*stretches]]:
+                    yield upto, stretches

@@ -414,11 +414,11 @@ def test_a_recording_ends_by_itself(client: Client) -> None:
 
 
 def test_a_flight_recorder_keeps_the_newest(client: Client) -> None:
-    recording = Recording(client.trace, limits=Limits(last=100_000))
+    recording = Recording(client.trace, limits=Limits(last=40_000))
     recording.spawn(client.argv("paced:100", 2, 4000))
     assert recording.run().calls == 2 * 4004
     assert list(client.trace.parent.glob("client.kmt*")) == [client.trace]
-    assert client.trace.stat().st_size < 150_000
+    assert client.trace.stat().st_size < 90_000
     with tracekmt.open(client.trace) as trace:
         indexes = [call.index for call in trace.calls()]
         assert 100 < len(indexes) < 8008

@@ -9,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
+import tracekmt
+from tracekmt.calls import CALLS
 from tracekmt.errors import RecordError
+from tracekmt.record import spool as spools
 from tracekmt.record.spool import BLOCK_SIZE, Spool
+from tracekmt.recover import recover
 from tracekmt.trace.events import Enter, Header, Leave, Lost
+from tracekmt.trace.spooled import spill_of
+from tracekmt.trace.writer import Writer
 
 IDLE = (1 << 64) - 1
 
@@ -160,3 +166,57 @@ def test_the_file_is_preallocated_and_removed(tmp_path: Path) -> None:
     assert information.st_mode & 0o077 == 0
     spool.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_found_faster_than_it_is_taken_apart_waits_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In order, whole, and the memory is free again at once."""
+    monkeypatch.setattr(spools, "SIZES", (2 << 20,))
+    monkeypatch.setattr(spools, "KEPT", 0)
+    spool = Spool(Header("x64"), {}, tmp_path, tmp_path / "t.kmt.spill")
+    target = Target(spool)
+    rounds, other = 3 * int(target.words[2]), -1
+    for number in range(rounds):
+        block = target.take(1)
+        assert block > 0, "the memory is free again, although nothing has been taken apart"
+        target.append(block, enter(target.sequence()))
+        if number % 2:
+            target.close_block(block)
+            target.close_block(other)
+        other = block
+        assert spool.drain(budget=0.0) == []
+    assert spool.behind
+    events = []
+    while spool.behind:
+        events += spool.drain(budget=0.01)
+    assert [event.sequence for event in events] == list(range(rounds))
+    assert not any(isinstance(event, Lost) for event in events)
+    assert (tmp_path / "t.kmt.spill").stat().st_size < 500, "what was worked off is gone from the file"
+    spool.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_waited_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spools, "SIZES", (2 << 20,))
+    monkeypatch.setattr(spools, "KEPT", 0)
+    path, calls = tmp_path / "t.kmt", {3: CALLS["D3DKMTCloseAdapter"]}
+    header = Header("x64", settings={"recording": "this one"})
+    spool = Spool(header, calls, tmp_path, spill_of(path))
+    target = Target(spool)
+    writer = Writer(path, Header("x64", settings={"recording": "this one", "spool": str(spool.path)}))
+    writer.describe(3, calls[3])
+    first = target.take(1)
+    target.append(first, enter(target.sequence()))
+    writer.events(spool.drain())
+    target.append(first, leave(target.sequence(), 0) + enter(target.sequence()))
+    target.close_block(first)
+    assert spool.drain(budget=0.0) == []
+    second = target.take(1)
+    target.append(second, leave(target.sequence(), 2) + enter(target.sequence()))
+    writer.close()
+    assert recover(path, tmp_path / "whole.kmt")[0] == 3
+    with tracekmt.open(tmp_path / "whole.kmt") as trace:
+        assert [call.returned for call in trace.calls()] == [True, True, False]
+        assert trace.lost == 0
+    spool.close()

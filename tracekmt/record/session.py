@@ -33,10 +33,14 @@ from tracekmt.resources import resource
 from tracekmt.simulator.native import HandOver
 from tracekmt.spec.types import WCHAR_SIZE, Call
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
+from tracekmt.trace.spooled import spill_of
 from tracekmt.trace.writer import Writer, now
 from tracekmt.version import VERSION
 
 DRAIN_SECONDS = 0.05
+DRAIN_BUDGET = 0.02
+"""How long events are taken apart before it is looked again whether there is more."""
+
 HAND_OVER_SECONDS = 30.0
 MESSAGE_SECONDS = 5.0
 RAW_FUNCTIONS = 128
@@ -148,7 +152,8 @@ class Recording:
         try:
             reached = None
             while self._detached is None and not interrupted.is_set() and not until() and reached is None:
-                interrupted.wait(DRAIN_SECONDS)
+                assert self._spool is not None
+                interrupted.wait(0.0 if self._spool.behind else DRAIN_SECONDS)
                 self._drain()
                 self._on_progress(self.progress)
                 reached = self._limits.reached(self.progress)
@@ -170,6 +175,9 @@ class Recording:
         else:
             self.progress.ended = self._detach_reason()
         self._drain(last=True)
+        while self._spool.behind:
+            self._drain(last=True)
+            self._on_progress(self.progress)
         self._writer.end(self.progress.ended)
         self._writer.close()
         self._spool.close()
@@ -181,7 +189,7 @@ class Recording:
         planned = {**self._calls, **self._spare}
         plan = compile_plan(planned.items(), "wsl")
         self._plan = plan
-        self._spool = Spool(self._header({"pid": pid}, {}), planned, self._spool_folder)
+        self._spool = Spool(self._header({"pid": pid}, {}), planned, self._spool_folder, spill_of(self._output))
         if os.geteuid() == 0:
             self._spool.owned_by(_owner(pid))
         try:
@@ -295,7 +303,7 @@ class Recording:
         assert self._spool is not None
         assert self._writer is not None
         self._take_messages()
-        events = self._spool.drain(last=last)
+        events = self._spool.drain(last=last, budget=DRAIN_BUDGET)
         self._describe(event.call for event in events if isinstance(event, Enter))
         self._writer.events(self._redactor.events(events) if self._redactor is not None else events)
         self.progress.size = self._writer.size

@@ -57,6 +57,7 @@ class FrameKind(IntEnum):
     INDEX = 10
     SPOOL = 11
     PADDING = 12
+    SPILL = 13
 
 
 class Room(NamedTuple):
@@ -81,12 +82,12 @@ def _framed(kind: FrameKind, flags: int, payload: bytes, length: int | None = No
     return head + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
 
 
-def pack_frame(kind: FrameKind, value: Any) -> bytes:
+def pack_frame(kind: FrameKind, value: Any, level: int = 3) -> bytes:
     """One frame, compressed where that makes it smaller."""
     payload: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogatepass")
     flags = 0
     if len(payload) >= _WORTH_COMPRESSING:
-        packed = zstd.compress(payload, 3)
+        packed = zstd.compress(payload, level)
         if len(packed) < len(payload):
             payload, flags = packed, _COMPRESSED
     if len(payload) > FRAME_LIMIT:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import BinaryIO, cast
 
 from tracekmt.errors import TraceError
@@ -65,6 +66,11 @@ class Assembler:
         self.next = first
         self._ready: dict[int, Enter | Leave] = {}
         self._unfinished: dict[int, list[tuple[int, int, bytes]]] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was taken has been given out."""
+        return not self._ready and not self._unfinished
 
     def take(self, data: bytes) -> int:
         """Take the fragments of one stretch of a block apart; gives the highest sequence number among them, -1 for
@@ -143,6 +149,11 @@ def _regions(content: bytes, at: int) -> tuple[Region, ...]:
     return tuple(regions)
 
 
+def spill_of(trace: Path) -> Path:
+    """Where a recording lets wait what is found faster than it is taken apart."""
+    return trace.with_name(f"{trace.name}.spill")
+
+
 def settle(frames: FrameReader, room: Room) -> tuple[BinaryIO, str]:
     """The trace that a recorder's memory is when nobody writes to it any more, in a file without a name, and what is
     wrong with it: at least that the recording did not finish."""
@@ -163,14 +174,14 @@ def settle(frames: FrameReader, room: Room) -> tuple[BinaryIO, str]:
             writer.module(events.module_from(value, where))
     assert writer is not None
     torn = f"{frames.path}: what a recorder left in its memory; the recording did not finish"
-    found, damage = rest_of(frames, room, 0)
+    found = Rest(frames, room, 0)
     for event in returning(found, set()):
         if isinstance(event, Enter) and event.call not in described:
             raise TraceError(f"{frames.path}: an event names the call {event.call}, which is not described")
         writer.events([event], flush=False)
     writer.flush()
     made.seek(0)
-    return made, f"{torn}; {damage}" if damage else torn
+    return made, f"{torn}; {found.damage}" if found.damage else torn
 
 
 def returning(found: Iterable[Enter | Leave | Lost], entered: set[int]) -> Iterator[Enter | Leave | Lost]:
@@ -187,27 +198,53 @@ def returning(found: Iterable[Enter | Leave | Lost], entered: set[int]) -> Itera
         yield event
 
 
-def rest_of(frames: FrameReader, room: Room, first: int) -> tuple[Iterator[Enter | Leave | Lost], str | None]:
-    """The events in a recorder's memory from a sequence number on, and what is wrong with it."""
-    assembler = Assembler(first)
-    control = frames.bytes_at(room.start, min(CONTROL_SIZE, room.length))
-    words = struct.unpack(f"<{len(control) // 8}Q", control[: len(control) // 8 * 8])
-    if len(control) < CONTROL_SIZE:
-        return iter(()), "it is too short"
-    size, count, blocks = (words[index] for index in (Control.BLOCK_SIZE, Control.BLOCK_COUNT, Control.BLOCKS))
-    if not BLOCK_HEADER < size <= room.length or blocks + count * size > room.length:
-        return iter(()), "it is damaged"
-    damage: str | None = None
-    for number in range(count):
-        start = room.start + blocks + number * size
-        head = struct.unpack("<8Q", frames.bytes_at(start, BLOCK_HEADER))
-        committed = head[Block.COMMITTED]
-        if not head[Block.USED] or not committed:
-            continue
+class Rest:
+    """The events in a recorder's memory from a sequence number on. spilled: what was moved out of it before, as batches
+    of stretches. damage: what is wrong with the memory, when the events have been taken."""
+
+    def __init__(
+        self, frames: FrameReader, room: Room, first: int, spilled: Iterable[tuple[int | None, list[bytes]]] = ()
+    ) -> None:
+        self.damage: str | None = None
+        self._frames = frames
+        self._room = room
+        self._assembler = Assembler(first)
+        self._spilled = spilled
+
+    def __iter__(self) -> Iterator[Enter | Leave | Lost]:
+        for upto, stretches in self._spilled:
+            for stretch in stretches:
+                self._take(stretch)
+            if upto is not None:
+                yield from self._assembler.in_order(upto)
+        yield from self._assembler.in_order(self._read_memory())
+
+    def _take(self, data: bytes) -> None:
         try:
-            if committed > size - BLOCK_HEADER:
-                raise ValueError(f"{committed} bytes")
-            assembler.take(frames.bytes_at(start + BLOCK_HEADER, committed))
+            self._assembler.take(data)
         except ValueError as error:
-            damage = f"a block of it holds {error}"
-    return assembler.in_order(min(words[Control.SEQUENCE], _SEQUENCE_LIMIT)), damage
+            self.damage = f"a block of it holds {error}"
+
+    def _read_memory(self) -> int:
+        """Take every block; gives the number that the next event would have had."""
+        frames, room = self._frames, self._room
+        control = frames.bytes_at(room.start, min(CONTROL_SIZE, room.length))
+        if len(control) < CONTROL_SIZE:
+            self.damage = "it is too short"
+            return 0
+        words = struct.unpack(f"<{CONTROL_SIZE // 8}Q", control)
+        size, count, blocks = (words[index] for index in (Control.BLOCK_SIZE, Control.BLOCK_COUNT, Control.BLOCKS))
+        if not BLOCK_HEADER < size <= room.length or blocks + count * size > room.length:
+            self.damage = "it is damaged"
+            return 0
+        for number in range(count):
+            start = room.start + blocks + number * size
+            head = struct.unpack("<8Q", frames.bytes_at(start, BLOCK_HEADER))
+            committed = head[Block.COMMITTED]
+            if not head[Block.USED] or not committed:
+                continue
+            if committed > size - BLOCK_HEADER:
+                self.damage = f"a block of it holds {committed} bytes"
+                continue
+            self._take(frames.bytes_at(start + BLOCK_HEADER, committed))
+        return int(min(words[Control.SEQUENCE], _SEQUENCE_LIMIT))

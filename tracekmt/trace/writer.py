@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -46,7 +47,7 @@ class Writer:
         self._open: dict[int, tuple[int, Enter]] = {}
         self._threads: dict[int, int] = {}
         self._new_threads: list[int] = []
-        self._blobs: dict[bytes, int | None] = {}
+        self._blobs: OrderedDict[bytes, int | None] = OrderedDict()
         self._new_blobs: list[bytes] = []
         self._blob_count = 0
         self._number = -1
@@ -174,7 +175,7 @@ class Writer:
             self._blob_count += 1
             self._new_blobs.append(data)
         if len(self._blobs) >= BLOBS_KNOWN:
-            del self._blobs[next(iter(self._blobs))]
+            self._blobs.popitem(last=False)
         self._blobs[key] = number  # at the end: what was not used for long is forgotten first
         return data if number is None else number
 

@@ -1,0 +1,79 @@
+"""What a program writes faster than it is taken apart waits in a file beside the trace.
+
+Raw stretches of the shared memory are moved there in the order in which they were found, so that the memory is free
+again at once; they are as safe there as in the memory, and `recover` reads them too. The file is gone when it has been
+worked off.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+from tracekmt.errors import RecordError, TraceError
+from tracekmt.trace.events import Header
+from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame, preamble
+
+FRAME_BYTES = 2 << 20
+
+
+class Spill:
+    """Batches of stretches, first in first out. A batch is what one drain found: `upto` is the sequence number below
+    which nothing is missing once it and those before it are known."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self.path = path
+        try:
+            self._file = path.open("w+b")
+        except OSError as error:
+            raise RecordError(f"{path}: cannot be written: {error.strerror}") from None
+        self._file.write(preamble() + pack_frame(FrameKind.HEADER, header.to_data()))
+        self._end = self._begin = self._file.tell()
+        self._file.flush()
+        self._file.seek(0)
+        self._frames = FrameReader(path, self._file)
+        self._waiting: deque[int] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._end - self._begin
+
+    def put(self, upto: int, stretches: list[bytes]) -> None:
+        """Append a batch; it is in the system's hands when this returns."""
+        part: list[bytes] = []
+        for stretch in stretches:
+            part.append(stretch)
+            if sum(map(len, part)) >= FRAME_BYTES:
+                self._write(None, part)
+                part = []
+        self._write(upto, part)
+        self._file.flush()
+
+    def take(self) -> tuple[int | None, list[bytes]]:
+        """The oldest part of a batch that was not taken yet; its number is None where more of the batch follows."""
+        kind, value = self._frames.at(self._waiting.popleft())
+        match value:
+            case [upto, [*stretches]] if kind == FrameKind.SPILL:
+                return upto, stretches
+        raise TraceError(f"{self.path}: holds what was not written there")
+
+    def clear(self) -> None:
+        """Forget everything, when all of it has been taken and written elsewhere."""
+        self._file.truncate(self._begin)
+        self._end = self._begin
+
+    def close(self) -> None:
+        """Close and remove the file."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def _write(self, upto: int | None, stretches: list[bytes]) -> None:
+        data = pack_frame(FrameKind.SPILL, [upto, stretches], level=1)
+        self._file.seek(self._end)
+        self._file.write(data)
+        self._waiting.append(self._end)
+        self._end += len(data)
