@@ -13,15 +13,18 @@ from hypothesis import strategies as st
 import tracekmt
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
+from tracekmt.callset import parse_calls
 from tracekmt.codec import Leaf, Unreadable, decode, encode, leaves
 from tracekmt.convert import convert
 from tracekmt.memory import Arena, Recorded
+from tracekmt.recover import recover
 from tracekmt.redact import REDACTED, redacted_data, redacted_regions, redacted_text
 from tracekmt.resources import resource
 from tracekmt.spec.types import WCHAR_SIZE, Abi, Blob, Bytes, Characters, CountedString, Payload, Text, Window
 from tracekmt.trace.events import Header, Module
 from tracekmt.trace.reader import Trace
 from tracekmt.trace.writer import Writer
+from tracekmt.trim import trim
 
 ABIS: tuple[Abi, ...] = ("x64", "x86", "wsl")
 DEMO = resource("traces", "demo.kmt")
@@ -124,3 +127,21 @@ def test_equal_contents_stay_equal(tmp_path: Path) -> None:
     convert(tmp_path / "plain.jsonl", tmp_path / "late.kmt", "kmt", redact=True)
     with Trace(tmp_path / "late.kmt") as late, Trace(tmp_path / "r.kmt") as once:
         assert list(late.events()) == list(once.events())
+
+
+def test_no_path_comes_back(tmp_path: Path) -> None:
+    """What a recovery says of damage, and a trim of its source, name files."""
+    home = tmp_path / "someone-s"
+    home.mkdir()
+    damaged = bytearray(DEMO.read_bytes())
+    with Trace(DEMO) as trace:
+        damaged[trace._index.frames[-1].offset + 40] ^= 1
+    (home / "secret.kmt").write_bytes(damaged)
+    recover(home / "secret.kmt", tmp_path / "recovered.kmt")
+    convert(tmp_path / "recovered.kmt", home / "redacted-secret.kmt", "kmt", redact=True)
+    convert(DEMO, home / "whole-secret.kmt", "kmt", redact=True)
+    trim(home / "whole-secret.kmt", parse_calls("3-8"), tmp_path / "part.kmt")
+    for path in (home / "redacted-secret.kmt", tmp_path / "part.kmt"):
+        with Trace(path) as trace:
+            assert "secret" not in repr([trace.header, trace.torn.removeprefix(str(path)) if trace.torn else ""])
+            assert trace.header.redacted == REDACTED

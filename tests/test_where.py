@@ -56,6 +56,10 @@ def chosen(text: str, path: Path = DEMO) -> list[int]:
         ("caller ~ 'libffi*' and index < 2", [0, 1]),
         ("in.AdapterLuid.LowPart == 2", [1]),
         ("result", []),
+        ("call ~ 'Create*' and in.hResource == NULL and index < 5", [4]),
+        ("in.hDevice != NULL and index < 5", [4]),
+        ("in.hDevice == '0x40000080' and succeeded and call ~ 'Create*'", [4, 7]),
+        ("in.NumAllocations == '2'", [6]),
     ],
 )
 def test_what_is_chosen(text: str, indexes: list[int]) -> None:
@@ -89,6 +93,8 @@ def test_enumerations_and_calls_that_never_returned(tmp_path: Path) -> None:
         ("failed and or failed", "has 'or' where a value should be"),
         ("took > 5parsec", "has 5parsec, which is no time and no size"),
         ("__import__('os')", "has '__import__'"),
+        ("status == 'STATUS_BOGUS'", "is no NTSTATUS"),
+        ("in.pAllocationInfo2[0.5].hAllocation == 1", "has 0.5 where the number of an element should be"),
         ("index == $", "is not understood from '$' on"),
         ("(" * (DEPTH_LIMIT + 2), "is nested too deeply"),
         ("failed or " * LENGTH_LIMIT, f"has at most {LENGTH_LIMIT} characters"),

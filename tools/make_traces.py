@@ -57,7 +57,7 @@ def without_paths(raw: Path, output: Path) -> None:
             if any(module.base <= caller < module.base + module.size for caller in callers)
         ]
         header = dataclasses.replace(trace.header, settings=settings)
-        write_copy(trace, open_copy(trace, output, header, modules, force=True), trace.events())
+        write_copy(trace, open_copy(trace, output, header, modules), trace.events())
 
 
 if __name__ == "__main__":

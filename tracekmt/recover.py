@@ -10,7 +10,7 @@ from tracekmt.errors import TraceError
 from tracekmt.redact import Redactor
 from tracekmt.spec.types import Call
 from tracekmt.trace import events, index, spooled
-from tracekmt.trace.copy import UNFINISHED, open_copy
+from tracekmt.trace.copy import UNFINISHED, open_copy, refuse_output, replacing
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.frames import FrameKind, FrameReader, Room
 from tracekmt.trace.reader import Trace
@@ -27,9 +27,10 @@ def recover(source: Path, to: Path, *, force: bool = False) -> tuple[int, str | 
     behind a damaged frame is not read. UsageError where the two are one file or the other one exists, TraceError where
     nothing can be read.
     """
-    with Trace(source, rebuild=True) as trace:
+    refuse_output(source, to, force=force)
+    with Trace(source, rebuild=True) as trace, replacing(to) as part:
         wrong = trace.torn or (None if trace.ended is not None else UNFINISHED)
-        writer = open_copy(trace, to, force=force)
+        writer = open_copy(trace, part)
         try:
             calls, following = 0, 0
             under_way: dict[int, Enter] = {}

@@ -8,6 +8,7 @@ is zero.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,10 @@ REDACTED = "names, paths and private data"
 """What the header of a redacted trace says is missing."""
 
 _HASH_SIZE = 16
+_OWN_WORDS = re.compile(
+    r"the process ended( with status \d+| by \w+)?|stopped(, [\w ,.]+)?; the process goes on"
+    r"|made by hand|replayed|recovered|the end|the recording did not finish"
+)
 _ENCODING = {2: "utf-16-le", 4: "utf-32-le"}
 
 
@@ -55,6 +60,11 @@ def redacted_header(header: Header) -> Header:
 def redacted_module(module: Module) -> Module:
     """A module without its name and path."""
     return replace(module, name=redacted_text(module.name), path=redacted_text(module.path))
+
+
+def redacted_end(said: str) -> str:
+    """Words about how a recording ended: our own stay, which name nothing; others may name anything."""
+    return said if _OWN_WORDS.fullmatch(said) else "damaged before it was redacted"
 
 
 def _without_text(value: Any, keep: tuple[str, ...] = ()) -> Any:

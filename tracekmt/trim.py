@@ -16,7 +16,7 @@ from tracekmt.lifetimes import Lifetimes, clocks, is_there
 from tracekmt.ntstatus import status
 from tracekmt.spec.checks import kind_of
 from tracekmt.spec.types import CountedString
-from tracekmt.trace.copy import open_copy, refuse_output, write_copy
+from tracekmt.trace.copy import open_copy, refuse_output, replacing, write_copy
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.reader import Trace, TracedCall
 
@@ -49,7 +49,8 @@ def trim(source: Path, wanted: Callable[[int, str], bool], to: Path, *, force: b
         if not chosen:
             raise UsageError(f"{source}: has none of these calls")
         kept = _closure(_dependencies(trace, max(chosen)), chosen)
-        written = _write(trace, kept, to, force=force)
+        with replacing(to) as part:
+            written = _write(trace, kept, part)
         return Trimmed(len(chosen), written - len(chosen), len(trace))
 
 
@@ -172,10 +173,11 @@ def _key(leaf: Leaf, known: dict[str, Identity]) -> Hashable | None:
     return (kind.space.name, value) if kind.binding == "machine" else None
 
 
-def _write(trace: Trace, kept: set[int], to: Path, *, force: bool) -> int:
-    what = trace.header.trimmed or f"{len(trace)} calls of {trace.path.name}"
+def _write(trace: Trace, kept: set[int], to: Path) -> int:
+    name = "another trace" if trace.header.redacted else trace.path.name
+    what = trace.header.trimmed or f"{len(trace)} calls of {name}"
     header = replace(trace.header, origin=trace.start_time, trimmed=what)
-    write_copy(trace, open_copy(trace, to, header, force=force), _events_of(trace, kept))
+    write_copy(trace, open_copy(trace, to, header), _events_of(trace, kept))
     return sum(index in kept for index, _ in trace.functions())
 
 

@@ -131,13 +131,21 @@ class _Parser:
         return (lambda call: not condition(call)) if negated else condition
 
     def _comparison(self) -> Condition:
+        at = self._at
         left = self._values()
         sign = next((sign for sign in _SIGNS if self._take(sign)), None)
         if sign is None:
             return lambda call: any(_holds(value) for value in left(call))
         right = self._values()
+        if self._tokens[at].text == "status" and sign in ("==", "=", "!="):
+            self._check_status(self._tokens[self._at - 1])
         test = _TESTS[sign]
         return lambda call: any(test(a, b) for a in left(call) for b in right(call))
+
+    def _check_status(self, token: _Token) -> None:
+        """A status that does not exist would never be found."""
+        if token.sort == "text":
+            ntstatus.status(token.value)
 
     def _values(self) -> Values:
         if self._at == len(self._tokens):
@@ -164,6 +172,8 @@ class _Parser:
             if self._take("["):
                 index = self._tokens[self._at] if self._at < len(self._tokens) else None
                 if index is not None and index.sort == "number":
+                    if not isinstance(index.value, int):
+                        raise self._wrong(f"has {index.text} where the number of an element should be")
                     self._at += 1
                 steps.append(index.value if index is not None and index.sort == "number" else None)
                 if not self._take("]"):
@@ -261,6 +271,10 @@ def _plain(value: Any, other: Any) -> Any:
 
 
 def _equal(a: Any, b: Any) -> bool:
+    if b == "NULL" and not isinstance(a, (str, bytes)):
+        return a is None or a == 0
+    if isinstance(b, str) and isinstance(a, int) and re.fullmatch(r"-?(0[xX][0-9a-fA-F]+|[0-9]+)", b):
+        return a == int(b, 0)
     if isinstance(a, ntstatus.Status) and isinstance(b, str):
         return b in a.names
     return bool(_plain(a, b) == _plain(b, a))

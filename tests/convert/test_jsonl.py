@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import tracekmt
 from tracekmt.calls import CALLS
 from tracekmt.callset import parse_calls
+from tracekmt.convert import convert
 from tracekmt.convert.jsonl import from_lines, to_lines
 from tracekmt.errors import Error, UsageError
 from tracekmt.resources import resource
@@ -180,6 +181,8 @@ def drop(at: int, *path: Any) -> Callable[[list[Any]], None]:
         (change(3, "raw", "thread", to=-1), "line 4: has '-1' where a number should be"),
         (change(3, "raw", "enter", "time", to=str(2**80)), "line 4: "),
         (change(3, "index", to=0), "line 4: "),
+        (change(3, "raw", "arguments", to=["0x" + "f" * 20]), "which does not fit into 64 bits"),
+        (change(3, "raw", "enter", "regions", to=[["0x" + "f" * 20, 8, "00"]]), "which does not fit into 64 bits"),
         (lambda lines: lines.insert(2, [1]), "line 3: is no object"),
         (lambda lines: lines.append({"tracekmt": "end"}), "line 22: stands behind the end"),
         (lambda lines: lines.insert(3, {"tracekmt": "video"}), "line 4: is a 'video', which this version"),
@@ -224,3 +227,21 @@ def test_any_value_anywhere_is_an_error_or_a_trace(tmp_path: Path, data: st.Data
     except Error:
         return
     contents(tmp_path / "back.kmt")
+
+
+def test_what_was_there_stays_when_a_conversion_fails(tmp_path: Path) -> None:
+    """An output takes the place of another file when it is whole, and not before."""
+    kept = tmp_path / "kept.kmt"
+    kept.write_bytes(b"precious")
+    with pytest.raises(UsageError):
+        from_lines(written(tmp_path, [{"call": "D3DKMTNope", "in": {}}]), kept, force=True)
+    assert kept.read_bytes() == b"precious"
+    damaged = bytearray(DEMO.read_bytes())
+    with Trace(DEMO) as trace:
+        damaged[trace._index.frames[-1].offset + 40] ^= 1
+    (tmp_path / "damaged.kmt").write_bytes(damaged)
+    for form, redact in (("jsonl", False), ("kmt", False), ("kmt", True)):
+        with pytest.raises(Error):
+            convert(tmp_path / "damaged.kmt", kept, form, redact=redact, force=True)
+        assert kept.read_bytes() == b"precious"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["damaged.kmt", "kept.kmt", "x.jsonl"]

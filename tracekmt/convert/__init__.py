@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tracekmt.convert import jsonl
 from tracekmt.errors import UsageError
-from tracekmt.redact import Redactor, redacted_header, redacted_module
-from tracekmt.trace.copy import open_copy, refuse_output, write_copy
+from tracekmt.redact import REDACTED, Redactor, redacted_end, redacted_header, redacted_module
+from tracekmt.trace.copy import open_copy, refuse_output, replacing, write_copy
 from tracekmt.trace.reader import Trace
 
 Progress = Callable[[int, int], None]
@@ -48,23 +48,23 @@ def convert(
                 return Converted(calls)
             source = target
         if redact and form != "kmt":
-            _write_trace(source, Path(folder) / "redacted.kmt", redact=True, force=True)
+            _write_trace(source, Path(folder) / "redacted.kmt", redact=True)
             source, redact = Path(folder) / "redacted.kmt", False
         if form == "kmt":
-            return _write_trace(source, to, redact=redact, force=force)
+            return _write_trace(source, to, redact=redact)
         return _write_lines(source, to, on_progress)
 
 
-def _write_trace(source: Path, to: Path, *, redact: bool, force: bool) -> Converted:
-    with Trace(source) as trace:
+def _write_trace(source: Path, to: Path, *, redact: bool) -> Converted:
+    with Trace(source) as trace, replacing(to) as part:
         # What is redacted stays as it is: a hash of a hash would be equal to nothing.
-        if not redact or trace.header.redacted:
-            write_copy(trace, open_copy(trace, to, force=force), trace.events())
+        if not redact or trace.header.redacted == REDACTED:
+            write_copy(trace, open_copy(trace, part), trace.events())
         else:
             header, modules = redacted_header(trace.header), [redacted_module(module) for module in trace.modules]
-            writer = open_copy(trace, to, header, modules, force=force)
             redactor = Redactor(trace.layout, trace.descriptions, trace.description)
-            write_copy(trace, writer, redactor.events(trace.events()))
+            writer = open_copy(trace, part, header, modules)
+            write_copy(trace, writer, redactor.events(trace.events()), redacted_end)
         return Converted(len(trace), trace.torn)
 
 
@@ -74,7 +74,7 @@ def _write_lines(source: Path, to: Path, on_progress: Progress) -> Converted:
         if str(to) == "-":
             sys.stdout.writelines(lines)
         else:
-            with to.open("w", encoding="utf-8", newline="\n") as file:
+            with replacing(to) as part, part.open("w", encoding="utf-8", newline="\n") as file:
                 file.writelines(lines)
         return Converted(len(trace), trace.torn)
 

@@ -19,7 +19,7 @@ from tracekmt.errors import Error, TraceError, UsageError
 from tracekmt.spec import serial
 from tracekmt.trace import events
 from tracekmt.trace.builder import Builder
-from tracekmt.trace.copy import refuse_output
+from tracekmt.trace.copy import refuse_output, replacing
 from tracekmt.trace.events import Enter, Leave, Lost, Region
 from tracekmt.trace.reader import Trace, TracedCall
 from tracekmt.trace.writer import Writer
@@ -101,13 +101,10 @@ def from_lines(source: Path, to: Path, *, force: bool = False, on_progress: Prog
     try:
         with source.open(encoding="utf-8", errors="strict") as file:
             lines = _Lines(source, file)
-            try:
-                made = _from_raw(lines, to, force=force) if lines.raw else _from_values(lines, to, force=force)
+            with replacing(to) as part:
+                made = _from_raw(lines, part) if lines.raw else _from_values(lines, part)
                 if lines.raw:
-                    _check(source, to, on_progress)
-            except BaseException:
-                to.unlink(missing_ok=True)  # half of a trace is none
-                raise
+                    _check(source, part, on_progress)
     except UnicodeDecodeError:
         raise UsageError(f"{source}: is no text in UTF-8") from None
     except OSError as error:
@@ -152,8 +149,8 @@ class _Lines:
         return None
 
 
-def _from_raw(lines: _Lines, to: Path, *, force: bool) -> int:
-    writer = _begin(lines, to, force=force)
+def _from_raw(lines: _Lines, to: Path) -> int:
+    writer = _begin(lines, to)
     pending: list[tuple[int, int, Leave]] = []
     calls = 0
     end: Json | None = None
@@ -193,7 +190,7 @@ def _from_raw(lines: _Lines, to: Path, *, force: bool) -> int:
     return calls
 
 
-def _begin(lines: _Lines, to: Path, *, force: bool) -> Writer:
+def _begin(lines: _Lines, to: Path) -> Writer:
     """The trace that the first line says."""
     first = lines.header
     if not first:
@@ -213,7 +210,7 @@ def _begin(lines: _Lines, to: Path, *, force: bool) -> Writer:
         raise lines.wrong(f"the first line lacks {error.args[0]}") from None
     except (TypeError, ValueError, Error) as error:
         raise lines.wrong(f"the first line is not that of a trace: {error}") from None
-    writer = Writer(to, header, force=force)
+    writer = Writer(to, header, force=True)
     for number, call in described:
         writer.describe(number, call)
     for module in modules:
@@ -260,7 +257,10 @@ def _number(text: Any) -> int:
     """A number that is written as text."""
     if not isinstance(text, str) or len(text) > 24:
         raise ValueError(f"has {str(text)[:40]!r} where a number as text should be")
-    return int(text, 0)
+    number = int(text, 0)
+    if not -1 << 63 <= number < 1 << 64:
+        raise ValueError(f"has {text}, which does not fit into 64 bits")
+    return number
 
 
 def _count(number: Any) -> int:
@@ -284,11 +284,11 @@ def _check(source: Path, to: Path, on_progress: Progress) -> None:
             on_progress(call.index, len(trace))
 
 
-def _from_values(lines: _Lines, to: Path, *, force: bool) -> int:
+def _from_values(lines: _Lines, to: Path) -> int:
     header = events.header_from(lines.header["header"], f"{lines.path}: line 1") if "header" in lines.header else None
     calls = 0
     ended = {"how": "made by hand", "torn": None}
-    with Builder(to, CALLS, force=force, header=header) as builder:
+    with Builder(to, CALLS, force=True, header=header) as builder:
         for line in lines:
             if "tracekmt" in line:
                 ended = line if line["tracekmt"] == "end" else ended

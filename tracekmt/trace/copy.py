@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tracekmt.errors import UsageError
@@ -11,6 +13,22 @@ from tracekmt.trace.reader import Trace
 from tracekmt.trace.writer import Writer
 
 UNFINISHED = "the recording did not finish"
+
+
+@contextmanager
+def replacing(to: Path) -> Iterator[Path]:
+    """A file to write in place of another, which it takes the place of when it is whole; on an error it is gone, and
+    the other one as it was."""
+    if to.exists() and not to.is_file():
+        yield to
+        return
+    part = to.with_name(f"{to.name}.part")
+    try:
+        yield part
+        os.replace(part, to)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def refuse_output(source: Path, to: Path, *, force: bool) -> None:
@@ -26,13 +44,10 @@ def open_copy(
     to: Path,
     header: Header | None = None,
     modules: Iterable[Module] | None = None,
-    *,
-    force: bool = False,
 ) -> Writer:
     """A trace that begins as another does: its header and modules (or those given), descriptions and threads.
     UsageError where it cannot be written."""
-    refuse_output(trace.path, to, force=force)
-    writer = Writer(to, header or trace.header, force=force)
+    writer = Writer(to, header or trace.header, force=True)
     for number, call in trace.described.items():
         writer.describe(number, call)
     for module in trace.modules if modules is None else modules:
@@ -41,14 +56,20 @@ def open_copy(
     return writer
 
 
-def write_copy(trace: Trace, writer: Writer, events: Iterable[Enter | Leave | Lost]) -> None:
-    """Append events, end as the trace ended, and close."""
+def write_copy(
+    trace: Trace,
+    writer: Writer,
+    events: Iterable[Enter | Leave | Lost],
+    said: Callable[[str], str] = lambda text: text,
+) -> None:
+    """Append events, end as the trace ended, and close. said: what becomes of the words about its end."""
     try:
         for event in events:
             writer.events([event], flush=False)
+        torn = None if trace.torn is None else said(trace.torn)
         if trace.ended is None:
-            writer.end(UNFINISHED, trace.torn or UNFINISHED)
+            writer.end(UNFINISHED, torn or UNFINISHED)
         else:
-            writer.end(trace.ended, trace.torn)
+            writer.end(said(trace.ended), torn)
     finally:
         writer.close()
