@@ -25,7 +25,6 @@ import frida
 from tracekmt.record.session import Recording
 
 SOURCE = Path(__file__).with_suffix(".c")
-FUNCTION = "D3DKMTCreateAllocation2"
 BURSTS = 12
 # Calls of all threads in a burst: what 64 MB hold, with room to spare; JavaScript would take minutes for as many.
 CALLS = {"standard": 4000, "large": 80}

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+import click
+
 _SHOWN_SECONDS = 0.1
 _NARROWEST = 40
 _NUMBERS = ("calls", "time", "mean", "bytes", "made", "ended")
@@ -29,6 +31,12 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(table)
+
+
+def warn(warning: str | None) -> None:
+    """Something to know, on stderr, if there is anything."""
+    if warning:
+        click.echo(f"tracekmt: {warning}", err=True)
 
 
 def fit(line: str) -> list[str]:

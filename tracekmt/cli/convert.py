@@ -31,7 +31,7 @@ def command(file: Path, output: Path, form: str | None, redact: bool, force: boo
     A trace that becomes lines of JSON and a trace again is the same trace. A .kmt from an older version of the format
     becomes one of this version.
     """
-    from tracekmt.cli.console import progress_bar
+    from tracekmt.cli.console import progress_bar, warn
     from tracekmt.convert import convert
 
     to = form or _form(output)
@@ -39,8 +39,7 @@ def command(file: Path, output: Path, form: str | None, redact: bool, force: boo
         raise UsageError("a trace is no text; give -o the name of a file")
     with progress_bar("converting") as on_progress:
         done = convert(file, output, to, redact=redact, force=force, on_progress=on_progress)
-    if done.torn:
-        click.echo(f"tracekmt: {done.torn}; the calls before it are whole", err=True)
+    warn(done.warning)
     if str(output) != "-":
         click.echo(f"{output}: {done.calls} calls", err=True)
     return 0

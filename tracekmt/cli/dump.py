@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from tracekmt.cli.options import json_option
+from tracekmt.cli.options import CALLS_HELP, json_option
 
 
 @click.command("dump", short_help="Print calls with every structure, before and after.")
 @click.argument("trace", type=click.Path(path_type=Path))
-@click.option("--calls", "calls", metavar="SET", help="Only these: 17, 0-100, 0-100/2, 3,8,20-, a pattern, @file.")
+@click.option("--calls", "calls", metavar="SET", help=f"Only these: {CALLS_HELP}")
 @click.option("--where", metavar="EXPR", help="Only those of which this is true; see below.")
 @json_option
 def command(trace: Path, calls: str | None, where: str | None, as_json: bool) -> int:
@@ -24,7 +24,7 @@ def command(trace: Path, calls: str | None, where: str | None, as_json: bool) ->
     in.pAllocationInfo2[].PrivateDriverDataSize > 64. and, or, not and parentheses join conditions.
     """
     from tracekmt.callset import parse_calls
-    from tracekmt.cli.console import fit
+    from tracekmt.cli.console import fit, warn
     from tracekmt.report.calls import call_lines
     from tracekmt.trace.reader import Trace
     from tracekmt.where import parse_where
@@ -45,6 +45,5 @@ def command(trace: Path, calls: str | None, where: str | None, as_json: bool) ->
             asked = " and ".join(text for text in (calls, where) if text)
             why = f"no call is in {asked}" if asked else "it has no calls"
             click.echo(f"tracekmt: {trace}: {why}", err=True)
-        if opened.torn:
-            click.echo(f"tracekmt: {opened.torn}; the calls before it are whole", err=True)
+        warn(opened.warning)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite an existing output file.")
+output_option = click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The new trace."
+)
+CALLS_HELP = "17, 0-100, 0-100/2, 3,8,20-, a pattern, @file."
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _DIFFERENT = 1

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from tracekmt.cli.options import force_option
+from tracekmt.cli.options import force_option, output_option
 
 
 @click.command("recover", short_help="Make a sealed trace of what a damaged or unfinished one holds.")
 @click.argument("trace", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The new trace.")
+@output_option
 @force_option
 def command(trace: Path, output: Path, force: bool) -> int:
     """Write what TRACE holds up to its first damage to FILE, with a new index; TRACE stays as it is."""

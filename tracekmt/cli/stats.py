@@ -16,7 +16,7 @@ from tracekmt.cli.options import json_option
 def command(trace: Path, as_json: bool) -> int:
     """Say what the calls of TRACE amount to by function and status, how many objects of each kind lived, and which
     were never ended."""
-    from tracekmt.cli.console import print_table, progress_bar
+    from tracekmt.cli.console import print_table, progress_bar, warn
     from tracekmt.report.stats import function_rows, leak_lines, measure, object_rows
     from tracekmt.trace.reader import Trace
 
@@ -29,6 +29,5 @@ def command(trace: Path, as_json: bool) -> int:
     print_table(("objects", "made", "ended", "most", "from start to end"), object_rows(told))
     for line in leak_lines(told):
         click.echo(line)
-    if opened.torn:
-        click.echo(f"tracekmt: {opened.torn}; the calls before it are whole", err=True)
+    warn(opened.warning)
     return 0

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import click
 
-from tracekmt.cli.options import force_option
+from tracekmt.cli.options import CALLS_HELP, force_option, output_option
 
 
 @click.command("trim", short_help="Cut calls out of a trace, with whatever they depend on.")
 @click.argument("trace", type=click.Path(path_type=Path))
-@click.option(
-    "--calls", "calls", required=True, metavar="SET", help="The calls: 17, 0-100, 0-100/2, 3,8,20-, a pattern, @file."
-)
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The new trace.")
+@click.option("--calls", "calls", required=True, metavar="SET", help=f"The calls: {CALLS_HELP}")
+@output_option
 @force_option
 def command(trace: Path, calls: str, output: Path, force: bool) -> int:
     """Write the calls of TRACE that are in SET to FILE, with the calls that made what they use. Indexes, times and

@@ -19,10 +19,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Converted:
-    """How many calls were written, and what was wrong with the trace that they came from."""
+    """How many calls were written, and what to know of the trace that they came from."""
 
     calls: int
-    torn: str | None = None
+    warning: str | None = None
 
 
 def convert(
@@ -65,7 +65,7 @@ def _write_trace(source: Path, to: Path, *, redact: bool) -> Converted:
             redactor = Redactor(trace.layout, trace.descriptions, trace.description)
             writer = open_copy(trace, part, header, modules)
             write_copy(trace, writer, redactor.events(trace.events()), redacted_end)
-        return Converted(len(trace), trace.torn)
+        return Converted(len(trace), trace.warning)
 
 
 def _write_lines(source: Path, to: Path, on_progress: Progress) -> Converted:
@@ -76,7 +76,7 @@ def _write_lines(source: Path, to: Path, on_progress: Progress) -> Converted:
         else:
             with replacing(to) as part, part.open("w", encoding="utf-8", newline="\n") as file:
                 file.writelines(lines)
-        return Converted(len(trace), trace.torn)
+        return Converted(len(trace), trace.warning)
 
 
 def _is_lines(path: Path) -> bool:

@@ -28,7 +28,7 @@ def compare_traces(a: Path, b: Path) -> Report:
     with Trace(a) as mine, Trace(b) as theirs:
         report.calls.lost = mine.lost + theirs.lost
         for trace in (mine, theirs):
-            report.notes += [f"{trace.torn}; the calls before it are whole"] if trace.torn else []
+            report.notes += [trace.warning] if trace.warning else []
         pairs = align(mine, theirs)
         _compare(mine, theirs, pairs, report)
         taken = set(pairs.values())

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from tracekmt.record.spool import SIZES, default_folder
 
-FRIDA_NEEDED = (17, 26)
 _CAP_SYS_PTRACE = 19
 _ELF_64 = 2
 _ELF_X86_64 = 62
@@ -48,14 +47,19 @@ def examine_machine() -> Iterator[Check]:
 
 
 def _frida() -> Check:
+    asked = importlib.metadata.requires("tracekmt") or ()
+    requirement = next(each for each in asked if each.startswith("frida"))
     try:
         version = importlib.metadata.version("frida")
     except importlib.metadata.PackageNotFoundError:
-        return Check("frida", False, "is not installed", "pip install 'frida>=17.26'")
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if numbers < FRIDA_NEEDED:
-        return Check("frida", False, f"{version} is too old", "pip install -U 'frida>=17.26'")
+        return Check("frida", False, "is not installed", f"pip install '{requirement}'")
+    if _numbers(version) < _numbers(requirement.partition(">=")[2]):
+        return Check("frida", False, f"{version} is too old", f"pip install -U '{requirement}'")
     return Check("frida", True, version)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _attaching() -> Check:

@@ -66,11 +66,7 @@ class RollingWriter:
         with Trace(parts[0]) as trace:
             first = next(trace.calls()).index if len(trace) else 0
         cut = f"{self._index} calls, of which the newest were kept" if first else ""
-        writer = Writer(self._path, replace(self._header, trimmed=cut), force=True)
-        for number, call in self._calls.items():
-            writer.describe(number, call)
-        for module in self._modules:
-            writer.module(module)
+        writer = self._write(self._path, replace(self._header, trimmed=cut))
         last = -1
         for part in parts:
             with Trace(part) as trace:
@@ -101,12 +97,16 @@ class RollingWriter:
 
     def _begin(self) -> Writer:
         self._parts += 1
-        path = self._path.with_name(f"{self._path.name}.{self._parts}")
-        writer = Writer(path, self._header, force=True)
+        writer = self._write(self._path.with_name(f"{self._path.name}.{self._parts}"), self._header)
+        # So that what returns here has been entered here.
+        writer.events(self._under_way.values())
+        return writer
+
+    def _write(self, path: Path, header: Header) -> Writer:
+        """A trace that knows what this recording has told so far."""
+        writer = Writer(path, header, force=True)
         for number, call in self._calls.items():
             writer.describe(number, call)
         for module in self._modules:
             writer.module(module)
-        # So that what returns here has been entered here.
-        writer.events(self._under_way.values())
         return writer

@@ -34,7 +34,7 @@ from tracekmt.simulator.native import HandOver
 from tracekmt.spec.types import WCHAR_SIZE, Call
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.spooled import spill_of
-from tracekmt.trace.writer import Writer, now
+from tracekmt.trace.writer import Writer, now, refuse_existing
 from tracekmt.version import VERSION
 
 DRAIN_SECONDS = 0.05
@@ -83,8 +83,7 @@ class Recording:
     ) -> None:
         if sys.platform != "linux":
             raise RecordError("processes can be recorded on Linux only, so far; traces are read and replayed anywhere")
-        if output.exists() and not force:
-            raise UsageError(f"{output} exists already; choose another name or overwrite it with -f")
+        refuse_existing(output, force=force)
         if not output.resolve().parent.is_dir():
             raise UsageError(f"{output}: there is no folder {output.resolve().parent}")
         self.progress = Progress()

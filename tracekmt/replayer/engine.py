@@ -41,7 +41,7 @@ def replay(
         target = _target(on, trace, settings)
         report = Report(names=(str(path), target.name))
         report.calls.lost = trace.lost
-        report.notes += [f"{trace.torn}; the calls before it are whole"] if trace.torn else []
+        report.notes += [trace.warning] if trace.warning else []
         writer = _Outcome(Path(output), target, force=force) if output else None
         try:
             _run(trace, target, report, writer, on_progress)

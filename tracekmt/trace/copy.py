@@ -10,7 +10,7 @@ from pathlib import Path
 from tracekmt.errors import UsageError
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.reader import Trace
-from tracekmt.trace.writer import Writer
+from tracekmt.trace.writer import Writer, refuse_existing
 
 UNFINISHED = "the recording did not finish"
 
@@ -35,8 +35,7 @@ def refuse_output(source: Path, to: Path, *, force: bool) -> None:
     """UsageError where a file is the source itself, or exists; for before long work, too."""
     if to.exists() and source.exists() and to.samefile(source):
         raise UsageError(f"{to}: is the trace itself; give another name")
-    if to.exists() and not force:
-        raise UsageError(f"{to} exists already; choose another name or overwrite it with -f")
+    refuse_existing(to, force=force)
 
 
 def open_copy(

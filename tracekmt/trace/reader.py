@@ -155,6 +155,11 @@ class Trace:
         return self._index.lost
 
     @property
+    def warning(self) -> str | None:
+        """What to know before trusting the trace to be whole."""
+        return f"{self.torn}; the calls before it are whole" if self.torn else None
+
+    @property
     def ended(self) -> str | None:
         """How the recording ended; None where it did not finish."""
         return self._index.end

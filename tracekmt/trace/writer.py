@@ -29,12 +29,18 @@ BLOBS_KNOWN = 1 << 17
 """How many contents are remembered; one that comes back later is stored again."""
 
 
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """UsageError where a file would be overwritten that nobody gave up."""
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists already; choose another name or overwrite it with -f")
+
+
 class Writer:
     """A trace file being written. A description goes in before the first event that needs it."""
 
     def __init__(self, path: Path, header: Header, *, force: bool = False, file: BinaryIO | None = None) -> None:
-        if file is None and path.exists() and not force:
-            raise UsageError(f"{path} exists already; choose another name or overwrite it with -f")
+        if file is None:
+            refuse_existing(path, force=force)
         self.path = path
         self.layout: Abi = header.layout
         try:
