@@ -16,8 +16,6 @@ from tracekmt.trace.frames import FrameKind, FrameReader, Room
 from tracekmt.trace.reader import Trace
 from tracekmt.trace.spooled import spill_of
 
-Spilled = Iterator[tuple["int | None", list[bytes]]]
-
 
 def recover(source: Path, to: Path, *, force: bool = False) -> tuple[int, str | None]:
     """Write every whole frame's calls to another trace, with a new index; how many calls those are, and what was wrong,
@@ -45,90 +43,78 @@ def recover(source: Path, to: Path, *, force: bool = False) -> tuple[int, str | 
                         under_way.pop(event.enter)
             except TraceError as error:
                 wrong = str(error)
-            memory = _Memory.of(trace) if trace.ended is None else None
-            if memory is not None:
-                with memory:
+            if trace.ended is None:
+                with _Left(trace) as left:
                     described = set(trace.described)
-                    for event in memory.rest(trace, following, under_way):
+                    for event in left.events(following, under_way):
                         if isinstance(event, Enter) and event.call not in described:
                             described.add(event.call)
-                            writer.describe(event.call, memory.description(event.call))
+                            writer.describe(event.call, left.description(event.call))
                         writer.events([event], flush=False)
                         calls += isinstance(event, Enter)
-                wrong = f"{wrong}; {memory.damage}" if memory.damage else wrong
+                    wrong = "; ".join(each for each in (wrong, *left.damage) if each)
             writer.end(trace.ended or "recovered", wrong)
         finally:
             writer.close()
         return calls, wrong
 
 
-class _Memory(ExitStack):
-    """What a recorder that was killed left in the memory that it shared with the program."""
+class _Left(ExitStack):
+    """What a recorder that was killed left beside a trace: the memory that it shared with the program, and what waited
+    to be taken apart. Each is used if it is of the same recording. damage: what is wrong with them."""
 
-    def __init__(self, frames: FrameReader, room: Room, calls: dict[int, Call], spilled: Spilled) -> None:
+    def __init__(self, trace: Trace) -> None:
         super().__init__()
-        self._frames = frames
-        self._room = room
-        self._calls = calls
-        self._spilled = spilled
-        self._rest: spooled.Rest | None = None
+        self.damage: list[str] = []
+        self._trace = trace
+        self._calls: dict[int, Call] = {}
+        shared = trace.header.settings.get("spool")
+        self._spill = self._open(spill_of(trace.path))
+        self._memory = self._open(Path(shared)) if isinstance(shared, str) else None
 
-    @property
-    def damage(self) -> str | None:
-        """What is wrong with it, when the events have been taken."""
-        return self._rest.damage if self._rest is not None else None
-
-    @classmethod
-    def of(cls, trace: Trace) -> _Memory | None:
-        """The memory of a trace's recording, if it is still there; None where it is gone, or another's."""
-        named, identity = (trace.header.settings.get(key) for key in ("spool", "recording"))
-        if not isinstance(named, str) or not Path(named).is_file():
+    def _open(self, path: Path) -> tuple[FrameReader, Room | None] | None:
+        """A file with its descriptions; None where there is none of this recording."""
+        if not path.is_file():
             return None
-        file = Path(named).open("rb")  # noqa: SIM115 (closed with the memory)
         try:
-            frames = FrameReader(Path(named), file)
+            frames = FrameReader(path, self.enter_context(path.open("rb")))
             found = index.rebuild(frames)
-            told = [(offset, *frames.at(offset)) for offset in found.told]
-            header = events.header_from(told[0][2], named)
-            if found.room is None or header.settings.get("recording") != identity:
-                file.close()
+            told = [frames.at(offset) for offset in found.told]
+            header = events.header_from(told[0][1], str(path))
+            if header.settings.get("recording") != self._trace.header.settings.get("recording"):
                 return None
-            calls = dict(
-                events.call_from(value, header.layout, named) for _, kind, value in told if kind == FrameKind.CALL
-            )
-        except BaseException:
-            file.close()
-            raise
-        memory = cls(frames, found.room, calls, _spilled(trace.path, identity))
-        memory.enter_context(file)
-        return memory
+            calls = (value for kind, value in told if kind == FrameKind.CALL)
+            self._calls.update(events.call_from(value, header.layout, str(path)) for value in calls)
+        except (TraceError, IndexError) as error:
+            self.damage.append(str(error) or f"{path}: holds nothing")
+            return None
+        return frames, found.room
 
     def description(self, number: int) -> Call:
         """The description that events name by a number."""
+        if number in self._trace.described:
+            return self._trace.described[number]
         if number not in self._calls:
-            raise TraceError(f"{self._frames.path}: an event names the call {number}, which is not described")
+            raise TraceError(f"{self._trace.path}: an event names the call {number}, which is not described")
         return self._calls[number]
 
-    def rest(self, trace: Trace, first: int, under_way: dict[int, Enter]) -> Iterator[Enter | Leave | Lost]:
+    def events(self, first: int, under_way: dict[int, Enter]) -> Iterator[Enter | Leave | Lost]:
         """The events from a sequence number on; redacted, if the trace is."""
-        self._rest = spooled.Rest(self._frames, self._room, first, self._spilled)
-        whole = spooled.returning(self._rest, set(under_way))
-        if not trace.header.redacted:
-            return whole
-        redactor = Redactor(trace.layout, self._calls.values(), self.description, under_way)
-        return redactor.events(whole)
+        memory = None
+        if self._memory is not None and self._memory[1] is not None:
+            memory = self._memory[0], self._memory[1]
+        if memory is None and self._spill is None:
+            return
+        rest = spooled.Rest(first, memory, self._spilled())
+        whole = spooled.returning(rest, set(under_way))
+        if self._trace.header.redacted:
+            calls = [*self._trace.descriptions, *self._calls.values()]
+            whole = Redactor(self._trace.layout, calls, self.description, under_way).events(whole)
+        yield from whole
+        self.damage += [rest.damage] if rest.damage else []
 
-
-def _spilled(trace: Path, identity: object) -> Spilled:
-    """What waited beside a trace to be taken apart, if its recording had to let something wait."""
-    path = spill_of(trace)
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        frames = FrameReader(path, file)
-        for _, kind, value in frames.scan():
-            match kind, value:
-                case FrameKind.HEADER, {"settings": {"recording": other}} if other != identity:
-                    return
-                case FrameKind.SPILL, [upto, [*stretches]]:
+    def _spilled(self) -> Iterator[tuple[int | None, list[bytes]]]:
+        for _, kind, value in self._spill[0].scan() if self._spill is not None else ():
+            match value:
+                case [upto, [*stretches]] if kind == FrameKind.SPILL:
                     yield upto, stretches

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -427,25 +428,29 @@ def test_a_flight_recorder_keeps_the_newest(client: Client) -> None:
         assert trace.header.trimmed == "8008 calls, of which the newest were kept"
 
 
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system with little room."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        pytest.skip("needs root, to make a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 def test_a_full_memory_costs_events_and_nothing_else(client: Client, tmp_path: Path) -> None:
     """On a small file system there is little room, and a program that does not pause fills it: every event is in the
     trace or counted where it is missing, and the program's own count is right."""
-    small = tmp_path / "small"
-    small.mkdir()
-    if (
-        os.geteuid() != 0
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", small], check=False).returncode
-    ):
-        pytest.skip("needs root, to make a small file system")
-    try:
+    with small_disk(tmp_path / "small", "3m") as small:
         recording = Recording(client.trace, spool=small)
         recording.spawn(client.argv("work", 4, 20_000))
         progress = recording.run()
         (small / "fills").write_bytes(bytes(2 << 20))
         with pytest.raises(RecordError, match="no room for 2 MB"):
             Recording(tmp_path / "other.kmt", spool=small).attach(os.getpid())
-    finally:
-        subprocess.run(["umount", small], check=True)
     assert sum(client.journal()) == 4 * 20_004
     assert progress.ended == "the process ended with status 7"
     assert progress.lost > 0
@@ -453,6 +458,31 @@ def test_a_full_memory_costs_events_and_nothing_else(client: Client, tmp_path: P
         events = sum(1 for event in trace.events() if not isinstance(event, Lost))
         assert events + trace.lost == 2 * 4 * 20_004
         assert trace.lost == progress.lost
+
+
+def test_a_full_disk_breaks_a_recording_off_and_loses_nothing(client: Client, tmp_path: Path) -> None:
+    """The program goes on, and what could not be written is still where it was; recovered elsewhere it is whole."""
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    with small_disk(tmp_path / "small", "100k") as small:
+        program = subprocess.Popen(client.argv("paced:100", 2, 10**9))
+        try:
+            recording = Recording(small / "t.kmt", spool=memory)
+            recording.attach(program.pid)
+            with pytest.raises(RecordError, match="was broken off: No space left on device; nothing is lost"):
+                recording.run()
+            assert lives(program.pid)
+            (left,) = memory.iterdir()
+            recover(small / "t.kmt", tmp_path / "whole.kmt")
+        finally:
+            program.kill()
+            program.wait()
+        with tracekmt.open(small / "t.kmt") as torn, tracekmt.open(tmp_path / "whole.kmt") as whole:
+            assert 0 < len(torn) < len(whole)
+            assert whole.lost == 0
+            numbers = numbered(whole.calls())
+        assert all(found == list(range(found[0], found[-1] + 1)) for found in numbers.values())
+    left.unlink()
 
 
 def test_the_memory_lies_where_it_is_asked_for(client: Client, tmp_path: Path) -> None:

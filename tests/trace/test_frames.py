@@ -6,6 +6,7 @@ import io
 import struct
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import msgpack
@@ -14,9 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tracekmt
+from tracekmt.convert.jsonl import to_lines
 from tracekmt.errors import TraceError
+from tracekmt.recover import recover
 from tracekmt.resources import resource
 from tracekmt.trace import frames
+from tracekmt.trace.batch import ENTER, Table, enter_body
 from tracekmt.trace.frames import FRAME_LIMIT, FrameKind, FrameReader, pack_frame, preamble
 from tracekmt.trace.reader import Trace
 
@@ -27,6 +31,7 @@ else:
 
 SAMPLE = resource("traces", "demo.kmt").read_bytes()
 FORMAT_0 = Path(__file__).parent.parent / "data" / "format-0.kmt"
+FORMAT_1 = FORMAT_0.with_name("format-1.kmt")
 
 
 def read(path: Path, data: bytes) -> list[object]:
@@ -96,6 +101,35 @@ def test_format_0_is_read(tmp_path: Path) -> None:
     assert len(read(tmp_path / "cut.kmt", cut)) >= 17
     with tracekmt.open(tmp_path / "cut.kmt") as trace:
         assert "is cut off" in str(trace.torn)
+
+
+def test_format_1_is_read() -> None:
+    """A kept trace of it, and all that is in it: a part of another, a loss, contents that repeat, a call under way."""
+    with tracekmt.open(FORMAT_1) as trace:
+        assert (trace.version, trace.lost, trace.torn) == (1, 3, "cut for a specimen")
+        assert "".join(f"{line}\n" for line in to_lines(trace)) == FORMAT_1.with_suffix(".jsonl").read_text("utf-8")
+        assert not list(trace.calls())[-1].returned
+
+
+def test_a_trace_can_be_gone_on_with(tmp_path: Path, many: bytes) -> None:
+    """As docs/format.md says: without its end and what follows, it takes more frames, an end, and an index again."""
+    path = tmp_path / "t.kmt"
+    path.write_bytes(many)
+    with path.open("rb") as file:
+        end = next(offset for offset, kind, _ in FrameReader(path, file).scan() if kind == FrameKind.END)
+    with tracekmt.open(path) as trace:
+        last, calls = trace[-1], len(trace)
+    table = Table()
+    body = enter_body(replace(last.enter, regions=()), bytes)
+    table.add(ENTER, calls, 10_000, last.enter.time + 10**9, 0, last.enter.call, 0, 0)
+    more = pack_frame(FrameKind.EVENTS, [table.pack(), body, []]) + pack_frame(FrameKind.END, {"how": "later"})
+    whole = read(path, many)
+    told = read(path, many[:end] + more)
+    assert told[:calls] == whole
+    assert len(told) == calls + 1
+    assert recover(path, tmp_path / "sealed.kmt") == (calls + 1, None)
+    with tracekmt.open(tmp_path / "sealed.kmt") as trace:
+        assert (trace.ended, len(trace), trace[calls].name) == ("later", calls + 1, last.name)
 
 
 def test_any_file_that_can_seek(many: bytes) -> None:

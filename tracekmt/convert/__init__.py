@@ -62,6 +62,7 @@ def _write_trace(source: Path, to: Path, *, redact: bool) -> Converted:
             write_copy(trace, open_copy(trace, part), trace.events())
         else:
             header, modules = redacted_header(trace.header), [redacted_module(module) for module in trace.modules]
+            header.settings.pop("spool", None)  # a path, which only recovering a recording needs
             redactor = Redactor(trace.layout, trace.descriptions, trace.description)
             writer = open_copy(trace, part, header, modules)
             write_copy(trace, writer, redactor.events(trace.events()), redacted_end)

@@ -21,7 +21,7 @@ from uuid import uuid4
 import frida
 
 from tracekmt.calls import CALLS, EXPORT_PREFIXES, raw_call
-from tracekmt.errors import RecordError, UsageError
+from tracekmt.errors import Error, RecordError, UsageError
 from tracekmt.ntstatus import Status
 from tracekmt.record.ending import Ending
 from tracekmt.record.limits import Limits, Progress
@@ -157,9 +157,9 @@ class Recording:
                 self._on_progress(self.progress)
                 reached = self._limits.reached(self.progress)
             return self.stop(reached)
-        except BaseException:
-            self._abandon()
-            raise
+        except BaseException as error:
+            self._abandon(keep=True)
+            raise self._interrupted(error) from None
         finally:
             if in_main_thread:
                 signal.signal(signal.SIGINT, before)
@@ -358,12 +358,26 @@ class Recording:
         how = self._ending.said() if status is None else f"with status {status}"
         return f"the process ended {how}".rstrip()
 
-    def _abandon(self) -> None:
-        """Leave nothing behind of a recording that did not begin."""
+    def _abandon(self, *, keep: bool = False) -> None:
+        """Take the hooks off; of a recording that did not begin nothing stays behind."""
         if self._session is not None and self._detached is None and self._script is not None:
             self._unload()
+        if self._writer is not None:
+            with contextlib.suppress(OSError, Error):  # what broke the recording off may do so again
+                self._writer.close()
         if self._spool is not None:
-            self._spool.close()
+            self._spool.close(keep=keep)
+
+    def _interrupted(self, error: BaseException) -> BaseException:
+        """An error in the middle of a recording, with where the rest of it is."""
+        if not isinstance(error, (OSError, Error)):
+            return error
+        assert self._spool is not None
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        return RecordError(
+            f"{self._output}: the recording was broken off: {why}; nothing is lost: make room, then\n"
+            f"tracekmt recover {self._output} -o OTHER.kmt, and remove {self._spool.path}"
+        )
 
 
 def _clock() -> dict[str, int]:

@@ -11,23 +11,23 @@ from collections import deque
 from pathlib import Path
 
 from tracekmt.errors import RecordError, TraceError
-from tracekmt.trace.events import Header
-from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame, preamble
+from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame
 
 FRAME_BYTES = 2 << 20
 
 
 class Spill:
     """Batches of stretches, first in first out. A batch is what one drain found: `upto` is the sequence number below
-    which nothing is missing once it and those before it are known."""
+    which nothing is missing once it and those before it are known. told: what the file begins with, so that it can be
+    read by itself."""
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, told: bytes) -> None:
         self.path = path
         try:
             self._file = path.open("w+b")
         except OSError as error:
             raise RecordError(f"{path}: cannot be written: {error.strerror}") from None
-        self._file.write(preamble() + pack_frame(FrameKind.HEADER, header.to_data()))
+        self._file.write(told)
         self._end = self._begin = self._file.tell()
         self._file.flush()
         self._file.seek(0)
@@ -66,10 +66,11 @@ class Spill:
         self._file.truncate(self._begin)
         self._end = self._begin
 
-    def close(self) -> None:
-        """Close and remove the file."""
+    def close(self, *, keep: bool = False) -> None:
+        """Close the file, and remove it unless it is to be kept."""
         self._file.close()
-        self.path.unlink(missing_ok=True)
+        if not keep:
+            self.path.unlink(missing_ok=True)
 
     def _write(self, upto: int | None, stretches: list[bytes]) -> None:
         data = pack_frame(FrameKind.SPILL, [upto, stretches], level=1)

@@ -51,6 +51,7 @@ class Spool:
         told = preamble() + pack_frame(FrameKind.HEADER, header.to_data())
         for number, call in calls.items():
             told += pack_frame(FrameKind.CALL, call_data(number, call, header.layout))
+        self._told = told
         # The heads of the frames before the memory do not depend on how much there is room for.
         self.offset = len(told) + len(pack_live(len(told), 0, _PAGE))
         self.path, self.size = _allocate(folder or default_folder(), self.offset)
@@ -81,7 +82,6 @@ class Spool:
         self._giving: Iterator[Enter | Leave | Lost] | None = None
         self._spill_to = spill
         self._spill: Spill | None = None
-        self._header = header
         for block in range(count):
             self._release(block)
 
@@ -142,7 +142,7 @@ class Spool:
         if self._spill or (self._spill_to is not None and self._found_bytes + size > KEPT):
             # Whatever is found now is younger than what waits there.
             if self._spill is None and self._spill_to is not None:
-                self._spill = Spill(self._spill_to, self._header)
+                self._spill = Spill(self._spill_to, self._told)
             assert self._spill is not None
             self._spill.put(upto, [data for _, data in found])
             for block in [each for each in self._read if not self._pending[each]]:
@@ -177,8 +177,8 @@ class Spool:
             raise RecordError(f"{self.path}: damaged by the recorded process: {error}") from None
         return None if upto is None else self._assembler.in_order(upto)
 
-    def close(self) -> None:
-        """Unmap and remove the file."""
+    def close(self, *, keep: bool = False) -> None:
+        """Unmap, and remove the file and the spill, unless they are to be kept for who recovers the recording."""
         if self._map is not None:
             self._words.release()
             self._queue.release()
@@ -186,8 +186,9 @@ class Spool:
             self._map.close()
             self._map = None
         if self._spill is not None:
-            self._spill.close()
-        self.path.unlink(missing_ok=True)
+            self._spill.close(keep=keep)
+        if not keep:
+            self.path.unlink(missing_ok=True)
 
     def _start(self, block: int) -> int:
         return (self._blocks + block * BLOCK_SIZE) // 8

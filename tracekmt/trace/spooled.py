@@ -72,6 +72,11 @@ class Assembler:
         """Whether all that was taken has been given out."""
         return not self._ready and not self._unfinished
 
+    @property
+    def end(self) -> int:
+        """The number behind the last event that is known."""
+        return max(self._ready, default=self.next - 1) + 1
+
     def take(self, data: bytes) -> int:
         """Take the fragments of one stretch of a block apart; gives the highest sequence number among them, -1 for
         none. ValueError where they are none."""
@@ -174,7 +179,7 @@ def settle(frames: FrameReader, room: Room) -> tuple[BinaryIO, str]:
             writer.module(events.module_from(value, where))
     assert writer is not None
     torn = f"{frames.path}: what a recorder left in its memory; the recording did not finish"
-    found = Rest(frames, room, 0)
+    found = Rest(0, (frames, room))
     for event in returning(found, set()):
         if isinstance(event, Enter) and event.call not in described:
             raise TraceError(f"{frames.path}: an event names the call {event.call}, which is not described")
@@ -199,15 +204,18 @@ def returning(found: Iterable[Enter | Leave | Lost], entered: set[int]) -> Itera
 
 
 class Rest:
-    """The events in a recorder's memory from a sequence number on. spilled: what was moved out of it before, as batches
-    of stretches. damage: what is wrong with the memory, when the events have been taken."""
+    """What a recorder left, from a sequence number on. memory: what it shared with the program, if that is there still.
+    spilled: what was moved out of it before, as batches of stretches. damage: what is wrong with it, when the events
+    have been taken."""
 
     def __init__(
-        self, frames: FrameReader, room: Room, first: int, spilled: Iterable[tuple[int | None, list[bytes]]] = ()
+        self,
+        first: int,
+        memory: tuple[FrameReader, Room] | None,
+        spilled: Iterable[tuple[int | None, list[bytes]]] = (),
     ) -> None:
         self.damage: str | None = None
-        self._frames = frames
-        self._room = room
+        self._memory = memory
         self._assembler = Assembler(first)
         self._spilled = spilled
 
@@ -217,7 +225,8 @@ class Rest:
                 self._take(stretch)
             if upto is not None:
                 yield from self._assembler.in_order(upto)
-        yield from self._assembler.in_order(self._read_memory())
+        end = self._read(*self._memory) if self._memory is not None else self._assembler.end
+        yield from self._assembler.in_order(end)
 
     def _take(self, data: bytes) -> None:
         try:
@@ -225,9 +234,8 @@ class Rest:
         except ValueError as error:
             self.damage = f"a block of it holds {error}"
 
-    def _read_memory(self) -> int:
+    def _read(self, frames: FrameReader, room: Room) -> int:
         """Take every block; gives the number that the next event would have had."""
-        frames, room = self._frames, self._room
         control = frames.bytes_at(room.start, min(CONTROL_SIZE, room.length))
         if len(control) < CONTROL_SIZE:
             self.damage = "it is too short"

@@ -117,8 +117,10 @@ class Writer:
     def close(self) -> None:
         """Close the file; a trace without an end is still readable."""
         if not self._file.closed:
-            self.flush()
-            self._file.close()
+            try:
+                self.flush()
+            finally:
+                self._file.close()
 
     def _tell(self, kind: FrameKind, value: Any) -> None:
         """Write a frame that every reader needs."""
