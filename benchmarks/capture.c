@@ -1,6 +1,7 @@
 /*
  * What benchmarks/capture.py measures, in three parts. Without a definition: a program that calls in bursts and prints
- * the nanoseconds that each call of a burst took. THUNK: the function that it calls. SHIM: one that stands before it by
+ * the nanoseconds that each call of a burst took, or calls steadily, so often a second, and prints the number of calls
+ * (0: as often as it can). THUNK: the function that it calls. SHIM: one that stands before it by
  * LD_PRELOAD and copies what the recorder copies, before and after, into a buffer of the thread's own.
  */
 #define _GNU_SOURCE
@@ -74,8 +75,25 @@ int32_t D3DKMTCreateAllocation2(Create *arg) {
 #else
 
 static long calls, bursts;
-static int large;
+static int large, steady;
 static pthread_barrier_t barrier;
+
+/* As many calls as are due, then a rest until more are: as a program does that draws frames. */
+static long steadily(Create *arg) {
+  struct timespec now, begin, rest = {0, 10000000};
+  long made = 0;
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  for (;;) {
+    double passed;
+    long due;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    passed = (now.tv_sec - begin.tv_sec) + (now.tv_nsec - begin.tv_nsec) * 1e-9;
+    if (passed > bursts) return made;
+    due = calls ? (long)(passed * calls) : made + 1000;
+    for (; made < due; made++) D3DKMTCreateAllocation2(arg);
+    if (calls) nanosleep(&rest, 0);
+  }
+}
 
 static void *work(void *nothing) {
   uint8_t data[128], *pages = malloc(16 * 4096), global[64];
@@ -95,6 +113,10 @@ static void *work(void *nothing) {
     infos[i].pPrivateDriverData = large ? pages + 4096 * i : data;
     infos[i].PrivateDriverDataSize = large ? 4096 : sizeof data;
   }
+  if (steady) {
+    printf("%ld\n", steadily(&arg));
+    return 0;
+  }
   for (burst = 0; burst < bursts; burst++) {
     struct timespec begin, end;
     pthread_barrier_wait(&barrier);
@@ -113,6 +135,7 @@ int main(int argc, char **argv) {
   long count, i;
   if (argc != 5) return 2;
   large = !strcmp(argv[1], "large");
+  steady = !strcmp(argv[1], "steady");
   count = atol(argv[2]);
   calls = atol(argv[3]);
   bursts = atol(argv[4]);

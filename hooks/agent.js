@@ -2,7 +2,7 @@
  * The agent: loads the recorder into the traced process, puts its hooks on the functions, and takes them off again.
  * It moves no events and knows no function: names come with the plan, addresses from a locator.
  *
- * Messages to the recorder's side are {type: 'kmt:module' | 'kmt:hooked' | 'kmt:raw' | 'kmt:error', ...}.
+ * Messages to the recorder's side are {type: 'kmt:module' | 'kmt:hooked' | 'kmt:raw' | 'kmt:rest' | 'kmt:error', ...}.
  */
 'use strict';
 
@@ -24,6 +24,7 @@ const PROT_READ_WRITE = 3;
 const MAP_SHARED_POPULATE = 0x8001;  // with all its pages at once: a first store into each would cost the program a fault
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 const MAP_NORESERVE = 0x4000;
+const MAP_POPULATE = 0x8000;
 const O_RDWR_CLOEXEC = 0o2000002;
 const MADV_WIPEONFORK = 18;
 
@@ -35,7 +36,10 @@ const KEY = 2 * 8;
 const SIGACTION = 56 * 8;
 const SIGNAL = 57 * 8;
 
+const MORE = 0xffffffffffffffffn;  // in the sender, too
+
 let recorder = null;
+let sender = null;  // collects what is new into a buffer, where the memory is not shared
 const keptAlive = [];  // memory that hooks use
 let key = -1;  // of what libc keeps for each thread
 const mapped = [];  // [address, size] of what is unmapped in the end
@@ -60,14 +64,39 @@ function wipedOnFork(size, flags) {
   return memory;
 }
 
-function mapSpool(path, offset, size) {
+/* The memory that events are written to, as a file that both sides map. */
+function sharedMemory({ path, offset, size }) {
   const file = native('open', 'int', 'pointer', 'int')(Memory.allocUtf8String(path), O_RDWR_CLOEXEC);
   if (file < 0) throw new Error(`the process cannot open ${path}`);
-  const spool = map(offset + size, MAP_SHARED_POPULATE, file).add(offset);
+  const memory = map(offset + size, MAP_SHARED_POPULATE, file).add(offset);
   native('close', 'int', 'int')(file);
-  // A forked child shares the mapping: what leads there is zero for it, and its hooks do nothing.
-  const enabled = wipedOnFork(PAGE, MAP_PRIVATE_ANONYMOUS);
-  return [spool, enabled];
+  return memory;
+}
+
+/* The same where the recorder's side cannot map it: it asks for what is there. */
+const BUFFER_SIZE = 1 << 20;
+
+function ownMemory({ size, blockSize, source }) {
+  const control = map(size, MAP_PRIVATE_ANONYMOUS | MAP_POPULATE);
+  const sent = map(Math.ceil(4 * size / blockSize / PAGE) * PAGE, MAP_PRIVATE_ANONYMOUS);
+  const module = new CModule(source, { control, sent });
+  const buffer = Memory.alloc(BUFFER_SIZE);
+  const fill = new NativeFunction(module.sender_collect, 'uint64', ['pointer', 'uint64', 'uint']);
+  new NativeFunction(module.sender_prepare, 'void', ['uint64', 'uint64'])(size, blockSize);
+  keptAlive.push(module);
+  sender = last => buffer.readByteArray(fill(buffer, BUFFER_SIZE, last ? 1 : 0).toNumber());
+  return control;
+}
+
+/* Sends what is left, without being asked. */
+function sendRest() {
+  if (sender === null) return;
+  for (let more = true; more;) {
+    const data = sender(true);
+    more = new DataView(data).getBigUint64(0, true) === MORE;
+    send({ type: 'kmt:rest' }, data);
+  }
+  sender = null;
 }
 
 /* The key of the threads' slots. When a thread ends, libc calls this code with its slot, to give it back. It is never
@@ -88,7 +117,9 @@ function makeKey() {
 function start(config) {
   if (Process.arch !== 'x64' || !(Process.platform in locators))
     throw new Error(`processes of ${Process.platform} ${Process.arch} cannot be recorded yet, x64 on Linux can`);
-  const [control, enabled] = mapSpool(config.spool, config.offset, config.size);
+  const control = config.memory.path === null ? ownMemory(config.memory) : sharedMemory(config.memory);
+  // A forked child has the mapping too: what leads there is zero for it, and its hooks do nothing.
+  const enabled = wipedOnFork(PAGE, MAP_PRIVATE_ANONYMOUS);
   const plan = Memory.alloc(config.plan.length * 4);
   plan.writeByteArray(new Uint32Array(config.plan).buffer);
   const state = Memory.alloc(PAGE);
@@ -230,6 +261,7 @@ function stop() {
   Interceptor.flush();
   const unhooked = new NativeFunction(recorder.recorder_stop, 'int', [])() === 1;
   Thread.sleep(GRACE_SECONDS);
+  sendRest();
   // A thread that waits in a function comes back into the recorder, however late; it then finds it not enabled.
   const inside = new NativeFunction(recorder.recorder_inside, 'uint', [])() !== 0;
   if (!inside) {
@@ -261,11 +293,15 @@ rpc.exports = {
     return hooked.size;
   },
 
+  /* The next buffer of events, where the memory is not shared; null when the hooks are off. */
+  collect: () => sender === null ? null : sender(false),
+
   stop,
 
   /* Frida's own call before it unloads this script: the recorder's side may have died without a word. At the process's
      exit() the hooks stay, since destructors go on calling. */
   dispose(reason) {
-    if (reason !== 'exit') stop();
+    if (reason === 'exit') sendRest();
+    else stop();
   },
 };

@@ -7,6 +7,11 @@
  *   paced:N  the same, with a pause of N microseconds after each
  *   bad   one thread: every kind of bad pointer, with a SIGSEGV handler of the program's own at work
  *   signal  calls from a signal handler alone, which interrupts malloc and free, CALLS times
+ *   checked  as work, at some 40,000 calls a second in all, every call's data of its own; the words of JOURNAL from 64 on
+ *           are each thread's sums over data and handles
+ *   crowd   CALLS times: THREADS threads, all alive, make one call each
+ *   freed   one thread: CALLS allocations whose data another thread unmaps and maps meanwhile; prints how many failed
+ *   cancel  CALLS threads that are cancelled while they wait in a function
  *   churn   CALLS times: THREADS threads that end after one call each
  *   fork  work on one thread, then a child that calls too
  */
@@ -71,6 +76,93 @@ static void *work(void *argument) {
   counted(thread, destroy_device, device + 3);
   counted(thread, close_adapter, adapter + 2);
   return 0;
+}
+
+/* Data that nobody could guess, and sums that Python can check: of the bytes, each times its place, and of the handles. */
+static void *checked(void *argument) {
+  uint64_t thread = (uint64_t)argument, state = 0x9E3779B97F4A7C15ull * (thread + 1), i, k;
+  uint8_t data[160];
+  for (i = 0; i < (uint64_t)calls; i++) {
+    Info info;
+    uint64_t size = 32 + (state >> 33) % 128, sum = 0;
+    memset(&info, 0, sizeof info);
+    for (k = 0; k < sizeof data; k += 8) {
+      state ^= state << 13; state ^= state >> 7; state ^= state << 17;
+      memcpy(data + k, &state, 8);
+    }
+    memcpy(data, &thread, 8);
+    memcpy(data + 8, &i, 8);
+    for (k = 0; k < size; k++) sum += data[k] * (k + 1);
+    info.pPrivateDriverData = data;
+    info.PrivateDriverDataSize = (uint32_t)size;
+    create((long)thread, 1, &info, 1);
+    journal[64 + 2 * thread] += sum;
+    journal[65 + 2 * thread] += info.hAllocation;
+    if (i % 50 == 49) usleep(10000);
+  }
+  return 0;
+}
+
+static pthread_barrier_t barrier;
+
+static void *crowd(void *argument) {
+  long i;
+  (void)argument;
+  for (i = 0; i < calls; i++) {
+    Info info;
+    memset(&info, 0, sizeof info);
+    pthread_barrier_wait(&barrier);
+    create(0, 1, &info, 1);
+  }
+  pthread_barrier_wait(&barrier);
+  return 0;
+}
+
+static uint8_t *page;
+static volatile int unmapping = 1;
+
+static void *unmap_and_map(void *nothing) {
+  while (unmapping) {
+    munmap(page, 4096);
+    mmap(page, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  }
+  return nothing;
+}
+
+static void freed(void) {
+  pthread_t other;
+  long i, failed = 0;
+  page = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  page += 4096;
+  pthread_create(&other, 0, unmap_and_map, 0);
+  for (i = 0; i < calls; i++) {
+    Info info;
+    memset(&info, 0, sizeof info);
+    info.pPrivateDriverData = page - 100;
+    info.PrivateDriverDataSize = 200;
+    failed += create(0, 1, &info, 1) != 0;
+  }
+  unmapping = 0;
+  pthread_join(other, 0);
+  printf("%ld\n", failed);
+}
+
+static void *blocked(void *nothing) {
+  uint32_t device = 0xB10C;
+  counted(0, destroy_device, &device);
+  return nothing;
+}
+
+static void cancel(void) {
+  while (calls--) {
+    pthread_t thread;
+    void *result;
+    pthread_create(&thread, 0, blocked, 0);
+    usleep(20000);
+    pthread_cancel(thread);
+    pthread_join(thread, &result);
+    printf("%d\n", result == PTHREAD_CANCELED);
+  }
 }
 
 static void on_segv(int signal) {
@@ -166,7 +258,7 @@ static void *once(void *thread) {
 }
 
 int main(int argc, char **argv) {
-  pthread_t threads[64];
+  static pthread_t threads[4096];
   long count, i;
   void *library;
   int file;
@@ -203,6 +295,20 @@ int main(int argc, char **argv) {
   }
   if (!strcmp(argv[3], "signal")) {
     signals();
+    return 7;
+  }
+  if (!strcmp(argv[3], "freed")) {
+    freed();
+    return 7;
+  }
+  if (!strcmp(argv[3], "cancel")) {
+    cancel();
+    return 7;
+  }
+  if (!strcmp(argv[3], "checked") || !strcmp(argv[3], "crowd")) {
+    pthread_barrier_init(&barrier, 0, (unsigned)count);
+    for (i = 0; i < count; i++) pthread_create(threads + i, 0, argv[3][1] == 'h' ? checked : crowd, (void *)i);
+    for (i = 0; i < count; i++) pthread_join(threads[i], 0);
     return 7;
   }
   if (!strcmp(argv[3], "churn")) {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import random
 import signal
@@ -11,13 +10,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import tracekmt
+from tests.record.client import Client, wait_for
 from tracekmt.codec import Unreadable
 from tracekmt.errors import RecordError, UsageError
 from tracekmt.ntstatus import Status
@@ -31,45 +31,6 @@ from tracekmt.trace.reader import TracedCall
 CREATE = "D3DKMTCreateAllocation2"
 KILLS = 500 if "TRACEKMT_SOAK" in os.environ else 20 if "CI" in os.environ else 4
 """How often a program, and a recorder, are killed at moments that chance chooses."""
-
-
-class Client:
-    """The test client, its journal, and where it is recorded to."""
-
-    def __init__(self, native: Path, folder: Path) -> None:
-        self.native = native
-        self.trace = folder / "client.kmt"
-        self._journal = folder / "journal"
-        self._journal.write_bytes(bytes(4096))
-
-    def argv(self, mode: str, threads: int = 1, calls: int = 1) -> list[str]:
-        library = self.native / "libdxcore.so"
-        return [str(self.native / "client"), str(library), str(self._journal), mode, str(threads), str(calls)]
-
-    def journal(self) -> list[int]:
-        """Calls that returned, by the client's own count, for each of its threads."""
-        with self._journal.open("rb") as file, mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ) as mapped:
-            words = memoryview(mapped[:512]).cast("Q")
-            return list(words)
-
-    def calls(self) -> list[TracedCall]:
-        with tracekmt.open(self.trace) as trace:
-            found = list(trace.calls())
-            for call in found:
-                assert call.to_json()  # decoded while the file is open
-            return found
-
-
-@pytest.fixture
-def client(native: Path, tmp_path: Path) -> Client:
-    return Client(native, tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_behind() -> Iterator[None]:
-    before = set(Path("/dev/shm").glob(f"tracekmt-{os.getpid()}-*"))
-    yield
-    assert set(Path("/dev/shm").glob(f"tracekmt-{os.getpid()}-*")) == before
 
 
 def returned_by_thread(calls: list[TracedCall]) -> dict[int, int]:
@@ -188,13 +149,6 @@ def test_a_forked_child_is_left_alone(client: Client) -> None:
     progress = recording.run()
     assert client.journal()[:2] == [24, 24]
     assert (progress.calls, progress.lost) == (24, 0)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def test_ctrl_c_ends_the_recording_and_not_the_program(client: Client) -> None:

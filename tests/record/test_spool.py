@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,13 @@ import pytest
 import tracekmt
 from tracekmt.calls import CALLS
 from tracekmt.errors import RecordError
+from tracekmt.record import backlog as backlogs
 from tracekmt.record import spool as spools
+from tracekmt.record.backlog import Backlog
+from tracekmt.record.spill import Spill, preface
 from tracekmt.record.spool import BLOCK_SIZE, Spool
 from tracekmt.recover import recover
+from tracekmt.spec.types import Call
 from tracekmt.trace.events import Enter, Header, Leave, Lost
 from tracekmt.trace.spooled import spill_of
 from tracekmt.trace.writer import Writer
@@ -24,9 +28,14 @@ IDLE = (1 << 64) - 1
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
-    made = Spool(Header("x64"), {}, tmp_path)
+    made = shared(Header("x64"), {}, tmp_path)
     yield made
     made.close()
+
+
+def shared(header: Header, calls: Mapping[int, Call], folder: Path, spill: Path | None = None) -> Spool:
+    told = preface(header, calls)
+    return Spool(told, Backlog(None if spill is None else lambda: Spill(spill, told)), folder)
 
 
 class Target:
@@ -160,7 +169,7 @@ def test_a_mapping_that_the_target_has_damaged_is_an_error(spool: Spool) -> None
 
 
 def test_the_file_is_preallocated_and_removed(tmp_path: Path) -> None:
-    spool = Spool(Header("x64"), {}, tmp_path)
+    spool = shared(Header("x64"), {}, tmp_path)
     information = spool.path.stat()
     assert information.st_blocks * 512 >= spool.offset + spool.size > spool.size >= BLOCK_SIZE
     assert information.st_mode & 0o077 == 0
@@ -173,8 +182,8 @@ def test_what_is_found_faster_than_it_is_taken_apart_waits_in_a_file(
 ) -> None:
     """In order, whole, and the memory is free again at once."""
     monkeypatch.setattr(spools, "SIZES", (2 << 20,))
-    monkeypatch.setattr(spools, "KEPT", 0)
-    spool = Spool(Header("x64"), {}, tmp_path, tmp_path / "t.kmt.spill")
+    monkeypatch.setattr(backlogs, "KEPT", 0)
+    spool = shared(Header("x64"), {}, tmp_path, tmp_path / "t.kmt.spill")
     target = Target(spool)
     rounds, other = 3 * int(target.words[2]), -1
     for number in range(rounds):
@@ -185,11 +194,11 @@ def test_what_is_found_faster_than_it_is_taken_apart_waits_in_a_file(
             target.close_block(block)
             target.close_block(other)
         other = block
-        assert spool.drain(budget=0.0) == []
+        assert spool.drain(most=0) == []
     assert spool.behind
     events = []
     while spool.behind:
-        events += spool.drain(budget=0.01)
+        events += spool.drain(most=1000)
     assert [event.sequence for event in events] == list(range(rounds))
     assert not any(isinstance(event, Lost) for event in events)
     assert (tmp_path / "t.kmt.spill").stat().st_size < 500, "what was worked off is gone from the file"
@@ -201,10 +210,10 @@ def test_what_is_found_faster_than_it_is_taken_apart_waits_in_a_file(
 def test_what_waited_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_is_there: bool) -> None:
     """The memory is gone when the system has been started again; the file beside the trace is not."""
     monkeypatch.setattr(spools, "SIZES", (2 << 20,))
-    monkeypatch.setattr(spools, "KEPT", 0)
+    monkeypatch.setattr(backlogs, "KEPT", 0)
     path, calls = tmp_path / "t.kmt", {3: CALLS["D3DKMTCloseAdapter"]}
     header = Header("x64", settings={"recording": "this one"})
-    spool = Spool(header, calls, tmp_path, spill_of(path))
+    spool = shared(header, calls, tmp_path, spill_of(path))
     target = Target(spool)
     writer = Writer(path, Header("x64", settings={"recording": "this one", "spool": str(spool.path)}))
     writer.describe(3, calls[3])
@@ -213,7 +222,7 @@ def test_what_waited_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     writer.events(spool.drain())
     target.append(first, leave(target.sequence(), 0) + enter(target.sequence()))
     target.close_block(first)
-    assert spool.drain(budget=0.0) == []
+    assert spool.drain(most=0) == []
     second = target.take(1)
     target.append(second, leave(target.sequence(), 2) + enter(target.sequence()))
     writer.close()

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from tests.record.walker import BASES, ROOM, Compiled, events, plans, same_values
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
+from tracekmt.record.backlog import Backlog
+from tracekmt.record.spill import preface
 from tracekmt.record.spool import Spool
 from tracekmt.resources import resource
 from tracekmt.spec.types import ABIS, Abi
@@ -56,7 +58,7 @@ class Injected:
 
     def __init__(self, abi: Abi) -> None:
         frida = pytest.importorskip("frida")
-        self.spool, self.plan = Spool(Header("x64"), {}), plans()[abi]
+        self.spool, self.plan = Spool(preface(Header("x64"), {}), Backlog()), plans()[abi]
         program = "import time; print('ready', flush=True); time.sleep(1000)"
         self.process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
         assert self.process.stdout is not None
@@ -67,9 +69,7 @@ class Injected:
         for script in (self.agent, self.helper):
             script.load()
         config = {
-            "spool": str(self.spool.path),
-            "offset": self.spool.offset,
-            "size": self.spool.size,
+            "memory": {"path": str(self.spool.path), "offset": self.spool.offset, "size": self.spool.size},
             "plan": self.plan.words,
             "hooks": self.plan.hooks,
             "raw": {"prefixes": [], "patterns": [], "hooks": []},

@@ -16,7 +16,9 @@ from tracekmt.calls import CALLS, raw_call
 from tracekmt.codec import decode, encode
 from tracekmt.codec.decode import _leads_on
 from tracekmt.memory import Arena, Recorded
+from tracekmt.record.backlog import Backlog
 from tracekmt.record.plan import Plan, compile_plan
+from tracekmt.record.spill import preface
 from tracekmt.record.spool import Spool
 from tracekmt.resources import resource
 from tracekmt.spec.types import ABIS, Abi, Call
@@ -43,7 +45,7 @@ class Compiled:
     """The recorder, compiled by gcc into a library, called in this process."""
 
     def __init__(self, library: Path) -> None:
-        self.spool = Spool(Header("x64"), {})
+        self.spool = Spool(preface(Header("x64"), {}), Backlog())
         self.library = ctypes.CDLL(str(library))
         self.plans = plans()
         self.current: Abi | None = None

@@ -12,6 +12,8 @@ from tests.record.test_spool import Target, enter, fragment, leave, piece
 from tracekmt.calls import CALLS
 from tracekmt.errors import TraceError
 from tracekmt.record import spool as spools
+from tracekmt.record.backlog import Backlog
+from tracekmt.record.spill import preface
 from tracekmt.record.spool import Spool
 from tracekmt.trace.events import Header, Lost
 from tracekmt.trace.reader import Trace
@@ -23,7 +25,8 @@ def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What is left of a recording of three calls: one returned, one was given out before, one is under way. An event
     that was being written is lost."""
     monkeypatch.setattr(spools, "SIZES", (2 << 20,))
-    spool = Spool(Header("x64", process={"pid": 7}), {3: CALLS["D3DKMTCloseAdapter"]}, tmp_path)
+    told = preface(Header("x64", process={"pid": 7}), {3: CALLS["D3DKMTCloseAdapter"]})
+    spool = Spool(told, Backlog(), tmp_path)
     target = Target(spool)
     first, second = target.take(11), target.take(22)
     numbers = [target.sequence() for _ in range(3)]

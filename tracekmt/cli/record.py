@@ -28,6 +28,9 @@ PLAIN_SECONDS = 10.0
 )
 @click.argument("program", nargs=-1, type=click.UNPROCESSED)
 @click.option("-p", "--pid", type=int, metavar="PID", help="Attach to a running process instead.")
+@click.option("-n", "--name", metavar="NAME", help="Attach to the running process of this name.")
+@click.option("-w", "--wait", metavar="NAME", help="Wait for the next process of this name, and attach to it.")
+@click.option("--host", metavar="HOST", help="On another machine, where frida-server answers: HOST or HOST:PORT.")
 @click.option(
     "-o",
     "--output",
@@ -59,6 +62,9 @@ PLAIN_SECONDS = 10.0
 def command(
     program: tuple[str, ...],
     pid: int | None,
+    name: str | None,
+    wait: str | None,
+    host: str | None,
     output: Path | None,
     module: str | None,
     functions: tuple[str, ...],
@@ -79,6 +85,7 @@ def command(
     from tracekmt import ntstatus
     from tracekmt.record.limits import Limits
     from tracekmt.record.session import Recording
+    from tracekmt.record.targets import await_process, find_process
     from tracekmt.sizes import parse_duration, parse_size
 
     if after is not None and until_status is None:
@@ -90,10 +97,12 @@ def command(
         until_status=None if until_status is None else ntstatus.status(until_status),
         after=0.0 if after is None else parse_duration(after),
     )
-    if bool(program) == (pid is not None):
-        raise UsageError("give either a program to start (tracekmt record -- PROGRAM ARG...) or a process (-p PID)")
+    if sum([bool(program), pid is not None, name is not None, wait is not None]) != 1:
+        raise UsageError(
+            "give either a program to start (tracekmt record -- PROGRAM ARG...) or a process (-p PID, -n NAME, -w NAME)"
+        )
     if output is None:
-        stem = Path(program[0]).name if program else f"process.{pid}"
+        stem = Path(program[0]).name if program else name or wait or f"process.{pid}"
         output = Path(f"{stem}.{time.strftime('%Y%m%dT%H%M%S')}.kmt")
     recording = Recording(
         output,
@@ -104,17 +113,24 @@ def command(
         redact=redact,
         limits=limits,
         spool=spool,
+        host=host,
         on_progress=_Line(),
     )
-    if pid is not None:
-        recording.attach(pid)
-    else:
+    if program:
         recording.spawn(program)
+    elif name is not None:
+        recording.attach(find_process(recording.device, name))
+    elif wait is not None:
+        click.echo(f"waiting for a process {wait}; Ctrl-C to give up", err=True)
+        recording.attach(await_process(recording.device, wait))
+    else:
+        assert pid is not None
+        recording.attach(pid)
     progress = recording.run()
     lost = f", {progress.lost} events lost" if progress.lost else ""
     click.echo(f"{output}: {progress.calls} calls{lost}; {progress.ended}", err=True)
-    for (name, status), count in progress.failing.most_common(FAILING_SHOWN):
-        click.echo(f"{count:>8}  {name}  {status.name}", err=True)
+    for (function, status), count in progress.failing.most_common(FAILING_SHOWN):
+        click.echo(f"{count:>8}  {function}  {status.name}", err=True)
     if len(progress.failing) > FAILING_SHOWN:
         click.echo("          and others; tracekmt stats has them all", err=True)
     if not progress.hooked and not progress.calls:

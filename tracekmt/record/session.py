@@ -23,11 +23,15 @@ import frida
 from tracekmt.calls import CALLS, EXPORT_PREFIXES, raw_call
 from tracekmt.errors import Error, RecordError, UsageError
 from tracekmt.ntstatus import Status
+from tracekmt.record.backlog import Backlog
+from tracekmt.record.connection import MEMORY, Connected
 from tracekmt.record.ending import Ending
 from tracekmt.record.limits import Limits, Progress
 from tracekmt.record.plan import Plan, compile_plan
 from tracekmt.record.rolling import RollingWriter
-from tracekmt.record.spool import Spool
+from tracekmt.record.spill import Spill, preface
+from tracekmt.record.spool import BLOCK_SIZE, Spool
+from tracekmt.record.targets import explain, first_line, name_of, open_device, owner, shares_files
 from tracekmt.redact import Redactor, redacted_header, redacted_module
 from tracekmt.resources import resource
 from tracekmt.simulator.native import HandOver
@@ -38,8 +42,9 @@ from tracekmt.trace.writer import Writer, now, refuse_existing
 from tracekmt.version import VERSION
 
 DRAIN_SECONDS = 0.05
-DRAIN_BUDGET = 0.02
-"""How long events are taken apart before it is looked again whether there is more."""
+DRAIN_EVENTS = 4096
+"""How many events are written before room is made again: what takes a tenth of a second, while a program that makes
+100,000 calls a second fills the memory in half of one."""
 
 HAND_OVER_SECONDS = 30.0
 MESSAGE_SECONDS = 5.0
@@ -63,6 +68,7 @@ def choose_calls(globs: Sequence[str]) -> list[Call]:
 class Recording:
     """One process being recorded into one trace.
 
+    host: the machine that it is on, where frida-server answers, as HOST or HOST:PORT; this one without.
     module: the library whose exports are hooked, whenever it is loaded. hand_over: a file in which the process offers
     its functions instead. redact: names, paths and private data stay out of the trace. limits: when it ends by itself.
     spool: the folder for the memory that is shared with the process. on_progress is called after every drain, by `run`.
@@ -79,6 +85,7 @@ class Recording:
         redact: bool = False,
         limits: Limits | None = None,
         spool: Path | None = None,
+        host: str | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         if sys.platform != "linux":
@@ -86,7 +93,11 @@ class Recording:
         refuse_existing(output, force=force)
         if not output.resolve().parent.is_dir():
             raise UsageError(f"{output}: there is no folder {output.resolve().parent}")
+        if host is not None and hand_over is not None:
+            raise UsageError("functions that a program hands over are found on this machine only, not with a host")
         self.progress = Progress()
+        self._local = host is None
+        self.device = open_device(host)
         self._output = output
         self._force = force
         self._redactor = Redactor("wsl", CALLS.values(), lambda number: self._calls[number]) if redact else None
@@ -97,7 +108,7 @@ class Recording:
         self._spare = {first + number: raw_call(f"{number}") for number in range(RAW_FUNCTIONS)}
         self._hand_over = HandOver(hand_over) if hand_over else None
         self._on_progress = on_progress
-        self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[tuple[dict[str, Any], bytes | None]] = queue.SimpleQueue()
         self._detached: str | None = None
         self._described: set[int] = set()
         self._identity = uuid4().hex
@@ -107,28 +118,27 @@ class Recording:
         self._ending: Ending | None = None
         self._entered: dict[int, int] = {}
         self._writer: Writer | RollingWriter | None = None
-        self._spool: Spool | None = None
+        self._spool: Spool | Connected | None = None
         self._script: Any = None
         self._session: Any = None
 
     def spawn(self, argv: Sequence[str]) -> int:
         """Start a program with the hooks in place before it runs; its process id."""
-        program = shutil.which(argv[0])
+        program = shutil.which(argv[0]) if self._local else argv[0]
         if program is None:
             raise UsageError(f"{argv[0]}: there is no such program")
-        device = frida.get_local_device()
         try:
-            pid = int(device.spawn(program, argv=list(argv), stdio="inherit"))
-        except (frida.ExecutableNotFoundError, frida.ExecutableNotSupportedError, frida.PermissionDeniedError) as error:
-            raise UsageError(f"{argv[0]}: cannot be started: {error}") from None
+            pid = int(self.device.spawn(program, argv=list(argv), stdio="inherit"))
+        except Exception as error:
+            raise UsageError(f"{argv[0]}: cannot be started: {first_line(error)}") from None
         try:
             self._load(pid)
-            device.resume(pid)
+            self.device.resume(pid)
             self._begin({"pid": pid, "name": Path(program).name, "spawned": True})
         except BaseException:
             self._abandon()
             with contextlib.suppress(frida.ProcessNotFoundError):
-                device.kill(pid)
+                self.device.kill(pid)
             raise
         return pid
 
@@ -136,7 +146,7 @@ class Recording:
         """Put the hooks into a running process."""
         try:
             self._load(pid)
-            self._begin({"pid": pid, "name": _process_name(pid), "spawned": False})
+            self._begin({"pid": pid, "name": name_of(self.device, pid), "spawned": False})
         except BaseException:
             self._abandon()
             raise
@@ -188,28 +198,39 @@ class Recording:
         planned = {**self._calls, **self._spare}
         plan = compile_plan(planned.items(), "wsl")
         self._plan = plan
-        self._spool = Spool(self._header({"pid": pid}, {}), planned, self._spool_folder, spill_of(self._output))
-        if os.geteuid() == 0:
-            self._spool.owned_by(_owner(pid))
+        told = preface(self._header({"pid": pid}, {}), planned)
+        backlog = Backlog(lambda: Spill(spill_of(self._output), told))
+        if self._local and shares_files(pid):
+            self._spool = Spool(told, backlog, self._spool_folder)
+            if os.geteuid() == 0:
+                self._spool.owned_by(owner(pid))
+        else:
+            self._spool = Connected(self._fetch, backlog)
         try:
             # Frida's own handler of exceptions stays out: a program's handled exceptions remain its own.
-            self._session = frida.attach(pid, exceptor="off")
+            self._session = self.device.attach(pid, exceptor="off")
             self._session.on("detached", lambda reason, *_: setattr(self, "_detached", str(reason)))
             self._script = self._session.create_script(resource("hooks", "agent.js").read_text("utf-8"), runtime="qjs")
             self._script.on("message", self._on_message)
             self._script.load()
             self._overhead = self._script.exports_sync.start(self._config(plan))
         except Exception as error:
-            raise RecordError(_explain(pid, error)) from None
+            raise RecordError(explain(pid, error)) from None
+
+    def _fetch(self) -> bytes | None:
+        """What the process has collected, where the memory is not shared."""
+        try:
+            data: bytes | None = self._script.exports_sync.collect()
+        except (frida.InvalidOperationError, frida.TransportError):
+            return None  # the process ended meanwhile
+        return data
 
     def _config(self, plan: Plan) -> dict[str, Any]:
         """What the agent starts with."""
         assert self._spool is not None
         spare = [plan.hooks.pop(call.name) for call in self._spare.values()]
         return {
-            "spool": str(self._spool.path),
-            "offset": self._spool.offset,
-            "size": self._spool.size,
+            "memory": self._memory(self._spool),
             "plan": plan.words,
             "hooks": plan.hooks,
             "raw": {
@@ -221,9 +242,16 @@ class Recording:
             "source": resource("hooks", "recorder.c").read_text("utf-8"),
         }
 
+    def _memory(self, spool: Spool | Connected) -> dict[str, Any]:
+        """Where the recorder in the process writes to."""
+        if isinstance(spool, Spool):
+            return {"path": str(spool.path), "offset": spool.offset, "size": spool.size}
+        sender = resource("hooks", "sender.c").read_text("utf-8")
+        return {"path": None, "size": MEMORY, "blockSize": BLOCK_SIZE, "source": sender}
+
     def _begin(self, process: dict[str, Any]) -> None:
         """Wait for the functions, where they are handed over, and open the trace."""
-        self._ending = Ending(process["pid"])
+        self._ending = Ending(process["pid"]) if self._local else None
         machine: dict[str, Any] = {}
         if self._hand_over is not None:
             table = self._await_table(self._hand_over)
@@ -232,9 +260,10 @@ class Recording:
             try:
                 self._script.exports_sync.hook_table(wanted)
             except Exception as error:
-                raise RecordError(f"{self._hand_over.path}: cannot be hooked: {_first_line(error)}") from None
+                raise RecordError(f"{self._hand_over.path}: cannot be hooked: {first_line(error)}") from None
         assert self._spool is not None
-        header = self._header(process, machine, {"spool": str(self._spool.path)})
+        where = {"spool": str(self._spool.path)} if self._spool.path is not None else {"host": self.device.id}
+        header = self._header(process, machine, where)
         header = redacted_header(header) if self._redactor is not None else header
         if self._limits.last is not None:
             self._writer = RollingWriter(self._output, header, self._limits.last, force=self._force)
@@ -261,7 +290,7 @@ class Recording:
                 **(more or {}),
             },
             machine=machine,
-            clock=_clock(),
+            clock=_clock() if self._local else {},
         )
 
     def _await_table(self, hand_over: HandOver) -> dict[str, Any]:
@@ -278,14 +307,15 @@ class Recording:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise RecordError(f"{hand_over.path}: is no table of functions ({type(error).__name__})") from None
 
-    def _on_message(self, message: dict[str, Any], _data: bytes | None) -> None:
+    def _on_message(self, message: dict[str, Any], data: bytes | None) -> None:
         """Called on Frida's thread: nothing else is touched there."""
-        self._messages.put(message.get("payload") or {"type": "kmt:error", "message": message.get("description", "")})
+        told = message.get("payload") or {"type": "kmt:error", "message": message.get("description", "")}
+        self._messages.put((told, data))
 
     def _take_messages(self) -> None:
         assert self._writer is not None
         while not self._messages.empty():
-            message = self._messages.get()
+            message, data = self._messages.get()
             match message.get("type"):
                 case "kmt:module":
                     base, size = int(message["base"], 16), int(message["size"])
@@ -295,6 +325,8 @@ class Recording:
                     self._calls[message["number"]] = raw_call(message["name"])
                 case "kmt:hooked":
                     self.progress.hooked.append(message["name"])
+                case "kmt:rest" if isinstance(self._spool, Connected) and data is not None:
+                    self._spool.arrived(data)
                 case _:
                     raise RecordError(f"the agent failed: {message.get('message')}")
 
@@ -302,7 +334,7 @@ class Recording:
         assert self._spool is not None
         assert self._writer is not None
         self._take_messages()
-        events = self._spool.drain(last=last, budget=DRAIN_BUDGET)
+        events = self._spool.drain(last=last, most=DRAIN_EVENTS)
         self._describe(event.call for event in events if isinstance(event, Enter))
         self._writer.events(self._redactor.events(events) if self._redactor is not None else events)
         self.progress.size = self._writer.size
@@ -353,10 +385,11 @@ class Recording:
         if self._detached != "process-terminated":
             return f"the connection ended: {self._detached}"
         assert self._spool is not None
-        assert self._ending is not None
         status = self._spool.exit_status
-        how = self._ending.said() if status is None else f"with status {status}"
-        return f"the process ended {how}".rstrip()
+        said = self._ending.said() if self._ending is not None else ""
+        how = said if status is None else f"with status {status}"
+        unknown = "; its last calls may be missing" if isinstance(self._spool, Connected) else ""
+        return f"the process ended {how}".rstrip() + unknown
 
     def _abandon(self, *, keep: bool = False) -> None:
         """Take the hooks off; of a recording that did not begin nothing stays behind."""
@@ -374,6 +407,8 @@ class Recording:
             return error
         assert self._spool is not None
         why = error.strerror if isinstance(error, OSError) else str(error)
+        if self._spool.path is None:
+            return RecordError(f"{self._output}: the recording was broken off: {why}; what was written is in it")
         return RecordError(
             f"{self._output}: the recording was broken off: {why}; nothing is lost: make room, then\n"
             f"tracekmt recover {self._output} -o OTHER.kmt, and remove {self._spool.path}"
@@ -392,38 +427,3 @@ def _regular_expression(glob: str) -> str:
     """A pattern as JavaScript takes it."""
     wild = {"*": ".*", "?": "."}
     return "^" + "".join(wild.get(letter, re.escape(letter)) for letter in glob) + "$"
-
-
-def _explain(pid: int, error: Exception) -> str:
-    """Why a process cannot be recorded, and what to do about it."""
-    match error:
-        case frida.ProcessNotFoundError():
-            return f"there is no process {pid}"
-        case frida.PermissionDeniedError():
-            scope = Path("/proc/sys/kernel/yama/ptrace_scope")
-            if scope.exists() and scope.read_text().strip() != "0" and os.geteuid() != 0:
-                return (
-                    f"process {pid}: the system forbids attaching (Yama, {scope} is {scope.read_text().strip()}); "
-                    "be root, set it to 0, or start the program with: tracekmt record -- PROGRAM"
-                )
-            return f"process {pid}: the system forbids attaching; be the same user or root (CAP_SYS_PTRACE)"
-    return f"process {pid} cannot be recorded: {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    """What the agent said, without its stack."""
-    return (str(error).splitlines() or [type(error).__name__])[0].removeprefix("Error: ")
-
-
-def _owner(pid: int) -> int:
-    try:
-        return os.stat(f"/proc/{pid}").st_uid
-    except OSError:
-        raise RecordError(f"there is no process {pid}") from None
-
-
-def _process_name(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text("utf-8", "replace").strip()
-    except OSError:
-        return str(pid)

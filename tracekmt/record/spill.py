@@ -8,18 +8,26 @@ worked off.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 
 from tracekmt.errors import RecordError, TraceError
-from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame
+from tracekmt.spec.types import Call
+from tracekmt.trace.events import Header, call_data
+from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame, preamble
 
-FRAME_BYTES = 2 << 20
+
+def preface(header: Header, calls: Mapping[int, Call]) -> bytes:
+    """What a file begins with so that it can be read by itself: a trace's beginning, with every description."""
+    told = preamble() + pack_frame(FrameKind.HEADER, header.to_data())
+    for number, call in calls.items():
+        told += pack_frame(FrameKind.CALL, call_data(number, call, header.layout))
+    return told
 
 
 class Spill:
-    """Batches of stretches, first in first out. A batch is what one drain found: `upto` is the sequence number below
-    which nothing is missing once it and those before it are known. told: what the file begins with, so that it can be
-    read by itself."""
+    """Parts of batches of stretches, first in first out. A batch is what one drain found: the `upto` of its last part
+    is the sequence number below which nothing is missing once it and those before it are known. told: the preface."""
 
     def __init__(self, path: Path, told: bytes) -> None:
         self.path = path
@@ -42,19 +50,17 @@ class Spill:
         """Bytes in the file."""
         return self._end - self._begin
 
-    def put(self, upto: int, stretches: list[bytes]) -> None:
-        """Append a batch; it is in the system's hands when this returns."""
-        part: list[bytes] = []
-        for stretch in stretches:
-            part.append(stretch)
-            if sum(map(len, part)) >= FRAME_BYTES:
-                self._write(None, part)
-                part = []
-        self._write(upto, part)
+    def put(self, upto: int | None, stretches: list[bytes]) -> None:
+        """Append a part; it is in the system's hands when this returns. upto: None where more of the batch follows."""
+        data = pack_frame(FrameKind.SPILL, [upto, stretches], level=1)
+        self._file.seek(self._end)
+        self._file.write(data)
         self._file.flush()
+        self._waiting.append(self._end)
+        self._end += len(data)
 
     def take(self) -> tuple[int | None, list[bytes]]:
-        """The oldest part of a batch that was not taken yet; its number is None where more of the batch follows."""
+        """The oldest part that was not taken yet."""
         kind, value = self._frames.at(self._waiting.popleft())
         match value:
             case [upto, [*stretches]] if kind == FrameKind.SPILL:
@@ -71,10 +77,3 @@ class Spill:
         self._file.close()
         if not keep:
             self.path.unlink(missing_ok=True)
-
-    def _write(self, upto: int | None, stretches: list[bytes]) -> None:
-        data = pack_frame(FrameKind.SPILL, [upto, stretches], level=1)
-        self._file.seek(self._end)
-        self._file.write(data)
-        self._waiting.append(self._end)
-        self._end += len(data)

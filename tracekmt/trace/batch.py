@@ -52,13 +52,16 @@ class Table:
     values: array[int] = field(default_factory=lambda: array("Q"))
     offsets: array[int] = field(default_factory=lambda: array("q"))
 
+    def __post_init__(self) -> None:
+        self._columns = tuple(getattr(self, name) for name, _, _ in COLUMNS)
+
     def __len__(self) -> int:
         return len(self.kinds)
 
     def add(self, *row: int) -> None:
         """Append an event, its columns in their order."""
-        for (name, _, _), value in zip(COLUMNS, row, strict=True):
-            getattr(self, name).append(value)
+        for column, value in zip(self._columns, row, strict=True):
+            column.append(value)
 
     def pack(self) -> list[bytes]:
         """The columns as they stand in a frame: little endian."""
@@ -75,7 +78,7 @@ class Table:
         """The columns of a frame; ValueError for what is none."""
         if not isinstance(columns, list) or len(columns) != len(COLUMNS):
             raise ValueError("has other columns than its format")
-        table = cls()
+        found = {}
         for (name, code, delta), data in zip(COLUMNS, columns, strict=True):
             values = array(code)
             if not isinstance(data, bytes) or len(data) % values.itemsize:
@@ -83,12 +86,12 @@ class Table:
             values.frombytes(data)
             values = _little(values)
             try:
-                setattr(table, name, array(code, accumulate(values)) if delta else values)
+                found[name] = array(code, accumulate(values)) if delta else values
             except OverflowError:
                 raise ValueError(f"has a column of {name} that runs out of its range") from None
-        if len({len(getattr(table, name)) for name, _, _ in COLUMNS}) != 1:
+        if len(set(map(len, found.values()))) != 1:
             raise ValueError("has columns of several lengths")
-        return table
+        return cls(**found)
 
 
 class Batch:

@@ -1,0 +1,76 @@
+/*
+ * The drain of tracekmt/record/spool.py for where the recorder's side cannot map the memory: in another mount namespace, on
+ * another machine. It runs on the agent's thread, copies what is new into one buffer, and gives closed blocks back at
+ * once: what has been sent is as safe as the connection.
+ */
+typedef unsigned char u8;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#define BLOCK_HEADER 64
+#define CONTROL_SIZE 4096
+#define IDLE (~0ULL)
+#define MORE (~0ULL)
+
+/* Given by the agent: the memory, and how much of each block has been sent. */
+extern volatile u64 control[];
+extern u32 sent[];
+
+enum { C_BLOCK_SIZE = 1, C_BLOCK_COUNT = 2, C_QUEUE = 3, C_BLOCKS = 4, C_SEQUENCE = 8, C_TAIL = 24, C_ENDED = 40 };
+enum { B_USED, B_COMMITTED, B_ACTIVE, B_CLOSED };
+
+static u64 next, upto;  /* the block that the next call goes on with, and what was told when the first was looked at */
+
+static volatile u64 *block(u64 number) {
+  return (volatile u64 *)((volatile u8 *)control + control[C_BLOCKS] + number * control[C_BLOCK_SIZE]);
+}
+
+/* The order matters: the target may take it at once. */
+static void release(u64 number) {
+  volatile u64 *b = block(number);
+  sent[number] = 0;
+  b[B_USED] = b[B_COMMITTED] = b[B_CLOSED] = 0;
+  b[B_ACTIVE] = IDLE;
+  ((volatile u32 *)((volatile u8 *)control + control[C_QUEUE]))[control[C_TAIL] % control[C_BLOCK_COUNT]] = (u32)number;
+  control[C_TAIL] = control[C_TAIL] + 1;
+}
+
+/* Lays out memory of so many bytes, which are zero. */
+void sender_prepare(u64 size, u64 block_size) {
+  u64 count = (size - CONTROL_SIZE) / (block_size + 4), i;
+  control[C_BLOCK_SIZE] = block_size;
+  control[C_QUEUE] = CONTROL_SIZE;
+  control[C_BLOCKS] = (CONTROL_SIZE + 4 * count + block_size - 1) / block_size * block_size;
+  control[C_BLOCK_COUNT] = (size - control[C_BLOCKS]) / block_size;
+  for (i = 0; i < control[C_BLOCK_COUNT]; i++) release(i);
+}
+
+/* Fills a buffer of so many bytes, of which a block has fewer; gives how many. It begins with the sequence number below which nothing is
+   missing once this has arrived (MORE: the next call goes on), and what the process ended with. last: nobody writes. */
+u64 sender_collect(u8 *out, u64 room, u32 last) {
+  u64 size = 16, i;
+  if (next == 0) {
+    upto = control[C_SEQUENCE];
+    for (i = 0; i < control[C_BLOCK_COUNT] && !last; i++)
+      if (block(i)[B_USED] && block(i)[B_ACTIVE] < upto) upto = block(i)[B_ACTIVE];
+  }
+  for (; next < control[C_BLOCK_COUNT]; next++) {
+    volatile u64 *b = block(next);
+    u64 done, committed;
+    if (!b[B_USED]) continue;
+    /* In this order: a closed block takes no new event, and the one that it was closed in is no longer written. */
+    done = b[B_CLOSED] && b[B_ACTIVE] == IDLE;
+    committed = b[B_COMMITTED];
+    if (size + committed - sent[next] > room) break;
+    for (i = sent[next]; i < committed; i += 8) {
+      *(u64 *)(out + size) = *(volatile u64 *)((volatile u8 *)b + BLOCK_HEADER + i);
+      size += 8;
+    }
+    sent[next] = (u32)committed;
+    if (done && b[B_COMMITTED] == committed) release(next);
+  }
+  ((u64 *)out)[0] = next < control[C_BLOCK_COUNT] ? MORE : upto;
+  ((u64 *)out)[1] = control[C_ENDED];
+  if (next == control[C_BLOCK_COUNT]) next = 0;
+  return size;
+}

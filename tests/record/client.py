@@ -1,0 +1,45 @@
+"""The test client as tests of the recorder use it."""
+
+from __future__ import annotations
+
+import mmap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import tracekmt
+from tracekmt.trace.reader import TracedCall
+
+
+class Client:
+    """The test client, its journal, and where it is recorded to."""
+
+    def __init__(self, native: Path, folder: Path) -> None:
+        self.native = native
+        self.trace = folder / "client.kmt"
+        self._journal = folder / "journal"
+        self._journal.write_bytes(bytes(4096))
+
+    def argv(self, mode: str, threads: int = 1, calls: int = 1) -> list[str]:
+        library = self.native / "libdxcore.so"
+        return [str(self.native / "client"), str(library), str(self._journal), mode, str(threads), str(calls)]
+
+    def journal(self) -> list[int]:
+        """Calls that returned, by the client's own count, for each of its threads; its sums from word 64 on."""
+        with self._journal.open("rb") as file, mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ) as mapped:
+            words = memoryview(mapped[:4096]).cast("Q")
+            return list(words)
+
+    def calls(self) -> list[TracedCall]:
+        with tracekmt.open(self.trace) as trace:
+            found = list(trace.calls())
+            for call in found:
+                assert call.to_json()  # decoded while the file is open
+            return found
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)

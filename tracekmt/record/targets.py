@@ -1,0 +1,98 @@
+"""Where the process to record is: on which machine, under which number, and whether it shares our files."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import frida
+
+from tracekmt.errors import RecordError, UsageError
+
+LOOK_SECONDS = 0.02
+
+
+def open_device(host: str | None = None) -> Any:
+    """Frida's access to this machine, or to the one where frida-server answers at HOST or HOST:PORT."""
+    if host is None:
+        return frida.get_local_device()
+    device = frida.get_device_manager().add_remote_device(host)
+    try:
+        device.query_system_parameters()
+    except frida.NotSupportedError:
+        pass  # a portal, which has processes all the same
+    except Exception as error:
+        raise UsageError(
+            f"{host}: no frida-server answers there ({error}); start frida-server -l 0.0.0.0 on it, of version "
+            f"{frida.__version__}"
+        ) from None
+    return device
+
+
+def find_process(device: Any, name: str) -> int:
+    """The number of the one process of that name; UsageError where there is none, or more than one."""
+    found = _named(device, name)
+    if not found:
+        raise UsageError(f"there is no process {name}; -w {name} waits for one")
+    if len(found) > 1:
+        raise UsageError(f"there are {len(found)} processes {name}: choose one with -p {', -p '.join(map(str, found))}")
+    return found[0]
+
+
+def await_process(device: Any, name: str) -> int:
+    """Wait for the next process of that name that begins; its number."""
+    before = set(_named(device, name))
+    while not (fresh := [pid for pid in _named(device, name) if pid not in before]):
+        time.sleep(LOOK_SECONDS)
+    return fresh[0]
+
+
+def shares_files(pid: int) -> bool:
+    """Whether a process of this machine finds our files under the same names."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
+    except OSError:
+        return True  # what cannot be looked at is told when the process cannot open the file
+
+
+def owner(pid: int) -> int:
+    """The user whose process this is."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        raise RecordError(f"there is no process {pid}") from None
+
+
+def name_of(device: Any, pid: int) -> str:
+    """What a process is called; its number where nobody knows."""
+    try:
+        return next((str(each.name) for each in device.enumerate_processes() if each.pid == pid), str(pid))
+    except frida.ServerNotRunningError:
+        return str(pid)
+
+
+def explain(pid: int, error: Exception) -> str:
+    """Why a process cannot be recorded, and what to do about it."""
+    match error:
+        case frida.ProcessNotFoundError():
+            return f"there is no process {pid}"
+        case frida.PermissionDeniedError():
+            scope = Path("/proc/sys/kernel/yama/ptrace_scope")
+            if scope.exists() and scope.read_text().strip() != "0" and os.geteuid() != 0:
+                return (
+                    f"process {pid}: the system forbids attaching (Yama, {scope} is {scope.read_text().strip()}); "
+                    "be root, set it to 0, or start the program with: tracekmt record -- PROGRAM"
+                )
+            return f"process {pid}: the system forbids attaching; be the same user or root (CAP_SYS_PTRACE)"
+    return f"process {pid} cannot be recorded: {first_line(error)}"
+
+
+def first_line(error: Exception) -> str:
+    """What the agent said, without its stack."""
+    return (str(error).splitlines() or [type(error).__name__])[0].removeprefix("Error: ")
+
+
+def _named(device: Any, name: str) -> list[int]:
+    return [int(each.pid) for each in device.enumerate_processes() if each.name == name]
