@@ -3,6 +3,7 @@
  * the nanoseconds that each call of a burst took, or calls steadily, so often a second, and prints the number of calls
  * (0: as often as it can). THUNK: the function that it calls. SHIM: one that stands before it by
  * LD_PRELOAD and copies what the recorder copies, before and after, into a buffer of the thread's own.
+ * LTTNG: the same with tracepoints of LTTng-UST, one for the call and one for each allocation's data.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -38,6 +39,30 @@ __attribute__((noinline)) int32_t D3DKMTCreateAllocation2(Create *arg) {
   static volatile uint32_t handle = 0x40000000;
   arg->infos[0].hAllocation = handle += 0x40;
   return 0;
+}
+
+#elif defined(LTTNG)
+
+#define LTTNG_UST_TRACEPOINT_DEFINE
+#define LTTNG_UST_TRACEPOINT_CREATE_PROBES
+#include "capture_lttng.h"
+
+static void note(const Create *arg) {
+  uint32_t i;
+  lttng_ust_tracepoint(kmt, call, (void *)arg, sizeof *arg, arg->pPrivateDriverData, arg->PrivateDriverDataSize,
+                       (void *)arg->infos, arg->NumAllocations * sizeof(Info));
+  for (i = 0; i < arg->NumAllocations; i++)
+    lttng_ust_tracepoint(kmt, data, arg->infos[i].pPrivateDriverData, arg->infos[i].PrivateDriverDataSize);
+}
+
+int32_t D3DKMTCreateAllocation2(Create *arg) {
+  static int32_t (*next)(Create *);
+  int32_t status;
+  if (!next) next = dlsym(RTLD_NEXT, "D3DKMTCreateAllocation2");
+  note(arg);
+  status = next(arg);
+  note(arg);
+  return status;
 }
 
 #elif defined(SHIM)

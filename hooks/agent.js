@@ -79,7 +79,7 @@ const BUFFER_SIZE = 1 << 20;
 function ownMemory({ size, blockSize, source }) {
   const control = map(size, MAP_PRIVATE_ANONYMOUS | MAP_POPULATE);
   const sent = map(Math.ceil(4 * size / blockSize / PAGE) * PAGE, MAP_PRIVATE_ANONYMOUS);
-  const module = new CModule(source, { control, sent });
+  const module = new CModule(source, { control, sent, state: map(PAGE, MAP_PRIVATE_ANONYMOUS) });
   const buffer = Memory.alloc(BUFFER_SIZE);
   const fill = new NativeFunction(module.sender_collect, 'uint64', ['pointer', 'uint64', 'uint']);
   new NativeFunction(module.sender_prepare, 'void', ['uint64', 'uint64'])(size, blockSize);

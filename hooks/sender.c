@@ -12,14 +12,17 @@ typedef unsigned long long u64;
 #define IDLE (~0ULL)
 #define MORE (~0ULL)
 
-/* Given by the agent: the memory, and how much of each block has been sent. */
+/* Given by the agent: the memory, how much of each block has been sent, and the block that the next call goes on with,
+   with what was told when the first was looked at. A variable of our own could not be written. */
 extern volatile u64 control[];
 extern u32 sent[];
+extern u64 state[];
 
 enum { C_BLOCK_SIZE = 1, C_BLOCK_COUNT = 2, C_QUEUE = 3, C_BLOCKS = 4, C_SEQUENCE = 8, C_TAIL = 24, C_ENDED = 40 };
 enum { B_USED, B_COMMITTED, B_ACTIVE, B_CLOSED };
 
-static u64 next, upto;  /* the block that the next call goes on with, and what was told when the first was looked at */
+#define NEXT state[0]
+#define UPTO state[1]
 
 static volatile u64 *block(u64 number) {
   return (volatile u64 *)((volatile u8 *)control + control[C_BLOCKS] + number * control[C_BLOCK_SIZE]);
@@ -45,32 +48,33 @@ void sender_prepare(u64 size, u64 block_size) {
   for (i = 0; i < control[C_BLOCK_COUNT]; i++) release(i);
 }
 
-/* Fills a buffer of so many bytes, of which a block has fewer; gives how many. It begins with the sequence number below which nothing is
-   missing once this has arrived (MORE: the next call goes on), and what the process ended with. last: nobody writes. */
+/* Fills a buffer of so many bytes, of which a block has fewer; gives how many. It begins with the sequence number below
+   which nothing is missing once this has arrived (MORE: the next call goes on), and what the process ended with. last:
+   nobody writes. */
 u64 sender_collect(u8 *out, u64 room, u32 last) {
   u64 size = 16, i;
-  if (next == 0) {
-    upto = control[C_SEQUENCE];
+  if (NEXT == 0) {
+    UPTO = control[C_SEQUENCE];
     for (i = 0; i < control[C_BLOCK_COUNT] && !last; i++)
-      if (block(i)[B_USED] && block(i)[B_ACTIVE] < upto) upto = block(i)[B_ACTIVE];
+      if (block(i)[B_USED] && block(i)[B_ACTIVE] < UPTO) UPTO = block(i)[B_ACTIVE];
   }
-  for (; next < control[C_BLOCK_COUNT]; next++) {
-    volatile u64 *b = block(next);
+  for (; NEXT < control[C_BLOCK_COUNT]; NEXT++) {
+    volatile u64 *b = block(NEXT);
     u64 done, committed;
     if (!b[B_USED]) continue;
     /* In this order: a closed block takes no new event, and the one that it was closed in is no longer written. */
     done = b[B_CLOSED] && b[B_ACTIVE] == IDLE;
     committed = b[B_COMMITTED];
-    if (size + committed - sent[next] > room) break;
-    for (i = sent[next]; i < committed; i += 8) {
+    if (size + committed - sent[NEXT] > room) break;
+    for (i = sent[NEXT]; i < committed; i += 8) {
       *(u64 *)(out + size) = *(volatile u64 *)((volatile u8 *)b + BLOCK_HEADER + i);
       size += 8;
     }
-    sent[next] = (u32)committed;
-    if (done && b[B_COMMITTED] == committed) release(next);
+    sent[NEXT] = (u32)committed;
+    if (done && b[B_COMMITTED] == committed) release(NEXT);
   }
-  ((u64 *)out)[0] = next < control[C_BLOCK_COUNT] ? MORE : upto;
+  ((u64 *)out)[0] = NEXT < control[C_BLOCK_COUNT] ? MORE : UPTO;
   ((u64 *)out)[1] = control[C_ENDED];
-  if (next == control[C_BLOCK_COUNT]) next = 0;
+  if (NEXT == control[C_BLOCK_COUNT]) NEXT = 0;
   return size;
 }

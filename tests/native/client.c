@@ -7,6 +7,7 @@
  *   paced:N  the same, with a pause of N microseconds after each
  *   bad   one thread: every kind of bad pointer, with a SIGSEGV handler of the program's own at work
  *   signal  calls from a signal handler alone, which interrupts malloc and free, CALLS times
+ *   late  work, after a second
  *   checked  as work, at some 40,000 calls a second in all, every call's data of its own; the words of JOURNAL from 64 on
  *           are each thread's sums over data and handles
  *   crowd   CALLS times: THREADS threads, all alive, make one call each
@@ -297,6 +298,7 @@ int main(int argc, char **argv) {
     signals();
     return 7;
   }
+  if (!strcmp(argv[3], "late")) sleep(1);
   if (!strcmp(argv[3], "freed")) {
     freed();
     return 7;

@@ -1,0 +1,99 @@
+"""Processes are found by name, now or when they begin, and what is wrong with a choice is said."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.record.client import Client, wait_for
+from tracekmt.errors import RecordError, UsageError
+from tracekmt.record.targets import await_process, find_process, open_device, owner, shares_files
+
+
+@pytest.fixture
+def named(client: Client, tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
+    """A program under a name of its own, and the command that starts it."""
+    name = f"game{time.monotonic_ns() % 10**9}"
+    path = tmp_path / name
+    shutil.copy(client.native / "client", path)
+    argv = [str(path), *client.argv("paced:1000", 1, 10**9)[1:]]
+    yield name, argv
+    subprocess.run(["pkill", "-KILL", "-x", name], check=False)
+
+
+def record(*arguments: str | Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tracekmt", "record", *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_running_program_by_its_name(client: Client, named: tuple[str, list[str]]) -> None:
+    name, argv = named
+    programs = [subprocess.Popen(argv)]
+    wait_for(lambda: client.journal()[0] > 10)
+    assert find_process(open_device(), name) == programs[0].pid
+    with record("-n", name, "-o", client.trace, "--duration", "0.5") as recorder:
+        assert recorder.wait(30) == 0
+    assert len(client.calls()) > 50
+    programs.append(subprocess.Popen(argv))
+    wait_for(lambda: len([each for each in open_device().enumerate_processes() if each.name == name]) == 2)
+    with pytest.raises(UsageError, match=f"there are 2 processes {name}: choose one with -p [0-9]+, -p [0-9]+"):
+        find_process(open_device(), name)
+    for program in programs:
+        program.kill()
+        program.wait()
+    with pytest.raises(UsageError, match=f"there is no process {name}; -w {name} waits for one"):
+        find_process(open_device(), name)
+
+
+def test_a_program_that_is_yet_to_begin(client: Client, named: tuple[str, list[str]]) -> None:
+    name, argv = named
+    with record("-w", name, "-o", client.trace) as recorder:
+        assert recorder.stderr is not None
+        assert recorder.stderr.readline() == f"waiting for a process {name}; Ctrl-C to give up\n"
+        time.sleep(0.5)
+        program = subprocess.Popen([*argv[:-1], "1000"])
+        assert program.wait(30) == 7
+        assert recorder.wait(30) == 0
+        said = recorder.stderr.read()
+    calls = client.calls()
+    assert f"{len(calls)} calls" in said
+    assert 500 < len(calls) <= 1004
+
+
+def test_one_that_runs_already_is_not_waited_for(named: tuple[str, list[str]]) -> None:
+    name, argv = named
+    first = subprocess.Popen(argv)
+    device = open_device()
+    wait_for(lambda: find_process(device, name) == first.pid)
+    found: list[int] = []
+    waiter = threading.Thread(target=lambda: found.append(await_process(device, name)))
+    waiter.start()
+    time.sleep(0.3)
+    assert not found
+    second = subprocess.Popen(argv)
+    waiter.join(10)
+    assert found == [second.pid]
+    for program in (first, second):
+        program.kill()
+        program.wait()
+
+
+def test_one_choice_is_made(client: Client) -> None:
+    for choices in ([], ["-p", "1", "-n", "game"], ["-w", "game", "--", "program"]):
+        with record("-o", client.trace, *choices) as recorder:
+            assert recorder.stderr is not None
+            assert "give either a program to start" in recorder.stderr.read()
+            assert recorder.wait() == 2
+
+
+def test_processes_that_are_not_there() -> None:
+    assert shares_files(2**22 + 1)  # which is told when it is attached to
+    with pytest.raises(RecordError, match="there is no process"):
+        owner(2**22 + 1)
