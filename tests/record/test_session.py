@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -21,12 +22,15 @@ from tests.record.client import Client, wait_for
 from tracekmt.codec import Unreadable
 from tracekmt.errors import RecordError, UsageError
 from tracekmt.ntstatus import Status
+from tracekmt.record import spool as spools
 from tracekmt.record.limits import Limits, Progress
 from tracekmt.record.session import Recording
 from tracekmt.recover import recover
 from tracekmt.report.summary import summarise, summary_lines
 from tracekmt.trace.events import Lost
+from tracekmt.trace.frames import FrameReader, Room
 from tracekmt.trace.reader import TracedCall
+from tracekmt.trace.spooled import CONTROL_SIZE, Control
 
 CREATE = "D3DKMTCreateAllocation2"
 KILLS = 500 if "TRACEKMT_SOAK" in os.environ else 20 if "CI" in os.environ else 4
@@ -43,7 +47,38 @@ def returned_by_thread(calls: list[TracedCall]) -> dict[int, int]:
     return dict(counts)
 
 
-def test_every_call_of_every_thread_is_recorded_whole(client: Client) -> None:
+@pytest.mark.parametrize("block_size", [4096, spools.BLOCK_SIZE])
+def test_nothing_is_left_of_what_the_cost_was_measured_with(
+    client: Client, monkeypatch: pytest.MonkeyPatch, block_size: int
+) -> None:
+    """It stood under sequence numbers that the program's own events have then."""
+    monkeypatch.setattr(spools, "BLOCK_SIZE", block_size)
+    program = subprocess.Popen(["sleep", "100"])
+    recording = Recording(client.trace)
+    try:
+        recording.attach(program.pid)
+        (path,) = Path("/dev/shm").glob(f"tracekmt-{os.getpid()}-*")
+        with path.open("rb") as file:
+            frames = FrameReader(path, file)
+            *_, (_, _, room) = frames.scan()
+            assert isinstance(room, Room)
+            control = struct.unpack("<512Q", frames.bytes_at(room.start, CONTROL_SIZE))
+            assert [control[each] for each in (Control.SEQUENCE, Control.LOST)] == [0, 0]
+            assert control[Control.HEAD] == 1, "one block is taken, that of the thread that measured"
+            used, committed, *_ = struct.unpack("<8Q", frames.bytes_at(room.start + control[Control.BLOCKS], 64))
+            assert (used, committed) == (1, 0)
+    finally:
+        recording.stop()
+        program.kill()
+        program.wait()
+
+
+@pytest.mark.parametrize("block_size", [4096, spools.BLOCK_SIZE])
+def test_every_call_of_every_thread_is_recorded_whole(
+    client: Client, monkeypatch: pytest.MonkeyPatch, block_size: int
+) -> None:
+    """Of small blocks one is full after a few calls."""
+    monkeypatch.setattr(spools, "BLOCK_SIZE", block_size)
     recording = Recording(client.trace)
     recording.spawn(client.argv("work", 4, 500))
     progress = recording.run()
