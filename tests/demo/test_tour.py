@@ -51,7 +51,7 @@ def test_where_attaching_is_forbidden(tmp_path: Path) -> None:
     program = (
         "import frida, sys, click\n"
         "def refuse(*_, **__): raise frida.PermissionDeniedError('unable to access process')\n"
-        "frida.attach = refuse\n"
+        "frida.core.Device.attach = refuse\n"
         "from pathlib import Path\n"
         "from tracekmt.demo.tour import run_tour\n"
         f"sys.exit(run_tour(Path({str(tmp_path / 'demo')!r}), live=True, say=print))\n"

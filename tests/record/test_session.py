@@ -56,8 +56,9 @@ def test_nothing_is_left_of_what_the_cost_was_measured_with(
     program = subprocess.Popen(["sleep", "100"])
     recording = Recording(client.trace)
     try:
+        before = set(Path("/dev/shm").glob(f"tracekmt-{os.getpid()}-*"))
         recording.attach(program.pid)
-        (path,) = Path("/dev/shm").glob(f"tracekmt-{os.getpid()}-*")
+        (path,) = set(Path("/dev/shm").glob(f"tracekmt-{os.getpid()}-*")) - before
         with path.open("rb") as file:
             frames = FrameReader(path, file)
             *_, (_, _, room) = frames.scan()

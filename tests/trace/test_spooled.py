@@ -14,7 +14,7 @@ from tracekmt.errors import TraceError
 from tracekmt.record import spool as spools
 from tracekmt.record.backlog import Backlog
 from tracekmt.record.spill import preface
-from tracekmt.record.spool import Spool
+from tracekmt.record.spool import BLOCK_SIZE, Spool
 from tracekmt.trace.events import Header, Lost
 from tracekmt.trace.reader import Trace
 from tracekmt.trace.spooled import Assembler
@@ -61,8 +61,9 @@ def test_damage_is_an_error_or_said(left: Path) -> None:
     data = left.read_bytes()
     chance = random.Random(4)
     head = data.index(b"\x0b\x02\0\0", 12) - 4
-    blocks = head + 12 + (4096 // 4096) * 65536
-    places = [*range(head, head + 12 + 300), *range(blocks, blocks + 200), *range(blocks + 65536, blocks + 65536 + 400)]
+    first = head + 12 + BLOCK_SIZE
+    second = first + BLOCK_SIZE
+    places = [*range(head, head + 12 + 300), *range(first, first + 200), *range(second, second + 400)]
     said: set[bool] = set()
     for _ in range(400):
         spoiled = bytearray(data)

@@ -41,7 +41,7 @@ def examine_machine() -> Iterator[Check]:
     yield _attaching()
     yield from _memory(default_folder())
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
-        yield Check("container", None, "this is one: processes in it can be recorded, those outside cannot")
+        yield Check("container", None, "this is one: processes in it can be recorded")
     yield Check("replay", True, "on the simulator")
     yield Check("replay", None, "on real thunks: not built yet")
 
@@ -129,9 +129,10 @@ def examine_process(pid: int) -> Iterator[Check]:
     if os.stat(place / "ns" / "mnt").st_ino != os.stat("/proc/self/ns/mnt").st_ino:
         yield Check(
             "container",
-            False,
-            "it is in another mount namespace, and cannot open the memory that it would share with the recorder",
-            "record from inside of the container",
+            None,
+            "it is in another mount namespace: its events come over Frida's connection, and what it did last before it "
+            "is killed is gone",
+            "record from inside of the container to keep that",
         )
     libraries = {
         Path(line.split(maxsplit=5)[5]).name for line in mapped.splitlines() if line.count(" ") and "/" in line
