@@ -18,6 +18,7 @@ from tracekmt.calls import (
     sharing,
     statistics,
     submission,
+    support,
     sync,
     video_memory,
 )
@@ -41,6 +42,7 @@ FAMILIES: dict[str, tuple[Call, ...]] = {
     "video memory": video_memory.CALLS,
     "escape": escape.CALLS,
     "statistics": statistics.CALLS,
+    "support": support.CALLS,
 }
 
 CALLS: dict[str, Call] = {call.name: call for family in FAMILIES.values() for call in family}

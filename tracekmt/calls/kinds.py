@@ -46,6 +46,7 @@ CPU_ADDRESS = Kind("cpu address", binding="range", dies_with=(ALLOCATION, SYNC_O
 FENCE_VALUE = Kind("fence value", binding="fence")
 ADAPTER_LUID = Kind("adapter luid", binding="machine")
 PROCESS_ID = Kind("process id", binding="name")
+THREAD_ID = Kind("thread id", binding="name")
 VIDPN_SOURCE = Kind("vidpn source", binding="name")
 WINDOW = Kind("window", binding="name")
 RUNTIME_HANDLE = Kind("runtime handle", binding="name")

@@ -24,13 +24,17 @@ from tracekmt.trace.reader import TracedCall
 NO_HANDLE = 0x0BAD0000
 """Given where an object does not exist on the other side: never a handle, since its top bits are zero."""
 
+_TAKEN = "only a driver can say whether it refuses this; the recorded outcome was taken"
+
 Adopt = Callable[[Kind, dict[Kind, int]], int | None]
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a call ended on the other side: `outputs` are values of the structure `argument`, index is the call's there.
-    reason: why it ended so, where the target can tell. result: what a function gave that gives no NTSTATUS."""
+    reason: why it ended so, where the target can tell. result: what a function gave that gives no NTSTATUS. modelled:
+    the target claims that it would end so; else only handles mean anything. taken: the status is the recording's, since
+    only a driver can say."""
 
     status: Status | None
     argument: Struct
@@ -39,6 +43,8 @@ class Outcome:
     reason: str | None = None
     result: int | None = None
     returned: bool = True
+    modelled: bool = True
+    taken: bool = False
 
     @property
     def succeeded(self) -> bool:
@@ -93,14 +99,21 @@ class Comparison:
     def leave(self, entered: Entered, outcome: Outcome) -> None:
         """Compare a call that returned in the recording with its outcome on the other side."""
         call = entered.call
-        self.report.calls.compared += 1
         mine = list(leaves(call.call.argument, call.outputs))
         theirs = {leaf.path: leaf for leaf in leaves(outcome.argument, outcome.outputs)}
         found: list[Finding] = []
-        if (outcome.status, outcome.result) != (call.status, call.result):
-            found.append(self._status_finding(call, outcome))
+        if not outcome.modelled:
+            self.report.calls.unmodelled += 1
+            if call.succeeded and not outcome.succeeded:
+                found.append(self._status_finding(call, outcome))
+        elif outcome.taken:
+            found.append(replace(self._status_finding(call, outcome), kind="opaque", message=_TAKEN))
         else:
-            found += self._compare_outputs(call, outcome, mine, theirs)
+            self.report.calls.compared += 1
+            if (outcome.status, outcome.result) != (call.status, call.result):
+                found.append(self._status_finding(call, outcome))
+            else:
+                found += self._compare_outputs(call, outcome, mine, theirs)
         if call.succeeded:
             found += self._bind(entered, outcome, mine, theirs)
             for identity in entered.ending:
@@ -215,11 +228,18 @@ class Comparison:
             yield finding_at(call, outcome.index, sort, leaf, pair, f"{leaf.path} is {pair[1]}")
         elif kind.binding == "range" and mine:
             found = self.bindings.find(kind, mine)
-            if found is not None and found.live is not None and found.index != call.index:
+            if found is not None and found.live is not None and self._asked_there(call, leaf, kind, found):
                 expected = self.bindings.translate(kind, mine)
                 if expected != theirs:
                     pair = (f"{found} + {mine - found.recorded:#x}", "elsewhere")
                     yield finding_at(call, outcome.index, sort, leaf, pair, f"{leaf.path} lies elsewhere")
+
+    def _asked_there(self, call: TracedCall, leaf: Leaf, kind: Kind, found: Identity) -> bool:
+        """Whether an address lies in a range for a reason: it is not handed out newly, or the caller named that range."""
+        if all(creates.path != leaf.pattern for creates in call.call.creates):
+            return found.index != call.index
+        given = (each for each in leaves(call.call.argument, call.inputs) if kind_of(each.type) == kind and each.value)
+        return any(each.path != leaf.path and self.bindings.find(kind, each.value) is found for each in given)
 
     def _compare_bits(
         self, call: TracedCall, outcome: Outcome, leaf: Leaf, flags: Flags, mine: int, theirs: int

@@ -78,7 +78,7 @@ def _run(
             continue
         entered = comparison.enter(trace[index], target.adopt)
         try:
-            answer = target.call(index, entered.call.name, entered.inputs)
+            answer = target.call(index, entered.call.name, entered.inputs, entered.call.status)
         except UsageError as error:
             raise UsageError(f"{trace.path}: call {index} cannot be sent to the {target.name}: {error}") from None
         if answer is None:

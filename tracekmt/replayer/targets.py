@@ -27,9 +27,10 @@ class Target(Protocol):
     abi: Abi
     machine: dict[str, Any]
 
-    def call(self, index: int, name: str, inputs: Any) -> tuple[Outcome, Sent] | None:
+    def call(self, index: int, name: str, inputs: Any, recorded: Status | None) -> tuple[Outcome, Sent] | None:
         """Make a trace's call; how it ended, and what was sent: arguments, regions before and after. None
-        where the target does not have the function. UsageError where it does not take these inputs."""
+        where the target does not have the function. recorded: how it ended there, for a target that cannot know.
+        UsageError where it does not take these inputs."""
         ...
 
     def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
@@ -48,19 +49,29 @@ class SimulatorTarget:
         self.name = "simulator"
         self.machine = simulator.machine.settings()
 
-    def call(self, index: int, name: str, inputs: Any) -> tuple[Outcome, Sent] | None:
+    def call(self, index: int, name: str, inputs: Any, recorded: Status | None) -> tuple[Outcome, Sent] | None:
         """Lay the inputs out as the simulator's own callers do, and let it answer in place."""
         call = CALLS.get(name)
-        if call is None or name not in BEHAVIOURS:
+        if call is None:
             return None
         arena = Arena(self.abi, 1)
         arguments = codec.encode(call, self.abi, arena, inputs)
         before = arena.regions()
-        rule = self.simulator.invoke(name, self.abi, arena, arguments[0])
+        answer = self.simulator.invoke(name, self.abi, arena, arguments, recorded)
         outputs = codec.decode(call, self.abi, arena, arguments, Recorded(before))
-        status = ntstatus.status(rule.status) if rule else Status(0)
-        reason = f"{rule.what} ({rule.source})" if rule else None
-        return Outcome(status, call.argument, outputs, index, reason), (arguments, before, arena.regions())
+        rule = answer.rule
+        status = recorded if answer.taken else ntstatus.status(rule.status) if rule else Status(0)
+        outcome = Outcome(
+            status if call.returns == "NTSTATUS" else None,
+            call.argument,
+            outputs,
+            index,
+            reason=f"{rule.what} ({rule.source})" if rule else None,
+            result=None if call.returns == "NTSTATUS" else 0,
+            modelled=BEHAVIOURS[name].modelled,
+            taken=answer.taken,
+        )
+        return outcome, (arguments, before, arena.regions())
 
     def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
         """An object made on the spot, within the device and resource that the same call names."""

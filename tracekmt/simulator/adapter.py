@@ -1,27 +1,82 @@
-"""How adapter calls are answered."""
+"""How adapters are opened, listed, asked and closed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 from tracekmt.simulator.objects import Adapter, OpenAdapter
-from tracekmt.simulator.request import Behaviour, Request, Rule
+from tracekmt.simulator.request import Behaviour, Request, Rule, View, invalid, null
+from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST, page
 
-_WINE_TEST = "Wine dlls/win32u/tests/d3dkmt.c"
+ROOM_FOR = 34
+"""How many adapters EnumAdapters2 says to make room for: Windows 11; before it 32 (Wine's conformance test)."""
 
-NULL_ARGUMENT = Rule(
-    "STATUS_INVALID_PARAMETER", "the argument is NULL", lambda request: True, _WINE_TEST, "Windows-verified"
-)
+DISPLAY_DEVICE_ARRIVAL = "{1ca05180-a699-450a-9a0c-de4fbe3ddd89}"
+"""The interface class whose device names open an adapter; those of GUID_DEVINTERFACE_DISPLAY_ADAPTER do not."""
+
+KMTQAITYPE_CHECKDRIVERUPDATESTATUS = 11
+KMTQAITYPE_DRIVERVERSION = 13
+INFO_SIZES = {KMTQAITYPE_CHECKDRIVERUPDATESTATUS: 4, KMTQAITYPE_DRIVERVERSION: 4}
+
+VERIFIED_NULL = null("STATUS_INVALID_PARAMETER", WINE_TEST, "Windows-verified")
 
 
-class OpenFromLuid(Request):
+class Opening(Request):
+    """A call that opens an adapter. Families of names differ in how they find it."""
+
+    @cached_property
+    def found(self) -> Adapter | None:
+        """The adapter that is asked for."""
+        raise NotImplementedError
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """The call concerns it."""
+        return self.found
+
+
+class OpenFromLuid(Opening):
     """Opening by LUID."""
 
     @cached_property
-    def adapter(self) -> Adapter | None:
+    def found(self) -> Adapter | None:
         """The adapter with that LUID."""
-        luid = self.args.inside("AdapterLuid")
-        return self.process.machine.adapter((luid["LowPart"], luid["HighPart"]))
+        return self.machine.adapter((self.args["AdapterLuid.LowPart"], self.args.signed("AdapterLuid.HighPart")))
+
+
+class OpenFromGdiDisplayName(Opening):
+    """Opening by the name of a display."""
+
+    @cached_property
+    def found(self) -> Adapter | None:
+        """The adapter with that display."""
+        name = self.args.characters("DeviceName").casefold()
+        return next((each for each in self.machine.adapters if each.name.casefold() == name), None)
+
+
+class OpenFromHdc(Opening):
+    """Opening by a device context. Which display it belongs to is not known here: it is the first."""
+
+    @cached_property
+    def found(self) -> Adapter | None:
+        """The first adapter, unless there is no device context."""
+        return self.machine.adapters[0] if self.args["hDc"] else None
+
+
+class OpenFromDeviceName(Opening):
+    """Opening by the path of a device interface."""
+
+    @cached_property
+    def found(self) -> Adapter | None:
+        """The adapter with that path; a path of the right class that no adapter has is the first one's."""
+        if not self.args["pDeviceName"]:
+            return None
+        name = self.args.text("pDeviceName").casefold()
+        for each in self.machine.adapters:
+            if each.device_name.casefold() == name:
+                return each
+        return self.machine.adapters[0] if name.endswith(DISPLAY_DEVICE_ARRIVAL) else None
 
 
 class ByAdapter(Request):
@@ -30,7 +85,7 @@ class ByAdapter(Request):
     @cached_property
     def opened(self) -> OpenAdapter | None:
         """What hAdapter leads to."""
-        return self.process.handles.get(self.args["hAdapter"], OpenAdapter)
+        return self.process.find(self.args["hAdapter"], OpenAdapter)
 
     @property
     def adapter(self) -> Adapter | None:
@@ -38,43 +93,144 @@ class ByAdapter(Request):
         return self.opened.adapter if self.opened else None
 
 
-def open_adapter(request: OpenFromLuid) -> None:
-    """A fresh handle for every opening."""
-    assert request.adapter is not None
-    request.args["hAdapter"] = request.process.handles.add(OpenAdapter(request.adapter))
+def open_adapter(request: Opening) -> None:
+    """A fresh handle for every opening, and what else the argument has room for."""
+    assert request.found is not None
+    args = request.args
+    args["hAdapter"] = request.process.add(OpenAdapter(request.found))
+    if not isinstance(request, OpenFromLuid):
+        _write_luid(args, request.found)
+    if request.call.argument.has("VidPnSourceId"):
+        args["VidPnSourceId"] = 0
+
+
+def _write_luid(args: View, adapter: Adapter) -> None:
+    args["AdapterLuid.LowPart"] = adapter.luid[0]
+    args["AdapterLuid.HighPart"] = adapter.luid[1] & 0xFFFFFFFF
+
+
+def _rooms(request: Request) -> Iterator[View]:
+    """The elements of the caller's list."""
+    if request.call.argument.has("pAdapters"):
+        yield from (request.args.follow("pAdapters", index) for index in range(len(request.machine.adapters)))
+    else:
+        yield from request.args.elements("Adapters", len(request.machine.adapters))
+
+
+def list_adapters(request: Request) -> None:
+    """Every adapter with a fresh handle; without a list, how many elements it should have."""
+    asks = request.call.argument.has("pAdapters") and not request.args["pAdapters"]
+    request.args["NumAdapters"] = ROOM_FOR if asks else len(request.machine.adapters)
+    if asks:
+        return
+    for element, adapter in zip(_rooms(request), request.machine.adapters, strict=False):
+        element["hAdapter"] = request.process.add(OpenAdapter(adapter))
+        _write_luid(element, adapter)
+        element["NumOfSources"] = 1
+        element["bPrecisePresentRegionsPreferred"] = 0
 
 
 def close_adapter(request: ByAdapter) -> None:
     """Ends the handle; devices on the adapter live on."""
-    request.process.handles.remove(request.args["hAdapter"])
+    assert request.opened is not None
+    request.process.end(request.opened)
+
+
+def answer_info(request: ByAdapter) -> None:
+    """The two answers that do not come from a driver; buffers of others stay as they are."""
+    kind = request.args["Type"]
+    if kind in INFO_SIZES:
+        assert request.adapter is not None
+        value = request.adapter.wddm if kind == KMTQAITYPE_DRIVERVERSION else 0
+        request.memory.write(request.args["pPrivateDriverData"], value.to_bytes(4, "little"))
+
+
+BAD_ADAPTER = invalid("hAdapter is no opened adapter", lambda r: r.opened is None, WINE_TEST, "Windows-verified")
+
+TOO_SMALL = Rule(
+    "STATUS_BUFFER_TOO_SMALL",
+    "pAdapters has fewer elements than there are adapters",
+    lambda r: r.args["pAdapters"] and r.args["NumAdapters"] < len(r.machine.adapters),
+    WINE_TEST,
+    "Windows-verified",
+)
+
+
+def _unknown_display(source: str) -> Rule:
+    return Rule(
+        "STATUS_UNSUCCESSFUL",
+        "no display that belongs to the desktop has this name",
+        lambda r: r.found is None,
+        source,
+        "Windows-verified",
+    )
 
 
 BEHAVIOURS = {
     "D3DKMTOpenAdapterFromLuid": Behaviour(
         request=OpenFromLuid,
         rules=(
-            Rule(
-                "STATUS_INVALID_PARAMETER",
+            invalid(
                 "no adapter has this LUID",
-                lambda request: request.adapter is None,
-                "Microsoft documentation: D3DKMTOpenAdapterFromLuid",
+                lambda r: r.found is None,
+                page("D3DKMTOpenAdapterFromLuid"),
                 "documentation",
             ),
         ),
         effect=open_adapter,
     ),
-    "D3DKMTCloseAdapter": Behaviour(
-        request=ByAdapter,
-        null=NULL_ARGUMENT,
+    "D3DKMTOpenAdapterFromGdiDisplayName": Behaviour(
+        request=OpenFromGdiDisplayName,
+        null=null("STATUS_UNSUCCESSFUL", WINE_TEST, "Windows-verified"),
+        rules=(_unknown_display(WINE_TEST),),
+        effect=open_adapter,
+    ),
+    "D3DKMTOpenAdapterFromHdc": Behaviour(
+        request=OpenFromHdc,
+        null=null(
+            "STATUS_ACCESS_VIOLATION",
+            WINE_TEST + " (comment)",
+            "Windows-verified",
+            "the argument is NULL: on Windows 10 2004 and later the caller itself crashes",
+        ),
+        rules=(invalid("hDc is NULL", lambda r: r.found is None, WINE_TEST, "Windows-verified"),),
+        effect=open_adapter,
+    ),
+    "D3DKMTOpenAdapterFromDeviceName": Behaviour(
+        request=OpenFromDeviceName,
+        null=VERIFIED_NULL,
         rules=(
-            Rule(
-                "STATUS_INVALID_PARAMETER",
-                "hAdapter is no opened adapter",
-                lambda request: request.opened is None,
-                _WINE_TEST,
+            invalid(
+                "pDeviceName is NULL, or no interface of a display device",
+                lambda r: r.found is None,
+                WINE_TEST,
                 "Windows-verified",
             ),
         ),
-        effect=close_adapter,
+        effect=open_adapter,
+    ),
+    "D3DKMTEnumAdapters": Behaviour(rules=(), effect=list_adapters),
+    "D3DKMTEnumAdapters2": Behaviour(null=VERIFIED_NULL, rules=(TOO_SMALL,), effect=list_adapters),
+    "D3DKMTEnumAdapters3": Behaviour(
+        rules=(Rule(TOO_SMALL.status, TOO_SMALL.what, TOO_SMALL.broken, LIKE_OTHERS, "assumption"),),
+        effect=list_adapters,
+    ),
+    "D3DKMTCloseAdapter": Behaviour(request=ByAdapter, null=VERIFIED_NULL, rules=(BAD_ADAPTER,), effect=close_adapter),
+    "D3DKMTQueryAdapterInfo": Behaviour(
+        request=ByAdapter,
+        rules=(
+            BAD_ADAPTER,
+            invalid(
+                "pPrivateDriverData is NULL", lambda r: not r.args["pPrivateDriverData"], WINE_TEST, "Windows-verified"
+            ),
+            invalid(
+                "the buffer is smaller than what is asked for",
+                lambda r: r.args["PrivateDriverDataSize"] < INFO_SIZES.get(r.args["Type"], 0),
+                WINE_TEST,
+                "Windows-verified",
+            ),
+        ),
+        effect=answer_info,
+        modelled=False,
     ),
 }

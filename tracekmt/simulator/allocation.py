@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from tracekmt.simulator.device import BAD_DEVICE, ByDevice
-from tracekmt.simulator.driver import KERNEL_RECORD, allocation_size
-from tracekmt.simulator.objects import Allocation, Resource
-from tracekmt.simulator.request import Behaviour, Confidence, Rule, View
+from tracekmt.simulator.device import BAD_DEVICE, ByDevice, stopped
+from tracekmt.simulator.driver import KERNEL_RECORD, allocation_size, heap_data
+from tracekmt.simulator.objects import Allocation, Backing, Resource, ResourceBody
+from tracekmt.simulator.request import Behaviour, Rule, View, null
+from tracekmt.simulator.request import invalid as _invalid
+from tracekmt.simulator.sources import REVERSED as _REVERSED
+from tracekmt.simulator.sources import WINE_TEST as _WINE_TEST
+from tracekmt.simulator.sources import WSL as _WSL
+from tracekmt.simulator.sources import page
 
 PAGE = 4096
 NUM_ALLOCATIONS_LIMIT = 0x682AA
@@ -19,20 +24,17 @@ EXISTINGHEAP = 1
 WDDM_2_0 = 2000
 _FORBIDDEN = ("CreateProtected", "CreateWriteCombined", "CreateCached", "OpenCrossAdapter")
 
-_WINE_TEST = "Wine dlls/win32u/tests/d3dkmt.c"
-_REVERSED = "third-party notes on a decompiled dxgkrnl.sys"
-_WSL = "WSL2-Linux-Kernel drivers/hv/dxgkrnl/ioctl.c"
-_CREATE_PAGE = "Microsoft documentation: D3DKMTCreateAllocation2"
-_STRUCT_PAGE = "Microsoft documentation: D3DKMT_CREATEALLOCATION"
-_DESTROY_PAGE = "Microsoft documentation: D3DKMT_DESTROYALLOCATION2"
+_CREATE_PAGE = page("D3DKMTCreateAllocation2")
+_STRUCT_PAGE = page("D3DKMT_CREATEALLOCATION")
+_DESTROY_PAGE = page("D3DKMT_DESTROYALLOCATION2")
 
 
 class CreateAllocation(ByDevice):
-    """A D3DKMT_CREATEALLOCATION and what hangs on it."""
+    """A D3DKMT_CREATEALLOCATION and what hangs on it, with elements of either version."""
 
     def has(self, flag: str) -> bool:
         """Whether a creation flag is set."""
-        return self.args.has(f"Flags.{flag}")
+        return bool(self.args[f"Flags.{flag}"])
 
     @cached_property
     def standard(self) -> View:
@@ -42,45 +44,51 @@ class CreateAllocation(ByDevice):
     @cached_property
     def heap_size(self) -> int:
         """The size that a standard allocation states."""
-        return self.standard.inside("ExistingHeapData")["Size"]
+        return self.standard["ExistingHeapData.Size"]
 
     @cached_property
     def elements(self) -> list[View]:
         """The allocations asked for."""
-        return [self.args.follow("pAllocationInfo2", index) for index in range(self.args["NumAllocations"])]
+        (name,) = (arm for arm in self.call.arms if arm.startswith("pAllocationInfo"))
+        return [self.args.follow(name, index) for index in range(self.args["NumAllocations"])]
 
     @cached_property
     def resource(self) -> Resource | None:
         """The resource that is added to: what hResource leads to, in the same device."""
-        found = self.process.handles.get(self.args["hResource"], Resource)
+        found = self.process.find(self.args["hResource"], Resource)
         return found if found and found.device is self.device else None
 
     @cached_property
-    def costs(self) -> list[tuple[int, int]]:
-        """Bytes of video memory and of system memory for each allocation."""
-        costs: list[tuple[int, int]] = []
+    def backings(self) -> list[Backing]:
+        """The memory that each allocation would have."""
+        assert self.adapter is not None
+        found: list[Backing] = []
         for element in self.elements:
             data = element.bytes("pPrivateDriverData", "PrivateDriverDataSize")
-            size = self.heap_size if self.has("StandardAllocation") else allocation_size(data)
-            on_caller_memory = self.has("StandardAllocation") or element["pSystemMem"] != 0
-            costs.append((0, size + KERNEL_RECORD) if on_caller_memory else (size, KERNEL_RECORD))
-        return costs
+            standard = self.has("StandardAllocation")
+            size = self.heap_size if standard else allocation_size(data)
+            if standard or element["pSystemMem"]:
+                made = Backing(self.adapter, heap_data(size) if standard else data, 0, size, size + KERNEL_RECORD)
+            else:
+                made = Backing(self.adapter, data, size, 0, KERNEL_RECORD)
+            found.append(made)
+        return found
 
     @property
     def out_of_system_memory(self) -> bool:
         """Whether the machine's budget does not hold the kernel's records and the pinned memory."""
-        machine = self.process.machine
-        if machine.system_memory is None:
+        if self.machine.system_memory is None:
             return False
-        return machine.system_memory_used + sum(system for _, system in self.costs) > machine.system_memory
+        return self.machine.system_memory_used + sum(b.system for b in self.backings) > self.machine.system_memory
 
     @property
     def out_of_video_memory(self) -> bool:
-        """Whether the adapter's budget does not hold the allocations."""
+        """Whether the adapter's budgets do not hold the allocations."""
         assert self.adapter is not None
-        if self.adapter.video_memory is None:
-            return False
-        return self.adapter.video_memory_used + sum(video for video, _ in self.costs) > self.adapter.video_memory
+        local, shared = self.adapter.video_memory, self.adapter.shared_memory
+        return (local is not None and self.adapter.video_memory_used + sum(b.video for b in self.backings) > local) or (
+            shared is not None and self.adapter.shared_memory_used + sum(b.shared for b in self.backings) > shared
+        )
 
 
 class DestroyAllocation(ByDevice):
@@ -89,27 +97,20 @@ class DestroyAllocation(ByDevice):
     @cached_property
     def resource(self) -> Resource | None:
         """What hResource leads to, in the same device."""
-        found = self.process.handles.get(self.args["hResource"], Resource)
+        found = self.process.find(self.args["hResource"], Resource)
         return found if found and found.device is self.device else None
 
     @cached_property
     def listed(self) -> list[int]:
         """The handles in the list; with hResource set the list does not count."""
-        if self.args["hResource"] or not self.args["AllocationCount"]:
-            return []
-        data = self.memory.read(self.args["phAllocationList"], 4 * self.args["AllocationCount"])
-        handles = [int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4)]
-        return [self.process.handles.plain(handle) for handle in handles]
+        count = 0 if self.args["hResource"] else self.args["AllocationCount"]
+        return [self.process.handles.plain(handle) for handle in self.args.numbers("phAllocationList", count)]
 
     @cached_property
     def allocations(self) -> list[Allocation]:
         """What the list leads to, without what leads nowhere or into another device."""
-        found = [self.process.handles.get(handle, Allocation) for handle in self.listed]
+        found = [self.process.find(handle, Allocation) for handle in self.listed]
         return [allocation for allocation in found if allocation is not None and allocation.device is self.device]
-
-
-def _invalid(what: str, broken: object, source: str, confidence: Confidence) -> Rule:
-    return Rule("STATUS_INVALID_PARAMETER", what, broken, source, confidence)  # type: ignore[arg-type]
 
 
 CREATE_RULES = (
@@ -199,13 +200,7 @@ CREATE_RULES = (
         _REVERSED,
         "reverse engineering",
     ),
-    Rule(
-        "STATUS_DEVICE_REMOVED",
-        "the adapter was stopped",
-        lambda r: r.adapter.stopped,
-        _CREATE_PAGE,
-        "documentation",
-    ),
+    stopped("D3DKMTCreateAllocation2"),
     _invalid(
         "ExistingSysMem without pSystemMem",
         lambda r: r.has("ExistingSysMem") and any(element["pSystemMem"] == 0 for element in r.elements),
@@ -220,7 +215,7 @@ CREATE_RULES = (
     ),
     _invalid(
         "Stereo without Primary",
-        lambda r: any(e.has("Flags.Stereo") and not e.has("Flags.Primary") for e in r.elements),
+        lambda r: any(e["Flags.Stereo"] and not e["Flags.Primary"] for e in r.elements),
         _REVERSED,
         "reverse engineering",
     ),
@@ -240,7 +235,7 @@ CREATE_RULES = (
     # The page forbids it without naming a status.
     _invalid(
         "added to an existing shared resource",
-        lambda r: r.resource is not None and r.resource.shared and not r.has("CreateResource"),
+        lambda r: r.resource is not None and r.resource.body.shared and not r.has("CreateResource"),
         _CREATE_PAGE,
         "documentation",
     ),
@@ -272,7 +267,7 @@ def _readable(request: CreateAllocation) -> bool:
     request.args.bytes("pPrivateRuntimeData", "PrivateRuntimeDataSize")
     if not request.has("StandardAllocation"):
         request.args.bytes("pPrivateDriverData", "PrivateDriverDataSize")
-    return len(request.costs) == len(request.elements)
+    return len(request.backings) == len(request.elements)
 
 
 def create_allocation(request: CreateAllocation) -> None:
@@ -280,24 +275,34 @@ def create_allocation(request: CreateAllocation) -> None:
     written, hResource only when one is created, private data and sizes stay as they are."""
     process, device, args = request.process, request.device, request.args
     assert device is not None
-    resource = request.resource
+    resource, global_share = request.resource, 0
     if request.has("CreateResource"):
-        resource = Resource(device, shared=request.has("CreateShared"))
-        handle = process.handles.add(resource)
-        device.resources[handle] = resource
-        args["hResource"] = handle
-        if resource.shared and not request.has("NtSecuritySharing"):
-            resource.global_share = process.machine.shares.add(resource)
-    args["hGlobalShare"] = resource.global_share if resource and request.has("CreateResource") else 0
-    for element, (video_memory, system_memory) in zip(request.elements, request.costs, strict=True):
-        allocation = Allocation(device, resource, video_memory, system_memory)
-        handle = process.handles.add(allocation)
-        device.allocations[handle] = allocation
-        if resource is not None:
-            resource.allocations[handle] = allocation
-        device.adapter.video_memory_used += video_memory
-        process.machine.system_memory_used += system_memory
-        element["hAllocation"] = handle
+        body = ResourceBody(
+            device.adapter,
+            shared=request.has("CreateShared"),
+            nt=request.has("NtSecuritySharing"),
+            runtime_data=args.bytes("pPrivateRuntimeData", "PrivateRuntimeDataSize"),
+            driver_data=b"" if request.has("StandardAllocation") else _driver_data(args),
+        )
+        resource = Resource(device, body)
+        args["hResource"] = process.add(resource, device)
+        if body.shared and not body.nt:
+            global_share = process.machine.share(body)
+    args["hGlobalShare"] = global_share
+    for element, backing in zip(request.elements, request.backings, strict=True):
+        element["hAllocation"] = process.add(Allocation(device, resource, backing), device, resource)
+        if resource is not None and resource.body.shared:
+            process.machine.hold(backing)
+            resource.body.backings.append(backing)
+
+
+def _driver_data(args: View) -> bytes:
+    return args.bytes("pPrivateDriverData", "PrivateDriverDataSize")
+
+
+def leaves_it_to_the_driver(request: CreateAllocation) -> bool:
+    """Whether a driver sees what is asked for: it may refuse it."""
+    return not request.has("StandardAllocation")
 
 
 DESTROY_RULES = (
@@ -334,7 +339,7 @@ DESTROY_RULES = (
     ),
     _invalid(
         "an allocation of a shared resource is destroyed by itself",
-        lambda r: any(allocation.resource and allocation.resource.shared for allocation in r.allocations),
+        lambda r: any(allocation.resource and allocation.resource.body.shared for allocation in r.allocations),
         _WSL,
         "Microsoft source",
     ),
@@ -343,26 +348,29 @@ DESTROY_RULES = (
 
 def destroy_allocation(request: DestroyAllocation) -> None:
     """The resource with all its allocations, or the allocations of the list; a resource outlives its last one."""
-    assert request.device is not None
-    if request.args["hResource"]:
-        handle = request.process.handles.plain(request.args["hResource"])
-        request.process.destroy_resource(request.device, handle)
-    for handle in request.listed:
-        request.process.destroy_allocation(request.device, handle)
+    for node in [request.resource] if request.resource else request.allocations:
+        assert node is not None
+        request.process.end(node)
 
 
-BEHAVIOURS = {
-    "D3DKMTCreateAllocation2": Behaviour(
-        request=CreateAllocation,
-        null=Rule(
-            "STATUS_ACCESS_VIOLATION",
-            "the argument is NULL: on Windows the caller itself crashes, which a simulator spares it",
-            lambda r: True,
-            _WINE_TEST + " (comment)",
-            "Windows-verified",
-        ),
-        rules=CREATE_RULES,
-        effect=create_allocation,
+CREATE = Behaviour(
+    request=CreateAllocation,
+    null=null(
+        "STATUS_ACCESS_VIOLATION",
+        _WINE_TEST + " (comment)",
+        "Windows-verified",
+        "the argument is NULL: on Windows the caller itself crashes, which a simulator spares it",
     ),
-    "D3DKMTDestroyAllocation2": Behaviour(request=DestroyAllocation, rules=DESTROY_RULES, effect=destroy_allocation),
+    rules=CREATE_RULES,
+    effect=create_allocation,
+    driver=leaves_it_to_the_driver,
+)
+DESTROY = Behaviour(request=DestroyAllocation, rules=DESTROY_RULES, effect=destroy_allocation)
+
+# The versions take each other's objects and answer alike (Wine's conformance test); only their elements differ.
+BEHAVIOURS = {
+    "D3DKMTCreateAllocation": CREATE,
+    "D3DKMTCreateAllocation2": CREATE,
+    "D3DKMTDestroyAllocation": DESTROY,
+    "D3DKMTDestroyAllocation2": DESTROY,
 }

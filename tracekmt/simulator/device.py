@@ -1,14 +1,13 @@
-"""How device calls are answered."""
+"""How devices are made and ended."""
 
 from __future__ import annotations
 
 from functools import cached_property
 
-from tracekmt.simulator.adapter import NULL_ARGUMENT, ByAdapter
+from tracekmt.simulator.adapter import BAD_ADAPTER, VERIFIED_NULL, ByAdapter
 from tracekmt.simulator.objects import Adapter, Device
-from tracekmt.simulator.request import Behaviour, Request, Rule
-
-_WINE_TEST = "Wine dlls/win32u/tests/d3dkmt.c"
+from tracekmt.simulator.request import Behaviour, Request, Rule, invalid
+from tracekmt.simulator.sources import WINE_TEST, page
 
 
 class ByDevice(Request):
@@ -17,7 +16,7 @@ class ByDevice(Request):
     @cached_property
     def device(self) -> Device | None:
         """What hDevice leads to."""
-        return self.process.handles.get(self.args["hDevice"], Device)
+        return self.process.find(self.args["hDevice"], Device)
 
     @property
     def adapter(self) -> Adapter | None:
@@ -25,19 +24,20 @@ class ByDevice(Request):
         return self.device.adapter if self.device else None
 
 
-BAD_DEVICE = Rule(
-    "STATUS_INVALID_PARAMETER",
-    "hDevice is no device",
-    lambda request: request.device is None,
-    _WINE_TEST,
-    "Windows-verified",
-)
+BAD_DEVICE = invalid("hDevice is no device", lambda r: r.device is None, WINE_TEST, "Windows-verified")
+
+
+def stopped(source: str) -> Rule:
+    """The rule for an adapter that is gone; `source` is the function whose page says so."""
+    return Rule(
+        "STATUS_DEVICE_REMOVED", "the adapter was stopped", lambda r: r.adapter.stopped, page(source), "documentation"
+    )
 
 
 def create_device(request: ByAdapter) -> None:
     """A device; the legacy command buffer is not handed out."""
     assert request.adapter is not None
-    request.args["hDevice"] = request.process.handles.add(Device(request.adapter))
+    request.args["hDevice"] = request.process.add(Device(request.adapter))
     for name in (
         "pCommandBuffer",
         "CommandBufferSize",
@@ -51,36 +51,16 @@ def create_device(request: ByAdapter) -> None:
 
 def destroy_device(request: ByDevice) -> None:
     """Ends the device with everything in it (WSL2-Linux-Kernel drivers/hv/dxgkrnl)."""
-    device = request.device
-    assert device is not None
-    for handle in list(device.resources):
-        request.process.destroy_resource(device, handle)
-    for handle in list(device.allocations):
-        request.process.destroy_allocation(device, handle)
-    request.process.handles.remove(request.args["hDevice"])
+    assert request.device is not None
+    request.process.end(request.device)
 
 
 BEHAVIOURS = {
     "D3DKMTCreateDevice": Behaviour(
         request=ByAdapter,
-        null=NULL_ARGUMENT,
-        rules=(
-            Rule(
-                "STATUS_INVALID_PARAMETER",
-                "hAdapter is no opened adapter",
-                lambda request: request.opened is None,
-                _WINE_TEST,
-                "Windows-verified",
-            ),
-            Rule(
-                "STATUS_DEVICE_REMOVED",
-                "the adapter was stopped",
-                lambda request: request.adapter.stopped,
-                "Microsoft documentation: D3DKMTCreateDevice",
-                "documentation",
-            ),
-        ),
+        null=VERIFIED_NULL,
+        rules=(BAD_ADAPTER, stopped("D3DKMTCreateDevice")),
         effect=create_device,
     ),
-    "D3DKMTDestroyDevice": Behaviour(request=ByDevice, null=NULL_ARGUMENT, rules=(BAD_DEVICE,), effect=destroy_device),
+    "D3DKMTDestroyDevice": Behaviour(request=ByDevice, null=VERIFIED_NULL, rules=(BAD_DEVICE,), effect=destroy_device),
 }

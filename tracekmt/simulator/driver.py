@@ -20,6 +20,14 @@ def allocation_size(private_data: bytes) -> int:
     return DEFAULT_SIZE
 
 
+def heap_data(size: int) -> bytes:
+    """What the kernel tells the driver of a standard allocation: a GDI surface as wide as the heap and one line high, a
+    texture for several adapters (documentation: D3DKMT_STANDARDALLOCATIONTYPE; WSL2-Linux-Kernel). Width, Height,
+    Format, Type, Flags, Pitch."""
+    cross_adapter_texture = 7
+    return b"".join(each.to_bytes(4, "little") for each in (size, 1, 0, cross_adapter_texture, 0, 0))
+
+
 def sample_data(size: int, extra: bytes = b"") -> bytes:
     """Private data of the sample driver for an allocation of `size` bytes."""
     return SAMPLE_MAGIC + b"\1\0\0\0" + size.to_bytes(8, "little") + extra

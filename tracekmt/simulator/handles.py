@@ -62,6 +62,10 @@ class HandleTable:
         self._generation[index] = self._generation[index] % self._uniques + 1
         self._free.append(index)
 
+    def all(self) -> list[object]:
+        """Everything that a handle leads to."""
+        return [item for item in self._objects if item is not None]
+
     def __len__(self) -> int:
         return len(self._objects) - len(self._free)
 
@@ -79,6 +83,11 @@ class GlobalHandles:
         self._next += STEP
         self._objects[handle] = item
         return handle
+
+    def get(self, handle: int, type_: type[T]) -> T | None:
+        """What a global handle leads to, if it is of that type."""
+        item = self._objects.get(handle)
+        return item if isinstance(item, type_) else None
 
     def remove(self, handle: int) -> None:
         """End a global handle."""

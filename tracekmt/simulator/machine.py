@@ -4,11 +4,35 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from tracekmt.errors import UsageError
 from tracekmt.simulator.handles import GlobalHandles, HandleTable
-from tracekmt.simulator.objects import Adapter, Allocation, Device, OpenAdapter, Resource
+from tracekmt.simulator.nt import Name, NtObject, NtTable
+from tracekmt.simulator.objects import (
+    Adapter,
+    Allocation,
+    Backing,
+    Device,
+    KeyedMutex,
+    MutexBody,
+    Node,
+    OpenAdapter,
+    Other,
+    Resource,
+    ResourceBody,
+    Shared,
+    SyncBody,
+    SyncObject,
+)
+
+FIRST_PROCESS = 0x1000
+PAGE = 4096
+_CPU_ADDRESSES = 0x7FF000000000
+_GPU_ADDRESSES = 0x100000000
+
+N = TypeVar("N", bound=Node)
 
 
 @dataclass
@@ -18,14 +42,48 @@ class Machine:
 
     adapters: list[Adapter]
     system_memory: int | None = None
+    uniques: int = 3
     system_memory_used: int = 0
     shares: GlobalHandles = field(default_factory=GlobalHandles)
+    names: dict[Name, NtObject] = field(default_factory=dict)
+    processes: WeakValueDictionary[int, Process] = field(default_factory=WeakValueDictionary)
     # Calls may come from many threads; the kernel's own locks are not modelled, one call is answered after another.
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    next_process: int = FIRST_PROCESS
 
     def adapter(self, luid: tuple[int, int]) -> Adapter | None:
         """The adapter with a LUID, given as (LowPart, HighPart)."""
         return next((adapter for adapter in self.adapters if adapter.luid == luid), None)
+
+    def share(self, body: Shared) -> int:
+        """Give a body a global handle, as long as somebody holds it."""
+        body.global_share = self.shares.add(body)
+        return body.global_share
+
+    def hold(self, body: Shared) -> None:
+        """One more holds it."""
+        body.holders += 1
+        if body.holders == 1 and isinstance(body, Backing):
+            self._account(body, 1)
+
+    def release(self, body: Shared) -> None:
+        """One less holds it; with the last it is gone, and its memory is free."""
+        body.holders -= 1
+        if body.holders:
+            return
+        if body.global_share:
+            self.shares.remove(body.global_share)
+            body.global_share = 0
+        if isinstance(body, Backing):
+            self._account(body, -1)
+        if isinstance(body, ResourceBody):
+            for backing in body.backings:
+                self.release(backing)
+
+    def _account(self, backing: Backing, sign: int) -> None:
+        backing.adapter.video_memory_used += sign * backing.video
+        backing.adapter.shared_memory_used += sign * backing.shared
+        self.system_memory_used += sign * backing.system
 
     def settings(self) -> dict[str, Any]:
         """What a like machine is made of: the keywords of Simulator."""
@@ -40,50 +98,104 @@ class Process:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.handles = HandleTable()
+        self.handles = HandleTable(machine.uniques)
+        self.nt = NtTable()
+        self.id = machine.next_process
+        machine.next_process += 4
+        machine.processes[self.id] = self
+        self._addresses = {"cpu": _CPU_ADDRESSES, "gpu": _GPU_ADDRESSES}
+        self._fence = 0
+
+    def find(self, handle: int, type_: type[N]) -> N | None:
+        """The object of that type that a handle leads to."""
+        return self.handles.get(handle, type_)
+
+    def add(self, node: N, *parents: Node | None) -> int:
+        """A handle to a new object, which ends with any of its parents."""
+        node.handle = self.handles.add(node)
+        node.parents = tuple(parent for parent in parents if parent is not None)
+        for parent in node.parents:
+            parent.children[node.handle] = node
+        for body in node.holds:
+            self.machine.hold(body)
+        return node.handle
+
+    def end(self, node: Node) -> None:
+        """End an object and everything that lives in it."""
+        for child in list(node.children.values()):
+            if child.handle:
+                self.end(child)
+        for parent in node.parents:
+            parent.children.pop(node.handle, None)
+        self.handles.remove(node.handle)
+        node.handle = 0
+        for body in node.holds:
+            self.machine.release(body)
+
+    def range(self, space: str, size: int) -> int:
+        """Addresses that nobody has: "cpu" or "gpu"."""
+        address = self._addresses[space]
+        self._addresses[space] += -(-max(size, 1) // PAGE) * PAGE
+        return address
+
+    def fence(self) -> int:
+        """The next value of a queue's fence."""
+        self._fence += 1
+        return self._fence
+
+    def exit(self) -> None:
+        """End the process: all of its handles are closed."""
+        with self.machine.lock:
+            for node in self.handles.all():
+                if isinstance(node, Node) and node.handle:
+                    self.end(node)
+            for handle in list(self.nt.handles):
+                self.close(handle)
+            self.machine.processes.pop(self.id, None)
+
+    def close(self, handle: int) -> None:
+        """Close an NT handle; with an object's last one its name is free, and what it shares is let go."""
+        gone = self.nt.remove(handle)
+        gone.handles -= 1
+        if gone.handles:
+            return
+        if gone.name is not None and self.machine.names.get(gone.name) is gone:
+            del self.machine.names[gone.name]
+        for body in gone.holds:
+            self.machine.release(body)
+
+    def open(self, item: NtObject, access: int) -> int:
+        """An NT handle to an object."""
+        item.handles += 1
+        if item.handles == 1:
+            for body in item.holds:
+                self.machine.hold(body)
+            if item.name is not None:
+                self.machine.names[item.name] = item
+        return self.nt.add(item, access)
 
     def adopt(self, kind: str, device: int = 0, resource: int = 0) -> int:
         """A handle to an object that was made before anyone looked, for a trace that begins in the middle.
 
-        kind: "adapter", "device", "resource" or "allocation"; the latter two belong to the device with the handle
-        given, an allocation also to the resource, if one is given. UsageError for what cannot be adopted.
+        kind: as descriptions name it. What belongs to a device is made in the one with the handle given, an allocation
+        also in the resource, if one is given. UsageError for what cannot be adopted.
         """
+        adapter = self.machine.adapters[0]
         if kind == "adapter":
-            return self.handles.add(OpenAdapter(self.machine.adapters[0]))
+            return self.add(OpenAdapter(adapter))
         if kind == "device":
-            return self.handles.add(Device(self.machine.adapters[0]))
-        owner = self.handles.get(device, Device)
+            return self.add(Device(adapter))
+        if kind == "keyed mutex":
+            return self.add(KeyedMutex(MutexBody(0)))
+        if kind in ("sync object", "fence", "monitored fence"):
+            return self.add(SyncObject(SyncBody(0)), self.find(device, Device))
+        owner = self.find(device, Device)
+        if kind not in ("resource", "allocation"):
+            return self.add(Other(kind), owner)
         if owner is None:
             raise UsageError(f"a {kind} cannot be adopted without the device that it belongs to")
         if kind == "resource":
-            group = Resource(owner, shared=False)
-            handle = self.handles.add(group)
-            owner.resources[handle] = group
-            return handle
-        if kind == "allocation":
-            within = self.handles.get(resource, Resource)
-            member = Allocation(owner, within, 0, 0)
-            handle = self.handles.add(member)
-            owner.allocations[handle] = member
-            if within is not None:
-                within.allocations[handle] = member
-            return handle
-        raise UsageError(f"a {kind} cannot be adopted")
-
-    def destroy_resource(self, device: Device, handle: int) -> None:
-        """End a resource of a device and everything in it."""
-        resource = device.resources.pop(handle)
-        for member in list(resource.allocations):
-            self.destroy_allocation(device, member)
-        if resource.global_share:
-            self.machine.shares.remove(resource.global_share)
-        self.handles.remove(handle)
-
-    def destroy_allocation(self, device: Device, handle: int) -> None:
-        """End an allocation of a device and give back its memory."""
-        gone: Allocation = device.allocations.pop(handle)
-        if gone.resource is not None:
-            del gone.resource.allocations[handle]
-        device.adapter.video_memory_used -= gone.video_memory
-        self.machine.system_memory_used -= gone.system_memory
-        self.handles.remove(handle)
+            body = ResourceBody(owner.adapter, shared=False, nt=False, runtime_data=b"", driver_data=b"")
+            return self.add(Resource(owner, body), owner)
+        within = self.find(resource, Resource)
+        return self.add(Allocation(owner, within, Backing(owner.adapter, b"", 0, 0, 0)), owner, within)

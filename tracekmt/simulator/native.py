@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekmt import ntstatus
+from tracekmt.calls import CALLS
 from tracekmt.errors import Error
 from tracekmt.memory import Arena, Fault
 from tracekmt.simulator.simulator import BEHAVIOURS, Simulator
@@ -42,7 +43,7 @@ class Thunks:
         self.simulator = simulator
         self._memory = ProcessMemory()
         base, self._code = _executable(_STUB_SIZE * len(BEHAVIOURS))
-        self._callbacks = [_THUNK(self._callback(name)) for name in BEHAVIOURS]
+        self._callbacks = [_prototype(name)(self._callback(name)) for name in BEHAVIOURS]
         self.addresses: dict[str, int] = {}
         for index, (name, callback) in enumerate(zip(BEHAVIOURS, self._callbacks, strict=True)):
             target = ctypes.cast(callback, ctypes.c_void_p).value or 0
@@ -55,10 +56,10 @@ class Thunks:
         thunk: Callable[[int], int] = _THUNK(self.addresses[name])
         return thunk
 
-    def _callback(self, name: str) -> Callable[[int | None], int]:
-        def answer(address: int | None) -> int:
+    def _callback(self, name: str) -> Callable[..., int]:
+        def answer(*arguments: int) -> int:
             try:
-                rule = self.simulator.invoke(name, "x64", self._memory, address or 0)
+                rule = self.simulator.invoke(name, "x64", self._memory, arguments).rule
                 status = int(ntstatus.status(rule.status)) if rule else 0
             except Exception:  # a defect of ours must not look like an answer
                 traceback.print_exc()
@@ -66,6 +67,13 @@ class Thunks:
             return status - (1 << 32) if status >= 1 << 31 else status
 
         return answer
+
+
+def _prototype(name: str) -> Any:
+    """A function's type in C: every argument is a word."""
+    struct = CALLS[name].argument
+    words = [ctypes.c_uint64] * (len(struct.members) if struct.parameters else 1)
+    return ctypes.CFUNCTYPE(ctypes.c_int32, *words)
 
 
 class HandOver:

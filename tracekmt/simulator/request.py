@@ -3,49 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tracekmt.memory import Memory
 from tracekmt.simulator.machine import Process
 from tracekmt.simulator.objects import Adapter
+from tracekmt.simulator.sources import LIKE_OTHERS, WSL
 from tracekmt.spec.layout import Layout, lay_out
-from tracekmt.spec.types import POINTER_SIZE, Abi, Call, Flags, Integer, Pointer, Struct
+from tracekmt.spec.types import POINTER_SIZE, WCHAR_SIZE, Abi, Array, Call, Integer, Pointer, Struct
 
 Confidence = Literal["Windows-verified", "Microsoft source", "documentation", "reverse engineering", "assumption"]
+
+TEXT_LIMIT = 1 << 15
 
 
 class View:
     """A structure in the caller's memory. It is read once, as the kernel does; writing goes to the memory."""
 
-    def __init__(self, memory: Memory, layout: Layout, address: int) -> None:
+    def __init__(self, memory: Memory, layout: Layout, address: int, data: bytes | None = None) -> None:
         self.memory = memory
         self.layout = layout
         self.address = address
-        self._data = memory.read(address, layout.size)
+        self._data = memory.read(address, layout.size) if data is None else data
 
-    def __getitem__(self, name: str) -> int:
-        """A field as a number."""
-        slot = self.layout.slot(name)
-        signed = isinstance(slot.field.type, Integer) and slot.field.type.signed
-        return int.from_bytes(self._data[slot.offset : slot.offset + slot.size], "little", signed=signed)
+    def __getitem__(self, path: str) -> int:
+        """A field as a number: "hDevice", "Info.Type"; of one bit: "Flags.CreateResource"."""
+        start, end, mask = self.layout.span(path)
+        return int.from_bytes(self._data[start:end], "little") & mask
 
-    def __setitem__(self, name: str, value: int) -> None:
-        slot = self.layout.slot(name)
-        self.memory.write(self.address + slot.offset, value.to_bytes(slot.size, "little"))
+    def __setitem__(self, path: str, value: int) -> None:
+        start, end, _ = self.layout.span(path)
+        self.memory.write(self.address + start, value.to_bytes(end - start, "little"))
 
-    def has(self, path: str) -> bool:
-        """Whether a bit is set: "Flags.CreateResource"."""
-        name, _, bit = path.partition(".")
-        flags = self.layout.slot(name).field.type
-        assert isinstance(flags, Flags)
-        return bool(self[name] & flags.mask(bit))
-
-    def inside(self, name: str) -> View:
-        """A structure that lies in this one."""
-        slot = self.layout.slot(name)
-        assert isinstance(slot.field.type, Struct)
-        return View(self.memory, lay_out(slot.field.type, self.layout.abi), self.address + slot.offset)
+    def signed(self, path: str) -> int:
+        """A field as a signed number."""
+        start, end, _ = self.layout.span(path)
+        return int.from_bytes(self._data[start:end], "little", signed=True)
 
     def follow(self, name: str, index: int = 0) -> View:
         """The structure that a field points to, or one element of the array."""
@@ -55,21 +49,70 @@ class View:
         layout = lay_out(pointer.to, self.layout.abi)
         return View(self.memory, layout, self[name] + index * layout.size)
 
+    def elements(self, name: str, count: int) -> list[View]:
+        """The first structures of an array in place."""
+        slot = self.layout.slot(name)
+        assert isinstance(slot.field.type, Array)
+        assert isinstance(slot.field.type.of, Struct)
+        layout = lay_out(slot.field.type.of, self.layout.abi)
+        room = min(count, slot.field.type.count)
+        return [View(self.memory, layout, self.address + slot.offset + at * layout.size) for at in range(room)]
+
     def bytes(self, name: str, length: str) -> bytes:
         """What a pointer with a length points to."""
         return self.memory.read(self[name], self[length]) if self[length] else b""
+
+    def numbers(self, name: str, count: int) -> list[int]:
+        """The numbers that a field points to."""
+        pointer = self.layout.slot(name).field.type
+        assert isinstance(pointer, Pointer)
+        assert isinstance(pointer.to, Integer)
+        size = pointer.to.size or POINTER_SIZE[self.layout.abi]
+        data = self.memory.read(self[name], size * count) if count else b""
+        return [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
+
+    def hand_back(self, name: str, value: int) -> None:
+        """Write a number to where a field points."""
+        pointer = self.layout.slot(name).field.type
+        assert isinstance(pointer, Pointer)
+        assert isinstance(pointer.to, Integer)
+        self.memory.write(self[name], value.to_bytes(pointer.to.size or POINTER_SIZE[self.layout.abi], "little"))
+
+    def characters(self, path: str) -> str:
+        """The WCHARs of an array in place, up to a zero."""
+        start, end, _ = self.layout.span(path)
+        return _text(self._data[start:end], WCHAR_SIZE[self.layout.abi])
+
+    def text(self, name: str) -> str:
+        """The WCHARs that a pointer leads to, up to a zero."""
+        size, address, found = WCHAR_SIZE[self.layout.abi], self[name], bytearray()
+        while len(found) < TEXT_LIMIT and any(character := self.memory.read(address + len(found), size)):
+            found += character
+        return _text(bytes(found), size)
+
+
+def _text(data: bytes, size: int) -> str:
+    text = data.decode("utf-16-le" if size == 2 else "utf-32-le", "surrogatepass")
+    return text.partition("\0")[0]
 
 
 class Request:
     """One call: who makes it, with what. Families add what their rules look at."""
 
-    def __init__(self, process: Process, call: Call, abi: Abi, memory: Memory, address: int) -> None:
+    def __init__(self, process: Process, call: Call, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
         self.process = process
+        self.machine = process.machine
         self.call = call
         self.memory = memory
-        self.address = address
+        self.abi = abi
+        self.arguments = arguments
         self.pointer_size = POINTER_SIZE[abi]
-        self.args = View(memory, lay_out(call.argument, abi), address)
+        layout = lay_out(call.argument, abi)
+        if call.argument.parameters:
+            words = b"".join((each & (1 << 64) - 1).to_bytes(8, "little")[: self.pointer_size] for each in arguments)
+            self.args = View(memory, layout, 0, words)
+        else:
+            self.args = View(memory, layout, arguments[0])
 
     @property
     def adapter(self) -> Adapter | None:
@@ -84,34 +127,59 @@ class Rule:
 
     status: str
     what: str
-    broken: Callable[[Any], bool]
+    broken: Callable[[Any], Any]
     source: str
     confidence: Confidence
+
+
+def invalid(what: str, broken: Callable[[Any], Any], source: str, confidence: Confidence) -> Rule:
+    """A rule that is answered with STATUS_INVALID_PARAMETER."""
+    return Rule("STATUS_INVALID_PARAMETER", what, broken, source, confidence)
+
+
+def null(status: str, source: str, confidence: Confidence, what: str = "the argument is NULL") -> Rule:
+    """What a NULL argument is answered with."""
+    return Rule(status, what, lambda request: True, source, confidence)
+
+
+NULL_ARGUMENT = null("STATUS_INVALID_PARAMETER", LIKE_OTHERS, "assumption")
 
 
 @dataclass(frozen=True)
 class Behaviour:
     """A call as the simulator plays it: rules in the order in which they are looked at, then the effect.
 
-    null: what a NULL argument is answered with.
+    null: what a NULL argument is answered with. modelled: what it answers is what Windows would, as far as is known;
+    otherwise only handles are looked at, made and ended. driver: whether the answer is the driver's to give, so that a
+    refusal which no rule knows may be right.
     """
 
     rules: Sequence[Rule]
     effect: Callable[[Any], None]
     request: type[Request] = Request
-    null: Rule = Rule(
-        "STATUS_INVALID_PARAMETER",
-        "the argument is NULL",
-        lambda request: True,
-        "as the calls for which Wine's conformance test saw it",
-        "assumption",
-    )
+    null: Rule = field(default=NULL_ARGUMENT)
+    modelled: bool = True
+    driver: Callable[[Any], bool] = lambda request: False
+
+    @property
+    def own(self) -> set[str]:
+        """The refusals that are not a driver's, whoever is asked."""
+        return {rule.status for rule in self.rules} - {"STATUS_INVALID_PARAMETER"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a call was answered: the rule that refused it; None where it succeeded and its outputs are written. taken: it
+    was refused because the recording says so, which nobody here can judge."""
+
+    rule: Rule | None
+    taken: bool = False
 
 
 UNREADABLE = Rule(
     "STATUS_INVALID_PARAMETER",
     "the argument, or what it points to, cannot be read or written",
     lambda request: True,
-    "WSL2-Linux-Kernel drivers/hv/dxgkrnl/ioctl.c",
+    WSL,
     "Microsoft source",
 )

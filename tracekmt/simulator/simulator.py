@@ -11,33 +11,38 @@ from tracekmt.calls import CALLS
 from tracekmt.errors import UsageError
 from tracekmt.memory import Arena, Fault, Memory, Recorded
 from tracekmt.ntstatus import Status, status
-from tracekmt.simulator import adapter, allocation, device
+from tracekmt.simulator import adapter, allocation, device, keyed_mutex, sharing, support, sync, video_memory
+from tracekmt.simulator.default import DEFAULT
 from tracekmt.simulator.machine import Machine, Process
 from tracekmt.simulator.objects import Adapter, adapter_from
-from tracekmt.simulator.request import UNREADABLE, Behaviour, Rule
+from tracekmt.simulator.request import UNREADABLE, Answer, Behaviour, Rule
 from tracekmt.sizes import parse_size
 from tracekmt.spec.types import Abi
 
-BEHAVIOURS: dict[str, Behaviour] = {**adapter.BEHAVIOURS, **device.BEHAVIOURS, **allocation.BEHAVIOURS}
+FAMILIES = (adapter, device, allocation, sharing, keyed_mutex, sync, video_memory, support)
+BEHAVIOURS: dict[str, Behaviour] = dict.fromkeys(CALLS, DEFAULT) | {
+    name: behaviour for family in FAMILIES for name, behaviour in family.BEHAVIOURS.items()
+}
 PROFILES = ("windows",)
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a call ended: its status, the whole argument after it (a dict, None for NULL), and the rule that refused it,
-    if one did."""
+    if one did. modelled: Windows is taken to answer so; otherwise only handles were looked after."""
 
     status: Status
     outputs: Any
     rule: Rule | None = None
+    modelled: bool = True
 
 
 class Simulator(Process):
     """One process on a simulated machine.
 
-    adapters: the machine's adapters, as tables of settings (luid, name, video_memory, wddm, stops_after); one with
-    LUID (1, 0) by default. video_memory sets the budget of every adapter, system_memory the machine's; both take
-    bytes or "64MB".
+    adapters: the machine's adapters, as tables of settings (luid, name, device_name, video_memory, shared_memory, wddm,
+    stops_after); one with LUID (1, 0) by default. video_memory sets the budget of every adapter, system_memory the
+    machine's; both take bytes or "64MB". uniques: how many generations of a handle's slot are told apart.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Simulator(Process):
         adapters: Sequence[Any] | None = None,
         video_memory: int | str | None = None,
         system_memory: int | str | None = None,
+        uniques: int = 3,
     ) -> None:
         if profile not in PROFILES:
             raise UsageError(f"{profile} is no profile of the simulator; there is {', '.join(PROFILES)}")
@@ -56,13 +62,17 @@ class Simulator(Process):
         if video_memory is not None:
             for each in made:
                 each.video_memory = parse_size(video_memory)
-        super().__init__(Machine(made, None if system_memory is None else parse_size(system_memory)))
+        super().__init__(Machine(made, None if system_memory is None else parse_size(system_memory), uniques))
 
     def process(self) -> Simulator:
-        """Another process on the same machine."""
+        """Another process on the same machine. It ends when it is told to `exit`, or when nobody has it any more."""
         other = object.__new__(Simulator)
         Process.__init__(other, self.machine)
         return other
+
+    def __del__(self) -> None:
+        if hasattr(self, "nt"):
+            self.exit()
 
     def stop_adapter(self, luid: tuple[int, int] = (1, 0)) -> None:
         """Stop an adapter, as when it is reset or unplugged. UsageError where none has this LUID."""
@@ -76,29 +86,35 @@ class Simulator(Process):
         call = CALLS.get(name) if isinstance(name, str) else None
         if call is None:
             raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
-        if name not in BEHAVIOURS:
-            raise UsageError(f"{name} is described, but the simulator does not play it yet")
         arena = Arena("x64", 1)
         arguments = codec.encode(call, "x64", arena, inputs)
         before = Recorded(arena.regions())
-        rule = self.invoke(name, "x64", arena, arguments[0])
+        rule = self.invoke(name, "x64", arena, arguments).rule
         answer = status(rule.status) if rule else Status(0)
-        return Outcome(answer, codec.decode(call, "x64", arena, arguments, before), rule)
+        modelled = BEHAVIOURS[name].modelled
+        return Outcome(answer, codec.decode(call, "x64", arena, arguments, before), rule, modelled)
 
-    def invoke(self, name: str, abi: Abi, memory: Memory, address: int) -> Rule | None:
-        """Answer a call whose argument lies in memory: the rule that it breaks, or None where it succeeded and its
-        outputs are written."""
-        behaviour = BEHAVIOURS[name]
-        if address == 0:
-            return behaviour.null
+    def invoke(
+        self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int], recorded: Status | None = None
+    ) -> Answer:
+        """Answer a call whose argument lies in memory. recorded: what it was answered with once: that is taken where it
+        was refused, and only a driver, or nobody here, can say whether it should be."""
+        behaviour, call = BEHAVIOURS[name], CALLS[name]
+        if arguments == (0,) and not call.argument.parameters:
+            return Answer(behaviour.null)
         with self.machine.lock:
             try:
-                request = behaviour.request(self, CALLS[name], abi, memory, address)
+                request = behaviour.request(self, call, abi, memory, arguments)
                 broken = next((rule for rule in behaviour.rules if rule.broken(request)), None)
                 if request.adapter is not None:
                     request.adapter.calls += 1
-                if broken is None:
-                    behaviour.effect(request)
+                if broken is not None:
+                    return Answer(broken)
+                if recorded is not None and not recorded.succeeded:
+                    judge = behaviour.modelled and (recorded.name in behaviour.own or not behaviour.driver(request))
+                    if not judge:
+                        return Answer(None, taken=True)
+                behaviour.effect(request)
             except Fault:
-                return UNREADABLE
-        return broken
+                return Answer(UNREADABLE)
+        return Answer(None)

@@ -1,0 +1,307 @@
+"""How resources are shared, asked about and opened: by global handle, by NT handle, by name."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from tracekmt.simulator.device import BAD_DEVICE, ByDevice
+from tracekmt.simulator.nt import NtObject, name_of
+from tracekmt.simulator.objects import (
+    Allocation,
+    KeyedMutex,
+    MutexBody,
+    Node,
+    Resource,
+    ResourceBody,
+    SyncBody,
+    SyncObject,
+)
+from tracekmt.simulator.request import Behaviour, Request, Rule, View, invalid
+from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST, WSL, page
+from tracekmt.spec.types import POINTER_SIZE
+
+RESOURCE_TYPE = "shared resource"
+SYNC_TYPE = "shared sync object"
+
+
+class ByGlobal(ByDevice):
+    """A call about what a global handle leads to."""
+
+    @cached_property
+    def body(self) -> ResourceBody | None:
+        """The resource."""
+        return self.machine.shares.get(self.args["hGlobalShare"], ResourceBody)
+
+
+class ByNtHandle(ByDevice):
+    """A call about what an NT handle leads to."""
+
+    @cached_property
+    def item(self) -> NtObject | None:
+        """What the handle leads to."""
+        return self.process.nt.get(self.args["hNtHandle"])
+
+    @cached_property
+    def body(self) -> ResourceBody | None:
+        """The resource, where it leads to one."""
+        held = self.item.holds[0] if self.item and self.item.holds else None
+        return held if isinstance(held, ResourceBody) else None
+
+
+def query(request: ByGlobal | ByNtHandle) -> None:
+    """Sizes and the number of allocations; the runtime data's buffer stays as it is (Wine's conformance test)."""
+    assert request.body is not None
+    args = request.args
+    args["PrivateRuntimeDataSize"] = len(request.body.runtime_data)
+    args["TotalPrivateDriverDataSize"] = total_size(request.body)
+    args["ResourcePrivateDriverDataSize"] = len(request.body.driver_data)
+    args["NumAllocations"] = len(request.body.backings)
+
+
+def total_size(body: ResourceBody) -> int:
+    """Bytes of all allocations' private data."""
+    return sum(len(backing.data) for backing in body.backings)
+
+
+def _list_name(request: Request) -> str:
+    return next((arm for arm in request.call.arms if arm.startswith("pOpenAllocation")), "pOpenAllocationInfo2")
+
+
+def open_resource(request: ByGlobal | ByNtHandle) -> None:
+    """The resource with the next handle, then its allocations (Wine's conformance test). Their private data lie one
+    after the other in the one buffer, and each element leads to its own there (WSL2-Linux-Kernel)."""
+    process, device, body, args = request.process, request.device, request.body, request.args
+    assert device is not None
+    assert body is not None
+    resource = Resource(device, body)
+    args["hResource"] = process.add(resource, device)
+    at = 0
+    for index, backing in enumerate(body.backings):
+        element = args.follow(_list_name(request), index)
+        element["hAllocation"] = process.add(Allocation(device, resource, backing), device, resource)
+        element["PrivateDriverDataSize"] = len(backing.data)
+        element["pPrivateDriverData"] = args["pTotalPrivateDriverDataBuffer"] + at
+        request.memory.write(args["pTotalPrivateDriverDataBuffer"] + at, backing.data)
+        at += len(backing.data)
+    args["TotalPrivateDriverDataBufferSize"] = at
+    for name, data in (
+        ("pPrivateRuntimeData", body.runtime_data),
+        ("pResourcePrivateDriverData", body.driver_data),
+    ):
+        if data:
+            request.memory.write(args[name], data)
+
+
+def open_from_nt_handle(request: ByNtHandle) -> None:
+    """The same, and what was shared in one handle with it."""
+    open_resource(request)
+    assert request.item is not None
+    _, *others = request.item.holds
+    mutex = next((each for each in others if isinstance(each, MutexBody)), None)
+    sync = next((each for each in others if isinstance(each, SyncBody)), None)
+    process, args = request.process, request.args
+    args["hKeyedMutex"] = process.add(KeyedMutex(mutex)) if mutex else 0
+    args["hSyncObject"] = process.add(SyncObject(sync), request.device) if sync else 0
+
+
+class ShareObjects(Request):
+    """The objects to share."""
+
+    @cached_property
+    def nodes(self) -> list[Node | None]:
+        """What the handles lead to."""
+        return [self.process.find(each, Node) for each in self.args.numbers("hObjects", self.args["cObjects"])]
+
+    @cached_property
+    def attributes(self) -> View | None:
+        """The name and what else is asked for."""
+        return self.args.follow("pObjectAttributes") if self.args["pObjectAttributes"] else None
+
+    @cached_property
+    def name(self) -> str | None:
+        """The name that the NT handle's object gets."""
+        return object_name(self.attributes)
+
+    @property
+    def kinds(self) -> list[type[Node]]:
+        """The sorts of the objects, in order."""
+        return [type(node) for node in self.nodes if node is not None]
+
+
+def object_name(attributes: View | None) -> str | None:
+    """The name in an OBJECT_ATTRIBUTES, as names are compared; None without."""
+    if attributes is None or not attributes["ObjectName"]:
+        return None
+    pointer = POINTER_SIZE[attributes.layout.abi]
+    head = attributes.memory.read(attributes["ObjectName"], 2 * pointer)
+    length, buffer = int.from_bytes(head[:2], "little"), int.from_bytes(head[pointer:], "little")
+    text = attributes.memory.read(buffer, length) if length else b""
+    return name_of(text.decode("utf-16-le", "surrogatepass")) if text else None
+
+
+SHAREABLE: tuple[list[type[Node]], ...] = ([Resource], [SyncObject], [Resource, KeyedMutex, SyncObject])
+
+
+def share(request: ShareObjects) -> None:
+    """An NT handle that keeps the objects alive. Its object has the name, as long as a handle to it is open."""
+    bodies = tuple(body for node in request.nodes if node is not None for body in node.holds)
+    type_ = RESOURCE_TYPE if isinstance(bodies[0], ResourceBody) else SYNC_TYPE
+    item = NtObject(type_, bodies, request.name)
+    request.args.hand_back("phSharedNtHandle", request.process.open(item, request.args["dwDesiredAccess"]))
+
+
+class ByName(Request):
+    """A call that opens what a name leads to."""
+
+    @cached_property
+    def item(self) -> NtObject | None:
+        """The object of that name."""
+        name = object_name(self.args.follow("pObjAttrib"))
+        return None if name is None else self.machine.names.get(name)
+
+
+def open_by_name(request: ByName) -> None:
+    """Another NT handle to the object."""
+    assert request.item is not None
+    request.args["hNtHandle"] = request.process.open(request.item, request.args["dwDesiredAccess"])
+
+
+def by_name(type_: str, function: str) -> Behaviour:
+    """Opening objects of one type by name."""
+    return Behaviour(
+        request=ByName,
+        rules=(
+            invalid("pObjAttrib is NULL", lambda r: not r.args["pObjAttrib"], WINE_TEST, "Windows-verified"),
+            Rule(
+                "STATUS_OBJECT_NAME_NOT_FOUND",
+                "nothing has this name",
+                lambda r: r.item is None,
+                WINE_TEST,
+                "Windows-verified",
+            ),
+            Rule(
+                "STATUS_OBJECT_TYPE_MISMATCH",
+                f"what has this name is no {type_}",
+                lambda r: r.item.type != type_,
+                page(function),
+                "assumption",
+            ),
+            Rule(
+                "STATUS_ACCESS_DENIED",
+                "no access is asked for",
+                lambda r: not r.args["dwDesiredAccess"],
+                WINE_TEST,
+                "Windows-verified",
+            ),
+        ),
+        effect=open_by_name,
+    )
+
+
+def bad_nt_handle(what: str, source: str = WINE_TEST) -> Rule:
+    """The rule for an NT handle that leads nowhere."""
+    return Rule("STATUS_INVALID_HANDLE", what, lambda r: r.item is None, source, "Windows-verified")
+
+
+_NO_SHARE = invalid(
+    "hGlobalShare is no global handle of a resource", lambda r: r.body is None, WINE_TEST, "Windows-verified"
+)
+_NO_NT_HANDLE = Rule(
+    "STATUS_INVALID_HANDLE", "hNtHandle leads nowhere", lambda r: r.item is None, LIKE_OTHERS, "assumption"
+)
+_NO_RESOURCE = Rule(
+    "STATUS_OBJECT_TYPE_MISMATCH",
+    "hNtHandle leads to no resource",
+    lambda r: r.body is None,
+    "as the system answers for handles of other types",
+    "assumption",
+)
+_OPEN_RULES = (
+    invalid("NumAllocations is 0", lambda r: not r.args["NumAllocations"], WINE_TEST, "Windows-verified"),
+    invalid(
+        "NumAllocations is not the resource's",
+        lambda r: r.args["NumAllocations"] != len(r.body.backings),
+        WSL,
+        "Microsoft source",
+    ),
+    invalid("the list of allocations is NULL", lambda r: not r.args[_list_name(r)], WINE_TEST, "Windows-verified"),
+    invalid(
+        "PrivateRuntimeDataSize is not the resource's, or there is no buffer",
+        lambda r: (
+            r.args["PrivateRuntimeDataSize"] != len(r.body.runtime_data)
+            or (r.body.runtime_data and not r.args["pPrivateRuntimeData"])
+        ),
+        WINE_TEST,
+        "Windows-verified",
+    ),
+    invalid(
+        "ResourcePrivateDriverDataSize is not the resource's, or there is no buffer",
+        lambda r: (
+            r.args["ResourcePrivateDriverDataSize"] != len(r.body.driver_data)
+            or (r.body.driver_data and not r.args["pResourcePrivateDriverData"])
+        ),
+        WINE_TEST,
+        "Windows-verified",
+    ),
+    invalid(
+        "pTotalPrivateDriverDataBuffer is NULL",
+        lambda r: total_size(r.body) and not r.args["pTotalPrivateDriverDataBuffer"],
+        WINE_TEST,
+        "Windows-verified",
+    ),
+    Rule(
+        "STATUS_NO_MEMORY",
+        "TotalPrivateDriverDataBufferSize is too small",
+        lambda r: r.args["TotalPrivateDriverDataBufferSize"] < total_size(r.body),
+        WINE_TEST + " (by NT handle)",
+        "Windows-verified",
+    ),
+)
+_OPEN = Behaviour(request=ByGlobal, rules=(BAD_DEVICE, _NO_SHARE, *_OPEN_RULES), effect=open_resource)
+
+BEHAVIOURS = {
+    "D3DKMTQueryResourceInfo": Behaviour(request=ByGlobal, rules=(BAD_DEVICE, _NO_SHARE), effect=query),
+    "D3DKMTQueryResourceInfoFromNtHandle": Behaviour(
+        request=ByNtHandle, rules=(BAD_DEVICE, _NO_NT_HANDLE, _NO_RESOURCE), effect=query
+    ),
+    "D3DKMTOpenResource": _OPEN,
+    "D3DKMTOpenResource2": _OPEN,
+    "D3DKMTOpenResourceFromNtHandle": Behaviour(
+        request=ByNtHandle,
+        rules=(BAD_DEVICE, _NO_NT_HANDLE, _NO_RESOURCE, *_OPEN_RULES),
+        effect=open_from_nt_handle,
+    ),
+    "D3DKMTShareObjects": Behaviour(
+        request=ShareObjects,
+        rules=(
+            invalid(
+                "a handle leads to no object of this process",
+                lambda r: any(node is None for node in r.nodes),
+                WINE_TEST,
+                "Windows-verified",
+            ),
+            invalid(
+                "other objects than a resource, a sync object, or a resource, a keyed mutex and a sync object",
+                lambda r: r.kinds not in SHAREABLE,
+                WINE_TEST,
+                "Windows-verified",
+            ),
+            invalid(
+                "an object that was made without NtSecuritySharing",
+                lambda r: not all(body.nt for node in r.nodes for body in node.holds),
+                WINE_TEST,
+                "Windows-verified",
+            ),
+            Rule(
+                "STATUS_OBJECT_NAME_COLLISION",
+                "something else has this name",
+                lambda r: r.name is not None and r.name in r.machine.names,
+                "as the system answers for objects of other types",
+                "assumption",
+            ),
+        ),
+        effect=share,
+    ),
+    "D3DKMTOpenNtHandleFromName": by_name(RESOURCE_TYPE, "D3DKMTOpenNtHandleFromName"),
+    "D3DKMTOpenSyncObjectNtHandleFromName": by_name(SYNC_TYPE, "D3DKMTOpenSyncObjectNtHandleFromName"),
+}

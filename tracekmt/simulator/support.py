@@ -1,0 +1,149 @@
+"""The calls of the rest of the system that make and end what graphics calls refer to."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from tracekmt.simulator.machine import Process
+from tracekmt.simulator.nt import CURRENT_PROCESS, NtObject
+from tracekmt.simulator.request import Behaviour, Request, Rule
+from tracekmt.simulator.sharing import object_name
+from tracekmt.simulator.sources import page
+
+DUPLICATE_CLOSE_SOURCE = 1
+DUPLICATE_SAME_ACCESS = 2
+
+_BAD_HANDLE = "as the system answers for handles that lead nowhere"
+
+
+class Close(Request):
+    """A handle to close."""
+
+    @property
+    def nowhere(self) -> bool:
+        """Whether it is none; one from elsewhere is taken for good."""
+        handle, nt = self.args["Handle"], self.process.nt
+        return nt.get(handle) is None and not nt.foreign(handle)
+
+
+class Make(Request):
+    """Something to make, perhaps with a name."""
+
+    @cached_property
+    def name(self) -> str | None:
+        """The name."""
+        return object_name(self.args.follow("ObjectAttributes") if self.args["ObjectAttributes"] else None)
+
+
+class OpenProcess(Request):
+    """A process to open."""
+
+    @cached_property
+    def asked(self) -> int:
+        """Its id."""
+        return self.args.follow("ClientId")["UniqueProcess"] if self.args["ClientId"] else 0
+
+
+class Duplicate(Request):
+    """A handle, where it is, and where it is to go."""
+
+    def _process(self, name: str) -> Process | None:
+        handle = self.args[name]
+        if handle == CURRENT_PROCESS & (1 << 8 * self.pointer_size) - 1:
+            return self.process
+        found = self.process.nt.get(handle)
+        return self.machine.processes.get(found.process) if found else None
+
+    @cached_property
+    def source(self) -> Process | None:
+        """Whose handle it is."""
+        return self._process("SourceProcessHandle")
+
+    @cached_property
+    def target(self) -> Process | None:
+        """Who gets one."""
+        return self._process("TargetProcessHandle")
+
+    @cached_property
+    def item(self) -> NtObject | None:
+        """What it leads to."""
+        return self.source.nt.get(self.args["SourceHandle"]) if self.source else None
+
+
+def close(request: Close) -> None:
+    """Close a handle; one from elsewhere is somebody else's affair."""
+    if request.process.nt.get(request.args["Handle"]) is not None:
+        request.process.close(request.args["Handle"])
+
+
+def maker(type_: str, parameter: str) -> Behaviour:
+    """Making an object of a type, or opening the one that has its name."""
+
+    def make(request: Make) -> None:
+        item = request.machine.names.get(request.name) if request.name else None
+        item = item or NtObject(type_, name=request.name)
+        request.args.hand_back(parameter, request.process.open(item, request.args["DesiredAccess"]))
+
+    return Behaviour(request=Make, rules=(), effect=make)
+
+
+def open_process(request: OpenProcess) -> None:
+    """A handle to a process of the machine, or to one that is not simulated."""
+    item = NtObject("process", process=request.asked)
+    request.args.hand_back("ProcessHandle", request.process.open(item, request.args["DesiredAccess"]))
+
+
+def duplicate(request: Duplicate) -> None:
+    """Another handle to the same, in the target process; the source's may end with it."""
+    assert request.source is not None
+    assert request.item is not None
+    source, options = request.args["SourceHandle"], request.args["Options"]
+    same = options & DUPLICATE_SAME_ACCESS
+    access = request.source.nt.access(source) if same else request.args["DesiredAccess"]
+    if request.target is not None:
+        made = request.target.open(request.item, access)
+        if request.args["TargetHandle"]:
+            request.args.hand_back("TargetHandle", made)
+    if options & DUPLICATE_CLOSE_SOURCE:
+        request.source.close(source)
+
+
+BEHAVIOURS = {
+    "NtClose": Behaviour(
+        request=Close,
+        rules=(
+            Rule(
+                "STATUS_INVALID_HANDLE", "Handle leads nowhere", lambda r: r.nowhere, page("NtClose"), "documentation"
+            ),
+        ),
+        effect=close,
+    ),
+    "NtCreateEvent": maker("event", "EventHandle"),
+    "NtCreateSection": maker("section", "SectionHandle"),
+    "NtOpenProcess": Behaviour(
+        request=OpenProcess,
+        rules=(
+            Rule(
+                "STATUS_INVALID_CID",
+                "ClientId names no process",
+                lambda r: not r.asked,
+                page("NtOpenProcess"),
+                "documentation",
+            ),
+        ),
+        effect=open_process,
+    ),
+    "NtDuplicateObject": Behaviour(
+        request=Duplicate,
+        rules=(
+            Rule(
+                "STATUS_INVALID_HANDLE",
+                "SourceProcessHandle or SourceHandle leads nowhere",
+                lambda r: r.item is None,
+                _BAD_HANDLE,
+                "assumption",
+            ),
+        ),
+        effect=duplicate,
+    ),
+}

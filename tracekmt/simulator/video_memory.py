@@ -1,0 +1,106 @@
+"""What is answered about video memory."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from tracekmt.simulator.adapter import BAD_ADAPTER, ByAdapter
+from tracekmt.simulator.nt import CURRENT_PROCESS, NtObject
+from tracekmt.simulator.objects import Allocation, Backing
+from tracekmt.simulator.request import Behaviour, Rule, invalid
+from tracekmt.simulator.sources import WINE_TEST
+
+LOCAL, NON_LOCAL = 0, 1
+UNLIMITED = 1 << 34
+"""What a budget is said to be that nobody has set (an assumption, as is that half of it may be reserved)."""
+
+PROCESS_QUERY_INFORMATION = 0x400
+GENERIC = 0xF0000000
+
+
+class Query(ByAdapter):
+    """A question about a process's memory on an adapter."""
+
+    @cached_property
+    def item(self) -> NtObject | None:
+        """What hProcess leads to, where it is a handle."""
+        return self.process.nt.get(self.args["hProcess"])
+
+    @property
+    def current(self) -> bool:
+        """Whether the caller asks about itself."""
+        return self.args["hProcess"] in (0, CURRENT_PROCESS & (1 << 8 * self.pointer_size) - 1)
+
+    @property
+    def no_process(self) -> bool:
+        """Whether hProcess leads to none."""
+        if self.current:
+            return False
+        return self.item.type != "process" if self.item else not self.process.nt.foreign(self.args["hProcess"])
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether the handle does not let its owner ask."""
+        if self.item is None:
+            return False
+        return not self.process.nt.access(self.args["hProcess"]) & (PROCESS_QUERY_INFORMATION | GENERIC)
+
+    @property
+    def used(self) -> int:
+        """Bytes of the group that the process uses."""
+        asked = self.machine.processes.get(self.item.process) if self.item else self.process
+        found: dict[int, Backing] = {}
+        for node in asked.handles.all() if asked else ():
+            if isinstance(node, Allocation) and node.backing.adapter is self.adapter:
+                found[id(node.backing)] = node.backing
+        local = self.args["MemorySegmentGroup"] == LOCAL
+        return sum(each.video if local else each.shared for each in found.values())
+
+
+def query(request: Query) -> None:
+    """Budget, usage, and what may be reserved; nothing is reserved."""
+    assert request.adapter is not None
+    local = request.args["MemorySegmentGroup"] == LOCAL
+    limit = request.adapter.video_memory if local else request.adapter.shared_memory
+    budget = UNLIMITED if limit is None else limit
+    request.args["Budget"] = budget
+    request.args["CurrentUsage"] = request.used
+    request.args["CurrentReservation"] = 0
+    request.args["AvailableForReservation"] = budget // 2
+
+
+BEHAVIOURS = {
+    "D3DKMTQueryVideoMemoryInfo": Behaviour(
+        request=Query,
+        rules=(
+            Rule(
+                "STATUS_INVALID_HANDLE",
+                "hProcess leads to no process",
+                lambda r: r.no_process,
+                WINE_TEST,
+                "Windows-verified",
+            ),
+            Rule(
+                "STATUS_ACCESS_DENIED",
+                "hProcess was opened without PROCESS_QUERY_INFORMATION",
+                lambda r: r.forbidden,
+                WINE_TEST,
+                "Windows-verified",
+            ),
+            BAD_ADAPTER,
+            invalid(
+                "PhysicalAdapterIndex is above 0, and adapters here are single",
+                lambda r: r.args["PhysicalAdapterIndex"],
+                WINE_TEST,
+                "Windows-verified",
+            ),
+            invalid(
+                "MemorySegmentGroup is neither local nor non-local",
+                lambda r: r.args["MemorySegmentGroup"] not in (LOCAL, NON_LOCAL),
+                WINE_TEST,
+                "Windows-verified",
+            ),
+        ),
+        effect=query,
+    ),
+}
