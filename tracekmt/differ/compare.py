@@ -235,10 +235,10 @@ class Comparison:
                     yield finding_at(call, outcome.index, sort, leaf, pair, f"{leaf.path} lies elsewhere")
 
     def _asked_there(self, call: TracedCall, leaf: Leaf, kind: Kind, found: Identity) -> bool:
-        """Whether an address lies in a range for a reason: it is not handed out newly, or the caller named that range."""
         if all(creates.path != leaf.pattern for creates in call.call.creates):
             return found.index != call.index
-        given = (each for each in leaves(call.call.argument, call.inputs) if kind_of(each.type) == kind and each.value)
+        inputs = leaves(call.call.argument, call.inputs)
+        given = (each for each in inputs if kind_of(each.type) == kind and each.value)
         return any(each.path != leaf.path and self.bindings.find(kind, each.value) is found for each in given)
 
     def _compare_bits(

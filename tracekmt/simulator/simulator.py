@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,21 @@ from tracekmt.simulator.machine import Machine, Process
 from tracekmt.simulator.objects import Adapter, adapter_from
 from tracekmt.simulator.request import UNREADABLE, Answer, Behaviour, Rule
 from tracekmt.sizes import parse_size
-from tracekmt.spec.types import Abi
+from tracekmt.spec.types import Abi, Call
 
 FAMILIES = (adapter, device, allocation, sharing, keyed_mutex, sync, video_memory, support)
 BEHAVIOURS: dict[str, Behaviour] = dict.fromkeys(CALLS, DEFAULT) | {
     name: behaviour for family in FAMILIES for name, behaviour in family.BEHAVIOURS.items()
 }
 PROFILES = ("windows",)
+
+
+def _with_room(call: Call, inputs: Any) -> Any:
+    """Inputs with room for what plain parameters hand back, where that was left out."""
+    if not call.argument.parameters or not isinstance(inputs, Mapping):
+        return inputs
+    handed = [each.name for each in call.argument.fields() if each.direction == "out"]
+    return {**dict.fromkeys(handed, 0), **inputs}
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class Simulator(Process):
         if call is None:
             raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
         arena = Arena("x64", 1)
-        arguments = codec.encode(call, "x64", arena, inputs)
+        arguments = codec.encode(call, "x64", arena, _with_room(call, inputs))
         before = Recorded(arena.regions())
         rule = self.invoke(name, "x64", arena, arguments).rule
         answer = status(rule.status) if rule else Status(0)
