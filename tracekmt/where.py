@@ -18,10 +18,11 @@ from tracekmt.errors import UsageError
 from tracekmt.sizes import parse_size
 from tracekmt.spec.paths import element, structures
 from tracekmt.spec.types import Call, Enum, Flags
-from tracekmt.trace.reader import TracedCall
 
-Condition = Callable[[TracedCall], bool]
-Values = Callable[[TracedCall], list[Any]]
+Condition = Callable[[Any], bool]
+"""Of a call: what it is not asked for need not be there."""
+
+Values = Callable[[Any], list[Any]]
 """What an expression stands for in a call: no value where it is not there, several where a path leads to several."""
 
 LENGTH_LIMIT = 4096
@@ -35,7 +36,7 @@ _TOKEN = re.compile(
 _SIGNS = ("==", "=", "!=", "<", "<=", ">", ">=", "~", "!~")
 
 # What a call can be asked for besides its argument.
-FACTS: dict[str, Callable[[TracedCall], Any]] = {
+FACTS: dict[str, Callable[[Any], Any]] = {
     "call": lambda call: _Name(call.name),
     "index": lambda call: call.index,
     "status": lambda call: call.status,
@@ -48,7 +49,7 @@ FACTS: dict[str, Callable[[TracedCall], Any]] = {
     "time": lambda call: call.enter_ns,
     "took": lambda call: None if call.leave_ns is None else call.leave_ns - call.enter_ns,
 }
-_ARGUMENTS: dict[str, Callable[[TracedCall], Any]] = {"in": lambda call: call.inputs, "out": lambda call: call.outputs}
+_ARGUMENTS: dict[str, Callable[[Any], Any]] = {"in": lambda call: call.inputs, "out": lambda call: call.outputs}
 
 
 class _Name(str):
@@ -166,7 +167,7 @@ class _Parser:
         known = ", ".join((*FACTS, *(f"{name}.FIELD" for name in _ARGUMENTS)))
         raise self._wrong(f"has {token.text!r}, which is no status, no value of an enumeration and none of {known}")
 
-    def _path(self, argument: Callable[[TracedCall], Any]) -> Values:
+    def _path(self, argument: Callable[[Any], Any]) -> Values:
         steps: list[str | int | None] = []
         while True:
             if self._take("["):

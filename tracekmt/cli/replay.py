@@ -12,9 +12,21 @@ from tracekmt.cli.options import compare_and_report, force_option, report_option
 @click.command("replay", short_help="Replay a trace on a target and compare the outcomes.")
 @click.argument("trace", type=click.Path(path_type=Path))
 @click.option("--on", "target", default="simulator", metavar="TARGET", show_default=True, help="What to replay on.")
-@click.option("--profile", metavar="NAME", help="The simulator's profile.  [default: windows]")
+@click.option(
+    "--profile",
+    metavar="NAME",
+    help="Of the simulator: windows, wsl, wine, or a TOML file.  [default: windows]",
+)
 @click.option("--video-memory", metavar="SIZE", help="Budget of every simulated adapter: 64MB, 2GB.")
 @click.option("--system-memory", metavar="SIZE", help="Budget of the simulated machine.")
+@click.option(
+    "--fail",
+    "faults",
+    multiple=True,
+    metavar="FUNCTION@N=STATUS",
+    help="Let the Nth call of a function fail (N+M: and every Mth after it; ... if in.FIELD > 1); may be repeated. "
+    "adapter@N=stopped, video_memory@N=SIZE: before call N.",
+)
 @click.option(
     "-o",
     "--output",
@@ -30,6 +42,7 @@ def command(
     profile: str | None,
     video_memory: str | None,
     system_memory: str | None,
+    faults: tuple[str, ...],
     output: Path | None,
     force: bool,
     form: str,
@@ -55,6 +68,7 @@ def command(
                 profile=profile,
                 video_memory=video_memory,
                 system_memory=system_memory,
+                faults=faults or None,
             ),
             form=form,
             as_json=as_json,

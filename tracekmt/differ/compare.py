@@ -34,7 +34,7 @@ class Outcome:
     """How a call ended on the other side: `outputs` are values of the structure `argument`, index is the call's there.
     reason: why it ended so, where the target can tell. result: what a function gave that gives no NTSTATUS. modelled:
     the target claims that it would end so; else only handles mean anything. taken: the status is the recording's, since
-    only a driver can say."""
+    only a driver can say. injected: what was made to happen at this call."""
 
     status: Status | None
     argument: Struct
@@ -45,6 +45,7 @@ class Outcome:
     returned: bool = True
     modelled: bool = True
     taken: bool = False
+    injected: tuple[str, ...] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -102,7 +103,9 @@ class Comparison:
         mine = list(leaves(call.call.argument, call.outputs))
         theirs = {leaf.path: leaf for leaf in leaves(outcome.argument, outcome.outputs)}
         found: list[Finding] = []
-        if not outcome.modelled:
+        self.report.calls.injected += len(outcome.injected)
+        self.report.notes += [f"injected at call {call.index}: {what}" for what in outcome.injected]
+        if not outcome.modelled and not outcome.injected:
             self.report.calls.unmodelled += 1
             if call.succeeded and not outcome.succeeded:
                 found.append(self._status_finding(call, outcome))

@@ -30,8 +30,8 @@ def replay(
 ) -> Report:
     """Replay the trace at `path` on a target: "simulator", or a `Simulator`.
 
-    settings: for a simulator that is made here: profile, video_memory, system_memory. output: a new trace of what was
-    sent and answered. on_progress gets the calls done and their number.
+    settings: for a simulator that is made here: profile, video_memory, system_memory, faults. output: a new trace of
+    what was sent and answered. on_progress gets the calls done and their number.
     """
     if output is not None:
         output = Path(output)
@@ -89,6 +89,7 @@ def _run(
             writer.add(entered.call, outcome, sent)
         under_way[index] = entered, outcome
     report.calls.in_flight = len(under_way)
+    report.notes += [f"never injected: {what}" for what in target.waiting]
 
 
 class _Outcome:

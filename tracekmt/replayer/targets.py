@@ -12,6 +12,7 @@ from tracekmt.errors import UsageError
 from tracekmt.memory import Arena, Recorded
 from tracekmt.ntstatus import Status
 from tracekmt.simulator import BEHAVIOURS, Simulator
+from tracekmt.simulator.files import settings_of
 from tracekmt.spec.types import Abi, Kind
 from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace
@@ -31,6 +32,11 @@ class Target(Protocol):
         """Make a trace's call; how it ended, and what was sent: arguments, regions before and after. None
         where the target does not have the function. recorded: how it ended there, for a target that cannot know.
         UsageError where it does not take these inputs."""
+        ...
+
+    @property
+    def waiting(self) -> list[str]:
+        """What was to be injected and was not."""
         ...
 
     def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
@@ -57,7 +63,7 @@ class SimulatorTarget:
         arena = Arena(self.abi, 1)
         arguments = codec.encode(call, self.abi, arena, inputs)
         before = arena.regions()
-        answer = self.simulator.invoke(name, self.abi, arena, arguments, recorded)
+        answer = self.simulator.invoke(name, self.abi, arena, arguments, recorded, index)
         outputs = codec.decode(call, self.abi, arena, arguments, Recorded(before))
         rule = answer.rule
         status = recorded if answer.taken else ntstatus.status(rule.status) if rule else Status(0)
@@ -70,8 +76,14 @@ class SimulatorTarget:
             result=None if call.returns == "NTSTATUS" else 0,
             modelled=BEHAVIOURS[name].modelled,
             taken=answer.taken,
+            injected=answer.injected,
         )
         return outcome, (arguments, before, arena.regions())
+
+    @property
+    def waiting(self) -> list[str]:
+        """Faults that nothing met."""
+        return self.simulator.waiting
 
     def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
         """An object made on the spot, within the device and resource that the same call names."""
@@ -88,7 +100,8 @@ def simulator_for(trace: Trace, **settings: Any) -> Simulator:
     machine = {name: value for name, value in trace.header.machine.items() if name in ("adapters", "system_memory")}
     if not machine.get("adapters"):
         machine["adapters"] = [{"luid": list(luid)} for luid in _luids(trace)] or None
-    return Simulator(**{**machine, **{name: value for name, value in settings.items() if value is not None}})
+    given = {name: value for name, value in settings.items() if value is not None}
+    return Simulator(**{**machine, **settings_of(given.pop("profile", "windows")), **given})
 
 
 def _luids(trace: Trace) -> Iterable[tuple[int, int]]:

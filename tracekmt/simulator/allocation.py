@@ -66,9 +66,10 @@ class CreateAllocation(ByDevice):
         for element in self.elements:
             data = element.bytes("pPrivateDriverData", "PrivateDriverDataSize")
             standard = self.has("StandardAllocation")
-            size = self.heap_size if standard else allocation_size(data)
+            size = self.heap_size if standard else allocation_size(data, self.machine.drivers)
             if standard or element["pSystemMem"]:
-                made = Backing(self.adapter, heap_data(size) if standard else data, 0, size, size + KERNEL_RECORD)
+                told = data if not standard else heap_data(size) if self.machine.profile.heap_data else b""
+                made = Backing(self.adapter, told, 0, size, size + KERNEL_RECORD)
             else:
                 made = Backing(self.adapter, data, size, 0, KERNEL_RECORD)
             found.append(made)
@@ -113,6 +114,18 @@ class DestroyAllocation(ByDevice):
         return [allocation for allocation in found if allocation is not None and allocation.device is self.device]
 
 
+HEAP_SIZE = _invalid(
+    "an existing heap's Size is 0 or above 0xffffffff",
+    lambda r: r.has("StandardAllocation") and not 0 < r.heap_size <= 0xFFFFFFFF,
+    _REVERSED,
+    "reverse engineering",
+)
+MEMORY_INSIDE_A_PAGE = _invalid(
+    "ExistingSysMem with pSystemMem inside a page",
+    lambda r: r.has("ExistingSysMem") and any(element["pSystemMem"] % PAGE for element in r.elements),
+    _STRUCT_PAGE,
+    "documentation",
+)
 CREATE_RULES = (
     BAD_DEVICE,
     _invalid("NoKmdAccess needs test signing", lambda r: r.has("NoKmdAccess"), _REVERSED, "reverse engineering"),
@@ -170,12 +183,7 @@ CREATE_RULES = (
         _REVERSED,
         "reverse engineering",
     ),
-    _invalid(
-        "an existing heap's Size is 0 or above 0xffffffff",
-        lambda r: r.has("StandardAllocation") and not 0 < r.heap_size <= 0xFFFFFFFF,
-        _REVERSED,
-        "reverse engineering",
-    ),
+    HEAP_SIZE,
     _invalid(
         "an existing heap's Size is no multiple of a page",
         lambda r: r.has("StandardAllocation") and r.heap_size % PAGE != 0,
@@ -207,12 +215,7 @@ CREATE_RULES = (
         _WINE_TEST,
         "Windows-verified",
     ),
-    _invalid(
-        "ExistingSysMem with pSystemMem inside a page",
-        lambda r: r.has("ExistingSysMem") and any(element["pSystemMem"] % PAGE for element in r.elements),
-        _STRUCT_PAGE,
-        "documentation",
-    ),
+    MEMORY_INSIDE_A_PAGE,
     _invalid(
         "Stereo without Primary",
         lambda r: any(e["Flags.Stereo"] and not e["Flags.Primary"] for e in r.elements),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from tracekmt.errors import UsageError
+from tracekmt.simulator.driver import SizeRule
 from tracekmt.simulator.handles import GlobalHandles, HandleTable
 from tracekmt.simulator.nt import Name, NtObject, NtTable
 from tracekmt.simulator.objects import (
@@ -27,6 +29,10 @@ from tracekmt.simulator.objects import (
     SyncObject,
 )
 
+if TYPE_CHECKING:
+    from tracekmt.simulator.faults import Change, Fault
+    from tracekmt.simulator.profiles import Profile
+
 FIRST_PROCESS = 0x1000
 PAGE = 4096
 _CPU_ADDRESSES = 0x7FF000000000
@@ -43,6 +49,8 @@ class Machine:
     adapters: list[Adapter]
     system_memory: int | None = None
     uniques: int = 3
+    profile: Profile = field(kw_only=True)
+    drivers: Sequence[SizeRule] = ()
     system_memory_used: int = 0
     shares: GlobalHandles = field(default_factory=GlobalHandles)
     names: dict[Name, NtObject] = field(default_factory=dict)
@@ -50,6 +58,10 @@ class Machine:
     # Calls may come from many threads; the kernel's own locks are not modelled, one call is answered after another.
     lock: threading.RLock = field(default_factory=threading.RLock)
     next_process: int = FIRST_PROCESS
+    # Calls answered so far, and what is to fail or to change at some of them.
+    calls: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
 
     def adapter(self, luid: tuple[int, int]) -> Adapter | None:
         """The adapter with a LUID, given as (LowPart, HighPart)."""

@@ -170,10 +170,12 @@ class Behaviour:
 @dataclass(frozen=True)
 class Answer:
     """How a call was answered: the rule that refused it; None where it succeeded and its outputs are written. taken: it
-    was refused because the recording says so, which nobody here can judge."""
+    was refused because the recording says so, which nobody here can judge. injected: the faults, and the changes of the
+    machine, that happened at this call because they were asked for."""
 
     rule: Rule | None
     taken: bool = False
+    injected: tuple[str, ...] = ()
 
 
 UNREADABLE = Rule(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tracekmt import codec
 from tracekmt.calls import CALLS
 from tracekmt.errors import UsageError
-from tracekmt.memory import Arena, Fault, Memory, Recorded
+from tracekmt.memory import Arena, Memory, Recorded
+from tracekmt.memory import Fault as NoMemory
 from tracekmt.ntstatus import Status, status
 from tracekmt.simulator import adapter, allocation, device, keyed_mutex, sharing, support, sync, video_memory
 from tracekmt.simulator.default import DEFAULT
+from tracekmt.simulator.driver import size_rule
+from tracekmt.simulator.faults import Fault, parse_faults
+from tracekmt.simulator.files import settings_of
 from tracekmt.simulator.machine import Machine, Process
-from tracekmt.simulator.objects import Adapter, adapter_from
+from tracekmt.simulator.objects import adapter_from
+from tracekmt.simulator.profiles import PROFILES, Profile
 from tracekmt.simulator.request import UNREADABLE, Answer, Behaviour, Rule
 from tracekmt.sizes import parse_size
 from tracekmt.spec.types import Abi, Call
@@ -23,7 +28,15 @@ FAMILIES = (adapter, device, allocation, sharing, keyed_mutex, sync, video_memor
 BEHAVIOURS: dict[str, Behaviour] = dict.fromkeys(CALLS, DEFAULT) | {
     name: behaviour for family in FAMILIES for name, behaviour in family.BEHAVIOURS.items()
 }
-PROFILES = ("windows",)
+
+
+UNIQUES = 3
+
+
+def rules_of(name: str, profile: Profile) -> Sequence[Rule]:
+    """The rules that a call is held against, in their order."""
+    own = [rule for rule in BEHAVIOURS[name].rules if rule not in profile.without]
+    return (*profile.rules.get(name, ()), *own)
 
 
 def _with_room(call: Call, inputs: Any) -> Any:
@@ -32,6 +45,30 @@ def _with_room(call: Call, inputs: Any) -> Any:
         return inputs
     handed = [each.name for each in call.argument.fields() if each.direction == "out"]
     return {**dict.fromkeys(handed, 0), **inputs}
+
+
+def _machine(told: Mapping[str, Any]) -> Machine:
+    """The machine that settings tell; UsageError names what is wrong with them."""
+    for name in ("adapters", "drivers"):
+        if not isinstance(told.get(name, ()), (list, tuple)):
+            raise UsageError(f"{name} is a list of tables of settings, not {str(told[name])[:40]}")
+    if told["profile"] not in PROFILES:
+        raise UsageError(f"{told['profile']} is no profile; there are {', '.join(PROFILES)}, and TOML files")
+    uniques = told.get("uniques", UNIQUES)
+    if not isinstance(uniques, int) or not 1 <= uniques <= UNIQUES:
+        raise UsageError(f"uniques is a number from 1 to {UNIQUES}, not {str(uniques)[:40]}")
+    machine = Machine(
+        [adapter_from(settings) for settings in told.get("adapters") or [{}]],
+        None if told.get("system_memory") is None else parse_size(told["system_memory"]),
+        uniques,
+        profile=PROFILES[told["profile"]],
+        drivers=[size_rule(settings) for settings in told.get("drivers", ())],
+    )
+    if told.get("video_memory") is not None:
+        for each in machine.adapters:
+            each.video_memory = parse_size(told["video_memory"])
+    machine.faults, machine.changes = parse_faults(told.get("faults", ()))
+    return machine
 
 
 @dataclass(frozen=True)
@@ -50,7 +87,10 @@ class Simulator(Process):
 
     adapters: the machine's adapters, as tables of settings (luid, name, device_name, video_memory, shared_memory, wddm,
     stops_after); one with LUID (1, 0) by default. video_memory sets the budget of every adapter, system_memory the
-    machine's; both take bytes or "64MB". uniques: how many generations of a handle's slot are told apart.
+    machine's; both take bytes or "64MB". drivers: how private data say how large an allocation is, see
+    `simulator.driver.SizeRule`. profile: one of PROFILES, or a TOML file as `simulator.files` describes it. uniques:
+    how many generations of a handle's slot are told apart. faults: what is to fail, or to change, and when: see
+    `simulator.faults`.
     """
 
     def __init__(
@@ -60,17 +100,20 @@ class Simulator(Process):
         adapters: Sequence[Any] | None = None,
         video_memory: int | str | None = None,
         system_memory: int | str | None = None,
-        uniques: int = 3,
+        drivers: Sequence[Any] | None = None,
+        uniques: int | None = None,
+        faults: Sequence[str] | None = None,
     ) -> None:
-        if profile not in PROFILES:
-            raise UsageError(f"{profile} is no profile of the simulator; there is {', '.join(PROFILES)}")
-        if adapters is not None and not isinstance(adapters, (list, tuple)):
-            raise UsageError(f"adapters is a list of tables of settings, not {str(adapters)[:40]}")
-        made = [adapter_from(settings) for settings in adapters] if adapters else [Adapter()]
-        if video_memory is not None:
-            for each in made:
-                each.video_memory = parse_size(video_memory)
-        super().__init__(Machine(made, None if system_memory is None else parse_size(system_memory), uniques))
+        given = {
+            "adapters": adapters,
+            "video_memory": video_memory,
+            "system_memory": system_memory,
+            "drivers": drivers,
+            "uniques": uniques,
+            "faults": faults,
+        }
+        told = {**settings_of(profile), **{name: value for name, value in given.items() if value is not None}}
+        super().__init__(_machine(told))
 
     def process(self) -> Simulator:
         """Another process on the same machine. It ends when it is told to `exit`, or when nobody has it any more."""
@@ -103,26 +146,66 @@ class Simulator(Process):
         return Outcome(answer, codec.decode(call, "x64", arena, arguments, before), rule, modelled)
 
     def invoke(
-        self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int], recorded: Status | None = None
+        self,
+        name: str,
+        abi: Abi,
+        memory: Memory,
+        arguments: Sequence[int],
+        recorded: Status | None = None,
+        index: int | None = None,
     ) -> Answer:
         """Answer a call whose argument lies in memory. recorded: what it was answered with once: that is taken where it
-        was refused, and only a driver, or nobody here, can say whether it should be."""
-        behaviour, call = BEHAVIOURS[name], CALLS[name]
-        if arguments == (0,) and not call.argument.parameters:
-            return Answer(behaviour.null)
+        was refused, and only a driver, or nobody here, can say whether it should be. index: its number, for what is to
+        happen at some call; the number of calls before it without."""
         with self.machine.lock:
-            try:
-                request = behaviour.request(self, call, abi, memory, arguments)
-                broken = next((rule for rule in behaviour.rules if rule.broken(request)), None)
-                if request.adapter is not None:
-                    request.adapter.calls += 1
-                if broken is not None:
-                    return Answer(broken)
-                if recorded is not None and not recorded.succeeded:
-                    judge = behaviour.modelled and (recorded.name in behaviour.own or not behaviour.driver(request))
-                    if not judge:
-                        return Answer(None, taken=True)
-                behaviour.effect(request)
-            except Fault:
-                return Answer(UNREADABLE)
+            number = self.machine.calls if index is None else index
+            self.machine.calls = number + 1
+            changed = tuple(self._change(number))
+            fault = self._fault(name, abi, memory, arguments)
+            if fault is not None:
+                return Answer(fault.rule, injected=(*changed, fault.text))
+            return replace(self._answer(name, abi, memory, arguments, recorded), injected=changed)
+
+    def _change(self, number: int) -> Iterator[str]:
+        """What happens to the machine before a call."""
+        for change in [each for each in self.machine.changes if each.at <= number]:
+            self.machine.changes.remove(change)
+            change.apply(self.machine)
+            yield change.text
+
+    def _fault(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int]) -> Fault | None:
+        """The fault that a call is to meet. Every fault counts every call."""
+
+        def inputs() -> Any:
+            return codec.decode(CALLS[name], abi, memory, tuple(arguments), None)
+
+        met = [fault for fault in self.machine.faults if fault.meets(name, inputs)]
+        for fault in met[:1]:
+            fault.struck += 1
+        return met[0] if met else None
+
+    @property
+    def waiting(self) -> list[str]:
+        """What was asked for and has not happened."""
+        faults = [fault.text for fault in self.machine.faults if not fault.struck]
+        return faults + [change.text for change in self.machine.changes]
+
+    def _answer(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int], recorded: Status | None) -> Answer:
+        behaviour, call = BEHAVIOURS[name], CALLS[name]
+        if tuple(arguments) == (0,) and not call.argument.parameters:
+            return Answer(behaviour.null)
+        try:
+            request = behaviour.request(self, call, abi, memory, arguments)
+            broken = next((rule for rule in rules_of(name, self.machine.profile) if rule.broken(request)), None)
+            if request.adapter is not None:
+                request.adapter.calls += 1
+            if broken is not None:
+                return Answer(broken)
+            if recorded is not None and not recorded.succeeded:
+                judge = behaviour.modelled and (recorded.name in behaviour.own or not behaviour.driver(request))
+                if not judge:
+                    return Answer(None, taken=True)
+            behaviour.effect(request)
+        except NoMemory:
+            return Answer(UNREADABLE)
         return Answer(None)

@@ -1,0 +1,52 @@
+"""A machine described in a TOML file:
+
+profile = "windows"            # what it is taken from
+system_memory = "16GB"
+
+[[adapters]]
+luid = [1, 0]
+video_memory = "4GB"           # its own; shared_memory: of the machine's
+wddm = 3000
+
+[[drivers]]                    # how large an allocation is, by what its private data begin with
+name = "a driver"
+magic = "4b4d5453"
+offset = 8
+width = 8
+unit = 1                       # bytes
+alignment = 65536
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from tracekmt.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+KEYS = ("profile", "adapters", "system_memory", "video_memory", "drivers", "faults", "uniques")
+
+
+def settings_of(profile: str) -> dict[str, Any]:
+    """The keywords of `Simulator` that a profile stands for: itself, or what its file holds."""
+    return {"profile": "windows", **read_machine(Path(profile))} if profile.endswith(".toml") else {"profile": profile}
+
+
+def read_machine(path: Path) -> dict[str, Any]:
+    """The keywords of `Simulator` that a file holds; UsageError names what is wrong with it."""
+    try:
+        found = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: is no TOML: {error}") from None
+    for key in found:
+        if key not in KEYS:
+            raise UsageError(f"{path}: {key} is no setting of a machine; there are {', '.join(KEYS)}")
+    return found

@@ -1,0 +1,106 @@
+"""What other systems than Windows answer otherwise: small sets of differences over the same rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tracekmt.calls import FAMILIES
+from tracekmt.simulator import allocation
+from tracekmt.simulator.request import Rule, invalid
+from tracekmt.simulator.sources import WSL
+
+_LIBDXG = "microsoft/libdxg src/d3dkmt-wsl.cpp"
+_WINE = "Wine dlls/win32u/d3dkmt.c"
+_CREATES = ("D3DKMTCreateAllocation", "D3DKMTCreateAllocation2")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """rules: looked at before a call's own. without: what of those does not hold. heap_data: whether the kernel tells a
+    driver of standard allocations."""
+
+    rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
+    without: Sequence[Rule] = ()
+    heap_data: bool = True
+
+
+def _not_supported(what: str, source: str) -> Rule:
+    return Rule("STATUS_NOT_SUPPORTED", what, lambda request: True, source, "Microsoft source")
+
+
+def _absent(*families: str) -> dict[str, tuple[Rule, ...]]:
+    rule = _not_supported("WSL has no such function", _LIBDXG)
+    return {call.name: (rule,) for family in families for call in FAMILIES[family]}
+
+
+def _wsl(what: str, broken: object) -> Rule:
+    return invalid(what, broken, WSL, "Microsoft source")  # type: ignore[arg-type]
+
+
+WINDOWS = Profile()
+
+WSL_PROFILE = Profile(
+    rules={
+        **_absent("keyed mutex"),
+        **{
+            name: (_not_supported("WSL has no such function", _LIBDXG),)
+            for name in (
+                "D3DKMTLock",
+                "D3DKMTUnlock",
+                "D3DKMTOpenNtHandleFromName",
+                "D3DKMTOpenSyncObjectNtHandleFromName",
+            )
+        },
+        "D3DKMTCreateAllocation": (
+            Rule(
+                "STATUS_PROCEDURE_NOT_FOUND",
+                "WSL's library does not export version 1",
+                lambda request: True,
+                _LIBDXG,
+                "Microsoft source",
+            ),
+        ),
+        "D3DKMTCreateAllocation2": (
+            _wsl("NumAllocations is above 1024", lambda r: r.args["NumAllocations"] > 1024),
+            _wsl(
+                "CreateShared without NtSecuritySharing",
+                lambda r: r.has("CreateShared") and not r.has("NtSecuritySharing"),
+            ),
+            _wsl("ExistingSection or CreateProtected", lambda r: r.has("ExistingSection") or r.has("CreateProtected")),
+            _wsl(
+                "a standard allocation with private data",
+                lambda r: r.has("StandardAllocation") and any(e["PrivateDriverDataSize"] for e in r.elements),
+            ),
+            _wsl(
+                "pSystemMem is NULL for some allocations and not for others",
+                lambda r: len({bool(element["pSystemMem"]) for element in r.elements}) > 1,
+            ),
+            _wsl("hResource is no resource of the device", lambda r: r.args["hResource"] and r.resource is None),
+        ),
+        "D3DKMTDestroyAllocation2": (
+            _wsl("nothing to destroy", lambda r: not r.args["hResource"] and not r.args["AllocationCount"]),
+            _wsl("hResource and a list", lambda r: r.args["hResource"] and r.args["AllocationCount"]),
+        ),
+        "D3DKMTShareObjects": (_wsl("more than one object", lambda r: r.args["cObjects"] != 1),),
+    },
+)
+
+WINE = Profile(
+    rules={
+        name: (
+            Rule(
+                "STATUS_NOT_SUPPORTED",
+                "other allocations than one on existing memory",
+                lambda r: not r.has("StandardAllocation") or r.has("ExistingSection"),
+                _WINE,
+                "assumption",
+            ),
+        )
+        for name in _CREATES
+    },
+    without=(allocation.HEAP_SIZE, allocation.MEMORY_INSIDE_A_PAGE),
+    heap_data=False,
+)
+
+PROFILES = {"windows": WINDOWS, "wsl": WSL_PROFILE, "wine": WINE}
