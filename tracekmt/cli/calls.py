@@ -22,10 +22,11 @@ from tracekmt.errors import UsageError
     help="Write a page for every function into FOLDER, and an index.",
 )
 def command(name: str | None, as_json: bool, folder: Path | None) -> int:
-    """List the described functions by family; with NAME, every field of its argument, what it creates and destroys,
-    and where that is known from."""
+    """List the described functions by family; with NAME, every field of its argument, what it creates and destroys, how
+    the simulator answers it, and where that is known from."""
     from tracekmt.calls import CALLS, FAMILIES, family_of
     from tracekmt.report.descriptions import coverage_lines, description_lines
+    from tracekmt.simulator.simulator import tell_rules
     from tracekmt.spec.describe import describe
 
     if folder is not None:
@@ -44,7 +45,7 @@ def command(name: str | None, as_json: bool, folder: Path | None) -> int:
         return 0
     if name not in CALLS:
         raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
-    told = describe(CALLS[name], family_of(name))
+    told = {**describe(CALLS[name], family_of(name)), "simulator": tell_rules(name)}
     click.echo(json.dumps(told) if as_json else "\n".join(description_lines(told)))
     return 0
 
@@ -52,9 +53,13 @@ def command(name: str | None, as_json: bool, folder: Path | None) -> int:
 def _write_pages(folder: Path) -> int:
     from tracekmt.calls import CALLS, FAMILIES, family_of
     from tracekmt.report.descriptions import markdown_index, markdown_page
+    from tracekmt.simulator.simulator import tell_rules
     from tracekmt.spec.describe import describe
 
-    pages = {f"{name}.md": markdown_page(describe(call, family_of(name))) for name, call in CALLS.items()}
+    pages = {
+        f"{name}.md": markdown_page({**describe(call, family_of(name)), "simulator": tell_rules(name)})
+        for name, call in CALLS.items()
+    }
     pages["index.md"] = markdown_index(FAMILIES)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,17 @@ def description_lines(told: Told) -> Iterator[str]:
     if told["statuses"]:
         yield "statuses  " + ", ".join(told["statuses"])
     yield from (f"source    {source}" for source in told["sources"])
+    if "simulator" in told:
+        yield from _simulated(told["simulator"])
+
+
+def _simulated(played: Told) -> Iterator[str]:
+    """How the simulator answers, rule by rule."""
+    yield "refused by the simulator, in this order:" if played["modelled"] else "not modelled by the simulator:"
+    for rule in played["rules"]:
+        yield f"    {rule['status']}: {rule['what']}"
+        yield f"        {rule['confidence']}: {rule['source']}"
+    yield from (f"otherwise  {line}" for line in str(played["effect"]).splitlines()[:1])
 
 
 def coverage_lines(calls: Iterable[Call]) -> Iterator[str]:
@@ -68,8 +79,20 @@ def markdown_page(told: Told) -> str:
         lines += ["", "## Not seen", "", *(f"- {what}" for what in told["unseen"])]
     if told["statuses"]:
         lines += ["", "## Statuses", "", *(f"- {status}" for status in told["statuses"])]
+    if "simulator" in told:
+        lines += _played(told["simulator"])
     lines += ["", "## Sources", "", *(f"- {source}" for source in told["sources"])]
     return "\n".join(lines) + "\n"
+
+
+def _played(told: Told) -> Iterator[str]:
+    """How the simulator answers, on a page."""
+    yield from ("", "## In the simulator", "")
+    if not told["modelled"]:
+        yield from ("Not modelled.", "")
+    for rule in told["rules"]:
+        yield f"1. {rule['status']}: {rule['what']} ({rule['confidence']}: {rule['source']})"
+    yield from ("", str(told["effect"]))
 
 
 def markdown_index(calls: Mapping[str, Iterable[Call]]) -> str:

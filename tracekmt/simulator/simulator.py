@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,12 +26,22 @@ from tracekmt.sizes import parse_size
 from tracekmt.spec.types import Abi, Call
 
 FAMILIES = (adapter, device, allocation, sharing, keyed_mutex, sync, video_memory, support)
+_TOLD = ("status", "what", "source", "confidence")
 BEHAVIOURS: dict[str, Behaviour] = dict.fromkeys(CALLS, DEFAULT) | {
     name: behaviour for family in FAMILIES for name, behaviour in family.BEHAVIOURS.items()
 }
 
 
 UNIQUES = 3
+
+
+def tell_rules(name: str) -> dict[str, Any]:
+    """How a call is answered, for people: whether it is modelled, its rules in their order, and what becomes of it
+    where it breaks none."""
+    behaviour = BEHAVIOURS[name]
+    null = [] if CALLS[name].argument.parameters else [behaviour.null]
+    rules = [{key: getattr(rule, key) for key in _TOLD} for rule in (*null, *behaviour.rules)]
+    return {"modelled": behaviour.modelled, "rules": rules, "effect": inspect.getdoc(behaviour.effect)}
 
 
 def rules_of(name: str, profile: Profile) -> Sequence[Rule]:
