@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from tracekmt.bindings import Bindings, Identity
 from tracekmt.codec import Leaf, Unreadable, holds, leaves, look_up
-from tracekmt.spec.checks import kind_of
 from tracekmt.spec.types import Creates, Kind
 from tracekmt.trace.reader import TracedCall
 
@@ -23,7 +22,7 @@ def is_there(leaf: Leaf) -> bool:
 def handles_in(found: Iterable[Leaf]) -> Iterator[tuple[Leaf, Kind]]:
     """The leaves that are handles and not null, with their kinds."""
     for leaf in found:
-        kind = kind_of(leaf.type)
+        kind = leaf.kind
         if kind is not None and kind.binding == "handle" and is_there(leaf):
             yield leaf, kind
 
@@ -39,7 +38,7 @@ def clocks(bindings: Bindings, found: list[Leaf]) -> dict[str, Identity]:
         index = last.partition("[")[2].rstrip("]") or "0"
         of = leaf.field.of.replace("[]", f"[{index}]")
         handle = handles.get(f"{prefix}.{of}" if prefix else of)
-        kind = kind_of(handle.type) if handle is not None else None
+        kind = handle.kind if handle is not None else None
         identity = bindings.find(kind, handle.value) if handle is not None and kind is not None else None
         if identity is not None:
             told[leaf.path] = identity

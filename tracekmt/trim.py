@@ -14,7 +14,6 @@ from tracekmt.codec import Leaf, leaves
 from tracekmt.errors import UsageError
 from tracekmt.lifetimes import Lifetimes, clocks, is_there
 from tracekmt.ntstatus import status
-from tracekmt.spec.checks import kind_of
 from tracekmt.spec.types import CountedString
 from tracekmt.trace.copy import open_copy, refuse_output, replacing, write_copy
 from tracekmt.trace.events import Enter, Leave, Lost
@@ -131,7 +130,7 @@ def _needs(
     given = list(leaves(call.call.argument, call.inputs))
     known = clocks(bindings, given)
     for leaf in given:
-        kind = kind_of(leaf.type)
+        kind = leaf.kind
         if not is_there(leaf) or leaf.field.direction == "out":
             continue
         if kind is not None and kind.binding in ("handle", "range"):
@@ -153,7 +152,7 @@ def _tells(bindings: Bindings, call: TracedCall, born: list[Identity]) -> Iterat
     known = clocks(bindings, outputs)
     inputs = list(leaves(call.call.argument, call.inputs))
     for leaf in outputs + inputs:
-        kind = kind_of(leaf.type)
+        kind = leaf.kind
         handed_out = kind is not None and (leaf.field.direction != "in" or kind.binding == "fence")
         if is_there(leaf) and (handed_out or (born and isinstance(leaf.type, CountedString))):
             key = _key(leaf, known)
@@ -163,7 +162,7 @@ def _tells(bindings: Bindings, call: TracedCall, born: list[Identity]) -> Iterat
 
 def _key(leaf: Leaf, known: dict[str, Identity]) -> Hashable | None:
     """What a value is found by that no object or range stands for."""
-    kind = kind_of(leaf.type)
+    kind = leaf.kind
     if kind is None:
         return ("name", leaf.value) if isinstance(leaf.type, CountedString) else None
     value: Any = tuple(sorted(leaf.value.items())) if isinstance(leaf.value, dict) else leaf.value

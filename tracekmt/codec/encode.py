@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct as packing
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from tracekmt.codec import given
@@ -96,14 +97,14 @@ class _Encoder:
         data = bytearray(layout.size)
         frame = Frame(layout, b"", b"", outer, lambda _, path: self.kind_at(values, path))
         # First the words that conditions and lengths are read from, then what depends on them.
-        words = [slot for slot in layout.slots if slot.overlay is None and _is_word(slot.field.type)]
+        words = _words(layout)
         self.put(data, words, values, path, frame)
         chosen = self.choose(layout, frame, values, path)
         self.infer_lengths(frame, chosen, values, path)
         self.put(data, words, values, path, frame)
-        others = [slot for slot in chosen if slot not in words]
+        stages = _stages(layout)
         for stage in range(3):
-            self.put(data, [slot for slot in others if _stage(slot.field.type) == stage], values, path, frame)
+            self.put(data, [slot for slot in chosen if stages.get(id(slot)) == stage], values, path, frame)
         self.put_undecided(layout, data, values, path, frame)
         return bytes(data) + given.octets(values.get("rest", b""), f"{path}.rest", BYTES_LIMIT)
 
@@ -124,7 +125,10 @@ class _Encoder:
 
     def put(self, data: bytearray, slots: Iterable[Slot], values: Mapping[str, Any], path: str, frame: Frame) -> None:
         for slot in slots:
-            encoded = self.value(slot.field.type, values.get(slot.field.name), f"{path}.{slot.field.name}", frame)
+            value = values.get(slot.field.name)
+            if value is None and type(slot.field.type) is not OwnSize:
+                continue  # zeros are there already
+            encoded = self.value(slot.field.type, value, f"{path}.{slot.field.name}", frame)
             data[slot.offset : slot.offset + len(encoded)] = encoded
         frame.data = frame.before = bytes(data)
 
@@ -380,6 +384,19 @@ def _place(values: dict[str, Any], path: str, number: int) -> None:
     if inner is None or isinstance(inner, Mapping):
         values[name] = copied = dict(inner or {})
         _place(copied, rest, number)
+
+
+@lru_cache(maxsize=4096)
+def _words(layout: Layout) -> list[Slot]:
+    """The words outside of unions."""
+    return [slot for slot in layout.slots if slot.overlay is None and _is_word(slot.field.type)]
+
+
+@lru_cache(maxsize=4096)
+def _stages(layout: Layout) -> dict[int, int]:
+    """When each of the other fields is put, by the identity of its slot."""
+    words = set(map(id, _words(layout)))
+    return {id(slot): _stage(slot.field.type) for slot in layout.slots if id(slot) not in words}
 
 
 def _is_word(type_: Type) -> bool:

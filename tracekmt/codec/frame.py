@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tracekmt.codec.values import union_key
 from tracekmt.spec.layout import Layout, Slot, lay_out
@@ -99,6 +100,7 @@ class Frame:
         return not overlay.open and all(arm.when is None or self.holds(arm.when) is not None for arm in overlay.arms)
 
 
+@lru_cache(maxsize=4096)
 def unions(layout: Layout) -> dict[Slot, str]:
     """The unnamed unions of a structure by their first slots, with the names that stand for them in values."""
     pairs = zip(layout.members, lay_out(layout.struct, "x64").members, strict=True)

@@ -6,16 +6,21 @@ import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracekmt.spec.layout import Slot, lay_out
 from tracekmt.spec.paths import element
 from tracekmt.spec.types import (
+    Address,
     Blob,
+    Bytes,
     Direction,
     Enum,
     Field,
     Flags,
+    Float,
+    Integer,
+    Kind,
     Overlay,
     Payload,
     Struct,
@@ -101,12 +106,12 @@ def _type_at(struct: Struct, path: str) -> Type:
     return type_
 
 
-@dataclass(frozen=True)
-class Leaf:
+class Leaf(NamedTuple):
     """One scalar, buffer or handle of a decoded argument.
 
     path: where it is ("pAllocationInfo2[0].hAllocation"). pattern: where the description has it ("...[].hAllocation").
-    field: the member that says its direction; type: what it is, behind pointers and in arrays. values[key] is it.
+    field: the member that says its direction; type: what it is, behind pointers and in arrays. values[key] is it. kind:
+    what it stands for.
     """
 
     path: str
@@ -115,6 +120,7 @@ class Leaf:
     type: Type
     values: Any
     key: Any
+    kind: Kind | None
 
     @property
     def value(self) -> Any:
@@ -125,10 +131,23 @@ class Leaf:
 def leaves(struct: Struct, value: Any, path: str = "", pattern: str = "") -> Iterator[Leaf]:
     """Every leaf of a decoded argument, in declaration order; none where there is no argument."""
     if isinstance(value, Mapping):
+        plain = _plain(struct)
         for name in value:
+            if name in plain:
+                field, kind = plain[name]
+                yield Leaf(f"{path}{name}", f"{pattern}{name}", field, field.type, value, name, kind)
+                continue
             type_ = member_type(struct, value, name)
             field = struct.field(name) if struct.has(name) else Field(name, type_, _direction(struct, name))
             yield from _leaves(field, type_, value, name, f"{path}{name}", f"{pattern}{name}")
+
+
+@lru_cache(maxsize=4096)
+def _plain(struct: Struct) -> dict[str, tuple[Field, Kind | None]]:
+    """The members that are one leaf whatever they hold, with their kinds."""
+    scalar = (Integer, Enum, Flags, Address, Bytes, Float)
+    plain = [each for each in struct.fields() if type(each.type) in scalar]
+    return {each.name: (each, getattr(each.type, "kind", None)) for each in plain}
 
 
 def _leaves(field: Field, type_: Type, values: Any, key: Any, path: str, pattern: str) -> Iterator[Leaf]:
@@ -146,7 +165,7 @@ def _leaves(field: Field, type_: Type, values: Any, key: Any, path: str, pattern
                 arm = Field(name, Blob("raw", 0), field.direction)
             yield from _leaves(arm, arm.type, value, name, f"{path}.{name}", f"{pattern}.{name}")
     else:
-        yield Leaf(path, pattern, field, type_ if many else inner, values, key)
+        yield Leaf(path, pattern, field, type_ if many else inner, values, key, getattr(inner, "kind", None))
 
 
 def _direction(struct: Struct, name: str) -> Direction:

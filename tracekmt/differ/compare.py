@@ -17,7 +17,6 @@ from tracekmt.codec import Leaf, Unreadable, json_form, leaves, word
 from tracekmt.lifetimes import births, clocks, ending
 from tracekmt.ntstatus import Status
 from tracekmt.report.findings import Finding, FindingKind, Report
-from tracekmt.spec.checks import kind_of
 from tracekmt.spec.types import Bytes, Flags, Kind, Payload, Struct
 from tracekmt.trace.reader import TracedCall
 
@@ -78,7 +77,7 @@ class Comparison:
         found = list(leaves(call.call.argument, entered.inputs))
         known = clocks(self.bindings, found)
         for leaf in found:
-            kind = kind_of(leaf.type)
+            kind = leaf.kind
             if kind is None or leaf.field.direction == "out" or not leaf.value or isinstance(leaf.value, Unreadable):
                 continue
             if kind.binding == "handle":
@@ -139,7 +138,7 @@ class Comparison:
         done = outcome.succeeded
         known = clocks(self.bindings, mine)
         for leaf in mine:
-            kind = kind_of(leaf.type)
+            kind = leaf.kind
             if done and kind is not None and leaf.field.direction != "in" and leaf.path in theirs:
                 yield from self._learn(call, outcome, leaf, kind, theirs[leaf.path].value, known.get(leaf.path))
         for birth in births(self.bindings, call, mine):
@@ -200,7 +199,7 @@ class Comparison:
     def _compare_leaf(
         self, call: TracedCall, outcome: Outcome, leaf: Leaf, mine: Any, theirs: Any
     ) -> Iterator[Finding]:
-        kind = kind_of(leaf.type)
+        kind = leaf.kind
         if kind is not None and kind.binding != "name":
             yield from self._compare_bound(call, outcome, leaf, kind, mine, theirs)
         elif isinstance(leaf.type, Flags):
@@ -241,7 +240,7 @@ class Comparison:
         if all(creates.path != leaf.pattern for creates in call.call.creates):
             return found.index != call.index
         inputs = leaves(call.call.argument, call.inputs)
-        given = (each for each in inputs if kind_of(each.type) == kind and each.value)
+        given = (each for each in inputs if each.kind == kind and each.value)
         return any(each.path != leaf.path and self.bindings.find(kind, each.value) is found for each in given)
 
     def _compare_bits(
@@ -250,7 +249,7 @@ class Comparison:
         for bit in flags.in_effect(mine):
             mask = flags.mask(bit.name)
             if (bit.direction or leaf.field.direction) != "in" and mine & mask != theirs & mask:
-                place = replace(leaf, path=f"{leaf.path}.{bit.name}", pattern=f"{leaf.pattern}.{bit.name}")
+                place = leaf._replace(path=f"{leaf.path}.{bit.name}", pattern=f"{leaf.pattern}.{bit.name}")
                 shown = str((mine & mask) >> bit.position), str((theirs & mask) >> bit.position)
                 bit_sort: FindingKind = "opaque" if bit.opaque else "field"
                 yield finding_at(call, outcome.index, bit_sort, place, shown, f"{place.path} differs")
@@ -272,7 +271,7 @@ def finding_at(
     call: TracedCall, other_index: int, sort: FindingKind, leaf: Leaf, pair: tuple[str, str], message: str
 ) -> Finding:
     """A finding about one field of a call; `pair` is how it was recorded and replayed."""
-    kind = kind_of(leaf.type)
+    kind = leaf.kind
     return Finding(
         kind=sort,
         call=call.name,

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from tracekmt.codec import Leaf, Unreadable, json_form, leaves, to_json
-from tracekmt.spec.checks import kind_of
 from tracekmt.spec.types import Call, Kind, Payload, Struct
 from tracekmt.trace.reader import Trace, TracedCall
 
@@ -50,7 +49,7 @@ def _question(call: Call, asked: Collection[str]) -> tuple[str, Payload] | None:
 
 def _handles(call: TracedCall, argument: Any, adapter: Kind) -> list[Leaf]:
     found = leaves(call.call.argument, argument)
-    return [leaf for leaf in found if kind_of(leaf.type) == adapter and isinstance(leaf.value, int) and leaf.value]
+    return [leaf for leaf in found if leaf.kind == adapter and isinstance(leaf.value, int) and leaf.value]
 
 
 def _luid(leaf: Leaf) -> dict[str, Any] | None:

@@ -14,7 +14,6 @@ from tracekmt.simulator.nt import NtObject
 from tracekmt.simulator.objects import Device, KeyedMutex, MutexBody, Node, Other, SyncBody, SyncObject
 from tracekmt.simulator.request import Behaviour, Request, View, invalid
 from tracekmt.simulator.sync import MONITORED_FENCE
-from tracekmt.spec.checks import kind_of
 from tracekmt.spec.layout import lay_out, measure
 from tracekmt.spec.types import Address, Array, Creates, Enum, Flags, Integer, Kind, Overlay, Pointer, Struct
 
@@ -40,7 +39,7 @@ class Described(Request):
     def given(self) -> Iterator[tuple[Leaf, Kind]]:
         """The handles that it is given, as far as they can be read, and are not null."""
         for leaf in self.leaves:
-            kind = kind_of(leaf.type)
+            kind = leaf.kind
             if kind is None or kind.binding != "handle" or leaf.field.direction == "out":
                 continue
             if leaf.value and not isinstance(leaf.value, Unreadable):
