@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -115,6 +116,9 @@ class Process:
         self.id = machine.next_process
         machine.next_process += 4
         machine.processes[self.id] = self
+        # Bytes of each adapter's own memory (True), and of the machine's that it uses (False), for allocations here.
+        self.usage: Counter[tuple[tuple[int, int], bool]] = Counter()
+        self._held: Counter[Backing] = Counter()
         self._addresses = {"cpu": _CPU_ADDRESSES, "gpu": _GPU_ADDRESSES}
         self._fence = 0
 
@@ -130,6 +134,10 @@ class Process:
             parent.children[node.handle] = node
         for body in node.holds:
             self.machine.hold(body)
+            if isinstance(body, Backing):
+                self._held[body] += 1
+                if self._held[body] == 1:
+                    self._use(body, 1)
         return node.handle
 
     def end(self, node: Node) -> None:
@@ -143,6 +151,16 @@ class Process:
         node.handle = 0
         for body in node.holds:
             self.machine.release(body)
+            if isinstance(body, Backing):
+                self._held[body] -= 1
+                if not self._held[body]:
+                    del self._held[body]
+                    self._use(body, -1)
+
+    def _use(self, backing: Backing, sign: int) -> None:
+        """Count the memory of an allocation, which may have been opened several times, once."""
+        self.usage[backing.adapter.luid, True] += sign * backing.video
+        self.usage[backing.adapter.luid, False] += sign * backing.shared
 
     def range(self, space: str, size: int) -> int:
         """Addresses that nobody has: "cpu" or "gpu"."""

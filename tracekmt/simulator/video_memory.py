@@ -6,7 +6,6 @@ from functools import cached_property
 
 from tracekmt.simulator.adapter import BAD_ADAPTER, ByAdapter
 from tracekmt.simulator.nt import CURRENT_PROCESS, NtObject
-from tracekmt.simulator.objects import Allocation, Backing
 from tracekmt.simulator.request import Behaviour, Rule, invalid
 from tracekmt.simulator.sources import WINE_TEST
 
@@ -49,12 +48,8 @@ class Query(ByAdapter):
     def used(self) -> int:
         """Bytes of the group that the process uses."""
         asked = self.machine.processes.get(self.item.process) if self.item else self.process
-        found: dict[int, Backing] = {}
-        for node in asked.handles.all() if asked else ():
-            if isinstance(node, Allocation) and node.backing.adapter is self.adapter:
-                found[id(node.backing)] = node.backing
-        local = self.args["MemorySegmentGroup"] == LOCAL
-        return sum(each.video if local else each.shared for each in found.values())
+        assert self.adapter is not None
+        return asked.usage[self.adapter.luid, self.args["MemorySegmentGroup"] == LOCAL] if asked else 0
 
 
 def query(request: Query) -> None:
