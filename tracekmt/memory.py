@@ -84,6 +84,20 @@ class Arena:
         self._blocks: dict[int, bytearray] = {}
         self._places: dict[str, tuple[int, int]] = {}
 
+    @classmethod
+    def holding(cls, abi: Abi, regions: Iterable[tuple[int, int, bytes]]) -> Arena | None:
+        """An arena that is what an event holds, at the addresses that it had; None where some of it could not be read,
+        or two regions overlap."""
+        arena = cls(abi)
+        end = 0
+        for address, wanted, data in sorted(regions):
+            if len(data) != wanted or address < end:
+                return None
+            arena._starts.append(address)
+            arena._blocks[address] = bytearray(data)
+            end = address + wanted
+        return arena
+
     def place(self, path: str, size: int) -> int:
         """The address of `size` zeroed bytes for the value at `path`. The same path has the same place again, if it
         still fits, with the bytes that are there."""

@@ -33,7 +33,8 @@ class Outcome:
     """How a call ended on the other side: `outputs` are values of the structure `argument`, index is the call's there.
     reason: why it ended so, where the target can tell. result: what a function gave that gives no NTSTATUS. modelled:
     the target claims that it would end so; else only handles mean anything. taken: the status is the recording's, since
-    only a driver can say. injected: what was made to happen at this call."""
+    only a driver can say. injected: what was made to happen at this call.
+    same: its memory is byte for byte what was recorded; `outputs` is not told then."""
 
     status: Status | None
     argument: Struct
@@ -45,6 +46,7 @@ class Outcome:
     modelled: bool = True
     taken: bool = False
     injected: tuple[str, ...] = ()
+    same: bool = False
 
     @property
     def succeeded(self) -> bool:
@@ -54,10 +56,12 @@ class Outcome:
 
 @dataclass
 class Entered:
-    """A call on its way: its translated inputs, and what is known of the handles in them."""
+    """A call on its way: its inputs for the other side, whether these are others than the recorded ones, and what is
+    known of the handles in them."""
 
     call: TracedCall
     inputs: Any
+    translated: bool = False
     cause: int | None = None
     ending: list[Identity] = field(default_factory=list)
 
@@ -72,18 +76,26 @@ class Comparison:
     def enter(self, call: TracedCall, adopt: Adopt) -> Entered:
         """Translate a call's inputs. `adopt` gives a live handle for one that is older than the trace, or None; it is
         told the kind, and the live handles of other kinds in the same call."""
-        entered = Entered(call, deepcopy(call.inputs))
+        entered = Entered(call, call.inputs)
         given: dict[Kind, int] = {}
-        found = list(leaves(call.call.argument, entered.inputs))
+        found = list(leaves(call.call.argument, call.inputs))
         known = clocks(self.bindings, found)
-        for leaf in found:
+        changes: list[tuple[int, Any]] = []
+        for number, leaf in enumerate(found):
             kind = leaf.kind
             if kind is None or leaf.field.direction == "out" or not leaf.value or isinstance(leaf.value, Unreadable):
                 continue
             if kind.binding == "handle":
-                leaf.values[leaf.key] = given[kind] = self._live_handle(entered, leaf, kind, given, adopt)
+                value = given[kind] = self._live_handle(entered, leaf, kind, given, adopt)
             else:
-                leaf.values[leaf.key] = self.bindings.translate(kind, leaf.value, known.get(leaf.path))
+                value = self.bindings.translate(kind, leaf.value, known.get(leaf.path))
+            if value != leaf.value:
+                changes.append((number, value))
+        if changes:
+            entered.inputs, entered.translated = deepcopy(call.inputs), True
+            copied = list(leaves(call.call.argument, entered.inputs))
+            for number, value in changes:
+                copied[number].values[copied[number].key] = value
         entered.ending = list(ending(self.bindings, call))
         return entered
 
@@ -100,7 +112,7 @@ class Comparison:
         """Compare a call that returned in the recording with its outcome on the other side."""
         call = entered.call
         mine = list(leaves(call.call.argument, call.outputs))
-        theirs = {leaf.path: leaf for leaf in leaves(outcome.argument, outcome.outputs)}
+        theirs = {leaf.path: leaf for leaf in (mine if outcome.same else leaves(outcome.argument, outcome.outputs))}
         found: list[Finding] = []
         self.report.calls.injected += len(outcome.injected)
         self.report.notes += [f"injected at call {call.index}: {what}" for what in outcome.injected]
@@ -114,7 +126,7 @@ class Comparison:
             self.report.calls.compared += 1
             if (outcome.status, outcome.result) != (call.status, call.result):
                 found.append(self._status_finding(call, outcome))
-            else:
+            elif not outcome.same or any(leaf.kind is not None and leaf.kind.binding == "range" for leaf in mine):
                 found += self._compare_outputs(call, outcome, mine, theirs)
         if call.succeeded:
             found += self._bind(entered, outcome, mine, theirs)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from tracekmt import codec, ntstatus
@@ -13,11 +15,22 @@ from tracekmt.memory import Arena, Recorded
 from tracekmt.ntstatus import Status
 from tracekmt.simulator import BEHAVIOURS, Simulator
 from tracekmt.simulator.files import settings_of
-from tracekmt.spec.types import Abi, Kind
-from tracekmt.trace.events import Region
+from tracekmt.spec import serial
+from tracekmt.spec.types import Abi, Call, Kind
+from tracekmt.trace.events import Enter, Leave, Region
 from tracekmt.trace.reader import Trace
 
 Sent = tuple[tuple[int, ...], list[Region], list[Region]]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """How a call was recorded, for a target that can use it: its status, and its memory before and after, where the
+    target's is to begin as that. None: something in it is another there."""
+
+    status: Status | None
+    enter: Enter | None = None
+    leave: Leave | None = None
 
 
 class Target(Protocol):
@@ -28,10 +41,10 @@ class Target(Protocol):
     abi: Abi
     machine: dict[str, Any]
 
-    def call(self, index: int, name: str, inputs: Any, recorded: Status | None) -> tuple[Outcome, Sent] | None:
+    def call(self, index: int, recorded: Call, inputs: Any, recording: Recording) -> tuple[Outcome, Sent] | None:
         """Make a trace's call; how it ended, and what was sent: arguments, regions before and after. None
-        where the target does not have the function. recorded: how it ended there, for a target that cannot know.
-        UsageError where it does not take these inputs."""
+        where the target does not have the function. recorded: its description in the trace. UsageError where the
+        target does not take these inputs."""
         ...
 
     @property
@@ -55,18 +68,27 @@ class SimulatorTarget:
         self.name = "simulator"
         self.machine = simulator.machine.settings()
 
-    def call(self, index: int, name: str, inputs: Any, recorded: Status | None) -> tuple[Outcome, Sent] | None:
-        """Lay the inputs out as the simulator's own callers do, and let it answer in place."""
+    def call(self, index: int, recorded: Call, inputs: Any, recording: Recording) -> tuple[Outcome, Sent] | None:
+        """Lay the inputs out as the simulator's own callers do, or take the recorded memory as it is, and let it answer
+        in place."""
+        name = recorded.name
         call = CALLS.get(name)
         if call is None:
             return None
-        arena = Arena(self.abi, 1)
-        arguments = codec.encode(call, self.abi, arena, inputs)
+        enter, leave = recording.enter, recording.leave
+        arena = Arena.holding(self.abi, enter.regions) if enter is not None and _alike(recorded, call) else None
+        if arena is not None and enter is not None:
+            arguments = enter.arguments
+        else:
+            arena = Arena(self.abi, 1)
+            arguments = codec.encode(call, self.abi, arena, inputs)
         before = arena.regions()
-        answer = self.simulator.invoke(name, self.abi, arena, arguments, recorded, index)
-        outputs = codec.decode(call, self.abi, arena, arguments, Recorded(before))
+        answer = self.simulator.invoke(name, self.abi, arena, arguments, recording.status, index)
+        after = arena.regions()
+        same = leave is not None and enter is not None and sorted(leave.regions) == after
+        outputs = None if same else codec.decode(call, self.abi, arena, arguments, Recorded(before))
         rule = answer.rule
-        status = recorded if answer.taken else ntstatus.status(rule.status) if rule else Status(0)
+        status = recording.status if answer.taken else ntstatus.status(rule.status) if rule else Status(0)
         outcome = Outcome(
             status if call.returns == "NTSTATUS" else None,
             call.argument,
@@ -77,8 +99,9 @@ class SimulatorTarget:
             modelled=BEHAVIOURS[name].modelled,
             taken=answer.taken,
             injected=answer.injected,
+            same=same,
         )
-        return outcome, (arguments, before, arena.regions())
+        return outcome, (arguments, before, after)
 
     @property
     def waiting(self) -> list[str]:
@@ -92,6 +115,12 @@ class SimulatorTarget:
             return self.simulator.adopt(kind.name, owners.get("device", 0), owners.get("resource", 0))
         except UsageError:
             return None
+
+
+@lru_cache(maxsize=1024)
+def _alike(recorded: Call, ours: Call) -> bool:
+    """Whether a description in a trace says of memory what ours says."""
+    return bool(serial.to_data(recorded) == serial.to_data(ours))
 
 
 def simulator_for(trace: Trace, **settings: Any) -> Simulator:
