@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tracekmt.calls.kinds import ADAPTER_LUID
 from tracekmt.differ.compare import Comparison, Entered, Outcome
 from tracekmt.errors import UsageError
-from tracekmt.replayer.targets import Recording, Sent, SimulatorTarget, Target, simulator_for
+from tracekmt.replayer.targets import Recording, Sent, SimulatorTarget, Target, luids_on, simulator_for
 from tracekmt.report.findings import Report
 from tracekmt.simulator import Simulator
 from tracekmt.trace.events import Enter, Header, Leave
@@ -69,6 +70,10 @@ def _run(
     on_progress: Callable[[int, int], None],
 ) -> None:
     comparison = Comparison(report)
+    if isinstance(target, SimulatorTarget):
+        for recorded, live in luids_on(trace, target.simulator):
+            comparison.bindings.learn(ADAPTER_LUID, _luid(recorded), _luid(live))
+            report.notes.append(f"adapter {recorded} of the trace is adapter {live} of the simulator")
     under_way: dict[int, tuple[Entered, Outcome]] = {}
     for index, left in trace.timeline():
         if left:
@@ -98,6 +103,10 @@ def _recording(trace: Trace, target: Target, entered: Entered) -> Recording:
     if entered.translated or trace.header.layout != target.abi:
         return Recording(call.status)
     return Recording(call.status, call.enter, call.leave)
+
+
+def _luid(parts: tuple[int, int]) -> dict[str, int]:
+    return {"LowPart": parts[0], "HighPart": parts[1]}
 
 
 class _Outcome:

@@ -123,6 +123,14 @@ def _alike(recorded: Call, ours: Call) -> bool:
     return bool(serial.to_data(recorded) == serial.to_data(ours))
 
 
+def luids_on(trace: Trace, simulator: Simulator) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:
+    """The LUIDs of a trace that a simulator's adapters do not have, each with the next adapter that none is named
+    for."""
+    named = list(_luids(trace))
+    free = [adapter.luid for adapter in simulator.machine.adapters if adapter.luid not in named]
+    return zip([luid for luid in named if simulator.machine.adapter(luid) is None], free, strict=False)
+
+
 def simulator_for(trace: Trace, **settings: Any) -> Simulator:
     """A simulator of the machine that a trace was recorded on: as its header describes it, else with an adapter for
     every LUID that a successful call names. `settings` go before both."""

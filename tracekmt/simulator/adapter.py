@@ -52,7 +52,7 @@ class OpenFromGdiDisplayName(Opening):
     def found(self) -> Adapter | None:
         """The adapter with that display."""
         name = self.args.characters("DeviceName").casefold()
-        return next((each for each in self.machine.adapters if each.name.casefold() == name), None)
+        return next((each for each in self.machine.adapters if name and each.name.casefold() == name), None)
 
 
 class OpenFromHdc(Opening):
@@ -120,10 +120,13 @@ def _rooms(request: Request) -> Iterator[View]:
 def list_adapters(request: Request) -> None:
     """Every adapter with a fresh handle; without a list, how many elements it should have."""
     asks = request.call.argument.has("pAdapters") and not request.args["pAdapters"]
-    request.args["NumAdapters"] = ROOM_FOR if asks else len(request.machine.adapters)
+    count = len(request.machine.adapters)
     if asks:
+        request.args["NumAdapters"] = max(ROOM_FOR, count)
         return
-    for element, adapter in zip(_rooms(request), request.machine.adapters, strict=False):
+    rooms = list(_rooms(request))
+    request.args["NumAdapters"] = len(rooms)
+    for element, adapter in zip(rooms, request.machine.adapters, strict=False):
         element["hAdapter"] = request.process.add(OpenAdapter(adapter))
         _write_luid(element, adapter)
         element["NumOfSources"] = 1

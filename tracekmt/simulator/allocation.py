@@ -10,6 +10,7 @@ from functools import cached_property
 
 from tracekmt.simulator.device import BAD_DEVICE, ByDevice, stopped
 from tracekmt.simulator.driver import KERNEL_RECORD, allocation_size, heap_data
+from tracekmt.simulator.nt import NtObject
 from tracekmt.simulator.objects import Allocation, Backing, Resource, ResourceBody
 from tracekmt.simulator.request import Behaviour, Rule, View, null
 from tracekmt.simulator.request import invalid as _invalid
@@ -57,6 +58,11 @@ class CreateAllocation(ByDevice):
         """The resource that is added to: what hResource leads to, in the same device."""
         found = self.process.find(self.args["hResource"], Resource)
         return found if found and found.device is self.device else None
+
+    @property
+    def section(self) -> NtObject | None:
+        """What a standard allocation's hSection leads to."""
+        return self.process.nt.get(self.elements[0]["hSection"])
 
     @cached_property
     def backings(self) -> list[Backing]:
@@ -189,6 +195,34 @@ CREATE_RULES = (
         lambda r: r.has("StandardAllocation") and r.heap_size % PAGE != 0,
         _WINE_TEST,
         "Windows-verified",
+    ),
+    _invalid(
+        "ExistingSection in version 1, whose elements have no section",
+        lambda r: r.has("ExistingSection") and not r.elements[0].layout.struct.has("hSection"),
+        _STRUCT_PAGE,
+        "assumption",
+    ),
+    Rule(
+        "STATUS_INVALID_HANDLE",
+        "hSection leads nowhere",
+        lambda r: (
+            r.has("ExistingSection") and r.section is None and not r.process.nt.foreign(r.elements[0]["hSection"])
+        ),
+        "as Windows answers for other NT handles in Wine's conformance test",
+        "assumption",
+    ),
+    Rule(
+        "STATUS_OBJECT_TYPE_MISMATCH",
+        "hSection leads to no section",
+        lambda r: r.has("ExistingSection") and r.section is not None and r.section.type != "section",
+        "as the system answers for handles of other types",
+        "assumption",
+    ),
+    _invalid(
+        "NtSecuritySharing without CreateShared",
+        lambda r: r.has("NtSecuritySharing") and not r.has("CreateShared"),
+        "as for synchronization objects in Wine's conformance test",
+        "assumption",
     ),
     _invalid(
         "CreateShared without CreateResource: a shared allocation belongs to a resource",

@@ -12,12 +12,19 @@ from collections import deque
 from typing import TypeVar
 
 STEP = 0x40
+GLOBAL = 2
+"""The low six bits of a global handle; those of a local one are 0, and are otherwise not looked at."""
+
 GROWTH = 1024
 RESERVE = 128
 _INDEX_BITS = 24
 _UNIQUE_SHIFT = 30
 
 T = TypeVar("T")
+
+
+class Full(Exception):  # noqa: N818 (the state of a table)
+    """Every slot of a handle table is in use."""
 
 
 class HandleTable:
@@ -37,12 +44,16 @@ class HandleTable:
             self._objects += [None] * GROWTH
             self._generation += b"\1" * GROWTH
             self._free.extend(range(first, first + GROWTH))
+        if not self._free:
+            raise Full
         index = self._free.popleft()
         self._objects[index] = item
         return self._generation[index] << _UNIQUE_SHIFT | index * STEP
 
     def get(self, handle: int, type_: type[T]) -> T | None:
         """The object behind a handle, if it lives and is of that type. Instance bits are not looked at."""
+        if handle & STEP - 1 == GLOBAL:
+            return None
         index = handle >> 6 & ((1 << _INDEX_BITS) - 1)
         if index < len(self._objects) and self._generation[index] == handle >> _UNIQUE_SHIFT:
             item = self._objects[index]
@@ -53,7 +64,7 @@ class HandleTable:
     @staticmethod
     def plain(handle: int) -> int:
         """A handle as `add` gave it, whatever its instance bits."""
-        return handle & ~(STEP - 1)
+        return handle if handle & STEP - 1 == GLOBAL else handle & ~(STEP - 1)
 
     def remove(self, handle: int) -> None:
         """End a handle that `add` gave; its slot goes to the end of the free list."""
@@ -61,6 +72,12 @@ class HandleTable:
         self._objects[index] = None
         self._generation[index] = self._generation[index] % self._uniques + 1
         self._free.append(index)
+
+    def take_back(self, handle: int) -> None:
+        """Undo the last `add`: nobody has seen its handle."""
+        index = handle >> 6 & ((1 << _INDEX_BITS) - 1)
+        self._objects[index] = None
+        self._free.appendleft(index)
 
     def all(self) -> list[object]:
         """Everything that a handle leads to."""
@@ -75,7 +92,7 @@ class GlobalHandles:
 
     def __init__(self) -> None:
         self._objects: dict[int, object] = {}
-        self._next = 1 << _UNIQUE_SHIFT | 2
+        self._next = 1 << _UNIQUE_SHIFT | GLOBAL
 
     def add(self, item: object) -> int:
         """A fresh global handle to an object."""

@@ -63,6 +63,8 @@ class Machine:
     calls: int = 0
     faults: list[Fault] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    # What the call that is being answered has made so far: objects, and NT handles.
+    made: list[tuple[Process, Node | int]] = field(default_factory=list)
 
     def adapter(self, luid: tuple[int, int]) -> Adapter | None:
         """The adapter with a LUID, given as (LowPart, HighPart)."""
@@ -129,6 +131,7 @@ class Process:
     def add(self, node: N, *parents: Node | None) -> int:
         """A handle to a new object, which ends with any of its parents."""
         node.handle = self.handles.add(node)
+        self.machine.made.append((self, node))
         node.parents = tuple(parent for parent in parents if parent is not None)
         for parent in node.parents:
             parent.children[node.handle] = node
@@ -149,6 +152,9 @@ class Process:
             parent.children.pop(node.handle, None)
         self.handles.remove(node.handle)
         node.handle = 0
+        self._let_go(node)
+
+    def _let_go(self, node: Node) -> None:
         for body in node.holds:
             self.machine.release(body)
             if isinstance(body, Backing):
@@ -202,7 +208,20 @@ class Process:
                 self.machine.hold(body)
             if item.name is not None:
                 self.machine.names[item.name] = item
-        return self.nt.add(item, access)
+        handle = self.nt.add(item, access)
+        self.machine.made.append((self, handle))
+        return handle
+
+    def undo(self, made: Node | int) -> None:
+        """Take back what a call has made that could not be handed over."""
+        if isinstance(made, int):
+            self.close(made)
+            return
+        handle, made.handle = made.handle, 0
+        for parent in made.parents:
+            parent.children.pop(handle, None)
+        self.handles.take_back(handle)
+        self._let_go(made)
 
     def adopt(self, kind: str, device: int = 0, resource: int = 0) -> int:
         """A handle to an object that was made before anyone looked, for a trace that begins in the middle.

@@ -18,8 +18,8 @@ Name = str
 
 
 def name_of(text: str) -> Name:
-    """A name as names are compared: without regard to case (Wine's conformance test)."""
-    return text.casefold()
+    """A name as names are compared: without regard to case (Wine's conformance test), letter by letter."""
+    return "".join(upper if len(upper := letter.upper()) == 1 else letter for letter in text)
 
 
 @dataclass(eq=False)

@@ -17,9 +17,10 @@ _CREATES = ("D3DKMTCreateAllocation", "D3DKMTCreateAllocation2")
 
 @dataclass(frozen=True)
 class Profile:
-    """rules: looked at before a call's own. without: what of those does not hold. heap_data: whether the kernel tells a
-    driver of standard allocations."""
+    """absent: functions that there are not. rules: looked at before a call's own. without: what of those does not hold.
+    heap_data: whether the kernel tells a driver of standard allocations."""
 
+    absent: Mapping[str, Rule] = field(default_factory=dict)
     rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
     without: Sequence[Rule] = ()
     heap_data: bool = True
@@ -29,9 +30,18 @@ def _not_supported(what: str, source: str) -> Rule:
     return Rule("STATUS_NOT_SUPPORTED", what, lambda request: True, source, "Microsoft source")
 
 
-def _absent(*families: str) -> dict[str, tuple[Rule, ...]]:
-    rule = _not_supported("WSL has no such function", _LIBDXG)
-    return {call.name: (rule,) for family in families for call in FAMILIES[family]}
+def _absent() -> dict[str, Rule]:
+    refused = _not_supported("WSL has no such function", _LIBDXG)
+    names = [call.name for call in FAMILIES["keyed mutex"]]
+    names += ["D3DKMTLock", "D3DKMTUnlock", "D3DKMTOpenNtHandleFromName", "D3DKMTOpenSyncObjectNtHandleFromName"]
+    not_exported = Rule(
+        "STATUS_PROCEDURE_NOT_FOUND",
+        "WSL's library does not export version 1",
+        lambda request: True,
+        _LIBDXG,
+        "Microsoft source",
+    )
+    return {**dict.fromkeys(names, refused), "D3DKMTCreateAllocation": not_exported}
 
 
 def _wsl(what: str, broken: object) -> Rule:
@@ -41,28 +51,12 @@ def _wsl(what: str, broken: object) -> Rule:
 WINDOWS = Profile()
 
 WSL_PROFILE = Profile(
+    absent=_absent(),
+    without=(allocation.HEAP_SIZE,),
     rules={
-        **_absent("keyed mutex"),
-        **{
-            name: (_not_supported("WSL has no such function", _LIBDXG),)
-            for name in (
-                "D3DKMTLock",
-                "D3DKMTUnlock",
-                "D3DKMTOpenNtHandleFromName",
-                "D3DKMTOpenSyncObjectNtHandleFromName",
-            )
-        },
-        "D3DKMTCreateAllocation": (
-            Rule(
-                "STATUS_PROCEDURE_NOT_FOUND",
-                "WSL's library does not export version 1",
-                lambda request: True,
-                _LIBDXG,
-                "Microsoft source",
-            ),
-        ),
         "D3DKMTCreateAllocation2": (
-            _wsl("NumAllocations is above 1024", lambda r: r.args["NumAllocations"] > 1024),
+            _wsl("NumAllocations is 0, or above 1024", lambda r: not 0 < r.args["NumAllocations"] <= 1024),
+            _wsl("an existing heap's Size is 0", lambda r: r.has("StandardAllocation") and not r.heap_size),
             _wsl(
                 "CreateShared without NtSecuritySharing",
                 lambda r: r.has("CreateShared") and not r.has("NtSecuritySharing"),
@@ -79,6 +73,7 @@ WSL_PROFILE = Profile(
             _wsl("hResource is no resource of the device", lambda r: r.args["hResource"] and r.resource is None),
         ),
         "D3DKMTDestroyAllocation2": (
+            _wsl("AllocationCount is above 1024", lambda r: r.args["AllocationCount"] > 1024),
             _wsl("nothing to destroy", lambda r: not r.args["hResource"] and not r.args["AllocationCount"]),
             _wsl("hResource and a list", lambda r: r.args["hResource"] and r.args["AllocationCount"]),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -92,8 +93,10 @@ class View:
 
 
 def _text(data: bytes, size: int) -> str:
-    text = data.decode("utf-16-le" if size == 2 else "utf-32-le", "surrogatepass")
-    return text.partition("\0")[0]
+    if size == 2:
+        return data[: len(data) & ~1].decode("utf-16-le", "surrogatepass").partition("\0")[0]
+    units = (int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data) & ~3, 4))
+    return "".join(chr(unit) if unit <= sys.maxunicode else "\ufffd" for unit in units).partition("\0")[0]
 
 
 class Request:
@@ -178,6 +181,9 @@ class Answer:
     injected: tuple[str, ...] = ()
 
 
+FULL = Rule(
+    "STATUS_NO_MEMORY", "every slot of the handle table is in use", lambda request: True, LIKE_OTHERS, "assumption"
+)
 UNREADABLE = Rule(
     "STATUS_INVALID_PARAMETER",
     "the argument, or what it points to, cannot be read or written",

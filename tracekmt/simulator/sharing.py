@@ -47,6 +47,15 @@ class ByNtHandle(ByDevice):
         held = self.item.holds[0] if self.item and self.item.holds else None
         return held if isinstance(held, ResourceBody) else None
 
+    @property
+    def mutex_data_misfits(self) -> bool:
+        """Whether the buffer for the runtime data of a keyed mutex in the bundle is none, or too small."""
+        size, buffer = (
+            self.args[name] for name in ("KeyedMutexPrivateRuntimeDataSize", "pKeyedMutexPrivateRuntimeData")
+        )
+        bundled = [each for each in self.item.holds if isinstance(each, MutexBody)] if self.item else []
+        return any(size < len(each.runtime_data) if buffer else size for each in bundled)
+
 
 def query(request: ByGlobal | ByNtHandle) -> None:
     """Sizes and the number of allocations; the runtime data's buffer stays as it is (Wine's conformance test)."""
@@ -80,9 +89,10 @@ def open_resource(request: ByGlobal | ByNtHandle) -> None:
         element = args.follow(_list_name(request), index)
         element["hAllocation"] = process.add(Allocation(device, resource, backing), device, resource)
         element["PrivateDriverDataSize"] = len(backing.data)
-        element["pPrivateDriverData"] = args["pTotalPrivateDriverDataBuffer"] + at
-        request.memory.write(args["pTotalPrivateDriverDataBuffer"] + at, backing.data)
-        at += len(backing.data)
+        if backing.data:
+            element["pPrivateDriverData"] = args["pTotalPrivateDriverDataBuffer"] + at
+            request.memory.write(args["pTotalPrivateDriverDataBuffer"] + at, backing.data)
+            at += len(backing.data)
     args["TotalPrivateDriverDataBufferSize"] = at
     for name, data in (
         ("pPrivateRuntimeData", body.runtime_data),
@@ -135,7 +145,7 @@ def object_name(attributes: View | None) -> str | None:
     pointer = POINTER_SIZE[attributes.layout.abi]
     head = attributes.memory.read(attributes["ObjectName"], 2 * pointer)
     length, buffer = int.from_bytes(head[:2], "little"), int.from_bytes(head[pointer:], "little")
-    text = attributes.memory.read(buffer, length) if length else b""
+    text = attributes.memory.read(buffer, length & ~1) if length else b""
     return name_of(text.decode("utf-16-le", "surrogatepass")) if text else None
 
 
@@ -206,6 +216,13 @@ def bad_nt_handle(what: str, source: str = WINE_TEST) -> Rule:
 _NO_SHARE = invalid(
     "hGlobalShare is no global handle of a resource", lambda r: r.body is None, WINE_TEST, "Windows-verified"
 )
+_TOO_BIG = Rule(
+    "STATUS_INTEGER_OVERFLOW",
+    "all private data together do not fit into 32 bits",
+    lambda r: total_size(r.body) > 0xFFFFFFFF,
+    page("D3DKMTQueryResourceInfo"),
+    "documentation",
+)
 _NO_NT_HANDLE = Rule(
     "STATUS_INVALID_HANDLE", "hNtHandle leads nowhere", lambda r: r.item is None, LIKE_OTHERS, "assumption"
 )
@@ -217,6 +234,13 @@ _NO_RESOURCE = Rule(
     "assumption",
 )
 _OPEN_RULES = (
+    Rule(
+        "STATUS_ACCESS_VIOLATION",
+        "the list of allocations is NULL, in a process of 32 bits",
+        lambda r: r.abi == "x86" and r.args["NumAllocations"] and not r.args[_list_name(r)],
+        WINE_TEST + " (by NT handle)",
+        "Windows-verified",
+    ),
     invalid("NumAllocations is 0", lambda r: not r.args["NumAllocations"], WINE_TEST, "Windows-verified"),
     invalid(
         "NumAllocations is not the resource's",
@@ -260,15 +284,26 @@ _OPEN_RULES = (
 _OPEN = Behaviour(request=ByGlobal, rules=(BAD_DEVICE, _NO_SHARE, *_OPEN_RULES), effect=open_resource)
 
 BEHAVIOURS = {
-    "D3DKMTQueryResourceInfo": Behaviour(request=ByGlobal, rules=(BAD_DEVICE, _NO_SHARE), effect=query),
+    "D3DKMTQueryResourceInfo": Behaviour(request=ByGlobal, rules=(BAD_DEVICE, _NO_SHARE, _TOO_BIG), effect=query),
     "D3DKMTQueryResourceInfoFromNtHandle": Behaviour(
-        request=ByNtHandle, rules=(BAD_DEVICE, _NO_NT_HANDLE, _NO_RESOURCE), effect=query
+        request=ByNtHandle, rules=(BAD_DEVICE, _NO_NT_HANDLE, _NO_RESOURCE, _TOO_BIG), effect=query
     ),
     "D3DKMTOpenResource": _OPEN,
     "D3DKMTOpenResource2": _OPEN,
     "D3DKMTOpenResourceFromNtHandle": Behaviour(
         request=ByNtHandle,
-        rules=(BAD_DEVICE, _NO_NT_HANDLE, _NO_RESOURCE, *_OPEN_RULES),
+        rules=(
+            BAD_DEVICE,
+            _NO_NT_HANDLE,
+            _NO_RESOURCE,
+            *_OPEN_RULES,
+            invalid(
+                "there is no room for the keyed mutex's runtime data",
+                lambda r: r.mutex_data_misfits,
+                "as D3DKMTOpenKeyedMutex2 answers in Wine's conformance test",
+                "assumption",
+            ),
+        ),
         effect=open_from_nt_handle,
     ),
     "D3DKMTShareObjects": Behaviour(

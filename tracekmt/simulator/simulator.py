@@ -18,10 +18,11 @@ from tracekmt.simulator.default import DEFAULT
 from tracekmt.simulator.driver import size_rule
 from tracekmt.simulator.faults import Fault, parse_faults
 from tracekmt.simulator.files import settings_of
+from tracekmt.simulator.handles import Full
 from tracekmt.simulator.machine import Machine, Process
 from tracekmt.simulator.objects import adapter_from
 from tracekmt.simulator.profiles import PROFILES, Profile
-from tracekmt.simulator.request import UNREADABLE, Answer, Behaviour, Rule
+from tracekmt.simulator.request import FULL, UNREADABLE, Answer, Behaviour, Rule
 from tracekmt.sizes import parse_size
 from tracekmt.spec.types import Abi, Call
 
@@ -203,6 +204,8 @@ class Simulator(Process):
 
     def _answer(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int], recorded: Status | None) -> Answer:
         behaviour, call = BEHAVIOURS[name], CALLS[name]
+        if name in self.machine.profile.absent:
+            return Answer(self.machine.profile.absent[name])
         if tuple(arguments) == (0,) and not call.argument.parameters:
             return Answer(behaviour.null)
         try:
@@ -217,6 +220,10 @@ class Simulator(Process):
                 if not judge:
                     return Answer(None, taken=True)
             behaviour.effect(request)
-        except NoMemory:
-            return Answer(UNREADABLE)
+        except (NoMemory, Full) as error:
+            for process, made in reversed(self.machine.made):
+                process.undo(made)
+            return Answer(UNREADABLE if isinstance(error, NoMemory) else FULL)
+        finally:
+            self.machine.made.clear()
         return Answer(None)

@@ -12,6 +12,8 @@ from tracekmt.simulator.sources import page
 
 DUPLICATE_CLOSE_SOURCE = 1
 DUPLICATE_SAME_ACCESS = 2
+OBJ_OPENIF = 0x80
+ALL_ACCESS = 0x1FFFFF
 
 _BAD_HANDLE = "as the system answers for handles that lead nowhere"
 
@@ -33,6 +35,11 @@ class Make(Request):
     def name(self) -> str | None:
         """The name."""
         return object_name(self.args.follow("ObjectAttributes") if self.args["ObjectAttributes"] else None)
+
+    @property
+    def named(self) -> NtObject | None:
+        """What has that name already."""
+        return self.machine.names.get(self.name) if self.name else None
 
 
 class OpenProcess(Request):
@@ -67,7 +74,11 @@ class Duplicate(Request):
     @cached_property
     def item(self) -> NtObject | None:
         """What it leads to."""
-        return self.source.nt.get(self.args["SourceHandle"]) if self.source else None
+        if self.source is None:
+            return None
+        if self.args["SourceHandle"] == CURRENT_PROCESS & (1 << 8 * self.pointer_size) - 1:
+            return NtObject("process", process=self.source.id)
+        return self.source.nt.get(self.args["SourceHandle"])
 
 
 def close(request: Close) -> None:
@@ -80,11 +91,29 @@ def maker(type_: str, parameter: str) -> Behaviour:
     """Making an object of a type, or opening the one that has its name."""
 
     def make(request: Make) -> None:
-        item = request.machine.names.get(request.name) if request.name else None
-        item = item or NtObject(type_, name=request.name)
+        item = request.named or NtObject(type_, name=request.name)
         request.args.hand_back(parameter, request.process.open(item, request.args["DesiredAccess"]))
 
-    return Behaviour(request=Make, rules=(), effect=make)
+    return Behaviour(
+        request=Make,
+        rules=(
+            Rule(
+                "STATUS_OBJECT_TYPE_MISMATCH",
+                "something of another type has this name",
+                lambda r: r.named is not None and r.named.type != type_,
+                page(f"ZwCreate{type_.capitalize()}"),
+                "assumption",
+            ),
+            Rule(
+                "STATUS_OBJECT_NAME_COLLISION",
+                "something has this name, and OBJ_OPENIF is not asked for",
+                lambda r: r.named is not None and not r.args.follow("ObjectAttributes")["Attributes"] & OBJ_OPENIF,
+                page(f"ZwCreate{type_.capitalize()}"),
+                "documentation",
+            ),
+        ),
+        effect=make,
+    )
 
 
 def open_process(request: OpenProcess) -> None:
@@ -98,13 +127,14 @@ def duplicate(request: Duplicate) -> None:
     assert request.source is not None
     assert request.item is not None
     source, options = request.args["SourceHandle"], request.args["Options"]
-    same = options & DUPLICATE_SAME_ACCESS
-    access = request.source.nt.access(source) if same else request.args["DesiredAccess"]
+    listed = source in request.source.nt.handles
+    whole = request.source.nt.access(source) if listed else ALL_ACCESS
+    access = whole if options & DUPLICATE_SAME_ACCESS else request.args["DesiredAccess"]
     if request.target is not None:
         made = request.target.open(request.item, access)
         if request.args["TargetHandle"]:
             request.args.hand_back("TargetHandle", made)
-    if options & DUPLICATE_CLOSE_SOURCE:
+    if options & DUPLICATE_CLOSE_SOURCE and listed:
         request.source.close(source)
 
 
@@ -140,6 +170,16 @@ BEHAVIOURS = {
                 "STATUS_INVALID_HANDLE",
                 "SourceProcessHandle or SourceHandle leads nowhere",
                 lambda r: r.item is None,
+                _BAD_HANDLE,
+                "assumption",
+            ),
+            Rule(
+                "STATUS_INVALID_HANDLE",
+                "TargetProcessHandle leads to no process",
+                lambda r: (
+                    r.target is None
+                    and (r.args["TargetProcessHandle"] or not r.args["Options"] & DUPLICATE_CLOSE_SOURCE)
+                ),
                 _BAD_HANDLE,
                 "assumption",
             ),

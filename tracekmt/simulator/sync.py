@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from tracekmt.simulator.adapter import VERIFIED_NULL
-from tracekmt.simulator.device import BAD_DEVICE, ByDevice
+from tracekmt.simulator.device import BAD_DEVICE, ByDevice, stopped
 from tracekmt.simulator.machine import Process
 from tracekmt.simulator.nt import NtObject
 from tracekmt.simulator.objects import SyncBody, SyncObject
@@ -176,7 +176,10 @@ _FROM_CPU = (
 
 BEHAVIOURS = {
     "D3DKMTCreateSynchronizationObject": Behaviour(
-        request=Create, null=VERIFIED_NULL, rules=(BAD_DEVICE, _TYPES_1), effect=create
+        request=Create,
+        null=VERIFIED_NULL,
+        rules=(BAD_DEVICE, _TYPES_1, stopped("D3DKMTCreateSynchronizationObject")),
+        effect=create,
     ),
     "D3DKMTCreateSynchronizationObject2": Behaviour(
         request=Create,
@@ -197,6 +200,7 @@ BEHAVIOURS = {
                 WINE_TEST,
                 "Windows-verified",
             ),
+            stopped("D3DKMTCreateSynchronizationObject2"),
         ),
         effect=create,
     ),

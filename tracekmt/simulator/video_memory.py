@@ -14,7 +14,8 @@ UNLIMITED = 1 << 34
 """What a budget is said to be that nobody has set (an assumption, as is that half of it may be reserved)."""
 
 PROCESS_QUERY_INFORMATION = 0x400
-GENERIC = 0xF0000000
+GENERIC_ALL, GENERIC_READ, MAXIMUM_ALLOWED = 0x10000000, 0x80000000, 0x02000000
+MAY_ASK = PROCESS_QUERY_INFORMATION | GENERIC_ALL | GENERIC_READ | MAXIMUM_ALLOWED
 
 
 class Query(ByAdapter):
@@ -42,7 +43,7 @@ class Query(ByAdapter):
         """Whether the handle does not let its owner ask."""
         if self.item is None:
             return False
-        return not self.process.nt.access(self.args["hProcess"]) & (PROCESS_QUERY_INFORMATION | GENERIC)
+        return not self.process.nt.access(self.args["hProcess"]) & MAY_ASK
 
     @property
     def used(self) -> int:
