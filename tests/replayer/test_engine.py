@@ -9,6 +9,7 @@ import pytest
 
 import tracekmt
 from tracekmt.errors import UsageError
+from tracekmt.resources import resource
 from tracekmt.simulator.driver import sample_data
 
 ADAPTER, DEVICE, RESOURCE, ALLOCATION, SECOND = (0xA0000000 + 0x40 * n for n in range(5))
@@ -195,8 +196,9 @@ def test_the_machine_of_the_header_is_rebuilt(path: Path) -> None:
 def test_a_simulator_that_is_given_is_used_as_it_is(path: Path) -> None:
     with Scenario(path) as trace:
         trace.open()
-    report = tracekmt.replay(path, on=tracekmt.Simulator())
-    assert report.findings[0].replayed == "STATUS_INVALID_PARAMETER"
+    used = tracekmt.Simulator()
+    assert tracekmt.replay(path, on=used).same
+    assert len(used.handles) > 0
     assert tracekmt.replay(path, on=tracekmt.Simulator(adapters=[{"luid": [0xBEEF, 2]}])).same
     with pytest.raises(UsageError, match="keeps its own settings"):
         tracekmt.replay(path, on=tracekmt.Simulator(), video_memory="1MB")
@@ -267,3 +269,11 @@ def test_an_unreadable_output_is_opaque(path: Path) -> None:
     report = tracekmt.replay(path)
     assert report.same
     assert report.findings[0].kind == "opaque"
+
+
+def test_a_simulator_that_is_given_stands_for_the_trace_s_adapters() -> None:
+    """Its adapters have LUIDs of their own; the first that none is named for is the first of the trace, and so on."""
+    trace = resource("traces", "intel-opencl.kmt")
+    report = tracekmt.replay(trace, on=tracekmt.Simulator(adapters=[{"luid": [77, 0]}]))
+    assert report.findings == []
+    assert any("of the trace is adapter (77, 0) of the simulator" in note for note in report.notes)

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.machine import MUTEX_DATA, RUNTIME, SENTINEL, Played, is_global, is_local, play
+from tests.simulator.machine import HEAP, MUTEX_DATA, RUNTIME, SENTINEL, Played, is_global, is_local, play
+from tracekmt import codec
+from tracekmt.calls import CALLS
+from tracekmt.codec import Unreadable
+from tracekmt.memory import Arena
 from tracekmt.simulator import Outcome
 
 NAME, LOWER = r"\BaseNamedObjects\Tracekmt", r"\BaseNamedObjects\tracekmt"
@@ -223,3 +227,107 @@ def test_a_process_that_ends_leaves_nothing(played: Played) -> None:
     other.simulator.exit()
     assert (machine.adapters[0].shared_memory_used, machine.system_memory_used, machine.names) == (0, 0, {})
     assert opened
+
+
+def test_global_handles_are_never_local_ones(played: Played) -> None:
+    """They count in a space of their own, in which numbers lie so near to local ones that only the low bits differ."""
+    made = [played.made("CreateKeyedMutex2") for _ in range(4)]
+    shares = [each["hSharedHandle"] for each in made] + [played.resource("CreateShared")["hGlobalShare"]]
+    before = len(played.simulator.handles)
+    for share in shares:
+        assert is_global(share)
+        assert played.status("DestroyKeyedMutex", hKeyedMutex=share) == "INVALID_PARAMETER"
+        assert played.status("DestroySynchronizationObject", hSyncObject=share) == "INVALID_PARAMETER"
+        assert played.status("CloseAdapter", hAdapter=share) == "INVALID_PARAMETER"
+        assert played.status("DestroyAllocation2", hDevice=played.device, hResource=share) == "INVALID_PARAMETER"
+        listed = {"hDevice": played.device, "phAllocationList": [share]}
+        assert played.status("DestroyAllocation2", listed) == "INVALID_PARAMETER"
+        assert played.share(share).status.name == "STATUS_INVALID_PARAMETER"
+    assert len(played.simulator.handles) == before
+
+
+def test_allocations_without_private_data_are_opened(played: Played) -> None:
+    made = played.made(
+        "CreateAllocation2",
+        hDevice=played.device,
+        pAllocationInfo2=[{}],
+        Flags=["CreateResource", "CreateShared"],
+    )
+    opened = played.made(
+        "OpenResource2", hDevice=played.device, hGlobalShare=made["hGlobalShare"], pOpenAllocationInfo2=[{}]
+    )
+    assert is_local(opened["pOpenAllocationInfo2"][0]["hAllocation"])
+
+
+NOWHERE = Unreadable(0x1234000)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pOpenAllocationInfo2": NOWHERE, "NumAllocations": 1},
+        {"pPrivateRuntimeData": NOWHERE, "PrivateRuntimeDataSize": len(RUNTIME)},
+        {"pTotalPrivateDriverDataBuffer": NOWHERE, "TotalPrivateDriverDataBufferSize": 24},
+    ],
+)
+def test_what_cannot_be_handed_over_has_not_been_made(played: Played, changes: dict[str, Any]) -> None:
+    share = played.resource("CreateShared")["hGlobalShare"]
+    before = len(played.simulator.handles)
+    assert played.status("OpenResource2", opening(played, share, **changes)) == "INVALID_PARAMETER"
+    assert len(played.simulator.handles) == before
+    following = played.made("OpenResource2", **opening(played, share))["hResource"]
+    assert following == played.device + 0x40 * 3, "no handle was consumed"
+
+
+@pytest.mark.parametrize("nowhere", [None, NOWHERE])
+def test_nt_handles_that_nobody_got_are_not_open(played: Played, nowhere: Any) -> None:
+    sync = played.sync(1, "Shared", "NtSecuritySharing")["hSyncObject"]
+    inputs = {"hObjects": [sync], "pObjectAttributes": {"ObjectName": NAME}, "phSharedNtHandle": nowhere}
+    assert played.status("ShareObjects", inputs) == "INVALID_PARAMETER"
+    assert played.status("NtCreateEvent", EventHandle=nowhere) == "INVALID_PARAMETER"
+    assert played.status("NtOpenProcess", ProcessHandle=nowhere, ClientId={"UniqueProcess": 4}) == "INVALID_PARAMETER"
+    assert played.simulator.nt.handles == {}
+    played.shared(sync, name=NAME)
+
+
+def test_standard_allocations_on_sections(played: Played) -> None:
+    section = played.made("NtCreateSection", MaximumSize=65536)["SectionHandle"]
+    event = played.made("NtCreateEvent")["EventHandle"]
+
+    def create(handle: int, name: str = "CreateAllocation2") -> str:
+        inputs = {"hDevice": played.device, "pStandardAllocation": HEAP, "pAllocationInfo2": [{"hSection": handle}]}
+        return played.status(name, {**inputs, "Flags": ["StandardAllocation", "ExistingSection"]})
+
+    assert create(section) == "SUCCESS"
+    assert create(event) == "OBJECT_TYPE_MISMATCH"
+    assert create(0xDEADBEEF) == "INVALID_HANDLE"
+    played.made("NtClose", Handle=section)
+    assert create(section) == "INVALID_HANDLE"
+    assert create(0) == "INVALID_HANDLE"
+
+
+def test_a_resource_is_shared_by_nt_handles_only_if_it_is_shared(played: Played) -> None:
+    flags = ["CreateResource", "NtSecuritySharing"]
+    inputs = {"hDevice": played.device, "pAllocationInfo2": [{}], "Flags": flags}
+    assert played.status("CreateAllocation2", inputs) == "INVALID_PARAMETER"
+
+
+def test_names_belong_to_one_object(played: Played) -> None:
+    played.shared(played.sync(1, "Shared", "NtSecuritySharing")["hSyncObject"], name=NAME)
+    assert played.status("NtCreateEvent", ObjectAttributes={"ObjectName": LOWER}) == "OBJECT_TYPE_MISMATCH"
+    other = {"ObjectName": NAME + "Event"}
+    first = played.made("NtCreateEvent", ObjectAttributes=other)["EventHandle"]
+    assert played.status("NtCreateEvent", ObjectAttributes=other) == "OBJECT_NAME_COLLISION"
+    again = played.made("NtCreateEvent", ObjectAttributes={**other, "Attributes": 0x80})["EventHandle"]
+    assert played.simulator.nt.get(again) is played.simulator.nt.get(first)
+
+
+def test_a_list_that_is_null_crashes_a_process_of_32_bits(played: Played) -> None:
+    handle = played.shared(played.resource("CreateShared", "NtSecuritySharing")["hResource"])
+    arena = Arena("x86", 1)
+    call = CALLS["D3DKMTOpenResourceFromNtHandle"]
+    inputs = {**opening(played, handle), "pOpenAllocationInfo2": None, "NumAllocations": 1}
+    arguments = codec.encode(call, "x86", arena, inputs)
+    rule = played.simulator.invoke(call.name, "x86", arena, arguments).rule
+    assert rule is not None
+    assert rule.status == "STATUS_ACCESS_VIOLATION"
