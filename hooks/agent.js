@@ -163,6 +163,7 @@ function start(config) {
    a few bytes. */
 const STUB_SIZE = 32;
 const HOOK_SIZE = 16;
+const REGISTERS = 6;  // parameters that a stub passes on; further ones are on the stack, where Gum leaves them
 const NEAR = { maxDistance: 0x7f000000 };
 
 function makeStubs(entries, near) {
@@ -211,13 +212,14 @@ function attach(address, entry) {
   hooked.set(address.toString(), () => listener.detach());
 }
 
-/* Hooks the functions of {name, address} that are to be hooked. Those whose parameters are known are replaced, which
-   costs least; others Gum calls us for. */
+/* Hooks the functions of {name, address} that are to be hooked. Those whose parameters are known, and all in registers,
+   are replaced, which costs least; others Gum calls us for. */
 function hook(functions, where) {
   // One address may have several names.
   const places = new Set(hooked.keys());
   const fresh = functions.filter(({ address }) => places.size < places.add(address.toString()).size);
-  const known = fresh.filter(({ name }) => hooks.has(name));
+  const inRegisters = name => hooks.has(name) && hooks.get(name).add(4).readU32() <= REGISTERS;
+  const known = fresh.filter(({ name }) => inRegisters(name));
   if (known.length > 0) {
     const stubs = makeStubs(known.map(({ name }) => hooks.get(name)), known[0].address);
     known.forEach(({ name, address }, index) => {
@@ -231,8 +233,8 @@ function hook(functions, where) {
       }
     });
   }
-  for (const { name, address } of fresh.filter(({ name }) => !hooks.has(name))) {
-    const entry = spareFor(name);
+  for (const { name, address } of fresh.filter(({ name }) => !inRegisters(name))) {
+    const entry = hooks.get(name) ?? spareFor(name);
     if (entry === null) continue;
     attach(address, entry);
   }

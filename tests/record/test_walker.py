@@ -36,7 +36,7 @@ rpc.exports = {
     const code = mmap(NULL, 64 * names.length, 7, 0x22, -1, 0);
     names.forEach((name, index) => {
       code.add(64 * index).writeByteArray([...new Array(32).fill(0x90), ...STUB]);
-      const types = new Array(6).fill('uint64');
+      const types = new Array(7).fill('uint64');
       stubs.set(name, new NativeFunction(code.add(64 * index), 'int', types));
     });
     return Object.fromEntries(names.map((name, index) => [name, code.add(64 * index).toString()]));
@@ -82,7 +82,7 @@ class Injected:
 
     def walk(self, abi: Abi, name: str, regions: list[Region], words: Sequence[int]) -> tuple[Enter, Leave]:
         told = [[hex(address), content.hex()] for address, _, content in regions]
-        self.helper.exports_sync.call(name, told, [*map(str, words), *["0"] * (6 - len(words))])
+        self.helper.exports_sync.call(name, told, [*map(str, words), *["0"] * (7 - len(words))])
         return events(self.spool)
 
     def close(self) -> None:

@@ -386,13 +386,13 @@ def _place(values: dict[str, Any], path: str, number: int) -> None:
         _place(copied, rest, number)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _words(layout: Layout) -> list[Slot]:
     """The words outside of unions."""
     return [slot for slot in layout.slots if slot.overlay is None and _is_word(slot.field.type)]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _stages(layout: Layout) -> dict[int, int]:
     """When each of the other fields is put, by the identity of its slot."""
     words = set(map(id, _words(layout)))

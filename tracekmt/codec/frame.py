@@ -100,7 +100,7 @@ class Frame:
         return not overlay.open and all(arm.when is None or self.holds(arm.when) is not None for arm in overlay.arms)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def unions(layout: Layout) -> dict[Slot, str]:
     """The unnamed unions of a structure by their first slots, with the names that stand for them in values."""
     pairs = zip(layout.members, lay_out(layout.struct, "x64").members, strict=True)

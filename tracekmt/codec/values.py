@@ -142,7 +142,7 @@ def leaves(struct: Struct, value: Any, path: str = "", pattern: str = "") -> Ite
             yield from _leaves(field, type_, value, name, f"{path}{name}", f"{pattern}{name}")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _plain(struct: Struct) -> dict[str, tuple[Field, Kind | None]]:
     """The members that are one leaf whatever they hold, with their kinds."""
     scalar = (Integer, Enum, Flags, Address, Bytes, Float)
