@@ -70,7 +70,9 @@ def test_memory_that_another_thread_takes_away_during_the_call(
         assert isinstance(call.inputs, dict)
         data = call.inputs["pAllocationInfo2"][0]["pPrivateDriverData"]
         found[len(data.data) if isinstance(data, Unreadable) else len(data)] += 1
-    assert set(found) == {100, 200}, "the half that is always there, or all of it"
+    # The half that is always there, all of it, or as much as there was when it went away in the middle of the copy.
+    assert {100, 200} <= set(found)
+    assert all(100 <= size <= 200 for size in found)
 
 
 def test_threads_that_are_cancelled_while_they_wait_in_a_function(
