@@ -29,11 +29,13 @@ def handles_in(found: Iterable[Leaf]) -> Iterator[tuple[Leaf, Kind]]:
 
 def clocks(bindings: Bindings, found: list[Leaf]) -> dict[str, Identity]:
     """For every fence value by its path, the object that it is a value of."""
+    values = [leaf for leaf in found if leaf.field.of is not None]
+    if not values:
+        return {}
     handles = {leaf.path: leaf for leaf in found if is_there(leaf)}
     told: dict[str, Identity] = {}
-    for leaf in found:
-        if leaf.field.of is None:
-            continue
+    for leaf in values:
+        assert leaf.field.of is not None
         prefix, _, last = leaf.path.rpartition(".")
         index = last.partition("[")[2].rstrip("]") or "0"
         of = leaf.field.of.replace("[]", f"[{index}]")

@@ -126,7 +126,9 @@ class Comparison:
             self.report.calls.compared += 1
             if (outcome.status, outcome.result) != (call.status, call.result):
                 found.append(self._status_finding(call, outcome))
-            elif not outcome.same or any(leaf.kind is not None and leaf.kind.binding == "range" for leaf in mine):
+            elif not outcome.same or any(
+                leaf.kind is not None and leaf.kind.binding == "range" and leaf.value for leaf in mine
+            ):
                 found += self._compare_outputs(call, outcome, mine, theirs)
         if call.succeeded:
             found += self._bind(entered, outcome, mine, theirs)

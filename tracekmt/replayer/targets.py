@@ -144,15 +144,18 @@ def simulator_for(trace: Trace, **settings: Any) -> Simulator:
 def _luids(trace: Trace) -> Iterable[tuple[int, int]]:
     """The LUIDs in the arguments of calls that succeeded, each once."""
     found: dict[tuple[int, int], None] = {}
-    holders = {
-        call: [field.name for field in call.argument.fields() if getattr(field.type, "name", None) == "LUID"]
-        for call in trace.descriptions
-    }
-    if any(holders.values()):
-        for call in trace.calls():
-            if call.status is None or not call.status.succeeded or not isinstance(call.inputs, dict):
-                continue
-            for luid in [call.inputs.get(name) for name in holders[call.call]]:
-                if isinstance(luid, dict) and {"LowPart", "HighPart"} <= set(luid):
-                    found[luid["LowPart"], luid["HighPart"]] = None
+    holders = {number: _luid_fields(call) for number, call in trace.described.items() if _luid_fields(call)}
+    for index, number in trace.functions() if holders else ():
+        if number not in holders:
+            continue
+        call = trace[index]
+        if call.status is None or not call.status.succeeded or not isinstance(call.inputs, dict):
+            continue
+        for luid in [call.inputs.get(name) for name in holders[number]]:
+            if isinstance(luid, dict) and {"LowPart", "HighPart"} <= set(luid):
+                found[luid["LowPart"], luid["HighPart"]] = None
     return found
+
+
+def _luid_fields(call: Call) -> list[str]:
+    return [field.name for field in call.argument.fields() if getattr(field.type, "name", None) == "LUID"]
