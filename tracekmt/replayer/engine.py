@@ -11,7 +11,7 @@ from typing import Any
 from tracekmt.calls.kinds import ADAPTER_LUID
 from tracekmt.differ.compare import Comparison, Entered, Outcome
 from tracekmt.errors import UsageError
-from tracekmt.replayer.targets import Recording, Sent, SimulatorTarget, Target, luids_on, simulator_for
+from tracekmt.replayer.targets import AsRecorded, Sent, SimulatorTarget, Target, luids_on, simulator_for
 from tracekmt.report.findings import Report
 from tracekmt.simulator import Simulator
 from tracekmt.trace.events import Enter, Header, Leave
@@ -97,12 +97,12 @@ def _run(
     report.notes += [f"never injected: {what}" for what in target.waiting]
 
 
-def _recording(trace: Trace, target: Target, entered: Entered) -> Recording:
+def _recording(trace: Trace, target: Target, entered: Entered) -> AsRecorded:
     """What the target may know of how a call was recorded."""
     call = entered.call
     if entered.translated or trace.header.layout != target.abi:
-        return Recording(call.status)
-    return Recording(call.status, call.enter, call.leave)
+        return AsRecorded(call.status)
+    return AsRecorded(call.status, call.enter, call.leave)
 
 
 def _luid(parts: tuple[int, int]) -> dict[str, int]:

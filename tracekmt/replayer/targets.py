@@ -24,7 +24,7 @@ Sent = tuple[tuple[int, ...], list[Region], list[Region]]
 
 
 @dataclass(frozen=True)
-class Recording:
+class AsRecorded:
     """How a call was recorded, for a target that can use it: its status, and its memory before and after, where the
     target's is to begin as that. None: something in it is another there."""
 
@@ -41,7 +41,7 @@ class Target(Protocol):
     abi: Abi
     machine: dict[str, Any]
 
-    def call(self, index: int, recorded: Call, inputs: Any, recording: Recording) -> tuple[Outcome, Sent] | None:
+    def call(self, index: int, recorded: Call, inputs: Any, recording: AsRecorded) -> tuple[Outcome, Sent] | None:
         """Make a trace's call; how it ended, and what was sent: arguments, regions before and after. None
         where the target does not have the function. recorded: its description in the trace. UsageError where the
         target does not take these inputs."""
@@ -68,7 +68,7 @@ class SimulatorTarget:
         self.name = "simulator"
         self.machine = simulator.machine.settings()
 
-    def call(self, index: int, recorded: Call, inputs: Any, recording: Recording) -> tuple[Outcome, Sent] | None:
+    def call(self, index: int, recorded: Call, inputs: Any, recording: AsRecorded) -> tuple[Outcome, Sent] | None:
         """Lay the inputs out as the simulator's own callers do, or take the recorded memory as it is, and let it answer
         in place."""
         name = recorded.name

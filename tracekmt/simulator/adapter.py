@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 
+from tracekmt.calls.adapter import KMTQUERYADAPTERINFOTYPE
+from tracekmt.simulator.nt import name_of
 from tracekmt.simulator.objects import Adapter, OpenAdapter
 from tracekmt.simulator.request import Behaviour, Request, Rule, View, invalid, null
 from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST, page
@@ -15,8 +18,8 @@ ROOM_FOR = 34
 DISPLAY_DEVICE_ARRIVAL = "{1ca05180-a699-450a-9a0c-de4fbe3ddd89}"
 """The interface class whose device names open an adapter; those of GUID_DEVINTERFACE_DISPLAY_ADAPTER do not."""
 
-KMTQAITYPE_CHECKDRIVERUPDATESTATUS = 11
-KMTQAITYPE_DRIVERVERSION = 13
+KMTQAITYPE_CHECKDRIVERUPDATESTATUS = KMTQUERYADAPTERINFOTYPE.number("KMTQAITYPE_CHECKDRIVERUPDATESTATUS")
+KMTQAITYPE_DRIVERVERSION = KMTQUERYADAPTERINFOTYPE.number("KMTQAITYPE_DRIVERVERSION")
 INFO_SIZES = {KMTQAITYPE_CHECKDRIVERUPDATESTATUS: 4, KMTQAITYPE_DRIVERVERSION: 4}
 
 VERIFIED_NULL = null("STATUS_INVALID_PARAMETER", WINE_TEST, "Windows-verified")
@@ -51,8 +54,8 @@ class OpenFromGdiDisplayName(Opening):
     @cached_property
     def found(self) -> Adapter | None:
         """The adapter with that display."""
-        name = self.args.characters("DeviceName").casefold()
-        return next((each for each in self.machine.adapters if name and each.name.casefold() == name), None)
+        name = name_of(self.args.characters("DeviceName"))
+        return next((each for each in self.machine.adapters if name and name_of(each.name) == name), None)
 
 
 class OpenFromHdc(Opening):
@@ -72,11 +75,11 @@ class OpenFromDeviceName(Opening):
         """The adapter with that path; a path of the right class that no adapter has is the first one's."""
         if not self.args["pDeviceName"]:
             return None
-        name = self.args.text("pDeviceName").casefold()
+        name = name_of(self.args.text("pDeviceName"))
         for each in self.machine.adapters:
-            if each.device_name.casefold() == name:
+            if name_of(each.device_name) == name:
                 return each
-        return self.machine.adapters[0] if name.endswith(DISPLAY_DEVICE_ARRIVAL) else None
+        return self.machine.adapters[0] if name.endswith(name_of(DISPLAY_DEVICE_ARRIVAL)) else None
 
 
 class ByAdapter(Request):
@@ -215,7 +218,7 @@ BEHAVIOURS = {
     "D3DKMTEnumAdapters": Behaviour(rules=(), effect=list_adapters),
     "D3DKMTEnumAdapters2": Behaviour(null=VERIFIED_NULL, rules=(TOO_SMALL,), effect=list_adapters),
     "D3DKMTEnumAdapters3": Behaviour(
-        rules=(Rule(TOO_SMALL.status, TOO_SMALL.what, TOO_SMALL.broken, LIKE_OTHERS, "assumption"),),
+        rules=(replace(TOO_SMALL, source=LIKE_OTHERS, confidence="assumption"),),
         effect=list_adapters,
     ),
     "D3DKMTCloseAdapter": Behaviour(request=ByAdapter, null=VERIFIED_NULL, rules=(BAD_ADAPTER,), effect=close_adapter),

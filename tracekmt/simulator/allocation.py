@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from tracekmt.calls.allocation import D3DKMT_STANDARDALLOCATIONTYPE
 from tracekmt.simulator.device import BAD_DEVICE, ByDevice, stopped
 from tracekmt.simulator.driver import KERNEL_RECORD, allocation_size, heap_data
-from tracekmt.simulator.nt import NtObject
 from tracekmt.simulator.objects import Allocation, Backing, Resource, ResourceBody
 from tracekmt.simulator.request import Behaviour, Rule, View, null
 from tracekmt.simulator.request import invalid as _invalid
+from tracekmt.simulator.sources import OTHER_TYPES, page
 from tracekmt.simulator.sources import REVERSED as _REVERSED
 from tracekmt.simulator.sources import WINE_TEST as _WINE_TEST
 from tracekmt.simulator.sources import WSL as _WSL
-from tracekmt.simulator.sources import page
 
 PAGE = 4096
 NUM_ALLOCATIONS_LIMIT = 0x682AA
-EXISTINGHEAP = 1
+EXISTINGHEAP = D3DKMT_STANDARDALLOCATIONTYPE.number("D3DKMT_STANDARDALLOCATIONTYPE_EXISTINGHEAP")
 WDDM_2_0 = 2000
 _FORBIDDEN = ("CreateProtected", "CreateWriteCombined", "CreateCached", "OpenCrossAdapter")
 
@@ -58,11 +58,6 @@ class CreateAllocation(ByDevice):
         """The resource that is added to: what hResource leads to, in the same device."""
         found = self.process.find(self.args["hResource"], Resource)
         return found if found and found.device is self.device else None
-
-    @property
-    def section(self) -> NtObject | None:
-        """What a standard allocation's hSection leads to."""
-        return self.process.nt.get(self.elements[0]["hSection"])
 
     @cached_property
     def backings(self) -> list[Backing]:
@@ -205,17 +200,15 @@ CREATE_RULES = (
     Rule(
         "STATUS_INVALID_HANDLE",
         "hSection leads nowhere",
-        lambda r: (
-            r.has("ExistingSection") and r.section is None and not r.process.nt.foreign(r.elements[0]["hSection"])
-        ),
+        lambda r: r.has("ExistingSection") and r.process.nt.lacks(r.elements[0]["hSection"]),
         "as Windows answers for other NT handles in Wine's conformance test",
         "assumption",
     ),
     Rule(
         "STATUS_OBJECT_TYPE_MISMATCH",
         "hSection leads to no section",
-        lambda r: r.has("ExistingSection") and r.section is not None and r.section.type != "section",
-        "as the system answers for handles of other types",
+        lambda r: r.has("ExistingSection") and r.process.nt.lacks(r.elements[0]["hSection"], "section"),
+        OTHER_TYPES,
         "assumption",
     ),
     _invalid(

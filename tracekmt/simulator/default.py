@@ -11,15 +11,13 @@ from typing import Any
 from tracekmt import codec
 from tracekmt.codec import Leaf, Unreadable
 from tracekmt.simulator.nt import NtObject
-from tracekmt.simulator.objects import Device, KeyedMutex, MutexBody, Node, Other, SyncBody, SyncObject
+from tracekmt.simulator.objects import Node, bare
 from tracekmt.simulator.request import Behaviour, Request, View, invalid
-from tracekmt.simulator.sync import MONITORED_FENCE
 from tracekmt.spec.layout import lay_out, measure
 from tracekmt.spec.types import Address, Array, Creates, Enum, Flags, Integer, Kind, Overlay, Pointer, Struct
 
 _INDEXED = re.compile(r"(\w+)\[(\d+)\]")
 _NT, _GLOBAL = "nt handle", "global share"
-_SYNC = {"sync object": 0, "fence": 3, "monitored fence": MONITORED_FENCE}
 
 
 class Described(Request):
@@ -154,7 +152,7 @@ def _make(request: Described, creates: Creates, leaf: Leaf) -> int:
     owner = next((each for each in owners if each is not None), None)
     if kind.space.name == _GLOBAL:
         return request.machine.share(owner.holds[0]) if owner is not None and owner.holds else 0
-    return process.add(_object(kind, owner), owner)
+    return process.add(bare(kind.name), owner)
 
 
 def _beside(pattern: str, path: str) -> str:
@@ -163,16 +161,6 @@ def _beside(pattern: str, path: str) -> str:
     for index in indexes:
         pattern = pattern.replace("[]", f"[{index}]", 1)
     return pattern.replace("[]", "[0]")
-
-
-def _object(kind: Kind, owner: Node | None) -> Node:
-    if kind.name in _SYNC:
-        return SyncObject(SyncBody(_SYNC[kind.name]))
-    if kind.name == "keyed mutex":
-        return KeyedMutex(MutexBody(0))
-    if kind.name == "device" and isinstance(owner, Device):
-        return Device(owner.adapter)
-    return Other(kind.name)
 
 
 DEFAULT = Behaviour(

@@ -12,6 +12,9 @@ from collections import deque
 from typing import TypeVar
 
 STEP = 0x40
+UNIQUES = 3
+"""How many generations of a slot are told apart, unless somebody asks for fewer: the two bits without 0."""
+
 GLOBAL = 2
 """The low six bits of a global handle; those of a local one are 0, and are otherwise not looked at."""
 
@@ -31,7 +34,7 @@ class HandleTable:
     """Handles to live objects. `uniques` is how many generations a slot counts before it begins again: on freeing,
     1 becomes 2, 2 becomes 3, 3 becomes 1 (the evident intent of hmgr.c; not verified on Windows)."""
 
-    def __init__(self, uniques: int = 3) -> None:
+    def __init__(self, uniques: int = UNIQUES) -> None:
         self._uniques = uniques
         self._objects: list[object | None] = []
         self._generation = bytearray()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 from tracekmt.simulator.adapter import VERIFIED_NULL
-from tracekmt.simulator.nt import NtObject
 from tracekmt.simulator.objects import KeyedMutex, MutexBody
 from tracekmt.simulator.request import Behaviour, Request, Rule, invalid
-from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST, page
+from tracekmt.simulator.sharing import LIKE_BAD_NT_HANDLE, NamesNtHandle
+from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, page
 
 
 class Create(Request):
@@ -35,19 +36,13 @@ class Open(Request):
         return self.machine.shares.get(self.args["hSharedHandle"], MutexBody)
 
 
-class OpenFromNtHandle(Request):
+class OpenFromNtHandle(NamesNtHandle):
     """Opening by an NT handle."""
-
-    @cached_property
-    def item(self) -> NtObject | None:
-        """What the handle leads to."""
-        return self.process.nt.get(self.args["hNtHandle"])
 
     @cached_property
     def body(self) -> MutexBody | None:
         """The mutex that was shared in it."""
-        held = self.item.holds if self.item else ()
-        return next((each for each in held if isinstance(each, MutexBody)), None)
+        return next((each for each in self.holds if isinstance(each, MutexBody)), None)
 
 
 class ByMutex(Request):
@@ -99,17 +94,18 @@ def release(request: ByMutex) -> None:
 _NO_MUTEX = invalid(
     "hKeyedMutex is no keyed mutex of this process", lambda r: r.mutex is None, WINE_TEST, "Windows-verified"
 )
-_LIKE_NO_MUTEX = invalid(_NO_MUTEX.what, _NO_MUTEX.broken, LIKE_OTHERS, "assumption")
+_LIKE_NO_MUTEX = replace(_NO_MUTEX, source=LIKE_OTHERS, confidence="assumption")
 _NO_SHARE = invalid(
     "hSharedHandle is no global handle of a keyed mutex", lambda r: r.body is None, WINE_TEST, "Windows-verified"
 )
+_NO_BUFFER = invalid(
+    "PrivateRuntimeDataSize without a buffer",
+    lambda r: r.args["PrivateRuntimeDataSize"] and not r.args["pPrivateRuntimeData"],
+    WINE_TEST,
+    "Windows-verified",
+)
 _RUNTIME_DATA = (
-    invalid(
-        "PrivateRuntimeDataSize without a buffer",
-        lambda r: r.args["PrivateRuntimeDataSize"] and not r.args["pPrivateRuntimeData"],
-        WINE_TEST,
-        "Windows-verified",
-    ),
+    _NO_BUFFER,
     invalid(
         "the buffer is smaller than the runtime data",
         lambda r: r.args["pPrivateRuntimeData"] and r.args["PrivateRuntimeDataSize"] < len(r.body.runtime_data),
@@ -132,15 +128,7 @@ BEHAVIOURS = {
     "D3DKMTCreateKeyedMutex2": Behaviour(
         request=Create,
         null=VERIFIED_NULL,
-        rules=(
-            invalid(
-                "PrivateRuntimeDataSize without a buffer",
-                lambda r: r.args["PrivateRuntimeDataSize"] and not r.args["pPrivateRuntimeData"],
-                LIKE_OTHERS,
-                "assumption",
-            ),
-            invalid("the runtime data cannot be read", lambda r: r.runtime_data is None, LIKE_OTHERS, "assumption"),
-        ),
+        rules=(replace(_NO_BUFFER, source=LIKE_OTHERS, confidence="assumption"),),
         effect=create,
     ),
     "D3DKMTOpenKeyedMutex": Behaviour(request=Open, rules=(_NO_SHARE,), effect=open_mutex),
@@ -148,17 +136,15 @@ BEHAVIOURS = {
     "D3DKMTOpenKeyedMutexFromNtHandle": Behaviour(
         request=OpenFromNtHandle,
         rules=(
-            Rule(
-                "STATUS_INVALID_HANDLE", "hNtHandle leads nowhere", lambda r: r.item is None, LIKE_OTHERS, "assumption"
-            ),
+            LIKE_BAD_NT_HANDLE,
             Rule(
                 "STATUS_OBJECT_TYPE_MISMATCH",
                 "no keyed mutex was shared in hNtHandle",
                 lambda r: r.body is None,
-                "as the system answers for handles of other types",
+                OTHER_TYPES,
                 "assumption",
             ),
-            *(invalid(rule.what, rule.broken, LIKE_OTHERS, "assumption") for rule in _RUNTIME_DATA),
+            *(replace(rule, source=LIKE_OTHERS, confidence="assumption") for rule in _RUNTIME_DATA),
         ),
         effect=open_mutex,
     ),

@@ -11,23 +11,19 @@ from weakref import WeakValueDictionary
 
 from tracekmt.errors import UsageError
 from tracekmt.simulator.driver import SizeRule
-from tracekmt.simulator.handles import GlobalHandles, HandleTable
+from tracekmt.simulator.handles import UNIQUES, GlobalHandles, HandleTable
 from tracekmt.simulator.nt import Name, NtObject, NtTable
 from tracekmt.simulator.objects import (
     Adapter,
     Allocation,
     Backing,
     Device,
-    KeyedMutex,
-    MutexBody,
     Node,
     OpenAdapter,
-    Other,
     Resource,
     ResourceBody,
     Shared,
-    SyncBody,
-    SyncObject,
+    bare,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +45,7 @@ class Machine:
 
     adapters: list[Adapter]
     system_memory: int | None = None
-    uniques: int = 3
+    uniques: int = UNIQUES
     profile: Profile = field(kw_only=True)
     drivers: Sequence[SizeRule] = ()
     system_memory_used: int = 0
@@ -234,13 +230,9 @@ class Process:
             return self.add(OpenAdapter(adapter))
         if kind == "device":
             return self.add(Device(adapter))
-        if kind == "keyed mutex":
-            return self.add(KeyedMutex(MutexBody(0)))
-        if kind in ("sync object", "fence", "monitored fence"):
-            return self.add(SyncObject(SyncBody(0)), self.find(device, Device))
         owner = self.find(device, Device)
         if kind not in ("resource", "allocation"):
-            return self.add(Other(kind), owner)
+            return self.add(bare(kind), owner)
         if owner is None:
             raise UsageError(f"a {kind} cannot be adopted without the device that it belongs to")
         if kind == "resource":

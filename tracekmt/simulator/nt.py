@@ -61,6 +61,11 @@ class NtTable:
         """Whether a handle may come from a part of the system that is not simulated: it was never given out here."""
         return handle not in self.handles and self._next <= handle < PLAUSIBLE and handle % STEP == 0
 
+    def lacks(self, handle: int, type_: str | None = None) -> bool:
+        """Whether a handle leads to nothing of a type, as far as can be known here; to nothing at all without one."""
+        found = self.get(handle)
+        return not self.foreign(handle) if found is None else type_ is not None and found.type != type_
+
     def remove(self, handle: int) -> NtObject:
         """End a handle."""
         item, _ = self.handles.pop(handle)

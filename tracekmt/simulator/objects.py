@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
 from tracekmt.errors import UsageError
 from tracekmt.sizes import parse_size
 
@@ -199,3 +200,17 @@ class Other(Node):
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
+
+
+_SYNC_TYPES = {
+    "sync object": 0,
+    "fence": D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.number("D3DDDI_FENCE"),
+    "monitored fence": D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.number("D3DDDI_MONITORED_FENCE"),
+}
+
+
+def bare(kind: str) -> Node:
+    """An object of a kind of which nothing else is known."""
+    if kind in _SYNC_TYPES:
+        return SyncObject(SyncBody(_SYNC_TYPES[kind]))
+    return KeyedMutex(MutexBody(0)) if kind == KeyedMutex.kind else Other(kind)

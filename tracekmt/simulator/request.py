@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from tracekmt.memory import Memory
 from tracekmt.simulator.machine import Process
+from tracekmt.simulator.nt import CURRENT_PROCESS
 from tracekmt.simulator.objects import Adapter
 from tracekmt.simulator.sources import LIKE_OTHERS, WSL
 from tracekmt.spec.layout import Layout, lay_out
@@ -116,6 +117,10 @@ class Request:
             self.args = View(memory, layout, 0, words)
         else:
             self.args = View(memory, layout, arguments[0])
+
+    def is_current_process(self, name: str) -> bool:
+        """Whether a field holds what GetCurrentProcess gives."""
+        return self.args[name] == CURRENT_PROCESS & (1 << 8 * self.pointer_size) - 1
 
     @property
     def adapter(self) -> Adapter | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 from tracekmt.simulator.device import BAD_DEVICE, ByDevice
@@ -13,11 +14,12 @@ from tracekmt.simulator.objects import (
     Node,
     Resource,
     ResourceBody,
+    Shared,
     SyncBody,
     SyncObject,
 )
 from tracekmt.simulator.request import Behaviour, Request, Rule, View, invalid
-from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST, WSL, page
+from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, WSL, page
 from tracekmt.spec.types import POINTER_SIZE
 
 RESOURCE_TYPE = "shared resource"
@@ -33,19 +35,27 @@ class ByGlobal(ByDevice):
         return self.machine.shares.get(self.args["hGlobalShare"], ResourceBody)
 
 
-class ByNtHandle(ByDevice):
-    """A call about what an NT handle leads to."""
+class NamesNtHandle(Request):
+    """A call that is given an NT handle."""
 
     @cached_property
     def item(self) -> NtObject | None:
         """What the handle leads to."""
         return self.process.nt.get(self.args["hNtHandle"])
 
+    @property
+    def holds(self) -> tuple[Shared, ...]:
+        """What was shared in it, the object that it is named for first."""
+        return self.item.holds if self.item else ()
+
+
+class ByNtHandle(NamesNtHandle, ByDevice):
+    """A call about the resource that an NT handle leads to."""
+
     @cached_property
     def body(self) -> ResourceBody | None:
         """The resource, where it leads to one."""
-        held = self.item.holds[0] if self.item and self.item.holds else None
-        return held if isinstance(held, ResourceBody) else None
+        return next((each for each in self.holds[:1] if isinstance(each, ResourceBody)), None)
 
     @property
     def mutex_data_misfits(self) -> bool:
@@ -53,7 +63,7 @@ class ByNtHandle(ByDevice):
         size, buffer = (
             self.args[name] for name in ("KeyedMutexPrivateRuntimeDataSize", "pKeyedMutexPrivateRuntimeData")
         )
-        bundled = [each for each in self.item.holds if isinstance(each, MutexBody)] if self.item else []
+        bundled = [each for each in self.holds if isinstance(each, MutexBody)]
         return any(size < len(each.runtime_data) if buffer else size for each in bundled)
 
 
@@ -105,10 +115,8 @@ def open_resource(request: ByGlobal | ByNtHandle) -> None:
 def open_from_nt_handle(request: ByNtHandle) -> None:
     """The same, and what was shared in one handle with it."""
     open_resource(request)
-    assert request.item is not None
-    _, *others = request.item.holds
-    mutex = next((each for each in others if isinstance(each, MutexBody)), None)
-    sync = next((each for each in others if isinstance(each, SyncBody)), None)
+    mutex = next((each for each in request.holds if isinstance(each, MutexBody)), None)
+    sync = next((each for each in request.holds if isinstance(each, SyncBody)), None)
     process, args = request.process, request.args
     args["hKeyedMutex"] = process.add(KeyedMutex(mutex)) if mutex else 0
     args["hSyncObject"] = process.add(SyncObject(sync), request.device) if sync else 0
@@ -208,9 +216,14 @@ def by_name(type_: str, function: str) -> Behaviour:
     )
 
 
-def bad_nt_handle(what: str, source: str = WINE_TEST) -> Rule:
-    """The rule for an NT handle that leads nowhere."""
-    return Rule("STATUS_INVALID_HANDLE", what, lambda r: r.item is None, source, "Windows-verified")
+def _exact(size: str, buffer: str, stored: str) -> Rule:
+    """The rule for a buffer that has to be as large as what the resource has."""
+
+    def misfits(request: ByGlobal | ByNtHandle) -> bool:
+        data = getattr(request.body, stored)
+        return request.args[size] != len(data) or bool(data and not request.args[buffer])
+
+    return invalid(f"{size} is not the resource's, or there is no buffer", misfits, WINE_TEST, "Windows-verified")
 
 
 _NO_SHARE = invalid(
@@ -223,14 +236,15 @@ _TOO_BIG = Rule(
     page("D3DKMTQueryResourceInfo"),
     "documentation",
 )
-_NO_NT_HANDLE = Rule(
-    "STATUS_INVALID_HANDLE", "hNtHandle leads nowhere", lambda r: r.item is None, LIKE_OTHERS, "assumption"
+BAD_NT_HANDLE = Rule(
+    "STATUS_INVALID_HANDLE", "hNtHandle leads nowhere", lambda r: r.item is None, WINE_TEST, "Windows-verified"
 )
+LIKE_BAD_NT_HANDLE = replace(BAD_NT_HANDLE, source=LIKE_OTHERS, confidence="assumption")
 _NO_RESOURCE = Rule(
     "STATUS_OBJECT_TYPE_MISMATCH",
     "hNtHandle leads to no resource",
     lambda r: r.body is None,
-    "as the system answers for handles of other types",
+    OTHER_TYPES,
     "assumption",
 )
 _OPEN_RULES = (
@@ -249,24 +263,8 @@ _OPEN_RULES = (
         "Microsoft source",
     ),
     invalid("the list of allocations is NULL", lambda r: not r.args[_list_name(r)], WINE_TEST, "Windows-verified"),
-    invalid(
-        "PrivateRuntimeDataSize is not the resource's, or there is no buffer",
-        lambda r: (
-            r.args["PrivateRuntimeDataSize"] != len(r.body.runtime_data)
-            or (r.body.runtime_data and not r.args["pPrivateRuntimeData"])
-        ),
-        WINE_TEST,
-        "Windows-verified",
-    ),
-    invalid(
-        "ResourcePrivateDriverDataSize is not the resource's, or there is no buffer",
-        lambda r: (
-            r.args["ResourcePrivateDriverDataSize"] != len(r.body.driver_data)
-            or (r.body.driver_data and not r.args["pResourcePrivateDriverData"])
-        ),
-        WINE_TEST,
-        "Windows-verified",
-    ),
+    _exact("PrivateRuntimeDataSize", "pPrivateRuntimeData", "runtime_data"),
+    _exact("ResourcePrivateDriverDataSize", "pResourcePrivateDriverData", "driver_data"),
     invalid(
         "pTotalPrivateDriverDataBuffer is NULL",
         lambda r: total_size(r.body) and not r.args["pTotalPrivateDriverDataBuffer"],
@@ -286,7 +284,7 @@ _OPEN = Behaviour(request=ByGlobal, rules=(BAD_DEVICE, _NO_SHARE, *_OPEN_RULES),
 BEHAVIOURS = {
     "D3DKMTQueryResourceInfo": Behaviour(request=ByGlobal, rules=(BAD_DEVICE, _NO_SHARE, _TOO_BIG), effect=query),
     "D3DKMTQueryResourceInfoFromNtHandle": Behaviour(
-        request=ByNtHandle, rules=(BAD_DEVICE, _NO_NT_HANDLE, _NO_RESOURCE, _TOO_BIG), effect=query
+        request=ByNtHandle, rules=(BAD_DEVICE, LIKE_BAD_NT_HANDLE, _NO_RESOURCE, _TOO_BIG), effect=query
     ),
     "D3DKMTOpenResource": _OPEN,
     "D3DKMTOpenResource2": _OPEN,
@@ -294,7 +292,7 @@ BEHAVIOURS = {
         request=ByNtHandle,
         rules=(
             BAD_DEVICE,
-            _NO_NT_HANDLE,
+            LIKE_BAD_NT_HANDLE,
             _NO_RESOURCE,
             *_OPEN_RULES,
             invalid(

@@ -18,7 +18,7 @@ from tracekmt.simulator.default import DEFAULT
 from tracekmt.simulator.driver import size_rule
 from tracekmt.simulator.faults import Fault, parse_faults
 from tracekmt.simulator.files import settings_of
-from tracekmt.simulator.handles import Full
+from tracekmt.simulator.handles import UNIQUES, Full
 from tracekmt.simulator.machine import Machine, Process
 from tracekmt.simulator.objects import adapter_from
 from tracekmt.simulator.profiles import PROFILES, Profile
@@ -31,9 +31,6 @@ _TOLD = ("status", "what", "source", "confidence")
 BEHAVIOURS: dict[str, Behaviour] = dict.fromkeys(CALLS, DEFAULT) | {
     name: behaviour for family in FAMILIES for name, behaviour in family.BEHAVIOURS.items()
 }
-
-
-UNIQUES = 3
 
 
 def tell_rules(name: str) -> dict[str, Any]:
@@ -208,6 +205,7 @@ class Simulator(Process):
             return Answer(self.machine.profile.absent[name])
         if tuple(arguments) == (0,) and not call.argument.parameters:
             return Answer(behaviour.null)
+        self.machine.made.clear()  # what was adopted for the call is not its own
         try:
             request = behaviour.request(self, call, abi, memory, arguments)
             broken = next((rule for rule in rules_of(name, self.machine.profile) if rule.broken(request)), None)

@@ -3,6 +3,7 @@
 WINE_TEST = "Wine dlls/win32u/tests/d3dkmt.c"
 REVERSED = "third-party notes on a decompiled dxgkrnl.sys"
 WSL = "WSL2-Linux-Kernel drivers/hv/dxgkrnl/ioctl.c"
+OTHER_TYPES = "as the system answers for handles of other types"
 LIKE_OTHERS = "as the calls for which Wine's conformance test saw it"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from tracekmt.simulator.machine import Process
-from tracekmt.simulator.nt import CURRENT_PROCESS, NtObject
+from tracekmt.simulator.nt import NtObject
 from tracekmt.simulator.request import Behaviour, Request, Rule
 from tracekmt.simulator.sharing import object_name
 from tracekmt.simulator.sources import page
@@ -16,16 +16,6 @@ OBJ_OPENIF = 0x80
 ALL_ACCESS = 0x1FFFFF
 
 _BAD_HANDLE = "as the system answers for handles that lead nowhere"
-
-
-class Close(Request):
-    """A handle to close."""
-
-    @property
-    def nowhere(self) -> bool:
-        """Whether it is none; one from elsewhere is taken for good."""
-        handle, nt = self.args["Handle"], self.process.nt
-        return nt.get(handle) is None and not nt.foreign(handle)
 
 
 class Make(Request):
@@ -55,10 +45,9 @@ class Duplicate(Request):
     """A handle, where it is, and where it is to go."""
 
     def _process(self, name: str) -> Process | None:
-        handle = self.args[name]
-        if handle == CURRENT_PROCESS & (1 << 8 * self.pointer_size) - 1:
+        if self.is_current_process(name):
             return self.process
-        found = self.process.nt.get(handle)
+        found = self.process.nt.get(self.args[name])
         return self.machine.processes.get(found.process) if found else None
 
     @cached_property
@@ -76,12 +65,12 @@ class Duplicate(Request):
         """What it leads to."""
         if self.source is None:
             return None
-        if self.args["SourceHandle"] == CURRENT_PROCESS & (1 << 8 * self.pointer_size) - 1:
+        if self.is_current_process("SourceHandle"):
             return NtObject("process", process=self.source.id)
         return self.source.nt.get(self.args["SourceHandle"])
 
 
-def close(request: Close) -> None:
+def close(request: Request) -> None:
     """Close a handle; one from elsewhere is somebody else's affair."""
     if request.process.nt.get(request.args["Handle"]) is not None:
         request.process.close(request.args["Handle"])
@@ -140,10 +129,13 @@ def duplicate(request: Duplicate) -> None:
 
 BEHAVIOURS = {
     "NtClose": Behaviour(
-        request=Close,
         rules=(
             Rule(
-                "STATUS_INVALID_HANDLE", "Handle leads nowhere", lambda r: r.nowhere, page("NtClose"), "documentation"
+                "STATUS_INVALID_HANDLE",
+                "Handle leads nowhere",
+                lambda r: r.process.nt.lacks(r.args["Handle"]),
+                page("NtClose"),
+                "documentation",
             ),
         ),
         effect=close,

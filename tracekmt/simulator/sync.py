@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
 from tracekmt.simulator.adapter import VERIFIED_NULL
 from tracekmt.simulator.device import BAD_DEVICE, ByDevice, stopped
 from tracekmt.simulator.machine import Process
-from tracekmt.simulator.nt import NtObject
 from tracekmt.simulator.objects import SyncBody, SyncObject
 from tracekmt.simulator.request import Behaviour, Request, Rule, View, invalid
-from tracekmt.simulator.sharing import bad_nt_handle
-from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST, page
+from tracekmt.simulator.sharing import BAD_NT_HANDLE, NamesNtHandle
+from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, page
 
-MUTEX, SEMAPHORE, FENCE, CPU_NOTIFICATION, MONITORED_FENCE, PERIODIC_MONITORED_FENCE = range(1, 7)
+MUTEX, SEMAPHORE, FENCE, CPU_NOTIFICATION, MONITORED_FENCE, PERIODIC_MONITORED_FENCE = (
+    D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.number(f"D3DDDI_{name}")
+    for name in (
+        "SYNCHRONIZATION_MUTEX",
+        "SEMAPHORE",
+        "FENCE",
+        "CPU_NOTIFICATION",
+        "MONITORED_FENCE",
+        "PERIODIC_MONITORED_FENCE",
+    )
+)
 _INITIAL = {FENCE: "Info.Fence.FenceValue", MONITORED_FENCE: "Info.MonitoredFence.InitialFenceValue"}
 _ADDRESSES = {
     MONITORED_FENCE: "Info.MonitoredFence",
@@ -36,9 +46,7 @@ class Create(ByDevice):
     @property
     def no_event(self) -> bool:
         """Whether the event of a CPU notification is none."""
-        event = self.args["Info.CPUNotification.Event"]
-        found = self.process.nt.get(event)
-        return found.type != "event" if found else not self.process.nt.foreign(event)
+        return self.process.nt.lacks(self.args["Info.CPUNotification.Event"], "event")
 
 
 class Open(Request):
@@ -50,19 +58,13 @@ class Open(Request):
         return self.machine.shares.get(self.args["hSharedHandle"], SyncBody)
 
 
-class OpenFromNtHandle(Request):
+class OpenFromNtHandle(NamesNtHandle):
     """Opening by an NT handle."""
-
-    @cached_property
-    def item(self) -> NtObject | None:
-        """What the handle leads to."""
-        return self.process.nt.get(self.args["hNtHandle"])
 
     @cached_property
     def body(self) -> SyncBody | None:
         """The object, where the handle leads to one."""
-        held = self.item.holds[0] if self.item and self.item.holds else None
-        return held if isinstance(held, SyncBody) else None
+        return next((each for each in self.holds[:1] if isinstance(each, SyncBody)), None)
 
 
 class OpenInDevice(OpenFromNtHandle, ByDevice):
@@ -160,7 +162,7 @@ _NO_OBJECT = Rule(
     "STATUS_OBJECT_TYPE_MISMATCH",
     "hNtHandle leads to no synchronization object",
     lambda r: r.body is None,
-    "as the system answers for handles of other types",
+    OTHER_TYPES,
     "assumption",
 )
 _FROM_CPU = (
@@ -217,11 +219,11 @@ BEHAVIOURS = {
         effect=open_object,
     ),
     "D3DKMTOpenSyncObjectFromNtHandle": Behaviour(
-        request=OpenFromNtHandle, rules=(bad_nt_handle("hNtHandle leads nowhere"), _NO_OBJECT), effect=open_object
+        request=OpenFromNtHandle, rules=(BAD_NT_HANDLE, _NO_OBJECT), effect=open_object
     ),
     "D3DKMTOpenSyncObjectFromNtHandle2": Behaviour(
         request=OpenInDevice,
-        rules=(BAD_DEVICE, bad_nt_handle("hNtHandle leads nowhere"), _NO_OBJECT),
+        rules=(BAD_DEVICE, BAD_NT_HANDLE, _NO_OBJECT),
         effect=open_in_device,
     ),
     "D3DKMTDestroySynchronizationObject": Behaviour(request=ByObject, rules=(_NOT_THERE,), effect=destroy),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from tracekmt.calls.video_memory import D3DKMT_MEMORY_SEGMENT_GROUP
 from tracekmt.simulator.adapter import BAD_ADAPTER, ByAdapter
-from tracekmt.simulator.nt import CURRENT_PROCESS, NtObject
+from tracekmt.simulator.nt import NtObject
 from tracekmt.simulator.request import Behaviour, Rule, invalid
 from tracekmt.simulator.sources import WINE_TEST
 
-LOCAL, NON_LOCAL = 0, 1
+LOCAL, NON_LOCAL = (
+    D3DKMT_MEMORY_SEGMENT_GROUP.number(f"D3DKMT_MEMORY_SEGMENT_GROUP_{name}") for name in ("LOCAL", "NON_LOCAL")
+)
 UNLIMITED = 1 << 34
 """What a budget is said to be that nobody has set (an assumption, as is that half of it may be reserved)."""
 
@@ -29,14 +32,12 @@ class Query(ByAdapter):
     @property
     def current(self) -> bool:
         """Whether the caller asks about itself."""
-        return self.args["hProcess"] in (0, CURRENT_PROCESS & (1 << 8 * self.pointer_size) - 1)
+        return not self.args["hProcess"] or self.is_current_process("hProcess")
 
     @property
     def no_process(self) -> bool:
         """Whether hProcess leads to none."""
-        if self.current:
-            return False
-        return self.item.type != "process" if self.item else not self.process.nt.foreign(self.args["hProcess"])
+        return not self.current and self.process.nt.lacks(self.args["hProcess"], "process")
 
     @property
     def forbidden(self) -> bool:
