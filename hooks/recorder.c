@@ -11,7 +11,8 @@
  *           elements at least, shape of an element (0: plain bytes), number of conditions, then for each: level, offset,
  *           mask, value, expected: ((word & mask) == value) == expected
  *
- * A level is how many pointers outwards the field lies. The layout of the mapping is that of tracekmt/record/spool.py.
+ * A level is how many pointers outwards the field lies. The layout of the mapping, C_... and B_..., comes from
+ * tracekmt/trace/spooled.py.
  * Nothing here waits, takes a lock, allocates, or makes a system call (but for a thread's id, once, and mapping more room
  * for a call with very many pointers).
  */
@@ -23,9 +24,6 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef size_t word;
 
-#define BLOCK_HEADER 64
-#define IDLE (~0ULL)
-#define NOTHING (~0ULL)
 #define ENTER 1
 #define LEAVE 2
 #define MIN_ROOM 512              /* a fragment's header with its arguments fits */
@@ -55,8 +53,6 @@ extern int pthread_sigmask(int how, const void *set, void *old);
 extern int raise(int signal);
 extern int getpid(void);
 
-enum { C_BLOCK_SIZE = 1, C_BLOCK_COUNT = 2, C_QUEUE = 3, C_BLOCKS = 4, C_SEQUENCE = 8, C_HEAD = 16, C_TAIL = 24, C_LOST = 32, C_ENDED = 40 };
-enum { B_USED, B_COMMITTED, B_ACTIVE, B_CLOSED };
 /* Where guarded reads fault and what then is next, in pairs, the key of threads, the program's own actions for the two signals (struct sigaction),
    and where its replaced functions have gone. */
 enum { S_KEY = 2, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57, S_PROCESS = 58, S_FIXUPS = 64, S_FIXUPS_END = 70 };

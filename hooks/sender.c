@@ -1,15 +1,12 @@
 /*
- * The drain of tracekmt/record/spool.py for where the recorder's side cannot map the memory: in another mount namespace, on
- * another machine. It runs on the agent's thread, copies what is new into one buffer, and gives closed blocks back at
- * once: what has been sent is as safe as the connection.
+ * The drain of tracekmt/record/spool.py for where the recorder's side cannot map the memory: in another mount namespace,
+ * on another machine. It runs on the agent's thread, copies what is new into one buffer, and gives closed blocks back at
+ * once: what has been sent is as safe as the connection. The layout, C_... and B_..., comes from trace/spooled.py.
  */
 typedef unsigned char u8;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
-#define BLOCK_HEADER 64
-#define CONTROL_SIZE 4096
-#define IDLE (~0ULL)
 #define MORE (~0ULL)
 
 /* Given by the agent: the memory, how much of each block has been sent, and the block that the next call goes on with,
@@ -18,11 +15,9 @@ extern volatile u64 control[];
 extern u32 sent[];
 extern u64 state[];
 
-enum { C_BLOCK_SIZE = 1, C_BLOCK_COUNT = 2, C_QUEUE = 3, C_BLOCKS = 4, C_SEQUENCE = 8, C_TAIL = 24, C_ENDED = 40 };
-enum { B_USED, B_COMMITTED, B_ACTIVE, B_CLOSED };
-
 #define NEXT state[0]
 #define UPTO state[1]
+#define ENDING state[2]
 
 static volatile u64 *block(u64 number) {
   return (volatile u64 *)((volatile u8 *)control + control[C_BLOCKS] + number * control[C_BLOCK_SIZE]);
@@ -53,6 +48,10 @@ void sender_prepare(u64 size, u64 block_size) {
    nobody writes. */
 u64 sender_collect(u8 *out, u64 room, u32 last) {
   u64 size = 16, i;
+  if (last && !ENDING) {  /* begin anew: what was committed behind a round that was under way is not to be missed */
+    NEXT = 0;
+    ENDING = 1;
+  }
   if (NEXT == 0) {
     UPTO = control[C_SEQUENCE];
     for (i = 0; i < control[C_BLOCK_COUNT] && !last; i++)

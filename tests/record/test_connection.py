@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,10 +16,16 @@ from pathlib import Path
 import frida
 import pytest
 
+from tests.native import lacking
 from tests.record.client import Client, wait_for
+from tests.record.test_spool import enter
 from tracekmt.errors import UsageError
-from tracekmt.record.session import Recording
+from tracekmt.record.backlog import Backlog
+from tracekmt.record.connection import Connected
+from tracekmt.record.session import Recording, hook_source
 from tracekmt.record.targets import open_device
+from tracekmt.trace.events import Lost
+from tracekmt.trace.spooled import BLOCK_HEADER, Block, Control
 
 
 @contextlib.contextmanager
@@ -116,3 +124,56 @@ def test_a_machine_where_nobody_answers(client: Client, port: int) -> None:
         Recording(client.trace, host=f"127.0.0.1:{port}")
     with pytest.raises(UsageError, match="on this machine only"):
         Recording(client.trace, host="127.0.0.1", hand_over=client.trace)
+
+
+SENDER = """
+volatile unsigned long long control[(1 << 20) / 8];
+unsigned sent[4096];
+unsigned long long state[512];
+"""
+
+
+@pytest.fixture
+def sender(tmp_path: Path) -> ctypes.CDLL:
+    """hooks/sender.c as a library in this process, with a megabyte of memory."""
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        lacking("gcc, to build the sender with")
+    command = [compiler, "-O1", "-w", "-shared", "-fPIC", "-x", "c", "-", "-o", str(tmp_path / "sender.so")]
+    subprocess.run(command, input=(SENDER + hook_source("sender.c")).encode(), check=True)
+    library = ctypes.CDLL(str(tmp_path / "sender.so"))
+    library.sender_prepare(ctypes.c_uint64(1 << 20), ctypes.c_uint64(4096))
+    return library
+
+
+def test_what_is_left_at_the_end_is_sent_whole(sender: ctypes.CDLL) -> None:
+    """A round of the blocks is under way, some of which have got more behind it, when the process ends."""
+    control = (ctypes.c_uint64 * (1 << 17)).in_dll(sender, "control")
+    buffer = ctypes.create_string_buffer(1 << 20)
+
+    def collect(room: int, last: int) -> bytes:
+        size = sender.sender_collect(buffer, ctypes.c_uint64(room), last)
+        return buffer.raw[:size]
+
+    def append(block: int, data: bytes) -> None:
+        start = control[Control.BLOCKS] + block * 4096
+        control[start // 8 + Block.USED] = 1
+        at = control[start // 8 + Block.COMMITTED]
+        ctypes.memmove(ctypes.addressof(control) + start + BLOCK_HEADER + at, data, len(data))
+        control[start // 8 + Block.COMMITTED] = at + len(data)
+        control[Control.SEQUENCE] += 1
+
+    connected = Connected(lambda: None, Backlog())
+    append(0, enter(0))
+    append(1, enter(1))
+    connected.arrived(collect(16 + len(enter(0)), 0))
+    append(0, enter(2))
+    append(1, enter(3))
+    rest = [collect(16 + 2 * len(enter(0)), 1)]
+    while rest[-1][:8] == b"\xff" * 8:
+        rest.append(collect(16 + 2 * len(enter(0)), 1))
+    for data in rest:
+        connected.arrived(data)
+    events = connected.drain(last=True)
+    assert [event.sequence for event in events] == [0, 1, 2, 3]
+    assert not any(isinstance(event, Lost) for event in events)

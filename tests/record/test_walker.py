@@ -17,6 +17,7 @@ from tests.record.walker import BASES, ROOM, Compiled, events, plans, same_value
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
 from tracekmt.record.backlog import Backlog
+from tracekmt.record.session import hook_source
 from tracekmt.record.spill import preface
 from tracekmt.record.spool import Spool
 from tracekmt.resources import resource
@@ -74,7 +75,7 @@ class Injected:
             "hooks": self.plan.hooks,
             "raw": {"prefixes": [], "patterns": [], "hooks": []},
             "module": "none",
-            "source": resource("hooks", "recorder.c").read_text("utf-8"),
+            "source": hook_source("recorder.c"),
         }
         self.agent.exports_sync.start(config)
         assert self.helper.exports_sync.map(hex(BASES[abi]), ROOM)

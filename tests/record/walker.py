@@ -18,9 +18,9 @@ from tracekmt.codec.decode import _leads_on
 from tracekmt.memory import Arena, Recorded
 from tracekmt.record.backlog import Backlog
 from tracekmt.record.plan import Plan, compile_plan
+from tracekmt.record.session import hook_source
 from tracekmt.record.spill import preface
 from tracekmt.record.spool import Spool
-from tracekmt.resources import resource
 from tracekmt.spec.types import ABIS, Abi, Call
 from tracekmt.trace.events import Enter, Header, Leave, Region
 
@@ -86,12 +86,11 @@ def build(folder: Path) -> Path:
     library = folder / "walker.so"
     # The guarded copy must be there once, so that a fault in it is known by its address.
     flags = ["-O1", "-fno-inline", "-fno-ipa-sra", "-w", "-shared", "-fPIC", "-I", str(FOLDER)]
-    with resource("hooks", "recorder.c").open("rb") as source:
-        subprocess.run(
-            [compiler, *flags, "-o", library, FOLDER / "walker.c", "-x", "c", "-", "-lpthread"],
-            stdin=source,
-            check=True,
-        )
+    subprocess.run(
+        [compiler, *flags, "-o", library, FOLDER / "walker.c", "-x", "c", "-", "-lpthread"],
+        input=hook_source("recorder.c").encode(),
+        check=True,
+    )
     return library
 
 

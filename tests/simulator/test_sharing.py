@@ -331,3 +331,12 @@ def test_a_list_that_is_null_crashes_a_process_of_32_bits(played: Played) -> Non
     rule = played.simulator.invoke(call.name, "x86", arena, arguments).rule
     assert rule is not None
     assert rule.status == "STATUS_ACCESS_VIOLATION"
+
+
+def test_what_was_adopted_for_a_call_stays_when_the_call_fails(played: Played) -> None:
+    """A trace that begins in the middle gets objects before the call that names them, and that may fail."""
+    share = played.resource("CreateShared")["hGlobalShare"]
+    device = played.simulator.adopt("device")
+    refused = opening(played, share, hDevice=device, pOpenAllocationInfo2=NOWHERE, NumAllocations=1)
+    assert played.status("OpenResource2", refused) == "INVALID_PARAMETER"
+    assert played.status("DestroyDevice", hDevice=device) == "SUCCESS"

@@ -37,7 +37,7 @@ from tracekmt.resources import resource
 from tracekmt.simulator.native import HandOver
 from tracekmt.spec.types import WCHAR_SIZE, Call
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
-from tracekmt.trace.spooled import spill_of
+from tracekmt.trace.spooled import layout_in_c, spill_of
 from tracekmt.trace.writer import Writer, now, refuse_existing
 from tracekmt.version import VERSION
 
@@ -239,15 +239,14 @@ class Recording:
                 "hooks": spare,
             },
             "module": self._module,
-            "source": resource("hooks", "recorder.c").read_text("utf-8"),
+            "source": hook_source("recorder.c"),
         }
 
     def _memory(self, spool: Spool | Connected) -> dict[str, Any]:
         """Where the recorder in the process writes to."""
         if isinstance(spool, Spool):
             return {"path": str(spool.path), "offset": spool.offset, "size": spool.size}
-        sender = resource("hooks", "sender.c").read_text("utf-8")
-        return {"path": None, "size": MEMORY, "blockSize": BLOCK_SIZE, "source": sender}
+        return {"path": None, "size": MEMORY, "blockSize": BLOCK_SIZE, "source": hook_source("sender.c")}
 
     def _begin(self, process: dict[str, Any]) -> None:
         """Wait for the functions, where they are handed over, and open the trace."""
@@ -413,6 +412,11 @@ class Recording:
             f"{self._output}: the recording was broken off: {why}; nothing is lost: make room, then\n"
             f"tracekmt recover {self._output} -o OTHER.kmt, and remove {self._spool.path}"
         )
+
+
+def hook_source(name: str) -> str:
+    """A C source of hooks, with the layout of the memory that it works on."""
+    return layout_in_c() + resource("hooks", name).read_text("utf-8")
 
 
 def _clock() -> dict[str, int]:

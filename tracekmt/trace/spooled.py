@@ -36,7 +36,7 @@ _SEQUENCE_LIMIT = 1 << 62
 
 
 class Control:
-    """Indexes of the control words; hooks/recorder.c has the same. Those that are written often are apart."""
+    """Indexes of the control words. Those that are written often are apart."""
 
     BLOCK_SIZE = 1
     BLOCK_COUNT = 2
@@ -56,6 +56,14 @@ class Block:
     COMMITTED = 1
     ACTIVE = 2
     CLOSED = 3
+
+
+def layout_in_c() -> str:
+    """The same for the C sources in hooks, which come behind it."""
+    names = {f"C_{name}": value for name, value in vars(Control).items() if name.isupper()}
+    names |= {f"B_{name}": value for name, value in vars(Block).items() if name.isupper()}
+    names |= {"CONTROL_SIZE": CONTROL_SIZE, "BLOCK_HEADER": BLOCK_HEADER, "IDLE": f"{IDLE:#x}ULL"}
+    return "".join(f"#define {name} {value}\n" for name, value in names.items())
 
 
 class Assembler:
