@@ -6,7 +6,8 @@ born: the call, and the path of its handle there.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,46 +45,47 @@ class HandleMap:
     """The objects that live at one point of a recording, and their handles on the other side."""
 
     def __init__(self) -> None:
-        self._recorded: dict[tuple[Kind, int], Identity] = {}
-        self._live: dict[tuple[Kind, int], Identity] = {}
-        self._dead: dict[Kind, dict[int, int]] = {}
+        # By the name of the space that a kind's values lie in, and the value.
+        self._recorded: dict[str, dict[int, Identity]] = defaultdict(dict)
+        self._live: dict[str, dict[int, Identity]] = defaultdict(dict)
+        self._dead: dict[str, dict[int, int]] = defaultdict(dict)
 
     def find(self, kind: Kind, value: int) -> Identity | None:
         """The living object that a recorded handle leads to."""
-        return next((self._recorded[key] for key in _keys(kind, value) if key in self._recorded), None)
+        return _first(self._recorded, kind, value)
 
     def died(self, kind: Kind, value: int) -> int | None:
         """The call that ended the object that a recorded handle led to, if it led to one that is no more."""
         if self.find(kind, value) is not None:
             return None
-        ended = (self._dead.get(space, {}).get(value) for space, value in _keys(kind, value))
+        ended = (self._dead[space].get(value) for space in kind.spaces)
         return max((by for by in ended if by is not None), default=None)
 
     def find_live(self, kind: Kind, value: int) -> Identity | None:
         """The object that a handle of the other side leads to."""
-        return next((self._live[key] for key in _keys(kind, value) if key in self._live), None)
+        return _first(self._live, kind, value)
 
     def bind(self, identity: Identity) -> tuple[Identity | None, Identity | None]:
         """An object is born. Gives the objects, if any, that had its recorded handle or its live one and never died:
         then one handle became two, or two became one."""
-        space = identity.kind.space
-        clash = self._recorded.get((space, identity.recorded))
-        self._recorded[space, identity.recorded] = identity
+        (space,) = identity.kind.spaces
+        clash = self._recorded[space].get(identity.recorded)
+        self._recorded[space][identity.recorded] = identity
         live_clash = None
         if identity.live is not None:
-            live_clash = self._live.get((space, identity.live))
-            self._live[space, identity.live] = identity
+            live_clash = self._live[space].get(identity.live)
+            self._live[space][identity.live] = identity
         adopt_into_owners(identity)
         return clash, live_clash
 
     def end(self, identity: Identity, by: int) -> None:
         """Forget an object that dies by a call."""
-        space = identity.kind.space
-        if self._recorded.get((space, identity.recorded)) is identity:
-            del self._recorded[space, identity.recorded]
-            self._dead.setdefault(space, {})[identity.recorded] = by
-        if identity.live is not None and self._live.get((space, identity.live)) is identity:
-            del self._live[space, identity.live]
+        (space,) = identity.kind.spaces
+        if self._recorded[space].get(identity.recorded) is identity:
+            del self._recorded[space][identity.recorded]
+            self._dead[space][identity.recorded] = by
+        if identity.live is not None and self._live[space].get(identity.live) is identity:
+            del self._live[space][identity.live]
 
 
 class RangeMap:
@@ -161,9 +163,12 @@ def adopt_into_owners(identity: Identity) -> None:
         owner.children[identity] = None
 
 
-def _keys(kind: Kind, value: int) -> Iterator[tuple[Kind, int]]:
-    for each in kind.any_of or (kind,):
-        yield each.space, value
+def _first(by_space: Mapping[str, Mapping[int, Identity]], kind: Kind, value: int) -> Identity | None:
+    for space in kind.spaces:
+        found = by_space[space].get(value)
+        if found is not None:
+            return found
+    return None
 
 
 def _pair(kind: Kind, value: Any, clock: Identity | None) -> tuple[Hashable, ...]:

@@ -5,29 +5,30 @@ It follows from the descriptions alone and looks at one side; `differ` holds two
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tracekmt.bindings import Bindings, Identity
-from tracekmt.codec import Leaf, Unreadable, holds, leaves, look_up
+from tracekmt.codec import Unreadable
 from tracekmt.spec.types import Creates, Kind
+from tracekmt.trace.call import Bound
 from tracekmt.trace.reader import TracedCall
 
 
-def is_there(leaf: Leaf) -> bool:
-    """Whether a leaf was readable, and is not null."""
+def is_there(leaf: Bound) -> bool:
+    """Whether a value was readable, and is not null."""
     return bool(leaf.value) and not isinstance(leaf.value, Unreadable)
 
 
-def handles_in(found: Iterable[Leaf]) -> Iterator[tuple[Leaf, Kind]]:
-    """The leaves that are handles and not null, with their kinds."""
+def handles_in(found: Iterable[Bound]) -> Iterator[tuple[Bound, Kind]]:
+    """The values that are handles and not null, with their kinds."""
     for leaf in found:
         kind = leaf.kind
         if kind is not None and kind.binding == "handle" and is_there(leaf):
             yield leaf, kind
 
 
-def clocks(bindings: Bindings, found: list[Leaf]) -> dict[str, Identity]:
+def clocks(bindings: Bindings, found: Sequence[Bound]) -> dict[str, Identity]:
     """For every fence value by its path, the object that it is a value of."""
     values = [leaf for leaf in found if leaf.field.of is not None]
     if not values:
@@ -49,11 +50,9 @@ def clocks(bindings: Bindings, found: list[Leaf]) -> dict[str, Identity]:
 
 def ending(bindings: Bindings, call: TracedCall) -> Iterator[Identity]:
     """What a call ends if it succeeds."""
-    if not isinstance(call.inputs, dict):
-        return
     for destroys in call.call.destroys:
-        if all(holds(when, call.call.argument, call.inputs) for when in destroys.when):
-            for leaf in leaves(call.call.argument, call.inputs):
+        if call.held(destroys.when):
+            for leaf in call.bound_inputs:
                 if leaf.pattern == destroys.path and is_there(leaf):
                     identity = bindings.find(destroys.kind, leaf.value)
                     if identity is not None and identity.recorded == leaf.value:
@@ -66,7 +65,7 @@ class Birth:
     in bytes."""
 
     kind: Kind
-    leaf: Leaf
+    leaf: Bound
     within: tuple[Identity, ...]
     size: int
 
@@ -75,21 +74,19 @@ class Birth:
         return Identity(self.kind, self.leaf.value, index, self.leaf.path, live, cause, self.within, self.size)
 
 
-def births(bindings: Bindings, call: TracedCall, outputs: list[Leaf]) -> Iterator[Birth]:
+def births(bindings: Bindings, call: TracedCall) -> Iterator[Birth]:
     """What a call made. Each is to be bound before the next is asked for, which may be within it."""
     for creates in call.call.creates:
-        if not isinstance(call.inputs, dict) or not all(
-            holds(when, call.call.argument, call.inputs) for when in creates.when
-        ):
+        if not call.held(creates.when):
             continue
-        within = _owners(bindings, creates, outputs)
-        size = int(look_up(call.inputs, creates.size) or 0) * creates.unit if creates.size else 0
-        for leaf in outputs:
+        within = _owners(bindings, creates, call.bound_outputs)
+        size = call.number(creates.size) * creates.unit if creates.size else 0
+        for leaf in call.bound_outputs:
             if leaf.pattern == creates.path and is_there(leaf):
                 yield Birth(creates.kind, leaf, within, size)
 
 
-def _owners(bindings: Bindings, creates: Creates, outputs: list[Leaf]) -> tuple[Identity, ...]:
+def _owners(bindings: Bindings, creates: Creates, outputs: Iterable[Bound]) -> tuple[Identity, ...]:
     """What an object dies with: the nearest living owner."""
     for path in creates.within:
         for leaf, kind in handles_in(outputs):
@@ -118,9 +115,8 @@ class Lifetimes:
         if not call.succeeded:
             return [], []
         dead = [each for identity in doomed for each in self.bindings.end(identity, call.index)]
-        outputs = list(leaves(call.call.argument, call.outputs)) if call.call.creates else []
         born: list[Identity] = []
-        for birth in births(self.bindings, call, outputs):
+        for birth in births(self.bindings, call):
             born.append(birth.identity(call.index, None))
             # Whoever had the handle before has it no more, although nobody was seen ending it.
             older, _ = self.bindings.bind(born[-1])

@@ -6,7 +6,8 @@ Values have the form that the documentation calls the value form: a call's argum
 from tracekmt.codec.decode import decode
 from tracekmt.codec.encode import encode
 from tracekmt.codec.forms import json_form, to_json
-from tracekmt.codec.frame import KindOf
+from tracekmt.codec.frame import Frame, KindOf
+from tracekmt.codec.places import Finder, Place, finder
 from tracekmt.codec.values import (
     Leaf,
     Unreadable,
@@ -18,11 +19,15 @@ from tracekmt.codec.values import (
 )
 
 __all__ = [
+    "Finder",
+    "Frame",
     "KindOf",
     "Leaf",
+    "Place",
     "Unreadable",
     "decode",
     "encode",
+    "finder",
     "holds",
     "json_form",
     "leaves",

@@ -144,7 +144,7 @@ class StructReader:
         self.layout = layout
         self._arms = arms
         unions = [member[0].overlay for member in layout.members]
-        self._choices = tuple(_choice(union, arms) for union in unions if union is not None)
+        self._choices = tuple(choice(union, arms) for union in unions if union is not None)
         self._variants: dict[tuple[int, ...], _Variant] = {}
 
     def __call__(self, data: bytes, before: bytes, outer: Frame | None, source: Source) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def _key(slot: Slot | Undecided) -> str:
     return slot.key if isinstance(slot, Undecided) else slot.field.name
 
 
-def _choice(union: Overlay, arms: tuple[str, ...]) -> Callable[[Frame], int]:
+def choice(union: Overlay, arms: tuple[str, ...]) -> Callable[[Frame], int]:
     """What tells the arm in effect, by its number; -1 where it is known that none is, -2 where nothing tells."""
 
     def choose(frame: Frame) -> int:
@@ -329,20 +329,25 @@ def _array(type_: Array, abi: Abi, arms: tuple[str, ...]) -> Convert:
     each = _each(type_.of, abi, arms)
 
     def array(now: bytes, was: bytes, frame: Frame, source: Source) -> list[Any]:
-        count = type_.count
-        if type_.used is not None:
-            before, after = frame.number(type_.used)
-            # A count that the call only writes says nothing when the call is entered.
-            written = frame.layout.slot(type_.used).field.direction == "out"
-            count = min(count, after if written else min(before, after))
+        count = used_of(frame, type_)
         return each(now[: size * count], was[: size * count], frame, source)
 
     return array
 
 
+def used_of(frame: Frame, type_: Array) -> int:
+    """How many elements of an array in place mean something."""
+    if type_.used is None:
+        return type_.count
+    before, after = frame.number(type_.used)
+    # A count that the call only writes says nothing when the call is entered.
+    written = frame.layout.slot(type_.used).field.direction == "out"
+    return min(type_.count, after if written else min(before, after))
+
+
 def _overlay(type_: Overlay, abi: Abi, arms: tuple[str, ...]) -> Convert:
     inside = [(measure(arm.type, abi)[0], _each(arm.type, abi, arms)) for arm in type_.arms]
-    choose = _choice(type_, arms)
+    choose = choice(type_, arms)
 
     def overlay(now: bytes, was: bytes, frame: Frame, source: Source) -> dict[str, Any]:
         number = choose(frame)

@@ -7,18 +7,18 @@ writes; handles by identity, addresses by being null or not, what only a driver 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tracekmt.bindings import Bindings, Identity
-from tracekmt.codec import Leaf, Unreadable, json_form, leaves, word
+from tracekmt.codec import Place, Unreadable, json_form, leaves, word
 from tracekmt.lifetimes import births, clocks, ending
 from tracekmt.ntstatus import Status
 from tracekmt.report.findings import Finding, FindingKind, Report
 from tracekmt.spec.types import Bytes, Flags, Kind, Payload, Struct
-from tracekmt.trace.reader import TracedCall
+from tracekmt.trace.call import Bound, TracedCall
 
 NO_HANDLE = 0x0BAD0000
 """Given where an object does not exist on the other side: never a handle, since its top bits are zero."""
@@ -34,7 +34,8 @@ class Outcome:
     reason: why it ended so, where the target can tell. result: what a function gave that gives no NTSTATUS. modelled:
     the target claims that it would end so; else only handles mean anything. taken: the status is the recording's, since
     only a driver can say. injected: what was made to happen at this call.
-    same: its memory is byte for byte what was recorded; `outputs` is not told then."""
+    same: nothing but what stands for something is other than what was recorded: `outputs` is not told then, and `bound`
+    holds those values by their paths."""
 
     status: Status | None
     argument: Struct
@@ -47,6 +48,7 @@ class Outcome:
     taken: bool = False
     injected: tuple[str, ...] = ()
     same: bool = False
+    bound: Mapping[str, Bound] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:
@@ -56,14 +58,31 @@ class Outcome:
 
 @dataclass
 class Entered:
-    """A call on its way: its inputs for the other side, whether these are others than the recorded ones, and what is
-    known of the handles in them."""
+    """A call on its way: which of its inputs are others on the other side, and what is known of the handles in them."""
 
     call: TracedCall
-    inputs: Any
-    translated: bool = False
+    changes: list[tuple[Bound, Any]] = field(default_factory=list)
     cause: int | None = None
     ending: list[Identity] = field(default_factory=list)
+
+    def inputs(self) -> Any:
+        """The inputs for the other side."""
+        call = self.call
+        if not self.changes:
+            return call.inputs
+        inputs = deepcopy(call.inputs)
+        there = {leaf.path: leaf for leaf in leaves(call.call.argument, inputs)}
+        for place, value in self.changes:
+            leaf = there[place.path]
+            leaf.values[leaf.key] = value
+        return inputs
+
+    def patches(self) -> list[tuple[int, bytes]] | None:
+        """The same as bytes to be put into the recorded memory, each with its address; None where that is not
+        enough."""
+        if not all(isinstance(place, Place) and isinstance(value, int) for place, value in self.changes):
+            return None
+        return [(place.address, place.packed(value)) for place, value in self.changes if isinstance(place, Place)]
 
 
 class Comparison:
@@ -76,30 +95,24 @@ class Comparison:
     def enter(self, call: TracedCall, adopt: Adopt) -> Entered:
         """Translate a call's inputs. `adopt` gives a live handle for one that is older than the trace, or None; it is
         told the kind, and the live handles of other kinds in the same call."""
-        entered = Entered(call, call.inputs)
+        entered = Entered(call)
         given: dict[Kind, int] = {}
-        found = list(leaves(call.call.argument, call.inputs))
+        found = call.bound_inputs
         known = clocks(self.bindings, found)
-        changes: list[tuple[int, Any]] = []
-        for number, leaf in enumerate(found):
+        for leaf in found:
             kind = leaf.kind
-            if kind is None or leaf.field.direction == "out" or not leaf.value or isinstance(leaf.value, Unreadable):
+            if kind is None or not leaf.value or leaf.field.direction == "out" or isinstance(leaf.value, Unreadable):
                 continue
             if kind.binding == "handle":
                 value = given[kind] = self._live_handle(entered, leaf, kind, given, adopt)
             else:
                 value = self.bindings.translate(kind, leaf.value, known.get(leaf.path))
             if value != leaf.value:
-                changes.append((number, value))
-        if changes:
-            entered.inputs, entered.translated = deepcopy(call.inputs), True
-            copied = list(leaves(call.call.argument, entered.inputs))
-            for number, value in changes:
-                copied[number].values[copied[number].key] = value
+                entered.changes.append((leaf, value))
         entered.ending = list(ending(self.bindings, call))
         return entered
 
-    def _live_handle(self, entered: Entered, leaf: Leaf, kind: Kind, given: dict[Kind, int], adopt: Adopt) -> int:
+    def _live_handle(self, entered: Entered, leaf: Bound, kind: Kind, given: dict[Kind, int], adopt: Adopt) -> int:
         call = entered.call
         identity = self.bindings.find(kind, leaf.value)
         if identity is None and self.bindings.handles.died(kind, leaf.value) is None:
@@ -111,11 +124,15 @@ class Comparison:
     def leave(self, entered: Entered, outcome: Outcome) -> None:
         """Compare a call that returned in the recording with its outcome on the other side."""
         call = entered.call
-        mine = list(leaves(call.call.argument, call.outputs))
-        theirs = {leaf.path: leaf for leaf in (mine if outcome.same else leaves(outcome.argument, outcome.outputs))}
+        mine: Sequence[Bound] = call.bound_outputs
+        theirs = outcome.bound
+        if not outcome.same:
+            mine = list(leaves(call.call.argument, call.outputs))
+            theirs = {leaf.path: leaf for leaf in leaves(outcome.argument, outcome.outputs)}
         found: list[Finding] = []
-        self.report.calls.injected += len(outcome.injected)
-        self.report.notes += [f"injected at call {call.index}: {what}" for what in outcome.injected]
+        if outcome.injected:
+            self.report.calls.injected += len(outcome.injected)
+            self.report.notes += [f"injected at call {call.index}: {what}" for what in outcome.injected]
         if not outcome.modelled and not outcome.injected:
             self.report.calls.unmodelled += 1
             if call.succeeded and not outcome.succeeded:
@@ -124,19 +141,20 @@ class Comparison:
             found.append(replace(self._status_finding(call, outcome), kind="opaque", message=_TAKEN))
         else:
             self.report.calls.compared += 1
-            if (outcome.status, outcome.result) != (call.status, call.result):
+            if outcome.status != call.status or outcome.result != call.result:
                 found.append(self._status_finding(call, outcome))
-            elif not outcome.same or any(
-                leaf.kind is not None and leaf.kind.binding == "range" and leaf.value for leaf in mine
-            ):
+            elif outcome.same:
+                found += self._compare_all_bound(call, outcome, mine, theirs)
+            else:
                 found += self._compare_outputs(call, outcome, mine, theirs)
         if call.succeeded:
             found += self._bind(entered, outcome, mine, theirs)
             for identity in entered.ending:
                 self.bindings.end(identity, call.index)
-        self.report.findings += [replace(finding, cause=entered.cause) for finding in found]
+        if found:
+            self.report.findings += [replace(finding, cause=entered.cause) for finding in found]
 
-    def _adopt(self, call: TracedCall, leaf: Leaf, kind: Kind, adopt: Callable[[Kind], int | None]) -> Identity | None:
+    def _adopt(self, call: TracedCall, leaf: Bound, kind: Kind, adopt: Callable[[Kind], int | None]) -> Identity | None:
         """An object that was never seen born. A call that failed may have been given nonsense: it gets nonsense. What
         may come from elsewhere is passed on."""
         if call.returned and not call.succeeded and not kind.external:
@@ -146,16 +164,20 @@ class Comparison:
         self.bindings.bind(identity)
         return identity
 
-    def _bind(self, entered: Entered, outcome: Outcome, mine: list[Leaf], theirs: dict[str, Leaf]) -> Iterator[Finding]:
+    def _bind(
+        self, entered: Entered, outcome: Outcome, mine: Sequence[Bound], theirs: Mapping[str, Bound]
+    ) -> Iterator[Finding]:
         """What the call made on the recorded side, with what it made on the other."""
         call = entered.call
         done = outcome.succeeded
         known = clocks(self.bindings, mine)
-        for leaf in mine:
+        for leaf in mine if done else ():
             kind = leaf.kind
-            if done and kind is not None and leaf.field.direction != "in" and leaf.path in theirs:
+            if kind is None or kind.binding not in ("fence", "machine") or leaf.field.direction == "in":
+                continue
+            if leaf.path in theirs:
                 yield from self._learn(call, outcome, leaf, kind, theirs[leaf.path].value, known.get(leaf.path))
-        for birth in births(self.bindings, call, mine):
+        for birth in births(self.bindings, call):
             leaf = birth.leaf
             live = theirs[leaf.path].value if done and leaf.path in theirs else None
             cause = None if live else entered.cause if entered.cause is not None else call.index
@@ -163,7 +185,7 @@ class Comparison:
             yield from self._clashes(call, leaf, identity, outcome)
 
     def _learn(
-        self, call: TracedCall, outcome: Outcome, leaf: Leaf, kind: Kind, live: Any, clock: Identity | None
+        self, call: TracedCall, outcome: Outcome, leaf: Bound, kind: Kind, live: Any, clock: Identity | None
     ) -> Iterator[Finding]:
         """A value that the call handed out on both sides, if it is of a kind that is bound so."""
         if not leaf.value or isinstance(leaf.value, Unreadable) or isinstance(live, Unreadable):
@@ -174,7 +196,7 @@ class Comparison:
             message = f"{leaf.path} was {json_form(leaf.type, before)} there before"
             yield finding_at(call, outcome.index, "field", leaf, pair, message)
 
-    def _clashes(self, call: TracedCall, leaf: Leaf, identity: Identity, outcome: Outcome) -> Iterator[Finding]:
+    def _clashes(self, call: TracedCall, leaf: Bound, identity: Identity, outcome: Outcome) -> Iterator[Finding]:
         recorded, live = self.bindings.bind(identity)
         for older, side in ((recorded, "recording"), (live, "replay")):
             if older is not None:
@@ -187,8 +209,18 @@ class Comparison:
                     f"in the {side}, {leaf.path} is the handle of {older}, which was never destroyed",
                 )
 
+    def _compare_all_bound(
+        self, call: TracedCall, outcome: Outcome, mine: Sequence[Bound], theirs: Mapping[str, Bound]
+    ) -> Iterator[Finding]:
+        """What stands for something, where all else is known to be the same."""
+        for leaf in mine:
+            kind, there = leaf.kind, theirs[leaf.path].value
+            # A handle with the same number needs no look: whether it is live or null is all that is compared.
+            if kind is not None and leaf.field.direction != "in" and (kind.binding == "range" or there != leaf.value):
+                yield from self._compare_bound(call, outcome, leaf, kind, leaf.value, there)
+
     def _compare_outputs(
-        self, call: TracedCall, outcome: Outcome, mine: list[Leaf], theirs: dict[str, Leaf]
+        self, call: TracedCall, outcome: Outcome, mine: Sequence[Bound], theirs: Mapping[str, Bound]
     ) -> Iterator[Finding]:
         for leaf in mine:
             if leaf.field.direction == "in":
@@ -211,7 +243,7 @@ class Comparison:
                     yield finding_at(call, outcome.index, "data", leaf, ("absent", "present"), f"{path} is new there")
 
     def _compare_leaf(
-        self, call: TracedCall, outcome: Outcome, leaf: Leaf, mine: Any, theirs: Any
+        self, call: TracedCall, outcome: Outcome, leaf: Bound, mine: Any, theirs: Any
     ) -> Iterator[Finding]:
         kind = leaf.kind
         if kind is not None and kind.binding != "name":
@@ -231,7 +263,7 @@ class Comparison:
             yield finding_at(call, outcome.index, "field", leaf, shown, f"{leaf.path} differs")
 
     def _compare_bound(
-        self, call: TracedCall, outcome: Outcome, leaf: Leaf, kind: Kind, mine: Any, theirs: Any
+        self, call: TracedCall, outcome: Outcome, leaf: Bound, kind: Kind, mine: Any, theirs: Any
     ) -> Iterator[Finding]:
         """Values that are bound are compared by what they are bound to; see `Binding`."""
         if not call.succeeded or kind.binding not in ("handle", "range"):
@@ -250,15 +282,14 @@ class Comparison:
                     pair = (f"{found} + {mine - found.recorded:#x}", "elsewhere")
                     yield finding_at(call, outcome.index, sort, leaf, pair, f"{leaf.path} lies elsewhere")
 
-    def _asked_there(self, call: TracedCall, leaf: Leaf, kind: Kind, found: Identity) -> bool:
+    def _asked_there(self, call: TracedCall, leaf: Bound, kind: Kind, found: Identity) -> bool:
         if all(creates.path != leaf.pattern for creates in call.call.creates):
             return found.index != call.index
-        inputs = leaves(call.call.argument, call.inputs)
-        given = (each for each in inputs if each.kind == kind and each.value)
+        given = (each for each in call.bound_inputs if each.kind == kind and each.value)
         return any(each.path != leaf.path and self.bindings.find(kind, each.value) is found for each in given)
 
     def _compare_bits(
-        self, call: TracedCall, outcome: Outcome, leaf: Leaf, flags: Flags, mine: int, theirs: int
+        self, call: TracedCall, outcome: Outcome, leaf: Bound, flags: Flags, mine: int, theirs: int
     ) -> Iterator[Finding]:
         for bit in flags.in_effect(mine):
             mask = flags.mask(bit.name)
@@ -282,7 +313,7 @@ class Comparison:
 
 
 def finding_at(
-    call: TracedCall, other_index: int, sort: FindingKind, leaf: Leaf, pair: tuple[str, str], message: str
+    call: TracedCall, other_index: int, sort: FindingKind, leaf: Bound, pair: tuple[str, str], message: str
 ) -> Finding:
     """A finding about one field of a call; `pair` is how it was recorded and replayed."""
     kind = leaf.kind

@@ -11,7 +11,7 @@ from typing import Any
 from tracekmt.calls.kinds import ADAPTER_LUID
 from tracekmt.differ.compare import Comparison, Entered, Outcome
 from tracekmt.errors import UsageError
-from tracekmt.replayer.targets import AsRecorded, Sent, SimulatorTarget, Target, luids_on, simulator_for
+from tracekmt.replayer.targets import Sent, SimulatorTarget, Target, luids_on, simulator_for
 from tracekmt.report.findings import Report
 from tracekmt.simulator import Simulator
 from tracekmt.trace.events import Enter, Header, Leave
@@ -83,7 +83,7 @@ def _run(
             continue
         entered = comparison.enter(trace[index], target.adopt)
         try:
-            answer = target.call(index, entered.call.call, entered.inputs, _recording(trace, target, entered))
+            answer = target.call(entered)
         except UsageError as error:
             raise UsageError(f"{trace.path}: call {index} cannot be sent to the {target.name}: {error}") from None
         if answer is None:
@@ -95,14 +95,6 @@ def _run(
         under_way[index] = entered, outcome
     report.calls.in_flight = len(under_way)
     report.notes += [f"never injected: {what}" for what in target.waiting]
-
-
-def _recording(trace: Trace, target: Target, entered: Entered) -> AsRecorded:
-    """What the target may know of how a call was recorded."""
-    call = entered.call
-    if entered.translated or trace.header.layout != target.abi:
-        return AsRecorded(call.status)
-    return AsRecorded(call.status, call.enter, call.leave)
 
 
 def _luid(parts: tuple[int, int]) -> dict[str, int]:

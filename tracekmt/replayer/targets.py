@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
 from tracekmt import codec, ntstatus
 from tracekmt.calls import CALLS
-from tracekmt.differ.compare import Outcome
+from tracekmt.codec import Place
+from tracekmt.differ.compare import Entered, Outcome
 from tracekmt.errors import UsageError
-from tracekmt.memory import Arena, Recorded
+from tracekmt.memory import Arena, Fault, Recorded
 from tracekmt.ntstatus import Status
 from tracekmt.simulator import BEHAVIOURS, Simulator
 from tracekmt.simulator.files import settings_of
 from tracekmt.spec import serial
 from tracekmt.spec.types import Abi, Call, Kind
-from tracekmt.trace.events import Enter, Leave, Region
+from tracekmt.trace.call import Bound, TracedCall
+from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace
 
 Sent = tuple[tuple[int, ...], list[Region], list[Region]]
-
-
-@dataclass(frozen=True)
-class AsRecorded:
-    """How a call was recorded, for a target that can use it: its status, and its memory before and after, where the
-    target's is to begin as that. None: something in it is another there."""
-
-    status: Status | None
-    enter: Enter | None = None
-    leave: Leave | None = None
 
 
 class Target(Protocol):
@@ -41,10 +32,9 @@ class Target(Protocol):
     abi: Abi
     machine: dict[str, Any]
 
-    def call(self, index: int, recorded: Call, inputs: Any, recording: AsRecorded) -> tuple[Outcome, Sent] | None:
+    def call(self, entered: Entered) -> tuple[Outcome, Sent] | None:
         """Make a trace's call; how it ended, and what was sent: arguments, regions before and after. None
-        where the target does not have the function. recorded: its description in the trace. UsageError where the
-        target does not take these inputs."""
+        where the target does not have the function. UsageError where the target does not take these inputs."""
         ...
 
     @property
@@ -68,40 +58,54 @@ class SimulatorTarget:
         self.name = "simulator"
         self.machine = simulator.machine.settings()
 
-    def call(self, index: int, recorded: Call, inputs: Any, recording: AsRecorded) -> tuple[Outcome, Sent] | None:
-        """Lay the inputs out as the simulator's own callers do, or take the recorded memory as it is, and let it answer
-        in place."""
-        name = recorded.name
+    def call(self, entered: Entered) -> tuple[Outcome, Sent] | None:
+        """Lay the inputs out as the simulator's own callers do, or take the recorded memory with what is another here,
+        and let it answer in place."""
+        traced = entered.call
+        name = traced.name
         call = CALLS.get(name)
         if call is None:
             return None
-        enter, leave = recording.enter, recording.leave
-        arena = Arena.holding(self.abi, enter.regions) if enter is not None and _alike(recorded, call) else None
-        if arena is not None and enter is not None:
-            arguments = enter.arguments
+        held = self._as_recorded(entered, call)
+        if held is not None:
+            arena, arguments = held, traced.enter.arguments
         else:
             arena = Arena(self.abi, 1)
-            arguments = codec.encode(call, self.abi, arena, inputs)
+            arguments = codec.encode(call, self.abi, arena, entered.inputs())
         before = arena.regions()
-        answer = self.simulator.invoke(name, self.abi, arena, arguments, recording.status, index)
+        answer = self.simulator.invoke(name, self.abi, arena, arguments, traced.status, traced.index)
         after = arena.regions()
-        same = leave is not None and enter is not None and sorted(leave.regions) == after
-        outputs = None if same else codec.decode(call, self.abi, arena, arguments, Recorded(before))
+        bound = None if held is None else _same_but_for(traced, arena, after)
+        outputs = codec.decode(call, self.abi, arena, arguments, Recorded(before)) if bound is None else None
         rule = answer.rule
-        status = recording.status if answer.taken else ntstatus.status(rule.status) if rule else Status(0)
+        status = traced.status if answer.taken else ntstatus.status(rule.status) if rule else _SUCCESS
         outcome = Outcome(
             status if call.returns == "NTSTATUS" else None,
             call.argument,
             outputs,
-            index,
+            traced.index,
             reason=f"{rule.what} ({rule.source})" if rule else None,
             result=None if call.returns == "NTSTATUS" else 0,
             modelled=BEHAVIOURS[name].modelled,
             taken=answer.taken,
             injected=answer.injected,
-            same=same,
+            same=bound is not None,
+            bound=bound or {},
         )
         return outcome, (arguments, before, after)
+
+    def _as_recorded(self, entered: Entered, call: Call) -> Arena | None:
+        """The recorded memory with what stands for something else here; None where the inputs have to be laid out
+        anew."""
+        traced = entered.call
+        if traced.layout != self.abi or not _alike(traced.call, call):
+            return None
+        patches = entered.patches()
+        arena = Arena.holding(self.abi, traced.enter.regions) if patches is not None else None
+        if arena is not None:
+            for address, data in patches or ():
+                arena.write(address, data)
+        return arena
 
     @property
     def waiting(self) -> list[str]:
@@ -115,6 +119,31 @@ class SimulatorTarget:
             return self.simulator.adopt(kind.name, owners.get("device", 0), owners.get("resource", 0))
         except UsageError:
             return None
+
+
+_SUCCESS = Status(0)
+
+
+def _same_but_for(call: TracedCall, arena: Arena, after: list[Region]) -> dict[str, Bound] | None:
+    """What stands for something in an answer, by its path, if nothing else in memory is other than it was recorded;
+    None if something is."""
+    if call.leave is None:
+        return None
+    if sorted(call.leave.regions) == after:
+        return {place.path: place for place in call.bound_outputs}
+    live: dict[str, Bound] = {}
+    restored = Arena.holding(arena.abi, after)
+    assert restored is not None
+    for place in call.bound_outputs:
+        if not isinstance(place, Place) or not isinstance(place.value, int):
+            return None
+        try:
+            value = place.unpacked(arena.read(place.address, place.size))
+            restored.write(place.address, place.packed(place.value))
+        except Fault:
+            return None
+        live[place.path] = place._replace(value=value)
+    return live if restored.regions() == sorted(call.leave.regions) else None
 
 
 @lru_cache(maxsize=1024)

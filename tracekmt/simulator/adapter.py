@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 
 from tracekmt.calls.adapter import KMTQUERYADAPTERINFOTYPE
+from tracekmt.memory import Memory
+from tracekmt.simulator.machine import Process
 from tracekmt.simulator.nt import name_of
 from tracekmt.simulator.objects import Adapter, OpenAdapter
 from tracekmt.simulator.request import Behaviour, Request, Rule, View, invalid, null
 from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST, page
+from tracekmt.spec.types import Abi, Call
 
 ROOM_FOR = 34
 """How many adapters EnumAdapters2 says to make room for: Windows 11; before it 32 (Wine's conformance test)."""
@@ -85,10 +88,9 @@ class OpenFromDeviceName(Opening):
 class ByAdapter(Request):
     """A call that names an opened adapter."""
 
-    @cached_property
-    def opened(self) -> OpenAdapter | None:
-        """What hAdapter leads to."""
-        return self.process.find(self.args["hAdapter"], OpenAdapter)
+    def __init__(self, process: Process, call: Call, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
+        super().__init__(process, call, abi, memory, arguments)
+        self.opened = process.find(self.args["hAdapter"], OpenAdapter)
 
     @property
     def adapter(self) -> Adapter | None:

@@ -6,11 +6,14 @@ conformance test, no test combines faults.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from tracekmt.calls.allocation import D3DKMT_STANDARDALLOCATIONTYPE
+from tracekmt.memory import Memory
 from tracekmt.simulator.device import BAD_DEVICE, ByDevice, stopped
 from tracekmt.simulator.driver import KERNEL_RECORD, allocation_size, heap_data
+from tracekmt.simulator.machine import Process
 from tracekmt.simulator.objects import Allocation, Backing, Resource, ResourceBody
 from tracekmt.simulator.request import Behaviour, Rule, View, null
 from tracekmt.simulator.request import invalid as _invalid
@@ -18,6 +21,7 @@ from tracekmt.simulator.sources import OTHER_TYPES, page
 from tracekmt.simulator.sources import REVERSED as _REVERSED
 from tracekmt.simulator.sources import WINE_TEST as _WINE_TEST
 from tracekmt.simulator.sources import WSL as _WSL
+from tracekmt.spec.types import Abi, Call
 
 PAGE = 4096
 NUM_ALLOCATIONS_LIMIT = 0x682AA
@@ -33,9 +37,9 @@ _DESTROY_PAGE = page("D3DKMT_DESTROYALLOCATION2")
 class CreateAllocation(ByDevice):
     """A D3DKMT_CREATEALLOCATION and what hangs on it, with elements of either version."""
 
-    def has(self, flag: str) -> bool:
-        """Whether a creation flag is set."""
-        return bool(self.args[f"Flags.{flag}"])
+    def __init__(self, process: Process, call: Call, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
+        super().__init__(process, call, abi, memory, arguments)
+        self.flags = self.args.flags("Flags")
 
     @cached_property
     def standard(self) -> View:
@@ -66,7 +70,7 @@ class CreateAllocation(ByDevice):
         found: list[Backing] = []
         for element in self.elements:
             data = element.bytes("pPrivateDriverData", "PrivateDriverDataSize")
-            standard = self.has("StandardAllocation")
+            standard = "StandardAllocation" in self.flags
             size = self.heap_size if standard else allocation_size(data, self.machine.drivers)
             if standard or element["pSystemMem"]:
                 told = data if not standard else heap_data(size) if self.machine.profile.heap_data else b""
@@ -117,19 +121,19 @@ class DestroyAllocation(ByDevice):
 
 HEAP_SIZE = _invalid(
     "an existing heap's Size is 0 or above 0xffffffff",
-    lambda r: r.has("StandardAllocation") and not 0 < r.heap_size <= 0xFFFFFFFF,
+    lambda r: "StandardAllocation" in r.flags and not 0 < r.heap_size <= 0xFFFFFFFF,
     _REVERSED,
     "reverse engineering",
 )
 MEMORY_INSIDE_A_PAGE = _invalid(
     "ExistingSysMem with pSystemMem inside a page",
-    lambda r: r.has("ExistingSysMem") and any(element["pSystemMem"] % PAGE for element in r.elements),
+    lambda r: "ExistingSysMem" in r.flags and any(element["pSystemMem"] % PAGE for element in r.elements),
     _STRUCT_PAGE,
     "documentation",
 )
 CREATE_RULES = (
     BAD_DEVICE,
-    _invalid("NoKmdAccess needs test signing", lambda r: r.has("NoKmdAccess"), _REVERSED, "reverse engineering"),
+    _invalid("NoKmdAccess needs test signing", lambda r: "NoKmdAccess" in r.flags, _REVERSED, "reverse engineering"),
     _invalid(
         "NumAllocations is above 0x682aa",
         lambda r: r.args["NumAllocations"] > NUM_ALLOCATIONS_LIMIT,
@@ -138,88 +142,88 @@ CREATE_RULES = (
     ),
     _invalid(
         "a flag that user mode may not set: " + ", ".join(_FORBIDDEN),
-        lambda r: any(r.has(flag) for flag in _FORBIDDEN),
+        lambda r: not r.flags.isdisjoint(_FORBIDDEN),
         _REVERSED,
         "reverse engineering",
     ),
     _invalid(
         "ExistingSysMem without StandardAllocation",
-        lambda r: r.has("ExistingSysMem") and not r.has("StandardAllocation"),
+        lambda r: "ExistingSysMem" in r.flags and "StandardAllocation" not in r.flags,
         _WINE_TEST,
         "Windows-verified",
     ),
     _invalid(
         "ExistingSection without StandardAllocation",
-        lambda r: r.has("ExistingSection") and not r.has("StandardAllocation"),
+        lambda r: "ExistingSection" in r.flags and "StandardAllocation" not in r.flags,
         _STRUCT_PAGE,
         "documentation",
     ),
     _invalid(
         "StandardAllocation with both or neither of ExistingSysMem and ExistingSection",
-        lambda r: r.has("StandardAllocation") and r.has("ExistingSysMem") == r.has("ExistingSection"),
+        lambda r: "StandardAllocation" in r.flags and ("ExistingSysMem" in r.flags) == ("ExistingSection" in r.flags),
         _WINE_TEST + " (neither); documentation (both)",
         "Windows-verified",
     ),
     _invalid(
         "StandardAllocation with PrivateDriverDataSize",
-        lambda r: r.has("StandardAllocation") and r.args["PrivateDriverDataSize"] != 0,
+        lambda r: "StandardAllocation" in r.flags and r.args["PrivateDriverDataSize"] != 0,
         _WINE_TEST,
         "Windows-verified",
     ),
     _invalid(
         "StandardAllocation with NumAllocations other than 1",
-        lambda r: r.has("StandardAllocation") and r.args["NumAllocations"] != 1,
+        lambda r: "StandardAllocation" in r.flags and r.args["NumAllocations"] != 1,
         _WINE_TEST,
         "Windows-verified",
     ),
     _invalid(
         "a standard allocation's Type is not EXISTINGHEAP",
-        lambda r: r.has("StandardAllocation") and r.standard["Type"] != EXISTINGHEAP,
+        lambda r: "StandardAllocation" in r.flags and r.standard["Type"] != EXISTINGHEAP,
         _WINE_TEST + " (0); third-party notes (others)",
         "Windows-verified",
     ),
     _invalid(
         "a standard allocation's Flags are not 0",
-        lambda r: r.has("StandardAllocation") and r.standard["Flags"] != 0,
+        lambda r: "StandardAllocation" in r.flags and r.standard["Flags"] != 0,
         _REVERSED,
         "reverse engineering",
     ),
     HEAP_SIZE,
     _invalid(
         "an existing heap's Size is no multiple of a page",
-        lambda r: r.has("StandardAllocation") and r.heap_size % PAGE != 0,
+        lambda r: "StandardAllocation" in r.flags and r.heap_size % PAGE != 0,
         _WINE_TEST,
         "Windows-verified",
     ),
     _invalid(
         "ExistingSection in version 1, whose elements have no section",
-        lambda r: r.has("ExistingSection") and not r.elements[0].layout.struct.has("hSection"),
+        lambda r: "ExistingSection" in r.flags and not r.elements[0].layout.struct.has("hSection"),
         _STRUCT_PAGE,
         "assumption",
     ),
     Rule(
         "STATUS_INVALID_HANDLE",
         "hSection leads nowhere",
-        lambda r: r.has("ExistingSection") and r.process.nt.lacks(r.elements[0]["hSection"]),
+        lambda r: "ExistingSection" in r.flags and r.process.nt.lacks(r.elements[0]["hSection"]),
         "as Windows answers for other NT handles in Wine's conformance test",
         "assumption",
     ),
     Rule(
         "STATUS_OBJECT_TYPE_MISMATCH",
         "hSection leads to no section",
-        lambda r: r.has("ExistingSection") and r.process.nt.lacks(r.elements[0]["hSection"], "section"),
+        lambda r: "ExistingSection" in r.flags and r.process.nt.lacks(r.elements[0]["hSection"], "section"),
         OTHER_TYPES,
         "assumption",
     ),
     _invalid(
         "NtSecuritySharing without CreateShared",
-        lambda r: r.has("NtSecuritySharing") and not r.has("CreateShared"),
+        lambda r: "NtSecuritySharing" in r.flags and "CreateShared" not in r.flags,
         "as for synchronization objects in Wine's conformance test",
         "assumption",
     ),
     _invalid(
         "CreateShared without CreateResource: a shared allocation belongs to a resource",
-        lambda r: r.has("CreateShared") and not r.has("CreateResource"),
+        lambda r: "CreateShared" in r.flags and "CreateResource" not in r.flags,
         _WINE_TEST,
         "Windows-verified",
     ),
@@ -231,14 +235,14 @@ CREATE_RULES = (
     ),
     _invalid(
         "StandardAllocation on an adapter older than WDDM 2.0",
-        lambda r: r.has("StandardAllocation") and r.adapter.wddm < WDDM_2_0,
+        lambda r: "StandardAllocation" in r.flags and r.adapter.wddm < WDDM_2_0,
         _REVERSED,
         "reverse engineering",
     ),
     stopped("D3DKMTCreateAllocation2"),
     _invalid(
         "ExistingSysMem without pSystemMem",
-        lambda r: r.has("ExistingSysMem") and any(element["pSystemMem"] == 0 for element in r.elements),
+        lambda r: "ExistingSysMem" in r.flags and any(element["pSystemMem"] == 0 for element in r.elements),
         _WINE_TEST,
         "Windows-verified",
     ),
@@ -258,14 +262,14 @@ CREATE_RULES = (
     ),
     _invalid(
         "StandardAllocation added to an existing resource",
-        lambda r: r.has("StandardAllocation") and r.args["hResource"] != 0 and not r.has("CreateResource"),
+        lambda r: "StandardAllocation" in r.flags and r.args["hResource"] != 0 and "CreateResource" not in r.flags,
         _WINE_TEST,
         "Windows-verified",
     ),
     # The page forbids it without naming a status.
     _invalid(
         "added to an existing shared resource",
-        lambda r: r.resource is not None and r.resource.body.shared and not r.has("CreateResource"),
+        lambda r: r.resource is not None and r.resource.body.shared and "CreateResource" not in r.flags,
         _CREATE_PAGE,
         "documentation",
     ),
@@ -295,7 +299,7 @@ CREATE_RULES = (
 def _readable(request: CreateAllocation) -> bool:
     """Copies what the caller passes along; a Fault on the way is answered as unreadable memory."""
     request.args.bytes("pPrivateRuntimeData", "PrivateRuntimeDataSize")
-    if not request.has("StandardAllocation"):
+    if "StandardAllocation" not in request.flags:
         request.args.bytes("pPrivateDriverData", "PrivateDriverDataSize")
     return len(request.backings) == len(request.elements)
 
@@ -306,13 +310,13 @@ def create_allocation(request: CreateAllocation) -> None:
     process, device, args = request.process, request.device, request.args
     assert device is not None
     resource, global_share = request.resource, 0
-    if request.has("CreateResource"):
+    if "CreateResource" in request.flags:
         body = ResourceBody(
             device.adapter,
-            shared=request.has("CreateShared"),
-            nt=request.has("NtSecuritySharing"),
+            shared="CreateShared" in request.flags,
+            nt="NtSecuritySharing" in request.flags,
             runtime_data=args.bytes("pPrivateRuntimeData", "PrivateRuntimeDataSize"),
-            driver_data=b"" if request.has("StandardAllocation") else _driver_data(args),
+            driver_data=b"" if "StandardAllocation" in request.flags else _driver_data(args),
         )
         resource = Resource(device, body)
         args["hResource"] = process.add(resource, device)
@@ -332,7 +336,7 @@ def _driver_data(args: View) -> bytes:
 
 def leaves_it_to_the_driver(request: CreateAllocation) -> bool:
     """Whether a driver sees what is asked for: it may refuse it."""
-    return not request.has("StandardAllocation")
+    return "StandardAllocation" not in request.flags
 
 
 DESTROY_RULES = (

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Sequence
 
+from tracekmt.memory import Memory
 from tracekmt.simulator.adapter import BAD_ADAPTER, VERIFIED_NULL, ByAdapter
+from tracekmt.simulator.machine import Process
 from tracekmt.simulator.objects import Adapter, Device
 from tracekmt.simulator.request import Behaviour, Request, Rule, invalid
 from tracekmt.simulator.sources import WINE_TEST, page
+from tracekmt.spec.types import Abi, Call
 
 
 class ByDevice(Request):
     """A call that names a device."""
 
-    @cached_property
-    def device(self) -> Device | None:
-        """What hDevice leads to."""
-        return self.process.find(self.args["hDevice"], Device)
+    def __init__(self, process: Process, call: Call, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
+        super().__init__(process, call, abi, memory, arguments)
+        self.device = process.find(self.args["hDevice"], Device)
 
     @property
     def adapter(self) -> Adapter | None:

@@ -29,6 +29,7 @@ from tracekmt.simulator.objects import (
 if TYPE_CHECKING:
     from tracekmt.simulator.faults import Change, Fault
     from tracekmt.simulator.profiles import Profile
+    from tracekmt.simulator.request import Rule
 
 FIRST_PROCESS = 0x1000
 PAGE = 4096
@@ -58,6 +59,8 @@ class Machine:
     # Calls answered so far, and what is to fail or to change at some of them.
     calls: int = 0
     faults: list[Fault] = field(default_factory=list)
+    # The rules of the calls that were made, under this machine's profile.
+    rules: dict[str, Sequence[Rule]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     # What the call that is being answered has made so far: objects, and NT handles.
     made: list[tuple[Process, Node | int]] = field(default_factory=list)

@@ -56,15 +56,18 @@ WSL_PROFILE = Profile(
     rules={
         "D3DKMTCreateAllocation2": (
             _wsl("NumAllocations is 0, or above 1024", lambda r: not 0 < r.args["NumAllocations"] <= 1024),
-            _wsl("an existing heap's Size is 0", lambda r: r.has("StandardAllocation") and not r.heap_size),
+            _wsl("an existing heap's Size is 0", lambda r: "StandardAllocation" in r.flags and not r.heap_size),
             _wsl(
                 "CreateShared without NtSecuritySharing",
-                lambda r: r.has("CreateShared") and not r.has("NtSecuritySharing"),
+                lambda r: "CreateShared" in r.flags and "NtSecuritySharing" not in r.flags,
             ),
-            _wsl("ExistingSection or CreateProtected", lambda r: r.has("ExistingSection") or r.has("CreateProtected")),
+            _wsl(
+                "ExistingSection or CreateProtected",
+                lambda r: "ExistingSection" in r.flags or "CreateProtected" in r.flags,
+            ),
             _wsl(
                 "a standard allocation with private data",
-                lambda r: r.has("StandardAllocation") and any(e["PrivateDriverDataSize"] for e in r.elements),
+                lambda r: "StandardAllocation" in r.flags and any(e["PrivateDriverDataSize"] for e in r.elements),
             ),
             _wsl(
                 "pSystemMem is NULL for some allocations and not for others",
@@ -87,7 +90,7 @@ WINE = Profile(
             Rule(
                 "STATUS_NOT_SUPPORTED",
                 "other allocations than one on existing memory",
-                lambda r: not r.has("StandardAllocation") or r.has("ExistingSection"),
+                lambda r: "StandardAllocation" not in r.flags or "ExistingSection" in r.flags,
                 _WINE,
                 "assumption",
             ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct as packing
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from tracekmt.memory import Memory
@@ -13,30 +15,54 @@ from tracekmt.simulator.nt import CURRENT_PROCESS
 from tracekmt.simulator.objects import Adapter
 from tracekmt.simulator.sources import LIKE_OTHERS, WSL
 from tracekmt.spec.layout import Layout, lay_out
-from tracekmt.spec.types import POINTER_SIZE, WCHAR_SIZE, Abi, Array, Call, Integer, Pointer, Struct
+from tracekmt.spec.types import (
+    POINTER_SIZE,
+    WCHAR_SIZE,
+    Abi,
+    Address,
+    Array,
+    Bytes,
+    Call,
+    Enum,
+    Flags,
+    Integer,
+    Pointer,
+    Struct,
+)
 
 Confidence = Literal["Windows-verified", "Microsoft source", "documentation", "reverse engineering", "assumption"]
 
 TEXT_LIMIT = 1 << 15
 
 
-class View:
-    """A structure in the caller's memory. It is read once, as the kernel does; writing goes to the memory."""
+class View(dict[str, int]):
+    """A structure in the caller's memory, as the numbers of its fields by their paths: "hDevice", "Info.Type"; of one
+    bit: "Flags.CreateResource". It is read once, as the kernel does; what is set goes to the memory alone."""
 
     def __init__(self, memory: Memory, layout: Layout, address: int, data: bytes | None = None) -> None:
         self.memory = memory
         self.layout = layout
         self.address = address
         self._data = memory.read(address, layout.size) if data is None else data
+        # Rules look at most fields, some of them many times: those that are plain numbers are unpacked in one go.
+        names, unpack = _numbers(layout)
+        super().__init__(zip(names, unpack(self._data)))  # noqa: B905
 
-    def __getitem__(self, path: str) -> int:
-        """A field as a number: "hDevice", "Info.Type"; of one bit: "Flags.CreateResource"."""
+    def __missing__(self, path: str) -> int:
         start, end, mask = self.layout.span(path)
-        return int.from_bytes(self._data[start:end], "little") & mask
+        found = int.from_bytes(self._data[start:end], "little") & mask
+        super().__setitem__(path, found)
+        return found
 
     def __setitem__(self, path: str, value: int) -> None:
         start, end, _ = self.layout.span(path)
         self.memory.write(self.address + start, value.to_bytes(end - start, "little"))
+
+    def flags(self, name: str) -> frozenset[str]:
+        """The names of the bits that are set in a word of flags."""
+        word = self.layout.slot(name).field.type
+        assert isinstance(word, Flags)
+        return _names_of(word, self[name])
 
     def signed(self, path: str) -> int:
         """A field as a signed number."""
@@ -93,6 +119,28 @@ class View:
         return _text(bytes(found), size)
 
 
+@lru_cache(maxsize=1024)
+def _numbers(layout: Layout) -> tuple[tuple[str, ...], Callable[[bytes], tuple[int, ...]]]:
+    """The members of a structure that are plain numbers, of each union the first, and what unpacks them."""
+    names: list[str] = []
+    code, end = "<", 0
+    for slot in sorted(layout.slots, key=lambda slot: slot.offset):
+        if slot.offset >= end and isinstance(slot.field.type, _PLAIN) and slot.size in _CODES:
+            code += f"{slot.offset - end}x{_CODES[slot.size]}"
+            names.append(slot.field.name)
+            end = slot.offset + slot.size
+    return tuple(names), packing.Struct(code).unpack_from
+
+
+_PLAIN = (Integer, Enum, Flags, Pointer, Address, Bytes)
+_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+
+
+@lru_cache(maxsize=4096)
+def _names_of(word: Flags, value: int) -> frozenset[str]:
+    return frozenset(bit.name for bit in word.bits if value & word.mask(bit.name))
+
+
 def _text(data: bytes, size: int) -> str:
     if size == 2:
         return data[: len(data) & ~1].decode("utf-16-le", "surrogatepass").partition("\0")[0]
@@ -114,7 +162,7 @@ class Request:
         layout = lay_out(call.argument, abi)
         if call.argument.parameters:
             words = b"".join((each & (1 << 64) - 1).to_bytes(8, "little")[: self.pointer_size] for each in arguments)
-            self.args = View(memory, layout, 0, words)
+            self.args = View(memory, layout, 0, words.ljust(layout.size, b"\0"))
         else:
             self.args = View(memory, layout, arguments[0])
 

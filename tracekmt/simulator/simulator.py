@@ -169,11 +169,12 @@ class Simulator(Process):
         with self.machine.lock:
             number = self.machine.calls if index is None else index
             self.machine.calls = number + 1
-            changed = tuple(self._change(number))
-            fault = self._fault(name, abi, memory, arguments)
+            changed = tuple(self._change(number)) if self.machine.changes else ()
+            fault = self._fault(name, abi, memory, arguments) if self.machine.faults else None
             if fault is not None:
                 return Answer(fault.rule, injected=(*changed, fault.text))
-            return replace(self._answer(name, abi, memory, arguments, recorded), injected=changed)
+            answer = self._answer(name, abi, memory, arguments, recorded)
+            return replace(answer, injected=changed) if changed else answer
 
     def _change(self, number: int) -> Iterator[str]:
         """What happens to the machine before a call."""
@@ -208,9 +209,10 @@ class Simulator(Process):
         self.machine.made.clear()  # what was adopted for the call is not its own
         try:
             request = behaviour.request(self, call, abi, memory, arguments)
-            broken = next((rule for rule in rules_of(name, self.machine.profile) if rule.broken(request)), None)
-            if request.adapter is not None:
-                request.adapter.calls += 1
+            broken = _first_broken(self._rules(name), request)
+            adapter = request.adapter
+            if adapter is not None:
+                adapter.calls += 1
             if broken is not None:
                 return Answer(broken)
             if recorded is not None and not recorded.succeeded:
@@ -224,4 +226,21 @@ class Simulator(Process):
             return Answer(UNREADABLE if isinstance(error, NoMemory) else FULL)
         finally:
             self.machine.made.clear()
-        return Answer(None)
+        return _DONE
+
+    def _rules(self, name: str) -> Sequence[Rule]:
+        """The rules that a call is held against here, looked up once."""
+        known = self.machine.rules.get(name)
+        if known is None:
+            known = self.machine.rules[name] = rules_of(name, self.machine.profile)
+        return known
+
+
+_DONE = Answer(None)
+
+
+def _first_broken(rules: Sequence[Rule], request: Any) -> Rule | None:
+    for rule in rules:
+        if rule.broken(request):
+            return rule
+    return None

@@ -55,6 +55,11 @@ class Kind:
         """The kind in whose space its values lie."""
         return self.base.space if self.base else self
 
+    @cached_property
+    def spaces(self) -> tuple[str, ...]:
+        """The names of the spaces that a value of it may lie in."""
+        return tuple(each.space.name for each in self.any_of or (self,))
+
 
 @dataclass(frozen=True)
 class Integer:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracekmt import codec
-from tracekmt.codec import Unreadable
+from tracekmt.codec import Leaf, Place, Unreadable
 from tracekmt.memory import Recorded
 from tracekmt.ntstatus import Status
-from tracekmt.spec.types import Call
+from tracekmt.spec.types import Call, When
 from tracekmt.trace.events import Enter, Leave
 from tracekmt.trace.objects import depends_on_objects
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from tracekmt.trace.reader import Trace
 
 Argument = dict[str, Any] | Unreadable | None
+
+Bound = Leaf | Place
+"""A value that stands for something: with the memory that holds it, or, where that is not simply told, decoded."""
+
+
+def _bound(call: Call, value: Argument) -> list[Bound]:
+    leaves = codec.leaves(call.argument, value)
+    return [leaf for leaf in leaves if leaf.kind is not None and leaf.kind.binding != "name"]
 
 
 _UNKNOWN = object()
@@ -56,12 +65,15 @@ class TracedCall:
         self.leave = leave
         self.call: Call = trace.description(enter.call)
         self.name = self.call.name
-        self._layout = trace.layout
+        self.layout = trace.layout
         self._entered = Recorded(enter.regions)
         self.thread: int = trace.threads[enter.thread]
         self.status, self.result = (None, None) if leave is None else outcome_of(self.call, leave.result)
         self._inputs: Any = _UNKNOWN
         self._outputs: Any = _UNKNOWN
+        self._bound_inputs: Sequence[Bound] | None = None
+        self._bound_outputs: Sequence[Bound] | None = None
+        self._frame_found: Any = _UNKNOWN
         self.enter_ns = enter.time - trace.start_time
         self.leave_ns = None if leave is None else leave.time - trace.start_time
 
@@ -115,6 +127,59 @@ class TracedCall:
         return self.leave.regions == self.enter.regions
 
     @property
+    def bound_inputs(self) -> Sequence[Bound]:
+        """What stands for something in the argument as the call was entered with it."""
+        if self._bound_inputs is None:
+            frame, finder, found = self._frame, self._finder, None
+            if finder is not None and frame is not None:
+                found = finder.places(frame, self._entered, self.enter.arguments[0])
+            self._bound_inputs = found if found is not None else _bound(self.call, self.inputs)
+        return self._bound_inputs
+
+    @property
+    def bound_outputs(self) -> Sequence[Bound]:
+        """The same in the argument as the call left it."""
+        if self._bound_outputs is None:
+            self._bound_outputs = self.bound_inputs if self.unchanged else self._find_outputs()
+        return self._bound_outputs
+
+    def _find_outputs(self) -> Sequence[Bound]:
+        finder, found = self._finder, None
+        if finder is not None and self._frame is not None and self.leave is not None:
+            address, after = self.enter.arguments[0], Recorded(self.leave.regions)
+            frame = finder.frame(after, address, self._entered)
+            found = finder.places(frame, after, address, self._entered) if frame is not None else None
+        return found if found is not None else _bound(self.call, self.outputs)
+
+    def held(self, conditions: Iterable[When]) -> bool:
+        """Whether all of these are true of what the call was entered with; never where that cannot be read."""
+        frame = self._frame
+        if frame is not None:
+            return all(map(frame.holds, conditions))
+        return isinstance(self.inputs, dict) and all(
+            codec.holds(when, self.call.argument, self.inputs) for when in conditions
+        )
+
+    def number(self, path: str) -> int:
+        """A number that the call was entered with; 0 where that cannot be read."""
+        if self._frame is not None:
+            return self._frame.number(path)[1]
+        return int(codec.look_up(self.inputs, path) or 0)
+
+    @property
+    def _finder(self) -> codec.Finder | None:
+        return codec.finder(self.call, self.layout)
+
+    @property
+    def _frame(self) -> codec.Frame | None:
+        """The argument's own bytes when the call was entered, where that is enough to look at them."""
+        if self._frame_found is _UNKNOWN:
+            arguments, finder = self.enter.arguments, self._finder
+            self._frame_found = finder.frame(self._entered, arguments[0]) if finder is not None and arguments else None
+        found: codec.Frame | None = self._frame_found
+        return found
+
+    @property
     def caller(self) -> str | None:
         """Module and offset of the instruction behind the call; None where unknown."""
         return self._trace.place(self.enter.caller)
@@ -139,13 +204,13 @@ class TracedCall:
 
     def decode_inputs(self, kind_of: codec.KindOf | None) -> Argument:
         """The same, with another idea of what handles lead to."""
-        return codec.decode(self.call, self._layout, self._entered, self.enter.arguments, None, kind_of)
+        return codec.decode(self.call, self.layout, self._entered, self.enter.arguments, None, kind_of)
 
     def decode_outputs(self, kind_of: codec.KindOf | None) -> Argument:
         """The same, with another idea of what handles lead to."""
         assert self.leave is not None
         after = Recorded(self.leave.regions)
-        return codec.decode(self.call, self._layout, after, self.enter.arguments, self._entered, kind_of)
+        return codec.decode(self.call, self.layout, after, self.enter.arguments, self._entered, kind_of)
 
     @property
     def _kind_of(self) -> codec.KindOf | None:
