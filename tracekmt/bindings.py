@@ -14,7 +14,7 @@ from typing import Any
 from tracekmt.spec.types import Kind
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Identity:
     """One object, or one range of addresses, of a recording. live: its handle or base on the other side, None if it
     does not exist there. cause: the call whose difference is why it does not. within: what it dies with. size: the

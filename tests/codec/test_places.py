@@ -57,7 +57,7 @@ def test_places_are_the_leaves_that_stand_for_something(name: str, data: st.Data
     if places is None:  # some memory on the way is not there: then the leaves say so, or begin behind it
         assert before is not None
         return
-    told = [tuple(place[:5]) + (place.value,) for place in places if place.value]
+    told = [(*tuple(place[:5]), place.value) for place in places if place.value]
     assert told == [each for each in by_leaves(call, value) if not isinstance(each[-1], Unreadable)]
 
 

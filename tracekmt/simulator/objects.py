@@ -79,6 +79,8 @@ class Shared:
     """What outlives any one handle to it, as long as somebody holds it. global_share: its handle for other processes,
     0 without. nt: it is shared by NT handles."""
 
+    __slots__ = ("global_share", "holders", "nt")
+
     def __init__(self, *, nt: bool = False) -> None:
         self.nt = nt
         self.holders = 0
@@ -89,6 +91,8 @@ class Backing(Shared):
     """The memory of an allocation. video, shared: bytes of the adapter's own memory, and of the machine's that it uses.
     system: what the kernel keeps of it, and what is pinned. data: the driver's private data."""
 
+    __slots__ = ("adapter", "data", "shared", "system", "video")
+
     def __init__(self, adapter: Adapter, data: bytes, video: int, shared: int, system: int) -> None:
         super().__init__()
         self.adapter, self.data = adapter, data
@@ -97,6 +101,8 @@ class Backing(Shared):
 
 class ResourceBody(Shared):
     """A group of allocations, and what its maker said of it."""
+
+    __slots__ = ("adapter", "backings", "driver_data", "runtime_data", "shared")
 
     def __init__(self, adapter: Adapter, *, shared: bool, nt: bool, runtime_data: bytes, driver_data: bytes) -> None:
         super().__init__(nt=nt)
@@ -108,6 +114,8 @@ class ResourceBody(Shared):
 class SyncBody(Shared):
     """A synchronization object. value: what its fence has reached."""
 
+    __slots__ = ("type", "value")
+
     def __init__(self, type_: int, value: int = 0, *, nt: bool = False) -> None:
         super().__init__(nt=nt)
         self.type, self.value = type_, value
@@ -115,6 +123,8 @@ class SyncBody(Shared):
 
 class MutexBody(Shared):
     """A keyed mutex: who acquires it with `key` may have it, unless it is held."""
+
+    __slots__ = ("held", "key", "runtime_data")
 
     def __init__(self, key: int, runtime_data: bytes = b"", *, nt: bool = False) -> None:
         super().__init__(nt=nt)
@@ -126,6 +136,8 @@ class Node:
     """An object of one process. It ends with any of its parents. holds: what it shares with others."""
 
     kind = ""
+
+    __slots__ = ("children", "handle", "holds", "parents")
 
     def __init__(self, *holds: Shared) -> None:
         self.handle = 0
@@ -139,6 +151,8 @@ class OpenAdapter(Node):
 
     kind = "adapter"
 
+    __slots__ = ("adapter",)
+
     def __init__(self, adapter: Adapter) -> None:
         super().__init__()
         self.adapter = adapter
@@ -148,6 +162,8 @@ class Device(Node):
     """A device."""
 
     kind = "device"
+
+    __slots__ = ("adapter",)
 
     def __init__(self, adapter: Adapter) -> None:
         super().__init__()
@@ -159,6 +175,8 @@ class Resource(Node):
 
     kind = "resource"
 
+    __slots__ = ("body", "device")
+
     def __init__(self, device: Device, body: ResourceBody) -> None:
         super().__init__(body)
         self.device, self.body = device, body
@@ -168,6 +186,8 @@ class Allocation(Node):
     """An allocation of a device, in a resource or by itself."""
 
     kind = "allocation"
+
+    __slots__ = ("backing", "device", "resource")
 
     def __init__(self, device: Device, resource: Resource | None, backing: Backing) -> None:
         super().__init__(backing)
@@ -179,6 +199,8 @@ class SyncObject(Node):
 
     kind = "sync object"
 
+    __slots__ = ("body",)
+
     def __init__(self, body: SyncBody) -> None:
         super().__init__(body)
         self.body = body
@@ -189,6 +211,8 @@ class KeyedMutex(Node):
 
     kind = "keyed mutex"
 
+    __slots__ = ("body",)
+
     def __init__(self, body: MutexBody) -> None:
         super().__init__(body)
         self.body = body
@@ -196,6 +220,8 @@ class KeyedMutex(Node):
 
 class Other(Node):
     """An object of a kind that no rule knows."""
+
+    __slots__ = ("kind",)
 
     def __init__(self, kind: str) -> None:
         super().__init__()
