@@ -38,11 +38,41 @@ def create(played: Played, **fields: Any) -> str:
         ),
         ({"pAllocationInfo2": [{"pSystemMem": 0x10000}, {}]}, "SUCCESS", "INVALID_PARAMETER"),
         ({"pAllocationInfo2": [{}] * 1025}, "SUCCESS", "INVALID_PARAMETER"),
+        ({"pAllocationInfo2": [{"pPrivateDriverData": bytes(130 << 10)}]}, "SUCCESS", "BUFFER_TOO_SMALL"),
     ],
 )
 def test_wsl_refuses_more(fields: dict[str, Any], windows: str, wsl: str) -> None:
     assert create(play(), **fields) == windows
     assert create(play(profile="wsl"), **fields) == wsl
+
+
+@pytest.mark.parametrize(
+    ("more", "windows", "wsl"),
+    [(0, "SUCCESS", "SUCCESS"), (1, "INVALID_PARAMETER", "SUCCESS"), (-1, "INVALID_PARAMETER", "INVALID_PARAMETER")],
+)
+def test_wsl_takes_larger_buffers(more: int, windows: str, wsl: str) -> None:
+    shared = ["CreateResource", "CreateShared", "NtSecuritySharing"]
+    for profile, expected in (("windows", windows), ("wsl", wsl)):
+        played = play(profile=profile)
+        made = played.made(
+            "CreateAllocation2", hDevice=played.device, Flags=shared, pPrivateRuntimeData=b"four", pAllocationInfo2=[{}]
+        )
+        opened = played.status(
+            "OpenResourceFromNtHandle",
+            hDevice=played.device,
+            hNtHandle=played.shared(made["hResource"]),
+            pOpenAllocationInfo2=[{}],
+            pPrivateRuntimeData=bytes(4 + more),
+            pTotalPrivateDriverDataBuffer=bytes(64),
+        )
+        assert opened == expected
+
+
+def test_wsl_makes_so_many_resident() -> None:
+    played = play(profile="wsl")
+    rule = played("MakeResident", {"AllocationList": [SENTINEL] * 10241}).rule
+    assert rule is not None
+    assert rule.what == "NumAllocations is above 10240"
 
 
 def test_wsl_lacks_functions() -> None:

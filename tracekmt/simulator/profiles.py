@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tracekmt.calls import FAMILIES
-from tracekmt.simulator import allocation
+from tracekmt.simulator import allocation, sharing
 from tracekmt.simulator.request import Rule, invalid
 from tracekmt.simulator.sources import WSL
 
@@ -17,11 +17,13 @@ _CREATES = ("D3DKMTCreateAllocation", "D3DKMTCreateAllocation2")
 
 @dataclass(frozen=True)
 class Profile:
-    """absent: functions that there are not. rules: looked at before a call's own. without: what of those does not hold.
+    """absent: functions that there are not. rules: looked at before a call's own. instead: what stands for some of
+    those. without: what of them does not hold.
     heap_data: whether the kernel tells a driver of standard allocations."""
 
     absent: Mapping[str, Rule] = field(default_factory=dict)
     rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
+    instead: Mapping[Rule, Rule] = field(default_factory=dict)
     without: Sequence[Rule] = ()
     heap_data: bool = True
 
@@ -48,11 +50,21 @@ def _wsl(what: str, broken: object) -> Rule:
     return invalid(what, broken, WSL, "Microsoft source")  # type: ignore[arg-type]
 
 
+PACKET_SIZE = 128 << 10
+
+
+def _private_data(request: allocation.CreateAllocation) -> int:
+    """Bytes of private data that a creation carries."""
+    own = request.args["PrivateRuntimeDataSize"] + request.args["PrivateDriverDataSize"]
+    return own + sum(element["PrivateDriverDataSize"] for element in request.elements)
+
+
 WINDOWS = Profile()
 
 WSL_PROFILE = Profile(
     absent=_absent(),
     without=(allocation.HEAP_SIZE,),
+    instead=dict(zip(sharing.EXACT_SIZES, sharing.LEAST_SIZES, strict=True)),
     rules={
         "D3DKMTCreateAllocation2": (
             _wsl("NumAllocations is 0, or above 1024", lambda r: not 0 < r.args["NumAllocations"] <= 1024),
@@ -74,12 +86,20 @@ WSL_PROFILE = Profile(
                 lambda r: len({bool(element["pSystemMem"]) for element in r.elements}) > 1,
             ),
             _wsl("hResource is no resource of the device", lambda r: r.args["hResource"] and r.resource is None),
+            Rule(
+                "STATUS_BUFFER_TOO_SMALL",
+                "all private data do not fit into one message to the host",
+                lambda r: _private_data(r) > PACKET_SIZE,
+                _LIBDXG + "; DXG_MAX_VM_BUS_PACKET_SIZE of " + WSL,
+                "Microsoft source",
+            ),
         ),
         "D3DKMTDestroyAllocation2": (
             _wsl("AllocationCount is above 1024", lambda r: r.args["AllocationCount"] > 1024),
             _wsl("nothing to destroy", lambda r: not r.args["hResource"] and not r.args["AllocationCount"]),
             _wsl("hResource and a list", lambda r: r.args["hResource"] and r.args["AllocationCount"]),
         ),
+        "D3DKMTMakeResident": (_wsl("NumAllocations is above 10240", lambda r: r.args["NumAllocations"] > 10240),),
         "D3DKMTShareObjects": (_wsl("more than one object", lambda r: r.args["cObjects"] != 1),),
     },
 )

@@ -226,6 +226,22 @@ def _exact(size: str, buffer: str, stored: str) -> Rule:
     return invalid(f"{size} is not the resource's, or there is no buffer", misfits, WINE_TEST, "Windows-verified")
 
 
+def _at_least(size: str, buffer: str, stored: str) -> Rule:
+    """The rule for a buffer that may be larger, too."""
+
+    def misfits(request: ByGlobal | ByNtHandle) -> bool:
+        data = getattr(request.body, stored)
+        return request.args[size] < len(data) or bool(data and not request.args[buffer])
+
+    return invalid(f"{size} is less than the resource's, or there is no buffer", misfits, WSL, "Microsoft source")
+
+
+_RUNTIME_DATA = "PrivateRuntimeDataSize", "pPrivateRuntimeData", "runtime_data"
+_DRIVER_DATA = "ResourcePrivateDriverDataSize", "pResourcePrivateDriverData", "driver_data"
+EXACT_SIZES = (_exact(*_RUNTIME_DATA), _exact(*_DRIVER_DATA))
+LEAST_SIZES = (_at_least(*_RUNTIME_DATA), _at_least(*_DRIVER_DATA))
+"""What stands in WSL for the exact sizes."""
+
 _NO_SHARE = invalid(
     "hGlobalShare is no global handle of a resource", lambda r: r.body is None, WINE_TEST, "Windows-verified"
 )
@@ -263,8 +279,7 @@ _OPEN_RULES = (
         "Microsoft source",
     ),
     invalid("the list of allocations is NULL", lambda r: not r.args[_list_name(r)], WINE_TEST, "Windows-verified"),
-    _exact("PrivateRuntimeDataSize", "pPrivateRuntimeData", "runtime_data"),
-    _exact("ResourcePrivateDriverDataSize", "pResourcePrivateDriverData", "driver_data"),
+    *EXACT_SIZES,
     invalid(
         "pTotalPrivateDriverDataBuffer is NULL",
         lambda r: total_size(r.body) and not r.args["pTotalPrivateDriverDataBuffer"],

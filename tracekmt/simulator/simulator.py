@@ -44,7 +44,7 @@ def tell_rules(name: str) -> dict[str, Any]:
 
 def rules_of(name: str, profile: Profile) -> Sequence[Rule]:
     """The rules that a call is held against, in their order."""
-    own = [rule for rule in BEHAVIOURS[name].rules if rule not in profile.without]
+    own = [profile.instead.get(rule, rule) for rule in BEHAVIOURS[name].rules if rule not in profile.without]
     return (*profile.rules.get(name, ()), *own)
 
 
@@ -167,6 +167,8 @@ class Simulator(Process):
         was refused, and only a driver, or nobody here, can say whether it should be. index: its number, for what is to
         happen at some call; the number of calls before it without."""
         with self.machine.lock:
+            if self.id not in self.machine.processes:
+                raise UsageError("the process has ended; simulator.process() is a new one")
             number = self.machine.calls if index is None else index
             self.machine.calls = number + 1
             changed = tuple(self._change(number)) if self.machine.changes else ()
