@@ -2,7 +2,7 @@
  * The agent: loads the recorder into the traced process, puts its hooks on the functions, and takes them off again.
  * It moves no events and knows no function: names come with the plan, addresses from a locator.
  *
- * Messages to the recorder's side are {type: 'kmt:module' | 'kmt:hooked' | 'kmt:raw' | 'kmt:rest' | 'kmt:error', ...}.
+ * Messages to the recorder's side are {type: 'kmt:module' | 'kmt:hooked' | 'kmt:missed' | 'kmt:raw' | 'kmt:rest' | 'kmt:error', ...}.
  */
 'use strict';
 
@@ -12,11 +12,6 @@ const libc = name => {
   return address;
 };
 const native = (name, result, ...types) => new NativeFunction(libc(name), result, types, { exceptions: 'propagate' });
-
-/* Where the functions of a module are: one locator per platform, locate(module) -> [{name, address}]. */
-const locators = {
-  linux: module => module.enumerateExports().filter(each => each.type === 'function'),
-};
 
 const PAGE = 4096;
 const SLOTS_SIZE = 8192 * PAGE;  // SLOTS and SLOT_SIZE in the recorder
@@ -31,7 +26,8 @@ const MADV_WIPEONFORK = 18;
 // A thread may be inside the recorder when the hooks come off; its code and memory stay until this has passed.
 const GRACE_SECONDS = 0.1;
 
-// Bytes into the recorder's state; S_KEY, S_SIGACTION and S_SIGNAL there.
+// Bytes into the recorder's state; S_WINDOWS, S_KEY, S_SIGACTION and S_SIGNAL there.
+const WINDOWS = 1 * 8;
 const KEY = 2 * 8;
 const SIGACTION = 56 * 8;
 const SIGNAL = 57 * 8;
@@ -45,8 +41,11 @@ let key = -1;  // of what libc keeps for each thread
 const mapped = [];  // [address, size] of what is unmapped in the end
 let hooks = null;  // name of a function -> address of its entry in the plan
 let raw = null;  // {prefixes, patterns} of names that the plan does not know but may have to hook, {entries} left for them
-let wanted = null;  // the module whose exports are hooked
+let wanted = [];  // the modules whose exports are hooked, by file name or path
+let convention = sysv;  // of the functions
 let observer = null;
+let watch = null;  // the timer that looks for modules that Wine maps
+let gate = null;  // see pass_gate in the recorder
 const hooked = new Map();  // address -> what takes the hook off
 
 function map(size, flags, file = -1) {
@@ -115,7 +114,7 @@ function makeKey() {
 }
 
 function start(config) {
-  if (Process.arch !== 'x64' || !(Process.platform in locators))
+  if (Process.arch !== 'x64' || Process.platform !== 'linux')
     throw new Error(`processes of ${Process.platform} ${Process.arch} cannot be recorded yet, x64 on Linux can`);
   const control = config.memory.path === null ? ownMemory(config.memory) : sharedMemory(config.memory);
   // A forked child has the mapping too: what leads there is zero for it, and its hooks do nothing.
@@ -126,8 +125,14 @@ function start(config) {
   state.writeByteArray(new Uint8Array(PAGE).buffer);
   key = makeKey();
   state.add(KEY).writeU64(key);
+  if (config.windows) {
+    convention = microsoft;
+    state.add(WINDOWS).writeU64(1);
+  }
+  gate = Memory.alloc(PAGE);
+  gate.writeByteArray(new Uint8Array(PAGE).buffer);
   recorder = new CModule(config.source, {
-    control, enabled, plan, state,
+    control, enabled, plan, state, gate,
     pool: wipedOnFork(SLOTS_SIZE, MAP_PRIVATE_ANONYMOUS | MAP_NORESERVE),
     thread_get: libc('pthread_getspecific'),
     thread_set: libc('pthread_setspecific'),
@@ -139,6 +144,7 @@ function start(config) {
     pthread_sigmask: libc('pthread_sigmask'),
     raise: libc('raise'),
     getpid: libc('getpid'),
+    usleep: libc('usleep'),
   });
   hooks = new Map(Object.entries(config.hooks).map(([name, index]) => [name, plan.add(index * 4)]));
   raw = {
@@ -158,39 +164,14 @@ function start(config) {
   return raw.entries.length > 0 ? measure() : null;
 }
 
-/* Code to stand in for functions, one stub for each of the recorder's Hooks: it calls recorder_call with the Hook and the
-   caller's address behind the six registers. Near what is hooked, so that a short jump leads there: functions may be of
-   a few bytes. */
-const STUB_SIZE = 32;
-const HOOK_SIZE = 16;
-const REGISTERS = 6;  // parameters that a stub passes on; further ones are on the stack, where Gum leaves them
-const NEAR = { maxDistance: 0x7f000000 };
-
-function makeStubs(entries, near) {
-  const size = Math.ceil(entries.length * STUB_SIZE / PAGE) * PAGE;  // whole pages: nothing else becomes code
-  const stubs = Memory.alloc(size, { near, ...NEAR });
-  const records = Memory.alloc(entries.length * HOOK_SIZE);
-  keptAlive.push(stubs, records);
-  const made = entries.map((entry, index) => {
-    const stub = stubs.add(index * STUB_SIZE);
-    const record = records.add(index * HOOK_SIZE);
-    record.writePointer(entry).add(8).writePointer(NULL);
-    stub.writeByteArray([0x48, 0xb8]).add(2).writePointer(record);                                // mov rax, record
-    stub.add(10).writeByteArray([0x50, 0x48, 0xb8]).add(3).writePointer(recorder.recorder_call);  // push rax; mov rax, ..
-    stub.add(21).writeByteArray([0xff, 0xd0, 0x48, 0x83, 0xc4, 0x08, 0xc3]);                      // call rax; add rsp, 8; ret
-    return [stub, record.add(8)];
-  });
-  if (!Memory.protect(stubs, size, 'r-x')) throw new Error('the process may not have executable memory');
-  return made;
-}
-
 /* What a call costs with nothing but its arguments, and each kilobyte that is copied, in nanoseconds. */
 const MEASURED_CALLS = 150;
 const MEASURED_COPIES = 10;
 
 function measure() {
-  const [[stub, original]] = makeStubs([raw.entries[0]], libc('_exit'));  // its arguments are looked at, 256 bytes of each
-  original.writePointer(recorder.recorder_nothing);
+  // Its arguments are looked at, 256 bytes of each.
+  const [{ stub, setOriginal }] = makeStubs(sysv, [raw.entries[0]], libc('_exit'), recorder.recorder_call, keptAlive);
+  setOriginal(recorder.recorder_nothing);
   const run = new NativeFunction(recorder.recorder_measure, 'uint64', ['pointer', 'pointer', 'uint']);
   const call = run(stub, NULL, MEASURED_CALLS).toNumber();
   const copied = run(stub, Memory.alloc(PAGE), MEASURED_COPIES).toNumber();
@@ -207,9 +188,13 @@ function spareFor(name) {
   return entry;
 }
 
-function attach(address, entry) {
-  const listener = Interceptor.attach(address, recorder, entry);
-  hooked.set(address.toString(), () => listener.detach());
+function attach(name, address, entry) {
+  try {
+    const listener = Interceptor.attach(address, recorder, entry);
+    hooked.set(address.toString(), () => listener.detach());
+  } catch (error) {  // shorter than any jump
+    send({ type: 'kmt:missed', name, reason: error.message });
+  }
 }
 
 /* Hooks the functions of {name, address} that are to be hooked. Those whose parameters are known, and all in registers,
@@ -221,36 +206,47 @@ function hook(functions, where) {
   const inRegisters = name => hooks.has(name) && hooks.get(name).add(4).readU32() <= REGISTERS;
   const known = fresh.filter(({ name }) => inRegisters(name));
   if (known.length > 0) {
-    const stubs = makeStubs(known.map(({ name }) => hooks.get(name)), known[0].address);
+    const entries = known.map(({ name }) => hooks.get(name));
+    const stubs = makeStubs(convention, entries, known[0].address, recorder.recorder_call, keptAlive);
     known.forEach(({ name, address }, index) => {
-      const [stub, original] = stubs[index];
+      const { stub, setOriginal } = stubs[index];
       try {
         // The recorder waits for the original's address where a thread is quicker than this line.
-        original.writePointer(Interceptor.replaceFast(address, stub));
+        setOriginal(Interceptor.replaceFast(address, stub));
         hooked.set(address.toString(), () => Interceptor.revert(address));
       } catch {  // too short for the jump that this takes; another way takes a shorter one
-        attach(address, hooks.get(name));
+        attach(name, address, hooks.get(name));
       }
     });
   }
   for (const { name, address } of fresh.filter(({ name }) => !inRegisters(name))) {
     const entry = hooks.get(name) ?? spareFor(name);
     if (entry === null) continue;
-    attach(address, entry);
+    attach(name, address, entry);
   }
   for (const { name, address } of fresh)
     if (hooked.has(address.toString())) send({ type: 'kmt:hooked', name, address: address.toString(), where });
 }
 
-function onAdded(module) {
-  const { name, path, base, size } = module;
-  send({ type: 'kmt:module', name, path, base: base.toString(), size });
-  if (name !== wanted && path !== wanted) return;
+const isWanted = (name, path) => wanted.some(each => each === path || each.toLowerCase() === name.toLowerCase());
+
+function hookModule(name, functions) {
   try {
-    hook(locators[Process.platform](module), name);
+    hook(functions(), name);
     Interceptor.flush();
   } catch (error) {
     send({ type: 'kmt:error', message: `${name} could not be hooked: ${error.message}` });
+  }
+}
+
+/* A library of this system was loaded. */
+function onAdded(module) {
+  const { name, path, base, size } = module;
+  send({ type: 'kmt:module', name, path, base: base.toString(), size });
+  if (convention === microsoft) {
+    if (name === 'ntdll.so') watchWine(module);
+  } else if (isWanted(name, path)) {
+    hookModule(name, () => module.enumerateExports().filter(each => each.type === 'function'));
   }
 }
 
@@ -258,6 +254,7 @@ function onAdded(module) {
 function stop() {
   if (recorder === null) return true;
   if (observer !== null) observer.detach();
+  if (watch !== null) clearInterval(watch);
   for (const takeOff of hooked.values()) takeOff();
   for (const name of ['sigaction', 'signal']) Interceptor.revert(libc(name));
   Interceptor.flush();
@@ -278,9 +275,9 @@ rpc.exports = {
   /* Loads the recorder; hooks the module's functions now or whenever it is loaded. Gives what that costs. */
   start(config) {
     const overhead = start(config);
-    wanted = config.module;
+    wanted = config.modules;
     observer = Process.attachModuleObserver({ onAdded });
-    return overhead;
+    return { overhead, early: config.windows && lookAround().length === 0 };
   },
 
   /* Hooks functions that the process has handed over by address. */

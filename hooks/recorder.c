@@ -34,6 +34,8 @@ typedef size_t word;
 #define SLOTS 8192
 #define FIRST_REGIONS 240
 #define BEHIND 0x100
+#define GATE_FIRST 2
+#define GATE_PLACES 64
 #define WORDS_LIMIT 512           /* up to so many bytes words are quicker than one instruction for all bytes */
 
 /* Given by the agent. */
@@ -52,10 +54,12 @@ extern int sigaction(int signal, const void *action, void *old);
 extern int pthread_sigmask(int how, const void *set, void *old);
 extern int raise(int signal);
 extern int getpid(void);
+extern int usleep(u32 microseconds);
+extern volatile u64 gate[];
 
 /* Where guarded reads fault and what then is next, in pairs, the key of threads, the program's own actions for the two signals (struct sigaction),
-   and where its replaced functions have gone. */
-enum { S_KEY = 2, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57, S_PROCESS = 58, S_FIXUPS = 64, S_FIXUPS_END = 70 };
+   where its replaced functions have gone, and whether functions follow Windows' convention. */
+enum { S_WINDOWS = 1, S_KEY = 2, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57, S_PROCESS = 58, S_FIXUPS = 64, S_FIXUPS_END = 70 };
 enum { SEGV = 11, BUS = 7, ACTION_WORDS = 19 };
 #define A_FLAGS(action) ((u32 *)(action))[34]
 #define F_SIGINFO 0x4u
@@ -77,8 +81,8 @@ typedef struct {
   Region own[FIRST_REGIONS];
 } Thread;
 
-typedef struct { u64 enter; u32 base, count; u64 recorded; } Invocation;
-typedef struct { const u32 *entry; volatile u64 original; } Hook;
+typedef struct { u64 enter; u32 base, count, recorded, passed; } Invocation;
+typedef struct { const u32 *entry; volatile u64 original, function; } Hook;  /* function: for the code that original is */
 typedef u64 (*Function)(u64, u64, u64, u64, u64, u64);
 typedef struct Level { const u8 *base; struct Level *up; } Level;
 typedef struct { u32 size; u8 kind, last; u16 part; u64 sequence; } Fragment;
@@ -490,6 +494,8 @@ u64 recorder_call(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f, Hook *hook, u64 call
   if (!enabled[0]) return function(a, b, c, d, e, f);
   given[0] = a; given[1] = b; given[2] = c; given[3] = d; given[4] = e; given[5] = f;
   t = this_thread();
+  /* A function of Windows may call another that is hooked too; what the program asked for is recorded, once. */
+  if (t && t->depth && state[S_WINDOWS]) return function(a, b, c, d, e, f);
   if (t) t->depth++;
   enter(t, &invocation, hook->entry, given, caller);
   result = function(a, b, c, d, e, f);
@@ -522,19 +528,72 @@ u64 recorder_measure(Function stub, u64 argument, u32 calls) {
   return best / calls;
 }
 
+/* A parameter of a function of Windows: Gum's own getter follows the convention of Linux. */
+static u64 windows_argument(GumInvocationContext *ic, u32 i) {
+  u64 scratch[4], value = 0;
+  switch (i) {
+    case 0: return ic->cpu_context->rcx;
+    case 1: return ic->cpu_context->rdx;
+    case 2: return ic->cpu_context->r8;
+    case 3: return ic->cpu_context->r9;
+  }
+  guarded_copy(&value, (u8 *)ic->cpu_context->rsp + 8 + 8 * i, 8, scratch);
+  return value;
+}
+
 /* The same for a function that nobody has described, which may have more parameters: Gum leaves them where they are. */
 void onEnter(GumInvocationContext *ic) {
   const u32 *hook = GUM_IC_GET_FUNC_DATA(ic, const u32 *);
   Invocation *invocation = GUM_IC_GET_INVOCATION_DATA(ic, Invocation);
   u64 given[MAX_ARGUMENTS];
+  Thread *t;
   u32 i;
   invocation->recorded = 0;
+  invocation->passed = 0;
   if (!enabled[0]) return;
-  for (i = 0; i < hook[1]; i++) given[i] = (word)gum_invocation_context_get_nth_argument(ic, i);
-  enter(this_thread(), invocation, hook, given, (u64)gum_invocation_context_get_return_address(ic));
+  t = this_thread();
+  if (t && t->depth && state[S_WINDOWS]) {
+    invocation->passed = 1;
+    return;
+  }
+  for (i = 0; i < hook[1]; i++)
+    given[i] = state[S_WINDOWS] ? windows_argument(ic, i) : (word)gum_invocation_context_get_nth_argument(ic, i);
+  enter(t, invocation, hook, given, (u64)gum_invocation_context_get_return_address(ic));
 }
 
 void onLeave(GumInvocationContext *ic) {
   Invocation *invocation = GUM_IC_GET_INVOCATION_DATA(ic, Invocation);
-  if (enabled[0]) leave(this_thread(), invocation, (u64)gum_invocation_context_get_return_value(ic));
+  if (enabled[0] && !invocation->passed) leave(this_thread(), invocation, (u64)gum_invocation_context_get_return_value(ic));
+}
+
+/* Between a program that maps and unmaps modules, and the agent, which hooks them before it goes on: gate[0] counts what was
+   asked, gate[1] what was answered, then the bases of what goes away, 0 where something came. A wait has an end, since
+   the agent may be gone. */
+#define GATE_ROUNDS 50000
+static void pass_gate(u64 base) {
+  u64 ticket = fetch_add(gate, 1);
+  u32 i;
+  gate[GATE_FIRST + ticket % GATE_PLACES] = base;
+  gate[GATE_FIRST + GATE_PLACES + ticket % GATE_PLACES] = ticket + 1;
+  for (i = 0; i < GATE_ROUNDS && enabled[0] && gate[1] <= ticket; i++) usleep(100);
+}
+
+static int is_image(u64 base) {
+  u64 scratch[4];
+  return (guarded_load((void *)base, scratch) & 0xFFFF) == 0x5A4D;  /* MZ */
+}
+
+/* NtMapViewOfSection(section, process, where the base is put, ...). */
+void gate_mapping(GumInvocationContext *ic) { *GUM_IC_GET_INVOCATION_DATA(ic, u64) = windows_argument(ic, 2); }
+
+void gate_mapped(GumInvocationContext *ic) {
+  u64 base = 0, scratch[4];
+  guarded_copy(&base, (void *)*GUM_IC_GET_INVOCATION_DATA(ic, u64), 8, scratch);
+  if (enabled[0] && is_image(base)) pass_gate(0);
+}
+
+/* NtUnmapViewOfSection(process, base). */
+void gate_unmapping(GumInvocationContext *ic) {
+  u64 base = windows_argument(ic, 1);
+  if (enabled[0] && is_image(base)) pass_gate(base);
 }

@@ -84,6 +84,17 @@ def test_sorts_of_one_kind_share_their_handles() -> None:
     assert bindings.find(Kind("box or thing", any_of=(THING, BOX)), 1) is identity
 
 
+def test_an_object_of_a_sort_that_nobody_knows_is_found_again() -> None:
+    either, bindings = Kind("box or thing", any_of=(THING, BOX)), Bindings()
+    identity = Identity(either, 1, None, "h", 10)
+    bindings.bind(identity)
+    assert bindings.find(either, 1) is identity
+    assert bindings.find(BOX, 1) is None
+    bindings.end(identity, 3)
+    assert bindings.find(either, 1) is None
+    assert bindings.handles.died(either, 1) == 3
+
+
 def test_an_end_does_not_touch_a_successor() -> None:
     handles = HandleMap()
     old = Identity(BOX, 1, 0, "h", 10)

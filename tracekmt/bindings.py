@@ -68,7 +68,7 @@ class HandleMap:
     def bind(self, identity: Identity) -> tuple[Identity | None, Identity | None]:
         """An object is born. Gives the objects, if any, that had its recorded handle or its live one and never died:
         then one handle became two, or two became one."""
-        (space,) = identity.kind.spaces
+        space = identity.kind.space.name
         clash = self._recorded[space].get(identity.recorded)
         self._recorded[space][identity.recorded] = identity
         live_clash = None
@@ -80,7 +80,7 @@ class HandleMap:
 
     def end(self, identity: Identity, by: int) -> None:
         """Forget an object that dies by a call."""
-        (space,) = identity.kind.spaces
+        space = identity.kind.space.name
         if self._recorded[space].get(identity.recorded) is identity:
             del self._recorded[space][identity.recorded]
             self._dead[space][identity.recorded] = by

@@ -14,6 +14,7 @@ PAGE volatile uint64_t control[(64 << 20) / 8]; /* the spool is mapped over it *
 PAGE volatile uint32_t enabled[1024];
 PAGE uint64_t state[512];
 PAGE uint32_t plan[1 << 16];
+PAGE volatile uint64_t gate[512];
 PAGE uint8_t pool[8192 * 4096];
 
 extern void onEnter(GumInvocationContext *ic);
@@ -51,7 +52,7 @@ int walker_map(void *where, size_t size) {
 
 void walker_call(uint32_t hook, const uint64_t *arguments, size_t count) {
   static _Thread_local uint64_t invocation[8];
-  GumInvocationContext ic = {plan + hook, invocation, 0, 0, {0}};
+  GumInvocationContext ic = {plan + hook, invocation, 0, 0, 0, {0}};
   for (size_t i = 0; i < count; i++) ic.arguments[i] = arguments[i];
   onEnter(&ic);
   onLeave(&ic);

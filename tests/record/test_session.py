@@ -506,7 +506,7 @@ def test_what_cannot_be_recorded_is_said(client: Client, tmp_path: Path) -> None
 
 
 def test_functions_of_every_shape_are_recorded(client: Client) -> None:
-    recording = Recording(client.trace, module="libdxcore.so")
+    recording = Recording(client.trace, modules=["libdxcore.so"])
     recording.spawn(client.argv("others"))
     recording.run()
     share, owned, opened, *unknown = client.calls()
@@ -539,7 +539,7 @@ def test_functions_of_every_shape_are_recorded(client: Client) -> None:
 
 
 def test_a_function_that_nobody_has_described_is_chosen_by_name(client: Client) -> None:
-    recording = Recording(client.trace, module="libdxcore.so", functions=["D3DKMTNot*Known"])
+    recording = Recording(client.trace, modules=["libdxcore.so"], functions=["D3DKMTNot*Known"])
     recording.spawn(client.argv("others"))
     recording.run()
     assert [call.name for call in client.calls()] == ["D3DKMTNotYetKnown"] * 2
@@ -547,7 +547,7 @@ def test_a_function_that_nobody_has_described_is_chosen_by_name(client: Client) 
 
 def test_calls_after_exit_are_recorded(client: Client) -> None:
     """Before exit(), in a handler of it, in a destructor."""
-    recording = Recording(client.trace, module="libdxcore.so")
+    recording = Recording(client.trace, modules=["libdxcore.so"])
     recording.spawn(client.argv("exit", calls=77))
     recording.run()
     assert [call.name for call in client.calls()] == [CREATE] * 3

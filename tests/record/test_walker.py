@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tests.record.walker import BASES, ROOM, Compiled, events, plans, same_values
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
+from tracekmt.record.agent import agent_source
 from tracekmt.record.backlog import Backlog
 from tracekmt.record.session import hook_source
 from tracekmt.record.spill import preface
 from tracekmt.record.spool import Spool
-from tracekmt.resources import resource
 from tracekmt.spec.types import ABIS, Abi
 from tracekmt.trace.events import Enter, Header, Leave, Region
 
@@ -65,7 +65,7 @@ class Injected:
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == b"ready\n"  # not while it is being loaded
         self.session = frida.attach(self.process.pid, exceptor="off")
-        self.agent = self.session.create_script(resource("hooks", "agent.js").read_text("utf-8"), runtime="qjs")
+        self.agent = self.session.create_script(agent_source(), runtime="qjs")
         self.helper = self.session.create_script(HELPER, runtime="qjs")
         for script in (self.agent, self.helper):
             script.load()
@@ -74,7 +74,8 @@ class Injected:
             "plan": self.plan.words,
             "hooks": self.plan.hooks,
             "raw": {"prefixes": [], "patterns": [], "hooks": []},
-            "module": "none",
+            "modules": [],
+            "windows": False,
             "source": hook_source("recorder.c"),
         }
         self.agent.exports_sync.start(config)

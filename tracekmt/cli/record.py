@@ -38,7 +38,9 @@ PLAIN_SECONDS = 10.0
     metavar="FILE",
     help="The trace to write.  [default: PROGRAM.TIME.kmt]",
 )
-@click.option("--module", metavar="LIBRARY", help="The library that exports the functions, by file name.")
+@click.option(
+    "--module", multiple=True, metavar="LIBRARY", help="A library that exports the functions; may be repeated."
+)
 @click.option("--functions", multiple=True, metavar="GLOB", help="Only functions of this name; may be repeated.")
 @click.option(
     "--thunks",
@@ -66,7 +68,7 @@ def command(
     wait: str | None,
     host: str | None,
     output: Path | None,
-    module: str | None,
+    module: tuple[str, ...],
     functions: tuple[str, ...],
     thunks: Path | None,
     duration: str | None,
@@ -106,7 +108,7 @@ def command(
         output = Path(f"{stem}.{time.strftime('%Y%m%dT%H%M%S')}.kmt")
     recording = Recording(
         output,
-        module=module,
+        modules=module,
         functions=functions,
         hand_over=thunks,
         force=force,
@@ -133,6 +135,8 @@ def command(
         click.echo(f"{count:>8}  {function}  {status.name}", err=True)
     if len(progress.failing) > FAILING_SHOWN:
         click.echo("          and others; tracekmt stats has them all", err=True)
+    if progress.missed:
+        click.echo(f"tracekmt: too short to be hooked, so not recorded: {', '.join(progress.missed)}", err=True)
     if not progress.hooked and not progress.calls:
         click.echo(
             "tracekmt: no function was hooked: the process never loaded the library; name it with --module", err=True

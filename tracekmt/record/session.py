@@ -6,9 +6,7 @@ import contextlib
 import fnmatch
 import json
 import os
-import queue
 import re
-import shutil
 import signal
 import sys
 import threading
@@ -23,6 +21,7 @@ import frida
 from tracekmt.calls import CALLS, EXPORT_PREFIXES, raw_call
 from tracekmt.errors import Error, RecordError, UsageError
 from tracekmt.ntstatus import Status
+from tracekmt.record.agent import TERMINATED, Agent
 from tracekmt.record.backlog import Backlog
 from tracekmt.record.connection import MEMORY, Connected
 from tracekmt.record.ending import Ending
@@ -31,11 +30,12 @@ from tracekmt.record.plan import Plan, compile_plan
 from tracekmt.record.rolling import RollingWriter
 from tracekmt.record.spill import Spill, preface
 from tracekmt.record.spool import BLOCK_SIZE, Spool
-from tracekmt.record.targets import explain, first_line, name_of, open_device, owner, shares_files
+from tracekmt.record.starting import start
+from tracekmt.record.targets import behind_preloader, name_of, open_device, owner, shares_files, windows_program
 from tracekmt.redact import Redactor, redacted_header, redacted_module
 from tracekmt.resources import resource
 from tracekmt.simulator.native import HandOver
-from tracekmt.spec.types import WCHAR_SIZE, Call
+from tracekmt.spec.types import WCHAR_SIZE, Abi, Call
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.spooled import layout_in_c, spill_of
 from tracekmt.trace.writer import Writer, now, refuse_existing
@@ -52,9 +52,9 @@ RAW_FUNCTIONS = 128
 """How many functions that nobody has described one recording can hold."""
 
 
-def default_module() -> str:
-    """The library that exports the thunks on this system."""
-    return "gdi32.dll" if sys.platform == "win32" else "libdxcore.so"
+def default_module(*, windows: bool) -> str:
+    """The library that exports the thunks to programs of Windows, or of this system."""
+    return "gdi32.dll" if windows else "libdxcore.so"
 
 
 def choose_calls(globs: Sequence[str]) -> list[Call]:
@@ -69,8 +69,8 @@ class Recording:
     """One process being recorded into one trace.
 
     host: the machine that it is on, where frida-server answers, as HOST or HOST:PORT; this one without.
-    module: the library whose exports are hooked, whenever it is loaded. hand_over: a file in which the process offers
-    its functions instead. redact: names, paths and private data stay out of the trace. limits: when it ends by itself.
+    modules: the libraries whose exports are hooked, whenever they are loaded. hand_over: a file in which the process
+    offers its functions instead. redact: names, paths and private data stay out of the trace. limits: when it ends by itself.
     spool: the folder for the memory that is shared with the process. on_progress is called after every drain, by `run`.
     """
 
@@ -78,7 +78,7 @@ class Recording:
         self,
         output: Path,
         *,
-        module: str | None = None,
+        modules: Sequence[str] = (),
         functions: Sequence[str] = (),
         hand_over: Path | None = None,
         force: bool = False,
@@ -101,15 +101,13 @@ class Recording:
         self._output = output
         self._force = force
         self._redactor = Redactor("wsl", CALLS.values(), lambda number: self._calls[number]) if redact else None
-        self._module = module or default_module()
+        self._modules = list(modules)
         self._functions = tuple(functions)
         self._calls = dict(enumerate(choose_calls(functions)))
         first = len(self._calls)
         self._spare = {first + number: raw_call(f"{number}") for number in range(RAW_FUNCTIONS)}
         self._hand_over = HandOver(hand_over) if hand_over else None
         self._on_progress = on_progress
-        self._messages: queue.SimpleQueue[tuple[dict[str, Any], bytes | None]] = queue.SimpleQueue()
-        self._detached: str | None = None
         self._described: set[int] = set()
         self._identity = uuid4().hex
         self._limits = limits or Limits()
@@ -119,22 +117,15 @@ class Recording:
         self._entered: dict[int, int] = {}
         self._writer: Writer | RollingWriter | None = None
         self._spool: Spool | Connected | None = None
-        self._script: Any = None
-        self._session: Any = None
+        self._agent: Agent | None = None
 
     def spawn(self, argv: Sequence[str]) -> int:
         """Start a program with the hooks in place before it runs; its process id."""
-        program = shutil.which(argv[0]) if self._local else argv[0]
-        if program is None:
-            raise UsageError(f"{argv[0]}: there is no such program")
+        pid = start(self.device, argv, local=self._local)
         try:
-            pid = int(self.device.spawn(program, argv=list(argv), stdio="inherit"))
-        except Exception as error:
-            raise UsageError(f"{argv[0]}: cannot be started: {first_line(error)}") from None
-        try:
-            self._load(pid)
+            self._load(pid, spawned=True)
             self.device.resume(pid)
-            self._begin({"pid": pid, "name": Path(program).name, "spawned": True})
+            self._begin({"pid": pid, "name": Path(argv[0]).name, "spawned": True})
         except BaseException:
             self._abandon()
             with contextlib.suppress(frida.ProcessNotFoundError):
@@ -144,8 +135,13 @@ class Recording:
 
     def attach(self, pid: int) -> None:
         """Put the hooks into a running process."""
+        if self._local and behind_preloader(pid):
+            raise RecordError(
+                f"process {pid}: runs behind Wine's preloader, where hooks would end it; start it without: "
+                "WINELOADERNOEXEC=1 in its environment, or tracekmt record -- wine PROGRAM"
+            )
         try:
-            self._load(pid)
+            self._load(pid, spawned=False)
             self._begin({"pid": pid, "name": name_of(self.device, pid), "spawned": False})
         except BaseException:
             self._abandon()
@@ -160,7 +156,8 @@ class Recording:
         before = signal.signal(signal.SIGINT, lambda *_: interrupted.set()) if in_main_thread else None
         try:
             reached = None
-            while self._detached is None and not interrupted.is_set() and not until() and reached is None:
+            assert self._agent is not None
+            while self._agent.detached is None and not interrupted.is_set() and not until() and reached is None:
                 assert self._spool is not None
                 interrupted.wait(0.0 if self._spool.behind else DRAIN_SECONDS)
                 self._drain()
@@ -176,10 +173,11 @@ class Recording:
 
     def stop(self, why: str | None = None) -> Progress:
         """Take the hooks off and finish the trace; `why` is said in it."""
+        assert self._agent is not None
         assert self._spool is not None
         assert self._writer is not None
-        if self._detached is None:
-            self._unload()
+        if self._agent.detached is None:
+            self._agent.leave()
             self.progress.ended = f"stopped{f', {why}' if why else ''}; the process goes on"
         else:
             self.progress.ended = self._detach_reason()
@@ -193,10 +191,13 @@ class Recording:
         self._on_progress(self.progress)
         return self.progress
 
-    def _load(self, pid: int) -> None:
+    def _load(self, pid: int, *, spawned: bool) -> None:
         """Load the agent and the recorder into a process."""
+        self._windows = self._local and windows_program(pid) is not None
+        self._layout: Abi = "x64" if self._windows else "wsl"
+        self._modules = self._modules or [default_module(windows=self._windows)]
         planned = {**self._calls, **self._spare}
-        plan = compile_plan(planned.items(), "wsl")
+        plan = compile_plan(planned.items(), self._layout)
         self._plan = plan
         told = preface(self._header({"pid": pid}, {}), planned)
         backlog = Backlog(lambda: Spill(spill_of(self._output), told))
@@ -205,25 +206,11 @@ class Recording:
             if os.geteuid() == 0:
                 self._spool.owned_by(owner(pid))
         else:
-            self._spool = Connected(self._fetch, backlog)
-        try:
-            # Frida's own handler of exceptions stays out: a program's handled exceptions remain its own.
-            self._session = self.device.attach(pid, exceptor="off")
-            self._session.on("detached", lambda reason, *_: setattr(self, "_detached", str(reason)))
-            self._script = self._session.create_script(resource("hooks", "agent.js").read_text("utf-8"), runtime="qjs")
-            self._script.on("message", self._on_message)
-            self._script.load()
-            self._overhead = self._script.exports_sync.start(self._config(plan))
-        except Exception as error:
-            raise RecordError(explain(pid, error)) from None
-
-    def _fetch(self) -> bytes | None:
-        """What the process has collected, where the memory is not shared."""
-        try:
-            data: bytes | None = self._script.exports_sync.collect()
-        except (frida.InvalidOperationError, frida.TransportError):
-            return None  # the process ended meanwhile
-        return data
+            self._spool = Connected(lambda: self._agent.fetch() if self._agent is not None else None, backlog)
+        self._agent = Agent(self.device, pid)
+        told_by_agent = self._agent.start(self._config(plan))
+        self._overhead = told_by_agent["overhead"]
+        self._complete = spawned and (told_by_agent["early"] or not self._windows)
 
     def _config(self, plan: Plan) -> dict[str, Any]:
         """What the agent starts with."""
@@ -238,7 +225,8 @@ class Recording:
                 "patterns": [_regular_expression(glob) for glob in self._functions],
                 "hooks": spare,
             },
-            "module": self._module,
+            "modules": self._modules,
+            "windows": self._windows,
             "source": hook_source("recorder.c"),
         }
 
@@ -250,16 +238,15 @@ class Recording:
 
     def _begin(self, process: dict[str, Any]) -> None:
         """Wait for the functions, where they are handed over, and open the trace."""
+        assert self._agent is not None
         self._ending = Ending(process["pid"]) if self._local else None
+        process["complete_from_start"] = self._complete
         machine: dict[str, Any] = {}
         if self._hand_over is not None:
             table = self._await_table(self._hand_over)
             machine = table["machine"]
             wanted = {name: address for name, address in table["functions"].items() if name in self._plan.hooks}
-            try:
-                self._script.exports_sync.hook_table(wanted)
-            except Exception as error:
-                raise RecordError(f"{self._hand_over.path}: cannot be hooked: {first_line(error)}") from None
+            self._agent.hook(wanted, str(self._hand_over.path))
         assert self._spool is not None
         where = {"spool": str(self._spool.path)} if self._spool.path is not None else {"host": self.device.id}
         header = self._header(process, machine, where)
@@ -276,12 +263,12 @@ class Recording:
         """What the trace, and the memory that it is made from, say of themselves."""
         return Header(
             abi="x64",
-            wchar=WCHAR_SIZE["wsl"],
+            wchar=WCHAR_SIZE[self._layout],
             created=now(),
             tool=f"tracekmt {VERSION}, frida {frida.__version__}",
             process=process,
             settings={
-                "module": self._module,
+                "modules": self._modules,
                 "functions": list(self._functions),
                 "plan": self._plan.hash,
                 "recording": self._identity,
@@ -295,7 +282,7 @@ class Recording:
     def _await_table(self, hand_over: HandOver) -> dict[str, Any]:
         until = time.monotonic() + HAND_OVER_SECONDS
         while not hand_over.path.exists():
-            if self._detached is not None:
+            if self._agent is not None and self._agent.detached is not None:
                 raise RecordError(f"the process ended before it wrote its functions to {hand_over.path}")
             if time.monotonic() > until:
                 raise RecordError(f"the process did not write its functions to {hand_over.path}")
@@ -306,15 +293,11 @@ class Recording:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise RecordError(f"{hand_over.path}: is no table of functions ({type(error).__name__})") from None
 
-    def _on_message(self, message: dict[str, Any], data: bytes | None) -> None:
-        """Called on Frida's thread: nothing else is touched there."""
-        told = message.get("payload") or {"type": "kmt:error", "message": message.get("description", "")}
-        self._messages.put((told, data))
-
     def _take_messages(self) -> None:
         assert self._writer is not None
-        while not self._messages.empty():
-            message, data = self._messages.get()
+        assert self._agent is not None
+        while not self._agent.messages.empty():
+            message, data = self._agent.messages.get()
             match message.get("type"):
                 case "kmt:module":
                     base, size = int(message["base"], 16), int(message["size"])
@@ -324,6 +307,8 @@ class Recording:
                     self._calls[message["number"]] = raw_call(message["name"])
                 case "kmt:hooked":
                     self.progress.hooked.append(message["name"])
+                case "kmt:missed":
+                    self.progress.missed.append(message["name"])
                 case "kmt:rest" if isinstance(self._spool, Connected) and data is not None:
                     self._spool.arrived(data)
                 case _:
@@ -372,17 +357,10 @@ class Recording:
         if number not in self._calls:
             raise RecordError(f"the agent did not name the function with the number {number}")
 
-    def _unload(self) -> None:
-        try:
-            if not self._script.exports_sync.stop():
-                self._script.eternalize()
-            self._session.detach()
-        except frida.InvalidOperationError:
-            pass  # the process ended meanwhile
-
     def _detach_reason(self) -> str:
-        if self._detached != "process-terminated":
-            return f"the connection ended: {self._detached}"
+        assert self._agent is not None
+        if self._agent.detached != TERMINATED:
+            return f"the connection ended: {self._agent.detached}"
         assert self._spool is not None
         status = self._spool.exit_status
         said = self._ending.said() if self._ending is not None else ""
@@ -392,8 +370,8 @@ class Recording:
 
     def _abandon(self, *, keep: bool = False) -> None:
         """Take the hooks off; of a recording that did not begin nothing stays behind."""
-        if self._session is not None and self._detached is None and self._script is not None:
-            self._unload()
+        if self._agent is not None and self._agent.detached is None:
+            self._agent.leave()
         if self._writer is not None:
             with contextlib.suppress(OSError, Error):  # what broke the recording off may do so again
                 self._writer.close()

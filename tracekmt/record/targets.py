@@ -57,6 +57,30 @@ def shares_files(pid: int) -> bool:
         return True  # what cannot be looked at is told when the process cannot open the file
 
 
+def windows_program(pid: int) -> str | None:
+    """The Windows program that a process of this machine is, or is about to be, under Wine: its file's name in lower
+    case. None for any other process. Wine's loader is given it as its first argument, and puts it at the front later.
+    """
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        loader = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return None
+    if not loader.startswith("wine") or loader.startswith("wineserver") or not words[0]:
+        return None
+    is_loader = not words[0].lower().endswith(b".exe") and os.path.basename(os.fsdecode(words[0])).startswith("wine")
+    name = words[1] if is_loader and len(words) > 1 else words[0]
+    return os.fsdecode(name).replace("\\", "/").rpartition("/")[2].lower()
+
+
+def behind_preloader(pid: int) -> bool:
+    """Whether a process was started through Wine's preloader."""
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe")).endswith("-preloader")
+    except OSError:
+        return False
+
+
 def owner(pid: int) -> int:
     """The user whose process this is."""
     try:

@@ -57,8 +57,8 @@ class Kind:
 
     @cached_property
     def spaces(self) -> tuple[str, ...]:
-        """The names of the spaces that a value of it may lie in."""
-        return tuple(each.space.name for each in self.any_of or (self,))
+        """The names of the spaces that a value of it may lie in; last its own, for what nobody saw born."""
+        return tuple(each.space.name for each in (*self.any_of, self))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,116 @@
+/*
+ * Code that stands in for functions, one stub for each of the recorder's Hooks: it calls recorder_call, which follows the
+ * convention of Linux, with the first six parameters, the Hook, and the address that the function was called from.
+ * Stubs lie near what is hooked, so that a short jump leads there: functions may be of a few bytes.
+ */
+'use strict';
+
+const HOOK_SIZE = 24;  // the recorder's Hook: its entry in the plan, what to call in the end; and where the function went
+const STUB_SIZE = 32;
+const REGISTERS = 6;  // parameters that a stub passes on; further ones are on the stack, where Gum leaves them
+const NEAR = { maxDistance: 0x7f000000 };
+const CODE_PAGE = 4096;
+
+const address64 = address => {
+  const bytes = new DataView(new ArrayBuffer(8));
+  bytes.setBigUint64(0, BigInt(address.toString()), true);
+  return [...new Uint8Array(bytes.buffer)];
+};
+const address32 = distance => {
+  const bytes = new DataView(new ArrayBuffer(4));
+  bytes.setInt32(0, distance, true);
+  return [...new Uint8Array(bytes.buffer)];
+};
+
+/* Functions that follow the convention of Linux: the registers stay as they are. */
+const sysv = {
+  stub: (record, recorderCall) => [
+    0x48, 0xb8, ...address64(record),        // mov rax, record
+    0x50,                                    // push rax
+    0x48, 0xb8, ...address64(recorderCall),  // mov rax, recorder_call
+    0xff, 0xd0,                              // call rax
+    0x48, 0x83, 0xc4, 0x08,                  // add rsp, 8
+    0xc3,                                    // ret
+  ],
+  common: () => [],
+  commonSize: 0,
+  adapter: null,  // the recorder calls the function itself
+};
+
+/* Functions of Windows: four parameters in rcx, rdx, r8, r9, the others behind 32 bytes for these; rdi, rsi and
+   xmm6 to xmm15 belong to the caller. */
+const SAVED = 0xa0;
+const savedRegisters = opcode => [
+  0x0f, opcode, 0x34, 0x24,                                    // movups [rsp], xmm6, or back
+  0x0f, opcode, 0x7c, 0x24, 0x10,
+  ...[0x44, 0x4c, 0x54, 0x5c, 0x64, 0x6c].flatMap((register, index) => [0x44, 0x0f, opcode, register, 0x24, 0x20 + 0x10 * index]),
+  0x44, 0x0f, opcode, 0xb4, 0x24, 0x80, 0, 0, 0,
+  0x44, 0x0f, opcode, 0xbc, 0x24, 0x90, 0, 0, 0,
+];
+const COMMON_SIZE = 256;
+const CALL_OUT = 224;  // where the second part of the common code is
+const microsoft = {
+  stub: (record, recorderCall, distance) => [
+    0x48, 0xb8, ...address64(record),        // mov rax, record
+    0xe9, ...address32(distance - 15),       // jmp common
+  ],
+  common: recorderCall => {
+    const enter = [
+      0x55, 0x48, 0x89, 0xe5,                // push rbp; mov rbp, rsp
+      0x57, 0x56,                            // push rdi; push rsi
+      0x48, 0x81, 0xec, SAVED, 0, 0, 0,      // sub rsp, SAVED
+      ...savedRegisters(0x11),
+      0x48, 0x89, 0xcf, 0x48, 0x89, 0xd6,    // mov rdi, rcx; mov rsi, rdx
+      0x4c, 0x89, 0xc2, 0x4c, 0x89, 0xc9,    // mov rdx, r8; mov rcx, r9
+      0x4c, 0x8b, 0x45, 0x30,                // mov r8, [rbp + 0x30]
+      0x4c, 0x8b, 0x4d, 0x38,                // mov r9, [rbp + 0x38]
+      0xff, 0x75, 0x08, 0x50,                // push [rbp + 8]; push rax
+      0x48, 0xb8, ...address64(recorderCall),
+      0xff, 0xd0,                            // call rax
+      0x48, 0x83, 0xc4, 0x10,                // add rsp, 16
+      ...savedRegisters(0x10),
+      0x48, 0x81, 0xc4, SAVED, 0, 0, 0,      // add rsp, SAVED
+      0x5e, 0x5f, 0x5d, 0xc3,                // pop rsi; pop rdi; pop rbp; ret
+    ];
+    const callOut = [                        // the function at rax, with the parameters where it looks for them
+      0x55, 0x48, 0x89, 0xe5,                // push rbp; mov rbp, rsp
+      0x48, 0x83, 0xec, 0x30,                // sub rsp, 0x30
+      0x4c, 0x89, 0x44, 0x24, 0x20,          // mov [rsp + 0x20], r8
+      0x4c, 0x89, 0x4c, 0x24, 0x28,          // mov [rsp + 0x28], r9
+      0x49, 0x89, 0xc9, 0x49, 0x89, 0xd0,    // mov r9, rcx; mov r8, rdx
+      0x48, 0x89, 0xf2, 0x48, 0x89, 0xf9,    // mov rdx, rsi; mov rcx, rdi
+      0xff, 0xd0, 0xc9, 0xc3,                // call rax; leave; ret
+    ];
+    return [...enter, ...Array(CALL_OUT - enter.length).fill(0xcc), ...callOut];
+  },
+  commonSize: COMMON_SIZE + 64,
+  adapter: (record, distance) => [
+    0x48, 0xb8, ...address64(record.add(16)),  // mov rax, &record->function
+    0x48, 0x8b, 0x00,                          // mov rax, [rax]
+    0xe9, ...address32(distance + CALL_OUT - 18),
+  ],
+};
+
+/* Stubs for entries of the plan: [{stub, setOriginal(address)}]. keep: gets the memory that must stay. */
+function makeStubs(convention, entries, near, recorderCall, keep) {
+  const each = convention.adapter === null ? STUB_SIZE : 2 * STUB_SIZE;
+  const size = Math.ceil((convention.commonSize + entries.length * each) / CODE_PAGE) * CODE_PAGE;  // nothing else becomes code
+  const code = Memory.alloc(size, { near, ...NEAR });
+  const records = Memory.alloc(entries.length * HOOK_SIZE);
+  keep.push(code, records);
+  if (convention.commonSize > 0) code.writeByteArray(convention.common(recorderCall));
+  const made = entries.map((entry, index) => {
+    const offset = convention.commonSize + index * each;
+    const record = records.add(index * HOOK_SIZE);
+    record.writePointer(entry).add(8).writePointer(NULL).add(8).writePointer(NULL);
+    const stub = code.add(offset);
+    stub.writeByteArray(convention.stub(record, recorderCall, -offset));
+    if (convention.adapter === null)
+      return { stub, setOriginal: address => { record.add(8).writePointer(address); } };
+    const adapter = stub.add(STUB_SIZE);
+    adapter.writeByteArray(convention.adapter(record, -offset - STUB_SIZE));
+    return { stub, setOriginal: address => { record.add(16).writePointer(address); record.add(8).writePointer(adapter); } };
+  });
+  if (!Memory.protect(code, size, 'r-x')) throw new Error('the process may not have executable memory');
+  return made;
+}

@@ -1,0 +1,172 @@
+/*
+ * A Windows program that calls thunks, for tests of the recorder: client.exe MODE THREADS CALLS JOURNAL
+ *
+ * The adapter and the device are gdi32's, allocations those of thunks.dll beside the program, which it loads late. What
+ * it was answered it writes to JOURNAL in the end, a line per call: thread, function, status, handle.
+ *   work    every thread: an adapter and a device, CALLS allocations with data of their own and some bad pointers,
+ *           with exceptions of the program's own in between; then all is closed
+ *   forever the same without an end
+ *   late    work, after a second
+ *   start   runs client.exe work in a process of its own, and ends before it does
+ */
+#include <windows.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef int32_t (WINAPI *Thunk)(void *);
+typedef struct { uint32_t hAllocation; void *hSection, *pSystemMem, *pPrivateDriverData; uint32_t PrivateDriverDataSize, VidPnSourceId, Flags; uint64_t GpuVirtualAddress; uint32_t Priority; uintptr_t Reserved[6]; } Info;
+typedef struct { uint32_t hDevice, hResource, hGlobalShare; void *pRuntime; uint32_t runtime; void *pDriver; uint32_t driver, NumAllocations; Info *infos; uint32_t flags; void *hRuntime; } Create;
+typedef struct { uint32_t hDevice, hResource; void *list; uint32_t count, flags; } Destroy;
+typedef struct { WCHAR name[32]; uint32_t hAdapter, luid[2], source; } OpenAdapter;
+typedef struct { union { uint32_t hAdapter; void *pAdapter; } u; uint32_t flags, hDevice; void *commands; uint32_t a; void *b; uint32_t c; void *d; uint32_t e; } CreateDevice;
+typedef struct { const char *function; int32_t status; uint32_t handle; } Line;
+typedef struct { long number, lines, caught; Line *line; } Thread;
+
+static Thunk open_adapter, create_device, destroy_device, close_adapter, create_allocation, destroy_allocation;
+static int32_t (WINAPI *share)(uint32_t, const uint32_t *, void *, uint32_t, HANDLE *);
+static long calls, forever;
+
+static Thunk find(HMODULE library, const char *name) {
+  Thunk found = (Thunk)(void *)GetProcAddress(library, name);
+  if (!found) {
+    fprintf(stderr, "there is no %s\n", name);
+    exit(3);
+  }
+  return found;
+}
+
+static void note(Thread *t, const char *function, int32_t status, uint32_t handle) {
+  Line line = {function, status, handle};
+  if (!forever) t->line[t->lines++] = line;
+}
+
+/* The program's own exceptions: a bad store, which its handler makes good by giving the instruction another place. */
+static DWORD own;
+static uint32_t somewhere;
+
+static LONG CALLBACK handler(EXCEPTION_POINTERS *info) {
+  CONTEXT *context = info->ContextRecord;
+  if (info->ExceptionRecord->ExceptionCode != EXCEPTION_ACCESS_VIOLATION || !TlsGetValue(own)) return EXCEPTION_CONTINUE_SEARCH;
+  TlsSetValue(own, 0);
+#ifdef _WIN64
+  context->Rdx = (uintptr_t)&somewhere;
+#else
+  context->Edx = (uintptr_t)&somewhere;
+#endif
+  return EXCEPTION_CONTINUE_EXECUTION;
+}
+
+static void fault(Thread *t) {
+  TlsSetValue(own, (void *)1);
+  __asm__ volatile("movl $1, (%0)" : : "d"((void *)(uintptr_t)16) : "memory");
+  t->caught += !TlsGetValue(own);
+}
+
+static int32_t create(Thread *t, uint32_t device, Info *infos, uint32_t count) {
+  Create arg;
+  int32_t status;
+  memset(&arg, 0, sizeof arg);
+  arg.hDevice = device;
+  arg.NumAllocations = count;
+  arg.infos = infos;
+  status = create_allocation(&arg);
+  note(t, "D3DKMTCreateAllocation2", status, status ? 0 : infos->hAllocation);
+  return status;
+}
+
+static DWORD WINAPI work(void *argument) {
+  Thread *t = argument;
+  OpenAdapter adapter;
+  CreateDevice device;
+  uint8_t data[320];
+  int32_t status;
+  long i;
+  memset(&adapter, 0, sizeof adapter);
+  memset(&device, 0, sizeof device);
+  wcscpy(adapter.name, L"\\\\.\\DISPLAY1");
+  status = open_adapter(&adapter);
+  note(t, "D3DKMTOpenAdapterFromGdiDisplayName", status, adapter.hAdapter);
+  device.u.hAdapter = adapter.hAdapter;
+  status = create_device(&device);
+  note(t, "D3DKMTCreateDevice", status, device.hDevice);
+  for (i = 0; i < calls || forever; i++) {
+    Destroy destroy = {device.hDevice, 0, 0, 1, 0};
+    Info info;
+    memset(&info, 0, sizeof info);
+    memset(data, (int)t->number, sizeof data);
+    memcpy(data, &i, sizeof i);
+    info.pPrivateDriverData = data;
+    info.PrivateDriverDataSize = (uint32_t)(64 + t->number);
+    create(t, device.hDevice, &info, 1);
+    destroy.list = &info.hAllocation;
+    note(t, "D3DKMTDestroyAllocation2", destroy_allocation(&destroy), 0);
+    if (i % 8 == 3) {
+      info.pPrivateDriverData = (void *)(uintptr_t)(0x1000 + 8 * i);
+      create(t, device.hDevice, &info, 1);
+      create(t, device.hDevice, (Info *)(uintptr_t)0x10, 3);
+      note(t, "D3DKMTDestroyAllocation2", destroy_allocation((void *)(uintptr_t)0x7), 0);
+    }
+    if (i % 8 == 5) fault(t);
+    if (i % 8 == 7) {
+      HANDLE shared = 0;
+      status = share(1, &info.hAllocation, 0, 7, &shared);
+      note(t, "D3DKMTShareObjects", status, (uint32_t)(uintptr_t)shared);
+    }
+    if (forever) Sleep(1);
+  }
+  note(t, "D3DKMTDestroyDevice", destroy_device(&device.hDevice), 0);
+  note(t, "D3DKMTCloseAdapter", close_adapter(&adapter.hAdapter), 0);
+  return 0;
+}
+
+static int start(char **argv) {
+  STARTUPINFOA with = {.cb = sizeof with};
+  PROCESS_INFORMATION made;
+  char line[1024];
+  snprintf(line, sizeof line, "\"%s\" late %s %s \"%s\"", argv[0], argv[2], argv[3], argv[4]);
+  if (!CreateProcessA(0, line, 0, 0, FALSE, 0, 0, 0, &with, &made)) return 4;
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  HMODULE gdi32, thunks;
+  Thread threads[64];
+  HANDLE handles[64];
+  long count, i, k, caught = 0;
+  FILE *journal;
+  if (argc != 5) return 2;
+  if (!strcmp(argv[1], "start")) return start(argv);
+  if (!strcmp(argv[1], "late")) Sleep(1000);
+  forever = !strcmp(argv[1], "forever");
+  count = atol(argv[2]);
+  calls = atol(argv[3]);
+  gdi32 = LoadLibraryA("gdi32.dll");
+  thunks = LoadLibraryA("thunks.dll");
+  open_adapter = find(gdi32, "D3DKMTOpenAdapterFromGdiDisplayName");
+  create_device = find(gdi32, "D3DKMTCreateDevice");
+  destroy_device = find(gdi32, "D3DKMTDestroyDevice");
+  close_adapter = find(gdi32, "D3DKMTCloseAdapter");
+  create_allocation = find(thunks, "D3DKMTCreateAllocation2");
+  destroy_allocation = find(thunks, "D3DKMTDestroyAllocation2");
+  share = (void *)find(thunks, "D3DKMTShareObjects");
+  own = TlsAlloc();
+  AddVectoredExceptionHandler(1, handler);
+  for (i = 0; i < count; i++) {
+    threads[i] = (Thread){i, 0, 0, calloc(4 * calls + 16, sizeof(Line))};
+    handles[i] = CreateThread(0, 0, work, threads + i, 0, 0);
+  }
+  WaitForMultipleObjects((DWORD)count, handles, TRUE, INFINITE);
+  journal = fopen(argv[4], "w");
+  for (i = 0; i < count; i++) {
+    caught += threads[i].caught;
+    for (k = 0; k < threads[i].lines; k++) {
+      Line *line = threads[i].line + k;
+      fprintf(journal, "%ld %s 0x%08x 0x%x\n", i, line->function, (unsigned)line->status, line->handle);
+    }
+  }
+  fprintf(journal, "caught %ld\n", caught);
+  fclose(journal);
+  return 7;
+}

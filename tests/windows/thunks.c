@@ -1,0 +1,61 @@
+/*
+ * A PE library that exports thunks, for tests of the recorder: what Wine's gdi32 lacks. Like a kernel it probes what it
+ * is given: a bad pointer is a status, never a crash.
+ */
+#include <windows.h>
+#include <stdint.h>
+
+#define INVALID ((int32_t)0xC000000D)
+#define EXPORT __declspec(dllexport)
+
+typedef struct { uint32_t hAllocation; void *hSection, *pSystemMem, *pPrivateDriverData; uint32_t PrivateDriverDataSize, VidPnSourceId, Flags; uint64_t GpuVirtualAddress; uint32_t Priority; uintptr_t Reserved[6]; } Info;
+typedef struct { uint32_t hDevice, hResource, hGlobalShare; void *pRuntime; uint32_t runtime; void *pDriver; uint32_t driver, NumAllocations; Info *infos; uint32_t flags; void *hRuntime; } Create;
+
+static volatile LONG next_handle = 0x40000000;
+
+static uint32_t handle(void) { return (uint32_t)InterlockedExchangeAdd(&next_handle, 0x40); }
+
+static int copy_in(void *to, const void *from, size_t size) {
+  SIZE_T got;
+  return !size || (ReadProcessMemory(GetCurrentProcess(), from, to, size, &got) && got == size);
+}
+
+EXPORT int32_t WINAPI D3DKMTCreateAllocation2(Create *arg) {
+  Create create;
+  Info info;
+  uint8_t data[4096];
+  uint32_t i;
+  if (!copy_in(&create, arg, sizeof create)) return INVALID;
+  for (i = 0; i < create.NumAllocations; i++) {
+    if (!copy_in(&info, create.infos + i, sizeof info)) return INVALID;
+    if (info.PrivateDriverDataSize > sizeof data || !copy_in(data, info.pPrivateDriverData, info.PrivateDriverDataSize))
+      return INVALID;
+    create.infos[i].hAllocation = handle();
+  }
+  return 0;
+}
+
+EXPORT int32_t WINAPI D3DKMTDestroyAllocation2(void *arg) {
+  uint8_t destroy[16];
+  return copy_in(destroy, arg, sizeof destroy) ? 0 : INVALID;
+}
+
+/* Plain parameters, of which the fifth is on the stack in x64, and all are in x86. */
+EXPORT int32_t WINAPI D3DKMTShareObjects(uint32_t count, const uint32_t *objects, void *attributes, uint32_t access, HANDLE *shared) {
+  (void)attributes;
+  *shared = (HANDLE)(uintptr_t)(0x100 + count + objects[0] % 16 + access % 16);
+  return 0;
+}
+
+/* An exception that leaves the function, for its caller to take. */
+EXPORT int32_t WINAPI D3DKMTCreateAllocation(void *arg) {
+  volatile int32_t *at = arg;
+  at[1] = at[0] + 1;
+  return at[1] - at[0] - 1;
+}
+
+/* A function that nobody has described. */
+EXPORT int32_t WINAPI D3DKMTNotYetKnown(uint8_t *arg, uintptr_t number) {
+  arg[0] += (uint8_t)number;
+  return 0;
+}

@@ -1,0 +1,81 @@
+"""The agent in a process: how it gets there, what it is told and tells, and how it goes again."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from collections.abc import Mapping
+from typing import Any
+
+import frida
+
+from tracekmt.errors import RecordError
+from tracekmt.record.targets import explain, first_line
+from tracekmt.resources import resource
+
+SOURCES = ("pe.js", "stubs.js", "wine.js", "agent.js")
+REPLACED = "process-replaced"
+TERMINATED = "process-terminated"
+
+
+def agent_source() -> str:
+    """What runs in the process: one script from its files."""
+    return "\n".join(resource("hooks", name).read_text("utf-8") for name in SOURCES)
+
+
+class Agent:
+    """The agent in one process. detached: why the connection to it ended, None while it lasts. messages: what it has
+    told, each with its data."""
+
+    def __init__(self, device: Any, pid: int) -> None:
+        self.pid = pid
+        self.detached: str | None = None
+        self.messages: queue.SimpleQueue[tuple[dict[str, Any], bytes | None]] = queue.SimpleQueue()
+        self._script: Any = None
+        try:
+            # Frida's own handler of exceptions stays out: a program's handled exceptions remain its own.
+            self._session = device.attach(pid, exceptor="off")
+            self._session.on("detached", lambda reason, *_: setattr(self, "detached", str(reason)))
+        except Exception as error:
+            raise RecordError(explain(pid, error)) from None
+
+    def follow(self) -> None:
+        """Have the processes that this one starts, and what it becomes, wait for whoever asked."""
+        self._session.enable_child_gating()
+
+    def start(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Load the agent and put the hooks on; what it says of them."""
+        try:
+            self._script = self._session.create_script(agent_source(), runtime="qjs")
+            self._script.on("message", self._on_message)
+            self._script.load()
+            return dict(self._script.exports_sync.start(config))
+        except Exception as error:
+            raise RecordError(explain(self.pid, error)) from None
+
+    def hook(self, functions: Mapping[str, Any], where: str) -> None:
+        """Hook functions that the process has handed over by address; `where` names the table in an error."""
+        try:
+            self._script.exports_sync.hook_table(functions)
+        except Exception as error:
+            raise RecordError(f"{where}: cannot be hooked: {first_line(error)}") from None
+
+    def fetch(self) -> bytes | None:
+        """What the process has collected, where the memory is not shared."""
+        try:
+            data: bytes | None = self._script.exports_sync.collect()
+        except (frida.InvalidOperationError, frida.TransportError):
+            return None  # the process ended meanwhile
+        return data
+
+    def leave(self) -> None:
+        """Take the hooks off, and go."""
+        with contextlib.suppress(frida.InvalidOperationError):  # the process ended meanwhile
+            if self._script is not None and not self._script.exports_sync.stop():
+                self._script.eternalize()
+            self._session.detach()
+
+    def _on_message(self, message: dict[str, Any], data: bytes | None) -> None:
+        """Called on Frida's thread: nothing else is touched there."""
+        told = message.get("payload") or {"type": "kmt:error", "message": message.get("description", "")}
+        self.messages.put((told, data))
