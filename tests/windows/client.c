@@ -7,6 +7,7 @@
  *           with exceptions of the program's own in between; then all is closed
  *   forever the same without an end
  *   late    work, after a second
+ *   twice   CALLS calls of thunks.dll, which is let go and loaded again in between
  *   start   runs client.exe work in a process of its own, and ends before it does
  */
 #include <windows.h>
@@ -16,7 +17,7 @@
 #include <string.h>
 
 typedef int32_t (WINAPI *Thunk)(void *);
-typedef struct { uint32_t hAllocation; void *hSection, *pSystemMem, *pPrivateDriverData; uint32_t PrivateDriverDataSize, VidPnSourceId, Flags; uint64_t GpuVirtualAddress; uint32_t Priority; uintptr_t Reserved[6]; } Info;
+typedef struct { uint32_t hAllocation; void *pSystemMem, *pPrivateDriverData; uint32_t PrivateDriverDataSize, VidPnSourceId, Flags; uint64_t GpuVirtualAddress; uintptr_t Priority, Reserved[5]; } Info;
 typedef struct { uint32_t hDevice, hResource, hGlobalShare; void *pRuntime; uint32_t runtime; void *pDriver; uint32_t driver, NumAllocations; Info *infos; uint32_t flags; void *hRuntime; } Create;
 typedef struct { uint32_t hDevice, hResource; void *list; uint32_t count, flags; } Destroy;
 typedef struct { WCHAR name[32]; uint32_t hAdapter, luid[2], source; } OpenAdapter;
@@ -121,6 +122,22 @@ static DWORD WINAPI work(void *argument) {
   return 0;
 }
 
+static int twice(const char *journal) {
+  FILE *file = fopen(journal, "w");
+  long i;
+  for (i = 0; i < calls; i++) {
+    HMODULE thunks = LoadLibraryA("thunks.dll");
+    Thunk destroy = find(thunks, "D3DKMTDestroyAllocation2");
+    Destroy argument = {(uint32_t)i, 0, 0, 0, 0};
+    fprintf(file, "0 D3DKMTDestroyAllocation2 0x%08x 0x0\n", (unsigned)destroy(&argument));
+    FreeLibrary(thunks);
+    fflush(file);
+    if (GetModuleHandleA("thunks.dll")) return 5;
+  }
+  fclose(file);
+  return 7;
+}
+
 static int start(char **argv) {
   STARTUPINFOA with = {.cb = sizeof with};
   PROCESS_INFORMATION made;
@@ -142,6 +159,7 @@ int main(int argc, char **argv) {
   forever = !strcmp(argv[1], "forever");
   count = atol(argv[2]);
   calls = atol(argv[3]);
+  if (!strcmp(argv[1], "twice")) return twice(argv[4]);
   gdi32 = LoadLibraryA("gdi32.dll");
   thunks = LoadLibraryA("thunks.dll");
   open_adapter = find(gdi32, "D3DKMTOpenAdapterFromGdiDisplayName");

@@ -8,7 +8,7 @@
 #define INVALID ((int32_t)0xC000000D)
 #define EXPORT __declspec(dllexport)
 
-typedef struct { uint32_t hAllocation; void *hSection, *pSystemMem, *pPrivateDriverData; uint32_t PrivateDriverDataSize, VidPnSourceId, Flags; uint64_t GpuVirtualAddress; uint32_t Priority; uintptr_t Reserved[6]; } Info;
+typedef struct { uint32_t hAllocation; void *pSystemMem, *pPrivateDriverData; uint32_t PrivateDriverDataSize, VidPnSourceId, Flags; uint64_t GpuVirtualAddress; uintptr_t Priority, Reserved[5]; } Info;
 typedef struct { uint32_t hDevice, hResource, hGlobalShare; void *pRuntime; uint32_t runtime; void *pDriver; uint32_t driver, NumAllocations; Info *infos; uint32_t flags; void *hRuntime; } Create;
 
 static volatile LONG next_handle = 0x40000000;

@@ -11,8 +11,8 @@ from tracekmt.ntstatus import Status
 
 @dataclass
 class Progress:
-    """How far a recording is: calls entered, events lost, bytes written, functions hooked and those that could not be (too
-    short for a jump), how it ended.
+    """How far a recording is: calls entered, events lost, bytes written, functions hooked and those that could not be
+    (too short for a jump), how it ended.
 
     failing: how many calls of a function gave a status that is an error. seen: when a status that is waited for came,
     on the clock of time.monotonic.

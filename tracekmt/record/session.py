@@ -70,8 +70,9 @@ class Recording:
 
     host: the machine that it is on, where frida-server answers, as HOST or HOST:PORT; this one without.
     modules: the libraries whose exports are hooked, whenever they are loaded. hand_over: a file in which the process
-    offers its functions instead. redact: names, paths and private data stay out of the trace. limits: when it ends by itself.
-    spool: the folder for the memory that is shared with the process. on_progress is called after every drain, by `run`.
+    offers its functions instead. redact: names, paths and private data stay out of the trace. limits: when it ends by
+    itself. spool: the folder for the memory that is shared with the process. on_progress is called after every drain,
+    by `run`.
     """
 
     def __init__(

@@ -119,4 +119,6 @@ def first_line(error: Exception) -> str:
 
 
 def _named(device: Any, name: str) -> list[int]:
-    return [int(each.pid) for each in device.enumerate_processes() if each.name == name]
+    # Windows does not tell capitals in file names, wherever its programs run.
+    same = str.lower if name.lower().endswith(".exe") else str
+    return [int(each.pid) for each in device.enumerate_processes() if same(each.name) == same(name)]

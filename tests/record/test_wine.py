@@ -1,0 +1,253 @@
+"""Windows programs under Wine: every call is in the trace as the program made it, and the program does not notice."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+import tracekmt
+from tests.native import lacking
+from tests.record.client import wait_for
+from tests.windows import FOLDER, compile_windows, wine_environment
+from tracekmt.codec import Unreadable
+from tracekmt.errors import RecordError, UsageError
+from tracekmt.record.session import Recording
+from tracekmt.record.starting import wanted_program
+from tracekmt.record.targets import await_process, find_process, windows_program
+from tracekmt.trace.reader import TracedCall
+
+CREATE = "D3DKMTCreateAllocation2"
+MODULES = ["gdi32.dll", "thunks.dll"]
+EXIT_STATUS = 7
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return wine_environment(tmp_path_factory.mktemp("wine"))
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("windows")
+    compile_windows("x64", folder / "client.exe", FOLDER / "client.c")
+    compile_windows("x64", folder / "thunks.dll", FOLDER / "thunks.c")
+    return folder
+
+
+class Program:
+    """The test client as Wine runs it."""
+
+    def __init__(self, built: Path, folder: Path) -> None:
+        self.folder = folder
+        for name in ("client.exe", "thunks.dll"):
+            shutil.copy(built / name, folder / name)
+        self.trace, self.journal = folder / "client.kmt", folder / "journal"
+
+    def argv(self, mode: str, threads: int = 1, calls: int = 1) -> list[str]:
+        return ["wine", str(self.folder / "client.exe"), mode, str(threads), str(calls), str(self.journal)]
+
+    def told(self) -> tuple[dict[int, list[list[str]]], int]:
+        """What each thread was answered, function, status and handle of every call, and the exceptions it took."""
+        lines = [line.split() for line in self.journal.read_text().splitlines()]
+        by_thread: dict[int, list[list[str]]] = defaultdict(list)
+        for thread, *answer in (line for line in lines if line[0] != "caught"):
+            by_thread[int(thread)].append(answer)
+        return by_thread, sum(int(line[1]) for line in lines if line[0] == "caught")
+
+    def calls(self) -> list[TracedCall]:
+        with tracekmt.open(self.trace) as trace:
+            assert trace.layout == "x64"
+            assert trace.lost == 0
+            found = list(trace.calls())
+            assert all(call.to_json() for call in found)
+            return found
+
+
+@pytest.fixture
+def program(built: Path, tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Program:
+    for name in ("WINEPREFIX", "WINEDEBUG", "DISPLAY"):
+        monkeypatch.setenv(name, environment[name])
+    return Program(built, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on(program: Program) -> Iterator[None]:
+    yield
+    for pid in processes(program):
+        os.kill(pid, signal.SIGKILL)
+
+
+def processes(program: Program) -> list[int]:
+    """The clients that run in this test's folder."""
+    found = []
+    for pid in (int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()):
+        try:
+            if windows_program(pid) == "client.exe" and str(program.folder) in Path(f"/proc/{pid}/maps").read_text():
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def answers(calls: Sequence[TracedCall]) -> dict[int, list[list[str]]]:
+    """The same as `told`, from a trace; the client's number of a thread stands in its private data."""
+    numbers: dict[int, int] = {}
+    found: dict[int, list[list[str]]] = defaultdict(list)
+    for call in calls:
+        if call.name == CREATE and call.thread not in numbers:
+            assert isinstance(call.inputs, dict)
+            numbers[call.thread] = call.inputs["pAllocationInfo2"][0]["PrivateDriverDataSize"] - 64
+    for call in calls:
+        assert call.status is not None
+        found[numbers[call.thread]].append([call.name, call.status.code, handle_of(call)])
+    return found
+
+
+def handle_of(call: TracedCall) -> str:
+    outputs = call.outputs
+    if not isinstance(outputs, dict) or call.status != 0:
+        return "0x0"
+    value = {
+        CREATE: lambda: outputs["pAllocationInfo2"][0]["hAllocation"],
+        "D3DKMTOpenAdapterFromGdiDisplayName": lambda: outputs["hAdapter"],
+        "D3DKMTCreateDevice": lambda: outputs["hDevice"],
+        "D3DKMTShareObjects": lambda: outputs["phSharedNtHandle"],
+    }.get(call.name, lambda: 0)()
+    return f"0x{value:x}"
+
+
+def test_a_program_that_is_started_is_recorded_from_its_start(program: Program) -> None:
+    recording = Recording(program.trace, modules=MODULES)
+    recording.spawn(program.argv("work", threads=4, calls=64))
+    progress = recording.run()
+    assert progress.ended == f"the process ended with status {EXIT_STATUS}"
+    told, caught = program.told()
+    calls = program.calls()
+    assert answers(calls) == told
+    assert (len(told), caught) == (4, 4 * 64 // 8)
+    with tracekmt.open(program.trace) as trace:
+        assert trace.header.process["complete_from_start"] is True
+        assert {module.name for module in trace.modules} >= {"client.exe", "gdi32.dll", "thunks.dll", "win32u.dll"}
+    opened = next(call for call in calls if call.name == "D3DKMTOpenAdapterFromGdiDisplayName")
+    assert opened.inputs["DeviceName"] == r"\\.\DISPLAY1"  # type: ignore[index, call-overload]
+    assert {call.caller.partition("+")[0] for call in calls if call.caller} == {"client.exe"}
+
+
+def test_structures_are_those_of_x64_and_bad_pointers_are_told(program: Program) -> None:
+    recording = Recording(program.trace, modules=MODULES)
+    recording.spawn(program.argv("work", threads=2, calls=16))
+    recording.run()
+    unreadable = 0
+    for call in (each for each in program.calls() if each.name == CREATE):
+        assert isinstance(call.inputs, dict)
+        elements = call.inputs["pAllocationInfo2"]
+        if isinstance(elements, Unreadable):
+            assert (elements.address, call.inputs["NumAllocations"]) == (0x10, 3)
+            unreadable += 1
+            continue
+        data = elements[0]["pPrivateDriverData"]
+        if isinstance(data, Unreadable):
+            assert data.address == 0x1000 + 8 * 3 or data.address == 0x1000 + 8 * 11
+            unreadable += 1
+        else:
+            thread = elements[0]["PrivateDriverDataSize"] - 64
+            assert data[4:] == bytes([thread]) * (60 + thread)
+    assert unreadable == 2 * 2 * 2
+    shares = [call for call in program.calls() if call.name == "D3DKMTShareObjects"]
+    assert [call.inputs["dwDesiredAccess"] for call in shares] == [7] * 4, "the fourth parameter"  # type: ignore[index, call-overload]
+    assert all(call.outputs["phSharedNtHandle"] > 0x100 for call in shares), "the fifth, on the stack"  # type: ignore[index, call-overload]
+
+
+def test_a_running_program_is_attached_to_and_goes_on(program: Program) -> None:
+    running = subprocess.Popen(program.argv("forever", threads=2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(processes(program)) == 1, 30)
+    time.sleep(1)
+    (pid,) = processes(program)
+    for _ in range(2):
+        recording = Recording(program.trace, modules=MODULES, force=True)
+        recording.attach(pid)
+        progress = recording.run(until=lambda: recording.progress.calls > 200)
+        assert progress.ended == "stopped; the process goes on"
+        calls = program.calls()
+        assert {call.name for call in calls} >= {CREATE, "D3DKMTDestroyAllocation2", "D3DKMTShareObjects"}
+        with tracekmt.open(program.trace) as trace:
+            assert trace.header.process["complete_from_start"] is False
+        assert running.poll() is None
+        assert processes(program) == [pid]
+    running.kill()
+    running.wait()
+
+
+def test_a_module_that_goes_and_comes_again_is_hooked_again(program: Program) -> None:
+    recording = Recording(program.trace, modules=["thunks.dll"])
+    recording.spawn(program.argv("twice", calls=5))
+    assert recording.run().ended == f"the process ended with status {EXIT_STATUS}"
+    assert [call.inputs["hDevice"] for call in program.calls()] == list(range(5))  # type: ignore[index, call-overload]
+
+
+def test_a_windows_program_is_found_by_its_name(program: Program) -> None:
+    with pytest.raises(UsageError, match=r"there is no process client\.exe"):
+        find_process(tracekmt_device(), "client.exe")
+    running = subprocess.Popen(program.argv("forever"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    pid = await_process(tracekmt_device(), "client.exe")
+    assert processes(program) in ([], [pid])
+    wait_for(lambda: processes(program) == [pid], 30)
+    assert find_process(tracekmt_device(), "Client.exe") == pid
+    running.kill()
+    running.wait()
+
+
+def tracekmt_device() -> object:
+    frida = pytest.importorskip("frida")
+    return frida.get_local_device()
+
+
+def test_behind_the_preloader_nothing_is_tried(tmp_path: Path, program: Program) -> None:
+    sleep = shutil.which("sleep")
+    if sleep is None:
+        lacking("sleep")
+    loader = tmp_path / "wine64-preloader"
+    shutil.copy(sleep, loader)
+    process = subprocess.Popen([str(loader), "100"])
+    try:
+        wait_for(lambda: os.readlink(f"/proc/{process.pid}/exe") == str(loader))
+        with pytest.raises(RecordError, match="runs behind Wine's preloader.*WINELOADERNOEXEC=1"):
+            Recording(program.trace).attach(process.pid)
+        assert process.poll() is None
+        assert not program.trace.exists()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_program_that_never_comes_is_said(program: Program) -> None:
+    with pytest.raises(UsageError, match=r"nothing\.exe was not started"):
+        Recording(program.trace).spawn(["true", str(program.folder / "nothing.exe")])
+    assert not program.trace.exists()
+    recording = Recording(program.trace)
+    recording.spawn(["wine", str(program.folder / "nothing.exe")])  # which Wine itself says no to
+    assert recording.run().ended == "the process ended with status 53"
+    assert program.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "wanted"),
+    [
+        (["wine", "Game.exe", "-fast"], "game.exe"),
+        (["/opt/wine/bin/wine64", r"C:\Games\Game.exe"], "game.exe"),
+        (["proton", "run", "/games/Game.EXE"], "game.exe"),
+        (["wine", "notepad"], "notepad"),
+        (["ls", "-l"], None),
+        (["wineserver"], None),
+    ],
+)
+def test_what_a_command_line_is_about(argv: list[str], wanted: str | None) -> None:
+    assert wanted_program(argv) == wanted
