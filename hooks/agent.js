@@ -42,10 +42,11 @@ const mapped = [];  // [address, size] of what is unmapped in the end
 let hooks = null;  // name of a function -> address of its entry in the plan
 let raw = null;  // {prefixes, patterns} of names that the plan does not know but may have to hook, {entries} left for them
 let wanted = [];  // the modules whose exports are hooked, by file name or path
+let kind = null;  // see functionsOf
 let convention = sysv;  // of the functions
 let observer = null;
 let watch = null;  // the timer that looks for modules that Wine maps
-let gate = null;  // see pass_gate in the recorder
+let gate = null;  // see gate.c
 const hooked = new Map();  // address -> what takes the hook off
 
 function map(size, flags, file = -1) {
@@ -276,6 +277,7 @@ rpc.exports = {
   start(config) {
     const overhead = start(config);
     wanted = config.modules;
+    kind = config.interface;
     observer = Process.attachModuleObserver({ onAdded });
     return { overhead, early: config.windows && lookAround().length === 0 };
   },

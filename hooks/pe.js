@@ -134,23 +134,21 @@ function wideText(image, at, length) {
   return Array.from({ length: length >> 1 }, (_, index) => String.fromCharCode(view.getUint16(2 * index, true))).join('');
 }
 
-const SYSCALLS = 'NtGdiDdDDI';
-const THUNKS = 'D3DKMT';
-const SYSTEM = ['gdi32', 'gdi32full', 'dxcore'];  // whose functions come down to the system calls of win32u
-
-/* The functions of a module that are to be hooked, [{name, image, rva}], by D3DKMT's names where these are known: each
-   once, where the code is that all ways lead to. */
-function functionsOf(images, image, known) {
+/* The functions of a module that are to be hooked, [{name, image, rva}], each once, where the code is that all ways lead
+   to. kind: the interface: what its functions' names begin with (`functions`), and those of the system calls that they
+   come down to (`calls`, in `callsIn`) where they are in one of the modules of `system`. Names are the functions' own
+   where known(name) says that somebody knows them so. */
+function functionsOf(images, image, kind, known) {
   const found = new Map();
-  const system = SYSTEM.includes(plainName(image.name)) ? images.get('win32u.dll') : null;
+  const system = kind.system.includes(plainName(image.name)) ? images.get(kind.callsIn) : null;
   const add = (holder, symbol) => {
-    const thunk = symbol.replace(SYSCALLS, THUNKS);
-    const name = known(thunk) ? thunk : symbol;
+    const function_ = symbol.replace(kind.calls, kind.functions);
+    const name = known(function_) ? function_ : symbol;
     const place = found.has(name) ? null : images.resolve(holder, symbol);
     if (place !== null) found.set(name, { name, ...place });
   };
   for (const holder of system === null ? [image] : [system, image])
     for (const symbol of holder.exports.names.keys())
-      if (symbol.startsWith(SYSCALLS) || (symbol.startsWith(THUNKS) && holder === image)) add(holder, symbol);
+      if (symbol.startsWith(kind.calls) || (symbol.startsWith(kind.functions) && holder === image)) add(holder, symbol);
   return [...found.values()];
 }

@@ -34,8 +34,6 @@ typedef size_t word;
 #define SLOTS 8192
 #define FIRST_REGIONS 240
 #define BEHIND 0x100
-#define GATE_FIRST 2
-#define GATE_PLACES 64
 #define WORDS_LIMIT 512           /* up to so many bytes words are quicker than one instruction for all bytes */
 
 /* Given by the agent. */
@@ -54,8 +52,6 @@ extern int sigaction(int signal, const void *action, void *old);
 extern int pthread_sigmask(int how, const void *set, void *old);
 extern int raise(int signal);
 extern int getpid(void);
-extern int usleep(u32 microseconds);
-extern volatile u64 gate[];
 
 /* Where guarded reads fault and what then is next, in pairs, the key of threads, the program's own actions for the two signals (struct sigaction),
    where its replaced functions have gone, and whether functions follow Windows' convention. */
@@ -509,7 +505,7 @@ u64 recorder_nothing(void) { return 0; }
 /* Nanoseconds that a call of a stub takes, the least of some rounds, before anything else is recorded. What a call writes
    is forgotten at once: it never leaves the thread's first block. */
 u64 recorder_measure(Function stub, u64 argument, u32 calls) {
-  u64 best = ~0ULL, begin[2], end[2], took;
+  u64 best = ~0ULL, begin[2], end[2], took, sequence = control[C_SEQUENCE], lost = control[C_LOST];
   Thread *t = 0;
   u32 round, i;
   for (round = 0; round < 8; round++) {
@@ -523,7 +519,8 @@ u64 recorder_measure(Function stub, u64 argument, u32 calls) {
     took = (end[0] - begin[0]) * 1000000000ULL + end[1] - begin[1];
     if (took < best) best = took;
     if (t && t->block) t->block[B_COMMITTED] = 0;
-    control[C_SEQUENCE] = control[C_LOST] = 0;
+    control[C_SEQUENCE] = sequence;
+    control[C_LOST] = lost;
   }
   return best / calls;
 }
@@ -564,36 +561,4 @@ void onEnter(GumInvocationContext *ic) {
 void onLeave(GumInvocationContext *ic) {
   Invocation *invocation = GUM_IC_GET_INVOCATION_DATA(ic, Invocation);
   if (enabled[0] && !invocation->passed) leave(this_thread(), invocation, (u64)gum_invocation_context_get_return_value(ic));
-}
-
-/* Between a program that maps and unmaps modules, and the agent, which hooks them before it goes on: gate[0] counts what was
-   asked, gate[1] what was answered, then the bases of what goes away, 0 where something came. A wait has an end, since
-   the agent may be gone. */
-#define GATE_ROUNDS 50000
-static void pass_gate(u64 base) {
-  u64 ticket = fetch_add(gate, 1);
-  u32 i;
-  gate[GATE_FIRST + ticket % GATE_PLACES] = base;
-  gate[GATE_FIRST + GATE_PLACES + ticket % GATE_PLACES] = ticket + 1;
-  for (i = 0; i < GATE_ROUNDS && enabled[0] && gate[1] <= ticket; i++) usleep(100);
-}
-
-static int is_image(u64 base) {
-  u64 scratch[4];
-  return (guarded_load((void *)base, scratch) & 0xFFFF) == 0x5A4D;  /* MZ */
-}
-
-/* NtMapViewOfSection(section, process, where the base is put, ...). */
-void gate_mapping(GumInvocationContext *ic) { *GUM_IC_GET_INVOCATION_DATA(ic, u64) = windows_argument(ic, 2); }
-
-void gate_mapped(GumInvocationContext *ic) {
-  u64 base = 0, scratch[4];
-  guarded_copy(&base, (void *)*GUM_IC_GET_INVOCATION_DATA(ic, u64), 8, scratch);
-  if (enabled[0] && is_image(base)) pass_gate(0);
-}
-
-/* NtUnmapViewOfSection(process, base). */
-void gate_unmapping(GumInvocationContext *ic) {
-  u64 base = windows_argument(ic, 1);
-  if (enabled[0] && is_image(base)) pass_gate(base);
 }

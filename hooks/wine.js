@@ -5,7 +5,7 @@
 'use strict';
 
 const LOOK_MS = 1;
-const GATE_FIRST = 2 * 8;  // GATE_FIRST and GATE_PLACES in the recorder
+const GATE_FIRST = 2 * 8;  // GATE_FIRST and GATE_PLACES in gate.c
 const GATE_PLACES = 64;
 const HEADER_SIZE = 4096;
 
@@ -66,7 +66,7 @@ function lookAround() {
   // A forwarder may lead to what has only come now.
   if (fresh.length > 0) {
     for (const { image } of found) {
-      hookModule(image.name, () => functionsOf(all, image, name => hooks.has(name)).map(({ name, image: holder, rva }) => {
+      hookModule(image.name, () => functionsOf(all, image, kind, name => hooks.has(name)).map(({ name, image: holder, rva }) => {
         const { base } = [...images.values()].find(each => each.image === holder);
         return { name, address: base.add(rva) };
       }));

@@ -121,5 +121,5 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_hooks_stay_small() -> None:
     lines = {path.name: len(path.read_text("utf-8").splitlines()) for path in HOOKS.iterdir()}
-    assert lines["recorder.c"] < 550
+    assert lines["recorder.c"] < 600
     assert lines["agent.js"] < 320

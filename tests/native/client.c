@@ -15,6 +15,7 @@
  *   cancel  CALLS threads that are cancelled while they wait in a function
  *   churn   CALLS times: THREADS threads that end after one call each
  *   fork  work on one thread, then a child that calls too
+ *   exec  work, then the same program again from its start
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -322,6 +323,10 @@ int main(int argc, char **argv) {
   }
   for (i = 0; i < count; i++) pthread_create(threads + i, 0, work, (void *)i);
   for (i = 0; i < count; i++) pthread_join(threads[i], 0);
+  if (!strcmp(argv[3], "exec")) {
+    argv[3] = "work";
+    execv(argv[0], argv);
+  }
   if (!strcmp(argv[3], "fork")) {
     if (!fork()) {
       work((void *)1);

@@ -14,7 +14,6 @@ PAGE volatile uint64_t control[(64 << 20) / 8]; /* the spool is mapped over it *
 PAGE volatile uint32_t enabled[1024];
 PAGE uint64_t state[512];
 PAGE uint32_t plan[1 << 16];
-PAGE volatile uint64_t gate[512];
 PAGE uint8_t pool[8192 * 4096];
 
 extern void onEnter(GumInvocationContext *ic);

@@ -22,7 +22,8 @@ from tests.record.test_spool import enter
 from tracekmt.errors import UsageError
 from tracekmt.record.backlog import Backlog
 from tracekmt.record.connection import Connected
-from tracekmt.record.session import Recording, hook_source
+from tracekmt.record.hooks import hook_source
+from tracekmt.record.session import Recording
 from tracekmt.record.targets import open_device
 from tracekmt.trace.events import Lost
 from tracekmt.trace.spooled import BLOCK_HEADER, Block, Control

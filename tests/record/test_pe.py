@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.windows import compile_windows
+from tracekmt.calls import INTERFACE
 from tracekmt.resources import resource
 
 HARNESS = """
@@ -21,12 +22,13 @@ const laid = (name, hex) => {
   return new Image(name, bytes.length, (rva, size) => bytes.buffer.slice(rva, rva + size));
 };
 rpc.exports = {
-  functions(files, wanted, apiSets, known) {
+  functions(files, wanted, apiSets, kind, known) {
     try {
       const images = Object.entries(files).map(([name, hex]) => laid(name, hex));
       const schema = apiSets === null ? null : laid('the schema', apiSets);
       const all = new Images(images, schema);
-      return functionsOf(all, all.get(wanted), name => known.includes(name)).map(({ name, image, rva }) => [name, image.name, rva]);
+      const found = functionsOf(all, all.get(wanted), kind, name => known.includes(name));
+      return found.map(({ name, image, rva }) => [name, image.name, rva]);
     } catch (error) {
       return error.message;
     }
@@ -52,7 +54,8 @@ class Locator:
 
     def __call__(self, files: dict[str, bytes], wanted: str, schema: bytes | None = None, known: Any = ()) -> Any:
         told = {name: data.hex() for name, data in files.items()}
-        return self.script.exports_sync.functions(told, wanted, None if schema is None else schema.hex(), list(known))
+        api_sets = None if schema is None else schema.hex()
+        return self.script.exports_sync.functions(told, wanted, api_sets, INTERFACE, list(known))
 
     def close(self) -> None:
         self.session.detach()

@@ -86,7 +86,7 @@ def test_one_that_runs_already_is_not_waited_for(named: tuple[str, list[str]]) -
 
 
 def test_one_choice_is_made(client: Client) -> None:
-    for choices in ([], ["-p", "1", "-n", "game"], ["-w", "game", "--", "program"]):
+    for choices in ([], ["-p", "1", "-w", "game"], ["-w", "game", "--", "program"]):
         with record("-o", client.trace, *choices) as recorder:
             assert recorder.stderr is not None
             assert "give either a program to start" in recorder.stderr.read()

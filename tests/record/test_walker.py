@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from tests.record.walker import BASES, ROOM, Compiled, events, plans, same_values
 from tests.strategies import arguments
-from tracekmt.calls import CALLS
+from tracekmt.calls import CALLS, INTERFACE
 from tracekmt.record.agent import agent_source
 from tracekmt.record.backlog import Backlog
-from tracekmt.record.session import hook_source
+from tracekmt.record.hooks import hook_source
 from tracekmt.record.spill import preface
 from tracekmt.record.spool import Spool
+from tracekmt.resources import resource
 from tracekmt.spec.types import ABIS, Abi
 from tracekmt.trace.events import Enter, Header, Leave, Region
 
@@ -76,7 +77,8 @@ class Injected:
             "raw": {"prefixes": [], "patterns": [], "hooks": []},
             "modules": [],
             "windows": False,
-            "source": hook_source("recorder.c"),
+            "interface": INTERFACE,
+            "source": hook_source("recorder.c") + resource("hooks", "gate.c").read_text("utf-8"),
         }
         self.agent.exports_sync.start(config)
         assert self.helper.exports_sync.map(hex(BASES[abi]), ROOM)

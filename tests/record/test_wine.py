@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +112,11 @@ def answers(calls: Sequence[TracedCall]) -> dict[int, list[list[str]]]:
     return found
 
 
+def given(call: TracedCall) -> dict[str, Any]:
+    assert isinstance(call.inputs, dict)
+    return call.inputs
+
+
 def handle_of(call: TracedCall) -> str:
     outputs = call.outputs
     if not isinstance(outputs, dict) or call.status != 0:
@@ -137,7 +143,7 @@ def test_a_program_that_is_started_is_recorded_from_its_start(program: Program) 
         assert trace.header.process["complete_from_start"] is True
         assert {module.name for module in trace.modules} >= {"client.exe", "gdi32.dll", "thunks.dll", "win32u.dll"}
     opened = next(call for call in calls if call.name == "D3DKMTOpenAdapterFromGdiDisplayName")
-    assert opened.inputs["DeviceName"] == r"\\.\DISPLAY1"  # type: ignore[index, call-overload]
+    assert given(opened)["DeviceName"] == r"\\.\DISPLAY1"
     assert {call.caller.partition("+")[0] for call in calls if call.caller} == {"client.exe"}
 
 
@@ -162,8 +168,8 @@ def test_structures_are_those_of_x64_and_bad_pointers_are_told(program: Program)
             assert data[4:] == bytes([thread]) * (60 + thread)
     assert unreadable == 2 * 2 * 2
     shares = [call for call in program.calls() if call.name == "D3DKMTShareObjects"]
-    assert [call.inputs["dwDesiredAccess"] for call in shares] == [7] * 4, "the fourth parameter"  # type: ignore[index, call-overload]
-    assert all(call.outputs["phSharedNtHandle"] > 0x100 for call in shares), "the fifth, on the stack"  # type: ignore[index, call-overload]
+    assert [given(call)["dwDesiredAccess"] for call in shares] == [7] * 4, "the fourth parameter"
+    assert all(call.outputs["phSharedNtHandle"] > 0x100 for call in shares), "on the stack"  # type: ignore[index]
 
 
 def test_a_running_program_is_attached_to_and_goes_on(program: Program) -> None:
@@ -174,7 +180,8 @@ def test_a_running_program_is_attached_to_and_goes_on(program: Program) -> None:
     for _ in range(2):
         recording = Recording(program.trace, modules=MODULES, force=True)
         recording.attach(pid)
-        progress = recording.run(until=lambda: recording.progress.calls > 200)
+        so_far = recording.progress
+        progress = recording.run(until=lambda so_far=so_far: so_far.calls > 200)  # type: ignore[misc]
         assert progress.ended == "stopped; the process goes on"
         calls = program.calls()
         assert {call.name for call in calls} >= {CREATE, "D3DKMTDestroyAllocation2", "D3DKMTShareObjects"}
@@ -190,7 +197,7 @@ def test_a_module_that_goes_and_comes_again_is_hooked_again(program: Program) ->
     recording = Recording(program.trace, modules=["thunks.dll"])
     recording.spawn(program.argv("twice", calls=5))
     assert recording.run().ended == f"the process ended with status {EXIT_STATUS}"
-    assert [call.inputs["hDevice"] for call in program.calls()] == list(range(5))  # type: ignore[index, call-overload]
+    assert [given(call)["hDevice"] for call in program.calls()] == list(range(5))
 
 
 def test_a_windows_program_is_found_by_its_name(program: Program) -> None:
@@ -219,7 +226,7 @@ def test_behind_the_preloader_nothing_is_tried(tmp_path: Path, program: Program)
     process = subprocess.Popen([str(loader), "100"])
     try:
         wait_for(lambda: os.readlink(f"/proc/{process.pid}/exe") == str(loader))
-        with pytest.raises(RecordError, match="runs behind Wine's preloader.*WINELOADERNOEXEC=1"):
+        with pytest.raises(RecordError, match=r"runs behind Wine's preloader.*WINELOADERNOEXEC=1"):
             Recording(program.trace).attach(process.pid)
         assert process.poll() is None
         assert not program.trace.exists()

@@ -17,8 +17,8 @@ from tracekmt.codec import decode, encode
 from tracekmt.codec.decode import _leads_on
 from tracekmt.memory import Arena, Recorded
 from tracekmt.record.backlog import Backlog
+from tracekmt.record.hooks import hook_source
 from tracekmt.record.plan import Plan, compile_plan
-from tracekmt.record.session import hook_source
 from tracekmt.record.spill import preface
 from tracekmt.record.spool import Spool
 from tracekmt.spec.types import ABIS, Abi, Call

@@ -206,6 +206,33 @@ def test_a_simulator_that_is_given_is_used_as_it_is(path: Path) -> None:
         tracekmt.replay(path, on="toaster")
 
 
+def test_what_lies_otherwise_is_replayed_as_it_lies(path: Path, abi: str) -> None:
+    """What 32-bit processes are answered alone, and addresses that have to fit into their pointers."""
+    status = "STATUS_ACCESS_VIOLATION" if abi == "x86" else "STATUS_INVALID_PARAMETER"
+    shared = {"Flags": ["CreateResource", "CreateShared", "NtSecuritySharing"]}
+    made = {"hResource": RESOURCE, "pAllocationInfo2": [{"hAllocation": ALLOCATION}]}
+    fence = {"Type": "D3DDDI_MONITORED_FENCE", "MonitoredFence": {"InitialFenceValue": 5}}
+    mapped = {"FenceValueCPUVirtualAddress": 0x5000, "FenceValueGPUVirtualAddress": 0x100000000}
+    with Scenario(path, abi) as trace:
+        trace.open()
+        trace.trace.add("D3DKMTCreateAllocation2", {"hDevice": DEVICE, "pAllocationInfo2": [{}], **shared}, made)
+        sharing = {"hObjects": [RESOURCE], "dwDesiredAccess": 0xF0001, "phSharedNtHandle": 0}
+        trace.trace.add("D3DKMTShareObjects", sharing, {"phSharedNtHandle": 0x88})
+        trace.trace.add(
+            "D3DKMTOpenResourceFromNtHandle",
+            {"hDevice": DEVICE, "hNtHandle": 0x88, "NumAllocations": 1, "pTotalPrivateDriverDataBuffer": bytes(8)},
+            status=status,
+        )
+        trace.trace.add(
+            "D3DKMTCreateSynchronizationObject2",
+            {"hDevice": DEVICE, "Info": fence},
+            {"hSyncObject": SECOND, "Info": {**fence, "MonitoredFence": {**fence["MonitoredFence"], **mapped}}},  # type: ignore[dict-item]
+        )
+    report = tracekmt.replay(path)
+    assert report.findings == []
+    assert report.calls.compared == 6
+
+
 def test_a_bad_machine_in_a_header_is_an_error(path: Path) -> None:
     with Scenario(path, machine={"adapters": "many"}) as trace:
         trace.open()
@@ -221,7 +248,7 @@ def test_the_outcome_is_a_trace_itself(path: Path, tmp_path: Path) -> None:
     outcome = tmp_path / "outcome.kmt"
     assert tracekmt.replay(path, output=outcome).same
     with tracekmt.open(outcome) as written, tracekmt.open(path) as original:
-        assert written.header.abi == "x64"
+        assert written.header.abi == "x86"
         assert [call.name for call in written.calls()] == [call.name for call in original.calls()]
         assert [call.status for call in written.calls()] == [0] * 4
         assert isinstance(written[0].outputs, dict)

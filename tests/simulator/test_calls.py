@@ -182,6 +182,27 @@ def test_an_adapter_that_is_stopped() -> None:
     assert len(simulator.handles) == 0
 
 
+SECTION = standard(Flags=["StandardAllocation", "ExistingSection"], pAllocationInfo2=[{"hSection": 0}])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "settings", "name"),
+    [
+        (SECTION, {}, "INVALID_HANDLE"),
+        ({**SECTION, "Flags": [*SECTION["Flags"], "CreateShared"]}, {}, "INVALID_PARAMETER"),
+        (SECTION, {"adapters": [{"stops_after": 2}]}, "DEVICE_REMOVED"),
+        ({"hResource": SENTINEL, "pAllocationInfo2": [{}]}, {"system_memory": 100}, "NO_MEMORY"),
+        ({"hResource": SENTINEL, **STANDARD}, {"system_memory": KERNEL_RECORD}, "INVALID_HANDLE"),
+        (STANDARD, {"system_memory": KERNEL_RECORD}, "NO_MEMORY"),
+    ],
+)
+def test_of_several_faults_the_first_is_told(inputs: dict[str, Any], settings: dict[str, Any], name: str) -> None:
+    """The order is that of third-party notes on dxgkrnl.sys."""
+    simulator, _, device = open_device(**settings)
+    outcome = simulator.call("D3DKMTCreateAllocation2", {"hDevice": device, **inputs})
+    assert outcome.status.name == f"STATUS_{name}"
+
+
 def test_an_old_driver_model_knows_no_standard_allocations() -> None:
     simulator, _, device = open_device(adapters=[{"wddm": 1300}])
     assert (

@@ -24,6 +24,11 @@ def create(played: Played, **fields: Any) -> str:
     return played.status("CreateAllocation2", {"hDevice": played.device, **fields})
 
 
+def test_wine_opens_no_adapter_by_a_device_context() -> None:
+    assert play(profile="wine").status("OpenAdapterFromHdc", hDc=1) == "NO_MEMORY"
+    assert play().status("OpenAdapterFromHdc", hDc=1) == "SUCCESS"
+
+
 @pytest.mark.parametrize(
     ("fields", "windows", "wsl"),
     [
@@ -101,6 +106,8 @@ def test_wsl_lacks_functions() -> None:
             "SUCCESS",
         ),
         ({**STANDARD, "pAllocationInfo2": [{}]}, "INVALID_PARAMETER", "INVALID_PARAMETER"),
+        ({"hDevice": 0}, "INVALID_PARAMETER", "INVALID_PARAMETER"),
+        ({"Flags": ["ExistingSysMem"], "pAllocationInfo2": [{}]}, "INVALID_PARAMETER", "INVALID_PARAMETER"),
     ],
 )
 def test_wine_takes_one_standard_allocation(fields: dict[str, Any], windows: str, wine: str) -> None:

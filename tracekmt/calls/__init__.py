@@ -50,6 +50,14 @@ CALLS: dict[str, Call] = {call.name: call for family in FAMILIES.values() for ca
 EXPORT_PREFIXES = ("D3DKMT", "NtGdiDdDDI")
 """What the names of the interface's exports begin with, those included that nobody has described."""
 
+INTERFACE = {
+    "functions": EXPORT_PREFIXES[0],
+    "calls": EXPORT_PREFIXES[1],
+    "callsIn": "win32u.dll",
+    "system": ["gdi32", "gdi32full", "dxcore"],
+}
+"""Where Windows has them: functions of `system` come down to system calls of win32u, by another name."""
+
 RAW_ARGUMENTS = 4
 RAW_WINDOW = 256
 

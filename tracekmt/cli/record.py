@@ -14,7 +14,9 @@ from tracekmt.cli.options import force_option
 from tracekmt.errors import UsageError
 
 if TYPE_CHECKING:
+    from tracekmt.record.family import Family
     from tracekmt.record.limits import Progress
+    from tracekmt.record.many import OnChild
 
 FAILING_SHOWN = 10
 LIVE_SECONDS = 0.2
@@ -27,9 +29,10 @@ PLAIN_SECONDS = 10.0
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
 )
 @click.argument("program", nargs=-1, type=click.UNPROCESSED)
-@click.option("-p", "--pid", type=int, metavar="PID", help="Attach to a running process instead.")
-@click.option("-n", "--name", metavar="NAME", help="Attach to the running process of this name.")
+@click.option("-p", "--pid", type=int, multiple=True, metavar="PID", help="Attach to a running process instead.")
+@click.option("-n", "--name", multiple=True, metavar="NAME", help="Attach to the running process of this name.")
 @click.option("-w", "--wait", metavar="NAME", help="Wait for the next process of this name, and attach to it.")
+@click.option("--children", is_flag=True, help="Record what the processes start too, each into a file of its own.")
 @click.option("--host", metavar="HOST", help="On another machine, where frida-server answers: HOST or HOST:PORT.")
 @click.option(
     "-o",
@@ -63,9 +66,10 @@ PLAIN_SECONDS = 10.0
 @force_option
 def command(
     program: tuple[str, ...],
-    pid: int | None,
-    name: str | None,
+    pid: tuple[int, ...],
+    name: tuple[str, ...],
     wait: str | None,
+    children: bool,
     host: str | None,
     output: Path | None,
     module: tuple[str, ...],
@@ -82,12 +86,14 @@ def command(
 ) -> int:
     """Start PROGRAM with its arguments (after --), or attach to a process, and record its calls until it ends.
 
-    Ctrl-C ends the recording and leaves the process running.
+    Ctrl-C ends the recording and leaves the process running. -p and -n may be repeated: each process then has a file
+    of its own, with its number in the name.
     """
     from tracekmt import ntstatus
     from tracekmt.record.limits import Limits
+    from tracekmt.record.many import Several
     from tracekmt.record.session import Recording
-    from tracekmt.record.targets import await_process, find_process
+    from tracekmt.record.targets import await_process, find_process, open_device
     from tracekmt.sizes import parse_duration, parse_size
 
     if after is not None and until_status is None:
@@ -99,49 +105,76 @@ def command(
         until_status=None if until_status is None else ntstatus.status(until_status),
         after=0.0 if after is None else parse_duration(after),
     )
-    if sum([bool(program), pid is not None, name is not None, wait is not None]) != 1:
+    if sum([bool(program), bool(pid or name), wait is not None]) != 1:
         raise UsageError(
             "give either a program to start (tracekmt record -- PROGRAM ARG...) or a process (-p PID, -n NAME, -w NAME)"
         )
     if output is None:
-        stem = Path(program[0]).name if program else name or wait or f"process.{pid}"
+        stem = Path(program[0]).name if program else wait or (name[0] if name else f"process.{pid[0]}")
         output = Path(f"{stem}.{time.strftime('%Y%m%dT%H%M%S')}.kmt")
-    recording = Recording(
-        output,
-        modules=module,
-        functions=functions,
-        hand_over=thunks,
-        force=force,
-        redact=redact,
-        limits=limits,
-        spool=spool,
-        host=host,
-        on_progress=_Line(),
-    )
+
+    def make(output: Path, family: Family | None = None, on_child: OnChild | None = None) -> Recording:
+        return Recording(
+            output,
+            modules=module,
+            functions=functions,
+            hand_over=thunks,
+            force=force,
+            redact=redact,
+            limits=limits,
+            spool=spool,
+            host=host,
+            family=family,
+            on_child=on_child,
+            on_progress=line if family is None else lambda progress: None,
+        )
+
+    line = _Line()
+    device = open_device(host)
+    found = [*pid, *(find_process(device, each) for each in name)]
+    if wait is not None:
+        click.echo(f"waiting for a process {wait}; Ctrl-C to give up", err=True)
+        found = [await_process(device, wait)]
+    if children or len(found) > 1:
+        if host is not None or thunks is not None:
+            raise UsageError("several processes are recorded on this machine only, and by their exports")
+        several = Several(device, make, output, children=children)
+        if program:
+            several.spawn(program)
+        for each in found:
+            several.attach(each)
+        ended = several.run(line)
+        for one in ended:
+            _tell(one.output, one.recording.progress, one.pid, one.error)
+        return 2 if any(one.error is not None for one in ended) else 0
+    recording = make(output)
     if program:
         recording.spawn(program)
-    elif name is not None:
-        recording.attach(find_process(recording.device, name))
-    elif wait is not None:
-        click.echo(f"waiting for a process {wait}; Ctrl-C to give up", err=True)
-        recording.attach(await_process(recording.device, wait))
     else:
-        assert pid is not None
-        recording.attach(pid)
+        recording.attach(found[0])
     progress = recording.run()
+    _tell(output, progress)
+    if not progress.hooked and not progress.calls:
+        click.echo(
+            "tracekmt: no function was hooked: the process never loaded the library; name it with --module", err=True
+        )
+    return 0
+
+
+def _tell(output: Path, progress: Progress, pid: int | None = None, error: Exception | None = None) -> None:
+    """What came of a recording."""
+    if error is not None:
+        click.echo(f"tracekmt: process {pid}: {error}", err=True)
+        return
     lost = f", {progress.lost} events lost" if progress.lost else ""
-    click.echo(f"{output}: {progress.calls} calls{lost}; {progress.ended}", err=True)
+    process = "" if pid is None else f"process {pid}, "
+    click.echo(f"{output}: {process}{progress.calls} calls{lost}; {progress.ended}", err=True)
     for (function, status), count in progress.failing.most_common(FAILING_SHOWN):
         click.echo(f"{count:>8}  {function}  {status.name}", err=True)
     if len(progress.failing) > FAILING_SHOWN:
         click.echo("          and others; tracekmt stats has them all", err=True)
     if progress.missed:
         click.echo(f"tracekmt: too short to be hooked, so not recorded: {', '.join(progress.missed)}", err=True)
-    if not progress.hooked and not progress.calls:
-        click.echo(
-            "tracekmt: no function was hooked: the process never loaded the library; name it with --module", err=True
-        )
-    return 0
 
 
 class _Line:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from tracekmt.record.targets import explain, first_line
 from tracekmt.resources import resource
 
 SOURCES = ("pe.js", "stubs.js", "wine.js", "agent.js")
+ATTEMPTS = 4
+ATTEMPT_SECONDS = 0.1
 REPLACED = "process-replaced"
 TERMINATED = "process-terminated"
 
@@ -21,6 +24,16 @@ TERMINATED = "process-terminated"
 def agent_source() -> str:
     """What runs in the process: one script from its files."""
     return "\n".join(resource("hooks", name).read_text("utf-8") for name in SOURCES)
+
+
+def _attach(device: Any, pid: int) -> Any:
+    """Frida's session. A process that has only begun may be in the middle of its own loading, and take no agent yet."""
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(frida.ProcessNotRespondingError):
+            # Frida's own handler of exceptions stays out: a program's handled exceptions remain its own.
+            return device.attach(pid, exceptor="off")
+        time.sleep(ATTEMPT_SECONDS)
+    return device.attach(pid, exceptor="off")
 
 
 class Agent:
@@ -33,8 +46,7 @@ class Agent:
         self.messages: queue.SimpleQueue[tuple[dict[str, Any], bytes | None]] = queue.SimpleQueue()
         self._script: Any = None
         try:
-            # Frida's own handler of exceptions stays out: a program's handled exceptions remain its own.
-            self._session = device.attach(pid, exceptor="off")
+            self._session = _attach(device, pid)
             self._session.on("detached", lambda reason, *_: setattr(self, "detached", str(reason)))
         except Exception as error:
             raise RecordError(explain(pid, error)) from None

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import json
 import os
-import re
 import signal
 import sys
 import threading
@@ -18,26 +16,26 @@ from uuid import uuid4
 
 import frida
 
-from tracekmt.calls import CALLS, EXPORT_PREFIXES, raw_call
+from tracekmt.calls import CALLS
 from tracekmt.errors import Error, RecordError, UsageError
 from tracekmt.ntstatus import Status
-from tracekmt.record.agent import TERMINATED, Agent
+from tracekmt.record.agent import REPLACED, TERMINATED, Agent
 from tracekmt.record.backlog import Backlog
 from tracekmt.record.connection import MEMORY, Connected
 from tracekmt.record.ending import Ending
+from tracekmt.record.family import Family, Member
+from tracekmt.record.hooks import Hooks, hook_source
 from tracekmt.record.limits import Limits, Progress
-from tracekmt.record.plan import Plan, compile_plan
 from tracekmt.record.rolling import RollingWriter
 from tracekmt.record.spill import Spill, preface
 from tracekmt.record.spool import BLOCK_SIZE, Spool
 from tracekmt.record.starting import start
 from tracekmt.record.targets import behind_preloader, name_of, open_device, owner, shares_files, windows_program
 from tracekmt.redact import Redactor, redacted_header, redacted_module
-from tracekmt.resources import resource
 from tracekmt.simulator.native import HandOver
-from tracekmt.spec.types import WCHAR_SIZE, Abi, Call
+from tracekmt.spec.types import WCHAR_SIZE
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
-from tracekmt.trace.spooled import layout_in_c, spill_of
+from tracekmt.trace.spooled import spill_of
 from tracekmt.trace.writer import Writer, now, refuse_existing
 from tracekmt.version import VERSION
 
@@ -48,21 +46,7 @@ DRAIN_EVENTS = 4096
 
 HAND_OVER_SECONDS = 30.0
 MESSAGE_SECONDS = 5.0
-RAW_FUNCTIONS = 128
-"""How many functions that nobody has described one recording can hold."""
-
-
-def default_module(*, windows: bool) -> str:
-    """The library that exports the thunks to programs of Windows, or of this system."""
-    return "gdi32.dll" if windows else "libdxcore.so"
-
-
-def choose_calls(globs: Sequence[str]) -> list[Call]:
-    """The described functions that any of the patterns names, all without patterns; UsageError where one names none."""
-    for glob in globs:
-        if not fnmatch.filter(CALLS, glob) and not glob.startswith(EXPORT_PREFIXES):
-            raise UsageError(f"{glob} names no described function; tracekmt calls lists them")
-    return [call for name, call in CALLS.items() if not globs or any(fnmatch.fnmatchcase(name, g) for g in globs)]
+REPLACED_SECONDS = 5.0
 
 
 class Recording:
@@ -72,7 +56,8 @@ class Recording:
     modules: the libraries whose exports are hooked, whenever they are loaded. hand_over: a file in which the process
     offers its functions instead. redact: names, paths and private data stay out of the trace. limits: when it ends by
     itself. spool: the folder for the memory that is shared with the process. on_progress is called after every drain,
-    by `run`.
+    by `run`. family: who watches the processes of this machine, where that is shared with other recordings; on_child
+    then is asked about every process that this one starts, which is held.
     """
 
     def __init__(
@@ -87,6 +72,8 @@ class Recording:
         limits: Limits | None = None,
         spool: Path | None = None,
         host: str | None = None,
+        family: Family | None = None,
+        on_child: Callable[[int], None] | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         if sys.platform != "linux":
@@ -101,12 +88,9 @@ class Recording:
         self.device = open_device(host)
         self._output = output
         self._force = force
-        self._redactor = Redactor("wsl", CALLS.values(), lambda number: self._calls[number]) if redact else None
-        self._modules = list(modules)
-        self._functions = tuple(functions)
-        self._calls = dict(enumerate(choose_calls(functions)))
-        first = len(self._calls)
-        self._spare = {first + number: raw_call(f"{number}") for number in range(RAW_FUNCTIONS)}
+        self._redact = redact
+        self._redactor: Redactor | None = None
+        self._hooks = Hooks(functions, modules)
         self._hand_over = HandOver(hand_over) if hand_over else None
         self._on_progress = on_progress
         self._described: set[int] = set()
@@ -119,6 +103,10 @@ class Recording:
         self._writer: Writer | RollingWriter | None = None
         self._spool: Spool | Connected | None = None
         self._agent: Agent | None = None
+        self._family = family or Family(self.device) if self._local else None
+        self._own_family = family is None
+        self._on_child = on_child
+        self._member: Member | None = None
 
     def spawn(self, argv: Sequence[str]) -> int:
         """Start a program with the hooks in place before it runs; its process id."""
@@ -134,16 +122,17 @@ class Recording:
             raise
         return pid
 
-    def attach(self, pid: int) -> None:
-        """Put the hooks into a running process."""
+    def attach(self, pid: int, *, parent: int | None = None) -> None:
+        """Put the hooks into a running process; or into one that its parent has started and that is held."""
         if self._local and behind_preloader(pid):
             raise RecordError(
                 f"process {pid}: runs behind Wine's preloader, where hooks would end it; start it without: "
                 "WINELOADERNOEXEC=1 in its environment, or tracekmt record -- wine PROGRAM"
             )
         try:
-            self._load(pid, spawned=False)
-            self._begin({"pid": pid, "name": name_of(self.device, pid), "spawned": False})
+            self._load(pid, spawned=parent is not None)
+            told = {"parent": parent} if parent is not None else {}
+            self._begin({"pid": pid, "name": name_of(self.device, pid), "spawned": False, **told})
         except BaseException:
             self._abandon()
             raise
@@ -158,7 +147,9 @@ class Recording:
         try:
             reached = None
             assert self._agent is not None
-            while self._agent.detached is None and not interrupted.is_set() and not until() and reached is None:
+            while not interrupted.is_set() and not until() and reached is None:
+                if self._agent.detached is not None and not (self._agent.detached == REPLACED and self._become()):
+                    break
                 assert self._spool is not None
                 interrupted.wait(0.0 if self._spool.behind else DRAIN_SECONDS)
                 self._drain()
@@ -182,25 +173,26 @@ class Recording:
             self.progress.ended = f"stopped{f', {why}' if why else ''}; the process goes on"
         else:
             self.progress.ended = self._detach_reason()
-        self._drain(last=True)
-        while self._spool.behind:
-            self._drain(last=True)
-            self._on_progress(self.progress)
+        self._finish_drain()
         self._writer.end(self.progress.ended)
         self._writer.close()
         self._spool.close()
+        self._forget()
         self._on_progress(self.progress)
         return self.progress
 
+    def _forget(self) -> None:
+        """Watch the process no longer. Where others watch too, what it has started may still have to be decided."""
+        if self._family is not None and self._own_family:
+            self._family.close()
+
     def _load(self, pid: int, *, spawned: bool) -> None:
         """Load the agent and the recorder into a process."""
-        self._windows = self._local and windows_program(pid) is not None
-        self._layout: Abi = "x64" if self._windows else "wsl"
-        self._modules = self._modules or [default_module(windows=self._windows)]
-        planned = {**self._calls, **self._spare}
-        plan = compile_plan(planned.items(), self._layout)
-        self._plan = plan
-        told = preface(self._header({"pid": pid}, {}), planned)
+        hooks = self._hooks
+        hooks.suit(windows=self._local and windows_program(pid) is not None)
+        if self._redact:
+            self._redactor = Redactor(hooks.layout, CALLS.values(), lambda number: hooks.calls[number])
+        told = preface(self._header({"pid": pid}, {}), hooks.planned)
         backlog = Backlog(lambda: Spill(spill_of(self._output), told))
         if self._local and shares_files(pid):
             self._spool = Spool(told, backlog, self._spool_folder)
@@ -208,28 +200,53 @@ class Recording:
                 self._spool.owned_by(owner(pid))
         else:
             self._spool = Connected(lambda: self._agent.fetch() if self._agent is not None else None, backlog)
-        self._agent = Agent(self.device, pid)
-        told_by_agent = self._agent.start(self._config(plan))
-        self._overhead = told_by_agent["overhead"]
-        self._complete = spawned and (told_by_agent["early"] or not self._windows)
+        early = self._hook(pid, follow=self._family is not None and (spawned or self._on_child is not None))
+        # A child is held where it begins, whatever its parent had loaded.
+        self._complete = spawned and (early or not hooks.windows or self._on_child is not None)
 
-    def _config(self, plan: Plan) -> dict[str, Any]:
-        """What the agent starts with."""
+    def _hook(self, pid: int, *, follow: bool) -> bool:
+        """Put the hooks into what the process is now; whether none of the modules was there before them."""
         assert self._spool is not None
-        spare = [plan.hooks.pop(call.name) for call in self._spare.values()]
-        return {
-            "memory": self._memory(self._spool),
-            "plan": plan.words,
-            "hooks": plan.hooks,
-            "raw": {
-                "prefixes": EXPORT_PREFIXES,
-                "patterns": [_regular_expression(glob) for glob in self._functions],
-                "hooks": spare,
-            },
-            "modules": self._modules,
-            "windows": self._windows,
-            "source": hook_source("recorder.c"),
-        }
+        self._agent = Agent(self.device, pid)
+        # Windows programs become no other, and what hooks there cost is left alone where nobody asks for it.
+        if follow and self._family is not None and (not self._hooks.windows or self._on_child is not None):
+            self._agent.follow()
+            self._member = self._family.watch(pid, self._on_child)
+        told = self._agent.start(self._hooks.config(self._memory(self._spool)))
+        self._overhead = told["overhead"]
+        return bool(told["early"])
+
+    def _become(self) -> bool:
+        """Go on where the process has become another program, in the same trace; False where nobody holds it, or its
+        structures lie otherwise."""
+        assert self._agent is not None
+        held = self._member is not None and self._member.replaced.wait(REPLACED_SECONDS)
+        if not held or self._family is None or not isinstance(self._spool, Spool):
+            return False
+        pid = self._agent.pid
+        try:
+            self._finish_drain()
+            if not self.progress.calls:
+                self._begin_anew(pid)
+                return True
+            if self._hooks.windows != (windows_program(pid) is not None):
+                return False
+            self._spool.start_over()
+            self._hook(pid, follow=True)
+            return True
+        finally:
+            self._family.let_go(pid)
+
+    def _begin_anew(self, pid: int) -> None:
+        """What the process was before had nothing to record: the trace is that of what it has become."""
+        assert self._writer is not None
+        assert self._spool is not None
+        self._writer.close()
+        self._spool.close()
+        self._force = True
+        self._described.clear()
+        self._load(pid, spawned=True)
+        self._begin({**self._process, "name": name_of(self.device, pid)})
 
     def _memory(self, spool: Spool | Connected) -> dict[str, Any]:
         """Where the recorder in the process writes to."""
@@ -241,12 +258,12 @@ class Recording:
         """Wait for the functions, where they are handed over, and open the trace."""
         assert self._agent is not None
         self._ending = Ending(process["pid"]) if self._local else None
-        process["complete_from_start"] = self._complete
+        self._process = process = {**process, "complete_from_start": self._complete}
         machine: dict[str, Any] = {}
         if self._hand_over is not None:
             table = self._await_table(self._hand_over)
             machine = table["machine"]
-            wanted = {name: address for name, address in table["functions"].items() if name in self._plan.hooks}
+            wanted = {name: address for name, address in table["functions"].items() if name in self._hooks.plan.hooks}
             self._agent.hook(wanted, str(self._hand_over.path))
         assert self._spool is not None
         where = {"spool": str(self._spool.path)} if self._spool.path is not None else {"host": self.device.id}
@@ -264,14 +281,14 @@ class Recording:
         """What the trace, and the memory that it is made from, say of themselves."""
         return Header(
             abi="x64",
-            wchar=WCHAR_SIZE[self._layout],
+            wchar=WCHAR_SIZE[self._hooks.layout],
             created=now(),
             tool=f"tracekmt {VERSION}, frida {frida.__version__}",
             process=process,
             settings={
-                "modules": self._modules,
-                "functions": list(self._functions),
-                "plan": self._plan.hash,
+                "modules": self._hooks.modules,
+                "functions": list(self._hooks.functions),
+                "plan": self._hooks.plan.hash,
                 "recording": self._identity,
                 **({"overhead": self._overhead} if self._overhead else {}),
                 **(more or {}),
@@ -305,7 +322,7 @@ class Recording:
                     module = Module(message["name"], message["path"], base, size)
                     self._writer.module(redacted_module(module) if self._redactor is not None else module)
                 case "kmt:raw":
-                    self._calls[message["number"]] = raw_call(message["name"])
+                    self._hooks.name(message["number"], message["name"])
                 case "kmt:hooked":
                     self.progress.hooked.append(message["name"])
                 case "kmt:missed":
@@ -314,6 +331,14 @@ class Recording:
                     self._spool.arrived(data)
                 case _:
                     raise RecordError(f"the agent failed: {message.get('message')}")
+
+    def _finish_drain(self) -> None:
+        """Take what is left of what was written by somebody who writes no more."""
+        assert self._spool is not None
+        self._drain(last=True)
+        while self._spool.behind:
+            self._drain(last=True)
+            self._on_progress(self.progress)
 
     def _drain(self, *, last: bool = False) -> None:
         assert self._spool is not None
@@ -334,7 +359,7 @@ class Recording:
             self.progress.calls += 1
             self._entered[event.sequence] = event.call
         else:
-            call = self._calls[self._entered.pop(event.enter)]
+            call = self._hooks.calls[self._entered.pop(event.enter)]
             status = Status(event.result & 0xFFFFFFFF)
             if call.returns == "NTSTATUS" and not call.raw and not status.succeeded:
                 self.progress.failing[call.name, status] += 1
@@ -347,19 +372,21 @@ class Recording:
             if number not in self._described:
                 self._described.add(number)
                 self._await_name(number)
-                self._writer.describe(number, self._calls[number])
+                self._writer.describe(number, self._hooks.calls[number])
 
     def _await_name(self, number: int) -> None:
         """A function's first call may be drained before the message that names it has arrived."""
         until = time.monotonic() + MESSAGE_SECONDS
-        while number not in self._calls and time.monotonic() < until:
+        while number not in self._hooks.calls and time.monotonic() < until:
             time.sleep(0.001)
             self._take_messages()
-        if number not in self._calls:
+        if number not in self._hooks.calls:
             raise RecordError(f"the agent did not name the function with the number {number}")
 
     def _detach_reason(self) -> str:
         assert self._agent is not None
+        if self._agent.detached == REPLACED:
+            return "the process became another program"
         if self._agent.detached != TERMINATED:
             return f"the connection ended: {self._agent.detached}"
         assert self._spool is not None
@@ -378,6 +405,7 @@ class Recording:
                 self._writer.close()
         if self._spool is not None:
             self._spool.close(keep=keep)
+        self._forget()
 
     def _interrupted(self, error: BaseException) -> BaseException:
         """An error in the middle of a recording, with where the rest of it is."""
@@ -393,20 +421,9 @@ class Recording:
         )
 
 
-def hook_source(name: str) -> str:
-    """A C source of hooks, with the layout of the memory that it works on."""
-    return layout_in_c() + resource("hooks", name).read_text("utf-8")
-
-
 def _clock() -> dict[str, int]:
     """Now, on the clock of the events, on the wall, and as the raw counter that other tools note: on Linux the clock of
     the events itself."""
     before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
     now = (before + after) // 2
     return {"time": now, "wall": wall, "counter": now, "frequency": 10**9}
-
-
-def _regular_expression(glob: str) -> str:
-    """A pattern as JavaScript takes it."""
-    wild = {"*": ".*", "?": "."}
-    return "^" + "".join(wild.get(letter, re.escape(letter)) for letter in glob) + "$"

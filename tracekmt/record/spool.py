@@ -96,6 +96,14 @@ class Spool:
         except ValueError as error:
             raise RecordError(f"{self.path}: damaged by the recorded process: {error}") from None
 
+    def start_over(self) -> None:
+        """Whoever wrote is gone, and another begins: what is unfinished stays so, and every block is free again once
+        it is taken apart."""
+        for block in self._used:
+            words, start = self._words, self._start(block)
+            words[start + Block.ACTIVE] = IDLE
+            words[start + Block.CLOSED] = 1
+
     def close(self, *, keep: bool = False) -> None:
         """Unmap, and remove the file and what waits elsewhere, unless they are to be kept for who recovers the
         recording."""

@@ -94,7 +94,8 @@ class _Following:
             self._let_go(self._born.get())
 
     def _on_child(self, child: Any) -> None:
-        self._born.put(int(child.pid))
+        if int(child.parent_pid) in self._agents or int(child.pid) in self._agents:
+            self._born.put(int(child.pid))
 
     def follow(self, pid: int) -> int:
         """Go on from a held process; the number of the one that is wanted."""

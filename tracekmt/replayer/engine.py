@@ -14,6 +14,7 @@ from tracekmt.errors import UsageError
 from tracekmt.replayer.targets import Sent, SimulatorTarget, Target, luids_on, simulator_for
 from tracekmt.report.findings import Report
 from tracekmt.simulator import Simulator
+from tracekmt.spec.types import WCHAR_SIZE
 from tracekmt.trace.events import Enter, Header, Leave
 from tracekmt.trace.reader import Trace, TracedCall
 from tracekmt.trace.writer import Writer, now
@@ -56,9 +57,9 @@ def _target(on: Any, trace: Trace, settings: dict[str, Any]) -> Target:
     if isinstance(on, Simulator):
         if any(value is not None for value in settings.values()):
             raise UsageError("a simulator that is given keeps its own settings; leave out " + ", ".join(settings))
-        return SimulatorTarget(on)
+        return SimulatorTarget(on, trace.layout)
     if on == "simulator":
-        return SimulatorTarget(simulator_for(trace, **settings))
+        return SimulatorTarget(simulator_for(trace, **settings), trace.layout)
     raise UsageError(f"{on} is no target; this version replays on: simulator")
 
 
@@ -106,7 +107,8 @@ class _Outcome:
 
     def __init__(self, path: Path, target: Target, *, force: bool) -> None:
         header = Header(
-            abi=target.abi,
+            abi="x64" if target.abi == "wsl" else target.abi,
+            wchar=WCHAR_SIZE[target.abi],
             created=now(),
             tool=f"tracekmt {VERSION}",
             settings={"replayed_on": target.name},

@@ -49,12 +49,11 @@ class Target(Protocol):
 
 
 class SimulatorTarget:
-    """A simulator of the graphics kernel."""
+    """A simulator of the graphics kernel, which takes calls as the recorded process laid them out."""
 
-    abi: Abi = "x64"
-
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Simulator, abi: Abi) -> None:
         self.simulator = simulator
+        self.abi: Abi = abi
         self.name = "simulator"
         self.machine = simulator.machine.settings()
 

@@ -80,12 +80,10 @@ class CreateAllocation(ByDevice):
             found.append(made)
         return found
 
-    @property
-    def out_of_system_memory(self) -> bool:
-        """Whether the machine's budget does not hold the kernel's records and the pinned memory."""
-        if self.machine.system_memory is None:
-            return False
-        return self.machine.system_memory_used + sum(b.system for b in self.backings) > self.machine.system_memory
+    def fits(self, size: int) -> bool:
+        """Whether the machine's budget of system memory holds so much more."""
+        budget = self.machine.system_memory
+        return budget is None or self.machine.system_memory_used + size <= budget
 
     @property
     def out_of_video_memory(self) -> bool:
@@ -196,26 +194,6 @@ CREATE_RULES = (
         "Windows-verified",
     ),
     _invalid(
-        "ExistingSection in version 1, whose elements have no section",
-        lambda r: "ExistingSection" in r.flags and not r.elements[0].layout.struct.has("hSection"),
-        _STRUCT_PAGE,
-        "assumption",
-    ),
-    Rule(
-        "STATUS_INVALID_HANDLE",
-        "hSection leads nowhere",
-        lambda r: "ExistingSection" in r.flags and r.process.nt.lacks(r.elements[0]["hSection"]),
-        "as Windows answers for other NT handles in Wine's conformance test",
-        "assumption",
-    ),
-    Rule(
-        "STATUS_OBJECT_TYPE_MISMATCH",
-        "hSection leads to no section",
-        lambda r: "ExistingSection" in r.flags and r.process.nt.lacks(r.elements[0]["hSection"], "section"),
-        OTHER_TYPES,
-        "assumption",
-    ),
-    _invalid(
         "NtSecuritySharing without CreateShared",
         lambda r: "NtSecuritySharing" in r.flags and "CreateShared" not in r.flags,
         "as for synchronization objects in Wine's conformance test",
@@ -240,6 +218,13 @@ CREATE_RULES = (
         "reverse engineering",
     ),
     stopped("D3DKMTCreateAllocation2"),
+    Rule(
+        "STATUS_NO_MEMORY",
+        "the budget of system memory does not hold the kernel's records",
+        lambda r: not r.fits(KERNEL_RECORD * r.args["NumAllocations"]),
+        _CREATE_PAGE,
+        "documentation",
+    ),
     _invalid(
         "ExistingSysMem without pSystemMem",
         lambda r: "ExistingSysMem" in r.flags and any(element["pSystemMem"] == 0 for element in r.elements),
@@ -247,6 +232,26 @@ CREATE_RULES = (
         "Windows-verified",
     ),
     MEMORY_INSIDE_A_PAGE,
+    _invalid(
+        "ExistingSection in version 1, whose elements have no section",
+        lambda r: "ExistingSection" in r.flags and not r.elements[0].layout.struct.has("hSection"),
+        _STRUCT_PAGE,
+        "assumption",
+    ),
+    Rule(
+        "STATUS_INVALID_HANDLE",
+        "hSection leads nowhere",
+        lambda r: "ExistingSection" in r.flags and r.process.nt.lacks(r.elements[0]["hSection"]),
+        "as Windows answers for other NT handles in Wine's conformance test",
+        "assumption",
+    ),
+    Rule(
+        "STATUS_OBJECT_TYPE_MISMATCH",
+        "hSection leads to no section",
+        lambda r: "ExistingSection" in r.flags and r.process.nt.lacks(r.elements[0]["hSection"], "section"),
+        OTHER_TYPES,
+        "assumption",
+    ),
     _invalid(
         "Stereo without Primary",
         lambda r: any(e["Flags.Stereo"] and not e["Flags.Primary"] for e in r.elements),
@@ -281,8 +286,8 @@ CREATE_RULES = (
     ),
     Rule(
         "STATUS_NO_MEMORY",
-        "the budget of system memory is used up",
-        lambda r: r.out_of_system_memory,
+        "the budget of system memory does not hold the memory that allocations pin",
+        lambda r: not r.fits(sum(backing.system for backing in r.backings)),
         _CREATE_PAGE,
         "documentation",
     ),

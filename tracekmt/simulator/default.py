@@ -141,7 +141,7 @@ def _make(request: Described, creates: Creates, leaf: Leaf) -> int:
     """A new object, range or fence value."""
     kind, process = creates.kind, request.process
     if kind.binding == "range":
-        return process.range("cpu" if kind.name.startswith("cpu") else "gpu", 1 << 20)
+        return process.range("cpu" if kind.name.startswith("cpu") else "gpu", 1 << 20, request.pointer_size)
     if kind.binding == "fence":
         return process.fence()
     if kind.binding != "handle":

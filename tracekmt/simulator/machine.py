@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 FIRST_PROCESS = 0x1000
 PAGE = 4096
 _CPU_ADDRESSES = 0x7FF000000000
+_CPU32_ADDRESSES = 0x70000000
 _GPU_ADDRESSES = 0x100000000
 
 N = TypeVar("N", bound=Node)
@@ -120,7 +121,7 @@ class Process:
         # Bytes of each adapter's own memory (True), and of the machine's that it uses (False), for allocations here.
         self.usage: Counter[tuple[tuple[int, int], bool]] = Counter()
         self._held: Counter[Backing] = Counter()
-        self._addresses = {"cpu": _CPU_ADDRESSES, "gpu": _GPU_ADDRESSES}
+        self._addresses = {"cpu": _CPU_ADDRESSES, "cpu32": _CPU32_ADDRESSES, "gpu": _GPU_ADDRESSES}
         self._fence = 0
 
     def find(self, handle: int, type_: type[N]) -> N | None:
@@ -167,8 +168,9 @@ class Process:
         self.usage[backing.adapter.luid, True] += sign * backing.video
         self.usage[backing.adapter.luid, False] += sign * backing.shared
 
-    def range(self, space: str, size: int) -> int:
-        """Addresses that nobody has: "cpu" or "gpu"."""
+    def range(self, space: str, size: int, pointer_size: int = 8) -> int:
+        """Addresses that nobody has: "cpu", which have to fit into a pointer, or "gpu"."""
+        space = "cpu32" if space == "cpu" and pointer_size == 4 else space
         address = self._addresses[space]
         self._addresses[space] += -(-max(size, 1) // PAGE) * PAGE
         return address

@@ -17,12 +17,13 @@ _CREATES = ("D3DKMTCreateAllocation", "D3DKMTCreateAllocation2")
 
 @dataclass(frozen=True)
 class Profile:
-    """absent: functions that there are not. rules: looked at before a call's own. instead: what stands for some of
-    those. without: what of them does not hold.
+    """absent: functions that there are not. rules: looked at before a call's own; behind: after them. instead: what
+    stands for some of those. without: what of them does not hold.
     heap_data: whether the kernel tells a driver of standard allocations."""
 
     absent: Mapping[str, Rule] = field(default_factory=dict)
     rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
+    behind: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
     instead: Mapping[Rule, Rule] = field(default_factory=dict)
     without: Sequence[Rule] = ()
     heap_data: bool = True
@@ -105,7 +106,12 @@ WSL_PROFILE = Profile(
 )
 
 WINE = Profile(
-    rules={
+    absent={
+        "D3DKMTOpenAdapterFromHdc": Rule(
+            "STATUS_NO_MEMORY", "Wine does not have it yet", lambda request: True, _WINE, "assumption"
+        )
+    },
+    behind={
         name: (
             Rule(
                 "STATUS_NOT_SUPPORTED",

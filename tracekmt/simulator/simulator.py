@@ -45,7 +45,7 @@ def tell_rules(name: str) -> dict[str, Any]:
 def rules_of(name: str, profile: Profile) -> Sequence[Rule]:
     """The rules that a call is held against, in their order."""
     own = [profile.instead.get(rule, rule) for rule in BEHAVIOURS[name].rules if rule not in profile.without]
-    return (*profile.rules.get(name, ()), *own)
+    return (*profile.rules.get(name, ()), *own, *profile.behind.get(name, ()))
 
 
 def _with_room(call: Call, inputs: Any) -> Any:

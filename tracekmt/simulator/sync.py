@@ -7,9 +7,8 @@ from functools import cached_property
 from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
 from tracekmt.simulator.adapter import VERIFIED_NULL
 from tracekmt.simulator.device import BAD_DEVICE, ByDevice, stopped
-from tracekmt.simulator.machine import Process
 from tracekmt.simulator.objects import SyncBody, SyncObject
-from tracekmt.simulator.request import Behaviour, Request, Rule, View, invalid
+from tracekmt.simulator.request import Behaviour, Request, Rule, invalid
 from tracekmt.simulator.sharing import BAD_NT_HANDLE, NamesNtHandle
 from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, page
 
@@ -99,13 +98,14 @@ def create(request: Create) -> None:
     if request.has("Shared"):
         args["Info.SharedHandle"] = 0 if body.nt else request.machine.share(body)
     if request.type in _ADDRESSES:
-        _map_fence(args, _ADDRESSES[request.type], request.process)
+        _map_fence(request, _ADDRESSES[request.type])
 
 
-def _map_fence(args: View, arm: str, process: Process) -> None:
+def _map_fence(request: Create | OpenInDevice, arm: str) -> None:
     """Where the fence's value can be read."""
-    args[f"{arm}.FenceValueCPUVirtualAddress"] = process.range("cpu", 8)
-    args[f"{arm}.FenceValueGPUVirtualAddress"] = process.range("gpu", 8)
+    cpu = request.process.range("cpu", 8, request.pointer_size)
+    request.args[f"{arm}.FenceValueCPUVirtualAddress"] = cpu
+    request.args[f"{arm}.FenceValueGPUVirtualAddress"] = request.process.range("gpu", 8)
 
 
 def open_object(request: Open | OpenFromNtHandle) -> None:
@@ -119,7 +119,7 @@ def open_in_device(request: OpenInDevice) -> None:
     assert request.body is not None
     request.args["hSyncObject"] = request.process.add(SyncObject(request.body), request.device)
     if request.body.type == MONITORED_FENCE:
-        _map_fence(request.args, "MonitoredFence", request.process)
+        _map_fence(request, "MonitoredFence")
 
 
 def destroy(request: ByObject) -> None:

@@ -1,0 +1,121 @@
+"""What a process becomes and starts, and several processes at once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import tracekmt
+from tests.record.client import Client, wait_for
+from tracekmt.record.session import Recording
+
+CREATE = "D3DKMTCreateAllocation2"
+PER_RUN = 20 + 4
+"""Calls of one thread of the client in its mode `work`, with 20 allocations."""
+
+
+def calls_in(path: Path) -> Counter[str]:
+    with tracekmt.open(path) as trace:
+        assert trace.lost == 0
+        assert all(call.returned for call in trace.calls())
+        return Counter(call.name for call in trace.calls())
+
+
+def script(folder: Path, *lines: str) -> str:
+    path = folder / "start.sh"
+    path.write_text("\n".join(["#!/bin/sh -e", *lines, ""]))
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_program_that_executes_itself_again_goes_on_in_its_trace(client: Client) -> None:
+    recording = Recording(client.trace)
+    recording.spawn(client.argv("exec", 2, 20))
+    assert recording.run().ended == "the process ended with status 7"
+    assert calls_in(client.trace).total() == sum(client.journal()[:2]) == 2 * 2 * PER_RUN
+    calls = client.calls()
+    assert [call.index for call in calls] == list(range(len(calls)))
+    assert len({call.thread for call in calls}) == 4
+    assert tracekmt.replay(client.trace).calls.compared == len(calls)
+
+
+def test_a_script_is_started_and_what_it_becomes_is_recorded(client: Client, tmp_path: Path) -> None:
+    words = " ".join(f"'{word}'" for word in client.argv("work", 1, 20))
+    recording = Recording(client.trace)
+    recording.spawn([script(tmp_path, "echo begun", f"exec {words}")])
+    assert recording.run().ended == "the process ended with status 7"
+    assert calls_in(client.trace)[CREATE] == 20
+    with tracekmt.open(client.trace) as trace:
+        assert trace.header.process["name"] == "client"
+        assert trace.header.process["complete_from_start"] is True
+
+
+def record(client: Client, *words: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tracekmt", "record", "-o", str(client.trace), *map(str, words)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def test_children_have_traces_of_their_own(client: Client, tmp_path: Path) -> None:
+    """A launcher that starts two programs and others, and ends before one of them does."""
+    words = " ".join(f"'{word}'" for word in client.argv("work", 1, 20))
+    late = " ".join(f"'{word}'" for word in client.argv("late", 1, 20))
+    launcher = script(tmp_path, f"{words} || true", "/bin/true", f"{late} &", "exit 3")
+    process = record(client, "--children", "--", launcher)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    traces = sorted(tmp_path.glob("client*.kmt"))
+    assert len(traces) == 3, said
+    assert client.trace in traces
+    children = [path for path in traces if path != client.trace]
+    for path in children:
+        assert calls_in(path)[CREATE] == 20
+        with tracekmt.open(path) as trace:
+            told = trace.header.process
+            assert path.name == f"client.{told['pid']}.kmt"
+            assert told["complete_from_start"] is True
+            assert told["parent"]
+    assert "the process ended with status 3" in said
+    assert said.count("24 calls; the process ended with status 7") == 2
+
+
+def test_a_forked_child_that_calls_is_recorded_too(client: Client, tmp_path: Path) -> None:
+    process = record(client, "--children", "--", *client.argv("fork", 1, 20))
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    (child,) = [path for path in tmp_path.glob("client*.kmt") if path != client.trace]
+    assert calls_in(client.trace).total() == PER_RUN
+    assert calls_in(child).total() == PER_RUN
+
+
+def test_several_processes_at_once(client: Client, tmp_path: Path) -> None:
+    running = [subprocess.Popen(client.argv("late", 1, 20)) for _ in range(2)]
+    process = record(client, *(word for each in running for word in ("-p", each.pid)))
+    assert [each.wait(60) for each in running] == [7, 7]
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    for each in running:
+        assert calls_in(tmp_path / f"client.{each.pid}.kmt")[CREATE] == 20
+    assert not client.trace.exists()
+
+
+def test_ctrl_c_ends_the_recording_of_all(client: Client, tmp_path: Path) -> None:
+    running = [subprocess.Popen(client.argv("paced:1000", 1, 100000)) for _ in range(2)]
+    try:
+        process = record(client, *(word for each in running for word in ("-p", each.pid)))
+        wait_for(lambda: len(list(tmp_path.glob("client.*.kmt"))) == 2, 30)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+        assert said.count("stopped; the process goes on") == 2
+        assert [each.poll() for each in running] == [None, None]
+        for each in running:
+            assert calls_in(tmp_path / f"client.{each.pid}.kmt")[CREATE] > 100
+    finally:
+        for each in running:
+            each.kill()
+            each.wait()

@@ -1,0 +1,89 @@
+"""What is to be hooked in a process: which functions of which modules, and all that the agent is told of them."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tracekmt.calls import CALLS, EXPORT_PREFIXES, INTERFACE, raw_call
+from tracekmt.errors import UsageError
+from tracekmt.record.plan import Plan, compile_plan
+from tracekmt.resources import resource
+from tracekmt.spec.types import Abi, Call
+from tracekmt.trace.spooled import layout_in_c
+
+RAW_FUNCTIONS = 256
+"""How many functions that nobody has described one recording can hold (win32u has some 80 under Wine 8)."""
+
+
+def choose_calls(globs: Sequence[str]) -> list[Call]:
+    """The described functions that any of the patterns names, all without patterns; UsageError where one names none."""
+    for glob in globs:
+        if not fnmatch.filter(CALLS, glob) and not glob.startswith(EXPORT_PREFIXES):
+            raise UsageError(f"{glob} names no described function; tracekmt calls lists them")
+    return [call for name, call in CALLS.items() if not globs or any(fnmatch.fnmatchcase(name, g) for g in globs)]
+
+
+def hook_source(name: str) -> str:
+    """A C source of hooks, with the layout of the memory that it works on."""
+    return layout_in_c() + resource("hooks", name).read_text("utf-8")
+
+
+class Hooks:
+    """calls: the functions by the numbers that their events carry; those that nobody has described get their names when
+    the agent meets them. windows: the process is a Windows program. layout: how its structures lie."""
+
+    def __init__(self, functions: Sequence[str], modules: Sequence[str]) -> None:
+        self.functions = tuple(functions)
+        self.calls: dict[int, Call] = dict(enumerate(choose_calls(functions)))
+        self.modules = list(modules)
+        self.windows = False
+        self.layout: Abi = "wsl"
+        first = len(self.calls)
+        self._spare = {first + number: raw_call(f"{number}") for number in range(RAW_FUNCTIONS)}
+
+    def suit(self, *, windows: bool) -> None:
+        """Say what sort of process it is for. Without modules it is the library that exports the thunks there."""
+        self.windows, self.layout = windows, "x64" if windows else "wsl"
+        self.modules = self.modules or ["gdi32.dll" if windows else "libdxcore.so"]
+
+    def name(self, number: int, name: str) -> None:
+        """A function that nobody has described was met."""
+        self.calls[number] = raw_call(name)
+
+    @property
+    def planned(self) -> dict[int, Call]:
+        """Every call that events may carry the number of."""
+        return {**self._spare, **self.calls}
+
+    @property
+    def plan(self) -> Plan:
+        """What the recorder does with them."""
+        return compile_plan(self.planned.items(), self.layout)
+
+    def config(self, memory: Mapping[str, Any]) -> dict[str, Any]:
+        """What the agent starts with; `memory` is where the recorder in the process writes to."""
+        plan = self.plan
+        spare = {number: plan.hooks.pop(call.name) for number, call in self._spare.items() if number not in self.calls}
+        return {
+            "memory": memory,
+            "plan": plan.words,
+            "hooks": plan.hooks,
+            "raw": {
+                "prefixes": EXPORT_PREFIXES,
+                "patterns": [_regular_expression(glob) for glob in self.functions],
+                "hooks": list(spare.values()),
+            },
+            "modules": self.modules,
+            "windows": self.windows,
+            "interface": INTERFACE,
+            "source": hook_source("recorder.c") + resource("hooks", "gate.c").read_text("utf-8"),
+        }
+
+
+def _regular_expression(glob: str) -> str:
+    """A pattern as JavaScript takes it."""
+    wild = {"*": ".*", "?": "."}
+    return "^" + "".join(wild.get(letter, re.escape(letter)) for letter in glob) + "$"
