@@ -19,7 +19,7 @@ from pathlib import Path
 import tracekmt
 from tracekmt.simulator.driver import sample_data
 
-SIZES = (10_000, 100_000)
+SIZES = (100_000, 1_000_000)
 
 
 def make(path: Path, calls: int, *, keep: bool) -> None:

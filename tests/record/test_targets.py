@@ -14,7 +14,8 @@ import pytest
 
 from tests.record.client import Client, wait_for
 from tracekmt.errors import RecordError, UsageError
-from tracekmt.record.targets import await_process, find_process, open_device, owner, shares_files
+from tracekmt.record.session import Recording
+from tracekmt.record.targets import await_process, find_process, open_device, owner, shares_files, tracer
 
 
 @pytest.fixture
@@ -83,6 +84,26 @@ def test_one_that_runs_already_is_not_waited_for(named: tuple[str, list[str]]) -
     for program in (first, second):
         program.kill()
         program.wait()
+
+
+def test_a_process_that_somebody_traces_is_left_alone(client: Client) -> None:
+    program = subprocess.Popen(["sleep", "100"])
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import ctypes, time; ctypes.CDLL(None).ptrace(0x4206, {program.pid}, None, None); time.sleep(100)",
+        ]
+    )
+    try:
+        wait_for(lambda: tracer(program.pid) == holder.pid)
+        with pytest.raises(RecordError, match=f"process {holder.pid} traces it"):
+            Recording(client.trace).attach(program.pid)
+        assert program.poll() is None
+    finally:
+        for each in (holder, program):
+            each.kill()
+            each.wait()
 
 
 def test_one_choice_is_made(client: Client) -> None:

@@ -30,7 +30,7 @@ from tracekmt.record.rolling import RollingWriter
 from tracekmt.record.spill import Spill, preface
 from tracekmt.record.spool import BLOCK_SIZE, Spool
 from tracekmt.record.starting import start
-from tracekmt.record.targets import behind_preloader, name_of, open_device, owner, shares_files, windows_program
+from tracekmt.record.targets import behind_preloader, name_of, open_device, owner, shares_files, tracer, windows_program
 from tracekmt.redact import Redactor, redacted_header, redacted_module
 from tracekmt.simulator.native import HandOver
 from tracekmt.spec.types import WCHAR_SIZE
@@ -47,6 +47,7 @@ DRAIN_EVENTS = 4096
 HAND_OVER_SECONDS = 30.0
 MESSAGE_SECONDS = 5.0
 REPLACED_SECONDS = 5.0
+TRACER_SECONDS = 2.0
 
 
 class Recording:
@@ -129,6 +130,8 @@ class Recording:
                 f"process {pid}: runs behind Wine's preloader, where hooks would end it; start it without: "
                 "WINELOADERNOEXEC=1 in its environment, or tracekmt record -- wine PROGRAM"
             )
+        if self._local and parent is None:
+            _await_no_tracer(pid)
         try:
             self._load(pid, spawned=parent is not None)
             told = {"parent": parent} if parent is not None else {}
@@ -419,6 +422,15 @@ class Recording:
             f"{self._output}: the recording was broken off: {why}; nothing is lost: make room, then\n"
             f"tracekmt recover {self._output} -o OTHER.kmt, and remove {self._spool.path}"
         )
+
+
+def _await_no_tracer(pid: int) -> None:
+    """Only one may trace a process, and who tries beside another leaves it broken."""
+    until = time.monotonic() + TRACER_SECONDS
+    while (found := tracer(pid)) and time.monotonic() < until:
+        time.sleep(0.01)
+    if found:
+        raise RecordError(f"process {pid}: process {found} traces it, a debugger or Wine's server; end that first")
 
 
 def _clock() -> dict[str, int]:

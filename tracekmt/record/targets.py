@@ -81,6 +81,15 @@ def behind_preloader(pid: int) -> bool:
         return False
 
 
+def tracer(pid: int) -> int:
+    """Who traces a process of this machine: a debugger, or Wine's server for a moment; 0 for nobody."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return int(status.partition("TracerPid:")[2].split(maxsplit=1)[0])
+
+
 def owner(pid: int) -> int:
     """The user whose process this is."""
     try:
