@@ -101,13 +101,16 @@ function sendRest() {
 
 /* The key of the threads' slots. When a thread ends, libc calls this code with its slot, to give it back. It is never
    unmapped. */
-const AT_THREAD_END = [0xc7, 0x07, 0, 0, 0, 0, 0xc3];  // mov dword [rdi], 0; ret
+const AT_THREAD_END = {
+  x64: [0xc7, 0x07, 0, 0, 0, 0, 0xc3],                             // mov dword [rdi], 0; ret
+  ia32: [0x8b, 0x44, 0x24, 0x04, 0xc7, 0x00, 0, 0, 0, 0, 0xc3],    // mov eax, [esp + 4]; mov dword [eax], 0; ret
+};
 
 function makeKey() {
   const made = Memory.alloc(8);
   const atExit = map(PAGE, MAP_PRIVATE_ANONYMOUS);
   mapped.pop();
-  atExit.writeByteArray(AT_THREAD_END);
+  atExit.writeByteArray(AT_THREAD_END[Process.arch]);
   if (!Memory.protect(atExit, PAGE, 'r-x')) throw new Error('the process may not have executable memory');
   if (native('pthread_key_create', 'int', 'pointer', 'pointer')(made, atExit) !== 0)
     throw new Error('the process has no thread-specific key left');
@@ -115,8 +118,8 @@ function makeKey() {
 }
 
 function start(config) {
-  if (Process.arch !== 'x64' || Process.platform !== 'linux')
-    throw new Error(`processes of ${Process.platform} ${Process.arch} cannot be recorded yet, x64 on Linux can`);
+  if (!(Process.arch in config.sources) || Process.platform !== 'linux')
+    throw new Error(`processes of ${Process.platform} ${Process.arch} cannot be recorded yet, x64 and ia32 on Linux can`);
   const control = config.memory.path === null ? ownMemory(config.memory) : sharedMemory(config.memory);
   // A forked child has the mapping too: what leads there is zero for it, and its hooks do nothing.
   const enabled = wipedOnFork(PAGE, MAP_PRIVATE_ANONYMOUS);
@@ -132,7 +135,7 @@ function start(config) {
   }
   gate = Memory.alloc(PAGE);
   gate.writeByteArray(new Uint8Array(PAGE).buffer);
-  recorder = new CModule(config.source, {
+  recorder = new CModule(config.sources[Process.arch], {
     control, enabled, plan, state, gate,
     pool: wipedOnFork(SLOTS_SIZE, MAP_PRIVATE_ANONYMOUS | MAP_NORESERVE),
     thread_get: libc('pthread_getspecific'),
@@ -162,8 +165,11 @@ function start(config) {
   hooked.set('_exit', () => atExit.detach());
   Interceptor.flush();
   enabled.writeU32(1);
-  return raw.entries.length > 0 ? measure() : null;
+  return raw.entries.length > 0 && standsIn() ? measure() : null;
 }
+
+/* Whether functions are replaced, which costs least; on 32-bit processors Gum calls us for all of them. */
+const standsIn = () => Process.arch === 'x64';
 
 /* What a call costs with nothing but its arguments, and each kilobyte that is copied, in nanoseconds. */
 const MEASURED_CALLS = 150;
@@ -204,7 +210,7 @@ function hook(functions, where) {
   // One address may have several names.
   const places = new Set(hooked.keys());
   const fresh = functions.filter(({ address }) => places.size < places.add(address.toString()).size);
-  const inRegisters = name => hooks.has(name) && hooks.get(name).add(4).readU32() <= REGISTERS;
+  const inRegisters = name => standsIn() && hooks.has(name) && hooks.get(name).add(4).readU32() <= REGISTERS;
   const known = fresh.filter(({ name }) => inRegisters(name));
   if (known.length > 0) {
     const entries = known.map(({ name }) => hooks.get(name));

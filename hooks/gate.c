@@ -15,27 +15,27 @@ extern volatile u64 gate[];
 static void pass_gate(u64 base) {
   u64 ticket = fetch_add(gate, 1);
   u32 i;
-  gate[GATE_FIRST + ticket % GATE_PLACES] = base;
-  gate[GATE_FIRST + GATE_PLACES + ticket % GATE_PLACES] = ticket + 1;
+  gate[GATE_FIRST + (u32)ticket % GATE_PLACES] = base;
+  gate[GATE_FIRST + GATE_PLACES + (u32)ticket % GATE_PLACES] = ticket + 1;
   for (i = 0; i < GATE_ROUNDS && enabled[0] && gate[1] <= ticket; i++) usleep(100);
 }
 
 static int is_image(u64 base) {
   u64 scratch[4];
-  return (guarded_load((void *)base, scratch) & 0xFFFF) == 0x5A4D;  /* MZ */
+  return (guarded_load((void *)(word)base, scratch) & 0xFFFF) == 0x5A4D;  /* MZ */
 }
 
 /* NtMapViewOfSection(section, process, where the base is put, ...). */
-void gate_mapping(GumInvocationContext *ic) { *GUM_IC_GET_INVOCATION_DATA(ic, u64) = windows_argument(ic, 2); }
+void gate_mapping(GumInvocationContext *ic) { *GUM_IC_GET_INVOCATION_DATA(ic, u64) = argument(ic, 2, 1); }
 
 void gate_mapped(GumInvocationContext *ic) {
   u64 base = 0, scratch[4];
-  guarded_copy(&base, (void *)*GUM_IC_GET_INVOCATION_DATA(ic, u64), 8, scratch);
+  guarded_copy(&base, (void *)(word)*GUM_IC_GET_INVOCATION_DATA(ic, u64), sizeof(word), scratch);
   if (enabled[0] && is_image(base)) pass_gate(0);
 }
 
 /* NtUnmapViewOfSection(process, base). */
 void gate_unmapping(GumInvocationContext *ic) {
-  u64 base = windows_argument(ic, 1);
+  u64 base = argument(ic, 1, 1);
   if (enabled[0] && is_image(base)) pass_gate(base);
 }

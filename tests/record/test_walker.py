@@ -18,10 +18,9 @@ from tests.strategies import arguments
 from tracekmt.calls import CALLS, INTERFACE
 from tracekmt.record.agent import agent_source
 from tracekmt.record.backlog import Backlog
-from tracekmt.record.hooks import hook_source
+from tracekmt.record.hooks import MACHINES, hook_source
 from tracekmt.record.spill import preface
 from tracekmt.record.spool import Spool
-from tracekmt.resources import resource
 from tracekmt.spec.types import ABIS, Abi
 from tracekmt.trace.events import Enter, Header, Leave, Region
 
@@ -78,7 +77,7 @@ class Injected:
             "modules": [],
             "windows": False,
             "interface": INTERFACE,
-            "source": hook_source("recorder.c") + resource("hooks", "gate.c").read_text("utf-8"),
+            "sources": {machine: hook_source(*names) for machine, names in MACHINES.items()},
         }
         self.agent.exports_sync.start(config)
         assert self.helper.exports_sync.map(hex(BASES[abi]), ROOM)

@@ -26,9 +26,16 @@ def choose_calls(globs: Sequence[str]) -> list[Call]:
     return [call for name, call in CALLS.items() if not globs or any(fnmatch.fnmatchcase(name, g) for g in globs)]
 
 
-def hook_source(name: str) -> str:
-    """A C source of hooks, with the layout of the memory that it works on."""
-    return layout_in_c() + resource("hooks", name).read_text("utf-8")
+MACHINES = {
+    "x64": ("x64.c", "recorder.c", "call.c", "gate.c"),
+    "ia32": ("x86.c", "recorder.c", "gate.c"),
+}
+"""The recorder's sources, by the processor as Frida names it."""
+
+
+def hook_source(*names: str) -> str:
+    """C sources of hooks, one behind the other, with the layout of the memory that they work on."""
+    return layout_in_c() + "".join(resource("hooks", name).read_text("utf-8") for name in names)
 
 
 class Hooks:
@@ -44,9 +51,10 @@ class Hooks:
         first = len(self.calls)
         self._spare = {first + number: raw_call(f"{number}") for number in range(RAW_FUNCTIONS)}
 
-    def suit(self, *, windows: bool) -> None:
-        """Say what sort of process it is for. Without modules it is the library that exports the thunks there."""
-        self.windows, self.layout = windows, "x64" if windows else "wsl"
+    def suit(self, *, windows: bool, narrow: bool) -> None:
+        """Say what sort of process it is for; narrow: one of 32 bits. Without modules it is the library that has the
+        thunks there."""
+        self.windows, self.layout = windows, "x86" if narrow else "x64" if windows else "wsl"
         self.modules = self.modules or ["gdi32.dll" if windows else "libdxcore.so"]
 
     def name(self, number: int, name: str) -> None:
@@ -79,7 +87,7 @@ class Hooks:
             "modules": self.modules,
             "windows": self.windows,
             "interface": INTERFACE,
-            "source": hook_source("recorder.c") + resource("hooks", "gate.c").read_text("utf-8"),
+            "sources": {machine: hook_source(*names) for machine, names in MACHINES.items()},
         }
 
 

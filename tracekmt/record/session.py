@@ -30,7 +30,16 @@ from tracekmt.record.rolling import RollingWriter
 from tracekmt.record.spill import Spill, preface
 from tracekmt.record.spool import BLOCK_SIZE, Spool
 from tracekmt.record.starting import start
-from tracekmt.record.targets import behind_preloader, name_of, open_device, owner, shares_files, tracer, windows_program
+from tracekmt.record.targets import (
+    behind_preloader,
+    is_narrow,
+    name_of,
+    open_device,
+    owner,
+    shares_files,
+    tracer,
+    windows_program,
+)
 from tracekmt.redact import Redactor, redacted_header, redacted_module
 from tracekmt.simulator.native import HandOver
 from tracekmt.spec.types import WCHAR_SIZE
@@ -192,7 +201,7 @@ class Recording:
     def _load(self, pid: int, *, spawned: bool) -> None:
         """Load the agent and the recorder into a process."""
         hooks = self._hooks
-        hooks.suit(windows=self._local and windows_program(pid) is not None)
+        hooks.suit(windows=self._local and windows_program(pid) is not None, narrow=self._local and is_narrow(pid))
         if self._redact:
             self._redactor = Redactor(hooks.layout, CALLS.values(), lambda number: hooks.calls[number])
         told = preface(self._header({"pid": pid}, {}), hooks.planned)
@@ -232,7 +241,7 @@ class Recording:
             if not self.progress.calls:
                 self._begin_anew(pid)
                 return True
-            if self._hooks.windows != (windows_program(pid) is not None):
+            if (self._hooks.windows, self._hooks.layout == "x86") != (windows_program(pid) is not None, is_narrow(pid)):
                 return False
             self._spool.start_over()
             self._hook(pid, follow=True)
@@ -283,7 +292,7 @@ class Recording:
     def _header(self, process: dict[str, Any], machine: dict[str, Any], more: dict[str, str] | None = None) -> Header:
         """What the trace, and the memory that it is made from, say of themselves."""
         return Header(
-            abi="x64",
+            abi="x86" if self._hooks.layout == "x86" else "x64",
             wchar=WCHAR_SIZE[self._hooks.layout],
             created=now(),
             tool=f"tracekmt {VERSION}, frida {frida.__version__}",

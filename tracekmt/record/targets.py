@@ -73,6 +73,15 @@ def windows_program(pid: int) -> str | None:
     return os.fsdecode(name).replace("\\", "/").rpartition("/")[2].lower()
 
 
+def is_narrow(pid: int) -> bool:
+    """Whether a process of this machine has 32 bits."""
+    try:
+        with open(f"/proc/{pid}/exe", "rb") as program:
+            return program.read(5) == b"\x7fELF\x01"
+    except OSError:
+        return False
+
+
 def behind_preloader(pid: int) -> bool:
     """Whether a process was started through Wine's preloader."""
     try:

@@ -1,0 +1,64 @@
+/* What of the recorder depends on the processor: x86-64 Linux. Compiled in front of recorder.c. */
+#include <gum/guminterceptor.h>
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef unsigned long word;
+
+/* struct sigaction, and struct ucontext's place of the instruction pointer, in words. */
+enum { ACTION_WORDS = 19, PROGRAM_COUNTER = 21, MASK_WORDS = 16 };
+#define A_FLAGS(action) ((u32 *)(action))[34]
+
+static u64 fetch_add(volatile u64 *at, u64 n) {
+  __asm__ volatile("lock xaddq %0, (%1)" : "+r"(n) : "r"(at) : "memory");
+  return n;
+}
+
+static u64 compare_swap(volatile u64 *at, u64 expected, u64 wanted) {
+  u64 seen;
+  __asm__ volatile("lock cmpxchgq %2, (%3)" : "=a"(seen) : "0"(expected), "r"(wanted), "r"(at) : "memory");
+  return seen;
+}
+
+#define WORDS_LIMIT 512           /* up to so many bytes words are quicker than one instruction for all bytes */
+
+/* Copies n bytes and gives how many were NOT copied: words while they are few, then bytes. A fault at either is moved by
+   on_fault to where the next is tried; where those places lie is told in place[0] to place[3]. */
+static u64 guarded_copy(void *to, const void *from, u64 n, u64 *place) {
+  u64 words = n <= WORDS_LIMIT ? n >> 3 : 0, left = n - (words << 3);
+  __asm__ volatile(
+      "lea 1f(%%rip), %%rax; mov %%rax, (%4); lea 2f(%%rip), %%rax; mov %%rax, 8(%4);"
+      "lea 3f(%%rip), %%rax; mov %%rax, 16(%4); lea 4f(%%rip), %%rax; mov %%rax, 24(%4);"
+      "test %3, %3; jz 2f;"
+      "1: mov (%2), %%rax; mov %%rax, (%1); add $8, %2; add $8, %1; dec %3; jnz 1b;"
+      "2: lea (%0, %3, 8), %0; test %0, %0; jz 4f;"
+      "3: rep movsb; 4:"
+      : "+c"(left), "+D"(to), "+S"(from), "+d"(words) : "r"(place) : "rax", "memory");
+  return left;
+}
+
+/* Four bytes, 0 where they cannot be read. */
+static u32 guarded_load(const void *from, u64 *place) {
+  u64 value = 0;
+  __asm__ volatile(
+      "lea 1f(%%rip), %%rax; mov %%rax, (%2); lea 2f(%%rip), %%rax; mov %%rax, 8(%2);"
+      "xor %%eax, %%eax; 1: mov (%1), %%eax; 2:"
+      : "+a"(value) : "S"(from), "D"(place) : "memory");
+  return (u32)value;
+}
+
+/* A parameter of a hooked function; Gum's own getter follows the convention of Linux. */
+static u64 argument(GumInvocationContext *ic, u32 i, u32 windows) {
+  u64 scratch[4], value = 0;
+  if (!windows) return (word)gum_invocation_context_get_nth_argument(ic, i);
+  switch (i) {
+    case 0: return ic->cpu_context->rcx;
+    case 1: return ic->cpu_context->rdx;
+    case 2: return ic->cpu_context->r8;
+    case 3: return ic->cpu_context->r9;
+  }
+  guarded_copy(&value, (u8 *)ic->cpu_context->rsp + 8 + 8 * i, 8, scratch);
+  return value;
+}

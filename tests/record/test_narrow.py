@@ -1,0 +1,93 @@
+"""Processes of 32 bits: structures as Windows lays them out in x86, recorded from this 64-bit side."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import tracekmt
+from tests.native import FOLDER, lacking
+from tests.record.client import Client, wait_for
+from tracekmt.codec import Unreadable
+from tracekmt.record.session import Recording
+
+CREATE = "D3DKMTCreateAllocation2"
+
+
+@pytest.fixture(scope="session")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the test library and its client, of 32 bits."""
+    compiler = shutil.which("gcc")
+    if compiler is None or not list(Path("/usr").glob("lib*/**/32/crtbegin.o")):
+        lacking("gcc-multilib, to build programs of 32 bits with")
+    folder = tmp_path_factory.mktemp("narrow")
+    # Windows aligns 64-bit fields to 8 bytes in 32-bit processes too.
+    command = [compiler, "-m32", "-malign-double", "-O1", "-Wall", "-Wextra"]
+    subprocess.run([*command, "-shared", "-fPIC", "-o", folder / "libdxcore.so", FOLDER / "narrow.c"], check=True)
+    library = ["-DCLIENT", "-o", folder / "client", FOLDER / "narrow.c", "-ldl", "-lpthread"]
+    subprocess.run([*command, *library], check=True)
+    return folder
+
+
+@pytest.fixture
+def client(narrow: Path, tmp_path: Path) -> Client:
+    return Client(narrow, tmp_path)
+
+
+def test_every_call_is_recorded_in_the_layout_of_x86(client: Client) -> None:
+    recording = Recording(client.trace)
+    recording.spawn(client.argv("work", 4, 200))
+    assert recording.run().ended == "the process ended with status 7"
+    calls = client.calls()
+    assert len(calls) == sum(client.journal()[:4]) == 4 * 204
+    with tracekmt.open(client.trace) as trace:
+        assert (trace.layout, trace.lost) == ("x86", 0)
+    data: dict[int, list[bytes]] = {}
+    for call in (each for each in calls if each.name == CREATE):
+        assert isinstance(call.inputs, dict)
+        assert isinstance(call.outputs, dict)
+        (element,) = call.inputs["pAllocationInfo2"]
+        data.setdefault(element["PrivateDriverDataSize"] - 64, []).append(element["pPrivateDriverData"])
+        assert element["GpuVirtualAddress"] == 0x1234567890
+        assert call.outputs["pAllocationInfo2"][0]["hAllocation"] >= 0x40000000
+    for thread, found in data.items():
+        assert found == [n.to_bytes(4, "little") + bytes([thread]) * (60 + thread) for n in range(200)]
+    assert tracekmt.replay(client.trace).same
+
+
+def test_bad_pointers_beside_the_program_s_own_handler(client: Client) -> None:
+    recording = Recording(client.trace)
+    recording.spawn(client.argv("bad"))
+    assert recording.run().ended == "the process ended with status 7"
+    calls = client.calls()
+    assert len(calls) == client.journal()[0] == 3
+    whole, elements, behind = calls
+    assert whole.inputs == Unreadable(0x10)
+    assert isinstance(elements.inputs, dict)
+    assert elements.inputs["pAllocationInfo2"] == Unreadable(0xDEAD0000)
+    assert isinstance(behind.inputs, dict)
+    data = behind.inputs["pAllocationInfo2"][0]["pPrivateDriverData"]
+    assert isinstance(data, Unreadable)
+    assert len(data.data) == 96
+
+
+def test_a_running_process_is_attached_to_and_goes_on(client: Client) -> None:
+    program = subprocess.Popen(client.argv("forever", 2))
+    try:
+        wait_for(lambda: client.journal()[0] > 10)
+        recording = Recording(client.trace)
+        recording.attach(program.pid)
+        recording.run(until=lambda: recording.progress.calls > 500)
+        assert program.poll() is None
+        before = client.journal()[0]
+        wait_for(lambda: client.journal()[0] > before + 10)
+        assert {call.name for call in client.calls()} == {CREATE}
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(10) == -signal.SIGTERM
+    finally:
+        program.kill()
+        program.wait()
