@@ -9,7 +9,10 @@ const GATE_FIRST = 2 * 8;  // GATE_FIRST and GATE_PLACES in gate.c
 const GATE_PLACES = 64;
 const HEADER_SIZE = 4096;
 
-const images = new Map();  // base -> {image, path, base}
+// A 32-bit program may have its modules in a 64-bit process, beside those that translate for it: only these can be hooked.
+const MACHINE = { x64: 0x8664, ia32: 0x14c };
+
+const images = new Map();  // base -> {image, path, base, machine}
 let passed = 0;  // how many have passed the gate
 
 /* The images that are mapped now, by their bases. */
@@ -23,7 +26,8 @@ function mappedImages() {
     const header = range.base.add(60).readU32();
     if (header + 84 > HEADER_SIZE || range.base.add(header).readU32() !== 0x4550) return;
     const size = range.base.add(header + 80).readU32();
-    found.set(base, { path: range.file.path, base: range.base, size, readable: readable(ranges, index, range.base.add(size)) });
+    const machine = range.base.add(header + 4).readU16();
+    found.set(base, { path: range.file.path, base: range.base, size, machine, readable: readable(ranges, index, range.base.add(size)) });
   });
   return found;
 }
@@ -51,6 +55,10 @@ function imageAt({ path, base, size, readable }) {
   });
 }
 
+/* Whether a module has the system calls that functions of a wanted one come down to. */
+const holdsCalls = name =>
+  plainName(name) === plainName(kind.callsIn) && wanted.some(each => kind.system.includes(plainName(each)));
+
 /* Finds what is new, forgets what is gone, and hooks what is wanted; gives what it has hooked. */
 function lookAround() {
   const mapped = mappedImages();
@@ -61,13 +69,14 @@ function lookAround() {
     send({ type: 'kmt:module', name: image.name, path: found.path, base, size: found.size });
     return image;
   });
-  const all = new Images([...images.values()].map(each => each.image));
-  const found = [...images.values()].filter(({ image, path }) => isWanted(image.name, path));
+  const ours = [...images.values()].filter(each => each.machine === MACHINE[Process.arch]);
+  const all = new Images(ours.map(each => each.image));
+  const found = ours.filter(({ image, path }) => isWanted(image.name, path) || holdsCalls(image.name));
   // A forwarder may lead to what has only come now.
   if (fresh.length > 0) {
     for (const { image } of found) {
       hookModule(image.name, () => functionsOf(all, image, kind, name => hooks.has(name)).map(({ name, image: holder, rva }) => {
-        const { base } = [...images.values()].find(each => each.image === holder);
+        const { base } = ours.find(each => each.image === holder);
         return { name, address: base.add(rva) };
       }));
     }

@@ -26,9 +26,9 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lacking("gcc-multilib, to build programs of 32 bits with")
     folder = tmp_path_factory.mktemp("narrow")
     # Windows aligns 64-bit fields to 8 bytes in 32-bit processes too.
-    command = [compiler, "-m32", "-malign-double", "-O1", "-Wall", "-Wextra"]
+    command: list[str | Path] = [compiler, "-m32", "-malign-double", "-O1", "-Wall", "-Wextra"]
     subprocess.run([*command, "-shared", "-fPIC", "-o", folder / "libdxcore.so", FOLDER / "narrow.c"], check=True)
-    library = ["-DCLIENT", "-o", folder / "client", FOLDER / "narrow.c", "-ldl", "-lpthread"]
+    library: list[str | Path] = ["-DCLIENT", "-o", folder / "client", FOLDER / "narrow.c", "-ldl", "-lpthread"]
     subprocess.run([*command, *library], check=True)
     return folder
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -23,11 +24,14 @@ from tracekmt.errors import RecordError, UsageError
 from tracekmt.record.session import Recording
 from tracekmt.record.starting import wanted_program
 from tracekmt.record.targets import await_process, find_process, windows_program
+from tracekmt.spec.types import ABIS
 from tracekmt.trace.reader import TracedCall
 
 CREATE = "D3DKMTCreateAllocation2"
 MODULES = ["gdi32.dll", "thunks.dll"]
 EXIT_STATUS = 7
+NARROW_WINE = Path("/usr/lib/wine/wine")
+BOTH = pytest.mark.parametrize("program", ABIS, indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -37,19 +41,22 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the client and its library, for both ABIs."""
     folder = tmp_path_factory.mktemp("windows")
-    compile_windows("x64", folder / "client.exe", FOLDER / "client.c")
-    compile_windows("x64", folder / "thunks.dll", FOLDER / "thunks.c")
+    for abi in ABIS:
+        (folder / abi).mkdir()
+        compile_windows(abi, folder / abi / "client.exe", FOLDER / "client.c")
+        compile_windows(abi, folder / abi / "thunks.dll", FOLDER / "thunks.c")
     return folder
 
 
 class Program:
     """The test client as Wine runs it."""
 
-    def __init__(self, built: Path, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, built: Path, folder: Path, abi: str) -> None:
+        self.folder, self.abi = folder, abi
         for name in ("client.exe", "thunks.dll"):
-            shutil.copy(built / name, folder / name)
+            shutil.copy(built / abi / name, folder / name)
         self.trace, self.journal = folder / "client.kmt", folder / "journal"
 
     def argv(self, mode: str, threads: int = 1, calls: int = 1) -> list[str]:
@@ -65,7 +72,7 @@ class Program:
 
     def calls(self) -> list[TracedCall]:
         with tracekmt.open(self.trace) as trace:
-            assert trace.layout == "x64"
+            assert trace.layout == self.abi
             assert trace.lost == 0
             found = list(trace.calls())
             assert all(call.to_json() for call in found)
@@ -73,10 +80,20 @@ class Program:
 
 
 @pytest.fixture
-def program(built: Path, tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Program:
+def program(
+    built: Path,
+    tmp_path: Path,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Program:
+    """In x64, or in the ABI that a test is parametrized with."""
+    abi = getattr(request, "param", "x64")
+    if abi == "x86" and not NARROW_WINE.exists():
+        pytest.skip("there is no 32-bit Wine")
     for name in ("WINEPREFIX", "WINEDEBUG", "DISPLAY"):
         monkeypatch.setenv(name, environment[name])
-    return Program(built, tmp_path)
+    return Program(built, tmp_path, abi)
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +147,7 @@ def handle_of(call: TracedCall) -> str:
     return f"0x{value:x}"
 
 
+@BOTH
 def test_a_program_that_is_started_is_recorded_from_its_start(program: Program) -> None:
     recording = Recording(program.trace, modules=MODULES)
     recording.spawn(program.argv("work", threads=4, calls=64))
@@ -172,6 +190,7 @@ def test_structures_are_those_of_x64_and_bad_pointers_are_told(program: Program)
     assert all(call.outputs["phSharedNtHandle"] > 0x100 for call in shares), "on the stack"  # type: ignore[index]
 
 
+@BOTH
 def test_a_running_program_is_attached_to_and_goes_on(program: Program) -> None:
     running = subprocess.Popen(program.argv("forever", threads=2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: len(processes(program)) == 1, 30)
@@ -203,13 +222,15 @@ def test_a_module_that_goes_and_comes_again_is_hooked_again(program: Program) ->
 def test_a_windows_program_is_found_by_its_name(program: Program) -> None:
     with pytest.raises(UsageError, match=r"there is no process client\.exe"):
         find_process(tracekmt_device(), "client.exe")
-    running = subprocess.Popen(program.argv("forever"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    started: list[subprocess.Popen[bytes]] = []
+    later = threading.Timer(0.3, lambda: started.append(subprocess.Popen(program.argv("forever"))))
+    later.start()
     pid = await_process(tracekmt_device(), "client.exe")
-    assert processes(program) in ([], [pid])
+    later.join()
     wait_for(lambda: processes(program) == [pid], 30)
     assert find_process(tracekmt_device(), "Client.exe") == pid
-    running.kill()
-    running.wait()
+    started[0].kill()
+    started[0].wait()
 
 
 def tracekmt_device() -> object:
