@@ -16,6 +16,7 @@ from pathlib import Path
 import frida
 import pytest
 
+import tracekmt
 from tests.native import lacking
 from tests.record.client import Client, wait_for
 from tests.record.test_spool import enter
@@ -60,6 +61,16 @@ def test_a_process_in_another_mount_namespace_is_recorded_over_the_connection(cl
         assert sum(not call.returned for call in calls) <= 4
         after = sum(client.journal()[:4])
         wait_for(lambda: sum(client.journal()[:4]) > after + 100)
+
+
+def test_memory_is_shared_where_the_process_finds_it_all_the_same(client: Client, tmp_path: Path) -> None:
+    with elsewhere(client, "paced:1000", 1, 10**9) as pid:
+        wait_for(lambda: client.journal()[0] > 10)
+        recording = Recording(client.trace, spool=tmp_path)
+        recording.attach(pid)
+        recording.run(until=lambda: recording.progress.calls > 100)
+    with tracekmt.open(client.trace) as trace:
+        assert trace.header.settings["spool"].startswith(str(tmp_path))
 
 
 def test_one_that_ends_leaves_all_of_its_calls(client: Client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +14,7 @@ from pathlib import Path
 from tracekmt.record.spool import SIZES, default_folder
 
 _CAP_SYS_PTRACE = 19
-_ELF_64 = 2
-_ELF_X86_64 = 62
+_ELF_MACHINES = {62: "x86-64", 3: "x86, 32 bits"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def examine_machine() -> Iterator[Check]:
     """What this machine can be recorded with, and replay on."""
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     if sys.platform == "linux" and platform.machine() == "x86_64":
-        yield Check("system", True, f"{system}: native x86-64 processes can be recorded")
+        yield Check("system", True, f"{system}: native x86-64 and x86 processes can be recorded")
     else:
         yield Check(
             "system", False, f"{system}: nothing can be recorded here yet", "traces are read and replayed anywhere"
@@ -39,6 +39,7 @@ def examine_machine() -> Iterator[Check]:
         return
     yield _frida()
     yield _attaching()
+    yield _wine()
     yield from _memory(default_folder())
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
         yield Check("container", None, "this is one: processes in it can be recorded")
@@ -56,6 +57,13 @@ def _frida() -> Check:
     if _numbers(version) < _numbers(requirement.partition(">=")[2]):
         return Check("frida", False, f"{version} is too old", f"pip install -U '{requirement}'")
     return Check("frida", True, version)
+
+
+def _wine() -> Check:
+    path = shutil.which("wine")
+    if path is None:
+        return Check("wine", None, "is not installed, so no Windows program can be started here")
+    return Check("wine", True, f"{path}: Windows programs can be recorded; tracekmt record -- wine PROGRAM")
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -139,8 +147,8 @@ def examine_process(pid: int) -> Iterator[Check]:
     }
     if "libdxcore.so" in libraries:
         yield Check("thunks", True, "libdxcore.so is loaded")
-    elif "gdi32.dll" in libraries:
-        yield Check("thunks", False, "gdi32.dll: programs under Wine cannot be recorded yet")
+    elif "gdi32.dll" in libraries or "win32u.dll" in libraries:
+        yield Check("thunks", True, "Wine's gdi32 or win32u is loaded")
     else:
         yield Check(
             "thunks", None, "libdxcore.so is not loaded, so far", "it is hooked when it is; --module names another"
@@ -154,6 +162,7 @@ def _program(path: Path, name: str) -> Check:
         return Check(
             "program", False, "Wine's preloader, which attaching would kill", "start Wine with WINELOADERNOEXEC=1"
         )
-    if head[:4] != b"\x7fELF" or head[4] != _ELF_64 or int.from_bytes(head[18:20], "little") != _ELF_X86_64:
-        return Check("program", False, "no x86-64 program: others cannot be recorded yet")
-    return Check("program", True, "x86-64")
+    machine = int.from_bytes(head[18:20], "little") if head[:4] == b"\x7fELF" else None
+    if machine not in _ELF_MACHINES:
+        return Check("program", False, "neither an x86-64 nor an x86 program: others cannot be recorded")
+    return Check("program", True, _ELF_MACHINES[machine])

@@ -32,11 +32,11 @@ from tracekmt.record.spool import BLOCK_SIZE, Spool
 from tracekmt.record.starting import start
 from tracekmt.record.targets import (
     behind_preloader,
+    finds,
     is_narrow,
     name_of,
     open_device,
     owner,
-    shares_files,
     tracer,
     windows_program,
 )
@@ -206,15 +206,24 @@ class Recording:
             self._redactor = Redactor(hooks.layout, CALLS.values(), lambda number: hooks.calls[number])
         told = preface(self._header({"pid": pid}, {}), hooks.planned)
         backlog = Backlog(lambda: Spill(spill_of(self._output), told))
-        if self._local and shares_files(pid):
-            self._spool = Spool(told, backlog, self._spool_folder)
-            if os.geteuid() == 0:
-                self._spool.owned_by(owner(pid))
-        else:
+        self._spool = self._shared_with(pid, told, backlog)
+        if self._spool is None:
             self._spool = Connected(lambda: self._agent.fetch() if self._agent is not None else None, backlog)
         early = self._hook(pid, follow=self._family is not None and (spawned or self._on_child is not None))
         # A child is held where it begins, whatever its parent had loaded.
         self._complete = spawned and (early or not hooks.windows or self._on_child is not None)
+
+    def _shared_with(self, pid: int, told: bytes, backlog: Backlog) -> Spool | None:
+        """Memory that is shared with a process; None where it does not find our files, as in another container."""
+        if not self._local:
+            return None
+        spool = Spool(told, backlog, self._spool_folder)
+        if not finds(pid, spool.path):
+            spool.close()
+            return None
+        if os.geteuid() == 0:
+            spool.owned_by(owner(pid))
+        return spool
 
     def _hook(self, pid: int, *, follow: bool) -> bool:
         """Put the hooks into what the process is now; whether none of the modules was there before them."""

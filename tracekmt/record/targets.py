@@ -49,10 +49,14 @@ def await_process(device: Any, name: str) -> int:
     return fresh[0]
 
 
-def shares_files(pid: int) -> bool:
-    """Whether a process of this machine finds our files under the same names."""
+def finds(pid: int, path: Path) -> bool:
+    """Whether a process of this machine, which may have another root, finds our file under the same name."""
     try:
-        return os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
+        if os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
+            return True
+        return os.path.samestat(os.stat(f"/proc/{pid}/root{path}"), path.stat())
+    except FileNotFoundError:
+        return False
     except OSError:
         return True  # what cannot be looked at is told when the process cannot open the file
 

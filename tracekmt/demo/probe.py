@@ -1,0 +1,119 @@
+"""A Windows program of one page that makes a fixed sequence of calls: what a self-test runs where no compiler is.
+
+It opens the first display's adapter, makes a device, ends it twice, and closes the adapter: functions that every gdi32
+since Windows 7, and Wine's since 8.0, exports.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+_SECTION, _RAW, _SIZE = 0x1000, 0x200, 0x1000
+_MACHINE_X64, _PE32_PLUS = 0x8664, 0x20B
+_EXECUTABLE, _LARGE = 0x0002, 0x0020
+_CONSOLE = 3
+_CODE_DATA_RWX = 0xE0000060
+_IMAGE_BASE = 0x140000000
+
+_OPEN, _CREATE, _DESTROY, _CLOSE = (
+    f"D3DKMT{name}" for name in ("OpenAdapterFromGdiDisplayName", "CreateDevice", "DestroyDevice", "CloseAdapter")
+)
+CALLS = (_OPEN, _CREATE, _DESTROY, _DESTROY, _CLOSE)
+"""The calls that it makes, in order; the second DestroyDevice is given what is destroyed."""
+
+STATUS = 42
+"""What it ends with."""
+
+_IMPORTS = {"gdi32.dll": sorted(set(CALLS)), "kernel32.dll": ["ExitProcess"]}
+
+
+class _Page:
+    """The program's one section: data first, code behind it. Places are offsets in it."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.code = bytearray()
+        self.fixups: list[tuple[int, str, int]] = []
+        self.places: dict[str, int] = {}
+
+    def put(self, name: str, content: bytes) -> None:
+        self.data += bytes(-len(self.data) % 8)
+        self.places[name] = len(self.data)
+        self.data += content
+
+    def at(self, opcode: bytes, name: str, offset: int = 0) -> None:
+        """An instruction whose operand is a place, by its distance."""
+        self.code += opcode
+        self.fixups.append((len(self.code), name, offset))
+        self.code += bytes(4)
+
+    def call(self, function: str, argument: str) -> None:
+        self.at(b"\x48\x8d\x0d", argument)  # lea rcx, [rip + argument]
+        self.at(b"\xff\x15", f"&{function}")  # call [rip + the import]
+
+    def copy(self, source: str, offset: int, to: str, to_offset: int) -> None:
+        self.at(b"\x8b\x05", source, offset)  # mov eax, [rip + source]
+        self.at(b"\x89\x05", to, to_offset)  # mov [rip + to], eax
+
+    def finish(self) -> tuple[bytes, int]:
+        """The section's bytes, and where its code begins."""
+        start = len(self.data) + -len(self.data) % 16
+        for position, name, offset in self.fixups:
+            distance = self.places[name] + offset - (start + position + 4)
+            self.code[position : position + 4] = struct.pack("<i", distance)
+        return (bytes(self.data).ljust(start, b"\0") + bytes(self.code)).ljust(_SIZE, b"\0"), start
+
+
+def program() -> bytes:
+    """The program, as a file has it (x64)."""
+    page = _Page()
+    imports = _put_imports(page)
+    page.put("open", r"\\.\DISPLAY1".encode("utf-16-le").ljust(80, b"\0"))
+    page.put("device", bytes(64))
+    page.put("close", bytes(4))
+    page.code += b"\x48\x83\xec\x28"  # sub rsp, 40: room for four parameters, and aligned
+    page.call(_OPEN, "open")
+    page.copy("open", 64, "device", 0)
+    page.copy("open", 64, "close", 0)
+    page.call(_CREATE, "device")
+    page.copy("device", 12, "device", 0)
+    page.call(_DESTROY, "device")
+    page.call(_DESTROY, "device")
+    page.call(_CLOSE, "close")
+    page.code += b"\xb9" + struct.pack("<I", STATUS)  # mov ecx, STATUS
+    page.at(b"\xff\x15", "&ExitProcess")
+    section, start = page.finish()
+    return _headers(_SECTION + start, imports).ljust(_RAW, b"\0") + section
+
+
+def _put_imports(page: _Page) -> tuple[int, int]:
+    """The import directory; where it is in the image, and its size."""
+    page.put("directory", bytes(20 * (len(_IMPORTS) + 1)))
+    entries = b""
+    for library, functions in _IMPORTS.items():
+        page.put(library, library.encode() + b"\0")
+        for function in functions:
+            page.put(f"name of {function}", b"\0\0" + function.encode() + b"\0")
+        names = [_SECTION + page.places[f"name of {function}"] for function in functions]
+        table = b"".join(struct.pack("<Q", name) for name in [*names, 0])
+        page.put(f"names of {library}", table)
+        page.put(f"addresses of {library}", table)
+        for index, function in enumerate(functions):
+            page.places[f"&{function}"] = page.places[f"addresses of {library}"] + 8 * index
+        where = [_SECTION + page.places[name] for name in (f"names of {library}", library, f"addresses of {library}")]
+        entries += struct.pack("<5I", where[0], 0, 0, where[1], where[2])
+    at = page.places["directory"]
+    page.data[at : at + len(entries)] = entries
+    return _SECTION + at, len(entries) + 20
+
+
+def _headers(entry: int, imports: Sequence[int]) -> bytes:
+    stub = b"MZ".ljust(60, b"\0") + struct.pack("<I", 64)
+    coff = struct.pack("<4sHHIIIHH", b"PE\0\0", _MACHINE_X64, 1, 0, 0, 0, 240, _EXECUTABLE | _LARGE)
+    optional = struct.pack("<HBBIIIII", _PE32_PLUS, 0, 0, _SIZE, 0, 0, entry, _SECTION)
+    optional += struct.pack("<QIIHHHHHHIIII", _IMAGE_BASE, 0x1000, 0x200, 6, 0, 0, 0, 6, 0, 0, 0x2000, _RAW, 0)
+    optional += struct.pack("<HHQQQQII", _CONSOLE, 0, 0x100000, 0x1000, 0x100000, 0x1000, 0, 16)
+    optional += bytes(8) + struct.pack("<II", *imports) + bytes(14 * 8)
+    section = struct.pack("<8sIIIIIIHHI", b".page", _SIZE, _SECTION, _SIZE, _RAW, 0, 0, 0, 0, _CODE_DATA_RWX)
+    return stub + coff + optional + section
