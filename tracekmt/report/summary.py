@@ -86,7 +86,10 @@ def _lines(summary: dict[str, Any]) -> Iterator[str]:
     yield f"trace      {summary['trace']} (format {summary['format']}, {summary['abi']})"
     yield f"recorded   {summary['created'] or 'unknown'} by {summary['tool'] or 'unknown'}"
     if process:
-        how = "from its start" if process.get("spawned") else "attached while it ran"
+        # Traces from before that was told say how the process was come by.
+        whole = process.get("complete_from_start", process.get("spawned"))
+        how = "from its start" if whole else "attached while it ran"
+        how += f", started by {process['parent']}" if "parent" in process else ""
         yield f"process    {process.get('name')} ({process.get('pid')}), {how}"
     if summary["settings"]:
         told = (f"{name} {_setting(value)}" for name, value in summary["settings"].items() if name not in _INTERNAL)
