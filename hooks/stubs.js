@@ -95,7 +95,12 @@ const microsoft = {
 function makeStubs(convention, entries, near, recorderCall, keep) {
   const each = convention.adapter === null ? STUB_SIZE : 2 * STUB_SIZE;
   const size = Math.ceil((convention.commonSize + entries.length * each) / CODE_PAGE) * CODE_PAGE;  // nothing else becomes code
-  const code = Memory.alloc(size, { near, ...NEAR });
+  let code;
+  try {
+    code = Memory.alloc(size, { near, ...NEAR });
+  } catch {  // all of it is taken or reserved there; a longer jump may fit as well
+    code = Memory.alloc(size);
+  }
   const records = Memory.alloc(entries.length * HOOK_SIZE);
   keep.push(code, records);
   if (convention.commonSize > 0) code.writeByteArray(convention.common(recorderCall));

@@ -5,6 +5,7 @@
 'use strict';
 
 const LOOK_MS = 1;
+const LOOK_OFTEN_MS = 20;
 const GATE_FIRST = 2 * 8;  // GATE_FIRST and GATE_PLACES in gate.c
 const GATE_PLACES = 64;
 const HEADER_SIZE = 4096;
@@ -119,14 +120,16 @@ function answerGate() {
 function watchWine(ntdll) {
   const listen = (name, callbacks) => {
     const address = ntdll.findExportByName(name);
-    if (address === null) return;
+    if (address === null) return false;
     const listener = Interceptor.attach(address, callbacks);
     hooked.set(address.toString(), () => listener.detach());
+    return true;
   };
-  for (const name of ['NtMapViewOfSection', 'NtMapViewOfSectionEx'])
-    listen(name, { onEnter: recorder.gate_mapping, onLeave: recorder.gate_mapped });
+  const gates = ['NtMapViewOfSection', 'NtMapViewOfSectionEx']
+    .filter(name => listen(name, { onEnter: recorder.gate_mapping, onLeave: recorder.gate_mapped }));
   for (const name of ['NtUnmapViewOfSection', 'NtUnmapViewOfSectionEx'])
     listen(name, { onEnter: recorder.gate_unmapping });
-  watch = setInterval(answerGate, LOOK_MS);
+  // A Wine that has no such function to hook is looked at often instead.
+  watch = gates.length > 0 ? setInterval(answerGate, LOOK_MS) : setInterval(lookAround, LOOK_OFTEN_MS);
   Interceptor.flush();
 }

@@ -46,7 +46,10 @@ class Locator:
 
     def __init__(self) -> None:
         frida = pytest.importorskip("frida")
-        self.process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        waits = "print('ready', flush=True); input()"
+        self.process = subprocess.Popen([sys.executable, "-c", waits], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"ready\n"  # not while it is being loaded, which may end it
         self.session = frida.attach(self.process.pid, exceptor="off")
         source = resource("hooks", "pe.js").read_text("utf-8") + HARNESS
         self.script = self.session.create_script(source, runtime="qjs")

@@ -12,6 +12,7 @@ import frida
 from tracekmt.errors import RecordError, UsageError
 
 LOOK_SECONDS = 0.02
+LOADING_SECONDS = 2.0
 
 
 def open_device(host: str | None = None) -> Any:
@@ -46,7 +47,23 @@ def await_process(device: Any, name: str) -> int:
     before = set(_named(device, name))
     while not (fresh := [pid for pid in _named(device, name) if pid not in before]):
         time.sleep(LOOK_SECONDS)
+    if device.type == "local":
+        _await_loading(fresh[0])
     return fresh[0]
+
+
+def _await_loading(pid: int) -> None:
+    """Let a process that has only begun come to itself: an agent in the middle of its loading would end it."""
+    until = time.monotonic() + LOADING_SECONDS
+    maps = Path(f"/proc/{pid}/maps")
+    while time.monotonic() < until:
+        try:
+            if "/libc" in maps.read_text("utf-8", "replace"):
+                break
+        except OSError:
+            break  # which attaching tells
+        time.sleep(LOOK_SECONDS / 10)
+    time.sleep(LOOK_SECONDS)
 
 
 def finds(pid: int, path: Path) -> bool:
