@@ -59,13 +59,13 @@ def test_a_program_that_is_yet_to_begin(client: Client, named: tuple[str, list[s
         assert recorder.stderr is not None
         assert recorder.stderr.readline() == f"waiting for a process {name}; Ctrl-C to give up\n"
         time.sleep(0.5)
-        program = subprocess.Popen([*argv[:-1], "1000"])
+        program = subprocess.Popen([*argv[:-1], "3000"])
         assert program.wait(30) == 7
         assert recorder.wait(30) == 0
         said = recorder.stderr.read()
     calls = client.calls()
     assert f"{len(calls)} calls" in said
-    assert 500 < len(calls) <= 1004
+    assert 1500 < len(calls) <= 3004
 
 
 def test_one_that_runs_already_is_not_waited_for(named: tuple[str, list[str]]) -> None:
