@@ -341,6 +341,8 @@ def test_what_recorder_and_program_leave_when_both_are_killed_is_recovered(
     recorder = subprocess.Popen(words + ["--redact"] * redact)
     try:
         wait_for(lambda: client.trace.exists() and client.trace.stat().st_size > 20_000)
+        written = client.trace.stat().st_size
+        wait_for(lambda: client.trace.stat().st_size > written)  # what was drained before is let go by the next time
         recorder.send_signal(signal.SIGSTOP)
         held = sum(client.journal())
         wait_for(lambda: sum(client.journal()) > held + 400)
