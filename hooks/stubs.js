@@ -9,7 +9,6 @@ const HOOK_SIZE = 24;  // the recorder's Hook: its entry in the plan, what to ca
 const STUB_SIZE = 32;
 const REGISTERS = 6;  // parameters that a stub passes on; further ones are on the stack, where Gum leaves them
 const NEAR = { maxDistance: 0x7f000000 };
-const CODE_PAGE = 4096;
 
 const address64 = address => {
   const bytes = new DataView(new ArrayBuffer(8));
@@ -94,7 +93,7 @@ const microsoft = {
 /* Stubs for entries of the plan: [{stub, setOriginal(address)}]. keep: gets the memory that must stay. */
 function makeStubs(convention, entries, near, recorderCall, keep) {
   const each = convention.adapter === null ? STUB_SIZE : 2 * STUB_SIZE;
-  const size = Math.ceil((convention.commonSize + entries.length * each) / CODE_PAGE) * CODE_PAGE;  // nothing else becomes code
+  const size = Math.ceil((convention.commonSize + entries.length * each) / PAGE) * PAGE;  // nothing else becomes code
   let code;
   try {
     code = Memory.alloc(size, { near, ...NEAR });

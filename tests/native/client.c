@@ -33,9 +33,9 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "allocation.h"
+
 typedef int32_t (*Thunk)(void *);
-typedef struct { uint32_t hAllocation, pad; void *pSystemMem, *pPrivateDriverData; uint32_t PrivateDriverDataSize, VidPnSourceId; uint8_t rest[64]; } Info;
-typedef struct { uint32_t hDevice, hResource, hGlobalShare, pad; void *pRuntime; uint64_t runtime; void *pDriver; uint32_t driver, NumAllocations; Info *infos; uint32_t flags, pad2; void *hRuntime; } Create;
 
 static Thunk open_adapter, create_device, create_allocation, destroy_device, close_adapter;
 static volatile uint64_t *journal;

@@ -15,12 +15,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "allocation.h"
+
 #define INVALID ((int32_t)0xC000000D)
 
-typedef struct { uint32_t hAllocation; void *pSystemMem, *pPrivateDriverData; uint32_t PrivateDriverDataSize, VidPnSourceId, Flags; uint64_t GpuVirtualAddress; uintptr_t Priority, Reserved[5]; } Info;
-typedef struct { uint32_t hDevice, hResource, hGlobalShare; void *pRuntime; uint32_t runtime; void *pDriver; uint32_t driver, NumAllocations; Info *infos; uint32_t flags; void *hRuntime; } Create;
-
-_Static_assert(sizeof(Info) == 56 && sizeof(Create) == 44, "the layouts of x86");
 
 #ifndef CLIENT
 

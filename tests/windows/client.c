@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../native/allocation.h"
+
 typedef int32_t (WINAPI *Thunk)(void *);
-typedef struct { uint32_t hAllocation; void *pSystemMem, *pPrivateDriverData; uint32_t PrivateDriverDataSize, VidPnSourceId, Flags; uint64_t GpuVirtualAddress; uintptr_t Priority, Reserved[5]; } Info;
-typedef struct { uint32_t hDevice, hResource, hGlobalShare; void *pRuntime; uint32_t runtime; void *pDriver; uint32_t driver, NumAllocations; Info *infos; uint32_t flags; void *hRuntime; } Create;
 typedef struct { uint32_t hDevice, hResource; void *list; uint32_t count, flags; } Destroy;
 typedef struct { WCHAR name[32]; uint32_t hAdapter, luid[2], source; } OpenAdapter;
 typedef struct { union { uint32_t hAdapter; void *pAdapter; } u; uint32_t flags, hDevice; void *commands; uint32_t a; void *b; uint32_t c; void *d; uint32_t e; } CreateDevice;

@@ -5,11 +5,10 @@
 #include <windows.h>
 #include <stdint.h>
 
+#include "../native/allocation.h"
+
 #define INVALID ((int32_t)0xC000000D)
 #define EXPORT __declspec(dllexport)
-
-typedef struct { uint32_t hAllocation; void *pSystemMem, *pPrivateDriverData; uint32_t PrivateDriverDataSize, VidPnSourceId, Flags; uint64_t GpuVirtualAddress; uintptr_t Priority, Reserved[5]; } Info;
-typedef struct { uint32_t hDevice, hResource, hGlobalShare; void *pRuntime; uint32_t runtime; void *pDriver; uint32_t driver, NumAllocations; Info *infos; uint32_t flags; void *hRuntime; } Create;
 
 static volatile LONG next_handle = 0x40000000;
 

@@ -61,7 +61,6 @@ class _Walk(NamedTuple):
 
     found: list[Place]
     source: Source
-    before: Memory | None
 
 
 Step = Callable[[bytes, int, Frame, str, str, _Walk], None]
@@ -89,7 +88,7 @@ class Finder:
     def places(self, frame: Frame, memory: Memory, address: int, before: Memory | None = None) -> list[Place] | None:
         """The places of an argument, in the order of `leaves`; None where some memory on the way to them is not there.
         before: the memory that the call was entered with, where `memory` is how it left it."""
-        walk = _Walk([], Source(self._abi, memory, before, None), before)
+        walk = _Walk([], Source(self._abi, memory, before, None))
         try:
             if self._look is not None:
                 self._look(frame.data, address, frame, "", "", walk)
@@ -268,9 +267,9 @@ def _behind(
         if not start or not number:
             return
         now = was = walk.source.memory.read(start, size * number)
-        if walk.before is not None:
+        if walk.source.before is not None:
             entered = int.from_bytes(frame.before[offset:end], "little")
-            was = walk.before.read(entered, size * number) if entered else now
+            was = walk.source.before.read(entered, size * number) if entered else now
         each(now, was, None if count is None else number, start, frame, path + name, before + behind, walk)
 
     return look

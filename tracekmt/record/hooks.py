@@ -40,7 +40,8 @@ def hook_source(*names: str) -> str:
 
 class Hooks:
     """calls: the functions by the numbers that their events carry; those that nobody has described get their names when
-    the agent meets them. windows: the process is a Windows program. layout: how its structures lie."""
+    the agent meets them. windows: the process is a Windows program. layout: how its structures lie. plan: what the
+    recorder does with them."""
 
     def __init__(self, functions: Sequence[str], modules: Sequence[str]) -> None:
         self.functions = tuple(functions)
@@ -48,6 +49,7 @@ class Hooks:
         self.modules = list(modules)
         self.windows = False
         self.layout: Abi = "wsl"
+        self.plan = Plan()
         first = len(self.calls)
         self._spare = {first + number: raw_call(f"{number}") for number in range(RAW_FUNCTIONS)}
 
@@ -55,34 +57,31 @@ class Hooks:
         """Say what sort of process it is for; narrow: one of 32 bits. Without modules it is the library that has the
         thunks there."""
         self.windows, self.layout = windows, "x86" if narrow else "x64" if windows else "wsl"
+        self.plan = compile_plan(self.planned.items(), self.layout)
         self.modules = self.modules or ["gdi32.dll" if windows else "libdxcore.so"]
 
     def name(self, number: int, name: str) -> None:
         """A function that nobody has described was met."""
         self.calls[number] = raw_call(name)
+        self.plan.hooks[name] = self.plan.hooks.pop(self._spare[number].name)
 
     @property
     def planned(self) -> dict[int, Call]:
         """Every call that events may carry the number of."""
         return {**self._spare, **self.calls}
 
-    @property
-    def plan(self) -> Plan:
-        """What the recorder does with them."""
-        return compile_plan(self.planned.items(), self.layout)
-
     def config(self, memory: Mapping[str, Any]) -> dict[str, Any]:
         """What the agent starts with; `memory` is where the recorder in the process writes to."""
-        plan = self.plan
-        spare = {number: plan.hooks.pop(call.name) for number, call in self._spare.items() if number not in self.calls}
+        spare = {call.name for number, call in self._spare.items() if number not in self.calls}
+        places = self.plan.hooks
         return {
             "memory": memory,
-            "plan": plan.words,
-            "hooks": plan.hooks,
+            "plan": self.plan.words,
+            "hooks": {name: place for name, place in places.items() if name not in spare},
             "raw": {
                 "prefixes": EXPORT_PREFIXES,
                 "patterns": [_regular_expression(glob) for glob in self.functions],
-                "hooks": list(spare.values()),
+                "hooks": [place for name, place in places.items() if name in spare],
             },
             "modules": self.modules,
             "windows": self.windows,

@@ -35,9 +35,8 @@ def start(device: Any, argv: Sequence[str], *, local: bool) -> int:
         program = shutil.which(words[0])
         if program is None:
             raise UsageError(f"{words[0]}: there is no such program")
-        words = [*_interpreter(program), *words] if _interpreter(program) else words
-        if _interpreter(program):
-            words[len(_interpreter(program))] = program
+        interpreter = _interpreter(program)
+        words = [*interpreter, program, *words[1:]] if interpreter else words
     wanted = wanted_program(argv)
     environment = {**os.environ, **NO_PRELOADER} if wanted is not None else None
     path = shutil.which(words[0]) or words[0]
