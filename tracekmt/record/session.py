@@ -42,8 +42,7 @@ from tracekmt.record.targets import (
 )
 from tracekmt.redact import Redactor, redacted_header, redacted_module
 from tracekmt.simulator.native import HandOver
-from tracekmt.spec.types import WCHAR_SIZE
-from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
+from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, told_of
 from tracekmt.trace.spooled import spill_of
 from tracekmt.trace.writer import Writer, now, refuse_existing
 from tracekmt.version import VERSION
@@ -301,8 +300,7 @@ class Recording:
     def _header(self, process: dict[str, Any], machine: dict[str, Any], more: dict[str, str] | None = None) -> Header:
         """What the trace, and the memory that it is made from, say of themselves."""
         return Header(
-            abi="x86" if self._hooks.layout == "x86" else "x64",
-            wchar=WCHAR_SIZE[self._hooks.layout],
+            **told_of(self._hooks.layout),
             created=now(),
             tool=f"tracekmt {VERSION}, frida {frida.__version__}",
             process=process,

@@ -14,8 +14,7 @@ from tracekmt.errors import UsageError
 from tracekmt.replayer.targets import Sent, SimulatorTarget, Target, luids_on, simulator_for
 from tracekmt.report.findings import Report
 from tracekmt.simulator import Simulator
-from tracekmt.spec.types import WCHAR_SIZE
-from tracekmt.trace.events import Enter, Header, Leave
+from tracekmt.trace.events import Enter, Header, Leave, told_of
 from tracekmt.trace.reader import Trace, TracedCall
 from tracekmt.trace.writer import Writer, now
 from tracekmt.version import VERSION
@@ -107,8 +106,7 @@ class _Outcome:
 
     def __init__(self, path: Path, target: Target, *, force: bool) -> None:
         header = Header(
-            abi="x64" if target.abi == "wsl" else target.abi,
-            wchar=WCHAR_SIZE[target.abi],
+            **told_of(target.abi),
             created=now(),
             tool=f"tracekmt {VERSION}",
             settings={"replayed_on": target.name},

@@ -49,6 +49,11 @@ class Header:
         return {name: value for name, value in vars(self).items() if value not in ("", None, {})}
 
 
+def told_of(layout: Abi) -> dict[str, Any]:
+    """How a header tells a layout: what `Header.layout` is the way back from."""
+    return {"abi": "x64" if layout == "wsl" else layout, "wchar": WCHAR_SIZE[layout]}
+
+
 @dataclass(frozen=True)
 class Module:
     """A file that was mapped in the recorded process."""
