@@ -129,10 +129,6 @@ function start(config) {
   state.writeByteArray(new Uint8Array(PAGE).buffer);
   key = makeKey();
   state.add(KEY).writeU64(key);
-  if (config.windows) {
-    convention = microsoft;
-    state.add(WINDOWS).writeU64(1);
-  }
   gate = Memory.alloc(PAGE);
   gate.writeByteArray(new Uint8Array(PAGE).buffer);
   recorder = new CModule(config.sources[Process.arch], {
@@ -165,7 +161,12 @@ function start(config) {
   hooked.set('_exit', () => atExit.detach());
   Interceptor.flush();
   enabled.writeU32(1);
-  return raw.entries.length > 0 && standsIn() ? measure() : null;
+  const overhead = raw.entries.length > 0 && standsIn() ? measure() : null;
+  if (config.windows) {  // from here on: this thread is none of Windows'
+    convention = microsoft;
+    state.add(WINDOWS).writeU64(1);
+  }
+  return overhead;
 }
 
 /* Whether functions are replaced, which costs least; on 32-bit processors Gum calls us for all of them. */

@@ -25,8 +25,18 @@ static int is_image(u64 base) {
   return (guarded_load((void *)(word)base, scratch) & 0xFFFF) == 0x5A4D;  /* MZ */
 }
 
+/* A parameter of a function that acts on a process, of which parameter number `process` is the handle; 0 where it acts on
+   another than this one. Wine's own functions follow Windows' convention up to Wine 8, and Linux's since (seen in 10.0):
+   the handle that means this process is found where it stands. */
+static u64 own_argument(GumInvocationContext *ic, u32 process, u32 i) {
+  u32 windows = 2;
+  while (windows--)
+    if (argument(ic, process, windows) == (word)-1) return argument(ic, i, windows);
+  return 0;
+}
+
 /* NtMapViewOfSection(section, process, where the base is put, ...). */
-void gate_mapping(GumInvocationContext *ic) { *GUM_IC_GET_INVOCATION_DATA(ic, u64) = argument(ic, 2, 1); }
+void gate_mapping(GumInvocationContext *ic) { *GUM_IC_GET_INVOCATION_DATA(ic, u64) = own_argument(ic, 1, 2); }
 
 void gate_mapped(GumInvocationContext *ic) {
   u64 base = 0, scratch[4];
@@ -36,6 +46,6 @@ void gate_mapped(GumInvocationContext *ic) {
 
 /* NtUnmapViewOfSection(process, base). */
 void gate_unmapping(GumInvocationContext *ic) {
-  u64 base = argument(ic, 1, 1);
+  u64 base = own_argument(ic, 0, 1);
   if (enabled[0] && is_image(base)) pass_gate(base);
 }

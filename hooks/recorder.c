@@ -57,7 +57,7 @@ enum { SEGV = 11, BUS = 7 };
 typedef struct { u64 address, wanted; } Region;
 
 typedef struct {
-  volatile u64 taken;             /* cleared when the thread ends */
+  volatile u64 taken;             /* cleared when the thread ends; of Windows' threads, the block that Windows has of it */
   volatile u64 *block, *first;    /* the block written to, and the one where this event began */
   u32 used, cursor;               /* bytes of the block that are committed, and written */
   u32 id, busy, failed, part, budget, top, capacity;
@@ -165,24 +165,45 @@ int recorder_stop(void) {
   return 1;
 }
 
-/* The state of the thread, from its first call on; 0 if it cannot have one. It goes on in the block of the thread that had
-   the slot before it, so that threads which come and go cost nothing. The call may come from a signal handler, so
+/* A slot for a thread that was not seen before. It goes on in the block of the thread that had the slot before it, so that
+   threads which come and go cost nothing. */
+static Thread *begin_thread(Thread *t, u32 id) {
+  t->busy = t->top = t->depth = 0;
+  t->id = id;
+  if (!t->regions) {
+    t->regions = t->own;
+    t->capacity = FIRST_REGIONS;
+  }
+  return t;
+}
+
+/* Threads of Windows are told apart by their blocks, which later threads have again under another number. Nothing of libc
+   is asked: 32-bit programs have a segment register of their own where libc's belongs. */
+static Thread *windows_thread(void) {
+  u64 block = windows_block();
+  u32 id = (u32)windows_number(block), i;
+  for (i = 0; i < SLOTS; i++) {
+    Thread *t = (Thread *)(pool + ((u32)(block >> 12) + i) % SLOTS * SLOT_SIZE);
+    if (!t->taken && compare_swap(&t->taken, 0, block) == 0) return begin_thread(t, id);
+    if (t->taken == block) return t->id == id ? t : begin_thread(t, id);
+  }
+  return 0;
+}
+
+/* The state of the thread, from its first call on; 0 if it cannot have one. The call may come from a signal handler, so
    nothing is allocated: libc's own locks may be held. */
 static Thread *this_thread(void) {
-  Thread *t = thread_get((word)state[S_KEY]);
+  Thread *t;
   u32 i;
+  if (state[S_WINDOWS]) return windows_thread();
+  t = thread_get((word)state[S_KEY]);
   if (t) return t;
   for (i = 0; i < SLOTS; i++) {
     t = (Thread *)(pool + i * SLOT_SIZE);
     if (!t->taken && compare_swap(&t->taken, 0, 1) == 0) break;
   }
   if (i == SLOTS) return 0;
-  t->busy = t->top = t->depth = 0;
-  t->id = thread_id();
-  if (!t->regions) {
-    t->regions = t->own;
-    t->capacity = FIRST_REGIONS;
-  }
+  begin_thread(t, thread_id());
   if (thread_set((word)state[S_KEY], t)) {
     t->taken = 0;
     return 0;

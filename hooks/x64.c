@@ -22,6 +22,15 @@ static u64 compare_swap(volatile u64 *at, u64 expected, u64 wanted) {
   return seen;
 }
 
+/* The block that Windows keeps of the thread, and the thread's number in it. */
+static u64 windows_block(void) {
+  u64 block;
+  __asm__ volatile("mov %%gs:0x30, %0" : "=r"(block));
+  return block;
+}
+
+static u64 windows_number(u64 block) { return *(u64 *)(block + 0x48); }
+
 #define WORDS_LIMIT 512           /* up to so many bytes words are quicker than one instruction for all bytes */
 
 /* Copies n bytes and gives how many were NOT copied: words while they are few, then bytes. A fault at either is moved by

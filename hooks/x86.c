@@ -28,6 +28,15 @@ static u64 fetch_add(volatile u64 *at, u64 n) {
   return before;
 }
 
+/* The block that Windows keeps of the thread, and the thread's number in it. */
+static u64 windows_block(void) {
+  u32 block;
+  __asm__ volatile("movl %%fs:0x18, %0" : "=r"(block));
+  return block;
+}
+
+static u64 windows_number(u64 block) { return *(u32 *)((u32)block + 0x24); }
+
 /* Copies n bytes and gives how many were NOT copied. A fault is moved by on_fault behind the copy; where that lies is told in
    place[0] to place[3]. */
 static u64 guarded_copy(void *to, const void *from, u64 n, u64 *place) {

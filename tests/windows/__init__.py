@@ -18,7 +18,8 @@ def compile_windows(abi: str, output: Path, *sources: Path | str) -> Path:
     compiler = shutil.which(COMPILERS[abi])
     if compiler is None:
         lacking(f"{COMPILERS[abi]}, to build Windows programs with")
-    shared = ["-shared"] if output.suffix == ".dll" else []
+    # 32-bit functions have their own names, as in Windows' libraries, and not the size of their parameters behind it.
+    shared = ["-shared", "-Wl,--kill-at"] if output.suffix == ".dll" else []
     subprocess.run([compiler, "-O1", "-s", "-Wall", "-Wextra", *shared, "-o", output, *sources], check=True)
     return output
 

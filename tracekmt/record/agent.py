@@ -11,7 +11,7 @@ from typing import Any
 import frida
 
 from tracekmt.errors import RecordError
-from tracekmt.record.targets import explain, first_line
+from tracekmt.record.targets import await_loading, explain, first_line, has_loaded
 from tracekmt.resources import resource
 
 SOURCES = ("pe.js", "stubs.js", "wine.js", "agent.js")
@@ -36,9 +36,23 @@ def _attach(device: Any, pid: int) -> Any:
     return device.attach(pid, exceptor="off")
 
 
+def _attach_held(device: Any, pid: int) -> tuple[Any, bool]:
+    """Frida's session with a process that may be held, and whether it still is. Frida takes no process that has become
+    one of 64 bits from one of 32, or the other way round, before it has loaded itself: that one runs for a moment."""
+    try:
+        return _attach(device, pid), True
+    except frida.NotSupportedError:
+        if device.type != "local" or has_loaded(pid):
+            raise
+        with contextlib.suppress(frida.InvalidArgumentError):
+            device.resume(pid)
+        await_loading(pid)
+        return _attach(device, pid), False
+
+
 class Agent:
     """The agent in one process. detached: why the connection to it ended, None while it lasts. messages: what it has
-    told, each with its data."""
+    told, each with its data. held: the process has not run since it was found, if it was held then."""
 
     def __init__(self, device: Any, pid: int) -> None:
         self.pid = pid
@@ -46,7 +60,7 @@ class Agent:
         self.messages: queue.SimpleQueue[tuple[dict[str, Any], bytes | None]] = queue.SimpleQueue()
         self._script: Any = None
         try:
-            self._session = _attach(device, pid)
+            self._session, self.held = _attach_held(device, pid)
             self._session.on("detached", lambda reason, *_: setattr(self, "detached", str(reason)))
         except Exception as error:
             raise RecordError(explain(pid, error)) from None

@@ -11,6 +11,8 @@ from typing import Any
 
 import frida
 
+from tracekmt.record.wine import LOOK_SECONDS, WINES_OWN, held, prefix, windows_programs
+
 
 @dataclass
 class Member:
@@ -30,6 +32,8 @@ class Family:
         self._members: dict[int, Member] = {}
         self._born: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._looking: threading.Thread | None = None
+        self._closed = threading.Event()
         # Each is counted on one thread only.
         self._reported = self._decided = 0
 
@@ -42,6 +46,27 @@ class Family:
             self._thread.start()
         return member
 
+    def watch_windows(self, pid: int, on_child: Callable[[int], None]) -> None:
+        """Watch the Windows programs that begin beside one under the same Wine, where nobody tells who started them.
+        Each is held while `on_child` decides about it."""
+        if self._looking is None:
+            known = set(windows_programs())
+            self._looking = threading.Thread(
+                target=self._look, args=(prefix(pid), known, on_child), name="tracekmt-look", daemon=True
+            )
+            self._looking.start()
+
+    def _look(self, wanted: str | None, known: set[int], on_child: Callable[[int], None]) -> None:
+        while not self._closed.wait(LOOK_SECONDS):
+            running = windows_programs()
+            known &= set(running)
+            for pid in running.keys() - known:
+                if running[pid] in WINES_OWN or prefix(pid) != wanted:
+                    continue  # it may become another yet
+                known.add(pid)
+                with held(pid):
+                    on_child(pid)
+
     def let_go(self, pid: int) -> None:
         """Let a process that is held go on."""
         with contextlib.suppress(frida.InvalidArgumentError, frida.ProcessNotFoundError, frida.InvalidOperationError):
@@ -49,6 +74,9 @@ class Family:
 
     def close(self) -> None:
         """Watch nobody any more."""
+        self._closed.set()
+        if self._looking is not None:
+            self._looking.join()
         if self._thread is not None:
             self._device.off("child-added", self._on_child)
             self._born.put(None)

@@ -29,16 +29,15 @@ from tracekmt.record.limits import Limits, Progress
 from tracekmt.record.rolling import RollingWriter
 from tracekmt.record.spill import Spill, preface
 from tracekmt.record.spool import BLOCK_SIZE, Spool
-from tracekmt.record.starting import start
-from tracekmt.record.targets import (
+from tracekmt.record.starting import FOLLOW_SECONDS, start, wanted_program
+from tracekmt.record.targets import finds, is_narrow, name_of, open_device, owner, tracer
+from tracekmt.record.wine import (
+    await_windows_program,
     behind_preloader,
-    finds,
-    is_narrow,
-    name_of,
-    open_device,
-    owner,
-    tracer,
+    held,
+    is_program,
     windows_program,
+    windows_programs,
 )
 from tracekmt.redact import Redactor, redacted_header, redacted_module
 from tracekmt.simulator.native import HandOver
@@ -56,6 +55,8 @@ HAND_OVER_SECONDS = 30.0
 MESSAGE_SECONDS = 5.0
 REPLACED_SECONDS = 5.0
 TRACER_SECONDS = 2.0
+LOADERS = 2
+"""How many loaders of Wine's a process may be before it is the program."""
 
 
 class Recording:
@@ -116,13 +117,18 @@ class Recording:
         self._own_family = family is None
         self._on_child = on_child
         self._member: Member | None = None
+        self._wanted: str | None = None
+        self._known: set[int] = set()
 
     def spawn(self, argv: Sequence[str]) -> int:
         """Start a program with the hooks in place before it runs; its process id."""
+        self._wanted = wanted_program(argv) if self._local else None
+        self._known = set(windows_programs()) if self._wanted is not None else set()
         pid = start(self.device, argv, local=self._local)
         try:
             self._load(pid, spawned=True)
-            self.device.resume(pid)
+            with contextlib.suppress(frida.InvalidArgumentError):  # it had to run before an agent could be loaded
+                self.device.resume(pid)
             self._begin({"pid": pid, "name": Path(argv[0]).name, "spawned": True})
         except BaseException:
             self._abandon()
@@ -143,7 +149,7 @@ class Recording:
         try:
             self._load(pid, spawned=parent is not None)
             told = {"parent": parent} if parent is not None else {}
-            self._begin({"pid": pid, "name": name_of(self.device, pid), "spawned": False, **told})
+            self._begin({"pid": pid, "name": self._name_of(pid), "spawned": False, **told})
         except BaseException:
             self._abandon()
             raise
@@ -159,6 +165,8 @@ class Recording:
             reached = None
             assert self._agent is not None
             while not interrupted.is_set() and not until() and reached is None:
+                if self._launched_elsewhere():
+                    self._go_there(lambda: interrupted.is_set() or until())
                 if self._agent.detached is not None and not (self._agent.detached == REPLACED and self._become()):
                     break
                 assert self._spool is not None
@@ -208,9 +216,11 @@ class Recording:
         self._spool = self._shared_with(pid, told, backlog)
         if self._spool is None:
             self._spool = Connected(lambda: self._agent.fetch() if self._agent is not None else None, backlog)
-        early = self._hook(pid, follow=self._family is not None and (spawned or self._on_child is not None))
+        early = self._hook(pid, follow=spawned or self._on_child is not None)
+        assert self._agent is not None
         # A child is held where it begins, whatever its parent had loaded.
-        self._complete = spawned and (early or not hooks.windows or self._on_child is not None)
+        held = self._agent.held and (not hooks.windows or self._on_child is not None)
+        self._complete = spawned and (early or held)
 
     def _shared_with(self, pid: int, told: bytes, backlog: Backlog) -> Spool | None:
         """Memory that is shared with a process; None where it does not find our files, as in another container."""
@@ -228,8 +238,9 @@ class Recording:
         """Put the hooks into what the process is now; whether none of the modules was there before them."""
         assert self._spool is not None
         self._agent = Agent(self.device, pid)
-        # Windows programs become no other, and what hooks there cost is left alone where nobody asks for it.
-        if follow and self._family is not None and (not self._hooks.windows or self._on_child is not None):
+        if self._family is not None and self._hooks.windows and self._on_child is not None:
+            self._family.watch_windows(pid, self._on_child)
+        elif follow and self._family is not None and not self._hooks.windows:
             self._agent.follow()
             self._member = self._family.watch(pid, self._on_child)
         told = self._agent.start(self._hooks.config(self._memory(self._spool)))
@@ -257,6 +268,39 @@ class Recording:
         finally:
             self._family.let_go(pid)
 
+    def _name_of(self, pid: int) -> str:
+        """What a process is called. A Windows program is, from the first moment, what it is about to be."""
+        return (windows_program(pid) if self._local else None) or name_of(self.device, pid)
+
+    def _launched_elsewhere(self) -> bool:
+        """Whether the process is only what launches the Windows program that is wanted; what it starts is recorded
+        anyway where somebody asks for children."""
+        if self._wanted is None or self._agent is None or self.progress.calls or self._on_child is not None:
+            return False
+        found = windows_program(self._agent.pid)
+        return found is not None and not is_program(self._wanted, found)
+
+    def _go_there(self, until: Callable[[], bool]) -> None:
+        """Go on in the process that the wanted program begins in, if it does."""
+        assert self._agent is not None
+        assert self._wanted is not None
+        launcher, limit = self._agent, time.monotonic() + FOLLOW_SECONDS
+        known = {*self._known, launcher.pid}
+        pid = await_windows_program(self._wanted, known, until=lambda: until() or time.monotonic() > limit)
+        self._wanted = None
+        if pid is not None:
+            self._begin_held(pid)
+            launcher.leave()
+
+    def _begin_held(self, pid: int) -> None:
+        """Go on in a process that Wine has only begun, and that may become another one of Wine's loaders yet."""
+        for _ in range(LOADERS):
+            with contextlib.suppress(RecordError), held(pid):
+                self._begin_anew(pid)
+                return
+        with held(pid):
+            self._begin_anew(pid)
+
     def _begin_anew(self, pid: int) -> None:
         """What the process was before had nothing to record: the trace is that of what it has become."""
         assert self._writer is not None
@@ -266,7 +310,7 @@ class Recording:
         self._force = True
         self._described.clear()
         self._load(pid, spawned=True)
-        self._begin({**self._process, "name": name_of(self.device, pid)})
+        self._begin({**self._process, "pid": pid, "name": self._name_of(pid)})
 
     def _memory(self, spool: Spool | Connected) -> dict[str, Any]:
         """Where the recorder in the process writes to."""

@@ -2,6 +2,8 @@
 
 What a user types is often not that process: `wine game.exe` is a script that becomes Wine's loader, which becomes the
 Windows program. Every process on the way is held as soon as it begins, and the last one before anything of it has run.
+Where that one is only Wine's launcher, the program begins in a process of its own, and nothing of Wine's may be held on
+the way there: Frida's hold on what a Windows program starts never ends (seen with Wine 10.0).
 """
 
 from __future__ import annotations
@@ -19,10 +21,14 @@ import frida
 
 from tracekmt.errors import UsageError
 from tracekmt.record.agent import Agent
-from tracekmt.record.targets import first_line, windows_program
+from tracekmt.record.targets import first_line
+from tracekmt.record.wine import is_program, windows_program
 
 FOLLOW_SECONDS = 60.0
 """How long a program may take from its start to the process that is to be recorded (a first start of Wine is slow)."""
+
+LAUNCHER = "start.exe"
+"""What Wine runs in place of what its loader cannot run itself: a program of another width, or none at all."""
 
 NO_PRELOADER = {"WINELOADERNOEXEC": "1"}
 """Frida cannot load its agent behind Wine's preloader, and kills the process (its issue 3339)."""
@@ -54,9 +60,11 @@ def wanted_program(argv: Sequence[str]) -> str | None:
     """The Windows program that a command line starts, by its file's name: what follows wine, or ends in .exe."""
     name = Path(argv[0]).name.lower()
     given = [word for word in argv[1:] if not word.startswith("-")]
+    programs = [_file_name(word) for word in given if word.lower().endswith(".exe")]
     if name.startswith("wine") and given:
-        return _file_name(given[0])
-    return next((_file_name(word) for word in given if word.lower().endswith(".exe")), None)
+        first = _file_name(given[0])
+        return next((each for each in programs if each != LAUNCHER), first) if is_program(first, LAUNCHER) else first
+    return programs[0] if programs else None
 
 
 def _file_name(path: str) -> str:
@@ -73,7 +81,7 @@ def _interpreter(program: str) -> list[str]:
 
 
 class _Following:
-    """Holds what a process becomes and starts, until one of them is the program that is wanted."""
+    """Holds what a process becomes and starts, until one of them is a Windows program."""
 
     def __init__(self, device: Any, wanted: str) -> None:
         self._device = device
@@ -97,9 +105,9 @@ class _Following:
             self._born.put(int(child.pid))
 
     def follow(self, pid: int) -> int:
-        """Go on from a held process; the number of the one that is wanted."""
+        """Go on from a held process; the number of the first that is a Windows program."""
         until = time.monotonic() + FOLLOW_SECONDS
-        while not self._is_wanted(pid):
+        while windows_program(pid) is None:
             self._agents[pid] = Agent(self._device, pid)
             self._agents[pid].follow()
             self._let_go(pid)
@@ -113,11 +121,7 @@ class _Following:
                 return self._born.get(timeout=0.05)
         with contextlib.suppress(queue.Empty):
             return self._born.get(timeout=0.05)
-        raise UsageError(f"{self._wanted} was not started: no process of that name began")
-
-    def _is_wanted(self, pid: int) -> bool:
-        found = windows_program(pid)
-        return found is not None and self._wanted in (found, found.removesuffix(".exe"))
+        raise UsageError(f"{self._wanted} was not started: no Windows program began")
 
     def _let_go(self, pid: int) -> None:
         with contextlib.suppress(frida.InvalidArgumentError, frida.ProcessNotFoundError):

@@ -48,20 +48,23 @@ def await_process(device: Any, name: str) -> int:
     while not (fresh := [pid for pid in _named(device, name) if pid not in before]):
         time.sleep(LOOK_SECONDS)
     if device.type == "local":
-        _await_loading(fresh[0])
+        await_loading(fresh[0])
     return fresh[0]
 
 
-def _await_loading(pid: int) -> None:
+def has_loaded(pid: int) -> bool:
+    """Whether a process of this machine has come so far that an agent can be loaded into it."""
+    try:
+        maps = Path(f"/proc/{pid}/maps").read_text("utf-8", "replace")
+    except OSError:
+        return True  # which attaching tells
+    return "/libc" in maps or "/ld-musl" in maps
+
+
+def await_loading(pid: int) -> None:
     """Let a process that has only begun come to itself: an agent in the middle of its loading would end it."""
     until = time.monotonic() + LOADING_SECONDS
-    maps = Path(f"/proc/{pid}/maps")
-    while time.monotonic() < until:
-        try:
-            if "/libc" in maps.read_text("utf-8", "replace"):
-                break
-        except OSError:
-            break  # which attaching tells
+    while not has_loaded(pid) and time.monotonic() < until:
         time.sleep(LOOK_SECONDS / 10)
     time.sleep(LOOK_SECONDS)
 
@@ -78,35 +81,11 @@ def finds(pid: int, path: Path) -> bool:
         return True  # what cannot be looked at is told when the process cannot open the file
 
 
-def windows_program(pid: int) -> str | None:
-    """The Windows program that a process of this machine is, or is about to be, under Wine: its file's name in lower
-    case. None for any other process. Wine's loader is given it as its first argument, and puts it at the front later.
-    """
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        loader = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
-    except OSError:
-        return None
-    if not loader.startswith("wine") or loader.startswith("wineserver") or not words[0]:
-        return None
-    is_loader = not words[0].lower().endswith(b".exe") and os.path.basename(os.fsdecode(words[0])).startswith("wine")
-    name = words[1] if is_loader and len(words) > 1 else words[0]
-    return os.fsdecode(name).replace("\\", "/").rpartition("/")[2].lower()
-
-
 def is_narrow(pid: int) -> bool:
     """Whether a process of this machine has 32 bits."""
     try:
         with open(f"/proc/{pid}/exe", "rb") as program:
             return program.read(5) == b"\x7fELF\x01"
-    except OSError:
-        return False
-
-
-def behind_preloader(pid: int) -> bool:
-    """Whether a process was started through Wine's preloader."""
-    try:
-        return os.path.basename(os.readlink(f"/proc/{pid}/exe")).endswith("-preloader")
     except OSError:
         return False
 
