@@ -6,80 +6,37 @@
  */
 'use strict';
 
-const libc = name => {
-  const address = Module.findGlobalExportByName(name);
-  if (address === null) throw new Error(`the process has no function ${name}`);
-  return address;
-};
-const native = (name, result, ...types) => new NativeFunction(libc(name), result, types, { exceptions: 'propagate' });
-
 const PAGE = 4096;
 const SLOTS_SIZE = 8192 * PAGE;  // SLOTS and SLOT_SIZE in the recorder
-const PROT_READ_WRITE = 3;
-const MAP_SHARED_POPULATE = 0x8001;  // with all its pages at once: a first store into each would cost the program a fault
-const MAP_PRIVATE_ANONYMOUS = 0x22;
-const MAP_NORESERVE = 0x4000;
-const MAP_POPULATE = 0x8000;
-const O_RDWR_CLOEXEC = 0o2000002;
-const MADV_WIPEONFORK = 18;
-
 // A thread may be inside the recorder when the hooks come off; its code and memory stay until this has passed.
 const GRACE_SECONDS = 0.1;
 
-// Bytes into the recorder's state; S_WINDOWS, S_KEY, S_SIGACTION and S_SIGNAL there.
+// Bytes into the recorder's state; S_WINDOWS there.
 const WINDOWS = 1 * 8;
-const KEY = 2 * 8;
-const SIGACTION = 56 * 8;
-const SIGNAL = 57 * 8;
-
 const MORE = 0xffffffffffffffffn;  // in the sender, too
 
 let recorder = null;
 let sender = null;  // collects what is new into a buffer, where the memory is not shared
 const keptAlive = [];  // memory that hooks use
-let key = -1;  // of what libc keeps for each thread
-const mapped = [];  // [address, size] of what is unmapped in the end
 let hooks = null;  // name of a function -> address of its entry in the plan
 let raw = null;  // {prefixes, patterns} of names that the plan does not know but may have to hook, {entries} left for them
 let wanted = [];  // the modules whose exports are hooked, by file name or path
 let kind = null;  // see functionsOf
-let convention = sysv;  // of the functions
+const system = Process.platform === 'windows' ? windows : linux;
+let convention = Process.platform === 'windows' ? microsoftItself : sysv;  // of the functions
 let observer = null;
 let watch = null;  // the timer that looks for modules that Wine maps
 let gate = null;  // see gate.c
+const EXIT = 'exit';
 const hooked = new Map();  // address -> what takes the hook off
-
-function map(size, flags, file = -1) {
-  const mmap = native('mmap', 'pointer', 'pointer', 'size_t', 'int', 'int', 'int', 'int64');
-  const memory = mmap(NULL, size, PROT_READ_WRITE, flags, file, 0);
-  if (memory.equals(ptr(-1))) throw new Error(`the process cannot map ${size} bytes`);
-  mapped.push([memory, size]);
-  return memory;
-}
-
-function wipedOnFork(size, flags) {
-  const memory = map(size, flags);
-  if (native('madvise', 'int', 'pointer', 'size_t', 'int')(memory, size, MADV_WIPEONFORK) !== 0)
-    throw new Error('the system cannot tell hooks that they are in a forked child (Linux before 4.14)');
-  return memory;
-}
-
-/* The memory that events are written to, as a file that both sides map. */
-function sharedMemory({ path, offset, size }) {
-  const file = native('open', 'int', 'pointer', 'int')(Memory.allocUtf8String(path), O_RDWR_CLOEXEC);
-  if (file < 0) throw new Error(`the process cannot open ${path}`);
-  const memory = map(offset + size, MAP_SHARED_POPULATE, file).add(offset);
-  native('close', 'int', 'int')(file);
-  return memory;
-}
 
 /* The same where the recorder's side cannot map it: it asks for what is there. */
 const BUFFER_SIZE = 1 << 20;
 
 function ownMemory({ size, blockSize, source }) {
-  const control = map(size, MAP_PRIVATE_ANONYMOUS | MAP_POPULATE);
-  const sent = map(Math.ceil(4 * size / blockSize / PAGE) * PAGE, MAP_PRIVATE_ANONYMOUS);
-  const module = new CModule(source, { control, sent, state: map(PAGE, MAP_PRIVATE_ANONYMOUS) });
+  const control = system.map(size, true);
+  const sent = system.map(Math.ceil(4 * size / blockSize / PAGE) * PAGE);
+  const module = new CModule(source, { control, sent, state: system.map(PAGE) });
   const buffer = Memory.alloc(BUFFER_SIZE);
   const fill = new NativeFunction(module.sender_collect, 'uint64', ['pointer', 'uint64', 'uint']);
   new NativeFunction(module.sender_prepare, 'void', ['uint64', 'uint64'])(size, blockSize);
@@ -99,52 +56,21 @@ function sendRest() {
   sender = null;
 }
 
-/* The key of the threads' slots. When a thread ends, libc calls this code with its slot, to give it back. It is never
-   unmapped. */
-const AT_THREAD_END = {
-  x64: [0xc7, 0x07, 0, 0, 0, 0, 0xc3],                             // mov dword [rdi], 0; ret
-  ia32: [0x8b, 0x44, 0x24, 0x04, 0xc7, 0x00, 0, 0, 0, 0, 0xc3],    // mov eax, [esp + 4]; mov dword [eax], 0; ret
-};
-
-function makeKey() {
-  const made = Memory.alloc(8);
-  const atExit = map(PAGE, MAP_PRIVATE_ANONYMOUS);
-  mapped.pop();
-  atExit.writeByteArray(AT_THREAD_END[Process.arch]);
-  if (!Memory.protect(atExit, PAGE, 'r-x')) throw new Error('the process may not have executable memory');
-  if (native('pthread_key_create', 'int', 'pointer', 'pointer')(made, atExit) !== 0)
-    throw new Error('the process has no thread-specific key left');
-  return made.readU32();
-}
-
 function start(config) {
-  if (!(Process.arch in config.sources) || Process.platform !== 'linux')
-    throw new Error(`processes of ${Process.platform} ${Process.arch} cannot be recorded yet, x64 and ia32 on Linux can`);
-  const control = config.memory.path === null ? ownMemory(config.memory) : sharedMemory(config.memory);
+  const source = config.sources[`${Process.platform} ${Process.arch}`];
+  if (source === undefined)
+    throw new Error(`processes of ${Process.platform} ${Process.arch} cannot be recorded, x64 and ia32 of Linux and Windows can`);
+  const control = config.memory.path === null ? ownMemory(config.memory) : system.share(config.memory);
   // A forked child has the mapping too: what leads there is zero for it, and its hooks do nothing.
-  const enabled = wipedOnFork(PAGE, MAP_PRIVATE_ANONYMOUS);
+  const enabled = system.mapWiped(PAGE);
   const plan = Memory.alloc(config.plan.length * 4);
   plan.writeByteArray(new Uint32Array(config.plan).buffer);
   const state = Memory.alloc(PAGE);
   state.writeByteArray(new Uint8Array(PAGE).buffer);
-  key = makeKey();
-  state.add(KEY).writeU64(key);
   gate = Memory.alloc(PAGE);
   gate.writeByteArray(new Uint8Array(PAGE).buffer);
-  recorder = new CModule(config.sources[Process.arch], {
-    control, enabled, plan, state, gate,
-    pool: wipedOnFork(SLOTS_SIZE, MAP_PRIVATE_ANONYMOUS | MAP_NORESERVE),
-    thread_get: libc('pthread_getspecific'),
-    thread_set: libc('pthread_setspecific'),
-    thread_id: libc('gettid'),
-    memory_map: libc('mmap'),
-    memory_unmap: libc('munmap'),
-    clock_gettime: libc('clock_gettime'),
-    sigaction: libc('sigaction'),
-    pthread_sigmask: libc('pthread_sigmask'),
-    raise: libc('raise'),
-    getpid: libc('getpid'),
-    usleep: libc('usleep'),
+  recorder = new CModule(source, {
+    control, enabled, plan, state, gate, pool: system.mapWiped(SLOTS_SIZE), ...system.symbols(state),
   });
   hooks = new Map(Object.entries(config.hooks).map(([name, index]) => [name, plan.add(index * 4)]));
   raw = {
@@ -153,18 +79,15 @@ function start(config) {
     entries: config.raw.hooks.map(index => plan.add(index * 4)),
   };
   new NativeFunction(recorder.recorder_start, 'void', [])();
-  // Handlers that the program installs from now on come behind the recorder's.
-  state.add(SIGACTION).writePointer(Interceptor.replaceFast(libc('sigaction'), recorder.recorder_sigaction));
-  state.add(SIGNAL).writePointer(Interceptor.replaceFast(libc('signal'), recorder.recorder_signal));
-  // Frida has hooked this one itself, so it cannot be replaced.
-  const atExit = Interceptor.attach(libc('_exit'), { onEnter: recorder.recorder_exit });
-  hooked.set('_exit', () => atExit.detach());
+  system.standIn(recorder, state);
+  const atExit = Interceptor.attach(system.exit(), { onEnter: recorder.recorder_exit });
+  hooked.set(EXIT, () => atExit.detach());
   Interceptor.flush();
   enabled.writeU32(1);
   const overhead = raw.entries.length > 0 && standsIn() ? measure() : null;
-  if (config.windows) {  // from here on: this thread is none of Windows'
-    convention = microsoft;
-    state.add(WINDOWS).writeU64(1);
+  if (config.windows) {
+    if (system === linux) convention = microsoft;
+    state.add(WINDOWS).writeU64(1);  // from here on: under Wine, this thread is none of Windows'
   }
   return overhead;
 }
@@ -178,7 +101,7 @@ const MEASURED_COPIES = 10;
 
 function measure() {
   // Its arguments are looked at, 256 bytes of each.
-  const [{ stub, setOriginal }] = makeStubs(sysv, [raw.entries[0]], libc('_exit'), recorder.recorder_call, keptAlive);
+  const [{ stub, setOriginal }] = makeStubs(convention, [raw.entries[0]], system.exit(), recorder.recorder_call, keptAlive);
   setOriginal(recorder.recorder_nothing);
   const run = new NativeFunction(recorder.recorder_measure, 'uint64', ['pointer', 'pointer', 'uint']);
   const call = run(stub, NULL, MEASURED_CALLS).toNumber();
@@ -253,9 +176,27 @@ function onAdded(module) {
   send({ type: 'kmt:module', name, path, base: base.toString(), size });
   if (convention === microsoft) {
     if (name === 'ntdll.so') watchWine(module);
+  } else if (system === windows) {
+    hookWindows(module);
   } else if (isWanted(name, path)) {
     hookModule(name, () => module.enumerateExports().filter(each => each.type === 'function'));
   }
+}
+
+function onRemoved(module) {
+  if (system === windows) leaveRange(module.base, module.size);
+}
+
+/* Takes the hooks off what is about to go away. */
+function leaveRange(base, size) {
+  const end = base.add(size);
+  for (const [address, takeOff] of hooked) {
+    const at = ptr(address === EXIT ? 0 : address);
+    if (at.compare(base) < 0 || at.compare(end) >= 0) continue;
+    takeOff();
+    hooked.delete(address);
+  }
+  Interceptor.flush();
 }
 
 /* Takes the hooks off, once. False: the recorder's code has to stay loaded, a signal handler leads to it. */
@@ -264,17 +205,14 @@ function stop() {
   if (observer !== null) observer.detach();
   if (watch !== null) clearInterval(watch);
   for (const takeOff of hooked.values()) takeOff();
-  for (const name of ['sigaction', 'signal']) Interceptor.revert(libc(name));
+  system.leave();
   Interceptor.flush();
   const unhooked = new NativeFunction(recorder.recorder_stop, 'int', [])() === 1;
   Thread.sleep(GRACE_SECONDS);
   sendRest();
   // A thread that waits in a function comes back into the recorder, however late; it then finds it not enabled.
   const inside = new NativeFunction(recorder.recorder_inside, 'uint', [])() !== 0;
-  if (!inside) {
-    native('pthread_key_delete', 'int', 'uint')(key);
-    for (const [memory, size] of mapped) native('munmap', 'int', 'pointer', 'size_t')(memory, size);
-  }
+  if (!inside) system.release();
   recorder = null;
   return unhooked && !inside;
 }
@@ -285,8 +223,8 @@ rpc.exports = {
     const overhead = start(config);
     wanted = config.modules;
     kind = config.interface;
-    observer = Process.attachModuleObserver({ onAdded });
-    return { overhead, early: config.windows && lookAround().length === 0 };
+    observer = Process.attachModuleObserver({ onAdded, onRemoved });
+    return { overhead, early: config.windows && (system === windows ? hooked.size === 1 : lookAround().length === 0) };
   },
 
   /* Hooks functions that the process has handed over by address. */

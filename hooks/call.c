@@ -1,4 +1,4 @@
-/* Standing in for functions, which costs least: x86-64 only. Compiled behind recorder.c; the code that leads here is made by
+/* Standing in for functions, which costs least: x86-64 only. Compiled behind the system's part; the code that leads here is made by
    stubs.js. */
 typedef struct { const u32 *entry; volatile u64 original, function; } Hook;  /* function: for the code that original is */
 typedef u64 (*Function)(u64, u64, u64, u64, u64, u64);
@@ -30,19 +30,17 @@ u64 recorder_nothing(void) { return 0; }
 /* Nanoseconds that a call of a stub takes, the least of some rounds, before anything else is recorded. What a call writes
    is forgotten at once: it never leaves the thread's first block. */
 u64 recorder_measure(Function stub, u64 argument, u32 calls) {
-  u64 best = ~0ULL, took, sequence = control[C_SEQUENCE], lost = control[C_LOST];
-  word begin[2], end[2];
+  u64 best = ~0ULL, took, began, sequence = control[C_SEQUENCE], lost = control[C_LOST];
   Thread *t = 0;
   u32 round, i;
   for (round = 0; round < 8; round++) {
-    clock_gettime(1, begin);
+    began = now();
     for (i = 0; i < calls; i++) {
       stub(argument, argument, argument, argument, 0, 0);
       t = this_thread();
       if (t && t->block) t->used = 0;
     }
-    clock_gettime(1, end);
-    took = (end[0] - begin[0]) * 1000000000ULL + end[1] - begin[1];
+    took = now() - began;
     if (took < best) best = took;
     if (t && t->block) t->block[B_COMMITTED] = 0;
     control[C_SEQUENCE] = sequence;

@@ -12,7 +12,7 @@
  *           mask, value, expected: ((word & mask) == value) == expected
  *
  * A level is how many pointers outwards the field lies. The layout of the mapping, C_... and B_..., comes from
- * tracekmt/trace/spooled.py, what depends on the processor from x64.c or x86.c.
+ * tracekmt/trace/spooled.py, what depends on the processor from x64.c or x86.c, on the system from linux.c or windows.c.
  * Nothing here waits, takes a lock, allocates, or makes a system call (but for a thread's id, once, and mapping more room
  * for a call with very many pointers).
  */
@@ -33,26 +33,10 @@ extern volatile u32 enabled[];    /* 1 while hooks record; on a page that a fork
 extern u64 state[];               /* see the S_ constants */
 extern u32 plan[];
 extern u8 pool[];                 /* the threads' slots, zeroed at first */
-extern void *thread_get(word key);
-extern int thread_set(word key, void *value);
-extern u32 thread_id(void);
-extern void *memory_map(void *where, size_t size, int protection, int flags, int file, long offset);
-extern int memory_unmap(void *memory, size_t size);
-extern int clock_gettime(int clock, word *time);
-extern int sigaction(int signal, const void *action, void *old);
-extern int pthread_sigmask(int how, const void *set, void *old);
-extern int raise(int signal);
-extern int getpid(void);
 
-/* Where guarded reads fault and what then is next, in pairs, the key of threads, the program's own actions for the two signals (struct sigaction),
-   where its replaced functions have gone, and whether functions follow Windows' convention. */
-enum { S_WINDOWS = 1, S_KEY = 2, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57, S_PROCESS = 58, S_FIXUPS = 64, S_FIXUPS_END = 70 };
-enum { SEGV = 11, BUS = 7 };
-#define F_SIGINFO 0x4u
-#define F_ONSTACK 0x08000000u
-#define F_RESTART 0x10000000u
-#define F_NODEFER 0x40000000u
-#define F_RESETHAND 0x80000000u
+/* Whether functions follow Windows' convention; where guarded reads fault and what then is next, in pairs. What lies between
+   is the system's. */
+enum { S_WINDOWS = 1, S_SYSTEM = 2, S_FIXUPS = 64, S_FIXUPS_END = 70 };
 
 typedef struct { u64 address, wanted; } Region;
 
@@ -72,97 +56,27 @@ typedef struct Level { const u8 *base; struct Level *up; } Level;
 typedef struct { u32 size; u8 kind, last; u16 part; u64 sequence; } Fragment;
 typedef struct { u64 address; u32 wanted, got, continued, pad; } Piece;
 
-/* The original of a replaced function; it may be called before the agent could note where that is. */
-static u64 original(u32 slot) {
-  volatile u64 *at = state + slot;
-  while (!*at) {}
-  return *at;
-}
+/* What depends on the system: linux.c or windows.c, compiled behind this file. Nanoseconds of a clock that never goes back;
+   memory, 0 where there is none; the state of the thread, from its first call on, 0 if it cannot have one. */
+static u64 now(void);
+static void *more_memory(u64 size);
+static void less_memory(void *memory, u64 size);
+static Thread *this_thread(void);
 
-static int real_sigaction(int signal, const void *action, void *old) {
-  if (!state[S_SIGACTION]) return sigaction(signal, action, old);
-  return ((int (*)(int, const void *, void *))(word)state[S_SIGACTION])(signal, action, old);
-}
-
-static word *program_action(int signal) { return (word *)(state + (signal == SEGV ? S_SEGV : S_BUS)); }
-
-/* Every fault that is not ours goes on to the program's own action, as the kernel would have delivered it. */
-static void on_fault(int signal, int *info, word *context) {
-  word *action = program_action(signal), handler = action[0], mask[MASK_WORDS];
-  u32 flags = A_FLAGS(action), i;
-  for (i = S_FIXUPS; i < S_FIXUPS_END; i += 2)
-    if (context[PROGRAM_COUNTER] == (word)state[i]) {
-      context[PROGRAM_COUNTER] = (word)state[i + 1];
-      return;
-    }
-  if (handler > 1) {
-    for (i = 0; i < MASK_WORDS; i++) mask[i] = action[1 + i];
-    if (!(flags & F_NODEFER)) mask[0] |= 1u << (signal - 1);
-    pthread_sigmask(0, mask, 0);
-    if (flags & F_RESETHAND) action[0] = 0;
-    if (flags & F_SIGINFO) ((void (*)(int, int *, word *))handler)(signal, info, context);
-    else ((void (*)(int))handler)(signal);
-  } else if (handler == 0 || info[2] > 0) {
-    /* The default, or an ignored fault, which ends the process all the same: let it happen again without us. */
-    word fallback[ACTION_WORDS] = {0};
-    real_sigaction(signal, fallback, 0);
-    if (info[2] <= 0) raise(signal);
-  }
-}
-
-/* Stand in for sigaction and signal: the program sees and sets its own action, ours stays in front of it. */
-int recorder_sigaction(int signal, const word *action, word *old) {
-  word given[ACTION_WORDS], *mine = program_action(signal);
+/* Where a guarded read goes on that faulted at a place; 0 where none is there. */
+static word behind_fault(word place) {
   u32 i;
-  if (signal != SEGV && signal != BUS)
-    return ((int (*)(int, const void *, void *))(word)original(S_SIGACTION))(signal, action, old);
-  for (i = 0; action && i < ACTION_WORDS; i++) given[i] = action[i];
-  for (i = 0; old && i < ACTION_WORDS; i++) old[i] = mine[i];
-  for (i = 0; action && i < ACTION_WORDS; i++) mine[i] = given[i];
+  for (i = S_FIXUPS; i < S_FIXUPS_END; i += 2)
+    if (place == (word)state[i]) return (word)state[i + 1];
   return 0;
 }
 
-word recorder_signal(int signal, word handler) {
-  word action[ACTION_WORDS] = {0}, old[ACTION_WORDS];
-  if (signal != SEGV && signal != BUS) return ((word (*)(int, word))(word)original(S_SIGNAL))(signal, handler);
-  action[0] = handler;
-  action[1] = 1u << (signal - 1);
-  A_FLAGS(action) = F_RESTART;
-  recorder_sigaction(signal, action, old);
-  return old[0];
-}
-
-/* Before _exit, which every end of a process leads to that is no signal's: the system tells its status to nobody but the
-   parent. A child that was made by vfork comes here too. */
-void recorder_exit(GumInvocationContext *ic) {
-  u32 status = (u32)(word)gum_invocation_context_get_nth_argument(ic, 0) & 0xFF;
-  if (enabled[0] && (u64)getpid() == state[S_PROCESS]) control[C_ENDED] = 1ULL << 32 | status;
-}
-
-void recorder_start(void) {
-  word action[ACTION_WORDS] = {0};
+/* Notes where guarded reads may fault. */
+static void find_fixups(void) {
   u8 byte = 0;
-  state[S_PROCESS] = (u64)getpid();
+  u32 four = 0;
   guarded_copy(&byte, &byte, 1, state + S_FIXUPS);
-  guarded_load(action, state + S_FIXUPS + 4);
-  action[0] = (word)on_fault;
-  A_FLAGS(action) = F_SIGINFO | F_ONSTACK | F_NODEFER;
-  sigaction(SEGV, action, state + S_SEGV);
-  sigaction(BUS, action, state + S_BUS);
-}
-
-/* Gives the signals back, after sigaction and signal are themselves again; 0 if somebody has put a handler on top of
-   ours by a system call of its own: then ours has to stay. */
-int recorder_stop(void) {
-  word current[ACTION_WORDS];
-  enabled[0] = 0;
-  sigaction(SEGV, 0, current);
-  if (current[0] != (word)on_fault) return 0;
-  sigaction(BUS, 0, current);
-  if (current[0] != (word)on_fault) return 0;
-  sigaction(SEGV, state + S_SEGV, 0);
-  sigaction(BUS, state + S_BUS, 0);
-  return 1;
+  guarded_load(&four, state + S_FIXUPS + 4);
 }
 
 /* A slot for a thread that was not seen before. It goes on in the block of the thread that had the slot before it, so that
@@ -178,7 +92,7 @@ static Thread *begin_thread(Thread *t, u32 id) {
 }
 
 /* Threads of Windows are told apart by their blocks, which later threads have again under another number. Nothing of libc
-   is asked: 32-bit programs have a segment register of their own where libc's belongs. */
+   is asked under Wine: 32-bit programs have a segment register of their own where libc's belongs. */
 static Thread *windows_thread(void) {
   u64 block = windows_block();
   u32 id = (u32)windows_number(block), i;
@@ -188,27 +102,6 @@ static Thread *windows_thread(void) {
     if (t->taken == block) return t->id == id ? t : begin_thread(t, id);
   }
   return 0;
-}
-
-/* The state of the thread, from its first call on; 0 if it cannot have one. The call may come from a signal handler, so
-   nothing is allocated: libc's own locks may be held. */
-static Thread *this_thread(void) {
-  Thread *t;
-  u32 i;
-  if (state[S_WINDOWS]) return windows_thread();
-  t = thread_get((word)state[S_KEY]);
-  if (t) return t;
-  for (i = 0; i < SLOTS; i++) {
-    t = (Thread *)(pool + i * SLOT_SIZE);
-    if (!t->taken && compare_swap(&t->taken, 0, 1) == 0) break;
-  }
-  if (i == SLOTS) return 0;
-  begin_thread(t, thread_id());
-  if (thread_set((word)state[S_KEY], t)) {
-    t->taken = 0;
-    return 0;
-  }
-  return t;
 }
 
 /* Whether a thread has to return here: then the code has to stay. */
@@ -224,10 +117,10 @@ u32 recorder_inside(void) {
 static void remember(Thread *t, u64 address, u64 wanted) {
   if (t->top == t->capacity) {
     u64 size = t->capacity * sizeof(Region), i;
-    Region *larger = memory_map(0, 2 * size, 3, 0x22, -1, 0);
-    if (larger == (Region *)-1) return;
+    Region *larger = more_memory(2 * size);
+    if (!larger) return;
     for (i = 0; i < t->capacity; i++) larger[i] = t->regions[i];
-    if (t->regions != t->own) memory_unmap(t->regions, size);
+    if (t->regions != t->own) less_memory(t->regions, size);
     t->regions = larger;
     t->capacity *= 2;
   }
@@ -285,7 +178,6 @@ static void lose(void) {
 }
 
 static int begin(Thread *t, u8 kind) {
-  word time[2];
   if ((!t->block || (u32)control[C_BLOCK_SIZE] - BLOCK_HEADER - t->used < MIN_ROOM) && !take_block(t)) {
     lose();
     return 0;
@@ -297,8 +189,7 @@ static int begin(Thread *t, u8 kind) {
   t->part = t->failed = 0;
   t->budget = EVENT_LIMIT;
   open_fragment(t, kind);
-  clock_gettime(1, time);
-  put(t, (u64)time[0] * 1000000000u + time[1]);
+  put(t, now());
   return 1;
 }
 

@@ -31,6 +31,7 @@ const sysv = {
     0x48, 0x83, 0xc4, 0x08,                  // add rsp, 8
     0xc3,                                    // ret
   ],
+  stubSize: STUB_SIZE,
   common: () => [],
   commonSize: 0,
   adapter: null,  // the recorder calls the function itself
@@ -82,6 +83,7 @@ const microsoft = {
     ];
     return [...enter, ...Array(CALL_OUT - enter.length).fill(0xcc), ...callOut];
   },
+  stubSize: 2 * STUB_SIZE,  // with its adapter
   commonSize: COMMON_SIZE + 64,
   adapter: (record, distance) => [
     0x48, 0xb8, ...address64(record.add(16)),  // mov rax, &record->function
@@ -90,9 +92,29 @@ const microsoft = {
   ],
 };
 
+/* The same functions where the recorder follows their convention too, on Windows itself. A frame that begins like every
+   one of the recorder's, so that one description leads through all of them. */
+const microsoftItself = {
+  stub: (record, recorderCall) => [
+    0x55, 0x48, 0x89, 0xe5,                  // push rbp; mov rbp, rsp
+    0x48, 0x83, 0xec, 0x40,                  // sub rsp, 0x40
+    0x48, 0x8b, 0x45, 0x30, 0x48, 0x89, 0x44, 0x24, 0x20,  // mov rax, [rbp + 0x30]; mov [rsp + 0x20], rax
+    0x48, 0x8b, 0x45, 0x38, 0x48, 0x89, 0x44, 0x24, 0x28,  // mov rax, [rbp + 0x38]; mov [rsp + 0x28], rax
+    0x48, 0xb8, ...address64(record),        // mov rax, record
+    0x48, 0x89, 0x44, 0x24, 0x30,            // mov [rsp + 0x30], rax
+    0x48, 0x8b, 0x45, 0x08, 0x48, 0x89, 0x44, 0x24, 0x38,  // mov rax, [rbp + 8]; mov [rsp + 0x38], rax
+    0x48, 0xb8, ...address64(recorderCall),  // mov rax, recorder_call
+    0xff, 0xd0, 0xc9, 0xc3,                  // call rax; leave; ret
+  ],
+  stubSize: 96,
+  common: () => [],
+  commonSize: 0,
+  adapter: null,  // the recorder calls the function itself
+};
+
 /* Stubs for entries of the plan: [{stub, setOriginal(address)}]. keep: gets the memory that must stay. */
 function makeStubs(convention, entries, near, recorderCall, keep) {
-  const each = convention.adapter === null ? STUB_SIZE : 2 * STUB_SIZE;
+  const each = convention.stubSize;
   const size = Math.ceil((convention.commonSize + entries.length * each) / PAGE) * PAGE;  // nothing else becomes code
   let code;
   try {

@@ -89,14 +89,7 @@ function lookAround() {
 function leaveImage(base) {
   const gone = images.get(base.toString());
   if (gone === undefined) return;
-  const end = gone.base.add(gone.size);
-  for (const [address, takeOff] of hooked) {
-    const at = ptr(address === '_exit' ? 0 : address);
-    if (at.compare(gone.base) < 0 || at.compare(end) >= 0) continue;
-    takeOff();
-    hooked.delete(address);
-  }
-  Interceptor.flush();
+  leaveRange(gone.base, gone.size);
   images.delete(base.toString());
 }
 

@@ -1,14 +1,16 @@
-/* What of the recorder depends on the processor: x86-64 Linux. Compiled in front of recorder.c. */
+/* What of the recorder depends on the processor: x86-64. Compiled in front of recorder.c. */
 #include <gum/guminterceptor.h>
 
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
-typedef unsigned long word;
+typedef __SIZE_TYPE__ word;
 
 /* struct sigaction, and struct ucontext's place of the instruction pointer, in words. */
 enum { ACTION_WORDS = 19, PROGRAM_COUNTER = 21, MASK_WORDS = 16 };
+/* Windows' CONTEXT: where Rip lies. */
+enum { CONTEXT_COUNTER = 0xF8 };
 #define A_FLAGS(action) ((u32 *)(action))[34]
 
 static u64 fetch_add(volatile u64 *at, u64 n) {

@@ -1,4 +1,4 @@
-/* What of the recorder depends on the processor: 32-bit x86 Linux. Compiled in front of recorder.c. Words of 64 bits that
+/* What of the recorder depends on the processor: 32-bit x86. Compiled in front of recorder.c. Words of 64 bits that
    both sides share are never taken apart: what is only ever compared, or grows, may be read in two halves, since a reader
    that sees them mixed sees something larger. */
 #include <gum/guminterceptor.h>
@@ -11,6 +11,8 @@ typedef unsigned int word;
 
 /* struct sigaction, and struct ucontext's place of the instruction pointer, in words. */
 enum { ACTION_WORDS = 35, PROGRAM_COUNTER = 19, MASK_WORDS = 32 };
+/* Windows' CONTEXT: where Eip lies. */
+enum { CONTEXT_COUNTER = 0xB8 };
 #define A_FLAGS(action) ((u32 *)(action))[33]
 
 static u64 compare_swap(volatile u64 *at, u64 expected, u64 wanted) {

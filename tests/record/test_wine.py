@@ -234,7 +234,7 @@ def test_what_a_windows_program_starts_is_recorded_beside_it(program: Program) -
         with tracekmt.open(path) as trace:
             assert trace.header.process["parent"] > 0
             if len(trace):
-                recorded.append((trace.header.process["name"], answers(list(trace))))
+                recorded.append((trace.header.process["name"], answers(list(trace.calls()))))
     assert recorded == [("client.exe", told)]
 
 
@@ -250,7 +250,7 @@ def test_a_32_bit_program_in_a_64_bit_process(built: Path, program: Program, env
     with tracekmt.open(narrow.trace) as trace:
         assert (trace.layout, trace.header.process["name"]) == ("x64", "client.exe")
         assert trace.header.process["complete_from_start"] is True
-        calls = [call for call in trace if call.status is not None]
+        calls = [call for call in trace.calls() if call.status is not None]
         found = [[call.name, call.status.code, handle_of(call)] for call in calls if call.status is not None]
     # Which thread is which does not show there. The adapter's opening is no system call in Wine.
     made = [answer for answers in told.values() for answer in answers if answer[0] in DEVICES]

@@ -88,7 +88,7 @@ def build(folder: Path) -> Path:
     flags = ["-O1", "-fno-inline", "-fno-ipa-sra", "-w", "-shared", "-fPIC", "-I", str(FOLDER)]
     subprocess.run(
         [compiler, *flags, "-o", library, FOLDER / "walker.c", "-x", "c", "-", "-lpthread"],
-        input=hook_source("x64.c", "recorder.c").encode(),
+        input=hook_source("x64.c", "recorder.c", "linux.c").encode(),
         check=True,
     )
     return library

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -75,14 +75,16 @@ def selftest(output: Path, *, force: bool, say: Callable[[str], None]) -> bool:
 def _programs(folder: Path) -> Iterator[tuple[Part, Callable[[Path], int]]]:
     """The programs that can run here, each with what records it and gives the number of its calls."""
     yield Part("native"), lambda trace: _native(trace, folder)
-    if shutil.which("wine") is not None:
+    if sys.platform == "win32":
+        yield Part("windows"), lambda trace: _probe(trace, folder, [])
+    elif shutil.which("wine") is not None:
         yield Part("wine"), lambda trace: _under_wine(trace, folder)
 
 
 def _expected(part: Part, report: Report) -> str | None:
     if not part.calls:
         return "no call was recorded"
-    if part.name == "wine" and part.calls != len(probe.CALLS):
+    if part.name != "native" and part.calls != len(probe.CALLS):
         return f"{part.calls} calls were recorded of {len(probe.CALLS)}"
     return None if report.same else f"{report.differing} calls are replayed otherwise"
 
@@ -102,13 +104,17 @@ def _native(trace: Path, folder: Path) -> int:
 
 
 def _under_wine(trace: Path, folder: Path) -> int:
-    """The probe, on Wine's real gdi32."""
+    with _wine(folder):
+        return _probe(trace, folder, ["wine"])
+
+
+def _probe(trace: Path, folder: Path, runner: Sequence[str]) -> int:
+    """The probe, on the real gdi32 of Windows or of Wine."""
     path = folder / "probe.exe"
     path.write_bytes(probe.program())
-    with _wine(folder):
-        recording = Recording(trace)
-        recording.spawn(["wine", str(path)])
-        return recording.run().calls
+    recording = Recording(trace)
+    recording.spawn([*runner, str(path)])
+    return recording.run().calls
 
 
 @contextlib.contextmanager

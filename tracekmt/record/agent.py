@@ -14,7 +14,7 @@ from tracekmt.errors import RecordError
 from tracekmt.record.targets import await_loading, explain, first_line, has_loaded
 from tracekmt.resources import resource
 
-SOURCES = ("pe.js", "stubs.js", "wine.js", "agent.js")
+SOURCES = ("pe.js", "stubs.js", "wine.js", "linux.js", "windows.js", "agent.js")
 ATTEMPTS = 4
 ATTEMPT_SECONDS = 0.1
 REPLACED = "process-replaced"

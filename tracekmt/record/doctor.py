@@ -32,6 +32,11 @@ def examine_machine() -> Iterator[Check]:
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     if sys.platform == "linux" and platform.machine() == "x86_64":
         yield Check("system", True, f"{system}: native x86-64 and x86 processes can be recorded")
+    elif sys.platform == "win32":
+        yield Check("system", None, f"{system}: written for it, and not yet run; --selftest tells")
+        yield _frida()
+        yield Check("replay", True, "on the simulator")
+        return
     else:
         yield Check(
             "system", False, f"{system}: nothing can be recorded here yet", "traces are read and replayed anywhere"

@@ -27,10 +27,12 @@ def choose_calls(globs: Sequence[str]) -> list[Call]:
 
 
 MACHINES = {
-    "x64": ("x64.c", "recorder.c", "call.c", "gate.c"),
-    "ia32": ("x86.c", "recorder.c", "gate.c"),
+    "linux x64": ("x64.c", "recorder.c", "linux.c", "call.c", "gate.c"),
+    "linux ia32": ("x86.c", "recorder.c", "linux.c", "gate.c"),
+    "windows x64": ("x64.c", "recorder.c", "windows.c", "call.c"),
+    "windows ia32": ("x86.c", "recorder.c", "windows.c"),
 }
-"""The recorder's sources, by the processor as Frida names it."""
+"""The recorder's sources, by system and processor as Frida names them."""
 
 
 def hook_source(*names: str) -> str:

@@ -86,8 +86,8 @@ class Recording:
         on_child: Callable[[int], None] | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
-        if sys.platform != "linux":
-            raise RecordError("processes can be recorded on Linux only, so far; traces are read and replayed anywhere")
+        if sys.platform not in ("linux", "win32"):
+            raise RecordError("processes can be recorded on Linux and Windows; traces are read and replayed anywhere")
         refuse_existing(output, force=force)
         if not output.resolve().parent.is_dir():
             raise UsageError(f"{output}: there is no folder {output.resolve().parent}")
@@ -122,7 +122,7 @@ class Recording:
 
     def spawn(self, argv: Sequence[str]) -> int:
         """Start a program with the hooks in place before it runs; its process id."""
-        self._wanted = wanted_program(argv) if self._local else None
+        self._wanted = wanted_program(argv) if self._local and sys.platform == "linux" else None
         self._known = set(windows_programs()) if self._wanted is not None else set()
         pid = start(self.device, argv, local=self._local)
         try:
@@ -208,7 +208,8 @@ class Recording:
     def _load(self, pid: int, *, spawned: bool) -> None:
         """Load the agent and the recorder into a process."""
         hooks = self._hooks
-        hooks.suit(windows=self._local and windows_program(pid) is not None, narrow=self._local and is_narrow(pid))
+        windows = self._local and (sys.platform == "win32" or windows_program(pid) is not None)
+        hooks.suit(windows=windows, narrow=self._local and is_narrow(pid))
         if self._redact:
             self._redactor = Redactor(hooks.layout, CALLS.values(), lambda number: hooks.calls[number])
         told = preface(self._header({"pid": pid}, {}), hooks.planned)
@@ -230,7 +231,7 @@ class Recording:
         if not finds(pid, spool.path):
             spool.close()
             return None
-        if os.geteuid() == 0:
+        if sys.platform != "win32" and os.geteuid() == 0:
             spool.owned_by(owner(pid))
         return spool
 
@@ -496,6 +497,7 @@ def _await_no_tracer(pid: int) -> None:
 def _clock() -> dict[str, int]:
     """Now, on the clock of the events, on the wall, and as the raw counter that other tools note: on Linux the clock of
     the events itself."""
-    before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+    clock = time.perf_counter_ns if sys.platform == "win32" else time.monotonic_ns
+    before, wall, after = clock(), time.time_ns(), clock()
     now = (before + after) // 2
     return {"time": now, "wall": wall, "counter": now, "frequency": 10**9}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -66,13 +67,14 @@ class Spool:
 
     def owned_by(self, user: int) -> None:
         """Let a process of another user open the file."""
-        os.chown(self.path, user, -1)
+        if sys.platform != "win32":
+            os.chown(self.path, user, -1)
 
     @property
     def exit_status(self) -> int | None:
         """What the target ended with, if it did so by itself."""
         ended = int(self._words[Control.ENDED])
-        return ended & 0xFF if ended else None
+        return ended & 0xFFFFFFFF if ended else None
 
     @property
     def behind(self) -> bool:
@@ -171,6 +173,14 @@ def default_folder() -> Path:
     return shared if shared.is_dir() and os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
 
 
+def _fill(number: int, size: int) -> None:
+    """Make a file so large, with room for all of it."""
+    if sys.platform == "win32":
+        os.ftruncate(number, size)  # which leaves no holes there
+    else:
+        os.posix_fallocate(number, 0, size)
+
+
 def _allocate(folder: Path, offset: int) -> tuple[Path, int]:
     """A file with all its bytes in place, and as much memory behind an offset as there is room for: a store into a hole
     of a full disk would kill the target."""
@@ -179,7 +189,7 @@ def _allocate(folder: Path, offset: int) -> tuple[Path, int]:
     try:
         for size in SIZES:
             try:
-                os.posix_fallocate(number, 0, offset + size)
+                _fill(number, offset + size)
             except OSError:
                 os.ftruncate(number, 0)
             else:

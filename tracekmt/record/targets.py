@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from tracekmt.errors import RecordError, UsageError
 
 LOOK_SECONDS = 0.02
 LOADING_SECONDS = 2.0
+PROCESS_QUERY_LIMITED_INFORMATION = 0x1000
 
 
 def open_device(host: str | None = None) -> Any:
@@ -71,6 +74,8 @@ def await_loading(pid: int) -> None:
 
 def finds(pid: int, path: Path) -> bool:
     """Whether a process of this machine, which may have another root, finds our file under the same name."""
+    if sys.platform == "win32":
+        return True
     try:
         if os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
             return True
@@ -83,11 +88,27 @@ def finds(pid: int, path: Path) -> bool:
 
 def is_narrow(pid: int) -> bool:
     """Whether a process of this machine has 32 bits."""
+    if sys.platform == "win32":
+        return _is_wow64(pid)
     try:
         with open(f"/proc/{pid}/exe", "rb") as program:
             return program.read(5) == b"\x7fELF\x01"
     except OSError:
         return False
+
+
+def _is_wow64(pid: int) -> bool:
+    """Whether Windows runs a process in its 32-bit half (IsWow64Process; not yet run on Windows)."""
+    if sys.platform != "win32":
+        return False
+    kernel = ctypes.WinDLL("kernel32")
+    kernel.OpenProcess.restype = ctypes.c_void_p
+    process = ctypes.c_void_p(kernel.OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, False, pid))
+    narrow = ctypes.c_int(0)
+    try:
+        return bool(kernel.IsWow64Process(process, ctypes.byref(narrow)) and narrow.value)
+    finally:
+        kernel.CloseHandle(process)
 
 
 def tracer(pid: int) -> int:
@@ -122,7 +143,7 @@ def explain(pid: int, error: Exception) -> str:
             return f"there is no process {pid}"
         case frida.PermissionDeniedError():
             scope = Path("/proc/sys/kernel/yama/ptrace_scope")
-            if scope.exists() and scope.read_text().strip() != "0" and os.geteuid() != 0:
+            if sys.platform != "win32" and scope.exists() and scope.read_text().strip() != "0" and os.geteuid() != 0:
                 return (
                     f"process {pid}: the system forbids attaching (Yama, {scope} is {scope.read_text().strip()}); "
                     "be root, set it to 0, or start the program with: tracekmt record -- PROGRAM"

@@ -1,0 +1,147 @@
+/*
+ * What of the recorder depends on the system: Linux, Wine included. Compiled behind recorder.c.
+ */
+extern void *thread_get(word key);
+extern int thread_set(word key, void *value);
+extern u32 thread_id(void);
+extern void *memory_map(void *where, size_t size, int protection, int flags, int file, long offset);
+extern int memory_unmap(void *memory, size_t size);
+extern int clock_gettime(int clock, word *time);
+extern int sigaction(int signal, const void *action, void *old);
+extern int pthread_sigmask(int how, const void *set, void *old);
+extern int raise(int signal);
+extern int getpid(void);
+
+/* The key of threads, the program's own actions for the two signals (struct sigaction), where its replaced functions have
+   gone, and the process. */
+enum { S_KEY = S_SYSTEM, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57, S_PROCESS = 58 };
+enum { SEGV = 11, BUS = 7 };
+#define F_SIGINFO 0x4u
+#define F_ONSTACK 0x08000000u
+#define F_RESTART 0x10000000u
+#define F_NODEFER 0x40000000u
+#define F_RESETHAND 0x80000000u
+
+static u64 now(void) {
+  word time[2];
+  clock_gettime(1, time);
+  return (u64)time[0] * 1000000000u + time[1];
+}
+
+static void *more_memory(u64 size) {
+  void *memory = memory_map(0, size, 3, 0x22, -1, 0);
+  return memory == (void *)-1 ? 0 : memory;
+}
+
+static void less_memory(void *memory, u64 size) { memory_unmap(memory, size); }
+
+/* The call may come from a signal handler, so nothing is allocated: libc's own locks may be held. */
+static Thread *this_thread(void) {
+  Thread *t;
+  u32 i;
+  if (state[S_WINDOWS]) return windows_thread();
+  t = thread_get((word)state[S_KEY]);
+  if (t) return t;
+  for (i = 0; i < SLOTS; i++) {
+    t = (Thread *)(pool + i * SLOT_SIZE);
+    if (!t->taken && compare_swap(&t->taken, 0, 1) == 0) break;
+  }
+  if (i == SLOTS) return 0;
+  begin_thread(t, thread_id());
+  if (thread_set((word)state[S_KEY], t)) {
+    t->taken = 0;
+    return 0;
+  }
+  return t;
+}
+
+/* The original of a replaced function; it may be called before the agent could note where that is. */
+static u64 original(u32 slot) {
+  volatile u64 *at = state + slot;
+  while (!*at) {}
+  return *at;
+}
+
+static int real_sigaction(int signal, const void *action, void *old) {
+  if (!state[S_SIGACTION]) return sigaction(signal, action, old);
+  return ((int (*)(int, const void *, void *))(word)state[S_SIGACTION])(signal, action, old);
+}
+
+static word *program_action(int signal) { return (word *)(state + (signal == SEGV ? S_SEGV : S_BUS)); }
+
+/* Every fault that is not ours goes on to the program's own action, as the kernel would have delivered it. */
+static void on_fault(int signal, int *info, word *context) {
+  word *action = program_action(signal), handler = action[0], mask[MASK_WORDS];
+  u32 flags = A_FLAGS(action), i;
+  word behind = behind_fault(context[PROGRAM_COUNTER]);
+  if (behind) {
+    context[PROGRAM_COUNTER] = behind;
+    return;
+  }
+  if (handler > 1) {
+    for (i = 0; i < MASK_WORDS; i++) mask[i] = action[1 + i];
+    if (!(flags & F_NODEFER)) mask[0] |= 1u << (signal - 1);
+    pthread_sigmask(0, mask, 0);
+    if (flags & F_RESETHAND) action[0] = 0;
+    if (flags & F_SIGINFO) ((void (*)(int, int *, word *))handler)(signal, info, context);
+    else ((void (*)(int))handler)(signal);
+  } else if (handler == 0 || info[2] > 0) {
+    /* The default, or an ignored fault, which ends the process all the same: let it happen again without us. */
+    word fallback[ACTION_WORDS] = {0};
+    real_sigaction(signal, fallback, 0);
+    if (info[2] <= 0) raise(signal);
+  }
+}
+
+/* Stand in for sigaction and signal: the program sees and sets its own action, ours stays in front of it. */
+int recorder_sigaction(int signal, const word *action, word *old) {
+  word given[ACTION_WORDS], *mine = program_action(signal);
+  u32 i;
+  if (signal != SEGV && signal != BUS)
+    return ((int (*)(int, const void *, void *))(word)original(S_SIGACTION))(signal, action, old);
+  for (i = 0; action && i < ACTION_WORDS; i++) given[i] = action[i];
+  for (i = 0; old && i < ACTION_WORDS; i++) old[i] = mine[i];
+  for (i = 0; action && i < ACTION_WORDS; i++) mine[i] = given[i];
+  return 0;
+}
+
+word recorder_signal(int signal, word handler) {
+  word action[ACTION_WORDS] = {0}, old[ACTION_WORDS];
+  if (signal != SEGV && signal != BUS) return ((word (*)(int, word))(word)original(S_SIGNAL))(signal, handler);
+  action[0] = handler;
+  action[1] = 1u << (signal - 1);
+  A_FLAGS(action) = F_RESTART;
+  recorder_sigaction(signal, action, old);
+  return old[0];
+}
+
+/* Before _exit, which every end of a process leads to that is no signal's: the system tells its status to nobody but the
+   parent. A child that was made by vfork comes here too. */
+void recorder_exit(GumInvocationContext *ic) {
+  u32 status = (u32)(word)gum_invocation_context_get_nth_argument(ic, 0) & 0xFF;
+  if (enabled[0] && (u64)getpid() == state[S_PROCESS]) control[C_ENDED] = 1ULL << 32 | status;
+}
+
+void recorder_start(void) {
+  word action[ACTION_WORDS] = {0};
+  state[S_PROCESS] = (u64)getpid();
+  find_fixups();
+  action[0] = (word)on_fault;
+  A_FLAGS(action) = F_SIGINFO | F_ONSTACK | F_NODEFER;
+  sigaction(SEGV, action, state + S_SEGV);
+  sigaction(BUS, action, state + S_BUS);
+}
+
+/* Gives the signals back, after sigaction and signal are themselves again; 0 if somebody has put a handler on top of
+   ours by a system call of its own: then ours has to stay. */
+int recorder_stop(void) {
+  word current[ACTION_WORDS];
+  enabled[0] = 0;
+  sigaction(SEGV, 0, current);
+  if (current[0] != (word)on_fault) return 0;
+  sigaction(BUS, 0, current);
+  if (current[0] != (word)on_fault) return 0;
+  sigaction(SEGV, state + S_SEGV, 0);
+  sigaction(BUS, state + S_BUS, 0);
+  return 1;
+}

@@ -1,0 +1,69 @@
+/*
+ * What of the recorder depends on the system: Windows. Compiled behind recorder.c. Not yet run by Frida on Windows: tests
+ * build it with MinGW and run it under Wine.
+ */
+#ifdef __i386__
+#define WINAPI __attribute__((stdcall))
+#else
+#define WINAPI
+#endif
+
+extern WINAPI void *VirtualAlloc(void *where, size_t size, u32 sort, u32 protection);
+extern WINAPI int VirtualFree(void *memory, size_t size, u32 sort);
+extern WINAPI int QueryPerformanceCounter(u64 *counter);
+extern WINAPI int QueryPerformanceFrequency(u64 *frequency);
+extern WINAPI void *AddVectoredExceptionHandler(u32 first, void *handler);
+extern WINAPI u32 RemoveVectoredExceptionHandler(void *registration);
+
+enum { S_FREQUENCY = S_SYSTEM, S_HANDLER };
+enum { MEM_COMMIT_RESERVE = 0x3000, MEM_RELEASE = 0x8000, PAGE_READWRITE = 4 };
+enum { EXCEPTION_CONTINUE_EXECUTION = -1, EXCEPTION_CONTINUE_SEARCH = 0 };
+#define STATUS_GUARD_PAGE_VIOLATION 0x80000001u
+#define STATUS_ACCESS_VIOLATION 0xC0000005u
+#define STATUS_IN_PAGE_ERROR 0xC0000006u
+
+/* In two steps, since the product would not fit after half an hour. */
+static u64 now(void) {
+  u64 counter, frequency = state[S_FREQUENCY];
+  QueryPerformanceCounter(&counter);
+  return counter / frequency * 1000000000u + counter % frequency * 1000000000u / frequency;
+}
+
+static void *more_memory(u64 size) { return VirtualAlloc(0, size, MEM_COMMIT_RESERVE, PAGE_READWRITE); }
+
+static void less_memory(void *memory, u64 size) {
+  (void)size;
+  VirtualFree(memory, 0, MEM_RELEASE);
+}
+
+static Thread *this_thread(void) { return windows_thread(); }
+
+/* In front of everybody's handlers; every exception but those of guarded reads is theirs. pointers: EXCEPTION_POINTERS. */
+static WINAPI int on_exception(void **pointers) {
+  u32 code = *(u32 *)pointers[0];
+  word *counter = (word *)((u8 *)pointers[1] + CONTEXT_COUNTER), behind;
+  if (code != STATUS_ACCESS_VIOLATION && code != STATUS_IN_PAGE_ERROR && code != STATUS_GUARD_PAGE_VIOLATION)
+    return EXCEPTION_CONTINUE_SEARCH;
+  behind = behind_fault(*counter);
+  if (!behind) return EXCEPTION_CONTINUE_SEARCH;
+  *counter = behind;
+  return EXCEPTION_CONTINUE_EXECUTION;
+}
+
+void recorder_start(void) {
+  QueryPerformanceFrequency(state + S_FREQUENCY);
+  find_fixups();
+  state[S_HANDLER] = (u64)(word)AddVectoredExceptionHandler(1, on_exception);
+}
+
+/* Gives 1: nothing leads here any more. */
+int recorder_stop(void) {
+  enabled[0] = 0;
+  RemoveVectoredExceptionHandler((void *)(word)state[S_HANDLER]);
+  return 1;
+}
+
+/* Before RtlExitUserProcess, which every end of a process by itself leads to. */
+void recorder_exit(GumInvocationContext *ic) {
+  if (enabled[0]) control[C_ENDED] = 1ULL << 32 | (u32)argument(ic, 0, 1);
+}
