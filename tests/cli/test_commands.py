@@ -124,7 +124,38 @@ def test_replay(command: Command, tmp_path: Path) -> None:
         "recorded",
         "replayed",
         "message",
+        "accepted",
     }
+
+
+def test_every_form_of_a_report(command: Command, tmp_path: Path) -> None:
+    fault = ("--fail", "D3DKMTCreateAllocation2@2=STATUS_NO_MEMORY")
+    told = command("replay", DEMO, *fault, "--junit", "j.xml", "--html", "r.html", "--github")
+    assert (told.returncode, told.stderr) == (1, "")
+    assert told.stdout.count("::error title=D3DKMTCreateAllocation2 differs::") == 2
+    assert "STATUS_NO_MEMORY" in (tmp_path / "j.xml").read_text()
+    assert "STATUS_NO_MEMORY" in (tmp_path / "r.html").read_text()
+    again = command("replay", DEMO, *fault, "--junit", "j.xml")
+    assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
+    assert command("replay", DEMO, *fault, "--junit", "j.xml", "-f").returncode == 1
+    assert command("replay", DEMO, *fault, "--junit", "-").stdout.startswith("<?xml")
+    assert command("diff", DEMO, DEMO, "--html", "-").stdout.startswith("<!DOCTYPE html>")
+
+
+def test_rules_and_baseline(command: Command, tmp_path: Path) -> None:
+    fault = ("--fail", "D3DKMTCreateAllocation2@2=STATUS_NO_MEMORY")
+    rule = "action = 'tolerate'\nreason = 'known'\nfunction = '*Allocation2'\n"
+    (tmp_path / "rules.toml").write_text(f"[[rule]]\n{rule}")
+    ruled = command("replay", DEMO, *fault, "--rules", "rules.toml")
+    assert ruled.returncode == 0
+    assert "accepted  known; it is not counted as a difference" in ruled.stdout
+    assert command("replay", DEMO, *fault, "--baseline", "b.json").returncode == 2
+    assert command("replay", DEMO, *fault, "--update-baseline").returncode == 2
+    assert command("replay", DEMO, *fault, "--baseline", "b.json", "--update-baseline").returncode == 0
+    assert command("replay", DEMO, *fault, "--baseline", "b.json").returncode == 0
+    assert command("replay", DEMO, "--fail", "D3DKMTCloseAdapter@1=STATUS_NO_MEMORY", "--baseline", "b.json").returncode
+    (tmp_path / "pyproject.toml").write_text(f"[[tool.tracekmt.rule]]\n{rule}")
+    assert command("replay", DEMO, *fault).returncode == 0
 
 
 def test_the_text_report(command: Command) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tracekmt.cli.options import compare_and_report, force_option, report_options
+from tracekmt.cli.options import Views, compare_and_report, force_option, report_options
 
 
 @click.command("replay", short_help="Replay a trace on a target and compare the outcomes.")
@@ -45,10 +46,7 @@ def command(
     faults: tuple[str, ...],
     output: Path | None,
     force: bool,
-    form: str,
-    as_json: bool,
-    min_compared: int,
-    bisect: bool,
+    **views: Any,
 ) -> int:
     """Replay the calls of TRACE and say where statuses, handles and written data differ from the recording.
 
@@ -70,8 +68,6 @@ def command(
                 system_memory=system_memory,
                 faults=faults or None,
             ),
-            form=form,
-            as_json=as_json,
-            min_compared=min_compared,
-            bisect=bisect,
+            (trace, *([output] if output is not None else [])),
+            Views(**views, force=force),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +12,8 @@ FindingKind = Literal["status", "handle", "field", "data", "missing", "extra", "
 @dataclass(frozen=True)
 class Finding:
     """One difference. index, other_index: the call on either side. path: dotted from the argument's root. cause: the
-    call whose difference brought this one about."""
+    call whose difference brought this one about. accepted: why it does not count, demanded: why it does, where somebody
+    has said so."""
 
     kind: FindingKind
     call: str
@@ -25,6 +27,13 @@ class Finding:
     pattern: str | None = None
     handle_kind: str | None = None
     cause: int | None = None
+    accepted: str | None = None
+    demanded: str | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it makes two outcomes differ."""
+        return self.accepted is None and (self.kind != "opaque" or self.demanded is not None)
 
     @property
     def group(self) -> str:
@@ -47,6 +56,7 @@ class Finding:
             "recorded": self.recorded,
             "replayed": self.replayed,
             "message": self.message,
+            "accepted": self.accepted,
         }
 
 
@@ -61,27 +71,29 @@ class Counts:
     in_flight: int = 0
     ambient_handles: int = 0
     injected: int = 0
+    ignored: int = 0
 
 
 @dataclass
 class Report:
     """The result of a replay or a diff. names: what was compared with what. notes: what else a reader must know, such
-    as that a trace is torn."""
+    as that a trace is torn. functions: how many calls of each were compared. ignored: findings that rules took away."""
 
     names: tuple[str, str]
     calls: Counts = field(default_factory=Counts)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    functions: Counter[str] = field(default_factory=Counter)
 
     @property
     def same(self) -> bool:
         """Whether nothing differs, as far as it could be compared."""
-        return all(finding.kind == "opaque" for finding in self.findings)
+        return not any(finding.counts for finding in self.findings)
 
     @property
     def differing(self) -> int:
         """Calls with a difference."""
-        return len({(f.index, f.other_index) for f in self.findings if f.kind != "opaque"})
+        return len({(f.index, f.other_index) for f in self.findings if f.counts})
 
     @property
     def opaque(self) -> int:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from tracekmt.ntstatus import status
 from tracekmt.report.findings import Finding, Report
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
 MAX_GROUPS = 8
 MAX_NAMED = 6
+MAX_FUNCTIONS = 2
+RANKS = {"status": 0, "handle": 1, "missing": 2, "extra": 2, "field": 3, "data": 4, "opaque": 5}
+
+
+def in_order(report: Report) -> list[Finding]:
+    """The findings as people read them: what counts first, then statuses, handles, data; each in the order of calls."""
+    return sorted(report.findings, key=lambda each: (not each.counts, RANKS[each.kind]))
 
 
 def report_lines(report: Report) -> Iterator[str]:
@@ -20,7 +30,7 @@ def report_lines(report: Report) -> Iterator[str]:
     yield f"{first} against {second}: {verdict}"
     followers = defaultdict(list)
     groups: dict[str, list[Finding]] = defaultdict(list)
-    for finding in report.findings:
+    for finding in in_order(report):
         if finding.cause is not None:
             followers[finding.cause].append(finding)
         else:
@@ -37,8 +47,13 @@ def report_lines(report: Report) -> Iterator[str]:
     yield _summary(report)
 
 
-def _group_lines(group: list[Finding], followers: list[Finding]) -> Iterator[str]:
-    finding = group[0]
+def finding_lines(finding: Finding) -> Iterator[str]:
+    """One finding by itself. What controls a terminal is shown and not sent: it comes from a trace."""
+    for line in _finding_lines(finding):
+        yield _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", line)
+
+
+def _finding_lines(finding: Finding) -> Iterator[str]:
     yield f"{_where(finding)} {finding.call}" + (f"  {finding.path}" if finding.path else "")
     if finding.recorded is not None:
         yield f"    recorded  {_said(finding, finding.recorded)}"
@@ -46,8 +61,16 @@ def _group_lines(group: list[Finding], followers: list[Finding]) -> Iterator[str
         yield f"    replayed  {_said(finding, finding.replayed)}"
     if finding.message:
         yield f"    {'why' if finding.kind == 'status' else 'what'}       "[:14] + finding.message
-    if finding.kind == "opaque":
+    if finding.accepted is not None:
+        yield f"    accepted  {finding.accepted}; it is not counted as a difference"
+    elif finding.demanded is not None:
+        yield f"    demanded  {finding.demanded}"
+    elif finding.kind == "opaque":
         yield "    opaque    only the driver can answer here; it is not counted as a difference"
+
+
+def _group_lines(group: list[Finding], followers: list[Finding]) -> Iterator[str]:
+    yield from finding_lines(group[0])
     if len(group) > 1:
         yield f"    again     {len(group) - 1} more likewise: {_named(group[1:])}"
     if followers:
@@ -67,7 +90,11 @@ def _said(finding: Finding, text: str) -> str:
 
 
 def _named(findings: list[Finding]) -> str:
-    """Their indexes; with the function where they are not all of one."""
+    """Their indexes; with the function where they are not all of one; of very many how many there are of which."""
+    counts = Counter(finding.call for finding in findings)
+    if len(findings) > MAX_NAMED and len(counts) > 1:
+        told = [f"{count} {name}" for name, count in counts.most_common(MAX_FUNCTIONS)]
+        return ", ".join(told) + (", ..." if len(counts) > MAX_FUNCTIONS else "") + f"; first #{_index(findings[0])}"
     alike = len({finding.call for finding in findings}) == 1
     shown = [f"#{_index(f)}" if alike and len(findings) > 1 else f"#{_index(f)} {f.call}" for f in findings[:MAX_NAMED]]
     return ", ".join(shown) + (", ..." if len(findings) > MAX_NAMED else "")
@@ -85,6 +112,8 @@ def _summary(report: Report) -> str:
         (counts.lost, "events lost in the recording"),
         (counts.ambient_handles, "handles older than the trace"),
         (counts.injected, "faults injected"),
+        (sum(1 for each in report.findings if each.accepted is not None), "findings accepted"),
+        (counts.ignored, "findings ignored by rules"),
     ):
         if number:
             parts.append(f"{number} {what}")

@@ -19,16 +19,11 @@ alignment = 65536
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from tracekmt.errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tracekmt.toml import read_toml
 
 KEYS = ("profile", "adapters", "system_memory", "video_memory", "drivers", "faults", "uniques")
 
@@ -40,12 +35,7 @@ def settings_of(profile: str) -> dict[str, Any]:
 
 def read_machine(path: Path) -> dict[str, Any]:
     """The keywords of `Simulator` that a file holds; UsageError names what is wrong with it."""
-    try:
-        found = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: is no TOML: {error}") from None
+    found = read_toml(path)
     for key in found:
         if key not in KEYS:
             raise UsageError(f"{path}: {key} is no setting of a machine; there are {', '.join(KEYS)}")

@@ -1,0 +1,129 @@
+"""The views of one report: JUnit, GitHub's, and the page; what comes from a trace stays data in each."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from junitparser import JUnitXml
+
+from tracekmt.report.findings import Finding, Report
+from tracekmt.report.github import MAX_ANNOTATIONS, MAX_SUMMARY, annotation_lines, summary, write_summary
+from tracekmt.report.junit import junit
+from tracekmt.report.page import page
+from tracekmt.report.text import report_lines
+
+HOSTILE = "</script><img src=x onerror=alert(1)>\x1b[31m\x00\ud800]]>`````%0A::error::\r\n,:"
+
+
+def finding(index: int, call: str = "D3DKMTCreateDevice", cause: int | None = None, **more: str) -> Finding:
+    told = {"recorded": "STATUS_SUCCESS", "replayed": "STATUS_NO_MEMORY", "message": "why", **more}
+    return Finding("status", call, index, index, 0, told["recorded"], told["replayed"], told["message"], cause=cause)
+
+
+def report(*findings: Finding, name: str = "a.kmt") -> Report:
+    made = Report((name, "simulator"))
+    made.findings += findings
+    made.functions.update({"D3DKMTCreateDevice": 20, "D3DKMTEscape": 3})
+    return made
+
+
+def test_junit_has_a_suite_and_a_case_for_each_function(tmp_path: Path) -> None:
+    path = tmp_path / "junit.xml"
+    path.write_text(junit(report(finding(3), finding(5), finding(9, cause=3))), "utf-8")
+    (suite,) = JUnitXml.fromfile(str(path))
+    assert (suite.name, suite.tests, suite.failures) == ("a.kmt against simulator", 2, 1)
+    failed, fine = suite
+    assert (failed.name, fine.name, fine.result) == ("D3DKMTCreateDevice", "D3DKMTEscape", [])
+    assert failed.result[0].message == "3 differences in 20 calls, 2 of them causes"
+    assert "STATUS_NO_MEMORY" in failed.result[0].text
+
+
+def test_junit_of_what_is_the_same_fails_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "junit.xml"
+    path.write_text(junit(report()), "utf-8")
+    assert [suite.failures for suite in JUnitXml.fromfile(str(path))] == [0]
+
+
+def test_what_a_trace_names_is_data_in_junit(tmp_path: Path) -> None:
+    path = tmp_path / "junit.xml"
+    path.write_text(junit(report(finding(1, call=HOSTILE, message=HOSTILE), name=HOSTILE)), "utf-8")
+    (suite,) = JUnitXml.fromfile(str(path))
+    assert {case.name for case in suite} >= {"D3DKMTEscape"}
+    assert "onerror" in suite.name
+
+
+def test_annotations_stay_within_what_is_shown() -> None:
+    many = [finding(n, call=f"D3DKMTFunction{n}") for n in range(30)]
+    lines = list(annotation_lines(report(*many)))
+    assert len(lines) == MAX_ANNOTATIONS
+    assert all(re.match(r"::error title=[^\n\r:,]*::[^\n\r]*$", line) for line in lines)
+    assert "21 more kinds of difference" in lines[-1]
+    assert len(list(annotation_lines(report(*many[:10])))) == 10
+    assert list(annotation_lines(report())) == []
+
+
+def test_annotations_name_causes_once() -> None:
+    lines = list(annotation_lines(report(finding(1), finding(2), finding(3, cause=1))))
+    assert len(lines) == 1
+    assert lines[0].startswith("::error title=D3DKMTCreateDevice differs (2 times)::#1 ")
+
+
+def test_what_a_trace_names_gives_no_command() -> None:
+    for line in annotation_lines(report(finding(1, call=HOSTILE, message=HOSTILE))):
+        assert "\n" not in line
+        assert "\r" not in line
+        assert line.count("::error") == 1 or "%0A" in line or "%250A" in line
+        assert line.startswith("::error title=")
+
+
+def test_the_summary_is_a_fence_that_nothing_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "summary.md"
+    write_summary(report(finding(1, message=HOSTILE)), path)
+    write_summary(report(), path)
+    text = path.read_text("utf-8")
+    assert text.startswith("### tracekmt: 1 calls differ\n\n``````text\n")
+    assert text.count("``````") == 2
+    assert "### tracekmt: the same" in text
+    assert len(summary(report(finding(1, message="x" * 2 * MAX_SUMMARY))).encode()) <= MAX_SUMMARY
+
+
+def test_nothing_of_a_trace_controls_a_terminal() -> None:
+    text = "\n".join(report_lines(report(finding(1, call=HOSTILE, message=HOSTILE))))
+    assert "\x1b" not in text
+    assert "\\x1b[31m" in text
+
+
+class Elements(HTMLParser):
+    """What a page consists of, and the data in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.data = ""
+        self._inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._inside = ("id", "data") in attrs
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.data += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = False
+
+
+def test_the_page_needs_nothing_else_and_data_is_data_there() -> None:
+    text = page(report(finding(1, call=HOSTILE, message=HOSTILE), name=HOSTILE))
+    found = Elements(text)
+    assert found.tags == ["html", "head", "meta", "meta", "meta", "title", "style", "body", "script", "script"]
+    data = json.loads(found.data)
+    assert (data["names"][0], data["findings"][0]["message"]) == (HOSTILE, HOSTILE)
+    assert "default-src 'none'" in text
+    assert "http" not in text.replace("http-equiv", "")
