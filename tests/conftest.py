@@ -19,6 +19,8 @@ from tests.record.walker import Compiled, build
 from tracekmt.resources import resource
 from tracekmt.trace.writer import Writer
 
+pytest_plugins = ["pytester"]
+
 # A shell's background job ignores Ctrl-C and hands that on; the programs that tests stop with it must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
