@@ -12,3 +12,10 @@ def test_the_trace_benchmark_runs() -> None:
     done = subprocess.run([sys.executable, script, "300"], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split("  ")[0] for line in done.stdout.splitlines()][:2] == ["300 calls", "write and seal"]
+
+
+def test_the_benchmark_of_comparing_runs() -> None:
+    script = Path(__file__).parent.parent / "benchmarks" / "diff.py"
+    done = subprocess.run([sys.executable, script, "300"], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.rstrip().endswith("MB, 1 differ")

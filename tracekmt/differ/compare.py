@@ -141,6 +141,7 @@ class Comparison:
             found.append(replace(self._status_finding(call, outcome), kind="opaque", message=_TAKEN))
         else:
             self.report.calls.compared += 1
+            self.report.functions[call.name] += 1
             if outcome.status != call.status or outcome.result != call.result:
                 found.append(self._status_finding(call, outcome))
             elif outcome.same:

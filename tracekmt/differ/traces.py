@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from array import array
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from tracekmt.codec import leaves
 from tracekmt.differ.compare import Comparison, Entered, Outcome, finding_at
+from tracekmt.differ.memory import alike, same_but_for
 from tracekmt.lifetimes import handles_in
 from tracekmt.report.findings import Finding, Report
 from tracekmt.spec.types import Kind
@@ -18,6 +18,9 @@ from tracekmt.trace.reader import Trace, TracedCall
 
 LOOK_AHEAD = 64
 """Calls of a thread within which two traces are brought together again."""
+
+BEGINNING = 64
+"""Calls by which a thread is known again in another trace."""
 
 Pairs = dict[int, int | None]
 
@@ -29,54 +32,94 @@ def compare_traces(a: Path, b: Path) -> Report:
         report.calls.lost = mine.lost + theirs.lost
         for trace in (mine, theirs):
             report.notes += [trace.warning] if trace.warning else []
-        pairs = align(mine, theirs)
+        pairs, extra = align(mine, theirs)
         _compare(mine, theirs, pairs, report)
-        taken = set(pairs.values())
-        for call in theirs.calls():
-            if call.index not in taken:
-                report.findings.append(_unpaired("extra", call))
+        report.findings += [_unpaired("extra", theirs[index]) for index in sorted(extra)]
     return report
 
 
-def align(mine: Trace, theirs: Trace) -> Pairs:
-    """For every call of one trace its counterpart in the other, None where it has none. Threads go by their number;
-    within a thread calls follow each other in the same order."""
+def align(mine: Trace, theirs: Trace) -> tuple[Pairs, list[int]]:
+    """For every call of one trace its counterpart in the other, and the calls of the other that are none's. Within a
+    thread calls follow each other in the same order; see `_pair_threads` for which thread is which."""
+    numbers: dict[str, int] = {}
+    left, right = (_by_thread(trace, numbers) for trace in (mine, theirs))
     pairs: Pairs = {}
-    threads = zip_longest(*(_by_thread(trace) for trace in (mine, theirs)), fillvalue=[])
-    for left, right in threads:
-        pairs.update(_align_thread(left, right))
-    return pairs
+    extra: list[int] = []
+    for one, other in _pair_threads(left, right):
+        taken = bytearray(len(other.calls))
+        for index, place in _align_thread(one, other):
+            pairs[index] = None if place is None else other.calls[place]
+            if place is not None:
+                taken[place] = 1
+        extra += [call for call, used in zip(other.calls, taken, strict=True) if not used]
+    return pairs, extra
 
 
-def _by_thread(trace: Trace) -> list[list[tuple[int, str]]]:
-    threads: dict[int, list[tuple[int, str]]] = defaultdict(list)
-    for call in trace.calls():
-        threads[call.thread].append((call.index, call.name))
-    return [threads[number] for number in sorted(threads)]
+class _Thread(NamedTuple):
+    """The calls of a thread: their indexes, and numbers of their functions that both traces share."""
+
+    calls: array[int]
+    functions: array[int]
+
+    @property
+    def beginning(self) -> bytes:
+        """How it begins."""
+        return self.functions[:BEGINNING].tobytes()
 
 
-def _align_thread(left: list[tuple[int, str]], right: list[tuple[int, str]]) -> Iterator[tuple[int, int | None]]:
+NOBODY = _Thread(array("Q"), array("L"))
+
+
+def _by_thread(trace: Trace, numbers: dict[str, int]) -> list[_Thread]:
+    shared = {number: numbers.setdefault(call.name, len(numbers)) for number, call in trace.described.items()}
+    return [
+        _Thread(calls, array("L", map(shared.__getitem__, functions)))
+        for _, (calls, functions) in sorted(trace.by_thread().items())
+    ]
+
+
+def _pair_threads(left: list[_Thread], right: list[_Thread]) -> Iterator[tuple[_Thread, _Thread]]:
+    """Threads that begin alike are each other's, in the order of their first calls; the rest go by that order."""
+    alike: dict[bytes, deque[int]] = defaultdict(deque)
+    for number, thread in enumerate(right):
+        alike[thread.beginning].append(number)
+    found: dict[int, int] = {}
+    for number, thread in enumerate(left):
+        if alike[thread.beginning]:
+            found[number] = alike[thread.beginning].popleft()
+    others = iter([number for number in range(len(right)) if number not in set(found.values())])
+    for number, thread in enumerate(left):
+        partner = found[number] if number in found else next(others, None)
+        yield thread, NOBODY if partner is None else right[partner]
+    yield from ((NOBODY, right[number]) for number in others)
+
+
+def _align_thread(left: _Thread, right: _Thread) -> Iterator[tuple[int, int | None]]:
+    """Every call's index on the left, with its counterpart's place on the right."""
     i = j = 0
-    while i < len(left):
-        step = _resynchronise(left, right, i, j)
+    while i < len(left.calls):
+        if j < len(right.calls) and left.functions[i] == right.functions[j]:
+            step: tuple[int, int] | None = (0, 0)
+        else:
+            step = _resynchronise(left.functions, right.functions, i, j)
         if step is None:
-            yield left[i][0], None
+            yield left.calls[i], None
             i += 1
             continue
         for _ in range(step[0]):
-            yield left[i][0], None
+            yield left.calls[i], None
             i += 1
         j += step[1]
-        yield left[i][0], right[j][0]
+        yield left.calls[i], j
         i, j = i + 1, j + 1
 
 
-def _resynchronise(left: list[tuple[int, str]], right: list[tuple[int, str]], i: int, j: int) -> tuple[int, int] | None:
+def _resynchronise(left: array[int], right: array[int], i: int, j: int) -> tuple[int, int] | None:
     """How many calls to pass over on either side until the same function is called: as few as possible."""
     for distance in range(LOOK_AHEAD):
         for skip in range(distance + 1):
             a, b = i + skip, j + distance - skip
-            if a < len(left) and b < len(right) and left[a][1] == right[b][1]:
+            if a < len(left) and b < len(right) and left[a] == right[b]:
                 return skip, distance - skip
     return None
 
@@ -98,13 +141,24 @@ def _compare(mine: Trace, theirs: Trace, pairs: Pairs, report: Report) -> None:
             report.findings.append(_unpaired("missing", entered.call))
             continue
         other = theirs[partner]
-        comparison.leave(entered, _outcome(other))
+        comparison.leave(entered, _outcome(entered.call, other))
     report.calls.in_flight = len(under_way)
 
 
-def _outcome(call: TracedCall) -> Outcome:
+def _outcome(mine: TracedCall, other: TracedCall) -> Outcome:
+    """What another trace has of a call. It is decoded only where its bytes differ."""
+    bound = None
+    if mine.layout == other.layout and other.leave is not None and alike(mine.call, other.call):
+        bound = same_but_for(mine, other.layout, sorted(other.leave.regions))
     return Outcome(
-        call.status, call.call.argument, call.outputs, call.index, result=call.result, returned=call.returned
+        other.status,
+        other.call.argument,
+        other.outputs if bound is None else None,
+        other.index,
+        result=other.result,
+        returned=other.returned,
+        same=bound is not None,
+        bound=bound or {},
     )
 
 
@@ -117,7 +171,7 @@ class _Counterpart:
     def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
         if self._call is None:
             return None
-        for leaf, other in handles_in(leaves(self._call.call.argument, self._call.inputs)):
+        for leaf, other in handles_in(self._call.bound_inputs):
             if other == kind:
                 return int(leaf.value)
         return None
@@ -126,8 +180,8 @@ class _Counterpart:
 def _compare_handles(comparison: Comparison, entered: Entered, other: TracedCall) -> Iterator[Finding]:
     """Whether a call is made with the same objects on both sides. What the first side lacks was found before."""
     call = entered.call
-    theirs = {leaf.path: leaf.value for leaf in leaves(other.call.argument, other.inputs)}
-    for leaf, kind in handles_in(leaves(call.call.argument, call.inputs)):
+    theirs = {leaf.path: leaf.value for leaf in other.bound_inputs}
+    for leaf, kind in handles_in(call.bound_inputs):
         if leaf.field.direction == "out" or leaf.path not in theirs:
             continue
         mine = comparison.bindings.find(kind, leaf.value)

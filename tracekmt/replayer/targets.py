@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any, Protocol
 
 from tracekmt import codec, ntstatus
 from tracekmt.calls import CALLS
-from tracekmt.codec import Place
 from tracekmt.differ.compare import Entered, Outcome
+from tracekmt.differ.memory import alike, same_but_for
 from tracekmt.errors import UsageError
-from tracekmt.memory import Arena, Fault, Recorded
+from tracekmt.memory import Arena, Recorded
 from tracekmt.ntstatus import Status
 from tracekmt.simulator import BEHAVIOURS, Simulator
 from tracekmt.simulator.files import settings_of
-from tracekmt.spec import serial
 from tracekmt.spec.types import Abi, Call, Kind
-from tracekmt.trace.call import Bound, TracedCall
 from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace
 
@@ -74,7 +71,7 @@ class SimulatorTarget:
         before = arena.regions()
         answer = self.simulator.invoke(name, self.abi, arena, arguments, traced.status, traced.index)
         after = arena.regions()
-        bound = None if held is None else _same_but_for(traced, arena, after)
+        bound = None if held is None else same_but_for(traced, arena.abi, after)
         outputs = codec.decode(call, self.abi, arena, arguments, Recorded(before)) if bound is None else None
         rule = answer.rule
         status = traced.status if answer.taken else ntstatus.status(rule.status) if rule else _SUCCESS
@@ -97,7 +94,7 @@ class SimulatorTarget:
         """The recorded memory with what stands for something else here; None where the inputs have to be laid out
         anew."""
         traced = entered.call
-        if traced.layout != self.abi or not _alike(traced.call, call):
+        if traced.layout != self.abi or not alike(traced.call, call):
             return None
         patches = entered.patches()
         arena = Arena.holding(self.abi, traced.enter.regions) if patches is not None else None
@@ -121,34 +118,6 @@ class SimulatorTarget:
 
 
 _SUCCESS = Status(0)
-
-
-def _same_but_for(call: TracedCall, arena: Arena, after: list[Region]) -> dict[str, Bound] | None:
-    """What stands for something in an answer, by its path, if nothing else in memory is other than it was recorded;
-    None if something is."""
-    if call.leave is None:
-        return None
-    if sorted(call.leave.regions) == after:
-        return {place.path: place for place in call.bound_outputs}
-    live: dict[str, Bound] = {}
-    restored = Arena.holding(arena.abi, after)
-    assert restored is not None
-    for place in call.bound_outputs:
-        if not isinstance(place, Place) or not isinstance(place.value, int):
-            return None
-        try:
-            value = place.unpacked(arena.read(place.address, place.size))
-            restored.write(place.address, place.packed(place.value))
-        except Fault:
-            return None
-        live[place.path] = place._replace(value=value)
-    return live if restored.regions() == sorted(call.leave.regions) else None
-
-
-@lru_cache(maxsize=1024)
-def _alike(recorded: Call, ours: Call) -> bool:
-    """Whether a description in a trace says of memory what ours says."""
-    return bool(serial.to_data(recorded) == serial.to_data(ours))
 
 
 def luids_on(trace: Trace, simulator: Simulator) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:

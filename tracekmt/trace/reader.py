@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
@@ -274,6 +275,19 @@ class Trace:
             table = self._batch(number).table
             rows = zip(table.kinds, table.calls, table.functions, strict=True)
             yield from ((call, function) for kind, call, function in rows if kind == batch.ENTER)
+
+    def by_thread(self) -> dict[int, tuple[array[int], array[int]]]:
+        """For every thread, by its number, the indexes of its calls and the numbers of their descriptions."""
+        found: dict[int, tuple[array[int], array[int]]] = {}
+        for frame in range(len(self._index.frames)):
+            table = self._batch(frame).table
+            rows = zip(table.kinds, table.calls, table.functions, table.threads, strict=True)
+            for kind, call, function, thread in rows:
+                if kind == batch.ENTER:
+                    calls, functions = found.setdefault(thread, (array("Q"), array("L")))
+                    calls.append(call)
+                    functions.append(function)
+        return found
 
     @cached_property
     def objects(self) -> Objects:
