@@ -148,3 +148,22 @@ def test_a_nulled_handle_is_one_cause(scratch: Path, function: str, field: str) 
     for index in made:
         (found,) = causes(tracekmt.diff(same, rewrite(scratch / "null.kmt", index, null)))
         assert found == ("handle", index, "live", "null")
+
+
+def test_a_flipped_byte_of_what_a_call_writes_is_one_cause(tmp_path: Path) -> None:
+    """Of every byte that the call hands back in a field of its own."""
+    paths = []
+    for flipped in (None, 0, 3, 7):
+        paths.append(tmp_path / f"{flipped}.kmt")
+        with tracekmt.create(paths[-1]) as trace:
+            trace.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1}}, {"hAdapter": 0x40000000})
+            budget = bytearray((1 << 32).to_bytes(8, "little"))
+            if flipped is not None:
+                budget[flipped] ^= 0x10
+            asked = {"hAdapter": 0x40000000, "MemorySegmentGroup": 0}
+            trace.add("D3DKMTQueryVideoMemoryInfo", asked, {"Budget": int.from_bytes(budget, "little")})
+    for other in paths[1:]:
+        (found,) = causes(tracekmt.diff(paths[0], other))
+        assert found[:2] == ("field", 1)
+        (back,) = causes(tracekmt.diff(other, paths[0]))
+        assert back == (found[0], found[1], found[3], found[2])

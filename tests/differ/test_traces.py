@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 import tracekmt
+from tracekmt.differ.traces import NONE, _room
 from tracekmt.resources import resource
 from tracekmt.trace.builder import Builder
 
@@ -173,3 +175,26 @@ def test_functions_without_a_status_are_compared_by_their_result(tmp_path: Path)
             trace.add("D3DKMTCheckExclusiveOwnership", result=result)
     (finding,) = tracekmt.diff(tmp_path / "a.kmt", tmp_path / "b.kmt").findings
     assert (finding.recorded, finding.replayed) == ("1", "0")
+
+
+def test_indexes_with_wide_gaps_need_no_room(make: Make) -> None:
+    assert isinstance(_room(10**15, 3), defaultdict)
+    assert _room(10**15, 3)[7] == NONE
+    assert len(_room(5, 3)) == 6
+
+
+def test_threads_that_begin_alike_belong_together(make: Make, tmp_path: Path) -> None:
+    """The second trace has them the other way round."""
+    paths = []
+    for order in ((1, 2), (2, 1)):
+        paths.append(tmp_path / f"{order}.kmt")
+        with tracekmt.create(paths[-1]) as trace:
+            for thread in order:
+                if thread == 1:
+                    luid = {"AdapterLuid": {"LowPart": 1}}
+                    trace.add("D3DKMTOpenAdapterFromLuid", luid, {"hAdapter": 0x40000000}, thread=thread)
+                else:
+                    asked = {"hAdapter": 5}
+                    trace.add("D3DKMTCloseAdapter", asked, status="STATUS_INVALID_PARAMETER", thread=thread)
+    report = tracekmt.diff(*paths)
+    assert (report.findings, report.calls.compared) == ([], 2)

@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 from tracekmt.differ.compare import Comparison, Entered, Outcome, finding_at
 from tracekmt.differ.memory import alike, same_but_for
@@ -22,7 +22,12 @@ LOOK_AHEAD = 64
 BEGINNING = 64
 """Calls by which a thread is known again in another trace."""
 
-Pairs = dict[int, int | None]
+SPARSE, SPARSE_LEAST = 16, 1 << 20
+"""An index this many times the number of calls, and more, is one of few calls with gaps between them."""
+
+Pairs = Union["array[int]", "defaultdict[int, int]"]
+NONE = -1
+"""In place of the index of a call's counterpart: it has none."""
 
 
 def compare_traces(a: Path, b: Path) -> Report:
@@ -39,20 +44,28 @@ def compare_traces(a: Path, b: Path) -> Report:
 
 
 def align(mine: Trace, theirs: Trace) -> tuple[Pairs, list[int]]:
-    """For every call of one trace its counterpart in the other, and the calls of the other that are none's. Within a
-    thread calls follow each other in the same order; see `_pair_threads` for which thread is which."""
+    """For every call of one trace, by its index, that of its counterpart in the other, and the calls of the other that
+    are none's. Some bytes a call are all that a comparison keeps of those that it is not at. Within a thread calls
+    follow each other in the same order; see `_pair_threads` for which thread is which."""
     numbers: dict[str, int] = {}
     left, right = (_by_thread(trace, numbers) for trace in (mine, theirs))
-    pairs: Pairs = {}
+    pairs = _room(max((thread.calls[-1] for thread in left), default=0), sum(len(thread.calls) for thread in left))
     extra: list[int] = []
     for one, other in _pair_threads(left, right):
         taken = bytearray(len(other.calls))
         for index, place in _align_thread(one, other):
-            pairs[index] = None if place is None else other.calls[place]
             if place is not None:
+                pairs[index] = other.calls[place]
                 taken[place] = 1
         extra += [call for call, used in zip(other.calls, taken, strict=True) if not used]
     return pairs, extra
+
+
+def _room(last: int, count: int) -> Pairs:
+    """Room for so many calls, the last with that index: a part of a trace has gaps, and a damaged one any number."""
+    if last > SPARSE * count + SPARSE_LEAST:
+        return defaultdict(lambda: NONE)
+    return array("q", [NONE]) * (last + 1)
 
 
 class _Thread(NamedTuple):
@@ -67,13 +80,13 @@ class _Thread(NamedTuple):
         return self.functions[:BEGINNING].tobytes()
 
 
-NOBODY = _Thread(array("Q"), array("L"))
+NOBODY = _Thread(array("Q"), array("I"))
 
 
 def _by_thread(trace: Trace, numbers: dict[str, int]) -> list[_Thread]:
     shared = {number: numbers.setdefault(call.name, len(numbers)) for number, call in trace.described.items()}
     return [
-        _Thread(calls, array("L", map(shared.__getitem__, functions)))
+        _Thread(calls, array("I", map(shared.__getitem__, functions)))
         for _, (calls, functions) in sorted(trace.by_thread().items())
     ]
 
@@ -131,13 +144,13 @@ def _compare(mine: Trace, theirs: Trace, pairs: Pairs, report: Report) -> None:
         partner = pairs[index]
         if not left:
             call = mine[index]
-            other = theirs[partner] if partner is not None else None
+            other = theirs[partner] if partner != NONE else None
             under_way[index] = comparison.enter(call, _Counterpart(other).adopt)
             if other is not None:
                 report.findings += _compare_handles(comparison, under_way[index], other)
             continue
         entered = under_way.pop(index)
-        if partner is None:
+        if partner == NONE:
             report.findings.append(_unpaired("missing", entered.call))
             continue
         other = theirs[partner]

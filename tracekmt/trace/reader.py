@@ -284,7 +284,7 @@ class Trace:
             rows = zip(table.kinds, table.calls, table.functions, table.threads, strict=True)
             for kind, call, function, thread in rows:
                 if kind == batch.ENTER:
-                    calls, functions = found.setdefault(thread, (array("Q"), array("L")))
+                    calls, functions = found.setdefault(thread, (array("Q"), array("I")))
                     calls.append(call)
                     functions.append(function)
         return found
