@@ -8,11 +8,13 @@
 
 const PAGE = 4096;
 const SLOTS_SIZE = 8192 * PAGE;  // SLOTS and SLOT_SIZE in the recorder
+
 // A thread may be inside the recorder when the hooks come off; its code and memory stay until this has passed.
 const GRACE_SECONDS = 0.1;
 
 // Bytes into the recorder's state; S_WINDOWS there.
 const WINDOWS = 1 * 8;
+
 const MORE = 0xffffffffffffffffn;  // in the sender, too
 
 let recorder = null;
@@ -30,7 +32,7 @@ let gate = null;  // see gate.c
 const EXIT = 'exit';
 const hooked = new Map();  // address -> what takes the hook off
 
-/* The same where the recorder's side cannot map it: it asks for what is there. */
+/* The memory that events are written to, where the recorder's side cannot map it: it asks for what is there. */
 const BUFFER_SIZE = 1 << 20;
 
 function ownMemory({ size, blockSize, source }) {
@@ -224,7 +226,8 @@ rpc.exports = {
     wanted = config.modules;
     kind = config.interface;
     observer = Process.attachModuleObserver({ onAdded, onRemoved });
-    return { overhead, early: config.windows && (system === windows ? hooked.size === 1 : lookAround().length === 0) };
+    const early = () => system === windows ? hooked.size === 1 : lookAround().length === 0;  // one: the process's exit
+    return { overhead, early: config.windows && early() };
   },
 
   /* Hooks functions that the process has handed over by address. */

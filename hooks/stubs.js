@@ -92,8 +92,8 @@ const microsoft = {
   ],
 };
 
-/* The same functions where the recorder follows their convention too, on Windows itself. A frame that begins like every
-   one of the recorder's, so that one description leads through all of them. */
+/* The same functions where the recorder follows their convention too, on Windows itself. Nothing describes this frame to
+   the system yet: an exception does not get past it. */
 const microsoftItself = {
   stub: (record, recorderCall) => [
     0x55, 0x48, 0x89, 0xe5,                  // push rbp; mov rbp, rsp

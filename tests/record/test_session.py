@@ -186,8 +186,8 @@ def _is_past(moment: float) -> bool:
 
 
 def test_a_forked_child_is_left_alone(client: Client) -> None:
-    """On a busy machine Frida's own handling of a fork breaks now and then (17.26: one child in some hundred stays in
-    it, resumed or not, or ends), which is no fault of the hooks: it may need another try."""
+    """On a busy machine Frida's own handling of a fork breaks now and then (17.26: in three of some seventy runs the
+    child stayed in it, resumed, or ended): it may need another try."""
     for _ in range(FORKS):
         recording = Recording(client.trace, force=True)
         recording.spawn(client.argv("fork", 1, 20))

@@ -82,7 +82,6 @@ int main(int count, char **given) {
   AddVectoredExceptionHandler(1, handler);
   state[1] = 1;
   recorder_start();
-  AddVectoredExceptionHandler(1, handler); /* one in front of it as well */
   enabled[0] = 1;
   for (int i = 0; i < 2; i++) {
     HANDLE thread = CreateThread(NULL, 0, work, NULL, 0, NULL);

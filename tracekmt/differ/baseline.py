@@ -19,40 +19,39 @@ def signature(finding: Finding) -> str:
     return _INDEX.sub("#", finding.group)
 
 
-def read_baseline(path: Path) -> dict[str, int]:
-    """Signatures, and how many findings each stood for."""
+def read_baseline(path: Path) -> set[str]:
+    """The signatures in a file."""
     try:
         found = json.loads(path.read_text("utf-8"))
         if found["version"] != VERSION:
             raise UsageError(f"{path}: is of version {found['version']}; this tracekmt reads version {VERSION}")
-        return {str(name): int(count) for name, count in found["findings"].items()}
+        if not isinstance(found["findings"], list):
+            raise TypeError
+        return set(map(str, found["findings"]))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}; --update-baseline writes it") from None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise UsageError(f"{path}: is no baseline") from None
 
 
 def write_baseline(path: Path, report: Report) -> int:
     """Write what a report has found; how many signatures that is."""
-    counts: dict[str, int] = {}
-    for finding in report.findings:
-        if finding.counts:
-            counts[signature(finding)] = counts.get(signature(finding), 0) + 1
+    known = sorted({signature(finding) for finding in report.findings if finding.counts})
     try:
-        text = json.dumps({"version": VERSION, "findings": dict(sorted(counts.items()))}, indent=1)
+        text = json.dumps({"version": VERSION, "findings": known}, indent=1)
         path.write_text(text + "\n", "utf-8")
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
-    return len(counts)
+    return len(known)
 
 
-def apply_baseline(report: Report, known: dict[str, int], path: Path) -> None:
+def apply_baseline(report: Report, known: set[str], path: Path) -> None:
     """Accept what is known; what is known and was not found becomes a note."""
     met = set()
     for place, finding in enumerate(report.findings):
         if finding.counts and signature(finding) in known and finding.demanded is None:
             met.add(signature(finding))
             report.findings[place] = replace(finding, accepted=f"known ({path.name})")
-    gone = [name for name in known if name not in met]
+    gone = sorted(known - met)
     if gone:
         report.notes.append(f"{path}: {len(gone)} known findings did not occur: {'; '.join(gone[:3])}")

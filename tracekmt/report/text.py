@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from tracekmt.ntstatus import status
+from tracekmt.report.calls import printable
 from tracekmt.report.findings import Finding, Report
-
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 MAX_GROUPS = 8
 MAX_NAMED = 6
@@ -50,7 +48,7 @@ def report_lines(report: Report) -> Iterator[str]:
 def finding_lines(finding: Finding) -> Iterator[str]:
     """One finding by itself. What controls a terminal is shown and not sent: it comes from a trace."""
     for line in _finding_lines(finding):
-        yield _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", line)
+        yield printable(line)
 
 
 def _finding_lines(finding: Finding) -> Iterator[str]:
