@@ -139,22 +139,21 @@ def _resynchronise(left: array[int], right: array[int], i: int, j: int) -> tuple
 
 def _compare(mine: Trace, theirs: Trace, pairs: Pairs, report: Report) -> None:
     comparison = Comparison(report)
-    under_way: dict[int, Entered] = {}
+    under_way: dict[int, tuple[Entered, TracedCall | None]] = {}
     for index, left in mine.timeline():
-        partner = pairs[index]
         if not left:
-            call = mine[index]
+            partner = pairs[index]
             other = theirs[partner] if partner != NONE else None
-            under_way[index] = comparison.enter(call, _Counterpart(other).adopt)
+            entered = comparison.enter(mine[index], _Counterpart(other).adopt)
             if other is not None:
-                report.findings += _compare_handles(comparison, under_way[index], other)
+                report.findings += _compare_handles(comparison, entered, other)
+            under_way[index] = entered, other
             continue
-        entered = under_way.pop(index)
-        if partner == NONE:
+        entered, other = under_way.pop(index)
+        if other is None:
             report.findings.append(_unpaired("missing", entered.call))
-            continue
-        other = theirs[partner]
-        comparison.leave(entered, _outcome(entered.call, other))
+        else:
+            comparison.leave(entered, _outcome(entered.call, other))
     report.calls.in_flight = len(under_way)
 
 
