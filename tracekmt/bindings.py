@@ -7,7 +7,7 @@ born: the call, and the path of its handle there.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,6 +87,11 @@ class HandleMap:
         if identity.live is not None and self._live[space].get(identity.live) is identity:
             del self._live[space][identity.live]
 
+    def living(self) -> Iterator[Identity]:
+        """Every object that lives."""
+        for by_value in self._recorded.values():
+            yield from by_value.values()
+
 
 class RangeMap:
     """Ranges of addresses that calls handed out. A range may lie in another: a mapping in a reservation."""
@@ -100,6 +105,11 @@ class RangeMap:
             if value == identity.recorded or 0 <= value - identity.recorded < identity.size:
                 return identity
         return None
+
+    def living(self) -> Iterator[Identity]:
+        """Every range that has not been given back."""
+        for ranges in self._ranges.values():
+            yield from ranges
 
     def bind(self, identity: Identity) -> None:
         """A range is handed out."""
@@ -144,6 +154,11 @@ class Bindings:
             return self.handles.bind(identity)
         self.ranges.bind(identity)
         return None, None
+
+    def living(self) -> Iterator[Identity]:
+        """Every object that lives, and every range."""
+        yield from self.handles.living()
+        yield from self.ranges.living()
 
     def end(self, identity: Identity, by: int) -> list[Identity]:
         """An object dies by a call, and with it what is within it; gives all that died."""

@@ -47,10 +47,15 @@ def trim(source: Path, wanted: Callable[[int, str], bool], to: Path, *, force: b
         chosen = {call for call, number in trace.functions() if wanted(call, trace.description(number).name)}
         if not chosen:
             raise UsageError(f"{source}: has none of these calls")
-        kept = _closure(_dependencies(trace, max(chosen)), chosen)
+        kept = closure(trace, chosen, max(chosen))
         with replacing(to) as part:
             written = _write(trace, kept, part)
         return Trimmed(len(chosen), written - len(chosen), len(trace))
+
+
+def closure(trace: Trace, chosen: set[int], last: int) -> set[int]:
+    """Some calls, and all that they depend on, as far as that happened up to the call `last`."""
+    return _closure(_dependencies(trace, last), chosen)
 
 
 @dataclass

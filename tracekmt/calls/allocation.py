@@ -106,6 +106,9 @@ D3DKMT_CREATEALLOCATIONFLAGS = flags(
     "SharedDisplayable",
 )
 
+HEAP_SIZE = "pStandardAllocation.ExistingHeapData.Size"
+"""Where a call that creates allocations says how large the caller's memory is that they lie on."""
+
 D3DKMT_CREATEALLOCATION = structure(
     "D3DKMT_CREATEALLOCATION",
     into("hDevice", handle(DEVICE)),

@@ -205,6 +205,7 @@ CALLS = (
     Call(
         "D3DKMTSetContextSchedulingPriority",
         D3DKMT_SETCONTEXTSCHEDULINGPRIORITY,
+        disturbs="may put its work before that of other programs",
         statuses=(
             "STATUS_SUCCESS",
             "STATUS_INVALID_PARAMETER",
@@ -229,6 +230,7 @@ CALLS = (
     Call(
         "D3DKMTSetContextInProcessSchedulingPriority",
         D3DKMT_SETCONTEXTINPROCESSSCHEDULINGPRIORITY,
+        disturbs="may put its work before that of other programs",
         statuses=(
             "STATUS_SUCCESS",
             "STATUS_INVALID_PARAMETER",

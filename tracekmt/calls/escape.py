@@ -123,6 +123,7 @@ CALLS = (
     Call(
         "D3DKMTEscape",
         D3DKMT_ESCAPE,
+        disturbs="does what only the driver knows",
         statuses=(
             "STATUS_SUCCESS",
             "STATUS_DEVICE_REMOVED",

@@ -535,6 +535,7 @@ CALLS = (
     Call(
         "D3DKMTPresent",
         D3DKMT_PRESENT,
+        disturbs="draws where the recorded window's number leads there",
         statuses=(
             "STATUS_SUCCESS",
             "STATUS_DEVICE_REMOVED",
@@ -552,6 +553,7 @@ CALLS = (
     Call(
         "D3DKMTSubmitPresentToHwQueue",
         D3DKMT_SUBMITPRESENTTOHWQUEUE,
+        disturbs="draws where the recorded window's number leads there",
         statuses=("STATUS_SUCCESS",),
         sources=(
             HEADER,
@@ -561,6 +563,7 @@ CALLS = (
     Call(
         "D3DKMTSubmitPresentBltToHwQueue",
         D3DKMT_SUBMITPRESENTBLTTOHWQUEUE,
+        disturbs="draws where the recorded window's number leads there",
         statuses=("STATUS_SUCCESS",),
         sources=(
             HEADER,
@@ -607,6 +610,7 @@ CALLS = (
     Call(
         "D3DKMTReleaseProcessVidPnSourceOwners",
         parameters("D3DKMTReleaseProcessVidPnSourceOwners", into("hProcess", nt_handle(PROCESS))),
+        disturbs="takes the outputs from whoever has them",
         statuses=("STATUS_SUCCESS",),
         sources=(
             HEADER,

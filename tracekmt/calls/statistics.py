@@ -761,6 +761,7 @@ CALLS = (
     Call(
         "D3DKMTMarkDeviceAsError",
         D3DKMT_MARKDEVICEASERROR,
+        disturbs="loses a device, which the process that is named need not expect",
         statuses=("STATUS_SUCCESS",),
         sources=(
             HEADER,
@@ -774,6 +775,7 @@ CALLS = (
             into("hProcess", nt_handle(PROCESS)),
             into("Class", D3DKMT_SCHEDULINGPRIORITYCLASS),
         ),
+        disturbs="may put its work before that of other programs",
         statuses=("STATUS_SUCCESS",),
         sources=(
             HEADER,

@@ -115,6 +115,7 @@ CALLS = (
         "D3DKMTRegisterTrimNotification",
         D3DKMT_REGISTERTRIMNOTIFICATION,
         creates=(Creates(TRIM_CALLBACK, "Handle", within=("hDevice",)),),
+        disturbs="has the recorded address of a function called",
         statuses=(
             "STATUS_SUCCESS",
             "STATUS_INVALID_PARAMETER",

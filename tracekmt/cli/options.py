@@ -107,6 +107,8 @@ def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], vi
                 f"{report.names[0]}: {report.calls.compared} calls were compared, {views.min_compared} at least are "
                 "demanded"
             )
+        if report.stopped is not None and report.same:
+            raise UsageError(f"{report.names[0]}: stopped {report.stopped}")
     except Exception as error:
         if not views.bisect:
             raise

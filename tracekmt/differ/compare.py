@@ -7,7 +7,7 @@ writes; handles by identity, addresses by being null or not, what only a driver 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -154,6 +154,25 @@ class Comparison:
                 self.bindings.end(identity, call.index)
         if found:
             self.report.findings += [replace(finding, cause=entered.cause) for finding in found]
+
+    def omit(self, entered: Entered) -> None:
+        """A call that was not made on the other side: what it made in the recording does not exist there."""
+        call = entered.call
+        if call.succeeded:
+            cause = call.index if entered.cause is None else entered.cause
+            for birth in births(self.bindings, call):
+                self.bindings.bind(birth.identity(call.index, None, cause))
+            for identity in entered.ending:
+                self.bindings.end(identity, call.index)
+
+    def renew(self, bindings: Bindings, under_way: Iterable[Entered]) -> None:
+        """Everything was made anew on the other side, and is bound so; what never came to be there is not there now."""
+        for identity in list(self.bindings.living()):
+            if identity.live is None:
+                bindings.bind(identity)
+        self.bindings = bindings
+        for entered in under_way:
+            entered.ending = list(ending(bindings, entered.call))
 
     def _adopt(self, call: TracedCall, leaf: Bound, kind: Kind, adopt: Callable[[Kind], int | None]) -> Identity | None:
         """An object that was never seen born. A call that failed may have been given nonsense: it gets nonsense. What

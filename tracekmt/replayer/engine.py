@@ -1,23 +1,32 @@
-"""The replay: calls go to the target in the order in which they were entered, and are compared where they returned."""
+"""The replay: calls go to the target in the order in which they were entered, and are compared where they returned.
+
+On a target where a call really waits for others, one that may wait is sent where it returned: by then what it waited
+for has happened.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tracekmt.calls.kinds import ADAPTER_LUID
 from tracekmt.differ.compare import Comparison, Entered, Outcome
 from tracekmt.errors import UsageError
-from tracekmt.replayer.targets import Sent, SimulatorTarget, Target, luids_on, simulator_for
+from tracekmt.replayer.choice import Options, choose
+from tracekmt.replayer.outcome import OutcomeTrace
+from tracekmt.replayer.targets import Target
+from tracekmt.replayer.thunks import Stopped
 from tracekmt.report.findings import Report
-from tracekmt.simulator import Simulator
-from tracekmt.trace.events import Enter, Header, Leave, told_of
+from tracekmt.spec.paths import structures
+from tracekmt.spec.types import Bytes, Call, Payload
 from tracekmt.trace.reader import Trace, TracedCall
-from tracekmt.trace.writer import Writer, now
-from tracekmt.version import VERSION
+from tracekmt.trim import closure
+
+_FOREIGN = "the data in it is for another build of the driver"
+_NOT_SENT = "what it needs was made by a call that was not sent"
 
 
 def replay(
@@ -27,107 +36,143 @@ def replay(
     output: str | os.PathLike[str] | None = None,
     force: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, calls: None,
+    on_plan: Callable[[Iterable[str]], None] = lambda lines: None,
     **settings: Any,
 ) -> Report:
-    """Replay the trace at `path` on a target: "simulator", or a `Simulator`.
+    """Replay the trace at `path` on a target: "simulator", or a `Simulator`; "thunks", the real ones of this system, or
+    "thunks:PATH", a library that exports them.
 
-    settings: for a simulator that is made here: profile, video_memory, system_memory, faults. output: a new trace of
-    what was sent and answered. on_progress gets the calls done and their number.
+    settings: for a simulator that is made here profile, video_memory, system_memory, faults; for thunks those of
+    `Options`. output: a new trace of what was sent and answered. on_progress gets the calls done and their number.
+    on_plan gets lines that say what is going to be done, before real thunks are touched.
     """
     if output is not None:
         output = Path(output)
         if output.exists() and Path(path).exists() and output.samefile(path):
             raise UsageError(f"{output}: is the trace itself; give the outcome another name")
     with Trace(Path(path)) as trace:
-        target = _target(on, trace, settings)
-        report = Report(names=(str(path), target.name))
-        report.calls.lost = trace.lost
-        report.notes += [trace.warning] if trace.warning else []
-        writer = _Outcome(Path(output), target, force=force) if output else None
-        try:
-            _run(trace, target, report, writer, on_progress)
-        finally:
-            if writer is not None:
-                writer.close()
+        target, options = choose(on, trace, settings, on_plan)
+        with closing(target):
+            report = Report(names=(str(path), target.name))
+            report.calls.lost = trace.lost
+            report.notes += [trace.warning] if trace.warning else []
+            writer = OutcomeTrace(Path(output), target, force=force) if output else None
+            try:
+                _Replay(trace, target, options, report, writer, on_progress).run()
+            finally:
+                if writer is not None:
+                    writer.close()
     return report
 
 
-def _target(on: Any, trace: Trace, settings: dict[str, Any]) -> Target:
-    if isinstance(on, Simulator):
-        if any(value is not None for value in settings.values()):
-            raise UsageError("a simulator that is given keeps its own settings; leave out " + ", ".join(settings))
-        return SimulatorTarget(on, trace.layout)
-    if on == "simulator":
-        return SimulatorTarget(simulator_for(trace, **settings), trace.layout)
-    raise UsageError(f"{on} is no target; this version replays on: simulator")
+@dataclass
+class _Replay:
+    """One replay, or a part of one that brings a new target to where the last one was."""
 
+    trace: Trace
+    target: Target
+    options: Options
+    report: Report
+    writer: OutcomeTrace | None = None
+    on_progress: Callable[[int, int], None] = lambda done, calls: None
+    only: set[int] | None = None
+    under_way: dict[int, tuple[Entered, Outcome | None]] = field(default_factory=dict)
+    waiting: dict[int, TracedCall] = field(default_factory=dict)
+    opaque: dict[int, str] = field(default_factory=dict)
 
-def _run(
-    trace: Trace,
-    target: Target,
-    report: Report,
-    writer: _Outcome | None,
-    on_progress: Callable[[int, int], None],
-) -> None:
-    comparison = Comparison(report)
-    if isinstance(target, SimulatorTarget):
-        for recorded, live in luids_on(trace, target.simulator):
-            comparison.bindings.learn(ADAPTER_LUID, _luid(recorded), _luid(live))
-            report.notes.append(f"adapter {recorded} of the trace is adapter {live} of the simulator")
-    under_way: dict[int, tuple[Entered, Outcome]] = {}
-    for index, left in trace.timeline():
-        if left:
-            if index in under_way:
-                comparison.leave(*under_way.pop(index))
-            on_progress(report.calls.compared, len(trace))
-            continue
-        entered = comparison.enter(trace[index], target.adopt)
+    def run(self) -> None:
+        """Send every call and compare what came of it."""
+        self.comparison = Comparison(self.report)
+        self.report.notes += self.target.begin(self.trace, self.comparison.bindings)
+        for index, left in self.trace.timeline():
+            if self.only is not None and index not in self.only:
+                continue
+            try:
+                self.leave(index) if left else self.enter(self.trace[index])
+            except Stopped as stopped:
+                self.report.stopped = str(stopped)
+                break
+        self.report.calls.in_flight = len(self.under_way) + len(self.waiting)
+        self.report.notes += self.target.notes()
+
+    def enter(self, call: TracedCall) -> None:
+        """A call of the recording begins."""
+        if self.target.waits and call.call.blocks is not None and (not call.call.blocks or call.held(call.call.blocks)):
+            self.waiting[call.index] = call
+        else:
+            self.send(call)
+
+    def leave(self, index: int) -> None:
+        """A call of the recording returns."""
+        if index in self.waiting:
+            self.send(self.waiting.pop(index))
+        entered, outcome = self.under_way.pop(index)
+        before = len(self.report.findings)
+        if outcome is None:
+            self.comparison.omit(entered)
+            self.opaque[index] = _NOT_SENT
+        else:
+            self.comparison.leave(entered, outcome)
+        self.mark_opaque(entered.call, before)
+        self.on_progress(self.report.calls.compared, len(self.trace))
+        if outcome is not None and not outcome.returned:
+            self.go_on(entered.call, outcome)
+
+    def send(self, call: TracedCall) -> None:
+        """Make a call on the target."""
+        self.report.findings += self.target.prepare(call, self.comparison.bindings)
+        entered = self.comparison.enter(call, self.target.adopt)
         try:
-            answer = target.call(entered)
+            answer = self.target.call(entered)
         except UsageError as error:
-            raise UsageError(f"{trace.path}: call {index} cannot be sent to the {target.name}: {error}") from None
+            name = self.target.name
+            raise UsageError(f"{self.trace.path}: call {call.index} cannot be sent to the {name}: {error}") from None
+        self.under_way[call.index] = entered, None
         if answer is None:
-            report.calls.skipped += 1
-            continue
+            self.report.calls.skipped += 1
+            return
         outcome, sent = answer
-        if writer is not None:
-            writer.add(entered.call, outcome, sent)
-        under_way[index] = entered, outcome
-    report.calls.in_flight = len(under_way)
-    report.notes += [f"never injected: {what}" for what in target.waiting]
+        if self.writer is not None:
+            self.writer.add(call, outcome, sent)
+        self.under_way[call.index] = entered, outcome
+        if not outcome.returned and not call.returned:
+            self.report.notes.append(f"call {call.index}, which never returned, does not here: {outcome.reason}")
+            self.go_on(call, outcome)
+
+    def go_on(self, call: TracedCall, outcome: Outcome) -> None:
+        """The target is gone at a call. Begin anew behind it, with what lived then, if that is asked for."""
+        if not self.options.keep_going:
+            raise Stopped(f"at call {call.index}: {outcome.reason}; --keep-going goes on behind it")
+        living = list(self.comparison.bindings.living())
+        made_by = {each.index for each in living if each.index is not None and each.live is not None}
+        needed = {each for each in closure(self.trace, made_by, call.index) if each < call.index} if made_by else set()
+        self.target.restart()
+        again = _Replay(self.trace, self.target, self.options, Report(names=self.report.names), only=needed)
+        again.run()
+        if again.report.stopped is not None:
+            raise Stopped(f"behind call {call.index}, while what lived was made anew: {again.report.stopped}")
+        self.comparison.renew(again.comparison.bindings, (entered for entered, _ in self.under_way.values()))
+
+    def mark_opaque(self, call: TracedCall, since: int) -> None:
+        """Findings that say nothing of the target: of what was not sent, and of private data that is another's."""
+        findings = self.report.findings
+        if self.options.foreign and any(each.cause is None for each in findings[since:]) and _has_private(call):
+            self.opaque[call.index] = _FOREIGN
+        for place, finding in enumerate(findings[since:], since):
+            why = self.opaque.get(call.index if finding.cause is None else finding.cause)
+            if why is not None:
+                told = f"{finding.message}; {why}" if finding.message else why
+                findings[place] = replace(finding, kind="opaque", message=told)
 
 
-def _luid(parts: tuple[int, int]) -> dict[str, int]:
-    return {"LowPart": parts[0], "HighPart": parts[1]}
+def _has_private(call: TracedCall) -> bool:
+    """Whether a call is given data that belongs to a driver."""
+    return _driver_data(call.call) and call.inputs is not None
 
 
-class _Outcome:
-    """The trace of what was sent and answered."""
-
-    def __init__(self, path: Path, target: Target, *, force: bool) -> None:
-        header = Header(
-            **told_of(target.abi),
-            created=now(),
-            tool=f"tracekmt {VERSION}",
-            settings={"replayed_on": target.name},
-            machine=target.machine,
-        )
-        self._writer = Writer(path, header, force=force)
-        self._numbers: dict[str, int] = {}
-        self._sequence = 0
-
-    def add(self, call: TracedCall, outcome: Outcome, sent: Sent) -> None:
-        """Append a call as the target saw it, at its recorded times."""
-        if call.name not in self._numbers:
-            self._numbers[call.name] = len(self._numbers)
-            self._writer.describe(self._numbers[call.name], replace(call.call, argument=outcome.argument))
-        arguments, before, after = sent
-        number, sequence = self._numbers[call.name], self._sequence
-        enter = Enter(sequence, call.enter.thread, number, call.enter_ns, 0, arguments, tuple(before), call.index)
-        leave = Leave(sequence + 1, sequence, call.leave_ns or call.enter_ns, int(outcome.status or 0), tuple(after))
-        self._writer.events([enter, leave], flush=False)
-        self._sequence += 2
-
-    def close(self) -> None:
-        self._writer.end("replayed")
-        self._writer.close()
+def _driver_data(call: Call) -> bool:
+    return any(
+        isinstance(field.type, Payload) or (isinstance(field.type, Bytes) and field.type.opaque)
+        for struct in structures(call.argument)
+        for field in struct.fields()
+    )

@@ -3,40 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tracekmt import codec, ntstatus
+from tracekmt.bindings import Bindings
 from tracekmt.calls import CALLS
+from tracekmt.calls.kinds import ADAPTER_LUID
 from tracekmt.differ.compare import Entered, Outcome
 from tracekmt.differ.memory import alike, same_but_for
 from tracekmt.errors import UsageError
 from tracekmt.memory import Arena, Recorded
 from tracekmt.ntstatus import Status
+from tracekmt.report.findings import Finding
 from tracekmt.simulator import BEHAVIOURS, Simulator
 from tracekmt.simulator.files import settings_of
 from tracekmt.spec.types import Abi, Call, Kind
+from tracekmt.trace.call import TracedCall
 from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace
 
-Sent = tuple[tuple[int, ...], list[Region], list[Region]]
+
+class Sent(NamedTuple):
+    """What a target was given, and what it left: the arguments, memory before and after, and the raw result; None for
+    a call that did not come back."""
+
+    arguments: tuple[int, ...]
+    before: list[Region]
+    after: list[Region]
+    result: int | None
 
 
 class Target(Protocol):
     """A target of a replay. `abi` is the one that arguments are laid out in for it, `machine` what a like target is
-    made of."""
+    made of, as an outcome's header says it. waits: a call that waits for others really does so."""
 
     name: str
     abi: Abi
     machine: dict[str, Any]
+    waits: bool
 
-    def call(self, entered: Entered) -> tuple[Outcome, Sent] | None:
-        """Make a trace's call; how it ended, and what was sent: arguments, regions before and after. None
-        where the target does not have the function. UsageError where the target does not take these inputs."""
+    def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
+        """Bind what is known before the first call, such as LUIDs; what a reader of the report has to know of it."""
         ...
 
-    @property
-    def waiting(self) -> list[str]:
-        """What was to be injected and was not."""
+    def prepare(self, call: TracedCall, bindings: Bindings) -> Iterable[Finding]:
+        """Make what a call is given that no call makes; what is not as it was."""
+        ...
+
+    def call(self, entered: Entered) -> tuple[Outcome, Sent] | None:
+        """Make a trace's call; how it ended, and what was sent. None where the target does not make it. UsageError
+        where the target does not take these inputs. After a call that did not return the target is to be restarted."""
+        ...
+
+    def notes(self) -> Iterable[str]:
+        """What a reader of the report has to know in the end."""
+        ...
+
+    def restart(self) -> None:
+        """Begin anew, without any object."""
+        ...
+
+    def close(self) -> None:
+        """End whatever the calls have made."""
         ...
 
     def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
@@ -48,11 +76,25 @@ class Target(Protocol):
 class SimulatorTarget:
     """A simulator of the graphics kernel, which takes calls as the recorded process laid them out."""
 
+    waits = False
+
     def __init__(self, simulator: Simulator, abi: Abi) -> None:
         self.simulator = simulator
         self.abi: Abi = abi
         self.name = "simulator"
         self.machine = simulator.machine.settings()
+
+    def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
+        """Have the LUIDs that no adapter here has mean other ones."""
+        notes = []
+        for recorded, live in luids_on(trace, self.simulator):
+            bindings.learn(ADAPTER_LUID, _parts(recorded), _parts(live))
+            notes.append(f"adapter {recorded} of the trace is adapter {live} of the simulator")
+        return notes
+
+    def prepare(self, call: TracedCall, bindings: Bindings) -> Iterable[Finding]:
+        """What calls are given is looked at there, and need not be real."""
+        return ()
 
     def call(self, entered: Entered) -> tuple[Outcome, Sent] | None:
         """Lay the inputs out as the simulator's own callers do, or take the recorded memory with what is another here,
@@ -88,7 +130,7 @@ class SimulatorTarget:
             same=bound is not None,
             bound=bound or {},
         )
-        return outcome, (arguments, before, after)
+        return outcome, Sent(arguments, before, after, int(status or 0))
 
     def _as_recorded(self, entered: Entered, call: Call) -> Arena | None:
         """The recorded memory with what stands for something else here; None where the inputs have to be laid out
@@ -103,10 +145,15 @@ class SimulatorTarget:
                 arena.write(address, data)
         return arena
 
-    @property
-    def waiting(self) -> list[str]:
+    def notes(self) -> Iterable[str]:
         """Faults that nothing met."""
-        return self.simulator.waiting
+        return (f"never injected: {what}" for what in self.simulator.waiting)
+
+    def restart(self) -> None:
+        """It never stops."""
+
+    def close(self) -> None:
+        """Its owner may go on with it."""
 
     def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
         """An object made on the spot, within the device and resource that the same call names."""
@@ -123,7 +170,7 @@ _SUCCESS = Status(0)
 def luids_on(trace: Trace, simulator: Simulator) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:
     """The LUIDs of a trace that a simulator's adapters do not have, each with the next adapter that none is named
     for."""
-    named = list(_luids(trace))
+    named = list(luids_of(trace))
     free = [adapter.luid for adapter in simulator.machine.adapters if adapter.luid not in named]
     return zip([luid for luid in named if simulator.machine.adapter(luid) is None], free, strict=False)
 
@@ -133,12 +180,12 @@ def simulator_for(trace: Trace, **settings: Any) -> Simulator:
     every LUID that a successful call names. `settings` go before both."""
     machine = {name: value for name, value in trace.header.machine.items() if name in ("adapters", "system_memory")}
     if not machine.get("adapters"):
-        machine["adapters"] = [{"luid": list(luid)} for luid in _luids(trace)] or None
+        machine["adapters"] = [{"luid": list(luid)} for luid in luids_of(trace)] or None
     given = {name: value for name, value in settings.items() if value is not None}
     return Simulator(**{**machine, **settings_of(given.pop("profile", "windows")), **given})
 
 
-def _luids(trace: Trace) -> Iterable[tuple[int, int]]:
+def luids_of(trace: Trace) -> Iterable[tuple[int, int]]:
     """The LUIDs in the arguments of calls that succeeded, each once."""
     found: dict[tuple[int, int], None] = {}
     holders = {number: _luid_fields(call) for number, call in trace.described.items() if _luid_fields(call)}
@@ -152,6 +199,10 @@ def _luids(trace: Trace) -> Iterable[tuple[int, int]]:
             if isinstance(luid, dict) and {"LowPart", "HighPart"} <= set(luid):
                 found[luid["LowPart"], luid["HighPart"]] = None
     return found
+
+
+def _parts(luid: tuple[int, int]) -> dict[str, int]:
+    return {"LowPart": luid[0], "HighPart": luid[1]}
 
 
 def _luid_fields(call: Call) -> list[str]:

@@ -25,6 +25,7 @@ def description_lines(told: Told) -> Iterator[str]:
     if told["blocks"] is not None:
         yield "may wait for others" + (f" when {' and '.join(told['blocks'])}" if told["blocks"] else "")
     yield from (f"not seen  {what}" for what in told["unseen"])
+    yield from (f"disturbs  {what}" for what in [told["disturbs"]] if what)
     if told["statuses"]:
         yield "statuses  " + ", ".join(told["statuses"])
     yield from (f"source    {source}" for source in told["sources"])
@@ -77,6 +78,8 @@ def markdown_page(told: Told) -> str:
         lines += ["", "## Waiting", "", "May wait for others" + _when(told["blocks"]) + "."]
     if told["unseen"]:
         lines += ["", "## Not seen", "", *(f"- {what}" for what in told["unseen"])]
+    if told["disturbs"]:
+        lines += ["", "## Disturbs", "", f"Sent again to real thunks, it {told['disturbs']}: only with `--allow`."]
     if told["statuses"]:
         lines += ["", "## Statuses", "", *(f"- {status}" for status in told["statuses"])]
     if "simulator" in told:

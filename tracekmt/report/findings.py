@@ -77,13 +77,15 @@ class Counts:
 @dataclass
 class Report:
     """The result of a replay or a diff. names: what was compared with what. notes: what else a reader must know, such
-    as that a trace is torn. functions: how many calls of each were compared. ignored: findings that rules took away."""
+    as that a trace is torn. functions: how many calls of each were compared. stopped: why calls at the end were not
+    made."""
 
     names: tuple[str, str]
     calls: Counts = field(default_factory=Counts)
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     functions: Counter[str] = field(default_factory=Counter)
+    stopped: str | None = None
 
     @property
     def same(self) -> bool:
@@ -114,4 +116,5 @@ class Report:
             },
             "findings": [finding.to_dict() for finding in self.findings],
             "notes": list(self.notes),
+            "stopped": self.stopped,
         }

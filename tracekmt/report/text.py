@@ -42,6 +42,8 @@ def report_lines(report: Report) -> Iterator[str]:
         yield from _group_lines(group, [each for finding in group for each in followers.pop(finding.index or 0, [])])
     yield ""
     yield from (f"note: {note}" for note in report.notes)
+    if report.stopped is not None:
+        yield printable(f"stopped {report.stopped}")
     yield _summary(report)
 
 

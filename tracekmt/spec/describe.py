@@ -70,6 +70,7 @@ def describe(call: Call, family: str) -> dict[str, Any]:
         "destroys": [_life(each, call) for each in call.destroys],
         "blocks": None if call.blocks is None else [condition(when, call.argument) for when in call.blocks],
         "unseen": list(call.unseen),
+        "disturbs": call.disturbs,
         "statuses": list(call.statuses),
         "sources": list(call.sources),
     }

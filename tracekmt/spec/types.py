@@ -408,6 +408,8 @@ class Call:
     statuses: the codes that the sources name for it.
     blocks: the conditions under which it may wait for others; none for always, None for never.
     unseen: memory that it reads or writes although nothing in the argument leads there.
+    disturbs: what making it again would do to the machine, and to others' programs there; empty for what concerns its
+    own process alone.
     raw: nobody has described it; its arguments are kept as they are.
     """
 
@@ -420,6 +422,7 @@ class Call:
     sources: tuple[str, ...] = ()
     blocks: tuple[When, ...] | None = None
     unseen: tuple[str, ...] = ()
+    disturbs: str = ""
     returns: Literal["NTSTATUS", "BOOLEAN", "void"] = "NTSTATUS"
     raw: bool = False
 

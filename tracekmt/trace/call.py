@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from tracekmt import codec
 from tracekmt.codec import Leaf, Place, Unreadable
 from tracekmt.memory import Recorded
 from tracekmt.ntstatus import Status
-from tracekmt.spec.types import Call, When
+from tracekmt.spec.types import Abi, Call, When
 from tracekmt.trace.events import Enter, Leave
 from tracekmt.trace.objects import depends_on_objects
-
-if TYPE_CHECKING:
-    from tracekmt.trace.reader import Trace
 
 Argument = dict[str, Any] | Unreadable | None
 
@@ -50,6 +47,37 @@ def answer_of(call: Call, value: int | None) -> str:
     return "returned" if result is None else str(result)
 
 
+class Origin(Protocol):
+    """What a call has to know of where it is from."""
+
+    @property
+    def layout(self) -> Abi:
+        """How its memory is laid out."""
+        ...
+
+    @property
+    def threads(self) -> Mapping[int, int]:
+        """The number of a thread by the system's id."""
+        ...
+
+    @property
+    def start_time(self) -> int:
+        """What times count from."""
+        ...
+
+    def description(self, number: int) -> Call:
+        """The call that an event names by a number."""
+        ...
+
+    def kinds_at(self, index: int) -> codec.KindOf | None:
+        """What handles led to when a call was entered; None where nobody knows."""
+        ...
+
+    def place(self, address: int) -> str | None:
+        """An address as module and offset."""
+        ...
+
+
 class TracedCall:
     """One recorded call.
 
@@ -58,24 +86,24 @@ class TracedCall:
     that gives no NTSTATUS, and result for one that does.
     """
 
-    def __init__(self, trace: Trace, index: int, enter: Enter, leave: Leave | None) -> None:
-        self._trace = trace
+    def __init__(self, origin: Origin, index: int, enter: Enter, leave: Leave | None) -> None:
+        self._origin = origin
         self.index = index
         self.enter = enter
         self.leave = leave
-        self.call: Call = trace.description(enter.call)
+        self.call: Call = origin.description(enter.call)
         self.name = self.call.name
-        self.layout = trace.layout
+        self.layout = origin.layout
         self._entered = Recorded(enter.regions)
-        self.thread: int = trace.threads[enter.thread]
+        self.thread: int = origin.threads[enter.thread]
         self.status, self.result = (None, None) if leave is None else outcome_of(self.call, leave.result)
         self._inputs: Any = _UNKNOWN
         self._outputs: Any = _UNKNOWN
         self._bound_inputs: Sequence[Bound] | None = None
         self._bound_outputs: Sequence[Bound] | None = None
         self._frame_found: Any = _UNKNOWN
-        self.enter_ns = enter.time - trace.start_time
-        self.leave_ns = None if leave is None else leave.time - trace.start_time
+        self.enter_ns = enter.time - origin.start_time
+        self.leave_ns = None if leave is None else leave.time - origin.start_time
 
     @property
     def returned(self) -> bool:
@@ -182,7 +210,7 @@ class TracedCall:
     @property
     def caller(self) -> str | None:
         """Module and offset of the instruction behind the call; None where unknown."""
-        return self._trace.place(self.enter.caller)
+        return self._origin.place(self.enter.caller)
 
     def to_json(self) -> dict[str, Any]:
         """The call as a line of `dump --json`."""
@@ -214,7 +242,7 @@ class TracedCall:
 
     @property
     def _kind_of(self) -> codec.KindOf | None:
-        return self._trace.objects.at(self.index) if depends_on_objects(self.call) else None
+        return self._origin.kinds_at(self.index) if depends_on_objects(self.call) else None
 
 
 def _copied(value: Any) -> Any:

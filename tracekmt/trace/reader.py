@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Generic, TypeVar
 
+from tracekmt.codec import KindOf
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.spec.types import Abi, Call
 from tracekmt.trace import batch, events, index, migrate, spooled
@@ -293,6 +294,10 @@ class Trace:
     def objects(self) -> Objects:
         """What sorts of objects handles led to."""
         return Objects(self)
+
+    def kinds_at(self, index: int) -> KindOf:
+        """What handles led to when a call was entered."""
+        return self.objects.at(index)
 
     def place(self, address: int) -> str | None:
         """An address as module and offset; None where no module was mapped."""

@@ -1,0 +1,121 @@
+"""The machine that a trace is replayed on: which adapters stand for those of the trace, and whose driver it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tracekmt.bindings import Bindings
+from tracekmt.calls.adapter_info import IDENTITY
+from tracekmt.calls.kinds import ADAPTER, ADAPTER_LUID
+from tracekmt.errors import UsageError
+from tracekmt.replayer.targets import luids_of
+from tracekmt.report.adapters import find_adapters, told_lines
+from tracekmt.thunks.library import Library
+from tracekmt.thunks.machine import (
+    Adapter,
+    Luid,
+    adapters,
+    another_build,
+    close_adapter,
+    identity,
+    open_adapter,
+    system,
+)
+from tracekmt.trace.reader import Trace
+from tracekmt.whose import whose
+
+
+class Machine:
+    """What the thunks say of their machine. adapter: the LUID, "HIGH:LOW" in hexadecimal, of the one to take."""
+
+    def __init__(self, library: Library, adapter: str | None = None) -> None:
+        self._library = library
+        self.adapters = adapters(library)
+        self._asked = None if adapter is None else _luid(adapter)
+        if self._asked is not None and self.adapters and all(each.luid != self._asked for each in self.adapters):
+            known = ", ".join(map(str, self.adapters))
+            raise UsageError(f"{library.name}: has no adapter {adapter}; it has {known}")
+
+    @property
+    def chosen(self) -> Luid | None:
+        """The adapter that stands for what the trace does not name."""
+        return self._asked or (self.adapters[0].luid if self.adapters else None)
+
+    def pairs(self, trace: Trace) -> list[tuple[Luid, Luid]]:
+        """The LUIDs of a trace, each with that of the adapter which stands for it here."""
+        here = [each.luid for each in self.adapters]
+        named = list(luids_of(trace))
+        if self._asked is not None:
+            return [(luid, self._asked) for luid in named]
+        free = iter([luid for luid in here if luid not in named] or here)
+        return [(luid, luid if luid in here or not here else next(free, here[0])) for luid in named]
+
+    def bind(self, trace: Trace, bindings: Bindings) -> list[str]:
+        """Have every LUID of a trace mean an adapter of this machine."""
+        notes = []
+        for recorded, live in self.pairs(trace):
+            bindings.learn(ADAPTER_LUID, _parts(recorded), _parts(live))
+            if recorded != live:
+                notes.append(f"adapter {Adapter(recorded, {})} of the trace is adapter {Adapter(live, {})} here")
+        self._asked = self._asked or next((live for _, live in self.pairs(trace)), None)
+        return notes
+
+    def another_driver(self, trace: Trace) -> str | None:
+        """How the driver that a trace was recorded on is another build than the one here; None where it is not, or
+        nobody can tell."""
+        pairs = dict(self.pairs(trace))
+        for told in find_adapters(trace, ADAPTER, IDENTITY):
+            luid = told["luid"]
+            live = pairs.get((int(luid["LowPart"]), int(luid["HighPart"]))) if luid else self.chosen
+            found = another_build(told["told"], self._told(live)) if live is not None else None
+            if found:
+                return found
+        return None
+
+    def _told(self, luid: Luid) -> Mapping[str, Any]:
+        for adapter in self.adapters:
+            if adapter.luid == luid:
+                return adapter.told
+        handle = open_adapter(self._library, luid)
+        if handle is None:
+            return {}
+        told = identity(self._library, handle)
+        close_adapter(self._library, handle)
+        return told
+
+    def settings(self) -> dict[str, Any]:
+        """What an outcome trace says of it."""
+        told = {str(each): dict(each.told) for each in self.adapters}
+        listed = {"adapters": [{"luid": list(each.luid)} for each in self.adapters], "drivers_told": told}
+        return {"system": system(), "library": self._library.name, **(listed if told else {})}
+
+    def plan(self, trace: Trace, refuses: Mapping[str, str]) -> Iterator[str]:
+        """What a replay is going to do, in lines: on which machine, with which adapters and drivers, which calls.
+        refuses: why a function is not sent, by its name."""
+        yield f"on          {system()}: {self._library.name}"
+        for adapter in self.adapters:
+            yield f"adapter     {adapter}  {', '.join(told_lines(adapter.told))}"
+        for recorded, live in self.pairs(trace):
+            yield f"            {Adapter(recorded, {})} of the trace is {Adapter(live, {})}"
+        if trace.header.settings.get("recorded_by") != whose():
+            yield "a stranger  recorded this trace: what it holds goes to this machine's kernel and driver as it is"
+        counts: Counter[str] = Counter()
+        for (number, _), count in trace.tally().items():
+            counts[trace.description(number).name] += count
+        for name, count in sorted(counts.items()):
+            why = refuses.get(name)
+            yield f"{count:>9,}  {name}" + (f"; not sent: {why}" if why else "")
+
+
+def _parts(luid: Luid) -> dict[str, int]:
+    return {"LowPart": luid[0], "HighPart": luid[1]}
+
+
+def _luid(text: str) -> Luid:
+    high, _, low = text.rpartition(":")
+    try:
+        return int(low, 16), int(high or "0", 16)
+    except ValueError:
+        raise UsageError(f"{text} is no LUID; give it as HIGH:LOW in hexadecimal, as doctor lists them") from None

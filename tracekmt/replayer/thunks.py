@@ -1,0 +1,203 @@
+"""Replaying on real thunks: what they are given, what they are not sent, and where a replay stops.
+
+What cannot be the same there: memory that the program had, which is made anew; objects of the rest of the system;
+LUIDs; commands for the GPU, which no trace holds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from tracekmt import codec
+from tracekmt.bindings import Bindings, Identity
+from tracekmt.calls import CALLS
+from tracekmt.calls.allocation import HEAP_SIZE
+from tracekmt.calls.kinds import ADAPTER, ALLOCATION, DEVICE, EVENT, PROCESS, SECTION
+from tracekmt.codec import Unreadable
+from tracekmt.differ.compare import Entered, Outcome, finding_at
+from tracekmt.memory import Recorded
+from tracekmt.replayer.machine import Machine
+from tracekmt.replayer.targets import Sent
+from tracekmt.report.findings import Finding
+from tracekmt.spec.types import Abi, Address, Call, Direction, Kind
+from tracekmt.thunks.library import Gone, Library
+from tracekmt.thunks.machine import create_device, memory_used, open_adapter
+from tracekmt.trace.call import Bound, TracedCall, outcome_of
+from tracekmt.trace.reader import Trace
+
+UNKNOWN_SIZE = 64 << 10
+"""Bytes of memory that stand for memory whose size nobody told."""
+
+PAGE = 4096
+_WRITTEN: tuple[Direction, ...] = ("out",)
+
+
+class Stopped(Exception):  # noqa: N818 (it is no error)
+    """The replay goes no further; why."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a replay may do. allow: functions that are sent although they may disturb the machine, or run commands that
+    the trace does not hold. allocations: how many may live at a time. video_memory: bytes that may be taken."""
+
+    allow: Sequence[str] = ()
+    allocations: int | None = None
+    video_memory: int | None = None
+
+
+class ThunksTarget:
+    """A library of thunks as what a trace is replayed on."""
+
+    waits = True
+
+    def __init__(self, library: Library, machine: Machine, limits: Limits) -> None:
+        self.library = library
+        self.abi: Abi = library.abi
+        self.name = library.name
+        self.machine = machine.settings()
+        self.omitted: Counter[tuple[str, str]] = Counter()
+        self._machine = machine
+        self._limits = limits
+        self._adapter: int | None = None
+        self._made: dict[Kind, int] = {}
+
+    def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
+        """Bind what belongs to the machine; what to know of it."""
+        return self._machine.bind(trace, bindings)
+
+    def refuses(self, call: Call | None) -> str | None:
+        """Why a function is not sent; None where it is."""
+        if call is None or call.raw:
+            return "nobody has described it"
+        if not any(fnmatchcase(call.name, pattern) for pattern in self._limits.allow):
+            if call.disturbs:
+                return f"it {call.disturbs}"
+            if call.unseen:
+                return f"the trace does not hold {call.unseen[0]}"
+        return None if self.library.has(call.name) else f"{self.name} does not export it"
+
+    def prepare(self, call: TracedCall, bindings: Bindings) -> Iterator[Finding]:
+        """Make what a call is given and no call has made: memory of the program, objects of the rest of the system."""
+        for found in call.bound_inputs:
+            kind, value = found.kind, found.value
+            if kind is None or not value or isinstance(value, Unreadable) or found.field.direction in _WRITTEN:
+                continue
+            if kind.binding == "range" and isinstance(found.type, Address) and bindings.find(kind, value) is None:
+                size = _stated_size(call, value)
+                if size is None:
+                    said = f"{found.path}: size unknown; {UNKNOWN_SIZE >> 10} KB of zeros stand for that memory"
+                    yield finding_at(call, call.index, "opaque", found, ("memory", "zeros"), said)
+                bindings.bind(self._memory(found, kind, size or UNKNOWN_SIZE))
+            elif kind in (EVENT, SECTION, PROCESS) and bindings.find(kind, value) is None:
+                live = self._object(kind)
+                bindings.bind(Identity(kind, value, None, found.path, live or None))
+
+    def _memory(self, found: Bound, kind: Kind, size: int) -> Identity:
+        within_page = found.value % PAGE
+        live = self.library.memory(size + within_page) + within_page
+        return Identity(kind, found.value, None, found.path, live, size=size)
+
+    def _object(self, kind: Kind) -> int:
+        if kind == PROCESS:
+            return self.library.process()
+        return self.library.event() if kind == EVENT else self.library.section(UNKNOWN_SIZE)
+
+    def call(self, entered: Entered) -> tuple[Outcome, Sent] | None:
+        """Make the call there; see `Target`. Stopped where a limit is reached."""
+        traced = entered.call
+        call = CALLS.get(traced.name)
+        refused = self.refuses(call)
+        if refused is not None or call is None:
+            self.omitted[traced.name, refused or ""] += 1
+            return None
+        self._look_at_limits(traced)
+        arena = self.library.arena()
+        arguments = codec.encode(call, self.abi, arena, _guarded(entered.inputs(), self.library.guard))
+        before = arena.regions()
+        try:
+            answer, after = self.library.call(call, arguments, before)
+        except Gone as gone:
+            lost = Outcome(None, call.argument, None, traced.index, reason=f"{self.name} {gone}", returned=False)
+            return lost, Sent(arguments, before, [], None)
+        status, result = outcome_of(call, answer)
+        outputs = codec.decode(call, self.abi, Recorded(after), arguments, Recorded(before))
+        outcome = Outcome(status, call.argument, outputs, traced.index, result=result)
+        return outcome, Sent(arguments, before, after, answer)
+
+    def _look_at_limits(self, call: TracedCall) -> None:
+        limits, makes = self._limits, any(creates.kind == ALLOCATION for creates in call.call.creates)
+        if not makes:
+            return
+        if limits.allocations is not None and self.library.alive.count(ALLOCATION) >= limits.allocations:
+            raise Stopped(f"before call {call.index}: {limits.allocations} allocations live (--max-allocations)")
+        used = self._used() if limits.video_memory is not None else None
+        if used is not None and limits.video_memory is not None and used >= limits.video_memory:
+            raise Stopped(f"before call {call.index}: {used:,} bytes of video memory are taken (--max-video-memory)")
+
+    def _used(self) -> int | None:
+        if self._adapter is None:
+            self._adapter = self._opened()
+        return None if self._adapter is None else memory_used(self.library, self._adapter)
+
+    def _opened(self) -> int | None:
+        luid = self._machine.chosen
+        return None if luid is None else open_adapter(self.library, luid)
+
+    @property
+    def waiting(self) -> list[str]:
+        """Nothing is injected here."""
+        return []
+
+    def notes(self) -> Iterator[str]:
+        """What was not sent, and why."""
+        for (name, why), count in sorted(self.omitted.items()):
+            yield f"not sent: {name}, {count} times: {why}"
+
+    def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
+        """An adapter or a device for one that is older than the trace; nothing for anything else."""
+        if kind == ADAPTER:
+            if kind not in self._made:
+                opened = self._opened()
+                self._made.update({} if opened is None else {kind: opened})
+            return self._made.get(kind)
+        if kind == DEVICE:
+            adapter = given.get(ADAPTER) or self.adopt(ADAPTER, {})
+            return None if adapter is None else create_device(self.library, adapter)
+        return None
+
+    def restart(self) -> None:
+        """Begin anew in another process, without anything."""
+        self._adapter = None
+        self._made.clear()
+        self.library.restart()
+
+    def close(self) -> None:
+        """End what still lives, and the process."""
+        try:
+            self.library.clear()
+        except Gone:
+            return
+        self.library.close()
+
+
+def _stated_size(call: TracedCall, address: int) -> int | None:
+    """Bytes of the program's memory from an address on: as the call says, else as the recorder saw it mapped."""
+    stated = codec.look_up(call.inputs, HEAP_SIZE)
+    if isinstance(stated, int) and stated:
+        return stated
+    # Memory of which nothing was read: a copy of it was never wanted, only how much there is.
+    return next((wanted for start, wanted, data in call.enter.regions if start == address and not data), None)
+
+
+def _guarded(value: Any, guard: int) -> Any:
+    """The same values, with memory that could not be read when they were recorded as memory that cannot be here."""
+    if isinstance(value, Unreadable):
+        return Unreadable(guard) if value.address >= UNKNOWN_SIZE else value
+    if isinstance(value, dict):
+        return {name: _guarded(each, guard) for name, each in value.items()}
+    return [_guarded(each, guard) for each in value] if isinstance(value, list) else value
