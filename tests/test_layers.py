@@ -31,7 +31,7 @@ ALLOWED = {
     "trace": DATA | {"codec"},
     "toml": BASE,
     "simulator": DATA | {"codec", "calls", "where", "toml"},
-    "record": DATA | {"codec", "calls", "simulator", "trace", "redact", "thunks", "whose"},
+    "record": DATA | {"codec", "calls", "simulator", "trace", "redact", "report", "thunks", "whose"},
     "report": DATA | {"calls", "codec", "trace", "bindings", "lifetimes"},
     "lifetimes": {"spec", "codec", "trace", "bindings"},
     "trim": DATA | {"codec", "trace", "bindings", "lifetimes"},

@@ -128,6 +128,7 @@ class Bindings:
         self.handles = HandleMap()
         self.ranges = RangeMap()
         self._pairs: dict[tuple[Hashable, ...], Any] = {}
+        self._lost: dict[tuple[Hashable, ...], int] = {}
 
     def find(self, kind: Kind, value: int) -> Identity | None:
         """The object or range that a recorded value leads to."""
@@ -147,6 +148,19 @@ class Bindings:
             return None
         known = self._pairs.setdefault(_pair(kind, value, clock), live)
         return None if known == live else known
+
+    def lose(self, kind: Kind, value: Any, clock: Identity | None, cause: int) -> None:
+        """A value was handed out in the recording alone, because of what a call did otherwise."""
+        self._lost.setdefault(_pair(kind, value, clock), cause)
+
+    def cause(self, kind: Kind, value: Any, clock: Identity | None = None) -> int | None:
+        """The call because of which a value stands for nothing on the other side; None where it does, or where nobody
+        saw it handed out."""
+        if kind.binding == "range":
+            found = self.ranges.find(kind, value)
+            return found.cause if found is not None and found.live is None else None
+        pair = _pair(kind, value, clock)
+        return None if pair in self._pairs else self._lost.get(pair)
 
     def bind(self, identity: Identity) -> tuple[Identity | None, Identity | None]:
         """An object is born or a range handed out; gives the objects whose handles it has taken."""

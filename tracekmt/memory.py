@@ -86,11 +86,13 @@ class Arena:
 
     @classmethod
     def holding(cls, abi: Abi, regions: Iterable[tuple[int, int, bytes]]) -> Arena | None:
-        """An arena that is what an event holds, at the addresses that it had; None where some of it could not be read,
-        or two regions overlap."""
+        """An arena that is what an event holds, at the addresses that it had; None where some of it could not be read
+        to its end, or two regions overlap. Where nothing could be read, nothing is."""
         arena = cls(abi)
         end = 0
         for address, wanted, data in sorted(regions):
+            if wanted and not data:
+                continue
             if len(data) != wanted or address < end:
                 return None
             arena._starts.append(address)

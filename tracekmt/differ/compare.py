@@ -107,6 +107,8 @@ class Comparison:
                 value = given[kind] = self._live_handle(entered, leaf, kind, given, adopt)
             else:
                 value = self.bindings.translate(kind, leaf.value, known.get(leaf.path))
+                if entered.cause is None:
+                    entered.cause = self.bindings.cause(kind, leaf.value, known.get(leaf.path))
             if value != leaf.value:
                 entered.changes.append((leaf, value))
         entered.ending = list(ending(self.bindings, call))
@@ -191,11 +193,13 @@ class Comparison:
         call = entered.call
         done = outcome.succeeded
         known = clocks(self.bindings, mine)
-        for leaf in mine if done else ():
+        for leaf in mine:
             kind = leaf.kind
             if kind is None or kind.binding not in ("fence", "machine") or leaf.field.direction == "in":
                 continue
-            if leaf.path in theirs:
+            if not done:
+                self._lose(entered, leaf, kind, known.get(leaf.path))
+            elif leaf.path in theirs:
                 yield from self._learn(call, outcome, leaf, kind, theirs[leaf.path].value, known.get(leaf.path))
         for birth in births(self.bindings, call):
             leaf = birth.leaf
@@ -203,6 +207,10 @@ class Comparison:
             cause = None if live else entered.cause if entered.cause is not None else call.index
             identity = birth.identity(call.index, live if isinstance(live, int) and live else None, cause)
             yield from self._clashes(call, leaf, identity, outcome)
+
+    def _lose(self, entered: Entered, leaf: Bound, kind: Kind, clock: Identity | None) -> None:
+        if leaf.value and not isinstance(leaf.value, Unreadable):
+            self.bindings.lose(kind, leaf.value, clock, entered.call.index if entered.cause is None else entered.cause)
 
     def _learn(
         self, call: TracedCall, outcome: Outcome, leaf: Bound, kind: Kind, live: Any, clock: Identity | None

@@ -11,7 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tracekmt.errors import UsageError
 from tracekmt.record.spool import SIZES, default_folder
+from tracekmt.report.adapters import told_lines
+from tracekmt.thunks.library import Gone, Library
+from tracekmt.thunks.machine import adapters
 
 _CAP_SYS_PTRACE = 19
 _ELF_MACHINES = {62: "x86-64", 3: "x86, 32 bits"}
@@ -35,7 +39,7 @@ def examine_machine() -> Iterator[Check]:
     elif sys.platform == "win32":
         yield Check("system", None, f"{system}: written for it, and not yet run; --selftest tells")
         yield _frida()
-        yield Check("replay", True, "on the simulator")
+        yield from _replay()
         return
     else:
         yield Check(
@@ -48,8 +52,24 @@ def examine_machine() -> Iterator[Check]:
     yield from _memory(default_folder())
     if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
         yield Check("container", None, "this is one: processes in it can be recorded")
+    yield from _replay()
+
+
+def _replay() -> Iterator[Check]:
     yield Check("replay", True, "on the simulator")
-    yield Check("replay", None, "on real thunks: not built yet")
+    try:
+        library = Library(None)
+    except UsageError as error:
+        yield Check("replay", None, f"not on real thunks: {error}", "thunks:PATH takes a library that exports them")
+        return
+    try:
+        yield Check("replay", True, f"on real thunks: {library.name}")
+        for adapter in adapters(library):
+            yield Check("adapter", None, ", ".join([str(adapter), *told_lines(adapter.told)]))
+    except Gone as gone:
+        yield Check("replay", False, f"{library.name} {gone}")
+    finally:
+        library.close()
 
 
 def _frida() -> Check:

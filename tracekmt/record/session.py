@@ -26,6 +26,7 @@ from tracekmt.record.ending import Ending
 from tracekmt.record.family import Family, Member
 from tracekmt.record.hooks import Hooks, hook_source
 from tracekmt.record.limits import Limits, Progress
+from tracekmt.record.mapped import Mapped
 from tracekmt.record.rolling import RollingWriter
 from tracekmt.record.spill import Spill, preface
 from tracekmt.record.spool import BLOCK_SIZE, Spool
@@ -45,8 +46,12 @@ from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, told_of
 from tracekmt.trace.spooled import spill_of
 from tracekmt.trace.writer import Writer, now, refuse_existing
 from tracekmt.version import VERSION
+from tracekmt.whose import whose
 
 DRAIN_SECONDS = 0.05
+YOUNG_SECONDS, YOUNG_DRAIN_SECONDS = 3.0, 0.01
+"""A program that is over soon is looked at more often: of what it maps nothing is known once it has ended."""
+
 DRAIN_EVENTS = 4096
 """How many events are written before room is made again: what takes a tenth of a second, while a program that makes
 100,000 calls a second fills the memory in half of one."""
@@ -109,6 +114,7 @@ class Recording:
         self._overhead: dict[str, int] | None = None
         self._spool_folder = spool
         self._ending: Ending | None = None
+        self._mapped: Mapped | None = None
         self._entered: dict[int, int] = {}
         self._writer: Writer | RollingWriter | None = None
         self._spool: Spool | Connected | None = None
@@ -119,6 +125,7 @@ class Recording:
         self._member: Member | None = None
         self._wanted: str | None = None
         self._known: set[int] = set()
+        self._began = time.monotonic()
 
     def spawn(self, argv: Sequence[str]) -> int:
         """Start a program with the hooks in place before it runs; its process id."""
@@ -170,7 +177,8 @@ class Recording:
                 if self._agent.detached is not None and not (self._agent.detached == REPLACED and self._become()):
                     break
                 assert self._spool is not None
-                interrupted.wait(0.0 if self._spool.behind else DRAIN_SECONDS)
+                young = time.monotonic() - self._began < YOUNG_SECONDS
+                interrupted.wait(0.0 if self._spool.behind else YOUNG_DRAIN_SECONDS if young else DRAIN_SECONDS)
                 self._drain()
                 self._on_progress(self.progress)
                 reached = self._limits.reached(self.progress)
@@ -323,6 +331,7 @@ class Recording:
         """Wait for the functions, where they are handed over, and open the trace."""
         assert self._agent is not None
         self._ending = Ending(process["pid"]) if self._local else None
+        self._mapped = Mapped(process["pid"]) if self._local else None
         self._process = process = {**process, "complete_from_start": self._complete}
         machine: dict[str, Any] = {}
         if self._hand_over is not None:
@@ -354,6 +363,7 @@ class Recording:
                 "functions": list(self._hooks.functions),
                 "plan": self._hooks.plan.hash,
                 "recording": self._identity,
+                "recorded_by": whose(),
                 **({"overhead": self._overhead} if self._overhead else {}),
                 **(more or {}),
             },
@@ -409,6 +419,8 @@ class Recording:
         assert self._writer is not None
         self._take_messages()
         events = self._spool.drain(last=last, most=DRAIN_EVENTS)
+        if self._mapped is not None:  # at once: the process may end
+            events = list(self._mapped.noted(events, self._hooks.calls, self._hooks.layout))
         self._describe(event.call for event in events if isinstance(event, Enter))
         self._writer.events(self._redactor.events(events) if self._redactor is not None else events)
         self.progress.size = self._writer.size

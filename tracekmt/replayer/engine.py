@@ -23,7 +23,7 @@ from tracekmt.report.findings import Report
 from tracekmt.spec.paths import structures
 from tracekmt.spec.types import Bytes, Call, Payload
 from tracekmt.trace.reader import Trace, TracedCall
-from tracekmt.trim import closure
+from tracekmt.trim import DEVICE_GONE, closure
 
 _FOREIGN = "the data in it is for another build of the driver"
 _NOT_SENT = "what it needs was made by a call that was not sent"
@@ -56,7 +56,7 @@ def replay(
             report = Report(names=(str(path), target.name))
             report.calls.lost = trace.lost
             report.notes += [trace.warning] if trace.warning else []
-            writer = OutcomeTrace(Path(output), target, force=force) if output else None
+            writer = OutcomeTrace(Path(output), target, trace.header, force=force) if output else None
             try:
                 _Replay(trace, target, options, report, writer, on_progress).run()
             finally:
@@ -97,6 +97,8 @@ class _Replay:
 
     def enter(self, call: TracedCall) -> None:
         """A call of the recording begins."""
+        if self.writer is not None:
+            self.writer.enters(call)
         if self.target.waits and call.call.blocks is not None and (not call.call.blocks or call.held(call.call.blocks)):
             self.waiting[call.index] = call
         else:
@@ -107,6 +109,8 @@ class _Replay:
         if index in self.waiting:
             self.send(self.waiting.pop(index))
         entered, outcome = self.under_way.pop(index)
+        if self.writer is not None:
+            self.writer.leaves(entered.call)
         before = len(self.report.findings)
         if outcome is None:
             self.comparison.omit(entered)
@@ -116,7 +120,9 @@ class _Replay:
         self.mark_opaque(entered.call, before)
         self.on_progress(self.report.calls.compared, len(self.trace))
         if outcome is not None and not outcome.returned:
-            self.go_on(entered.call, outcome)
+            self.go_on(entered.call, outcome.reason)
+        elif outcome is not None and self.target.waits and _lost(entered.call, outcome):
+            self.go_on(entered.call, "the device is lost")
 
     def send(self, call: TracedCall) -> None:
         """Make a call on the target."""
@@ -130,19 +136,21 @@ class _Replay:
         self.under_way[call.index] = entered, None
         if answer is None:
             self.report.calls.skipped += 1
+            if self.writer is not None:
+                self.writer.answered(call, None)
             return
         outcome, sent = answer
         if self.writer is not None:
-            self.writer.add(call, outcome, sent)
+            self.writer.answered(call, (outcome, sent))
         self.under_way[call.index] = entered, outcome
         if not outcome.returned and not call.returned:
             self.report.notes.append(f"call {call.index}, which never returned, does not here: {outcome.reason}")
-            self.go_on(call, outcome)
+            self.go_on(call, outcome.reason)
 
-    def go_on(self, call: TracedCall, outcome: Outcome) -> None:
+    def go_on(self, call: TracedCall, why: str | None) -> None:
         """The target is gone at a call. Begin anew behind it, with what lived then, if that is asked for."""
         if not self.options.keep_going:
-            raise Stopped(f"at call {call.index}: {outcome.reason}; --keep-going goes on behind it")
+            raise Stopped(f"at call {call.index}: {why}; --keep-going goes on behind it")
         living = list(self.comparison.bindings.living())
         made_by = {each.index for each in living if each.index is not None and each.live is not None}
         needed = {each for each in closure(self.trace, made_by, call.index) if each < call.index} if made_by else set()
@@ -163,6 +171,11 @@ class _Replay:
             if why is not None:
                 told = f"{finding.message}; {why}" if finding.message else why
                 findings[place] = replace(finding, kind="opaque", message=told)
+
+
+def _lost(call: TracedCall, outcome: Outcome) -> bool:
+    """Whether a device is gone that was not in the recording: whatever is made of it would only say so again."""
+    return outcome.status in DEVICE_GONE and call.status not in DEVICE_GONE
 
 
 def _has_private(call: TracedCall) -> bool:

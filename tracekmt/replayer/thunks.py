@@ -133,8 +133,9 @@ class ThunksTarget:
         limits, makes = self._limits, any(creates.kind == ALLOCATION for creates in call.call.creates)
         if not makes:
             return
-        if limits.allocations is not None and self.library.alive.count(ALLOCATION) >= limits.allocations:
-            raise Stopped(f"before call {call.index}: {limits.allocations} allocations live (--max-allocations)")
+        count = self.library.alive.count(ALLOCATION)
+        if limits.allocations is not None and count >= limits.allocations:
+            raise Stopped(f"before call {call.index}: {count} allocations live (--max-allocations)")
         used = self._used() if limits.video_memory is not None else None
         if used is not None and limits.video_memory is not None and used >= limits.video_memory:
             raise Stopped(f"before call {call.index}: {used:,} bytes of video memory are taken (--max-video-memory)")

@@ -1,0 +1,73 @@
+"""How much memory lies behind an address that a call was given: noted while events are drained."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import tracekmt
+from tracekmt.record.mapped import Mapped
+from tracekmt.replayer.thunks import _stated_size
+from tracekmt.trace.events import Enter
+from tracekmt.trace.reader import Trace
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the system is asked on Linux only")
+
+
+def record(path: Path, address: int) -> Path:
+    with tracekmt.create(path) as trace:
+        trace.add("D3DKMTCreateAllocation2", {"hDevice": 1, "pAllocationInfo2": [{"pSystemMem": address}]})
+        trace.add("D3DKMTDestroyDevice", {"hDevice": 1})
+    return path
+
+
+def test_what_is_mapped_from_an_address_on_is_noted(tmp_path: Path) -> None:
+    """Of this process itself: a mapping of three pages, given from its second page on."""
+    memory = mmap.mmap(-1, 3 * mmap.PAGESIZE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    # What follows directly may be joined to it by the system.
+    ends = (line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines())
+    (end,) = (int(high, 16) for low, high in ends if int(low, 16) <= start < int(high, 16))
+    address = start + mmap.PAGESIZE
+    with Trace(record(tmp_path / "trace.kmt", address)) as trace:
+        events = list(Mapped(os.getpid()).noted(trace.events(), trace.described, trace.layout))
+        assert len(events) == 4
+        first, third = events[0], events[2]
+        assert isinstance(first, Enter)
+        assert first.regions[-1] == (address, end - address, b"")
+        assert first.regions[:-1] == trace[0].enter.regions
+        assert third == list(trace.events())[2]
+
+
+@pytest.mark.parametrize("address", [0, 0x123])
+def test_what_is_not_mapped_is_not(tmp_path: Path, address: int) -> None:
+    with Trace(record(tmp_path / "trace.kmt", address)) as trace:
+        assert list(Mapped(os.getpid()).noted(trace.events(), trace.described, trace.layout)) == list(trace.events())
+
+
+def test_a_process_that_has_ended_says_nothing(tmp_path: Path) -> None:
+    with Trace(record(tmp_path / "trace.kmt", 0x123000)) as trace:
+        assert list(Mapped(1 << 22).noted(trace.events(), trace.described, trace.layout)) == list(trace.events())
+
+
+def test_a_replay_is_told(tmp_path: Path) -> None:
+    path = record(tmp_path / "trace.kmt", 0x7F0000001000)
+    there = tmp_path / "noted.kmt"
+    with Trace(path) as trace:
+        from tracekmt.trace.copy import open_copy, write_copy
+
+        events = list(trace.events())
+        first = events[0]
+        assert isinstance(first, Enter)
+        events[0] = Enter(**{**vars(first), "regions": (*first.regions, (0x7F0000001000, 0x5000, b""))})
+        write_copy(trace, open_copy(trace, there), events)
+    with Trace(there) as trace:
+        assert _stated_size(trace[0], 0x7F0000001000) == 0x5000
+        assert trace[0].inputs == Trace(path)[0].inputs
+    assert tracekmt.diff(path, there).findings == []
+    assert tracekmt.replay(there).to_dict() == {**tracekmt.replay(path).to_dict()}
