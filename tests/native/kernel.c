@@ -106,6 +106,19 @@ int32_t D3DKMTOpenAdapterFromLuid(uint8_t *argument) {
   return SUCCESS;
 }
 
+/* Displays 2 and 3 are the adapters' here; names are of characters of four bytes. */
+int32_t D3DKMTOpenAdapterFromGdiDisplayName(uint8_t *argument) {
+  uint32_t number = AT(uint32_t, argument, 4 * 11) - '0';
+  BEGIN("OpenAdapterFromGdiDisplayName")
+  told("display", number);
+  if (number < 2 || number > 3 || AT(uint32_t, argument, 4 * 12)) return INVALID_PARAMETER;
+  AT(uint32_t, argument, 128) = make(ADAPTER, 0);
+  AT(uint32_t, argument, 132) = 0x11 * (number - 1);
+  AT(uint32_t, argument, 136) = 0;
+  AT(uint32_t, argument, 140) = 0;
+  return SUCCESS;
+}
+
 int32_t D3DKMTCloseAdapter(uint32_t *argument) {
   BEGIN("CloseAdapter")
   return end(argument[0], ADAPTER);

@@ -338,6 +338,19 @@ def test_events_are_made_for_those_of_the_program(kernel: Kernel, tmp_path: Path
     assert ("event", 1) in kernel.told
 
 
+@pytest.mark.parametrize(("adapter", "display"), [(None, 2), ("0:22", 3)])
+def test_displays_are_those_of_the_machine(kernel: Kernel, tmp_path: Path, adapter: str | None, display: int) -> None:
+    path = tmp_path / "trace.kmt"
+    with tracekmt.create(path) as trace:
+        made = {"hAdapter": 0x40000000, "AdapterLuid": {"LowPart": 0x77}}
+        trace.add("D3DKMTOpenAdapterFromGdiDisplayName", {"DeviceName": r"\\.\DISPLAY1"}, made)
+        trace.add("D3DKMTCloseAdapter", {"hAdapter": 0x40000000})
+    report = kernel.replay(path, adapter=adapter)
+    assert report.findings == []
+    assert [number for what, number in kernel.told if what == "display"][-1] == display
+    assert kernel.living == 0
+
+
 def test_ctrl_c_leaves_nothing_behind(kernel: Kernel, tmp_path: Path) -> None:
     kernel.order("Lock2:1:hang")
     words = [sys.executable, "-m", "tracekmt", "replay", str(record(tmp_path / "trace.kmt"))]

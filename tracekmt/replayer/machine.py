@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tracekmt.bindings import Bindings
@@ -12,6 +12,7 @@ from tracekmt.calls.kinds import ADAPTER, ADAPTER_LUID
 from tracekmt.errors import UsageError
 from tracekmt.replayer.targets import luids_of
 from tracekmt.report.adapters import find_adapters, told_lines
+from tracekmt.spec.types import Characters
 from tracekmt.thunks.library import Library
 from tracekmt.thunks.machine import (
     Adapter,
@@ -19,10 +20,12 @@ from tracekmt.thunks.machine import (
     adapters,
     another_build,
     close_adapter,
+    display_names,
     identity,
     open_adapter,
     system,
 )
+from tracekmt.trace.call import TracedCall
 from tracekmt.trace.reader import Trace
 from tracekmt.whose import whose
 
@@ -33,6 +36,7 @@ class Machine:
     def __init__(self, library: Library, adapter: str | None = None) -> None:
         self._library = library
         self.adapters = adapters(library)
+        self._names: dict[Luid, str] | None = None
         self._asked = None if adapter is None else _luid(adapter)
         if self._asked is not None and self.adapters and all(each.luid != self._asked for each in self.adapters):
             known = ", ".join(map(str, self.adapters))
@@ -45,8 +49,11 @@ class Machine:
 
     def pairs(self, trace: Trace) -> list[tuple[Luid, Luid]]:
         """The LUIDs of a trace, each with that of the adapter which stands for it here."""
-        here = [each.luid for each in self.adapters]
-        named = list(luids_of(trace))
+        return self.pairs_of(luids_of(trace))
+
+    def pairs_of(self, luids: Iterable[Luid]) -> list[tuple[Luid, Luid]]:
+        """The same for some."""
+        here, named = [each.luid for each in self.adapters], list(luids)
         if self._asked is not None:
             return [(luid, self._asked) for luid in named]
         free = iter([luid for luid in here if luid not in named] or here)
@@ -61,6 +68,19 @@ class Machine:
                 notes.append(f"adapter {Adapter(recorded, {})} of the trace is adapter {Adapter(live, {})} here")
         self._asked = self._asked or next((live for _, live in self.pairs(trace)), None)
         return notes
+
+    def named(self, call: TracedCall, inputs: Any) -> Any:
+        """The inputs of a call that opens an adapter by the name of a display, with the name that the adapter which
+        stands for it has here; others as they are."""
+        field = next((each for each in call.call.argument.fields() if isinstance(each.type, Characters)), None)
+        if field is None or not isinstance(inputs, dict) or all(made.kind != ADAPTER for made in call.call.creates):
+            return inputs
+        told = [each.value for each in call.bound_outputs if each.kind == ADAPTER_LUID and isinstance(each.value, dict)]
+        pairs = dict(self.pairs_of((luid["LowPart"], luid["HighPart"]) for luid in told))
+        if self._names is None:
+            self._names = display_names(self._library)
+        name = next((self._names[live] for live in pairs.values() if live in self._names), None)
+        return inputs if name is None else {**inputs, field.name: name}
 
     def another_driver(self, trace: Trace) -> str | None:
         """How the driver that a trace was recorded on is another build than the one here; None where it is not, or

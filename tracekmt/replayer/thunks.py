@@ -117,7 +117,7 @@ class ThunksTarget:
             return None
         self._look_at_limits(traced)
         arena = self.library.arena()
-        arguments = codec.encode(call, self.abi, arena, _guarded(entered.inputs(), self.library.guard))
+        arguments = codec.encode(call, self.abi, arena, self._inputs(entered))
         before = arena.regions()
         try:
             answer, after = self.library.call(call, arguments, before)
@@ -128,6 +128,11 @@ class ThunksTarget:
         outputs = codec.decode(call, self.abi, Recorded(after), arguments, Recorded(before))
         outcome = Outcome(status, call.argument, outputs, traced.index, result=result)
         return outcome, Sent(arguments, before, after, answer)
+
+    def _inputs(self, entered: Entered) -> Any:
+        """What the call is given here: with names of this machine, and nothing that was unreadable within reach."""
+        inputs = self._machine.named(entered.call, entered.inputs())
+        return _guarded(inputs, self.library.guard)
 
     def _look_at_limits(self, call: TracedCall) -> None:
         limits, makes = self._limits, any(creates.kind == ALLOCATION for creates in call.call.creates)

@@ -17,6 +17,9 @@ from tracekmt.thunks.library import Library
 BUILD = ("KMTQAITYPE_UMD_DRIVER_VERSION", "KMTQAITYPE_KMD_DRIVER_VERSION")
 """The answers that tell one build of a driver from another."""
 
+DISPLAYS = 16
+"""Displays that are asked for by name."""
+
 Luid = tuple[int, int]
 
 
@@ -63,6 +66,20 @@ def open_adapter(library: Library, luid: Luid) -> int | None:
         return None
     status, outputs = library.ask(call, {"AdapterLuid": {"LowPart": luid[0], "HighPart": luid[1]}})
     return int(outputs["hAdapter"]) if status.succeeded else None
+
+
+def display_names(library: Library) -> dict[Luid, str]:
+    """The first display of each adapter that has one, by the name that GDI has for it."""
+    call = CALLS["D3DKMTOpenAdapterFromGdiDisplayName"]
+    names: dict[Luid, str] = {}
+    for number in range(1, DISPLAYS + 1) if library.has(call.name) else ():
+        name = rf"\\.\DISPLAY{number}"
+        status, outputs = library.ask(call, {"DeviceName": name})
+        if status.succeeded:
+            luid = outputs["AdapterLuid"]
+            names.setdefault((luid["LowPart"], luid["HighPart"]), name)
+            close_adapter(library, outputs["hAdapter"])
+    return names
 
 
 def close_adapter(library: Library, handle: int) -> None:
