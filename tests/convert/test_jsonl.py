@@ -199,6 +199,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, spoil: Callable[[list[Any]], Non
     assert not (tmp_path / "back.kmt").exists()
 
 
+@pytest.mark.parametrize("time", [float("inf"), float("nan"), 1.5])
+def test_times_are_whole_numbers(tmp_path: Path, time: float) -> None:
+    lines = [lines_of(DEMO)[0], {"call": "D3DKMTCloseAdapter", "in": {"hAdapter": 1}, "enter_ns": time}]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(UsageError, match="where a number as text should be"):
+        from_lines(tmp_path / "x.jsonl", tmp_path / "back.kmt")
+
+
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"{", b"[" * 100_000, b"12\n", b'{"tracekmt": "trace"}\n'])
 def test_what_are_no_lines(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.jsonl").write_bytes(data)

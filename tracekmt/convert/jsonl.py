@@ -323,4 +323,6 @@ def _add(builder: Builder, lines: _Lines, line: Json) -> None:
 
 
 def _time(text: Any) -> int | None:
+    if isinstance(text, float):  # which may be infinite
+        raise ValueError(f"has {text} where a number as text should be")
     return None if text is None else int(text)
