@@ -324,6 +324,34 @@ def test_memory_of_unknown_size_is_said(kernel: Kernel, tmp_path: Path) -> None:
     assert ("memory", 0x123) in kernel.told
 
 
+@pytest.mark.parametrize("size", [1 << 40, (1 << 64) - 1])
+def test_a_stranger_does_not_say_how_much_memory_is_taken(kernel: Kernel, tmp_path: Path, size: int) -> None:
+    path = tmp_path / "trace.kmt"
+    with tracekmt.create(path) as trace:
+        given = {"hDevice": 0x1234, "pAllocationInfo2": [{"pSystemMem": MEMORY}], **heap(size)}
+        trace.add("D3DKMTCreateAllocation2", given, status="STATUS_INVALID_PARAMETER")
+    (finding,) = kernel.replay(path).findings
+    assert finding.kind == "opaque"
+    assert f"{size:,} bytes are too many; 1,048,576 KB" in finding.message
+
+
+def test_a_replay_that_is_killed_leaves_no_process(kernel: Kernel, tmp_path: Path) -> None:
+    """Not even one that hangs in a call."""
+    kernel.order("Lock2:1:hang")
+    words = [sys.executable, "-m", "tracekmt", "replay", str(record(tmp_path / "trace.kmt"))]
+    process = subprocess.Popen([*words, "--on", f"thunks:{kernel.library}"], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not kernel.sent["Lock2"] and time.monotonic() < until:
+        time.sleep(0.01)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False).stdout
+    process.kill()
+    process.wait()
+    assert children
+    while any(Path(f"/proc/{each}").exists() for each in children.split()) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not any(Path(f"/proc/{each}").exists() for each in children.split())
+
+
 def test_events_are_made_for_those_of_the_program(kernel: Kernel, tmp_path: Path) -> None:
     path = tmp_path / "trace.kmt"
     with tracekmt.create(path) as trace:

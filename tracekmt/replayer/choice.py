@@ -44,7 +44,7 @@ def choose(
     on: Any, trace: Trace, settings: dict[str, Any], on_plan: Callable[[Iterable[str]], None]
 ) -> tuple[Target, Options]:
     """The target that is meant, and how to replay on it; UsageError where there is none, or a setting is not its."""
-    given = {name: value for name, value in settings.items() if value not in (None, False, ())}
+    given = {name: value for name, value in settings.items() if not any(value is no for no in (None, False, ()))}
     known = {each.name for each in fields(Options)} - {"foreign"}
     if isinstance(on, str) and on.partition(":")[0] == THUNKS:
         _refuse(on, sorted(set(given) - known))

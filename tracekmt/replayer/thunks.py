@@ -32,6 +32,9 @@ from tracekmt.trace.reader import Trace
 UNKNOWN_SIZE = 64 << 10
 """Bytes of memory that stand for memory whose size nobody told."""
 
+LARGEST = 1 << 30
+"""Bytes of the program's memory that one address may stand for: a driver may have all of it in place at once."""
+
 PAGE = 4096
 _WRITTEN: tuple[Direction, ...] = ("out",)
 
@@ -88,11 +91,13 @@ class ThunksTarget:
             if kind is None or not value or isinstance(value, Unreadable) or found.field.direction in _WRITTEN:
                 continue
             if kind.binding == "range" and isinstance(found.type, Address) and bindings.find(kind, value) is None:
-                size = _stated_size(call, value)
-                if size is None:
-                    said = f"{found.path}: size unknown; {UNKNOWN_SIZE >> 10} KB of zeros stand for that memory"
+                stated = _stated_size(call, value)
+                size = min(stated or UNKNOWN_SIZE, LARGEST)
+                if size != stated:
+                    why = "size unknown" if stated is None else f"{stated:,} bytes are too many"
+                    said = f"{found.path}: {why}; {size >> 10:,} KB of zeros stand for that memory"
                     yield finding_at(call, call.index, "opaque", found, ("memory", "zeros"), said)
-                bindings.bind(self._memory(found, kind, size or UNKNOWN_SIZE))
+                bindings.bind(self._memory(found, kind, size))
             elif kind in (EVENT, SECTION, PROCESS) and bindings.find(kind, value) is None:
                 live = self._object(kind)
                 bindings.bind(Identity(kind, value, None, found.path, live or None))

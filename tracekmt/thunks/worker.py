@@ -148,6 +148,9 @@ def send(sink: IO[bytes], value: Any) -> None:
 
 def main() -> None:
     """Answer until the input ends."""
+    if sys.platform == "linux":
+        die_with_parent, kill = 1, 9  # PR_SET_PDEATHSIG: a call that hangs must not outlive the replay
+        ctypes.CDLL(None).prctl(die_with_parent, kill)
     # Ctrl-C is for the replay, which then has everything destroyed here. What a library prints goes to standard error.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
