@@ -12,7 +12,7 @@ from tracekmt.calls import CALLS
 from tracekmt.errors import UsageError
 from tracekmt.replayer.machine import Machine
 from tracekmt.replayer.targets import SimulatorTarget, Target, simulator_for
-from tracekmt.replayer.thunks import Limits, ThunksTarget
+from tracekmt.replayer.thunks import Limits, ThunksTarget, allows
 from tracekmt.simulator import Simulator
 from tracekmt.thunks.library import TIMEOUT, Library
 from tracekmt.trace.reader import Trace
@@ -70,6 +70,9 @@ def _thunks(
     path = on.partition(":")[2]
     if on != THUNKS and not path:
         raise UsageError(f"{on}: names no library; give thunks:PATH")
+    for pattern in options.allow:
+        if not any(allows(pattern, name) for name in CALLS):
+            raise UsageError(f"{pattern}: no function has that name; tracekmt calls lists them")
     limits = Limits(
         options.allow,
         options.max_allocations,

@@ -77,7 +77,7 @@ class ThunksTarget:
         """Why a function is not sent; None where it is."""
         if call is None or call.raw:
             return "nobody has described it"
-        if not any(fnmatchcase(call.name, pattern) for pattern in self._limits.allow):
+        if not any(allows(pattern, call.name) for pattern in self._limits.allow):
             if call.disturbs:
                 return f"it {call.disturbs}"
             if call.unseen:
@@ -140,12 +140,13 @@ class ThunksTarget:
         return _guarded(inputs, self.library.guard)
 
     def _look_at_limits(self, call: TracedCall) -> None:
-        limits, makes = self._limits, any(creates.kind == ALLOCATION for creates in call.call.creates)
+        limits = self._limits
+        makes = [creates.path for creates in call.call.creates if creates.kind == ALLOCATION]
         if not makes:
             return
-        count = self.library.alive.count(ALLOCATION)
-        if limits.allocations is not None and count >= limits.allocations:
-            raise Stopped(f"before call {call.index}: {count} allocations live (--max-allocations)")
+        more, count = sum(each.pattern in makes for each in call.bound_inputs), self.library.alive.count(ALLOCATION)
+        if limits.allocations is not None and count + more > limits.allocations:
+            raise Stopped(f"before call {call.index}: {count} allocations live, it makes {more} (--max-allocations)")
         used = self._used() if limits.video_memory is not None else None
         if used is not None and limits.video_memory is not None and used >= limits.video_memory:
             raise Stopped(f"before call {call.index}: {used:,} bytes of video memory are taken (--max-video-memory)")
@@ -194,6 +195,11 @@ class ThunksTarget:
         except Gone:
             return
         self.library.close()
+
+
+def allows(pattern: str, name: str) -> bool:
+    """Whether a function is meant by a pattern, for its name or for the end of it."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"*{pattern}")
 
 
 def _stated_size(call: TracedCall, address: int) -> int | None:
