@@ -57,6 +57,9 @@ def _target(on: Any, trace: Trace, settings: dict[str, Any]) -> Target:
         if any(value is not None for value in settings.values()):
             raise UsageError("a simulator that is given keeps its own settings; leave out " + ", ".join(settings))
         return SimulatorTarget(on, trace.layout)
+    if callable(getattr(on, "adopt", None)):  # what is a target already
+        target: Target = on
+        return target
     if on == "simulator":
         return SimulatorTarget(simulator_for(trace, **settings), trace.layout)
     raise UsageError(f"{on} is no target; this version replays on: simulator")
@@ -125,7 +128,7 @@ class _Outcome:
         number, sequence = self._numbers[call.name], self._sequence
         enter = Enter(sequence, call.enter.thread, number, call.enter_ns, 0, arguments, tuple(before), call.index)
         leave = Leave(sequence + 1, sequence, call.leave_ns or call.enter_ns, int(outcome.status or 0), tuple(after))
-        self._writer.events([enter, leave], flush=False)
+        self._writer.events([enter, leave] if outcome.returned else [enter], flush=False)
         self._sequence += 2
 
     def close(self) -> None:
