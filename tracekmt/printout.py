@@ -37,13 +37,13 @@ def mark_of(header: Header) -> str:
 @dataclass
 class Printed:
     """One call: where it stands in the printout, its result (None: it did not return), whether its function was not
-    there, and the fields that it wrote, by their paths."""
+    there, and the fields that it wrote, by their paths: each with its line."""
 
     line: int
     name: str
     result: int | None = None
     missing: bool = False
-    fields: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, tuple[int, str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -110,7 +110,7 @@ def _read_calls(printout: Printout, lines: Iterator[tuple[int, str]], torn: int)
         elif (found := _FIELD.fullmatch(line)) and call is not None and call.result is not None:
             if found[1] in call.fields:
                 raise TraceError(f"{where}: {found[1][:80]} stands there twice")
-            call.fields[found[1]] = found[2]
+            call.fields[found[1]] = number, found[2]
         elif _END.fullmatch(line):
             printout.whole = True
         elif not line.startswith("note ") and not line.startswith("library "):

@@ -127,7 +127,13 @@ class _Outcome:
         arguments, before, after = sent
         number, sequence = self._numbers[call.name], self._sequence
         enter = Enter(sequence, call.enter.thread, number, call.enter_ns, 0, arguments, tuple(before), call.index)
-        leave = Leave(sequence + 1, sequence, call.leave_ns or call.enter_ns, int(outcome.status or 0), tuple(after))
+        leave = Leave(
+            sequence + 1,
+            sequence,
+            call.leave_ns or call.enter_ns,
+            int(outcome.status or outcome.result or 0),
+            tuple(after),
+        )
         self._writer.events([enter, leave] if outcome.returned else [enter], flush=False)
         self._sequence += 2
 

@@ -131,8 +131,8 @@ class PrintedTarget:
         for leaf in there.values():
             if leaf.path in given:
                 leaf.values[leaf.key] = given[leaf.path]
-        where = f"{self._found.path}: line {printed.line}"
-        for path, text in printed.fields.items():
+        for path, (line, text) in printed.fields.items():
+            where = f"{self._found.path}: line {line}"
             if path not in there:
                 raise TraceError(f"{where}: the call has no {path[:80]} that it writes")
             there[path].values[there[path].key] = _value(there[path].type, text, f"{where}: {path[:80]}")

@@ -22,6 +22,7 @@ from tracekmt.spec.types import (
     Count,
     CountedString,
     Enum,
+    Field,
     Flags,
     Float,
     Integer,
@@ -75,6 +76,8 @@ class Inputs:
         for name, value in values.items():
             if name == "rest" and not struct.has(name):
                 self._behind(value, f"sizeof({place})")
+            elif struct.has(name) and _is_answer(struct.field(name)):
+                continue
             elif struct.has(name):
                 self.put(struct.field(name).type, value, self._at(struct, place, name), f"{path}{name}", outer)
             else:
@@ -332,6 +335,11 @@ def count_in(length: Count, outer: Outer) -> int:
     for name in length.path.split("."):
         values = values.get(name) if isinstance(values, Mapping) else None
     return max((values if isinstance(values, int) else 0) + length.plus, length.least, 0)
+
+
+def _is_answer(field: Field) -> bool:
+    """Whether a pointer that the description does not follow is there for the call to set."""
+    return isinstance(field.type, Address) and field.direction == "out"
 
 
 def _heap_size(outer: Outer) -> int | None:

@@ -181,7 +181,10 @@ class Outputs:
             self._keep(path, place, type_)
             return
         match type_:
-            case Integer(signed=True) | Enum():
+            case Enum():
+                recorded = constant(int(value), 4, signed=True)
+                self._line(f"print_signed({name}, {place}, {recorded}, {int(compared)});")
+            case Integer(signed=True):
                 self._line(f"print_signed({name}, {place}, {constant(int(value), 8, signed=True)}, {int(compared)});")
             case Integer(size=size, hexadecimal=hexadecimal):
                 recorded = constant(value, 8, hexadecimal=True)

@@ -146,6 +146,8 @@ class _Program:
 
     def _all_notes(self) -> Iterator[str]:
         yield from self._notes
+        if len(self._notes) == NOTES_LIMIT:
+            yield "and more of that kind, which the comments in the source say"
         for variable, text in self._variables.outside.values():
             yield f"{variable.comment}: {'0' if text == '0' else 'a new one, or 0,'} is given"
 
