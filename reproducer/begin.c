@@ -95,6 +95,10 @@ static inline void *find(const char *name)
     return found;
 }
 
+/* Where a member of a buffer begins, and how many bytes there are from there to the end of the buffer. */
+#define BEGIN(buffer, member) ((size_t)((UCHAR *)&(member) - (UCHAR *)&(buffer)))
+#define REST(buffer, member) (sizeof(buffer) - BEGIN(buffer, member))
+
 static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 static inline void fail(const char *what)

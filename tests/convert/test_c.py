@@ -20,6 +20,7 @@ from tests.replayer.test_hostile import DEMO as OLD_DEMO
 from tests.replayer.test_hostile import frames_of
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
+from tracekmt.calls.kinds import DEVICE, NT_HANDLE
 from tracekmt.callset import parse_calls
 from tracekmt.convert import convert
 from tracekmt.convert.c.text import comment, identifier, literal
@@ -28,7 +29,7 @@ from tracekmt.resources import resource
 from tracekmt.spec import serial
 from tracekmt.spec.checks import check
 from tracekmt.spec.shorthand import UINT, enum, flags, inout, into, structure
-from tracekmt.spec.types import Bytes, Call, Characters, Pointer
+from tracekmt.spec.types import Bytes, Call, Characters, Integer, Pointer
 from tracekmt.trace.builder import Builder
 from tracekmt.trace.events import Header
 from tracekmt.trace.frames import FrameKind, pack_frame, preamble
@@ -299,6 +300,8 @@ def test_names_stay_where_they_are_printed(tmp_path: Path) -> None:
             inout("inner", Pointer(inner)),
             inout("bits", bits),
             inout("choice", choice),
+            inout("handle", Integer("int", 4, signed=True, kind=NT_HANDLE)),
+            inout("other", Integer("int", 8, signed=True, kind=DEVICE)),
         )
         calls[name] = Call(name, argument)
     header = Header("x64", created=ENDS, tool=ENDS, process={"name": ENDS}, trimmed=ENDS)
@@ -306,7 +309,14 @@ def test_names_stay_where_they_are_printed(tmp_path: Path) -> None:
     with Builder(trace, calls, header=header) as builder:
         for name in names:
             fields = dict.fromkeys(HOSTILE, 1)
-            values = {"data": ENDS.encode(), "inner": {**fields, "text": ENDS[:39]}, "bits": 3, "choice": 1}
+            values = {
+                "data": ENDS.encode(),
+                "inner": {**fields, "text": ENDS[:39]},
+                "bits": 3,
+                "choice": 1,
+                "handle": -5,
+                "other": -7,
+            }
             builder.add(name, values, values)
     source = written(trace, tmp_path)
     text = source.read_text()
@@ -316,7 +326,8 @@ def test_names_stay_where_they_are_printed(tmp_path: Path) -> None:
         compiled(source, tmp_path / "repro.o", system, "-c", "-trigraphs")
     stub = library(tmp_path, "int D3DKMTCreateAllocation2(void) { return 0; }\nint D3DKMTint(void) { return 0; }")
     status, printed = run(compiled(source, tmp_path / "repro"), stub)
-    assert (status, printed.splitlines()[-1]) == (0, "end 2 calls, 0 different"), printed
+    assert (status, printed.splitlines()[-1]) == (1, "end 2 calls, 2 different"), printed
+    assert {line.split()[0] for line in printed.splitlines() if "DIFFERENT" in line} == {"handle", "other"}
     assert printed.count("is left out: it is none of the thunks") == 3
     assert not list(tmp_path.glob("hacked"))
 
@@ -360,7 +371,7 @@ def test_any_memory(tmp_path: Path, data: st.DataObject) -> None:
             noise = data.draw(st.binary(max_size=16))[: len(region[2]) - at]
             region[2] = region[2][:at] + noise + region[2][at + len(noise) :]
     path = tmp_path / "any.kmt"
-    path.write_bytes(preamble(0) + b"".join(pack_frame(kind, value) for kind, value in frames))
+    path.write_bytes(preamble(0) + b"".join(pack_frame(FrameKind(kind), value) for kind, value in frames))
     try:
         convert(path, tmp_path / "any.c", "c", force=True)
     except Error:

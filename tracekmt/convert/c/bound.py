@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tracekmt.bindings import Identity
-from tracekmt.convert.c.text import Names, identifier
+from tracekmt.convert.c.text import Names, constant, identifier
 from tracekmt.lifetimes import Lifetimes, clocks, is_there
 from tracekmt.spec.types import Integer, Kind, Struct
 from tracekmt.trace.call import Bound
@@ -101,15 +101,16 @@ class Variables:
         return made
 
     def _given(self, call: TracedCall, leaf: Bound, kind: Kind, clock: Identity | None) -> Given | None:
+        if isinstance(leaf.value, dict):
+            luid = kind.binding == "machine" and _is_luid(leaf)
+            return Given(self._luid(leaf.value, asked=True).name) if luid else None
         if kind.binding == "range":
             found = self._lifetimes.bindings.find(kind, leaf.value)
             return self._use(self._of[found], leaf.value - found.recorded) if found in self._of else None
         if kind.binding == "fence":
             variable = self._told.get(_fence(leaf, kind, clock))
             return self._use(variable) if variable is not None else None
-        if kind.binding == "machine":
-            return Given(self._luid(leaf.value, asked=True).name) if _is_luid(leaf) else None
-        return self._handle(call, leaf, kind)
+        return self._handle(call, leaf, kind) if kind.binding == "handle" else None
 
     def _handle(self, call: TracedCall, leaf: Bound, kind: Kind) -> Given:
         spaces = [(space, leaf.value) for space in kind.spaces]
@@ -121,15 +122,18 @@ class Variables:
         if kind.external:
             return self._from_outside(leaf, kind)
         if call.returned and not call.succeeded:
-            return Given(f"0x{leaf.value:x}", "never seen born")
-        return Given("0", f"0x{leaf.value:x} is older than the trace")
+            signed = isinstance(leaf.type, Integer) and leaf.type.signed
+            size = leaf.type.size if isinstance(leaf.type, Integer) else None
+            return Given(constant(leaf.value, size, signed=signed, hexadecimal=True), "never seen born")
+        return Given("0", f"{leaf.value:#x} is older than the trace")
 
     def _from_outside(self, leaf: Bound, kind: Kind) -> Given:
         """A handle of the system that the trace has not seen born: one of its sort is made, if we can."""
         key = kind.space.name, leaf.value
         if key not in self.outside:
-            name = self._names.new(f"{identifier(kind.name.replace(' ', ''))}{leaf.value:x}")
-            variable = Variable(name, "ULONG_PTR", f"{kind.name} 0x{leaf.value:x}, from outside of the trace")
+            number = leaf.value & (1 << 64) - 1
+            name = self._names.new(f"{identifier(kind.name.replace(' ', ''))}{number:x}")
+            variable = Variable(name, "ULONG_PTR", f"{kind.name} {number:#x}, from outside of the trace")
             self.outside[key] = variable, _MADE_BY_US.get(kind.name, "0")
             self.all.append(variable)
         return self._use(self.outside[key][0])
@@ -169,7 +173,11 @@ class Variables:
 
 
 def _is_luid(leaf: Bound) -> bool:
-    return isinstance(leaf.type, Struct) and [each.name for each in leaf.type.fields()] == ["LowPart", "HighPart"]
+    if not isinstance(leaf.type, Struct):
+        return False
+    found = [(each.name, each.type) for each in leaf.type.fields()]
+    words = all(isinstance(type_, Integer) and type_.size == 4 for _, type_ in found)
+    return words and [name for name, _ in found] == ["LowPart", "HighPart"]
 
 
 def _fence(leaf: Bound, kind: Kind, clock: Identity | None) -> Hashable:

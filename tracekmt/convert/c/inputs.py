@@ -6,7 +6,7 @@ import struct as packing
 from collections.abc import Mapping
 from typing import Any
 
-from tracekmt.codec import Unreadable, member_type, word
+from tracekmt.codec import Unreadable, look_up, member_type, word
 from tracekmt.convert.c.bound import Given
 from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.text import Names, comment, constant, identifier, octets, units, utf16
@@ -42,6 +42,10 @@ from tracekmt.spec.types import (
 BYTES_LIMIT = 16 << 20
 ELEMENTS_LIMIT = 1 << 16
 """How much memory a length alone makes room for; it may be absurd on purpose."""
+
+HEAP_LIMIT = 1 << 30
+UNKNOWN_SIZE = 0x10000
+"""How much memory stands where a caller had some of unknown size."""
 
 Outer = tuple[Mapping[str, Any], ...]
 
@@ -152,8 +156,10 @@ class Inputs:
         elif address:
             size = _heap_size(outer)
             if size is None:
-                self.notes.append(f"{path} opaque: size unknown, 65536 bytes are given")
-            self._set(place, f"pages({size or 65536})", f" /* was 0x{address:x}{'' if size else ', size unknown'} */")
+                self.notes.append(f"{path} opaque: size unknown, {UNKNOWN_SIZE} bytes are given")
+            self._set(
+                place, f"pages({size or UNKNOWN_SIZE})", f" /* was 0x{address:x}{'' if size else ', size unknown'} */"
+            )
 
     def _struct(self, type_: Struct, value: Any, place: str, path: str, outer: Outer) -> None:
         given = self._given.get(path)
@@ -182,7 +188,7 @@ class Inputs:
 
     def _in_place(self, place: str, value: bytes, size: int, tail: bool) -> None:
         if tail and self._buffer:
-            self._behind(value, f"(size_t)((UCHAR *)&{place} - (UCHAR *)&{self._buffer})")
+            self._behind(value, f"BEGIN({self._buffer}, {place})")
         else:
             self._copy(place, value[:size])
 
@@ -193,10 +199,8 @@ class Inputs:
         name = self.local("text")
         self._array("const WCHAR", name, len(text), list(units(text)), value)
         if tail and self._buffer:
-            self.lines.append(
-                f"put(&{self._buffer}, sizeof({self._buffer}), (size_t)((UCHAR *)&{place} - (UCHAR *)&{self._buffer}), "
-                f"{name}, sizeof({name}));"
-            )
+            at = f"BEGIN({self._buffer}, {place})"
+            self.lines.append(f"put(&{self._buffer}, sizeof({self._buffer}), {at}, {name}, sizeof({name}));")
         else:
             self.lines.append(f"copy(&{place}, {name}, sizeof({name}));")
 
@@ -331,10 +335,8 @@ def first_of_union(struct: Struct, key: str) -> tuple[str, int] | None:
 
 def count_in(length: Count, outer: Outer) -> int:
     """What a length says, by the values around what it counts."""
-    values: Any = outer[length.up] if length.up < len(outer) else {}
-    for name in length.path.split("."):
-        values = values.get(name) if isinstance(values, Mapping) else None
-    return max((values if isinstance(values, int) else 0) + length.plus, length.least, 0)
+    found = look_up(outer[length.up], length.path) if length.up < len(outer) else None
+    return max((found if isinstance(found, int) else 0) + length.plus, length.least, 0)
 
 
 def _is_answer(field: Field) -> bool:
@@ -345,12 +347,9 @@ def _is_answer(field: Field) -> bool:
 def _heap_size(outer: Outer) -> int | None:
     """How much memory a call says that its caller has, if it does."""
     for values in outer:
-        for name in ("pStandardAllocation",):
-            inner = values.get(name)
-            heap = inner.get("ExistingHeapData") if isinstance(inner, Mapping) else None
-            size = heap.get("Size") if isinstance(heap, Mapping) else None
-            if isinstance(size, int) and 0 < size <= 1 << 30:
-                return size
+        size = look_up(values, "pStandardAllocation.ExistingHeapData.Size")
+        if isinstance(size, int) and 0 < size <= HEAP_LIMIT:
+            return size
     return None
 
 

@@ -215,7 +215,7 @@ class Outputs:
     def _tail(self, path: str, place: str) -> str:
         """How many bytes there are from a place to the end of its buffer."""
         buffer = self._buffer_of(path.rpartition(".")[0])
-        return f"sizeof({buffer}) - (size_t)((UCHAR *)&{place} - (UCHAR *)&{buffer})" if buffer else f"sizeof({place})"
+        return f"REST({buffer}, {place})" if buffer else f"sizeof({place})"
 
     def _text(self, path: str, place: str, value: str, room: str = "") -> None:
         recorded, text = "0", utf16(value)
