@@ -19,7 +19,7 @@ static int list_adapters(struct listed *found, int most)
     INT(THUNK * close)(UINT *) = find("D3DKMTCloseAdapter");
     struct list list = {(UINT)most, found};
     UINT i;
-    if (!enumerate || enumerate(&list) < 0) return 0;
+    if (!enumerate || enumerate(&list) < 0 || list.number > (UINT)most) return 0;
     for (i = 0; i < list.number && close; i++) close(&found[i].handle);
     return (int)list.number;
 }

@@ -48,10 +48,12 @@ class Printed:
 
 @dataclass
 class Printout:
-    """Everything that a reproducer printed. whole: it came to its end."""
+    """Everything that a reproducer printed. announced: how many calls it was going to make. whole: it came to its
+    end."""
 
     path: Path
     mark: str
+    announced: int
     abi: Abi
     calls: dict[int, Printed]
     whole: bool = False
@@ -86,7 +88,7 @@ def _begun(path: Path, line: str) -> Printout:
     if int(head[1]) != VERSION:
         raise TraceError(f"{path}: line 1: is of version {head[1]}; this tracekmt reads version {VERSION}")
     abi: Abi = "x86" if head[4] == "4" else "wsl" if head[5] == "4" else "x64"
-    return Printout(path, head[2], abi, {})
+    return Printout(path, head[2], int(head[3]), abi, {})
 
 
 def _read_calls(printout: Printout, lines: Iterator[tuple[int, str]], torn: int) -> None:
@@ -112,6 +114,8 @@ def _read_calls(printout: Printout, lines: Iterator[tuple[int, str]], torn: int)
                 raise TraceError(f"{where}: {found[1][:80]} stands there twice")
             call.fields[found[1]] = number, found[2]
         elif _END.fullmatch(line):
+            if len(printout.calls) != printout.announced:
+                raise TraceError(f"{where}: has {len(printout.calls)} calls, where line 1 has {printout.announced}")
             printout.whole = True
         elif not line.startswith("note ") and not line.startswith("library "):
             raise TraceError(f"{where}: is not what a reproducer prints there")

@@ -78,6 +78,7 @@ def test_what_is_printed_is_what_there_was(read: Read, end: str) -> None:
         ("hAllocation 0x777", "hAllocation 0x777777777", r"line 9: what was printed fits nowhere"),
         ("hAllocation 0x777", "hAllocation abc", r"line 11: .*hAllocation is printed as abc"),
         ("hAllocation 0x777", "hOther 0x777", r"the call has no pAllocationInfo2\[0\]\.hOther"),
+        ("calls 6 pointers", "calls 7 pointers", r"line 19: has 6 calls, where line 1 has 7"),
         ("end 6", "end 6 calls, 0 different\nend 6", r"stands behind the printout's end"),
         ("abab\n", "abab\n  pAllocationInfo2[0].hAllocation 0x1\n", r"line 13: .*stands there twice"),
     ],
