@@ -8,6 +8,6 @@ _PACKAGE = Path(__file__).parent
 
 
 def resource(folder: str, name: str = "") -> Path:
-    """The path of a file of `hooks`, `pages` or `traces`."""
+    """The path of a file of `hooks`, `pages`, `reproducer` or `traces`."""
     inside = _PACKAGE / folder
     return (inside if inside.is_dir() else _PACKAGE.parent / folder) / name

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from tracekmt.cli.options import force_option
+from tracekmt.cli.options import CALLS_HELP, force_option
 from tracekmt.errors import UsageError
 
-FORMS = ("kmt", "jsonl")
+FORMS = ("kmt", "jsonl", "c")
 
 
 @click.command("convert", short_help="Write a trace as lines of JSON, or as a trace again.")
@@ -23,25 +23,52 @@ FORMS = ("kmt", "jsonl")
     help="Where to; - is standard output.",
 )
 @click.option("--to", "form", type=click.Choice(FORMS), help="What to write, where the ending does not say.")
+@click.option("--calls", "calls", metavar="SET", help=f"Of a reproducer, the calls that it makes: {CALLS_HELP}")
+@click.option(
+    "--from",
+    "trace",
+    type=click.Path(path_type=Path),
+    metavar="TRACE",
+    help="FILE is what the reproducer of this trace printed.",
+)
 @click.option("--redact", is_flag=True, help="Take out names, paths and private data; lengths and hashes stay.")
 @force_option
-def command(file: Path, output: Path, form: str | None, redact: bool, force: bool) -> int:
-    """Write FILE in another form, by the two endings: .kmt is a trace, .jsonl is lines of JSON.
+def command(
+    file: Path, output: Path, form: str | None, calls: str | None, trace: Path | None, redact: bool, force: bool
+) -> int:
+    """Write FILE in another form, by the two endings: .kmt is a trace, .jsonl is lines of JSON, .c is a reproducer.
 
     A trace that becomes lines of JSON and a trace again is the same trace. A .kmt from an older version of the format
     becomes one of this version.
+
+    A reproducer is one file of C that makes the calls again, prints what they gave, and exits with 1 where that is not
+    what was recorded. What it printed becomes a trace with --from, for tracekmt diff.
     """
+    from tracekmt.callset import parse_calls
     from tracekmt.cli.console import progress_bar, warn
     from tracekmt.convert import convert
 
     to = form or _form(output)
     if str(output) == "-" and to == "kmt":
         raise UsageError("a trace is no text; give -o the name of a file")
+    if trace is not None:
+        return _read_back(file, trace, output, to, bool(calls or redact), force=force)
+    chosen = parse_calls(calls) if calls is not None else None
     with progress_bar("converting") as on_progress:
-        done = convert(file, output, to, redact=redact, force=force, on_progress=on_progress)
+        done = convert(file, output, to, calls=chosen, redact=redact, force=force, on_progress=on_progress)
     warn(done.warning)
     if str(output) != "-":
         click.echo(f"{output}: {done.calls} calls", err=True)
+    return 0
+
+
+def _read_back(printed: Path, trace: Path, output: Path, to: str, more: bool, *, force: bool) -> int:
+    from tracekmt.replayer.printed import read_back
+
+    if to != "kmt" or more:
+        raise UsageError("--from makes a trace (.kmt) of a printout, and goes with neither --calls nor --redact")
+    report = read_back(printed, trace, output, force=force)
+    click.echo(f"{output}: {report.calls.compared} calls", err=True)
     return 0
 
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracekmt.convert import jsonl
+from tracekmt.convert.c import write_program
 from tracekmt.errors import UsageError
 from tracekmt.redact import REDACTED, Redactor, redacted_end, redacted_header, redacted_module
 from tracekmt.trace.copy import open_copy, refuse_output, replacing, write_copy
 from tracekmt.trace.reader import Trace
+from tracekmt.trim import trim
 
 Progress = Callable[[int, int], None]
 
@@ -30,29 +32,37 @@ def convert(
     to: Path,
     form: str,
     *,
+    calls: Callable[[int, str], bool] | None = None,
     redact: bool = False,
     force: bool = False,
     on_progress: Progress = lambda done, of: None,
 ) -> Converted:
-    """Write a trace, or lines of JSON, as "kmt" or "jsonl"; "-" is standard output for those that are text. redact:
+    """Write a trace, or lines of JSON, as "kmt", "jsonl" or "c", a program that makes its calls; "-" is standard output
+    for those that are text. calls: of a program, the calls that it makes, with those that they depend on. redact:
     without names, paths and private data. UsageError and TraceError say what cannot be done."""
+    if calls is not None and form != "c":
+        raise UsageError("a set of calls is for a reproducer (.c); tracekmt trim makes a trace of one")
+    name, redacted = source.name, redact
     if str(to) != "-":
         refuse_output(source, to, force=force)
     with tempfile.TemporaryDirectory(prefix="tracekmt-") as folder:
         if _is_lines(source):
-            if form != "kmt" and not redact:
+            if form == "jsonl" and not redact:
                 raise UsageError(f"{source}: is lines of JSON already")
             target = to if form == "kmt" and not redact else Path(folder) / "read.kmt"
-            calls = jsonl.from_lines(source, target, force=force, on_progress=on_progress)
+            count = jsonl.from_lines(source, target, force=force, on_progress=on_progress)
             if target == to:
-                return Converted(calls)
+                return Converted(count)
             source = target
         if redact and form != "kmt":
             _write_trace(source, Path(folder) / "redacted.kmt", redact=True)
             source, redact = Path(folder) / "redacted.kmt", False
         if form == "kmt":
             return _write_trace(source, to, redact=redact)
-        return _write_lines(source, to, on_progress)
+        if calls is not None:
+            trim(source, calls, Path(folder) / "part.kmt")
+            source = Path(folder) / "part.kmt"
+        return _write_text(source, to, form, "a redacted trace" if redacted else name, on_progress)
 
 
 def _write_trace(source: Path, to: Path, *, redact: bool) -> Converted:
@@ -69,9 +79,10 @@ def _write_trace(source: Path, to: Path, *, redact: bool) -> Converted:
         return Converted(len(trace), trace.warning)
 
 
-def _write_lines(source: Path, to: Path, on_progress: Progress) -> Converted:
+def _write_text(source: Path, to: Path, form: str, name: str, on_progress: Progress) -> Converted:
     with Trace(source) as trace:
-        lines = (f"{line}\n" for line in jsonl.to_lines(trace, on_progress))
+        made = write_program(trace, name, on_progress) if form == "c" else jsonl.to_lines(trace, on_progress)
+        lines = (f"{line}\n" for line in made)
         if str(to) == "-":
             sys.stdout.writelines(lines)
         else:

@@ -54,6 +54,8 @@ def choose(
         if given:
             raise UsageError("a simulator that is given keeps its own settings; leave out " + ", ".join(given))
         return SimulatorTarget(on, trace.layout), Options()
+    if isinstance(on, Target):
+        return on, Options()
     if on == "simulator":
         return SimulatorTarget(simulator_for(trace, **given), trace.layout), Options()
     raise UsageError(f"{on} is no target; this version replays on: simulator, thunks, thunks:PATH")

@@ -99,7 +99,7 @@ class _Replay:
         """A call of the recording begins."""
         if self.writer is not None:
             self.writer.enters(call)
-        if self.target.waits and call.call.blocks is not None and (not call.call.blocks or call.held(call.call.blocks)):
+        if self.target.real and call.call.blocks is not None and (not call.call.blocks or call.held(call.call.blocks)):
             self.waiting[call.index] = call
         else:
             self.send(call)
@@ -119,9 +119,9 @@ class _Replay:
             self.comparison.leave(entered, outcome)
         self.mark_opaque(entered.call, before)
         self.on_progress(self.report.calls.compared, len(self.trace))
-        if outcome is not None and not outcome.returned:
+        if outcome is not None and self.target.real and not outcome.returned:
             self.go_on(entered.call, outcome.reason)
-        elif outcome is not None and self.target.waits and _lost(entered.call, outcome):
+        elif outcome is not None and self.target.real and _lost(entered.call, outcome):
             self.go_on(entered.call, "the device is lost")
 
     def send(self, call: TracedCall) -> None:
@@ -143,7 +143,7 @@ class _Replay:
         if self.writer is not None:
             self.writer.answered(call, (outcome, sent))
         self.under_way[call.index] = entered, outcome
-        if not outcome.returned and not call.returned:
+        if self.target.real and not outcome.returned and not call.returned:
             self.report.notes.append(f"call {call.index}, which never returned, does not here: {outcome.reason}")
             self.go_on(call, outcome.reason)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from tracekmt import codec, ntstatus
 from tracekmt.bindings import Bindings
@@ -33,14 +33,16 @@ class Sent(NamedTuple):
     result: int | None
 
 
+@runtime_checkable
 class Target(Protocol):
     """A target of a replay. `abi` is the one that arguments are laid out in for it, `machine` what a like target is
-    made of, as an outcome's header says it. waits: a call that waits for others really does so."""
+    made of, as an outcome's header says it. real: a call that waits for others really waits, and one that does not
+    come back takes the target with it."""
 
     name: str
     abi: Abi
     machine: dict[str, Any]
-    waits: bool
+    real: bool
 
     def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
         """Bind what is known before the first call, such as LUIDs; what a reader of the report has to know of it."""
@@ -76,7 +78,7 @@ class Target(Protocol):
 class SimulatorTarget:
     """A simulator of the graphics kernel, which takes calls as the recorded process laid them out."""
 
-    waits = False
+    real = False
 
     def __init__(self, simulator: Simulator, abi: Abi) -> None:
         self.simulator = simulator

@@ -56,7 +56,7 @@ class Limits:
 class ThunksTarget:
     """A library of thunks as what a trace is replayed on."""
 
-    waits = True
+    real = True
 
     def __init__(self, library: Library, machine: Machine, limits: Limits) -> None:
         self.library = library

@@ -1,0 +1,417 @@
+"""Reproducers compile for every system, make the recorded calls with what lives there, and say what is otherwise."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+import tracekmt
+from tests.convert.programs import COMPILERS, compiled, run, written
+from tests.native import FOLDER
+from tests.replayer.test_hostile import DEMO as OLD_DEMO
+from tests.replayer.test_hostile import frames_of
+from tests.strategies import arguments
+from tracekmt.calls import CALLS
+from tracekmt.calls.kinds import DEVICE, NT_HANDLE
+from tracekmt.callset import parse_calls
+from tracekmt.convert import convert
+from tracekmt.convert.c.text import comment, identifier, literal
+from tracekmt.errors import Error, UsageError
+from tracekmt.resources import resource
+from tracekmt.spec import serial
+from tracekmt.spec.checks import check
+from tracekmt.spec.shorthand import UINT, enum, flags, inout, into, structure
+from tracekmt.spec.types import Bytes, Call, Characters, Integer, Pointer
+from tracekmt.trace.builder import Builder
+from tracekmt.trace.events import Header
+from tracekmt.trace.frames import FrameKind, pack_frame, preamble
+from tracekmt.trim import trim
+
+SAMPLES = sorted(resource("traces", "demo.kmt").parent.glob("*.kmt"))
+STAND_ALONE = resource("traces", "stand-alone-allocation.kmt")
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are compiled and run on Linux")
+
+
+@pytest.fixture(scope="module")
+def thunks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tests' own libdxcore.so."""
+    return compiled(FOLDER / "thunks.c", tmp_path_factory.mktemp("thunks") / "libdxcore.so", "x64", "-Wno-error")
+
+
+def library(folder: Path, text: str) -> Path:
+    """A library that is asked before another."""
+    source = folder / "other.c"
+    source.write_text(f"#include <stdint.h>\n#include <stdlib.h>\n{text}\n")
+    return compiled(source, folder / "other.so")
+
+
+def outcome(command: Command, trace: Path, printed: str, folder: Path) -> Path:
+    """What was printed, as a trace."""
+    (folder / "repro.txt").write_text(printed)
+    done = command("convert", folder / "repro.txt", "--from", trace, "-o", folder / "outcome.kmt", "-f")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    return folder / "outcome.kmt"
+
+
+def all_of(trace: Path) -> list[dict[str, Any]]:
+    with tracekmt.open(trace) as opened:
+        return [call.to_json() for call in opened.calls()]
+
+
+@pytest.mark.parametrize("system", COMPILERS)
+@pytest.mark.parametrize("trace", SAMPLES, ids=lambda path: path.stem)
+def test_samples_compile(trace: Path, system: str, tmp_path: Path) -> None:
+    compiled(written(trace, tmp_path), tmp_path / "repro", system)
+
+
+def test_an_equal_run_is_the_same(command: Command, thunks: Path, tmp_path: Path) -> None:
+    status, printed = run(compiled(written(STAND_ALONE, tmp_path), tmp_path / "repro"), thunks)
+    assert (status, "DIFFERENT" in printed, printed.splitlines()[-1]) == (0, False, "end 6 calls, 0 different")
+    report = tracekmt.diff(STAND_ALONE, outcome(command, STAND_ALONE, printed, tmp_path))
+    assert (report.same, report.calls.compared, report.findings) == (True, 6, [])
+
+
+def test_what_is_born_is_used(command: Command, thunks: Path, tmp_path: Path) -> None:
+    """Handles that were others when they were recorded: every later call is given those of this run."""
+    trace = tmp_path / "trace.kmt"
+    with tracekmt.create(trace) as made:
+        made.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 7}}, {"hAdapter": 0x111})
+        made.add("D3DKMTCreateDevice", {"hAdapter": 0x111}, {"hDevice": 0x222})
+        infos = [{"pPrivateDriverData": b"abc"}, {"pPrivateDriverData": b""}]
+        outputs = {"pAllocationInfo2": [{"hAllocation": 0x333}, {"hAllocation": 0x444}]}
+        made.add("D3DKMTCreateAllocation2", {"hDevice": 0x222, "pAllocationInfo2": infos}, outputs)
+        made.add("D3DKMTDestroyAllocation2", {"hDevice": 0x222, "phAllocationList": [0x444, 0x333]})
+        made.add("D3DKMTDestroyDevice", {"hDevice": 0x222})
+    status, printed = run(compiled(written(trace, tmp_path), tmp_path / "repro"), thunks)
+    assert status == 0, printed
+    calls = all_of(outcome(command, trace, printed, tmp_path))
+    assert calls[2]["in"]["hDevice"] == calls[1]["out"]["hDevice"] == "0x40000040"
+    assert calls[3]["in"]["phAllocationList"] == ["0x400000c0", "0x40000080"]
+    assert tracekmt.diff(trace, tmp_path / "outcome.kmt").same
+
+
+def test_a_deviation_is_one_finding(command: Command, thunks: Path, tmp_path: Path) -> None:
+    other = library(tmp_path, "int32_t D3DKMTDestroyAllocation2(void *arg) { return arg ? (int32_t)0xC000000D : 0; }")
+    status, printed = run(compiled(written(STAND_ALONE, tmp_path), tmp_path / "repro"), other, thunks)
+    assert status == 1
+    assert [line for line in printed.splitlines() if "DIFFERENT" in line] == [
+        "result 0xc000000d  DIFFERENT: recorded 0x00000000 STATUS_SUCCESS"
+    ]
+    report = tracekmt.diff(STAND_ALONE, outcome(command, STAND_ALONE, printed, tmp_path))
+    assert [(each.kind, each.index, each.replayed) for each in report.findings] == [
+        ("status", 3, "STATUS_INVALID_PARAMETER")
+    ]
+
+
+def test_written_fields_are_compared_and_opaque_ones_only_printed(
+    command: Command, thunks: Path, tmp_path: Path
+) -> None:
+    text = """
+    int32_t D3DKMTCreateDevice(uint32_t *arg) { arg[3] = 0; arg[6] = 9; return 0; }
+    int32_t D3DKMTCreateAllocation2(uint8_t *arg) {
+      uint8_t *info = *(uint8_t **)(arg + 48);
+      **(uint8_t **)(info + 16) ^= 1; *(uint32_t *)info = 5;
+      return 0;
+    }"""
+    status, printed = run(compiled(written(STAND_ALONE, tmp_path), tmp_path / "repro"), library(tmp_path, text), thunks)
+    assert status == 1
+    assert [line.split()[0] for line in printed.splitlines() if "DIFFERENT" in line] == ["hDevice", "CommandBufferSize"]
+    report = tracekmt.diff(STAND_ALONE, outcome(command, STAND_ALONE, printed, tmp_path))
+    first = {(each.kind, each.path) for each in report.findings if each.cause is None}
+    assert first == {("field", "CommandBufferSize"), ("handle", "hDevice")}
+    assert ("opaque", "pAllocationInfo2[0].pPrivateDriverData") in [(each.kind, each.path) for each in report.findings]
+
+
+def test_a_crash_leaves_the_calls_before_it(command: Command, thunks: Path, tmp_path: Path) -> None:
+    other = library(tmp_path, "int32_t D3DKMTDestroyAllocation2(void *arg) { (void)arg; abort(); }")
+    status, printed = run(compiled(written(STAND_ALONE, tmp_path), tmp_path / "repro"), other, thunks)
+    assert status < 0
+    calls = all_of(outcome(command, STAND_ALONE, printed, tmp_path))
+    assert [(call["call"], call["returned"]) for call in calls][2:] == [
+        ("D3DKMTCreateAllocation2", True),
+        ("D3DKMTDestroyAllocation2", False),
+    ]
+    assert calls[3]["in"]["phAllocationList"] == ["0x40000080"]
+
+
+def test_what_did_not_return_is_made_last(thunks: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.kmt"
+    with tracekmt.create(trace) as made:
+        made.add("D3DKMTDestroyDevice", {"hDevice": 1}, status=None)
+        made.add("D3DKMTCloseAdapter", {"hAdapter": 2}, status="STATUS_INVALID_PARAMETER")
+    status, printed = run(compiled(written(trace, tmp_path), tmp_path / "repro"), thunks)
+    assert re.findall(r"^(call .*|result .*)", printed, re.MULTILINE) == [
+        "call 1 D3DKMTCloseAdapter",
+        "result 0x00000000  DIFFERENT: recorded 0xc000000d STATUS_INVALID_PARAMETER",
+        "call 0 D3DKMTDestroyDevice",
+        "result 0x00000000  DIFFERENT: recorded did not return",
+    ]
+    assert (status, "note #0 did not return" in printed) == (1, True)
+
+
+def test_memory_that_was_not_there_is_not_there(thunks: Path, tmp_path: Path) -> None:
+    """The library probes what it is given, as a kernel does."""
+    trace = tmp_path / "trace.kmt"
+    with tracekmt.create(trace) as made:
+        bad = {"unreadable": "0x10"}
+        for infos in (bad, [{"pPrivateDriverData": bad, "PrivateDriverDataSize": 5}], [{}, bad]):
+            given = {"hDevice": 1, "NumAllocations": 2 if isinstance(infos, list) and len(infos) > 1 else 1}
+            made.add("D3DKMTCreateAllocation2", {**given, "pAllocationInfo2": infos}, status="STATUS_INVALID_PARAMETER")
+    status, printed = run(compiled(written(trace, tmp_path), tmp_path / "repro"), thunks)
+    assert (status, printed.count("result 0xc000000d\n")) == (0, 3), printed
+
+
+def test_memory_of_the_caller_has_the_size_that_the_call_says(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.kmt"
+    with tracekmt.create(trace) as made:
+        info = [{"pSystemMem": 0x70000000}]
+        heap = {"Type": "D3DKMT_STANDARDALLOCATIONTYPE_EXISTINGHEAP", "ExistingHeapData": {"Size": 0x23000}}
+        given = {
+            "hDevice": 1,
+            "pAllocationInfo2": info,
+            "Flags": "CreateResource | StandardAllocation | ExistingSysMem",
+        }
+        made.add("D3DKMTCreateAllocation2", {**given, "pStandardAllocation": heap})
+        made.add("D3DKMTCreateAllocation2", {"hDevice": 1, "pAllocationInfo2": info})
+    text = written(trace, tmp_path).read_text()
+    assert text.count("= pages(143360); /* was 0x70000000 */") == 1
+    assert text.count("= pages(65536); /* was 0x70000000, size unknown */") == 1
+    assert '"#1 pAllocationInfo2[0].pSystemMem opaque: size unknown, 65536 bytes are given"' in text
+
+
+def test_an_adapter_that_is_not_here(command: Command, tmp_path: Path) -> None:
+    """The first adapter of the machine takes its place; --adapter names another."""
+    text = """
+    int32_t D3DKMTEnumAdapters2(uint32_t *arg) {
+      uint32_t *found = *(uint32_t **)(arg + 2);
+      found[0] = 1; found[1] = 0xAB; found[2] = 0xCD; arg[0] = 1;
+      return 0;
+    }
+    int32_t D3DKMTCloseAdapter(uint32_t *arg) { (void)arg; return 0; }
+    int32_t D3DKMTOpenAdapterFromLuid(uint32_t *arg) { arg[2] = 0x40; return arg[1] == 0xCD ? 0 : 1; }
+    """
+    trace = tmp_path / "trace.kmt"
+    with tracekmt.create(trace) as made:
+        made.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 7, "HighPart": 1}}, {"hAdapter": 1})
+    program, other = compiled(written(trace, tmp_path), tmp_path / "repro"), library(tmp_path, text)
+    status, printed = run(program, other)
+    assert (status, "note adapter 1:7 is cd:ab here" in printed) == (0, True)
+    outcome(command, trace, printed, tmp_path)
+    assert run(program, other, "--adapter", "1:2")[0] == 1
+    assert run(program, other, "--adapter", "x")[0] == 2
+    assert run(program, tmp_path / "nothing.so")[0] == 2
+
+
+def in_both_directions(data: Any) -> Any:
+    """A description in which nothing stands for anything, and every field is compared."""
+    if isinstance(data, dict):
+        sort = data.get("is")
+        left_out = {"creates", "destroys", "of" if sort == "Field" else ""}
+        left_out |= {"kind"} if sort in ("Integer", "Address", "Struct") else set()
+        told = {name: in_both_directions(each) for name, each in data.items() if name not in left_out}
+        if sort == "Field":  # addresses are those of this run
+            told["direction"] = "in" if data["type"]["is"] == "Address" else "inout"
+        return told
+    return [in_both_directions(each) for each in data] if isinstance(data, list) else data
+
+
+@pytest.mark.parametrize("abi", ["wsl", "x86"])
+def test_every_value_of_every_description_arrives(command: Command, abi: str, tmp_path: Path) -> None:
+    """Calls that change nothing: what a program was given is what it prints, and that is what was recorded."""
+    described = {name: serial.call_from_data(in_both_directions(serial.to_data(call))) for name, call in CALLS.items()}
+    described = {name: call for name, call in described.items() if not check(call)}
+    assert len(described) > 100
+    trace = tmp_path / "all.kmt"
+    header = Header("x64" if abi == "wsl" else "x86", created="now", wchar=4 if abi == "wsl" else 2)
+    with Builder(trace, described, header=header) as builder:
+        for name, call in described.items():
+            for values in drawn(call, abi):
+                answer = {"result": 1} if call.returns == "BOOLEAN" else {}
+                builder.add(name, values, None if call.argument.parameters else values, **answer)
+    source = written(trace, tmp_path)
+    for system in COMPILERS:
+        compiled(source, tmp_path / "repro.o", system, "-c")
+    system = "x64" if abi == "wsl" else "x86"
+    answers = "".join(f"int {n}(void) {{ return {int(c.returns == 'BOOLEAN')}; }}\n" for n, c in described.items())
+    (tmp_path / "stub.c").write_text(answers)
+    stub = compiled(tmp_path / "stub.c", tmp_path / "stub.so", system)
+    _, printed = run(compiled(source, tmp_path / "repro", system), stub)
+    # Of a structure with WCHARs the size is another, where no Windows program runs.
+    different = [line for line in printed.splitlines() if "DIFFERENT" in line]
+    assert [line for line in different if abi == "wsl" or "DataSize " not in line] == []
+    findings = tracekmt.diff(trace, outcome(command, trace, printed, tmp_path)).findings
+    assert [each for each in findings if abi == "wsl" or not str(each.path).endswith("DataSize")] == []
+
+
+def drawn(call: Call, abi: Any) -> list[Any]:
+    found: list[Any] = []
+
+    @seed(7)
+    @settings(
+        max_examples=4, database=None, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+    )
+    @given(arguments(call, abi))
+    def draw(one: Any) -> None:
+        found.append(one.values)
+
+    draw()
+    return found
+
+
+HOSTILE = [
+    "int",
+    "linux",
+    "errno",
+    "EOF",
+    "NULL",
+    "arg",
+    "entering",
+    "printf",
+    "call_0",
+    "main",
+    "\u017ftruct",
+    "_Static_assert",
+]
+ENDS = '*/ system("touch hacked"); /* "; \\ ??/ \n } #error \r\n \\'
+
+
+def test_names_stay_where_they_are_printed(tmp_path: Path) -> None:
+    """A trace whose every name wants to be something else in C."""
+    inner = structure("int", *(inout(name, UINT) for name in HOSTILE), inout("text", Characters(40)))
+    bits = flags(f"flags.{ENDS.replace('.', '')}"[:5], *("volatile", "Flag"))
+    choice = enum("enum", unsigned=1, signed=2)
+    names = ("D3DKMTCreateAllocation2", "system", 'D3DKMT");system("x', "D3DKMTint", "printf")
+    calls = {}
+    for number, name in enumerate(names):
+        argument = structure(
+            ("struct", "D3DKMT_CREATEALLOCATION", 'x"; #error', ENDS, "UNICODE_STRING")[number],
+            inout("data", Bytes("size")),
+            into("size", UINT),
+            inout("inner", Pointer(inner)),
+            inout("bits", bits),
+            inout("choice", choice),
+            inout("handle", Integer("int", 4, signed=True, kind=NT_HANDLE)),
+            inout("other", Integer("int", 8, signed=True, kind=DEVICE)),
+        )
+        calls[name] = Call(name, argument)
+    header = Header("x64", created=ENDS, tool=ENDS, process={"name": ENDS}, trimmed=ENDS)
+    trace = tmp_path / "hostile.kmt"
+    with Builder(trace, calls, header=header) as builder:
+        for name in names:
+            fields = dict.fromkeys(HOSTILE, 1)
+            values = {
+                "data": ENDS.encode(),
+                "inner": {**fields, "text": ENDS[:39]},
+                "bits": 3,
+                "choice": 1,
+                "handle": -5,
+                "other": -7,
+            }
+            builder.add(name, values, values)
+    source = written(trace, tmp_path)
+    text = source.read_text()
+    assert text.isascii()
+    assert "\n#error" not in text
+    for system in COMPILERS:
+        compiled(source, tmp_path / "repro.o", system, "-c", "-trigraphs")
+    stub = library(tmp_path, "int D3DKMTCreateAllocation2(void) { return 0; }\nint D3DKMTint(void) { return 0; }")
+    status, printed = run(compiled(source, tmp_path / "repro"), stub)
+    assert (status, printed.splitlines()[-1]) == (1, "end 2 calls, 2 different"), printed
+    assert {line.split()[0] for line in printed.splitlines() if "DIFFERENT" in line} == {"handle", "other"}
+    assert printed.count("is left out: it is none of the thunks") == 3
+    assert not list(tmp_path.glob("hacked"))
+
+
+@pytest.mark.parametrize("options", [["-std=c99", "-trigraphs"], ["-std=gnu17"]], ids=" ".join)
+def test_text_in_strings_and_comments(options: list[str], tmp_path: Path) -> None:
+    """Every string comes out of the program as it went in, and no comment has an end of its own."""
+    texts: list[str] = ["??/", "\\", "*/", "/*", "\x001", "\xff0", 'a"b', "??=", "\\\n", "é1", "\udc80", "%s"]
+
+    @seed(3)
+    @settings(max_examples=300, database=None, deadline=None, phases=[Phase.generate])
+    @given(st.text(st.sampled_from('*/\\?"\n\r%0aé') | st.characters(), max_size=30))
+    def draw(text: str) -> None:
+        texts.append(text)
+
+    draw()
+    lines = [f"/* {comment(each)} */ put({literal(each)}, sizeof {literal(each)} - 1);" for each in texts]
+    source = tmp_path / "texts.c"
+    head = "#include <stdio.h>\nstatic void put(const char *text, size_t size) { fwrite(text, 1, size, stdout); }\n"
+    source.write_text(head + "int main(void) {\n" + "\n".join(lines) + "\nreturn 0; }\n", encoding="ascii")
+    program = compiled(source, tmp_path / "texts", "x64", *options)
+    done = subprocess.run([program], capture_output=True, check=True)
+    assert done.stdout == b"".join(each.encode("utf-8", "surrogatepass") for each in texts)
+
+
+@given(st.text(max_size=200))
+def test_any_name_becomes_a_name(name: str) -> None:
+    assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", identifier(name))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_any_memory(tmp_path: Path, data: st.DataObject) -> None:
+    """Regions of real events, bytes of them replaced: there is a program, or an error of ours."""
+    frames = frames_of(OLD_DEMO)
+    for value in data.draw(
+        st.lists(st.sampled_from([v for k, v in frames if k in (FrameKind.ENTER, FrameKind.LEAVE)]))
+    ):
+        for region in value[-1]:
+            at = data.draw(st.integers(0, len(region[2])))
+            noise = data.draw(st.binary(max_size=16))[: len(region[2]) - at]
+            region[2] = region[2][:at] + noise + region[2][at + len(noise) :]
+    path = tmp_path / "any.kmt"
+    path.write_bytes(preamble(0) + b"".join(pack_frame(FrameKind(kind), value) for kind, value in frames))
+    try:
+        convert(path, tmp_path / "any.c", "c", force=True)
+    except Error:
+        return
+    assert (tmp_path / "any.c").read_text().isascii()
+
+
+def test_a_part_stands_alone(command: Command, thunks: Path, tmp_path: Path) -> None:
+    demo = resource("traces", "demo.kmt")
+    done = command("convert", demo, "--calls", "5", "-o", "part.c")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    status, printed = run(compiled(tmp_path / "part.c", tmp_path / "repro"), thunks)
+    assert re.findall(r"^call (\d+)", printed, re.MULTILINE) == ["0", "2", "4", "5"]
+    assert status == 0
+    calls = all_of(outcome(command, demo, printed, tmp_path))
+    assert [call["index"] for call in calls] == [0, 2, 4, 5]
+    refused = command("convert", demo, "--calls", "5", "-o", "part.jsonl")
+    assert (refused.returncode, "for a reproducer" in refused.stderr) == (2, True)
+
+
+def test_on_the_command_line(command: Command, tmp_path: Path) -> None:
+    shown = command("convert", STAND_ALONE, "-o", "-", "--to", "c")
+    assert shown.stdout == written(STAND_ALONE, tmp_path).read_text()
+    refused = command("convert", STAND_ALONE, "-o", tmp_path / "stand-alone-allocation.c")
+    assert (refused.returncode, "exists already" in refused.stderr) == (2, True)
+    lines = tmp_path / "lines.jsonl"
+    convert(STAND_ALONE, lines, "jsonl")
+    convert(lines, tmp_path / "lines.c", "c")
+    assert (tmp_path / "lines.c").read_text().count("static void call_") == 6
+    redacted = command("convert", STAND_ALONE, "-o", "redacted.c", "--redact")
+    assert redacted.returncode == 0
+    assert "stand-alone" not in (tmp_path / "redacted.c").read_text()
+    with pytest.raises(UsageError, match="none of these calls"):
+        convert(STAND_ALONE, tmp_path / "none.c", "c", calls=parse_calls("99"))
+
+
+def test_the_mark_is_that_of_the_whole(tmp_path: Path) -> None:
+    part = tmp_path / "part.kmt"
+    trim(STAND_ALONE, parse_calls("2"), part)
+    marks = {
+        re.findall(r'#define TRACE "(\w+)"', written(each, tmp_path).read_text())[0] for each in (STAND_ALONE, part)
+    }
+    assert len(marks) == 1

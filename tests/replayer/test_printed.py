@@ -1,0 +1,138 @@
+"""A printout is read back as what was printed, or refused with file and line; never a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import tracekmt
+from tracekmt.errors import Error, TraceError, UsageError
+from tracekmt.printout import mark_of, shown
+from tracekmt.replayer.printed import read_back
+from tracekmt.resources import resource
+from tracekmt.trace.reader import TracedCall
+
+TRACE = resource("traces", "stand-alone-allocation.kmt")
+
+Read = Callable[["str | bytes"], list[TracedCall]]
+WRITTEN = {
+    "D3DKMTOpenAdapterFromLuid": ["  hAdapter 0x555"],
+    "D3DKMTCreateDevice": ["  hDevice 0x666"],
+    "D3DKMTCreateAllocation2": [
+        "  pAllocationInfo2[0].hAllocation 0x777",
+        "  pAllocationInfo2[0].pPrivateDriverData " + 31 * "ab",
+    ],
+}
+
+
+def printout(mark: str = "") -> str:
+    """What a reproducer of the sample prints where all is as it was recorded."""
+    with tracekmt.open(TRACE) as trace:
+        lines = [
+            f"tracekmt reproducer 1 trace {mark or mark_of(trace.header)} calls 6 pointers 8 wchar 2",
+            "note of ours",
+        ]
+        for call in trace.calls():
+            lines += [f"call {call.index} {call.name}", "result 0x00000000"]
+            lines += WRITTEN.get(call.name, [])
+    return "\n".join([*lines, "end 6 calls, 0 different", ""])
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def read_it(text: str | bytes) -> list[TracedCall]:
+        path = tmp_path / "repro.txt"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        read_back(path, TRACE, tmp_path / "out.kmt", force=True)
+        with tracekmt.open(tmp_path / "out.kmt") as trace:
+            calls = list(trace.calls())
+            assert all(call.to_json() for call in calls)
+            return calls
+
+    return read_it
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
+def test_what_is_printed_is_what_there_was(read: Read, end: str) -> None:
+    calls = read(printout().replace("\n", end))
+    info = calls[2].outputs["pAllocationInfo2"][0]  # type: ignore[index]
+    assert (info["hAllocation"], info["pPrivateDriverData"]) == (0x777, b"\xab" * 31)
+    assert calls[3].inputs["phAllocationList"] == [0x777]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("tracekmt reproducer 1", "tracekmt reproducer 2", r"line 1: is of version 2"),
+        ("tracekmt reproducer 1", "reproducer", r"line 1: is not how the printout"),
+        ("note of ours", "anything", r"line 2: is not what a reproducer prints"),
+        ("call 3 ", "call 2 ", r"line 13: call 2 stands there twice"),
+        ("call 3 D3DKMTDestroyAllocation2", "call 3 Other", r"line 13: .* has no such call 3"),
+        ("call 3 ", "call 9999999 ", r"has no such call 9999999"),
+        ("hAllocation 0x777", "hAllocation 0x777777777", r"line 9: what was printed fits nowhere"),
+        ("hAllocation 0x777", "hAllocation abc", r"line 11: .*hAllocation is printed as abc"),
+        ("hAllocation 0x777", "hOther 0x777", r"the call has no pAllocationInfo2\[0\]\.hOther"),
+        ("calls 6 pointers", "calls 7 pointers", r"line 19: has 6 calls, where line 1 has 7"),
+        ("end 6", "end 6 calls, 0 different\nend 6", r"stands behind the printout's end"),
+        ("abab\n", "abab\n  pAllocationInfo2[0].hAllocation 0x1\n", r"line 13: .*stands there twice"),
+    ],
+)
+def test_what_is_none_is_refused(read: Read, tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = printout()
+    assert old in text
+    with pytest.raises(Error, match=message) as caught:
+        read(text.replace(old, new, 1))
+    assert "repro.txt" in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 2
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_printout_of_another_trace(read: Read) -> None:
+    with pytest.raises(UsageError, match=r"line 1: is the printout of another trace"):
+        read(printout("0123456789abcdef"))
+
+
+@pytest.mark.parametrize("left", [3, 5, 9, 12, 16])
+def test_one_that_ends_early(read: Read, left: int) -> None:
+    """The calls before its end are there, and the last as one that did not return."""
+    calls = read("\n".join(printout().split("\n")[:left]) + "\n")
+    assert calls
+    assert [call.returned for call in calls] == [True] * (len(calls) - 1) + [False]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.integers(0, 2000), st.binary(max_size=12), st.booleans())
+@example(0, b"", True)
+def test_noise(read: Read, at: int, noise: bytes, cut: bool) -> None:
+    text = printout().encode()
+    with suppress(Error):  # anything else is a traceback
+        read(text[:at] + noise + (b"" if cut else text[at + len(noise) :]))
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match=r"none\.txt"):
+        read_back(tmp_path / "none.txt", TRACE, tmp_path / "out.kmt")
+    (tmp_path / "out.kmt").touch()
+    with pytest.raises(UsageError, match="exists already"):
+        read_back(tmp_path / "none.txt", TRACE, tmp_path / "out.kmt")
+
+
+def test_on_the_command_line(command: Callable[..., CompletedProcess[str]], tmp_path: Path) -> None:
+    (tmp_path / "repro.txt").write_text(printout())
+    done = command("convert", "repro.txt", "--from", TRACE, "-o", "out.kmt")
+    assert (done.returncode, done.stderr) == (0, "out.kmt: 6 calls\n")
+    assert command("diff", TRACE, "out.kmt").returncode == 0
+    assert command("convert", "repro.txt", "--from", TRACE, "-o", "out.c").returncode == 2
+    assert command("convert", "repro.txt", "--from", TRACE, "-o", "new.kmt", "--redact").returncode == 2
+    assert command("convert", "repro.txt", "--from", "repro.txt", "-o", "new.kmt").returncode == 2
+
+
+def test_names_are_plain() -> None:
+    assert shown("pInfo[0].hAllocation") == "pInfo[0].hAllocation"
+    assert shown("a b\n\\é") == "a\\u0020b\\u000a\\u005c\\u00e9"
