@@ -137,7 +137,7 @@ class Outputs:
         length = count_of(field.type.length)
         if field.direction != "in" and not length.up and "." not in length.path:
             at, size = (f"{place}.{self._declarations.member(struct, name)}" for name in (field.name, length.path))
-            self._line(f"print_bytes({_quoted(path)}, {at}, {at} ? {size} : 0, 0, 0);")
+            self._line(f"print_bytes({_quoted(path)}, {at}, succeeded && {at} ? {size} : 0, 0, 0);")
 
     def _buffer_of(self, path: str) -> str:
         return self._places.get(path.removesuffix("."), "").removesuffix(".value")
