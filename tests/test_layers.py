@@ -37,9 +37,10 @@ ALLOWED = {
     "trim": DATA | {"codec", "trace", "bindings", "lifetimes"},
     "recover": DATA | {"codec", "trace", "redact"},
     "redact": DATA | {"codec", "trace"},
+    "extents": {"calls", "codec", "trace"},
     "printout": {"errors", "spec", "trace"},
     # A reproducer binds what stands for something as a replay does, and is made of a part of a trace.
-    "convert": DATA | {"calls", "codec", "trace", "redact", "trim", "bindings", "lifetimes", "printout"},
+    "convert": DATA | {"calls", "codec", "trace", "redact", "trim", "bindings", "lifetimes", "printout", "extents"},
     "where": DATA | {"calls", "codec"},
     "differ": DATA | {"codec", "trace", "bindings", "lifetimes", "report", "where", "toml"},
     "thunks": DATA | {"calls", "codec", "trace", "bindings", "lifetimes"},

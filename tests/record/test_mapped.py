@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import tracekmt
+from tracekmt.extents import size_behind
 from tracekmt.record.mapped import Mapped
-from tracekmt.replayer.thunks import _stated_size
 from tracekmt.trace.events import Enter
 from tracekmt.trace.reader import Trace
 
@@ -67,7 +67,7 @@ def test_a_replay_is_told(tmp_path: Path) -> None:
         events[0] = Enter(**{**vars(first), "regions": (*first.regions, (0x7F0000001000, 0x5000, b""))})
         write_copy(trace, open_copy(trace, there), events)
     with Trace(there) as trace:
-        assert _stated_size(trace[0], 0x7F0000001000) == 0x5000
+        assert size_behind(trace[0], 0x7F0000001000) == (0x5000, None)
         assert trace[0].inputs == Trace(path)[0].inputs
     assert tracekmt.diff(path, there).findings == []
     assert tracekmt.replay(there).to_dict() == {**tracekmt.replay(path).to_dict()}

@@ -15,10 +15,10 @@ from typing import Any
 from tracekmt import codec
 from tracekmt.bindings import Bindings, Identity
 from tracekmt.calls import CALLS
-from tracekmt.calls.allocation import HEAP_SIZE
 from tracekmt.calls.kinds import ADAPTER, ALLOCATION, DEVICE, EVENT, PROCESS, SECTION
 from tracekmt.codec import Unreadable
 from tracekmt.differ.compare import Entered, Outcome, finding_at
+from tracekmt.extents import UNKNOWN_SIZE, size_behind
 from tracekmt.memory import Recorded
 from tracekmt.replayer.machine import Machine
 from tracekmt.replayer.targets import Sent
@@ -28,12 +28,6 @@ from tracekmt.thunks.library import Gone, Library
 from tracekmt.thunks.machine import create_device, memory_used, open_adapter
 from tracekmt.trace.call import Bound, TracedCall, outcome_of
 from tracekmt.trace.reader import Trace
-
-UNKNOWN_SIZE = 64 << 10
-"""Bytes of memory that stand for memory whose size nobody told."""
-
-LARGEST = 1 << 30
-"""Bytes of the program's memory that one address may stand for: a driver may have all of it in place at once."""
 
 PAGE = 4096
 _WRITTEN: tuple[Direction, ...] = ("out",)
@@ -91,10 +85,8 @@ class ThunksTarget:
             if kind is None or not value or isinstance(value, Unreadable) or found.field.direction in _WRITTEN:
                 continue
             if kind.binding == "range" and isinstance(found.type, Address) and bindings.find(kind, value) is None:
-                stated = _stated_size(call, value)
-                size = min(stated or UNKNOWN_SIZE, LARGEST)
-                if size != stated:
-                    why = "size unknown" if stated is None else f"{stated:,} bytes are too many"
+                size, why = size_behind(call, value)
+                if why is not None:
                     said = f"{found.path}: {why}; {size >> 10:,} KB of zeros stand for that memory"
                     yield finding_at(call, call.index, "opaque", found, ("memory", "zeros"), said)
                 bindings.bind(self._memory(found, kind, size))
@@ -200,15 +192,6 @@ class ThunksTarget:
 def allows(pattern: str, name: str) -> bool:
     """Whether a function is meant by a pattern, for its name or for the end of it."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"*{pattern}")
-
-
-def _stated_size(call: TracedCall, address: int) -> int | None:
-    """Bytes of the program's memory from an address on: as the call says, else as the recorder saw it mapped."""
-    stated = codec.look_up(call.inputs, HEAP_SIZE)
-    if isinstance(stated, int) and stated:
-        return stated
-    # Memory of which nothing was read: a copy of it was never wanted, only how much there is.
-    return next((wanted for start, wanted, data in call.enter.regions if start == address and not data), None)
 
 
 def _guarded(value: Any, guard: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tracekmt.codec import Unreadable
@@ -12,6 +13,7 @@ from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.inputs import Inputs
 from tracekmt.convert.c.outputs import Outputs
 from tracekmt.convert.c.text import Names, comment, literal
+from tracekmt.extents import size_behind
 from tracekmt.printout import shown
 from tracekmt.trace.reader import TracedCall
 
@@ -36,7 +38,7 @@ def write_call(
     names: Names,
 ) -> Written:
     """The function `name` that makes a call, by the pointer `function`."""
-    inputs = Inputs(declarations, given, call.layout, Names((ARGUMENT,), names))
+    inputs = Inputs(declarations, given, call.layout, Names((ARGUMENT,), names), partial(size_behind, call))
     argument, values = _argument(call, declarations, inputs)
     result = "did not return" if call.leave is None else call.answer
     head = f"#{call.index} thread {call.thread} {call.name}, recorded {result}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct as packing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tracekmt.codec import Unreadable, look_up, member_type, word
@@ -43,18 +43,22 @@ BYTES_LIMIT = 16 << 20
 ELEMENTS_LIMIT = 1 << 16
 """How much memory a length alone makes room for; it may be absurd on purpose."""
 
-HEAP_LIMIT = 1 << 30
-UNKNOWN_SIZE = 0x10000
-"""How much memory stands where a caller had some of unknown size."""
-
 Outer = tuple[Mapping[str, Any], ...]
 
 
 class Inputs:
-    """The memory and the statements of one call. places: the C expression of what each pointer leads to, by its path.
+    """The memory and the statements of one call. size_behind: how much memory to give for an address that no
+    description follows, and why not all. places: the C expression of what each pointer leads to, by its path.
     notes: what the program says before the call."""
 
-    def __init__(self, declarations: Declarations, given: Mapping[str, Given], abi: Abi, names: Names) -> None:
+    def __init__(
+        self,
+        declarations: Declarations,
+        given: Mapping[str, Given],
+        abi: Abi,
+        names: Names,
+        size_behind: Callable[[int], tuple[int, str | None]],
+    ) -> None:
         self.declarations = declarations
         self.memory: list[str] = []
         self.lines: list[str] = []
@@ -62,6 +66,7 @@ class Inputs:
         self.notes: list[str] = []
         self._given = given
         self._abi: Abi = abi
+        self._size_behind = size_behind
         self.names = names
         self._buffer = ""
         self._sizes: dict[str, tuple[int, str]] = {}
@@ -154,12 +159,10 @@ class Inputs:
         if given is not None:
             self._set(place, f"(void *)(ULONG_PTR)({given.text})")
         elif address:
-            size = _heap_size(outer)
-            if size is None:
-                self.notes.append(f"{path} opaque: size unknown, {UNKNOWN_SIZE} bytes are given")
-            self._set(
-                place, f"pages({size or UNKNOWN_SIZE})", f" /* was 0x{address:x}{'' if size else ', size unknown'} */"
-            )
+            size, why = self._size_behind(address)
+            if why is not None:
+                self.notes.append(f"{path} opaque: {why}, {size} bytes are given")
+            self._set(place, f"pages({size})", f" /* was 0x{address:x}{f', {why}' if why else ''} */")
 
     def _struct(self, type_: Struct, value: Any, place: str, path: str, outer: Outer) -> None:
         given = self._given.get(path)
@@ -342,15 +345,6 @@ def count_in(length: Count, outer: Outer) -> int:
 def _is_answer(field: Field) -> bool:
     """Whether a pointer that the description does not follow is there for the call to set."""
     return isinstance(field.type, Address) and field.direction == "out"
-
-
-def _heap_size(outer: Outer) -> int | None:
-    """How much memory a call says that its caller has, if it does."""
-    for values in outer:
-        size = look_up(values, "pStandardAllocation.ExistingHeapData.Size")
-        if isinstance(size, int) and 0 < size <= HEAP_LIMIT:
-            return size
-    return None
 
 
 def _bits(type_: Flags, number: int) -> str:
