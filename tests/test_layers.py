@@ -45,20 +45,8 @@ ALLOWED = {
     "differ": DATA | {"codec", "trace", "bindings", "lifetimes", "report", "where", "toml"},
     "thunks": DATA | {"calls", "codec", "trace", "bindings", "lifetimes"},
     "replayer": DATA
-    | {
-        "calls",
-        "codec",
-        "trace",
-        "bindings",
-        "lifetimes",
-        "report",
-        "differ",
-        "simulator",
-        "thunks",
-        "trim",
-        "whose",
-        "printout",
-    },
+    | {"calls", "codec", "trace", "bindings", "lifetimes", "report", "differ", "simulator", "thunks"}
+    | {"trim", "whose", "printout", "extents"},
     "pytest_plugin": None,
     "demo": None,
     "cli": None,
