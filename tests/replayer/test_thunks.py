@@ -172,7 +172,9 @@ def test_a_library_that_answers_alike_is_the_same_and_nothing_stays(
         made = told[3].outputs
         assert isinstance(made, dict)
         assert made["hResource"] >> 16 == 0x8000
-    assert machine["drivers_told"]["0:22"] == {"KMTQAITYPE_KMD_DRIVER_VERSION": {"DriverVersion": "77"}}
+    assert machine["adapters"] == [{"luid": [0x11, 0]}]
+    assert machine["told"] == {"0:11": {"KMTQAITYPE_KMD_DRIVER_VERSION": {"DriverVersion": "77"}}}
+    assert (machine["library"], machine["system"][:5]) == (str(kernel.library), "Linux")
     again = kernel.replay(outcome)
     assert again.findings == []
     assert [each.kind for each in tracekmt.diff(trace, outcome).findings] == ["missing"]
@@ -287,6 +289,11 @@ def test_a_trace_of_another_build_is_refused_or_marked(
     assert done.returncode == 2
     assert "another build of the driver (0.0.0.77 against 0.0.0.78)" in done.stderr
     assert "--foreign-driver" in done.stderr
+    outcome = tmp_path / "outcome.kmt"
+    assert kernel.replay(trace, foreign_driver=True, output=outcome).same
+    monkeypatch.setenv("KERNEL_BUILD", "79")
+    done = command("replay", outcome, "--on", f"thunks:{kernel.library}")
+    assert "another build of the driver (0.0.0.78 against 0.0.0.79)" in done.stderr
     kernel.order("CreateAllocation2:1:c000000d")
     report = kernel.replay(trace, foreign_driver=True)
     kinds = Counter((finding.kind, finding.index) for finding in report.findings if finding.cause is None)

@@ -83,7 +83,7 @@ def _thunks(
     library = Library(Path(path) if path else None, options.timeout or TIMEOUT)
     try:
         machine = Machine(library, options.adapter)
-        target = ThunksTarget(library, machine, limits)
+        target = ThunksTarget(library, machine, limits, trace)
         another = machine.another_driver(trace)
         if another is not None and not options.foreign_driver:
             raise UsageError(

@@ -86,6 +86,10 @@ class Machine:
         """How the driver that a trace was recorded on is another build than the one here; None where it is not, or
         nobody can tell."""
         pairs = dict(self.pairs(trace))
+        for recorded, here in pairs.items():
+            found = another_build(_header_tells(trace, recorded), self._told(here))
+            if found:
+                return found
         for told in find_adapters(trace, ADAPTER, IDENTITY):
             luid = told["luid"]
             live = pairs.get((int(luid["LowPart"]), int(luid["HighPart"]))) if luid else self.chosen
@@ -105,11 +109,20 @@ class Machine:
         close_adapter(self._library, handle)
         return told
 
-    def settings(self) -> dict[str, Any]:
-        """What an outcome trace says of it."""
-        told = {str(each): dict(each.told) for each in self.adapters}
-        listed = {"adapters": [{"luid": list(each.luid)} for each in self.adapters], "drivers_told": told}
-        return {"system": system(), "library": self._library.name, **(listed if told else {})}
+    def taken(self, trace: Trace) -> list[Adapter]:
+        """The adapters that stand for those of a trace; all where it names none."""
+        live = dict.fromkeys(live for _, live in self.pairs(trace))
+        return [Adapter(luid, self._told(luid)) for luid in live] or self.adapters
+
+    def settings(self, trace: Trace) -> dict[str, Any]:
+        """What the outcome of a trace says of it: its system, the adapters that were taken, and what these told."""
+        taken = self.taken(trace)
+        return {
+            "system": system(),
+            "library": self._library.name,
+            "adapters": [{"luid": list(each.luid)} for each in taken],
+            "told": {str(each): dict(each.told) for each in taken},
+        }
 
     def plan(self, trace: Trace, refuses: Mapping[str, str]) -> Iterator[str]:
         """What a replay is going to do, in lines: on which machine, with which adapters and drivers, which calls.
@@ -127,6 +140,13 @@ class Machine:
         for name, count in sorted(counts.items()):
             why = refuses.get(name)
             yield f"{count:>9,}  {name}" + (f"; not sent: {why}" if why else "")
+
+
+def _header_tells(trace: Trace, luid: Luid) -> Mapping[str, Any]:
+    """What the header of an outcome says of an adapter; see `Machine.settings`."""
+    told = trace.header.machine.get("told")
+    answers = told.get(str(Adapter(luid, {}))) if isinstance(told, dict) else None
+    return answers if isinstance(answers, dict) else {}
 
 
 def _parts(luid: Luid) -> dict[str, int]:

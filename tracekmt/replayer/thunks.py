@@ -52,11 +52,11 @@ class ThunksTarget:
 
     real = True
 
-    def __init__(self, library: Library, machine: Machine, limits: Limits) -> None:
+    def __init__(self, library: Library, machine: Machine, limits: Limits, trace: Trace) -> None:
         self.library = library
         self.abi: Abi = library.abi
         self.name = library.name
-        self.machine = machine.settings()
+        self.machine = machine.settings(trace)
         self.omitted: Counter[tuple[str, str]] = Counter()
         self._machine = machine
         self._limits = limits
