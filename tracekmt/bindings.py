@@ -153,6 +153,16 @@ class Bindings:
         """A value was handed out in the recording alone, because of what a call did otherwise."""
         self._lost.setdefault(_pair(kind, value, clock), cause)
 
+    def take_over(self, older: Bindings) -> None:
+        """What came to be on one side alone stays so, where everything else was made anew on the other."""
+        anew = {(each.index, each.path): each for each in self.living()}
+        for identity in list(older.living()):
+            if identity.live is None:
+                self.bind(identity)
+        for (space, clock, plain), cause in older._lost.items():
+            known = anew.get((clock.index, clock.path)) if isinstance(clock, Identity) else None
+            self._lost[space, known if known is not None else clock, plain] = cause
+
     def cause(self, kind: Kind, value: Any, clock: Identity | None = None) -> int | None:
         """The call because of which a value stands for nothing on the other side; None where it does, or where nobody
         saw it handed out."""

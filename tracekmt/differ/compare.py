@@ -169,9 +169,7 @@ class Comparison:
 
     def renew(self, bindings: Bindings, under_way: Iterable[Entered]) -> None:
         """Everything was made anew on the other side, and is bound so; what never came to be there is not there now."""
-        for identity in list(self.bindings.living()):
-            if identity.live is None:
-                bindings.bind(identity)
+        bindings.take_over(self.bindings)
         self.bindings = bindings
         for entered in under_way:
             entered.ending = list(ending(bindings, entered.call))
@@ -201,6 +199,11 @@ class Comparison:
                 self._lose(entered, leaf, kind, known.get(leaf.path))
             elif leaf.path in theirs:
                 yield from self._learn(call, outcome, leaf, kind, theirs[leaf.path].value, known.get(leaf.path))
+        if not done and call.call.blocks is None:
+            given = clocks(self.bindings, call.bound_inputs)  # what was to be signalled is not
+            for leaf in call.bound_inputs:
+                if leaf.path in given and leaf.kind is not None:
+                    self._lose(entered, leaf, leaf.kind, given[leaf.path])
         for birth in births(self.bindings, call):
             leaf = birth.leaf
             live = theirs[leaf.path].value if done and leaf.path in theirs else None

@@ -14,7 +14,7 @@ from tracekmt.replayer.machine import Machine
 from tracekmt.replayer.targets import SimulatorTarget, Target, simulator_for
 from tracekmt.replayer.thunks import Limits, ThunksTarget, allows
 from tracekmt.simulator import Simulator
-from tracekmt.thunks.library import TIMEOUT, Library
+from tracekmt.thunks.library import TIMEOUT, Gone, Library
 from tracekmt.trace.reader import Trace
 
 THUNKS = "thunks"
@@ -92,6 +92,8 @@ def _thunks(
             )
         refused = {call.name: target.refuses(CALLS.get(call.name)) for call in trace.descriptions}
         on_plan(machine.plan(trace, {name: why for name, why in refused.items() if why is not None}))
+    except Gone as gone:
+        raise UsageError(f"{library.name}: {gone}, when it was asked for its adapters") from None
     except BaseException:
         library.close()
         raise

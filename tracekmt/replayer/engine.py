@@ -7,7 +7,7 @@ for has happened.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from tracekmt.replayer.thunks import Stopped
 from tracekmt.report.findings import Report
 from tracekmt.spec.paths import structures
 from tracekmt.spec.types import Bytes, Call, Payload
+from tracekmt.thunks.library import Gone
 from tracekmt.trace.reader import Trace, TracedCall
 from tracekmt.trim import DEVICE_GONE, closure
 
@@ -79,6 +80,7 @@ class _Replay:
     under_way: dict[int, tuple[Entered, Outcome | None]] = field(default_factory=dict)
     waiting: dict[int, TracedCall] = field(default_factory=dict)
     opaque: dict[int, str] = field(default_factory=dict)
+    in_vain: int = 0
 
     def run(self) -> None:
         """Send every call and compare what came of it."""
@@ -94,12 +96,14 @@ class _Replay:
                 break
         self.report.calls.in_flight = len(self.under_way) + len(self.waiting)
         self.report.notes += self.target.notes()
+        if self.in_vain:
+            self.report.notes.append(f"not sent: {self.in_vain} calls that would wait for what cannot happen here")
 
     def enter(self, call: TracedCall) -> None:
         """A call of the recording begins."""
         if self.writer is not None:
             self.writer.enters(call)
-        if self.target.real and call.call.blocks is not None and (not call.call.blocks or call.held(call.call.blocks)):
+        if self.target.real and may_wait(call):
             self.waiting[call.index] = call
         else:
             self.send(call)
@@ -126,10 +130,15 @@ class _Replay:
 
     def send(self, call: TracedCall) -> None:
         """Make a call on the target."""
-        self.report.findings += self.target.prepare(call, self.comparison.bindings)
-        entered = self.comparison.enter(call, self.target.adopt)
         try:
-            answer = self.target.call(entered)
+            self.report.findings += self.target.prepare(call, self.comparison.bindings)
+            entered = self.comparison.enter(call, self.target.adopt)
+            # What it would wait for is known never to happen.
+            in_vain = self.target.real and entered.cause is not None and may_wait(call) and _for_fences(call)
+            self.in_vain += in_vain
+            answer = None if in_vain else self.target.call(entered)
+        except Gone as gone:
+            raise Stopped(f"before call {call.index}: {self.target.name} {gone}") from None
         except UsageError as error:
             name = self.target.name
             raise UsageError(f"{self.trace.path}: call {call.index} cannot be sent to the {name}: {error}") from None
@@ -153,6 +162,7 @@ class _Replay:
             raise Stopped(f"at call {call.index}: {why}; --keep-going goes on behind it")
         living = list(self.comparison.bindings.living())
         made_by = {each.index for each in living if each.index is not None and each.live is not None}
+        made_by |= set(self.signals(call.index))
         needed = {each for each in closure(self.trace, made_by, call.index) if each < call.index} if made_by else set()
         self.target.restart()
         again = _Replay(self.trace, self.target, self.options, Report(names=self.report.names), only=needed)
@@ -160,6 +170,15 @@ class _Replay:
         if again.report.stopped is not None:
             raise Stopped(f"behind call {call.index}, while what lived was made anew: {again.report.stopped}")
         self.comparison.renew(again.comparison.bindings, (entered for entered, _ in self.under_way.values()))
+
+    def signals(self, last: int) -> Iterator[int]:
+        """The calls up to one that signalled a fence: the values of those that live are what they made them."""
+        signalling = {number for number, call in self.trace.described.items() if _signals(call)}
+        for index, number in self.trace.functions():
+            if index >= last:
+                return
+            if number in signalling and self.trace[index].succeeded:
+                yield index
 
     def mark_opaque(self, call: TracedCall, since: int) -> None:
         """Findings that say nothing of the target: of what was not sent, and of private data that is another's."""
@@ -171,6 +190,21 @@ class _Replay:
             if why is not None:
                 told = f"{finding.message}; {why}" if finding.message else why
                 findings[place] = replace(finding, kind="opaque", message=told)
+
+
+def may_wait(call: TracedCall) -> bool:
+    """Whether a call may wait for others, as it was made."""
+    return call.call.blocks is not None and (not call.call.blocks or call.held(call.call.blocks))
+
+
+def _signals(call: Call) -> bool:
+    """Whether a call is given values for fences, and waits for none."""
+    fields = (field for struct in structures(call.argument) for field in struct.fields())
+    return call.blocks is None and any(field.of is not None and field.direction == "in" for field in fields)
+
+
+def _for_fences(call: TracedCall) -> bool:
+    return any(each.field.of is not None for each in call.bound_inputs)
 
 
 def _lost(call: TracedCall, outcome: Outcome) -> bool:
