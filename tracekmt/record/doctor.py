@@ -114,6 +114,8 @@ def _capable() -> bool:
 
 
 def _memory(folder: Path) -> Iterator[Check]:
+    if sys.platform == "win32":
+        return
     room = os.statvfs(folder)
     free = room.f_bavail * room.f_frsize
     wanted = f"{free >> 20:,} MB free in {folder}, {SIZES[0] >> 20} MB are taken while recording"

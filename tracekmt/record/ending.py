@@ -11,7 +11,6 @@ import threading
 import time
 from pathlib import Path
 
-_ENDED = (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
 _STOPPED_SECONDS = 0.02
 
 
@@ -32,8 +31,9 @@ class Ending:
     def _wait(self) -> None:
         if sys.platform == "win32":
             return  # the recorder in the process tells its status, and nobody how it ended otherwise
+        ended = (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
         found = None
-        while found is None or found.si_code not in _ENDED:
+        while found is None or found.si_code not in ended:
             try:
                 # A child's status, without taking it from Frida, which waits for it too and may be quicker. While Frida
                 # traces it, its stops are reported as well.
@@ -41,12 +41,14 @@ class Ending:
             except ChildProcessError:
                 self._wait_for_another_s()
                 return
-            if found is not None and found.si_code not in _ENDED:
+            if found is not None and found.si_code not in ended:
                 time.sleep(_STOPPED_SECONDS)
         self._told = f"with status {found.si_status}" if found.si_code == os.CLD_EXITED else _by(found.si_status)
 
     def _wait_for_another_s(self) -> None:
         """The status stands in /proc until the parent has asked for it."""
+        if sys.platform == "win32":
+            return
         with contextlib.suppress(OSError, ValueError):
             handle = os.pidfd_open(self._pid)
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -67,6 +68,9 @@ def await_windows_program(name: str, known: Collection[int], *, until: Callable[
 @contextlib.contextmanager
 def held(pid: int) -> Iterator[None]:
     """Hold a process that Wine has only begun: it cannot go far without Wine's server."""
+    if sys.platform == "win32":
+        yield
+        return
     server = _server(pid)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if server is not None:
