@@ -12,7 +12,7 @@ from tracekmt.calls.kinds import ADAPTER, ADAPTER_LUID
 from tracekmt.errors import UsageError
 from tracekmt.replayer.targets import luids_of
 from tracekmt.report.adapters import find_adapters, told_lines
-from tracekmt.spec.types import Characters
+from tracekmt.spec.types import Call, Characters, Field
 from tracekmt.thunks.library import Library
 from tracekmt.thunks.machine import (
     Adapter,
@@ -69,11 +69,15 @@ class Machine:
         self._asked = self._asked or next((live for _, live in self.pairs(trace)), None)
         return notes
 
+    def renames(self, call: Call) -> bool:
+        """Whether a call opens adapters by the name of a display, which may be another here."""
+        return _name_of_display(call) is not None
+
     def named(self, call: TracedCall, inputs: Any) -> Any:
         """The inputs of a call that opens an adapter by the name of a display, with the name that the adapter which
         stands for it has here; others as they are."""
-        field = next((each for each in call.call.argument.fields() if isinstance(each.type, Characters)), None)
-        if field is None or not isinstance(inputs, dict) or all(made.kind != ADAPTER for made in call.call.creates):
+        field = _name_of_display(call.call)
+        if field is None or not isinstance(inputs, dict):
             return inputs
         told = [each.value for each in call.bound_outputs if each.kind == ADAPTER_LUID and isinstance(each.value, dict)]
         pairs = dict(self.pairs_of((luid["LowPart"], luid["HighPart"]) for luid in told))
@@ -140,6 +144,12 @@ class Machine:
         for name, count in sorted(counts.items()):
             why = refuses.get(name)
             yield f"{count:>9,}  {name}" + (f"; not sent: {why}" if why else "")
+
+
+def _name_of_display(call: Call) -> Field | None:
+    if all(made.kind != ADAPTER for made in call.creates):
+        return None
+    return next((field for field in call.argument.fields() if isinstance(field.type, Characters)), None)
 
 
 def _header_tells(trace: Trace, luid: Luid) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from tracekmt import codec
@@ -18,12 +19,26 @@ from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import ADAPTER, ALLOCATION, DEVICE, EVENT, PROCESS, SECTION
 from tracekmt.codec import Unreadable
 from tracekmt.differ.compare import Entered, Outcome, finding_at
+from tracekmt.differ.memory import alike, same_but_for
 from tracekmt.extents import UNKNOWN_SIZE, size_behind
-from tracekmt.memory import Recorded
+from tracekmt.memory import Arena, Recorded
 from tracekmt.replayer.machine import Machine
+from tracekmt.replayer.relocated import Relocated, relocate
 from tracekmt.replayer.targets import Sent
 from tracekmt.report.findings import Finding
-from tracekmt.spec.types import Abi, Address, Call, Direction, Kind
+from tracekmt.spec.paths import element, structures
+from tracekmt.spec.types import (
+    POINTER_SIZE,
+    Abi,
+    Address,
+    Call,
+    Characters,
+    CountedString,
+    Direction,
+    Kind,
+    Payload,
+    Text,
+)
 from tracekmt.thunks.library import Gone, Library
 from tracekmt.thunks.machine import create_device, memory_used, open_adapter
 from tracekmt.trace.call import Bound, TracedCall, outcome_of
@@ -114,17 +129,35 @@ class ThunksTarget:
             return None
         self._look_at_limits(traced)
         arena = self.library.arena()
-        arguments = codec.encode(call, self.abi, arena, self._inputs(entered))
-        before = arena.regions()
+        moved = self._relocated(entered, call, arena)
+        if moved is not None:
+            arguments, before = moved.arguments, moved.regions
+        else:
+            arena = self.library.arena()
+            arguments = codec.encode(call, self.abi, arena, self._inputs(entered))
+            before = arena.regions()
         try:
             answer, after = self.library.call(call, arguments, before)
         except Gone as gone:
             lost = Outcome(None, call.argument, None, traced.index, reason=f"{self.name} {gone}", returned=False)
             return lost, Sent(arguments, before, [], None)
         status, result = outcome_of(call, answer)
-        outputs = codec.decode(call, self.abi, Recorded(after), arguments, Recorded(before))
-        outcome = Outcome(status, call.argument, outputs, traced.index, result=result)
+        bound = same_but_for(traced, self.abi, moved.recorded(after)) if moved is not None else None
+        outputs = None
+        if bound is None:
+            outputs = codec.decode(call, self.abi, Recorded(after), arguments, Recorded(before))
+        same = bound is not None
+        outcome = Outcome(status, call.argument, outputs, traced.index, result=result, same=same, bound=bound or {})
         return outcome, Sent(arguments, before, after, answer)
+
+    def _relocated(self, entered: Entered, call: Call, arena: Arena) -> Relocated | None:
+        """The recorded memory, where the library takes it as it is laid out."""
+        traced = entered.call
+        if not _laid_out_alike(call, traced.layout, self.abi) or not alike(traced.call, call):
+            return None
+        if self._machine.renames(call):
+            return None
+        return relocate(entered, arena, self.library.guard, UNKNOWN_SIZE)
 
     def _inputs(self, entered: Entered) -> Any:
         """What the call is given here: with names of this machine, and nothing that was unreadable within reach."""
@@ -192,6 +225,16 @@ class ThunksTarget:
 def allows(pattern: str, name: str) -> bool:
     """Whether a function is meant by a pattern, for its name or for the end of it."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"*{pattern}")
+
+
+@lru_cache(maxsize=1024)
+def _laid_out_alike(call: Call, one: Abi, other: Abi) -> bool:
+    """Whether two ABIs lay a call's argument out in the same way."""
+    if POINTER_SIZE[one] != POINTER_SIZE[other]:
+        return False
+    types = [element(field.type)[0] for struct in structures(call.argument) for field in struct.fields()]
+    types += [element(case)[0] for each in types if isinstance(each, Payload) for _, _, case in each.cases]
+    return one == other or not any(isinstance(each, (Characters, CountedString, Text)) for each in types)
 
 
 def _guarded(value: Any, guard: int) -> Any:
