@@ -20,7 +20,7 @@
 #define PENDING 0x103
 #define INVALID_PARAMETER ((int32_t)0xC000000D)
 #define AT(type, argument, offset) (*(type *)((uint8_t *)(argument) + (offset)))
-#define MOST 4096
+#define MOST 65536
 
 enum { NOTHING, ADAPTER, DEVICE, RESOURCE, ALLOCATION, QUEUE, FENCE };
 static struct { int kind; uint32_t owner; uint64_t value; } objects[MOST];

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ class Alive:
         self._sent = _Sent(abi)
         self._lifetimes = Lifetimes()
         self._living: dict[Identity, None] = {}
+        self._counts: Counter[Kind] = Counter()
         self._count = 0
 
     def made(
@@ -39,12 +41,15 @@ class Alive:
         self._lifetimes.enter(told)
         born, dead = self._lifetimes.leave(told)
         self._living.update(dict.fromkeys(born))
+        self._counts.update(identity.kind for identity in born)
         for identity in dead:
-            self._living.pop(identity, None)
+            if identity in self._living:
+                del self._living[identity]
+                self._counts[identity.kind] -= 1
 
     def count(self, kind: Kind) -> int:
         """How many objects of a kind live."""
-        return sum(identity.kind == kind for identity in self._living)
+        return self._counts[kind]
 
     def endings(self, calls: Iterable[Call], has: Callable[[str], bool]) -> Iterator[tuple[Call, dict[str, Any]]]:
         """The calls, with their inputs, that end everything: the youngest first. What came with its owner goes with
