@@ -14,7 +14,7 @@ from tracekmt.replayer.machine import Machine
 from tracekmt.replayer.targets import SimulatorTarget, Target, simulator_for
 from tracekmt.replayer.thunks import Limits, ThunksTarget, allows
 from tracekmt.simulator import Simulator
-from tracekmt.thunks.library import TIMEOUT, Gone, Library
+from tracekmt.thunks.library import TIMEOUT, Library
 from tracekmt.trace.reader import Trace
 
 THUNKS = "thunks"
@@ -82,18 +82,17 @@ def _thunks(
     )
     library = Library(Path(path) if path else None, options.timeout or TIMEOUT)
     try:
-        machine = Machine(library, options.adapter)
-        target = ThunksTarget(library, machine, limits, trace)
-        another = machine.another_driver(trace)
+        machine = Machine(library, trace, options.adapter)
+        another = machine.another_driver
         if another is not None and not options.foreign_driver:
             raise UsageError(
                 f"{trace.path}: was recorded on another build of the driver ({another}), which alone understands the "
                 "data in it; compare recordings on both instead, or replay it nevertheless with --foreign-driver"
             )
+        library.restart()  # the replay begins with a library that nobody has asked anything
+        target = ThunksTarget(library, machine, limits)
         refused = {call.name: target.refuses(CALLS.get(call.name)) for call in trace.descriptions}
         on_plan(machine.plan(trace, {name: why for name, why in refused.items() if why is not None}))
-    except Gone as gone:
-        raise UsageError(f"{library.name}: {gone}, when it was asked for its adapters") from None
     except BaseException:
         library.close()
         raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tracekmt.bindings import Bindings
@@ -13,7 +13,7 @@ from tracekmt.errors import UsageError
 from tracekmt.replayer.targets import luids_of
 from tracekmt.report.adapters import find_adapters, told_lines
 from tracekmt.spec.types import Call, Characters, Field
-from tracekmt.thunks.library import Library
+from tracekmt.thunks.library import Gone, Library
 from tracekmt.thunks.machine import (
     Adapter,
     Luid,
@@ -31,43 +31,62 @@ from tracekmt.whose import whose
 
 
 class Machine:
-    """What the thunks say of their machine. adapter: the LUID, "HIGH:LOW" in hexadecimal, of the one to take."""
+    """What the thunks say of their machine, and what of it stands for what in a trace. All of it is asked before the
+    replay, in a process of its own. adapter: the LUID, "HIGH:LOW" in hexadecimal, of the one to take.
 
-    def __init__(self, library: Library, adapter: str | None = None) -> None:
-        self._library = library
-        self.adapters = adapters(library)
-        self._names: dict[Luid, str] | None = None
-        self._asked = None if adapter is None else _luid(adapter)
-        if self._asked is not None and self.adapters and all(each.luid != self._asked for each in self.adapters):
-            known = ", ".join(map(str, self.adapters))
-            raise UsageError(f"{library.name}: has no adapter {adapter}; it has {known}")
+    adapters: those that are listed. pairs: the LUIDs of the trace, each with the one that stands for it. chosen: the
+    adapter for what the trace does not name. taken: the adapters that stand for those of the trace, all where it names
+    none. another_driver: how the driver that the trace was recorded on is another build; None where it is not or nobody
+    can tell. trouble: why there was no asking.
+    """
 
-    @property
-    def chosen(self) -> Luid | None:
-        """The adapter that stands for what the trace does not name."""
-        return self._asked or (self.adapters[0].luid if self.adapters else None)
+    def __init__(self, library: Library, trace: Trace, adapter: str | None = None) -> None:
+        self._name = library.name
+        self._names: dict[Luid, str] = {}
+        self.adapters: list[Adapter] = []
+        self.taken: list[Adapter] = []
+        self.another_driver: str | None = None
+        self.trouble: str | None = None
+        asked = None if adapter is None else _luid(adapter)
+        try:
+            self.adapters = adapters(library)
+            self.pairs = self._pair(list(luids_of(trace)), asked)
+            live = dict.fromkeys(live for _, live in self.pairs)
+            self.taken = [Adapter(luid, self._told(library, luid)) for luid in live] or self.adapters
+            self._names = display_names(library) if any(map(self.renames, trace.descriptions)) else {}
+        except Gone as gone:
+            self.trouble = f"{library.name} {gone} when it was asked for its adapters"
+            self.pairs = self._pair(list(luids_of(trace)), asked)
+        known = [each.luid for each in self.taken + self.adapters]
+        self.chosen = asked or (known[0] if known else None)
+        if asked is not None and self.adapters and all(each.luid != asked for each in self.adapters):
+            raise UsageError(f"{library.name}: has no adapter {adapter}; it has {', '.join(map(str, self.adapters))}")
+        self.another_driver = self._compare_drivers(trace)
 
-    def pairs(self, trace: Trace) -> list[tuple[Luid, Luid]]:
-        """The LUIDs of a trace, each with that of the adapter which stands for it here."""
-        return self.pairs_of(luids_of(trace))
-
-    def pairs_of(self, luids: Iterable[Luid]) -> list[tuple[Luid, Luid]]:
-        """The same for some."""
-        here, named = [each.luid for each in self.adapters], list(luids)
-        if self._asked is not None:
-            return [(luid, self._asked) for luid in named]
+    def _pair(self, named: list[Luid], asked: Luid | None) -> list[tuple[Luid, Luid]]:
+        here = [each.luid for each in self.adapters]
+        if asked is not None:
+            return [(luid, asked) for luid in named]
         free = iter([luid for luid in here if luid not in named] or here)
         return [(luid, luid if luid in here or not here else next(free, here[0])) for luid in named]
 
-    def bind(self, trace: Trace, bindings: Bindings) -> list[str]:
-        """Have every LUID of a trace mean an adapter of this machine."""
-        notes = []
-        for recorded, live in self.pairs(trace):
+    def _told(self, library: Library, luid: Luid) -> Mapping[str, Any]:
+        for adapter in self.adapters:
+            if adapter.luid == luid:
+                return adapter.told
+        handle = open_adapter(library, luid)
+        if handle is None:
+            return {}
+        told = identity(library, handle)
+        close_adapter(library, handle)
+        return told
+
+    def bind(self, bindings: Bindings) -> list[str]:
+        """Have every LUID of the trace mean an adapter of this machine."""
+        for recorded, live in self.pairs:
             bindings.learn(ADAPTER_LUID, _parts(recorded), _parts(live))
-            if recorded != live:
-                notes.append(f"adapter {Adapter(recorded, {})} of the trace is adapter {Adapter(live, {})} here")
-        self._asked = self._asked or next((live for _, live in self.pairs(trace)), None)
-        return notes
+        moved = [(Adapter(recorded, {}), Adapter(live, {})) for recorded, live in self.pairs if recorded != live]
+        return [f"adapter {recorded} of the trace is adapter {live} here" for recorded, live in moved]
 
     def renames(self, call: Call) -> bool:
         """Whether a call opens adapters by the name of a display, which may be another here."""
@@ -80,61 +99,44 @@ class Machine:
         if field is None or not isinstance(inputs, dict):
             return inputs
         told = [each.value for each in call.bound_outputs if each.kind == ADAPTER_LUID and isinstance(each.value, dict)]
-        pairs = dict(self.pairs_of((luid["LowPart"], luid["HighPart"]) for luid in told))
-        if self._names is None:
-            self._names = display_names(self._library)
-        name = next((self._names[live] for live in pairs.values() if live in self._names), None)
-        return inputs if name is None else {**inputs, field.name: name}
+        pairs, here = dict(self.pairs), {each.luid for each in self.adapters}
+        for luid in [(each["LowPart"], each["HighPart"]) for each in told]:
+            live = pairs.get(luid, luid if luid in here else self.chosen)
+            if live in self._names:
+                return {**inputs, field.name: self._names[live]}
+        return inputs
 
-    def another_driver(self, trace: Trace) -> str | None:
-        """How the driver that a trace was recorded on is another build than the one here; None where it is not, or
-        nobody can tell."""
-        pairs = dict(self.pairs(trace))
+    def _compare_drivers(self, trace: Trace) -> str | None:
+        pairs, told = dict(self.pairs), {each.luid: each.told for each in self.taken}
         for recorded, here in pairs.items():
-            found = another_build(_header_tells(trace, recorded), self._told(here))
+            found = another_build(_header_tells(trace, recorded), told.get(here, {}))
             if found:
                 return found
-        for told in find_adapters(trace, ADAPTER, IDENTITY):
-            luid = told["luid"]
+        for answers in find_adapters(trace, ADAPTER, IDENTITY):
+            luid = answers["luid"]
             live = pairs.get((int(luid["LowPart"]), int(luid["HighPart"]))) if luid else self.chosen
-            found = another_build(told["told"], self._told(live)) if live is not None else None
+            found = another_build(answers["told"], told.get(live, {})) if live is not None else None
             if found:
                 return found
         return None
 
-    def _told(self, luid: Luid) -> Mapping[str, Any]:
-        for adapter in self.adapters:
-            if adapter.luid == luid:
-                return adapter.told
-        handle = open_adapter(self._library, luid)
-        if handle is None:
-            return {}
-        told = identity(self._library, handle)
-        close_adapter(self._library, handle)
-        return told
-
-    def taken(self, trace: Trace) -> list[Adapter]:
-        """The adapters that stand for those of a trace; all where it names none."""
-        live = dict.fromkeys(live for _, live in self.pairs(trace))
-        return [Adapter(luid, self._told(luid)) for luid in live] or self.adapters
-
-    def settings(self, trace: Trace) -> dict[str, Any]:
-        """What the outcome of a trace says of it: its system, the adapters that were taken, and what these told."""
-        taken = self.taken(trace)
+    def settings(self) -> dict[str, Any]:
+        """What an outcome says of it: its system, the adapters that were taken, and what these told."""
         return {
             "system": system(),
-            "library": self._library.name,
-            "adapters": [{"luid": list(each.luid)} for each in taken],
-            "told": {str(each): dict(each.told) for each in taken},
+            "library": self._name,
+            "adapters": [{"luid": list(each.luid)} for each in self.taken],
+            "told": {str(each): dict(each.told) for each in self.taken},
         }
 
     def plan(self, trace: Trace, refuses: Mapping[str, str]) -> Iterator[str]:
         """What a replay is going to do, in lines: on which machine, with which adapters and drivers, which calls.
         refuses: why a function is not sent, by its name."""
-        yield f"on          {system()}: {self._library.name}"
-        for adapter in self.adapters:
+        yield f"on          {system()}: {self._name}"
+        yield from (f"trouble     {trouble}" for trouble in [self.trouble] if trouble)
+        for adapter in {each.luid: each for each in self.taken + self.adapters}.values():
             yield f"adapter     {adapter}  {', '.join(told_lines(adapter.told))}"
-        for recorded, live in self.pairs(trace):
+        for recorded, live in self.pairs:
             yield f"            {Adapter(recorded, {})} of the trace is {Adapter(live, {})}"
         if trace.header.settings.get("recorded_by") != whose():
             yield "a stranger  recorded this trace: what it holds goes to this machine's kernel and driver as it is"

@@ -67,11 +67,11 @@ class ThunksTarget:
 
     real = True
 
-    def __init__(self, library: Library, machine: Machine, limits: Limits, trace: Trace) -> None:
+    def __init__(self, library: Library, machine: Machine, limits: Limits) -> None:
         self.library = library
         self.abi: Abi = library.abi
         self.name = library.name
-        self.machine = machine.settings(trace)
+        self.machine = machine.settings()
         self.omitted: Counter[tuple[str, str]] = Counter()
         self._machine = machine
         self._limits = limits
@@ -80,7 +80,7 @@ class ThunksTarget:
 
     def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
         """Bind what belongs to the machine; what to know of it."""
-        return self._machine.bind(trace, bindings)
+        return self._machine.bind(bindings)
 
     def refuses(self, call: Call | None) -> str | None:
         """Why a function is not sent; None where it is."""

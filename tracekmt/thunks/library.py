@@ -49,10 +49,13 @@ class Library:
         self.timeout = timeout
         self.abi: Abi = native_layout()
         self._known: dict[str, bool] = {}
+        self._process: subprocess.Popen[bytes] | None = None
         self.restart()
 
     def restart(self) -> None:
-        """Load the library into a new process."""
+        """Load the library into a new process, in place of the one that there was."""
+        if self._process is not None:
+            self.close()
         self._known.clear()
         self.alive = Alive(self.abi)
         root = str(Path(__file__).parents[2])
@@ -131,6 +134,7 @@ class Library:
     def close(self) -> None:
         """End the process."""
         process = self._process
+        assert process is not None
         if process.stdin is not None:
             with suppress(BrokenPipeError):
                 process.stdin.close()
@@ -142,6 +146,7 @@ class Library:
         self._reader.join()
 
     def _ask(self, timeout: float, *request: Any) -> Any:
+        assert self._process is not None
         assert self._process.stdin is not None
         try:
             send(self._process.stdin, request)
@@ -168,6 +173,7 @@ class Library:
         return answer
 
     def _ending(self) -> str:
+        assert self._process is not None
         self.close()
         code = self._process.returncode
         return f"crashed: signal {-code}" if code < 0 else f"ended its process with status {code}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from tracekmt.calls import CALLS
 from tracekmt.calls.adapter_info import IDENTITY
-from tracekmt.codec import json_form, to_json
+from tracekmt.codec import Unreadable, json_form, look_up, to_json
 from tracekmt.spec.layout import measure
 from tracekmt.spec.types import Call, Payload, Struct
 from tracekmt.thunks.library import Library
@@ -17,6 +17,7 @@ from tracekmt.thunks.library import Library
 BUILD = ("KMTQAITYPE_UMD_DRIVER_VERSION", "KMTQAITYPE_KMD_DRIVER_VERSION")
 """The answers that tell one build of a driver from another."""
 
+MOST_ADAPTERS = 64
 DISPLAYS = 16
 """Displays that are asked for by name."""
 
@@ -39,8 +40,9 @@ def adapters(library: Library) -> list[Adapter]:
     """The adapters that the thunks list; none where they list none. Nothing stays open."""
     found = []
     for entry in _listed(library):
-        handle, luid = entry["hAdapter"], entry["AdapterLuid"]
-        found.append(Adapter((luid["LowPart"], luid["HighPart"]), identity(library, handle)))
+        handle, luid = _number(entry, "hAdapter"), _luid(entry)
+        if luid is not None:
+            found.append(Adapter(luid, identity(library, handle)))
         close_adapter(library, handle)
     return found
 
@@ -49,14 +51,30 @@ def _listed(library: Library) -> list[Any]:
     newer, older = CALLS["D3DKMTEnumAdapters2"], CALLS["D3DKMTEnumAdapters"]
     if library.has(newer.name):
         status, outputs = library.ask(newer, {"NumAdapters": 0})
-        if status.succeeded and outputs["NumAdapters"]:
-            room: list[Any] = [{} for _ in range(outputs["NumAdapters"])]
-            status, outputs = library.ask(newer, {"pAdapters": room})
-            return list(outputs["pAdapters"][: outputs["NumAdapters"]]) if status.succeeded else []
+        count = min(_number(outputs, "NumAdapters"), MOST_ADAPTERS)
+        if status.succeeded and count:
+            status, outputs = library.ask(newer, {"pAdapters": [{}] * count})
+            return _list(outputs, "pAdapters")[: _number(outputs, "NumAdapters")] if status.succeeded else []
     if library.has(older.name):
         status, outputs = library.ask(older, {})
-        return list(outputs["Adapters"]) if status.succeeded else []
+        return _list(outputs, "Adapters") if status.succeeded else []
     return []
+
+
+# A library may answer anything, and lead anywhere.
+def _number(outputs: Any, name: str) -> int:
+    value = look_up(outputs, name)
+    return value if isinstance(value, int) else 0
+
+
+def _list(outputs: Any, name: str) -> list[Any]:
+    value = look_up(outputs, name)
+    return value if isinstance(value, list) else []
+
+
+def _luid(outputs: Any) -> Luid | None:
+    low, high = (look_up(outputs, f"AdapterLuid.{part}") for part in ("LowPart", "HighPart"))
+    return (low, high) if isinstance(low, int) and isinstance(high, int) else None
 
 
 def open_adapter(library: Library, luid: Luid) -> int | None:
@@ -65,7 +83,7 @@ def open_adapter(library: Library, luid: Luid) -> int | None:
     if not library.has(call.name):
         return None
     status, outputs = library.ask(call, {"AdapterLuid": {"LowPart": luid[0], "HighPart": luid[1]}})
-    return int(outputs["hAdapter"]) if status.succeeded else None
+    return _number(outputs, "hAdapter") if status.succeeded else None
 
 
 def display_names(library: Library) -> dict[Luid, str]:
@@ -75,10 +93,10 @@ def display_names(library: Library) -> dict[Luid, str]:
     for number in range(1, DISPLAYS + 1) if library.has(call.name) else ():
         name = rf"\\.\DISPLAY{number}"
         status, outputs = library.ask(call, {"DeviceName": name})
-        if status.succeeded:
-            luid = outputs["AdapterLuid"]
-            names.setdefault((luid["LowPart"], luid["HighPart"]), name)
-            close_adapter(library, outputs["hAdapter"])
+        luid = _luid(outputs)
+        if status.succeeded and luid is not None:
+            names.setdefault(luid, name)
+            close_adapter(library, _number(outputs, "hAdapter"))
     return names
 
 
@@ -95,7 +113,7 @@ def create_device(library: Library, adapter: int) -> int | None:
     if not library.has(call.name):
         return None
     status, outputs = library.ask(call, {"hAdapter": adapter})
-    return int(outputs["hDevice"]) if status.succeeded else None
+    return _number(outputs, "hDevice") if status.succeeded else None
 
 
 def identity(library: Library, adapter: int) -> dict[str, Any]:
@@ -105,8 +123,8 @@ def identity(library: Library, adapter: int) -> dict[str, Any]:
     for number, name, case in _questions(call) if library.has(call.name) else ():
         asked = {"hAdapter": adapter, "Type": number, "pPrivateDriverData": bytes(measure(case, library.abi)[0])}
         status, outputs = library.ask(call, asked)
-        answer = outputs["pPrivateDriverData"]
-        if status.succeeded and answer is not None and not isinstance(answer, bytes):
+        answer = look_up(outputs, "pPrivateDriverData")
+        if status.succeeded and answer is not None and not isinstance(answer, (bytes, Unreadable)):
             told[name] = to_json(case, answer) if isinstance(case, Struct) else json_form(case, answer)
     return told
 
@@ -127,7 +145,7 @@ def memory_used(library: Library, adapter: int) -> int | None:
     for group in (0, 1):
         status, outputs = library.ask(call, {"hAdapter": adapter, "MemorySegmentGroup": group})
         if status.succeeded:
-            used = (used or 0) + int(outputs["CurrentUsage"])
+            used = (used or 0) + _number(outputs, "CurrentUsage")
     return used
 
 
