@@ -529,6 +529,7 @@ def test_ctrl_c_between_calls_ends_what_lives(kernel: Kernel, tmp_path: Path, mo
         (["--on", "thunks", "--video-memory", "2GB"], "video_memory: no setting of a replay on thunks"),
         (["--keep-going"], "keep_going: no setting of a replay on a simulator"),
         (["--on", "thunks", "--allow", "Escapes"], "Escapes: no function has that name"),
+        (["--on", "thunks", "--timeout", "0s"], "timeout: a call needs some time"),
         (["--on", "gdi32"], "gdi32 is no target"),
     ],
 )

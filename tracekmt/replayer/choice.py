@@ -80,6 +80,8 @@ def _thunks(
         options.max_allocations,
         None if options.max_video_memory is None else sizes.parse_size(options.max_video_memory),
     )
+    if options.timeout is not None and not options.timeout > 0:
+        raise UsageError("timeout: a call needs some time; give more than 0")
     library = Library(Path(path) if path else None, options.timeout or TIMEOUT)
     try:
         machine = Machine(library, trace, options.adapter)
