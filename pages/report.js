@@ -81,10 +81,11 @@ text.addEventListener('input', () => {
   filter();
 });
 kind.addEventListener('change', filter);
-const verdict = data.same ? 'the same' : `${data.calls.differing} calls differ`;
+const whole = data.same && data.stopped === null;
 document.body.append(
-  within('h1', '', `${data.names[0]} against ${data.names[1]}: `, make('span', verdict, data.same ? 'verdict same' : 'verdict')),
+  within('h1', '', `${data.names[0]} against ${data.names[1]}: `, make('span', data.verdict, whole ? 'verdict same' : 'verdict')),
   within('ul', 'counts', ...Object.entries(data.calls).filter(([name, count]) => count > 0 || name === 'compared').map(([name, count]) => make('li', `${name.replaceAll('_', ' ')} ${count}`))),
+  ...(data.stopped === null ? [] : [make('p', `stopped ${data.stopped}`)]),
   ...data.notes.map(note => make('p', `note: ${note}`)),
   within('div', 'filters', text, kind),
   list);

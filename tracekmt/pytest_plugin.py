@@ -58,7 +58,7 @@ class ReplayItem(pytest.Item):
     def runtest(self) -> None:
         """Replay it; a difference is an error."""
         report = run(self.path, target_of(self.config), update=self.config.getoption("--kmt-update"))
-        if not report.same:
+        if not report.same or report.stopped is not None:
             from tracekmt.report.text import report_lines
 
             raise DifferenceError("\n".join(report_lines(report)))

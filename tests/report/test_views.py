@@ -48,6 +48,20 @@ def test_junit_of_what_is_the_same_fails_nothing(tmp_path: Path) -> None:
     assert [suite.failures for suite in JUnitXml.fromfile(str(path))] == [0]
 
 
+def test_a_replay_that_stopped_is_nowhere_the_same(tmp_path: Path) -> None:
+    """Nothing differed, and not all was replayed: a CI job must not be green for it."""
+    stopped = report()
+    stopped.stopped = "before call 7: no more"
+    path = tmp_path / "junit.xml"
+    path.write_text(junit(stopped), "utf-8")
+    (suite,) = JUnitXml.fromfile(str(path))
+    assert (suite.tests, suite.failures, suite.errors) == (len(list(suite)), 0, 1)
+    assert list(annotation_lines(stopped)) == ["::error title=tracekmt::stopped before call 7: no more"]
+    assert "the same as far as it went" in summary(stopped)
+    stopped.findings += [finding(index=n, call=f"D3DKMT{n}") for n in range(30)]
+    assert len(list(annotation_lines(stopped))) == MAX_ANNOTATIONS
+
+
 def test_what_a_trace_names_is_data_in_junit(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     path.write_text(junit(report(finding(1, call=HOSTILE, message=HOSTILE), name=HOSTILE)), "utf-8")

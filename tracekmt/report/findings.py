@@ -93,6 +93,13 @@ class Report:
         return not any(finding.counts for finding in self.findings)
 
     @property
+    def verdict(self) -> str:
+        """What came of it, in a few words."""
+        if not self.same:
+            return f"{self.differing} calls differ"
+        return "the same" if self.stopped is None else "the same as far as it went"
+
+    @property
     def differing(self) -> int:
         """Calls with a difference."""
         return len({(f.index, f.other_index) for f in self.findings if f.counts})

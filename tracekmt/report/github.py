@@ -21,7 +21,11 @@ def annotation_lines(report: Report) -> Iterator[str]:
         if finding.counts and finding.cause is None:
             groups.setdefault(finding.group, []).append(finding)
     shown = list(groups.values())
-    most = len(shown) if len(shown) <= MAX_ANNOTATIONS else MAX_ANNOTATIONS - 1
+    room = MAX_ANNOTATIONS
+    if report.stopped is not None:
+        yield _command("tracekmt", f"stopped {report.stopped}")
+        room -= 1
+    most = len(shown) if len(shown) <= room else room - 1
     for findings in shown[:most]:
         first = findings[0]
         again = f" ({len(findings)} times)" if len(findings) > 1 else ""
@@ -35,8 +39,7 @@ def summary(report: Report) -> str:
     """Markdown: the report as text, in a fence that nothing in it can close."""
     text = "\n".join(report_lines(report)).replace("\x00", "")
     fence = "`" * max(3, *(len(each) + 1 for each in _runs(text)))
-    verdict = "the same" if report.same else f"{report.differing} calls differ"
-    head = f"### tracekmt: {verdict}\n\n{fence}text\n"
+    head = f"### tracekmt: {report.verdict}\n\n{fence}text\n"
     room = MAX_SUMMARY - len(head.encode()) - len(fence) - 2
     return head + text.encode("utf-8", "backslashreplace")[:room].decode("utf-8", "ignore") + f"\n{fence}\n"
 

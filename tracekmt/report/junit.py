@@ -24,7 +24,9 @@ def junit(report: Report) -> str:
             by_function[finding.call].append(finding)
     functions = sorted({*report.functions, *by_function})
     name = _plain(f"{report.names[0]} against {report.names[1]}")
-    told = {"name": name, "tests": str(len(functions)), "failures": str(len(by_function)), "errors": "0"}
+    errors = 0 if report.stopped is None else 1
+    tests = len(functions) + errors
+    told = {"name": name, "tests": str(tests), "failures": str(len(by_function)), "errors": str(errors)}
     root = ET.Element("testsuites", told)
     suite = ET.SubElement(root, "testsuite", told)
     for function in functions:
@@ -36,6 +38,9 @@ def junit(report: Report) -> str:
             failure = ET.SubElement(case, "failure", {"message": message, "type": findings[0].kind})
             lines = [line for each in [*causes, *findings][:MAX_SHOWN] for line in finding_lines(each)]
             failure.text = _plain("\n".join(dict.fromkeys(lines)))
+    if report.stopped is not None:
+        case = ET.SubElement(suite, "testcase", {"classname": name, "name": "the whole trace", "time": "0"})
+        ET.SubElement(case, "error", {"message": _plain(f"stopped {report.stopped}"), "type": "stopped"})
     notes = ET.SubElement(suite, "system-out")
     notes.text = _plain("\n".join(report.notes))
     ET.indent(root)

@@ -21,7 +21,12 @@ CallAt = Callable[[int], Any]
 def page(report: Report, call_at: CallAt | None = None, other_at: CallAt | None = None) -> str:
     """The page. call_at, other_at: the calls of either side, where they are at hand, for their structures."""
     style, script = (resource("pages", name).read_text("utf-8") for name in ("report.css", "report.js"))
-    data = {"names": report.names, **report.to_dict(), "structures": _structures(report, call_at, other_at)}
+    data = {
+        "names": report.names,
+        "verdict": report.verdict,
+        **report.to_dict(),
+        "structures": _structures(report, call_at, other_at),
+    }
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}"
     # Nothing in the data can end the element that it stands in.
     told = json.dumps(data).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

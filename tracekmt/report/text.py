@@ -24,8 +24,8 @@ def report_lines(report: Report) -> Iterator[str]:
     """The whole report, a line at a time."""
     counts = report.calls
     first, second = report.names
-    verdict = "the same" if report.same else f"{report.differing} calls differ, {counts.compared} compared"
-    yield f"{first} against {second}: {verdict}"
+    compared = "" if report.same else f", {counts.compared} compared"
+    yield f"{first} against {second}: {report.verdict}{compared}"
     followers = defaultdict(list)
     groups: dict[str, list[Finding]] = defaultdict(list)
     for finding in in_order(report):
