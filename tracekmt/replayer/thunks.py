@@ -185,11 +185,6 @@ class ThunksTarget:
         luid = self._machine.chosen
         return None if luid is None else open_adapter(self.library, luid)
 
-    @property
-    def waiting(self) -> list[str]:
-        """Nothing is injected here."""
-        return []
-
     def notes(self) -> Iterator[str]:
         """What was not sent, and why."""
         for (name, why), count in sorted(self.omitted.items()):
