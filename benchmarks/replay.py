@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import tracekmt
-from tracekmt.simulator.driver import sample_data
+from tracekmt.simulator.model.allocation_size import sample_data
 
 SIZES = (100_000, 1_000_000)
 

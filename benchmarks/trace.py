@@ -29,7 +29,7 @@ else:
 import tracekmt
 from tracekmt import codec
 from tracekmt.calls import CALLS
-from tracekmt.memory import Arena
+from tracekmt.codec.memory import Arena
 from tracekmt.spec.layout import lay_out
 from tracekmt.trace.events import Enter, Header, Leave, Region
 from tracekmt.trace.writer import Writer

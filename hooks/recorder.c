@@ -2,7 +2,7 @@
  * The recorder: what runs on the threads of the traced process. Compiled in the target; knows no function and no field.
  *
  * A call is written as two events, before and after it, into blocks of a shared file mapping that outlives the process.
- * What to copy is said by the plan, a small program of u32 words that tracekmt/record/plan.py compiles:
+ * What to copy is said by the plan, a small program of u32 words that tracekmt/record/agent/plan.py compiles:
  *
  *   word 0: bytes of a pointer and of an argument (4 or 8)
  *   hook:   number of the call, number of arguments, index of the shape of its arguments (0: none leads on)
@@ -12,7 +12,7 @@
  *           mask, value, expected: ((word & mask) == value) == expected
  *
  * A level is how many pointers outwards the field lies. The layout of the mapping, C_... and B_..., comes from
- * tracekmt/trace/spooled.py, what depends on the processor from x64.c or x86.c, on the system from linux.c or windows.c.
+ * tracekmt/trace/buffer_format.py, what depends on the processor from x64.c or x86.c, on the system from linux.c or windows.c.
  * Nothing here waits, takes a lock, allocates, or makes a system call (but for a thread's id, once, and mapping more room
  * for a call with very many pointers).
  */

@@ -1,5 +1,5 @@
 /*
- * The drain of tracekmt/record/spool.py for where the recorder's side cannot map the memory: in another mount namespace,
+ * The drain of tracekmt/record/buffer/shared_buffer.py for where the recorder's side cannot map the memory: in another mount namespace,
  * on another machine. It runs on the agent's thread, copies what is new into one buffer, and gives closed blocks back at
  * once: what has been sent is as safe as the connection. The layout, C_... and B_..., comes from trace/spooled.py.
  */

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracekmt.bindings import Bindings, HandleMap, Identity
+from tracekmt.objects.identity import Bindings, HandleMap, Identity
 from tracekmt.spec.types import Kind
 
 BOX = Kind("box")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tracekmt.callset import parse_calls
 from tracekmt.errors import UsageError
+from tracekmt.text.call_set import parse_calls
 
 
 def chosen(text: str) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracekmt.memory import Arena, Fault, Recorded
+from tracekmt.codec.memory import Arena, Fault, Recorded
 
 
 def test_recorded_regions_are_read_from_within_and_overlap() -> None:

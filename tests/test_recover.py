@@ -8,10 +8,10 @@ import pytest
 
 import tracekmt
 from tests.trace.test_traces import make
+from tracekmt.edit.copy import UNFINISHED
+from tracekmt.edit.recover import recover
 from tracekmt.errors import TraceError, UsageError
-from tracekmt.recover import recover
 from tracekmt.trace import frames
-from tracekmt.trace.copy import UNFINISHED
 
 
 def lines(path: Path) -> list[dict[str, object]]:

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 import tracekmt
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
-from tracekmt.callset import parse_calls
 from tracekmt.codec import Leaf, Unreadable, decode, encode, leaves
+from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.convert import convert
-from tracekmt.memory import Arena, Recorded
-from tracekmt.recover import recover
-from tracekmt.redact import REDACTED, redacted_data, redacted_regions, redacted_text
+from tracekmt.edit.recover import recover
+from tracekmt.edit.redact import REDACTED, redacted_data, redacted_regions, redacted_text
+from tracekmt.edit.trim import trim
 from tracekmt.resources import resource
 from tracekmt.spec.types import WCHAR_SIZE, Abi, Blob, Bytes, Characters, CountedString, Payload, Text, Window
+from tracekmt.text.call_set import parse_calls
 from tracekmt.trace.events import Header, Module
 from tracekmt.trace.reader import Trace
 from tracekmt.trace.writer import Writer
-from tracekmt.trim import trim
 
 ABIS: tuple[Abi, ...] = ("x64", "x86", "wsl")
 DEMO = resource("traces", "demo.kmt")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tracekmt.errors import UsageError
-from tracekmt.sizes import parse_duration, parse_size
+from tracekmt.text.units import parse_duration, parse_size
 
 
 @pytest.mark.parametrize(

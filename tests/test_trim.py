@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tracekmt
-from tracekmt.callset import parse_calls
+from tracekmt.edit.copy import UNFINISHED
+from tracekmt.edit.trim import Trimmed, trim
 from tracekmt.resources import resource
-from tracekmt.trace.copy import UNFINISHED
+from tracekmt.text.call_set import parse_calls
 from tracekmt.trace.events import Lost
 from tracekmt.trace.reader import Trace
 from tracekmt.trace.writer import Writer
-from tracekmt.trim import Trimmed, trim
 
 LUID = {"LowPart": 1, "HighPart": 0}
 SIZES = (0x1000, 0x40000, 0x100000)

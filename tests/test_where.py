@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import tracekmt
 from tracekmt.errors import UsageError
 from tracekmt.resources import resource
-from tracekmt.where import DEPTH_LIMIT, LENGTH_LIMIT, parse_where
+from tracekmt.text.filter import DEPTH_LIMIT, LENGTH_LIMIT, parse_where
 
 DEMO = resource("traces", "demo.kmt")
 

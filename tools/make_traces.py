@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tracekmt.edit.copy import open_copy, write_copy
 from tracekmt.record.session import Recording
-from tracekmt.trace.copy import open_copy, write_copy
 from tracekmt.trace.reader import Trace
 
 TRACES = Path(__file__).parent.parent / "traces"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tracekmt.codec import Unreadable as Unreadable
-    from tracekmt.report.findings import Report
+    from tracekmt.findings import Report
     from tracekmt.simulator import Simulator as Simulator
     from tracekmt.trace.builder import Builder
     from tracekmt.trace.reader import Trace

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tracekmt.report.findings import Report
+    from tracekmt.findings import Report
     from tracekmt.simulator import Simulator
 
 OFF = ".nokmt"
@@ -85,7 +85,7 @@ def run(path: Path, on: Any, *, update: bool = False, **settings: Any) -> Report
     """Replay a trace, with the rules and the baseline that lie beside it."""
     import tracekmt
     from tracekmt.calls import CALLS
-    from tracekmt.differ.decide import Calls, apply_all, chosen_rules
+    from tracekmt.differ.policy import Calls, apply_all, chosen_rules
     from tracekmt.errors import UsageError
 
     rules, baseline = (path.with_name(path.stem + ending) for ending in (".rules.toml", ".baseline.json"))

@@ -10,7 +10,7 @@ from tests.record.walker import BASES, ROOM, Compiled, same_values
 from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import FENCE, MONITORED_FENCE
 from tracekmt.codec import Unreadable, decode, encode, leaves
-from tracekmt.memory import Arena, Recorded
+from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.spec.describe import describe
 from tracekmt.spec.layout import lay_out, measure
 from tracekmt.spec.paths import element, fields

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
 from tracekmt.codec import Unreadable, decode, encode, leaves, to_json
+from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.errors import UsageError
-from tracekmt.memory import Arena, Recorded
 from tracekmt.spec.types import ABIS, Abi, Call
 
 CREATE = CALLS["D3DKMTCreateAllocation2"]

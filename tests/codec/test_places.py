@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
 from tracekmt.codec import Place, Unreadable, decode, encode, finder, leaves
-from tracekmt.memory import Arena, Memory, Recorded
+from tracekmt.codec.memory import Arena, Memory, Recorded
 from tracekmt.spec.types import ABIS, Abi, Call
 
 IN_MEMORY = sorted(name for name, call in CALLS.items() if finder(call, "x64") is not None)

@@ -12,10 +12,10 @@ import pytest
 from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import LUID, OBJECT_ATTRIBUTES, nt_handle
 from tracekmt.codec import Unreadable, decode, encode, to_json
+from tracekmt.codec.memory import Arena
 from tracekmt.errors import UsageError
-from tracekmt.memory import Arena
 from tracekmt.spec.checks import check
-from tracekmt.spec.shorthand import (
+from tracekmt.spec.dsl import (
     BOOLEAN,
     BYTE,
     DWORD,
@@ -33,7 +33,7 @@ from tracekmt.spec.shorthand import (
     parameters,
     structure,
 )
-from tracekmt.spec.shorthand import enum as enumeration
+from tracekmt.spec.dsl import enum as enumeration
 from tracekmt.spec.types import (
     Abi,
     Address,

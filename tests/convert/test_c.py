@@ -21,19 +21,19 @@ from tests.replayer.test_hostile import frames_of
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import DEVICE, NT_HANDLE
-from tracekmt.callset import parse_calls
 from tracekmt.convert import convert
 from tracekmt.convert.c.text import comment, identifier, literal
+from tracekmt.edit.trim import trim
 from tracekmt.errors import Error, UsageError
 from tracekmt.resources import resource
 from tracekmt.spec import serial
 from tracekmt.spec.checks import check
-from tracekmt.spec.shorthand import UINT, enum, flags, inout, into, structure
+from tracekmt.spec.dsl import UINT, enum, flags, inout, into, structure
 from tracekmt.spec.types import Bytes, Call, Characters, Integer, Pointer
+from tracekmt.text.call_set import parse_calls
 from tracekmt.trace.builder import Builder
 from tracekmt.trace.events import Header
 from tracekmt.trace.frames import FrameKind, pack_frame, preamble
-from tracekmt.trim import trim
 
 SAMPLES = sorted(resource("traces", "demo.kmt").parent.glob("*.kmt"))
 STAND_ALONE = resource("traces", "stand-alone-allocation.kmt")

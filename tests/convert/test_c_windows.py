@@ -11,7 +11,7 @@ import pytest
 import tracekmt
 from tests.convert.programs import compiled, written
 from tests.windows import FOLDER, compile_windows, wine_environment
-from tracekmt.replayer.printed import read_back
+from tracekmt.convert.c.output_target import read_back
 from tracekmt.resources import resource
 from tracekmt.trace.reader import Trace
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 import tracekmt
 from tracekmt.calls import CALLS
-from tracekmt.callset import parse_calls
 from tracekmt.convert import convert
 from tracekmt.convert.jsonl import from_lines, to_lines
+from tracekmt.edit.trim import trim
 from tracekmt.errors import Error, UsageError
 from tracekmt.resources import resource
+from tracekmt.text.call_set import parse_calls
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.reader import Trace
 from tracekmt.trace.writer import Writer
-from tracekmt.trim import trim
 
 SAMPLES = sorted(resource("traces", "demo.kmt").parent.glob("*.kmt"))
 DEMO = resource("traces", "demo.kmt")

@@ -12,7 +12,8 @@ import pytest
 
 import tracekmt
 from tests.windows import wine_environment
-from tracekmt.demo import probe, selftest
+from tracekmt.doctor import selftest
+from tracekmt.doctor import windows_probe as probe
 from tracekmt.errors import RecordError
 
 

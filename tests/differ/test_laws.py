@@ -15,7 +15,7 @@ import pytest
 import tracekmt
 from tracekmt import ntstatus
 from tracekmt.codec import Place, Unreadable, json_form, leaves, word
-from tracekmt.report.findings import Report
+from tracekmt.findings import Report
 from tracekmt.resources import resource
 from tracekmt.spec.layout import lay_out
 from tracekmt.spec.types import POINTER_SIZE, Bytes, Flags, Payload

@@ -11,10 +11,10 @@ import pytest
 import tracekmt
 from tracekmt.calls import CALLS
 from tracekmt.differ.baseline import read_baseline, signature
-from tracekmt.differ.decide import Calls, apply_all, chosen_rules
+from tracekmt.differ.policy import Calls, apply_all, chosen_rules
 from tracekmt.differ.rules import apply_rules, read_rules
 from tracekmt.errors import UsageError
-from tracekmt.report.findings import Finding, Report
+from tracekmt.findings import Finding, Report
 from tracekmt.resources import resource
 
 FAULT = "D3DKMTCreateAllocation2@2=STATUS_NO_MEMORY"

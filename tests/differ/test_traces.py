@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tracekmt
-from tracekmt.differ.traces import NONE, _room
+from tracekmt.differ.diff import NONE, _room
 from tracekmt.resources import resource
 from tracekmt.trace.builder import Builder
 

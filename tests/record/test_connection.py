@@ -21,13 +21,13 @@ from tests.native import lacking
 from tests.record.client import Client, wait_for
 from tests.record.test_spool import enter
 from tracekmt.errors import UsageError
-from tracekmt.record.backlog import Backlog
-from tracekmt.record.connection import Connected
-from tracekmt.record.hooks import hook_source
+from tracekmt.record.agent.hooks import hook_source
+from tracekmt.record.buffer.event_queue import Backlog
+from tracekmt.record.buffer.remote_buffer import Connected
+from tracekmt.record.process.targets import open_device
 from tracekmt.record.session import Recording
-from tracekmt.record.targets import open_device
+from tracekmt.trace.buffer_format import BLOCK_HEADER, Block, Control
 from tracekmt.trace.events import Lost
-from tracekmt.trace.spooled import BLOCK_HEADER, Block, Control
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tracekmt.record import doctor
-from tracekmt.record.doctor import Check, examine_machine, examine_process
+from tracekmt.doctor import checks as doctor
+from tracekmt.doctor.checks import Check, examine_machine, examine_process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are recorded on Linux only, so far")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import tracekmt
-from tracekmt.extents import size_behind
-from tracekmt.record.mapped import Mapped
+from tracekmt.objects.caller_memory import size_behind
+from tracekmt.record.process.memory_map import Mapped
 from tracekmt.trace.events import Enter
 from tracekmt.trace.reader import Trace
 
@@ -59,7 +59,7 @@ def test_a_replay_is_told(tmp_path: Path) -> None:
     path = record(tmp_path / "trace.kmt", 0x7F0000001000)
     there = tmp_path / "noted.kmt"
     with Trace(path) as trace:
-        from tracekmt.trace.copy import open_copy, write_copy
+        from tracekmt.edit.copy import open_copy, write_copy
 
         events = list(trace.events())
         first = events[0]

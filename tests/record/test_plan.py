@@ -6,8 +6,8 @@ import pytest
 
 from tracekmt.calls import CALLS
 from tracekmt.errors import DescriptionError
-from tracekmt.record.plan import compile_plan
-from tracekmt.spec.shorthand import UINT, flags, into, structure
+from tracekmt.record.agent.plan import compile_plan
+from tracekmt.spec.dsl import UINT, flags, into, structure
 from tracekmt.spec.types import Abi, Bytes, Call, Integer, Overlay, Pointer, When
 
 

@@ -21,17 +21,17 @@ import pytest
 import tracekmt
 from tests.record.client import Client, wait_for
 from tracekmt.codec import Unreadable
+from tracekmt.edit.recover import recover
 from tracekmt.errors import RecordError, UsageError
 from tracekmt.ntstatus import Status
-from tracekmt.record import spool as spools
+from tracekmt.record.buffer import shared_buffer as spools
 from tracekmt.record.limits import Limits, Progress
 from tracekmt.record.session import Recording
-from tracekmt.recover import recover
 from tracekmt.report.summary import summarise, summary_lines
+from tracekmt.trace.buffer_format import CONTROL_SIZE, Control
 from tracekmt.trace.events import Lost
 from tracekmt.trace.frames import FrameReader, Room
 from tracekmt.trace.reader import TracedCall
-from tracekmt.trace.spooled import CONTROL_SIZE, Control
 
 CREATE = "D3DKMTCreateAllocation2"
 FORKS, FORK_SECONDS = 3, 20

@@ -11,16 +11,16 @@ import pytest
 
 import tracekmt
 from tracekmt.calls import CALLS
+from tracekmt.edit.recover import recover
 from tracekmt.errors import RecordError
-from tracekmt.record import backlog as backlogs
-from tracekmt.record import spool as spools
-from tracekmt.record.backlog import Backlog
-from tracekmt.record.spill import Spill, preface
-from tracekmt.record.spool import BLOCK_SIZE, Spool
-from tracekmt.recover import recover
+from tracekmt.record.buffer import event_queue as backlogs
+from tracekmt.record.buffer import shared_buffer as spools
+from tracekmt.record.buffer.event_queue import Backlog
+from tracekmt.record.buffer.overflow_file import Spill, preface
+from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, Spool
 from tracekmt.spec.types import Call
+from tracekmt.trace.buffer_format import spill_of
 from tracekmt.trace.events import Enter, Header, Leave, Lost
-from tracekmt.trace.spooled import spill_of
 from tracekmt.trace.writer import Writer
 
 IDLE = (1 << 64) - 1

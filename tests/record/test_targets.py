@@ -14,8 +14,8 @@ import pytest
 
 from tests.record.client import Client, wait_for
 from tracekmt.errors import RecordError, UsageError
+from tracekmt.record.process.targets import await_process, find_process, finds, open_device, owner, tracer
 from tracekmt.record.session import Recording
-from tracekmt.record.targets import await_process, find_process, finds, open_device, owner, tracer
 
 
 @pytest.fixture

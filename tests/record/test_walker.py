@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tests.record.walker import BASES, ROOM, Compiled, events, plans, same_values
 from tests.strategies import arguments
 from tracekmt.calls import CALLS, INTERFACE
-from tracekmt.record.agent import agent_source
-from tracekmt.record.backlog import Backlog
-from tracekmt.record.hooks import MACHINES, hook_source
-from tracekmt.record.spill import preface
-from tracekmt.record.spool import Spool
+from tracekmt.record.agent.agent import agent_source
+from tracekmt.record.agent.hooks import MACHINES, hook_source
+from tracekmt.record.buffer.event_queue import Backlog
+from tracekmt.record.buffer.overflow_file import preface
+from tracekmt.record.buffer.shared_buffer import Spool
 from tracekmt.spec.types import ABIS, Abi
 from tracekmt.trace.events import Enter, Header, Leave, Region
 

@@ -14,12 +14,12 @@ from tests.native import FOLDER as NATIVE
 from tests.native import lacking
 from tests.windows import COMPILERS, FOLDER, wine_environment
 from tracekmt.calls import CALLS
-from tracekmt.record import spool as spools
-from tracekmt.record.backlog import Backlog
-from tracekmt.record.hooks import MACHINES, hook_source
-from tracekmt.record.plan import compile_plan
-from tracekmt.record.spill import preface
-from tracekmt.record.spool import Spool
+from tracekmt.record.agent.hooks import MACHINES, hook_source
+from tracekmt.record.agent.plan import compile_plan
+from tracekmt.record.buffer import shared_buffer as spools
+from tracekmt.record.buffer.event_queue import Backlog
+from tracekmt.record.buffer.overflow_file import preface
+from tracekmt.record.buffer.shared_buffer import Spool
 from tracekmt.resources import resource
 from tracekmt.spec.types import Abi
 from tracekmt.trace.events import Enter, Header, Leave

@@ -22,10 +22,10 @@ from tests.record.client import wait_for
 from tests.windows import FOLDER, compile_windows, wine_environment
 from tracekmt.codec import Unreadable
 from tracekmt.errors import RecordError, UsageError
+from tracekmt.record.process.spawn import wanted_program
+from tracekmt.record.process.targets import await_process, find_process
+from tracekmt.record.process.wine import windows_program
 from tracekmt.record.session import Recording
-from tracekmt.record.starting import wanted_program
-from tracekmt.record.targets import await_process, find_process
-from tracekmt.record.wine import windows_program
 from tracekmt.spec.types import ABIS
 from tracekmt.trace.reader import TracedCall
 

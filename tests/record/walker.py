@@ -15,12 +15,12 @@ from tests.native import FOLDER, lacking
 from tracekmt.calls import CALLS, raw_call
 from tracekmt.codec import decode, encode
 from tracekmt.codec.decode import _leads_on
-from tracekmt.memory import Arena, Recorded
-from tracekmt.record.backlog import Backlog
-from tracekmt.record.hooks import hook_source
-from tracekmt.record.plan import Plan, compile_plan
-from tracekmt.record.spill import preface
-from tracekmt.record.spool import Spool
+from tracekmt.codec.memory import Arena, Recorded
+from tracekmt.record.agent.hooks import hook_source
+from tracekmt.record.agent.plan import Plan, compile_plan
+from tracekmt.record.buffer.event_queue import Backlog
+from tracekmt.record.buffer.overflow_file import preface
+from tracekmt.record.buffer.shared_buffer import Spool
 from tracekmt.spec.types import ABIS, Abi, Call
 from tracekmt.trace.events import Enter, Header, Leave, Region
 

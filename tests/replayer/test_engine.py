@@ -10,7 +10,7 @@ import pytest
 import tracekmt
 from tracekmt.errors import UsageError
 from tracekmt.resources import resource
-from tracekmt.simulator.driver import sample_data
+from tracekmt.simulator.model.allocation_size import sample_data
 
 ADAPTER, DEVICE, RESOURCE, ALLOCATION, SECOND = (0xA0000000 + 0x40 * n for n in range(5))
 LUID = {"LowPart": 0xBEEF, "HighPart": 2}

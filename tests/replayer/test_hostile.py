@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import tracekmt
 from tracekmt.calls import CALLS
 from tracekmt.report.text import report_lines
-from tracekmt.spec.shorthand import UINT, into, structure
+from tracekmt.spec.dsl import UINT, into, structure
 from tracekmt.spec.types import Bytes, Call, Pointer
 from tracekmt.trace.events import Enter, Header, Leave
 from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame, preamble

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import tracekmt
+from tracekmt.convert.c.output_format import mark_of, shown
+from tracekmt.convert.c.output_target import read_back
 from tracekmt.errors import Error, TraceError, UsageError
-from tracekmt.printout import mark_of, shown
-from tracekmt.replayer.printed import read_back
 from tracekmt.resources import resource
 from tracekmt.trace.reader import TracedCall
 

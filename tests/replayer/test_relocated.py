@@ -8,13 +8,13 @@ import pytest
 
 import tracekmt
 from tracekmt import codec
-from tracekmt.bindings import Identity
 from tracekmt.calls.kinds import DEVICE
 from tracekmt.codec import Unreadable
+from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.differ.compare import Comparison, Entered
-from tracekmt.memory import Arena, Recorded
-from tracekmt.replayer.relocated import relocate
-from tracekmt.report.findings import Report
+from tracekmt.findings import Report
+from tracekmt.objects.identity import Identity
+from tracekmt.replayer.relocate import relocate
 from tracekmt.resources import resource
 from tracekmt.trace.reader import Trace
 

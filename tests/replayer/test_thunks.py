@@ -19,7 +19,7 @@ import pytest
 
 import tracekmt
 from tests.native import FOLDER, lacking
-from tracekmt.report.findings import Report
+from tracekmt.findings import Report
 from tracekmt.resources import resource
 from tracekmt.trace.events import Enter, Leave
 from tracekmt.trace.reader import Trace

@@ -12,7 +12,7 @@ import pytest
 
 import tracekmt
 from tests.native import lacking
-from tracekmt.report.page import page
+from tracekmt.report.html import page
 
 HOSTILE = "</script><img src=x onerror=\"document.title='taken'\"><b>bold</b>\u2028\x1b[31m"
 FLAGS = (

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from junitparser import JUnitXml
 
-from tracekmt.report.findings import Finding, Report
+from tracekmt.findings import Finding, Report
 from tracekmt.report.github import MAX_ANNOTATIONS, MAX_SUMMARY, annotation_lines, summary, write_summary
+from tracekmt.report.html import page
 from tracekmt.report.junit import junit
-from tracekmt.report.page import page
 from tracekmt.report.text import report_lines
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\x1b[31m\x00\ud800]]>`````%0A::error::\r\n,:"

@@ -10,7 +10,7 @@ import tracekmt
 from tests.conftest import open_device
 from tracekmt.errors import UsageError
 from tracekmt.simulator import BEHAVIOURS
-from tracekmt.simulator.driver import KERNEL_RECORD, sample_data
+from tracekmt.simulator.model.allocation_size import KERNEL_RECORD, sample_data
 
 SENTINEL = 0x1EADBEED
 HEAP: dict[str, Any] = {"Type": 1, "ExistingHeapData": {"Size": 0x2000}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracekmt.simulator.handles import GROWTH, RESERVE, GlobalHandles, HandleTable
+from tracekmt.simulator.model.handles import GROWTH, RESERVE, GlobalHandles, HandleTable
 
 
 def test_fresh_handles_run_in_steps() -> None:

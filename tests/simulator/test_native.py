@@ -13,8 +13,8 @@ import pytest
 import tracekmt
 from tracekmt import codec
 from tracekmt.calls import CALLS
+from tracekmt.codec.memory import Fault
 from tracekmt.errors import Error
-from tracekmt.memory import Fault
 from tracekmt.simulator import BEHAVIOURS
 from tracekmt.simulator.native import HandOver, ProcessArena, ProcessMemory, Thunks
 

@@ -11,7 +11,7 @@ import tracekmt
 from tests.simulator.machine import HEAP, SENTINEL, Played, play
 from tracekmt.errors import UsageError
 from tracekmt.resources import resource
-from tracekmt.simulator.driver import SizeRule, allocation_size
+from tracekmt.simulator.model.allocation_size import SizeRule, allocation_size
 
 STANDARD = {
     "pStandardAllocation": HEAP,

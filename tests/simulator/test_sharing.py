@@ -10,7 +10,7 @@ from tests.simulator.machine import HEAP, MUTEX_DATA, RUNTIME, SENTINEL, Played,
 from tracekmt import codec
 from tracekmt.calls import CALLS
 from tracekmt.codec import Unreadable
-from tracekmt.memory import Arena
+from tracekmt.codec.memory import Arena
 from tracekmt.simulator import Outcome
 
 NAME, LOWER = r"\BaseNamedObjects\Tracekmt", r"\BaseNamedObjects\tracekmt"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tracekmt.spec.checks import check, check_all, misnamed, unused
-from tracekmt.spec.shorthand import UINT, enum, flags, into, out, parameters, structure
+from tracekmt.spec.dsl import UINT, enum, flags, into, out, parameters, structure
 from tracekmt.spec.types import (
     Array,
     Bit,

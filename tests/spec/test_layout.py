@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tracekmt.spec.dsl import UINT, ULONG_PTR, into, structure
 from tracekmt.spec.layout import lay_out, measure
-from tracekmt.spec.shorthand import UINT, ULONG_PTR, into, structure
 from tracekmt.spec.types import Address, Array, Integer, Overlay, Pointer
 
 BYTE = Integer("BYTE", 1)

@@ -19,8 +19,8 @@ import pytest
 import tracekmt
 from tests.native import lacking
 from tracekmt.calls import CALLS
+from tracekmt.edit.recover import recover
 from tracekmt.errors import TraceError
-from tracekmt.recover import recover
 from tracekmt.trace import frames
 from tracekmt.trace.events import Enter, Header, Leave, Module
 from tracekmt.trace.frames import FRAME_LIMIT, FrameKind, preamble

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 import tracekmt
 from tracekmt.convert.jsonl import to_lines
+from tracekmt.edit.recover import recover
 from tracekmt.errors import TraceError
-from tracekmt.recover import recover
 from tracekmt.resources import resource
 from tracekmt.trace import frames
-from tracekmt.trace.batch import ENTER, Table, enter_body
+from tracekmt.trace.event_frame import ENTER, Table, enter_body
 from tracekmt.trace.frames import FRAME_LIMIT, FrameKind, FrameReader, pack_frame, preamble
 from tracekmt.trace.reader import Trace
 

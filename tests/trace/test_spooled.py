@@ -11,13 +11,13 @@ import pytest
 from tests.record.test_spool import Target, enter, fragment, leave, piece
 from tracekmt.calls import CALLS
 from tracekmt.errors import TraceError
-from tracekmt.record import spool as spools
-from tracekmt.record.backlog import Backlog
-from tracekmt.record.spill import preface
-from tracekmt.record.spool import BLOCK_SIZE, Spool
+from tracekmt.record.buffer import shared_buffer as spools
+from tracekmt.record.buffer.event_queue import Backlog
+from tracekmt.record.buffer.overflow_file import preface
+from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, Spool
+from tracekmt.trace.buffer_format import Assembler
 from tracekmt.trace.events import Header, Lost
 from tracekmt.trace.reader import Trace
-from tracekmt.trace.spooled import Assembler
 
 
 @pytest.fixture

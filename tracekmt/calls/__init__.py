@@ -12,17 +12,17 @@ from tracekmt.calls import (
     gpu_va,
     keyed_mutex,
     lock,
+    nt_calls,
     paging_queue,
     present,
     residency,
     sharing,
     statistics,
     submission,
-    support,
     sync,
     video_memory,
 )
-from tracekmt.spec.shorthand import into, parameters
+from tracekmt.spec.dsl import into, parameters
 from tracekmt.spec.types import Call, Window
 
 FAMILIES: dict[str, tuple[Call, ...]] = {
@@ -42,7 +42,7 @@ FAMILIES: dict[str, tuple[Call, ...]] = {
     "video memory": video_memory.CALLS,
     "escape": escape.CALLS,
     "statistics": statistics.CALLS,
-    "support": support.CALLS,
+    "support": nt_calls.CALLS,
 }
 
 CALLS: dict[str, Call] = {call.name: call for family in FAMILIES.values() for call in family}

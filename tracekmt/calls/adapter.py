@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracekmt.calls.adapter_info import CASES
 from tracekmt.calls.kinds import ADAPTER, D3DDDI_VIDEO_PRESENT_SOURCE_ID, LUID, WINDOW, handle, nt_handle
 from tracekmt.calls.sources import HEADER, WINE_TESTS
-from tracekmt.spec.shorthand import BOOL, UINT, ULONG, enum, flags, inout, into, out, parameters, structure
+from tracekmt.spec.dsl import BOOL, UINT, ULONG, enum, flags, inout, into, out, parameters, structure
 from tracekmt.spec.types import Array, Call, Characters, Creates, Destroys, Payload, Pointer, Text
 
 D3DKMT_OPENADAPTERFROMLUID = structure(

@@ -7,7 +7,7 @@ lists, or nothing that a source describes. All structures may be cut short by th
 from __future__ import annotations
 
 from tracekmt.calls.kinds import D3DDDI_VIDEO_PRESENT_SOURCE_ID, DEVICE, GUID, handle
-from tracekmt.spec.shorthand import (
+from tracekmt.spec.dsl import (
     BOOL,
     BOOLEAN,
     DWORD,

@@ -18,7 +18,7 @@ from tracekmt.calls.kinds import (
     nt_handle,
 )
 from tracekmt.calls.sources import HEADER, WINE_TESTS, WSL_KERNEL
-from tracekmt.spec.shorthand import UINT, ULONG_PTR, enum, flags, inout, into, out, structure, unless
+from tracekmt.spec.dsl import UINT, ULONG_PTR, enum, flags, inout, into, out, structure, unless
 from tracekmt.spec.types import Array, Bit, Bytes, Call, Count, Creates, Destroys, Integer, Overlay, Pointer, When
 
 D3DKMT_STANDARDALLOCATIONTYPE = enum(

@@ -16,7 +16,7 @@ from tracekmt.calls.kinds import (
     handle,
 )
 from tracekmt.calls.sources import HEADER
-from tracekmt.spec.shorthand import INT, UINT, enum, flags, into, out, structure
+from tracekmt.spec.dsl import INT, UINT, enum, flags, into, out, structure
 from tracekmt.spec.types import Address, Bytes, Call, Creates, Destroys
 
 D3DDDI_CREATECONTEXTFLAGS = flags(

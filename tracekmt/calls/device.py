@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import ADAPTER, CPU_ADDRESS, CPU_POINTER, DEVICE, handle
 from tracekmt.calls.sources import HEADER, WINE_TESTS
-from tracekmt.spec.shorthand import UINT, flags, into, out, structure
+from tracekmt.spec.dsl import UINT, flags, into, out, structure
 from tracekmt.spec.types import Address, Call, Creates, Destroys, Overlay
 
 D3DKMT_CREATEDEVICEFLAGS = flags("D3DKMT_CREATEDEVICEFLAGS", "LegacyMode", "RequestVSync", "DisableGpuTimeout")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import ADAPTER, CONTEXT, DEVICE, handle
 from tracekmt.calls.sources import HEADER
-from tracekmt.spec.shorthand import BOOL, BOOLEAN, UINT, enum, flags, inout, into, structure, unknown
+from tracekmt.spec.dsl import BOOL, BOOLEAN, UINT, enum, flags, inout, into, structure, unknown
 from tracekmt.spec.types import Bit, Call, Integer, Payload
 
 D3DKMT_BDDFALLBACK_CTL = structure(

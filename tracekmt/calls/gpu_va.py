@@ -17,7 +17,7 @@ from tracekmt.calls.kinds import (
     handle,
 )
 from tracekmt.calls.sources import HEADER
-from tracekmt.spec.shorthand import UINT, UINT64, enum, flags, into, is_one, out, structure
+from tracekmt.spec.dsl import UINT, UINT64, enum, flags, into, is_one, out, structure
 from tracekmt.spec.types import Call, Creates, Destroys, Integer, Overlay, Pointer, When
 
 D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE = flags(

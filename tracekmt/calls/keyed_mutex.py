@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import GLOBAL_SHARE, KEYED_MUTEX, SHARED_OBJECT, handle, nt_handle
 from tracekmt.calls.sources import HEADER, WINE_TESTS
-from tracekmt.spec.shorthand import LARGE_INTEGER, UINT, UINT64, flags, into, out, structure, unless
+from tracekmt.spec.dsl import LARGE_INTEGER, UINT, UINT64, flags, into, out, structure, unless
 from tracekmt.spec.types import Bytes, Call, Creates, Destroys, Pointer
 
 D3DKMT_CREATEKEYEDMUTEX = structure(

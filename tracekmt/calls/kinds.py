@@ -9,7 +9,7 @@ third (Wine's conformance test).
 
 from __future__ import annotations
 
-from tracekmt.spec.shorthand import DWORD, LONG, UINT, USHORT, into, structure
+from tracekmt.spec.dsl import DWORD, LONG, UINT, USHORT, into, structure
 from tracekmt.spec.types import Address, Blob, CountedString, Field, Integer, Kind, OwnSize, Pointer, Struct
 
 ADAPTER = Kind("adapter")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import ALLOCATION, CPU_ADDRESS, CPU_POINTER, D3DGPU_VIRTUAL_ADDRESS, DEVICE, handle
 from tracekmt.calls.sources import HEADER, WSL_KERNEL
-from tracekmt.spec.shorthand import UINT, flags, into, out, structure, unless
+from tracekmt.spec.dsl import UINT, flags, into, out, structure, unless
 from tracekmt.spec.types import Call, Creates, Integer, Pointer
 
 D3DDDICB_LOCKFLAGS = flags(

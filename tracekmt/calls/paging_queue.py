@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import CPU_ADDRESS, CPU_POINTER, DEVICE, MONITORED_FENCE, PAGING_QUEUE, SYNC_OBJECT, handle
 from tracekmt.calls.sources import HEADER
-from tracekmt.spec.shorthand import UINT, enum, into, out, structure
+from tracekmt.spec.dsl import UINT, enum, into, out, structure
 from tracekmt.spec.types import Call, Creates, Destroys
 
 D3DDDI_PAGINGQUEUE_PRIORITY = enum(

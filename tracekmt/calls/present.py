@@ -24,7 +24,7 @@ from tracekmt.calls.kinds import (
     nt_handle,
 )
 from tracekmt.calls.sources import HEADER
-from tracekmt.spec.shorthand import (
+from tracekmt.spec.dsl import (
     BOOL,
     BOOLEAN,
     DWORD,

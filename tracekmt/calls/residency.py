@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import ALLOCATION, DEVICE, FENCE_UINT64, PAGING_QUEUE, RESOURCE, handle
 from tracekmt.calls.sources import HEADER
-from tracekmt.spec.shorthand import BOOL, UINT, UINT64, enum, flags, inout, into, out, structure
+from tracekmt.spec.dsl import BOOL, UINT, UINT64, enum, flags, inout, into, out, structure
 from tracekmt.spec.types import Call, Overlay, Pointer
 
 D3DDDI_MAKERESIDENT_FLAGS = flags("D3DDDI_MAKERESIDENT_FLAGS", "CantTrimFurther", "MustSucceed")

@@ -21,7 +21,7 @@ from tracekmt.calls.kinds import (
     nt_handle,
 )
 from tracekmt.calls.sources import HEADER, WINE_TESTS, WSL_KERNEL
-from tracekmt.spec.shorthand import BOOLEAN, DWORD, UINT, ULONG_PTR, inout, into, out, parameters, structure
+from tracekmt.spec.dsl import BOOLEAN, DWORD, UINT, ULONG_PTR, inout, into, out, parameters, structure
 from tracekmt.spec.types import Array, Bytes, Call, Creates, Integer, Overlay, Pointer
 
 D3DKMT_QUERYRESOURCEINFO = structure(

@@ -21,7 +21,7 @@ from tracekmt.calls.kinds import (
 )
 from tracekmt.calls.sources import HEADER
 from tracekmt.calls.video_memory import D3DKMT_MEMORY_SEGMENT_GROUP
-from tracekmt.spec.shorthand import (
+from tracekmt.spec.dsl import (
     BOOLEAN,
     LARGE_INTEGER,
     LONGLONG,

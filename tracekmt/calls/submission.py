@@ -18,7 +18,7 @@ from tracekmt.calls.kinds import (
 )
 from tracekmt.calls.sources import HEADER
 from tracekmt.calls.sync import D3DDDICB_SIGNALFLAGS
-from tracekmt.spec.shorthand import UINT, ULONG, ULONGLONG, enum, flags, group, inout, into, is_one, out, structure
+from tracekmt.spec.dsl import UINT, ULONG, ULONGLONG, enum, flags, group, inout, into, is_one, out, structure
 from tracekmt.spec.types import Address, Array, Bytes, Call, Creates, Overlay, Pointer, When
 
 D3DKMT_RENDERFLAGS = flags(

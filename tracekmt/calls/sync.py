@@ -23,7 +23,7 @@ from tracekmt.calls.kinds import (
     nt_handle,
 )
 from tracekmt.calls.sources import HEADER, WINE_TESTS
-from tracekmt.spec.shorthand import (
+from tracekmt.spec.dsl import (
     BOOL,
     DWORD,
     UINT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import ADAPTER, DEVICE, LUID, PROCESS, TRIM_CALLBACK, handle, nt_handle
 from tracekmt.calls.sources import HEADER, WINE_TESTS
-from tracekmt.spec.shorthand import UINT, UINT64, ULONG, enum, flags, into, out, structure
+from tracekmt.spec.dsl import UINT, UINT64, ULONG, enum, flags, into, out, structure
 from tracekmt.spec.types import Address, Call, Creates, Destroys
 
 D3DKMT_MEMORY_SEGMENT_GROUP = enum(

@@ -44,9 +44,9 @@ def command(
     A reproducer is one file of C that makes the calls again, prints what they gave, and exits with 1 where that is not
     what was recorded. What it printed becomes a trace with --from, for tracekmt diff.
     """
-    from tracekmt.callset import parse_calls
     from tracekmt.cli.console import progress_bar, warn
     from tracekmt.convert import convert
+    from tracekmt.text.call_set import parse_calls
 
     to = form or _form(output)
     if str(output) == "-" and to == "kmt":
@@ -63,7 +63,7 @@ def command(
 
 
 def _read_back(printed: Path, trace: Path, output: Path, to: str, more: bool, *, force: bool) -> int:
-    from tracekmt.replayer.printed import read_back
+    from tracekmt.convert.c.output_target import read_back
 
     if to != "kmt" or more:
         raise UsageError("--from makes a trace (.kmt) of a printout, and goes with neither --calls nor --redact")

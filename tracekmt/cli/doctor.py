@@ -25,13 +25,13 @@ def command(pid: int | None, selftest: bool, output: Path | None, force: bool, a
     if selftest != (output is not None):
         raise UsageError("--selftest goes with -o FILE.zip")
     if output is not None:
-        from tracekmt.demo.selftest import selftest as run_selftest
+        from tracekmt.doctor.selftest import selftest as run_selftest
 
         whole = run_selftest(output, force=force, say=lambda line: click.echo(line, err=True))
         click.echo(f"{output}: {'everything works' if whole else 'not everything works; summary.json in it says what'}")
         return 0 if whole else 1
     from tracekmt.cli.console import fit
-    from tracekmt.record.doctor import examine_machine, examine_process
+    from tracekmt.doctor.checks import examine_machine, examine_process
     from tracekmt.report.calls import printable
 
     checks = list(examine_machine())

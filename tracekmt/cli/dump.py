@@ -23,11 +23,11 @@ def command(trace: Path, calls: str | None, where: str | None, as_json: bool) ->
     in ns or as 5ms), and fields before and after it: in.Flags.CreateShared, out.hResource != 0,
     in.pAllocationInfo2[].PrivateDriverDataSize > 64. and, or, not and parentheses join conditions.
     """
-    from tracekmt.callset import parse_calls
     from tracekmt.cli.console import fit, warn
     from tracekmt.report.calls import call_lines
+    from tracekmt.text.call_set import parse_calls
+    from tracekmt.text.filter import parse_where
     from tracekmt.trace.reader import Trace
-    from tracekmt.where import parse_where
 
     wanted = parse_calls(calls) if calls is not None else None
     found = False

@@ -15,8 +15,8 @@ from tracekmt.cli import BISECT_SKIP
 from tracekmt.errors import UsageError
 
 if TYPE_CHECKING:
-    from tracekmt.differ.decide import Calls
-    from tracekmt.report.findings import Report
+    from tracekmt.differ.policy import Calls
+    from tracekmt.findings import Report
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,7 +88,7 @@ class Views:
 def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], views: Views) -> int:
     """Run a comparison of traces, have rules and baseline decide about it, show it, and give the exit status."""
     from tracekmt.calls import CALLS
-    from tracekmt.differ.decide import Calls, apply_all, chosen_rules
+    from tracekmt.differ.policy import Calls, apply_all, chosen_rules
     from tracekmt.trace.writer import refuse_existing
 
     try:
@@ -133,7 +133,7 @@ def show(report: Report, calls: Calls, views: Views) -> None:
 
         _write(views.junit, junit(report))
     if views.html is not None:
-        from tracekmt.report.page import page
+        from tracekmt.report.html import page
 
         _write(views.html, page(report, calls.at(0), calls.at(1)))
     if views.github:

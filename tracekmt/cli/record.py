@@ -14,9 +14,9 @@ from tracekmt.cli.options import force_option
 from tracekmt.errors import UsageError
 
 if TYPE_CHECKING:
-    from tracekmt.record.family import Family
+    from tracekmt.record.group import OnChild
     from tracekmt.record.limits import Progress
-    from tracekmt.record.many import OnChild
+    from tracekmt.record.process.children import Family
 
 FAILING_SHOWN = 10
 LIVE_SECONDS = 0.2
@@ -90,11 +90,11 @@ def command(
     of its own, with its number in the name.
     """
     from tracekmt import ntstatus
+    from tracekmt.record.group import Several
     from tracekmt.record.limits import Limits
-    from tracekmt.record.many import Several
+    from tracekmt.record.process.targets import await_process, find_process, open_device
     from tracekmt.record.session import Recording
-    from tracekmt.record.targets import await_process, find_process, open_device
-    from tracekmt.sizes import parse_duration, parse_size
+    from tracekmt.text.units import parse_duration, parse_size
 
     if after is not None and until_status is None:
         raise UsageError("--after goes with --until-status")

@@ -15,7 +15,7 @@ from tracekmt.cli.options import force_option, output_option
 @force_option
 def command(trace: Path, output: Path, force: bool) -> int:
     """Write what TRACE holds up to its first damage to FILE, with a new index; TRACE stays as it is."""
-    from tracekmt.recover import recover
+    from tracekmt.edit.recover import recover
 
     calls, wrong = recover(trace, output, force=force)
     click.echo(f"{output}: {calls} calls" + (f"; {wrong}" if wrong else "; nothing was wrong"))

@@ -80,7 +80,7 @@ def command(
     from tracekmt.cli.console import progress_bar
     from tracekmt.replayer import replay
     from tracekmt.report.calls import printable
-    from tracekmt.sizes import parse_duration
+    from tracekmt.text.units import parse_duration
 
     on_thunks = {name: others.pop(name) for name in _OF_THUNKS}
 

@@ -17,8 +17,8 @@ from tracekmt.cli.options import CALLS_HELP, force_option, output_option
 def command(trace: Path, calls: str, output: Path, force: bool) -> int:
     """Write the calls of TRACE that are in SET to FILE, with the calls that made what they use. Indexes, times and
     threads stay as they were."""
-    from tracekmt.callset import parse_calls
-    from tracekmt.trim import trim
+    from tracekmt.edit.trim import trim
+    from tracekmt.text.call_set import parse_calls
 
     done = trim(trace, parse_calls(calls), output, force=force)
     click.echo(

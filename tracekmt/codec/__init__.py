@@ -3,11 +3,11 @@
 Values have the form that the documentation calls the value form: a call's argument is a dict by Microsoft's names.
 """
 
+from tracekmt.codec.bound_values import Finder, Place, finder
+from tracekmt.codec.context import Frame, KindOf
 from tracekmt.codec.decode import decode
 from tracekmt.codec.encode import encode
-from tracekmt.codec.forms import json_form, to_json
-from tracekmt.codec.frame import Frame, KindOf
-from tracekmt.codec.places import Finder, Place, finder
+from tracekmt.codec.json_form import json_form, to_json
 from tracekmt.codec.values import (
     Leaf,
     Unreadable,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tracekmt.codec.frame import KindOf
+from tracekmt.codec.context import KindOf
+from tracekmt.codec.memory import Memory
 from tracekmt.codec.readers import Source, struct_reader
 from tracekmt.codec.values import Unreadable
-from tracekmt.memory import Memory
 from tracekmt.spec.layout import lay_out
 from tracekmt.spec.types import (
     POINTER_SIZE,

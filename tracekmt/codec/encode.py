@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from tracekmt.codec import given
-from tracekmt.codec.frame import Frame, KindOf, unions
-from tracekmt.codec.given import problem, show
+from tracekmt.codec import parse_value as given
+from tracekmt.codec.context import Frame, KindOf, unions
+from tracekmt.codec.memory import Arena, Fault
+from tracekmt.codec.parse_value import problem, show
 from tracekmt.codec.values import Unreadable, look_up, payload_case
 from tracekmt.errors import UsageError
-from tracekmt.memory import Arena, Fault
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
 from tracekmt.spec.types import (
     WCHAR_SIZE,

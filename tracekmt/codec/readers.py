@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from tracekmt.codec.frame import Frame, KindOf, Undecided, in_effect
+from tracekmt.codec.context import Frame, KindOf, Undecided, in_effect
+from tracekmt.codec.memory import Fault, Memory
 from tracekmt.codec.values import Unreadable, python_enum
-from tracekmt.memory import Fault, Memory
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
 from tracekmt.spec.types import (
     NEVER,

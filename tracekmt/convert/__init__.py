@@ -10,11 +10,11 @@ from pathlib import Path
 
 from tracekmt.convert import jsonl
 from tracekmt.convert.c import write_program
+from tracekmt.edit.copy import open_copy, refuse_output, replacing, write_copy
+from tracekmt.edit.redact import REDACTED, Redactor, redacted_end, redacted_header, redacted_module
+from tracekmt.edit.trim import trim
 from tracekmt.errors import UsageError
-from tracekmt.redact import REDACTED, Redactor, redacted_end, redacted_header, redacted_module
-from tracekmt.trace.copy import open_copy, refuse_output, replacing, write_copy
 from tracekmt.trace.reader import Trace
-from tracekmt.trim import trim
 
 Progress = Callable[[int, int], None]
 

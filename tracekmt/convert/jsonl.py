@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tracekmt.calls import CALLS
+from tracekmt.edit.copy import refuse_output, replacing
 from tracekmt.errors import Error, TraceError, UsageError
 from tracekmt.spec import serial
 from tracekmt.trace import events
 from tracekmt.trace.builder import Builder
-from tracekmt.trace.copy import refuse_output, replacing
 from tracekmt.trace.events import Enter, Leave, Lost, Region
 from tracekmt.trace.reader import Trace, TracedCall
 from tracekmt.trace.writer import Writer

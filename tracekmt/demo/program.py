@@ -19,7 +19,7 @@ from tracekmt import codec
 from tracekmt.calls import CALLS
 from tracekmt.ntstatus import status
 from tracekmt.simulator import Simulator
-from tracekmt.simulator.driver import sample_data
+from tracekmt.simulator.model.allocation_size import sample_data
 from tracekmt.simulator.native import HandOver, ProcessArena, Thunks
 
 MB = 1 << 20

@@ -6,14 +6,14 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tracekmt.report.findings import Report
+    from tracekmt.findings import Report
 
 
 def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Report:
     """Compare the outcomes of two traces, call by call."""
     from pathlib import Path
 
-    from tracekmt.differ.traces import compare_traces
+    from tracekmt.differ.diff import compare_traces
 
     return compare_traces(Path(a), Path(b))
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tracekmt.errors import UsageError
-from tracekmt.report.findings import Finding, Report
+from tracekmt.findings import Finding, Report
 
 VERSION = 1
 _INDEX = re.compile(r"#\d+")

@@ -12,11 +12,11 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tracekmt.bindings import Bindings, Identity
 from tracekmt.codec import Place, Unreadable, json_form, leaves, word
-from tracekmt.lifetimes import births, clocks, ending
+from tracekmt.findings import Finding, FindingKind, Report
 from tracekmt.ntstatus import Status
-from tracekmt.report.findings import Finding, FindingKind, Report
+from tracekmt.objects.identity import Bindings, Identity
+from tracekmt.objects.lifetimes import births, clocks, ending
 from tracekmt.spec.types import Bytes, Flags, Kind, Payload, Struct
 from tracekmt.trace.call import Bound, TracedCall
 

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tracekmt.errors import UsageError
-from tracekmt.report.findings import Finding, FindingKind, Report
+from tracekmt.findings import Finding, FindingKind, Report
 from tracekmt.spec.types import Call
-from tracekmt.toml import read_toml
-from tracekmt.where import Condition, parse_where
+from tracekmt.text.filter import Condition, parse_where
+from tracekmt.text.toml import read_toml
 
 ACTIONS = ("ignore", "tolerate", "demand")
 PATTERNS = ("function", "path", "kind", "recorded", "replayed", "target")

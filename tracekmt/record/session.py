@@ -17,22 +17,23 @@ from uuid import uuid4
 import frida
 
 from tracekmt.calls import CALLS
+from tracekmt.edit.redact import Redactor, redacted_header, redacted_module
 from tracekmt.errors import Error, RecordError, UsageError
 from tracekmt.ntstatus import Status
-from tracekmt.record.agent import REPLACED, TERMINATED, Agent
-from tracekmt.record.backlog import Backlog
-from tracekmt.record.connection import MEMORY, Connected
-from tracekmt.record.ending import Ending
-from tracekmt.record.family import Family, Member
-from tracekmt.record.hooks import Hooks, hook_source
+from tracekmt.record.agent.agent import REPLACED, TERMINATED, Agent
+from tracekmt.record.agent.hooks import Hooks, hook_source
+from tracekmt.record.buffer.event_queue import Backlog
+from tracekmt.record.buffer.overflow_file import Spill, preface
+from tracekmt.record.buffer.remote_buffer import MEMORY, Connected
+from tracekmt.record.buffer.ring_writer import RollingWriter
+from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, Spool
 from tracekmt.record.limits import Limits, Progress
-from tracekmt.record.mapped import Mapped
-from tracekmt.record.rolling import RollingWriter
-from tracekmt.record.spill import Spill, preface
-from tracekmt.record.spool import BLOCK_SIZE, Spool
-from tracekmt.record.starting import FOLLOW_SECONDS, start, wanted_program
-from tracekmt.record.targets import finds, is_narrow, name_of, open_device, owner, tracer
-from tracekmt.record.wine import (
+from tracekmt.record.process.children import Family, Member
+from tracekmt.record.process.exit_watcher import Ending
+from tracekmt.record.process.memory_map import Mapped
+from tracekmt.record.process.spawn import FOLLOW_SECONDS, start, wanted_program
+from tracekmt.record.process.targets import finds, is_narrow, name_of, open_device, owner, tracer
+from tracekmt.record.process.wine import (
     await_windows_program,
     behind_preloader,
     held,
@@ -40,13 +41,12 @@ from tracekmt.record.wine import (
     windows_program,
     windows_programs,
 )
-from tracekmt.redact import Redactor, redacted_header, redacted_module
 from tracekmt.simulator.native import HandOver
+from tracekmt.trace.buffer_format import spill_of
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, told_of
-from tracekmt.trace.spooled import spill_of
+from tracekmt.trace.recorder_id import whose
 from tracekmt.trace.writer import Writer, now, refuse_existing
 from tracekmt.version import VERSION
-from tracekmt.whose import whose
 
 DRAIN_SECONDS = 0.05
 YOUNG_SECONDS, YOUNG_DRAIN_SECONDS = 3.0, 0.01

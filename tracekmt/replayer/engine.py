@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from tracekmt.differ.compare import Comparison, Entered, Outcome
+from tracekmt.edit.trim import DEVICE_GONE, closure
 from tracekmt.errors import UsageError
-from tracekmt.replayer.choice import Options, choose
-from tracekmt.replayer.outcome import OutcomeTrace
-from tracekmt.replayer.targets import Target
-from tracekmt.replayer.thunks import Stopped
-from tracekmt.report.findings import Report
+from tracekmt.findings import Report
+from tracekmt.replayer.outcome_trace import OutcomeTrace
+from tracekmt.replayer.select import Options, choose
+from tracekmt.replayer.simulator_target import Target
+from tracekmt.replayer.thunks_target import Stopped
 from tracekmt.spec.paths import structures
 from tracekmt.spec.types import Bytes, Call, Payload
 from tracekmt.thunks.library import Gone
 from tracekmt.trace.reader import Trace, TracedCall
-from tracekmt.trim import DEVICE_GONE, closure
 
 _FOREIGN = "the data in it is for another build of the driver"
 _NOT_SENT = "what it needs was made by a call that was not sent"

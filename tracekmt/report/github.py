@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from tracekmt.report.findings import Finding, Report
+from tracekmt.findings import Finding, Report
 from tracekmt.report.text import finding_lines, in_order, report_lines
 
 MAX_ANNOTATIONS = 10

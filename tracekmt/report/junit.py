@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from xml.etree import ElementTree as ET
 
-from tracekmt.report.findings import Finding, Report
+from tracekmt.findings import Finding, Report
 from tracekmt.report.text import finding_lines
 
 MAX_SHOWN = 20

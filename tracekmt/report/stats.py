@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracekmt.bindings import Identity
-from tracekmt.lifetimes import Lifetimes
+from tracekmt.objects.identity import Identity
+from tracekmt.objects.lifetimes import Lifetimes
 from tracekmt.report.calls import duration
 from tracekmt.spec.types import Kind
 from tracekmt.trace.reader import Trace, TracedCall

@@ -9,7 +9,7 @@ from typing import Any
 
 from tracekmt.calls.adapter_info import IDENTITY
 from tracekmt.calls.kinds import ADAPTER
-from tracekmt.report.adapters import find_adapters, told_lines
+from tracekmt.objects.adapters import find_adapters, told_lines
 from tracekmt.report.calls import printable
 from tracekmt.spec.types import Call
 from tracekmt.trace.call import NO_ANSWER, answer_of

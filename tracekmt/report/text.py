@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from tracekmt.findings import Finding, Report
 from tracekmt.ntstatus import status
 from tracekmt.report.calls import printable
-from tracekmt.report.findings import Finding, Report
 
 MAX_GROUPS = 8
 MAX_NAMED = 6

@@ -20,8 +20,8 @@ from typing import Any
 
 from tracekmt import ntstatus
 from tracekmt.calls import CALLS
+from tracekmt.codec.memory import Arena, Fault
 from tracekmt.errors import Error
-from tracekmt.memory import Arena, Fault
 from tracekmt.simulator.simulator import BEHAVIOURS, Simulator
 
 _STUB_SIZE = 32

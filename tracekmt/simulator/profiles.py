@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tracekmt.calls import FAMILIES
-from tracekmt.simulator import allocation, sharing
 from tracekmt.simulator.request import Rule, invalid
+from tracekmt.simulator.rules import allocation, sharing
 from tracekmt.simulator.sources import WSL
 
 _LIBDXG = "microsoft/libdxg src/d3dkmt-wsl.cpp"

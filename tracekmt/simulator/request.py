@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
-from tracekmt.memory import Memory
-from tracekmt.simulator.machine import Process
-from tracekmt.simulator.nt import CURRENT_PROCESS
-from tracekmt.simulator.objects import Adapter
+from tracekmt.codec.memory import Memory
+from tracekmt.simulator.model.machine import Process
+from tracekmt.simulator.model.nt_handles import CURRENT_PROCESS
+from tracekmt.simulator.model.objects import Adapter
 from tracekmt.simulator.sources import LIKE_OTHERS, WSL
 from tracekmt.spec.layout import Layout, lay_out
 from tracekmt.spec.types import (

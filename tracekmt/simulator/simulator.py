@@ -9,22 +9,23 @@ from typing import Any
 
 from tracekmt import codec
 from tracekmt.calls import CALLS
+from tracekmt.codec.memory import Arena, Memory, Recorded
+from tracekmt.codec.memory import Fault as NoMemory
 from tracekmt.errors import UsageError
-from tracekmt.memory import Arena, Memory, Recorded
-from tracekmt.memory import Fault as NoMemory
 from tracekmt.ntstatus import Status, status
-from tracekmt.simulator import adapter, allocation, device, keyed_mutex, sharing, support, sync, video_memory
-from tracekmt.simulator.default import DEFAULT
-from tracekmt.simulator.driver import size_rule
-from tracekmt.simulator.faults import Fault, parse_faults
-from tracekmt.simulator.files import settings_of
-from tracekmt.simulator.handles import UNIQUES, Full
-from tracekmt.simulator.machine import Machine, Process
-from tracekmt.simulator.objects import adapter_from
+from tracekmt.simulator.injection import Fault, parse_faults
+from tracekmt.simulator.machine_file import settings_of
+from tracekmt.simulator.model.allocation_size import size_rule
+from tracekmt.simulator.model.handles import UNIQUES, Full
+from tracekmt.simulator.model.machine import Machine, Process
+from tracekmt.simulator.model.objects import adapter_from
 from tracekmt.simulator.profiles import PROFILES, Profile
 from tracekmt.simulator.request import FULL, UNREADABLE, Answer, Behaviour, Rule
-from tracekmt.sizes import parse_size
+from tracekmt.simulator.rules import adapter, allocation, device, keyed_mutex, sharing, sync, video_memory
+from tracekmt.simulator.rules import nt_calls as support
+from tracekmt.simulator.unmodelled import DEFAULT
 from tracekmt.spec.types import Abi, Call
+from tracekmt.text.units import parse_size
 
 FAMILIES = (adapter, device, allocation, sharing, keyed_mutex, sync, video_memory, support)
 _TOLD = ("status", "what", "source", "confidence")

@@ -17,11 +17,11 @@ from typing import Any
 
 from tracekmt import codec
 from tracekmt.calls import CALLS
+from tracekmt.codec.memory import Arena
 from tracekmt.errors import UsageError
-from tracekmt.memory import Arena
 from tracekmt.ntstatus import Status
 from tracekmt.spec.types import Abi, Call
-from tracekmt.thunks.alive import Alive
+from tracekmt.thunks.live_objects import Alive
 from tracekmt.thunks.worker import receive, send
 from tracekmt.trace.events import Region
 

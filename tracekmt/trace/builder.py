@@ -8,13 +8,13 @@ from types import TracebackType
 from typing import Any
 
 from tracekmt import codec, ntstatus
-from tracekmt.codec import given
+from tracekmt.codec import parse_value as given
+from tracekmt.codec.memory import Arena
 from tracekmt.errors import UsageError
-from tracekmt.memory import Arena
 from tracekmt.spec.types import ABIS, Call, Kind
-from tracekmt.trace.batch import pack
+from tracekmt.trace.event_frame import pack
 from tracekmt.trace.events import Enter, Header, Leave
-from tracekmt.trace.objects import births, kinds_of_several_sorts
+from tracekmt.trace.handle_kinds import births, kinds_of_several_sorts
 from tracekmt.trace.writer import Writer, now
 from tracekmt.version import VERSION
 

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 from tracekmt import codec
 from tracekmt.codec import Leaf, Place, Unreadable
-from tracekmt.memory import Recorded
+from tracekmt.codec.memory import Recorded
 from tracekmt.ntstatus import Status
 from tracekmt.spec.types import Abi, Call, When
 from tracekmt.trace.events import Enter, Leave
-from tracekmt.trace.objects import depends_on_objects
+from tracekmt.trace.handle_kinds import depends_on_objects
 
 Argument = dict[str, Any] | Unreadable | None
 

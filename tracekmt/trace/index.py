@@ -7,8 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 from tracekmt.errors import TraceError
-from tracekmt.trace import batch, events
-from tracekmt.trace.batch import Batch
+from tracekmt.trace import event_frame as batch
+from tracekmt.trace import events
+from tracekmt.trace.event_frame import Batch
 from tracekmt.trace.frames import FrameKind, FrameReader, Room
 
 

@@ -15,12 +15,14 @@ from typing import BinaryIO, Generic, TypeVar
 from tracekmt.codec import KindOf
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.spec.types import Abi, Call
-from tracekmt.trace import batch, events, index, migrate, spooled
-from tracekmt.trace.batch import Batch
+from tracekmt.trace import buffer_format as spooled
+from tracekmt.trace import event_frame as batch
+from tracekmt.trace import events, index, migrate
 from tracekmt.trace.call import TracedCall
+from tracekmt.trace.event_frame import Batch
 from tracekmt.trace.events import Enter, Leave, Lost, Module
 from tracekmt.trace.frames import VERSION, FrameKind, FrameReader
-from tracekmt.trace.objects import Objects
+from tracekmt.trace.handle_kinds import Objects
 
 FRAMES_KEPT = 6 << 20
 """Bytes of unpacked frames that are kept at hand, of events and as much of contents; a larger one is kept alone."""

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.spec.types import Abi, Call
-from tracekmt.trace import batch
-from tracekmt.trace.batch import Table
+from tracekmt.trace import event_frame as batch
+from tracekmt.trace.event_frame import Table
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, call_data
 from tracekmt.trace.frames import FrameKind, pack_frame, preamble, tail
 

@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any
 
 from tracekmt.codec import Unreadable
-from tracekmt.convert.c.bound import Given, Made, Variable
 from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.inputs import Inputs
+from tracekmt.convert.c.output_format import shown
 from tracekmt.convert.c.outputs import Outputs
 from tracekmt.convert.c.text import Names, comment, literal
-from tracekmt.extents import size_behind
-from tracekmt.printout import shown
+from tracekmt.convert.c.variables import Given, Made, Variable
+from tracekmt.objects.caller_memory import size_behind
 from tracekmt.trace.reader import TracedCall
 
 ARGUMENT = "arg"

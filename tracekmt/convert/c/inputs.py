@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tracekmt.codec import Unreadable, look_up, member_type, word
-from tracekmt.convert.c.bound import Given
 from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.text import Names, comment, constant, identifier, octets, units, utf16
+from tracekmt.convert.c.variables import Given
 from tracekmt.spec.layout import lay_out, measure
 from tracekmt.spec.types import (
     POINTER_SIZE,

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tracekmt.codec import Unreadable, member_type, word
-from tracekmt.convert.c.bound import Luid, Made, Variable
 from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.inputs import Inputs, first_of_union
+from tracekmt.convert.c.output_format import shown
 from tracekmt.convert.c.text import constant, literal, octets, units, utf16
-from tracekmt.printout import shown
+from tracekmt.convert.c.variables import Luid, Made, Variable
 from tracekmt.spec.types import (
     Address,
     Array,

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterator
 
 from tracekmt.calls import CALLS
-from tracekmt.convert.c.bound import Given, Made, Variable, Variables
 from tracekmt.convert.c.calls import write_call
 from tracekmt.convert.c.declarations import Declarations
+from tracekmt.convert.c.output_format import mark_of
 from tracekmt.convert.c.text import Names, comment, identifier, literal
-from tracekmt.printout import mark_of
+from tracekmt.convert.c.variables import Given, Made, Variable, Variables
 from tracekmt.resources import resource
 from tracekmt.spec.types import Call
 from tracekmt.trace.reader import Trace, TracedCall
