@@ -13,10 +13,10 @@ from tracekmt.spec.types import (
     Abi,
     Address,
     Array,
-    Blob,
+    ByteArray,
     Bytes,
-    Call,
-    Characters,
+    CallSpec,
+    Condition,
     CountedString,
     Enum,
     Field,
@@ -24,16 +24,16 @@ from tracekmt.spec.types import (
     Float,
     Integer,
     Kind,
-    Overlay,
-    OwnSize,
     Payload,
     Pointer,
-    Records,
+    RawWindow,
     Struct,
-    Text,
+    StructSize,
     Type,
-    When,
-    Window,
+    Union,
+    VariableRecords,
+    WCharArray,
+    WString,
     count_of,
     length_of,
 )
@@ -56,13 +56,13 @@ class Drawn:
         return self.kind
 
 
-def arguments(call: Call, abi: Abi) -> st.SearchStrategy[Drawn]:
+def arguments(call: CallSpec, abi: Abi) -> st.SearchStrategy[Drawn]:
     """Values of a call's whole argument; lengths are left out."""
 
     def draw_all(draw: Any) -> Drawn:
         kinds = [None, *_kinds(call.argument)]
         kind = draw(st.sampled_from(kinds)) if len(kinds) > 1 else None
-        return Drawn(_Draw(draw, abi, call.arms, kind).struct(call.argument, []), kind)
+        return Drawn(_Draw(draw, abi, call.union_arms, kind).struct(call.argument, []), kind)
 
     return st.composite(draw_all)()
 
@@ -85,13 +85,13 @@ class _Draw:
         here = [(struct, values), *outer]
         self.kept.append(values)
         lengths = {name for field in struct.fields() for name in _lengths(field.type)}
-        plain = [member for member in struct.members if not isinstance(member, Overlay)]
+        plain = [member for member in struct.members if not isinstance(member, Union)]
         # Words first: conditions are about them. Then what lies in place: lengths may lie in it.
         for field in sorted(plain, key=lambda field: _order(field.type)):
-            if field.name not in lengths and field.name not in values and not isinstance(field.type, OwnSize):
+            if field.name not in lengths and field.name not in values and not isinstance(field.type, StructSize):
                 values[field.name] = self.value(field.type, here)
         for member in struct.members:
-            if isinstance(member, Overlay):
+            if isinstance(member, Union):
                 arm = self.arm(member, here)
                 if arm is None:
                     continue
@@ -100,7 +100,7 @@ class _Draw:
                     values[field.name] = self.value(field.type, here)
         return values
 
-    def arm(self, overlay: Overlay, here: Outer) -> Field | None:
+    def arm(self, overlay: Union, here: Outer) -> Field | None:
         if overlay.open:
             return None
         if overlay.by_call:
@@ -108,22 +108,22 @@ class _Draw:
         held = (arm for arm in overlay.arms if arm.when and self.holds(arm.when, here))
         return next(held, next((arm for arm in overlay.arms if arm.when is None), None))
 
-    def holds(self, when: When, values: Outer) -> bool:
+    def holds(self, when: Condition, values: Outer) -> bool:
         if when == NEVER:
             return False
         if when.kind:
             # What only the objects can tell must be told by one: without it nothing is in effect.
             return self.kind == when.kind
-        struct, fields = values[when.up]
+        struct, fields = values[when.parent]
         name, _, bit = when.path.partition(".")
         word = fields[name]
         if bit:
             flags = struct.field(name).type
             assert isinstance(flags, Flags)
             word &= flags.mask(bit)
-        if when.one_of:
-            return (word in when.one_of) == when.holds
-        return bool(word == when.equals if when.equals is not None else word) == when.holds
+        if when.any_of:
+            return (word in when.any_of) != when.negate
+        return bool(word == when.equals if when.equals is not None else word) != when.negate
 
     def value(self, type_: Type, here: Outer) -> Any:
         draw = self.draw
@@ -135,7 +135,7 @@ class _Draw:
                 return draw(small | wide)
             case Enum(members=members):
                 return draw(st.sampled_from([number for _, number in members]) | st.integers(-3, -2))
-            case Flags(size=size) if type_.wide:
+            case Flags(size=size) if type_.has_bitfields:
                 word = draw(st.integers(0, (1 << 8 * size) - 1))
                 return {b.name: (word & type_.mask(b.name)) >> b.position for b in type_.in_effect(word)}
             case Flags(size=size):
@@ -144,17 +144,17 @@ class _Draw:
                 return draw(st.floats(width=32 if size == 4 else 64, allow_nan=False))
             case Address():
                 return draw(st.none() | st.integers(1, (1 << 8 * POINTER_SIZE[self.abi]) - 1))
-            case Bytes() | Window():
+            case Bytes() | RawWindow():
                 return draw(st.none() | st.binary(min_size=1, max_size=40))
-            case Text(length=None):
+            case WString(length=None):
                 return draw(st.none() | st.text(LETTERS, max_size=20))
-            case Text():
+            case WString():
                 return draw(st.none() | st.text(LETTERS, min_size=1, max_size=20))
             case CountedString():
                 return draw(st.none() | st.text(LETTERS, max_size=20))
-            case Blob(size=size, tail=False):
+            case ByteArray(size=size, tail=False):
                 return draw(st.binary(min_size=size, max_size=size))
-            case Characters(count=count):
+            case WCharArray(count=count):
                 return draw(st.text(LETTERS, max_size=min(count, 20)))
             case Pointer(to=to, count=None):
                 return draw(st.none()) if draw(st.booleans()) else self.value(to, here)
@@ -162,12 +162,12 @@ class _Draw:
                 length = count_of(count)
                 # Arrays on one count have as many elements each.
                 key = (id(here[0][1]), length.path)
-                number = self.counts.setdefault(key, draw(st.integers(max(1, length.plus), 3 + length.plus)))
+                number = self.counts.setdefault(key, draw(st.integers(max(1, length.add), 3 + length.add)))
                 if "." in length.path:  # in a structure of its own, which draws its own count
                     inner, name = length.path.split(".")
                     nested = here[0][1].get(inner) or {}
                     arrays = [len(value) for key, value in nested.items() if key == "BroadcastContext"]
-                    number = arrays[0] + length.plus
+                    number = arrays[0] + length.add
                     assert name == "BroadcastContextCount"
                 return [self.value(to, here) for _ in range(number)]
             case Array(of=of, count=count, used=used):
@@ -177,9 +177,9 @@ class _Draw:
                 return [self.value(of, here) for _ in range(number)]
             case Payload():
                 return self.payload(type_, here)
-            case Records(to=to):
+            case VariableRecords(to=to):
                 return [self.struct(to, here, {type_.size: lay_out(to, self.abi).size}) for _ in range(draw(_FEW))]
-            case Overlay():
+            case Union():
                 arm = self.arm(type_, here)
                 if arm is None:
                     size, _ = measure(type_, self.abi)
@@ -198,7 +198,7 @@ class _Draw:
             return self.value(case, here)
         values = self.struct(_without_tails(case), here)
         for field in case.fields():
-            if isinstance(field.type, Blob) and field.type.tail and field.name in values:
+            if isinstance(field.type, ByteArray) and field.type.tail and field.name in values:
                 room = lay_out(case, self.abi).size - lay_out(case, self.abi).slot(field.name).offset
                 values[field.name] = self.draw(st.binary(min_size=room, max_size=room + 30))
         return values
@@ -214,8 +214,8 @@ _FEW = st.integers(0, 2)
 def _without_tails(struct: Struct) -> Struct:
     """The same structure, with tails drawn as if they were short."""
     members = [
-        Overlay(tuple(map(_short, member.arms)), member.by_call, member.name, member.open)
-        if isinstance(member, Overlay)
+        Union(tuple(map(_short, member.arms)), member.by_call, member.name, member.open)
+        if isinstance(member, Union)
         else _short(member)
         for member in struct.members
     ]
@@ -223,15 +223,15 @@ def _without_tails(struct: Struct) -> Struct:
 
 
 def _short(field: Field) -> Field:
-    if isinstance(field.type, Blob) and field.type.tail:
-        return Field(field.name, Blob("tail", 1), field.direction, field.when)
+    if isinstance(field.type, ByteArray) and field.type.tail:
+        return Field(field.name, ByteArray("tail", 1), field.direction, field.when)
     return field
 
 
 def _lengths(type_: Type) -> set[str]:
     """The fields that are left out because they say how much another holds."""
     found = {type_.used} if isinstance(type_, Array) and type_.used else set()
-    if isinstance(type_, Records):
+    if isinstance(type_, VariableRecords):
         found.add(type_.number)
     length = length_of(type_)
     if length is not None and "." not in length.path:

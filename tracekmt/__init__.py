@@ -68,16 +68,18 @@ def create(
 
 def replay(trace: str | os.PathLike[str], on: Any = "simulator", **options: Any) -> Report:
     """Replay a trace on a target, a `Simulator` or "simulator", and report where its outcomes differ."""
-    from tracekmt.replayer import replay as run
+    from tracekmt.replayer.engine import replay as replay_trace
 
-    return run(trace, on, **options)
+    return replay_trace(trace, on, **options)
 
 
 def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Report:
     """Compare the outcomes of two traces, call by call."""
-    from tracekmt.differ import diff as run
+    from pathlib import Path
 
-    return run(a, b)
+    from tracekmt.differ.diff import diff_traces
+
+    return diff_traces(Path(a), Path(b))
 
 
 def __getattr__(name: str) -> Any:

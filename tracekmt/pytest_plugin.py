@@ -85,17 +85,17 @@ def run(path: Path, on: Any, *, update: bool = False, **settings: Any) -> Report
     """Replay a trace, with the rules and the baseline that lie beside it."""
     import tracekmt
     from tracekmt.calls import CALLS
-    from tracekmt.differ.policy import Calls, apply_all, chosen_rules
+    from tracekmt.differ.policy import TracePair, apply_policy, load_rules
     from tracekmt.errors import UsageError
 
     rules, baseline = (path.with_name(path.stem + ending) for ending in (".rules.toml", ".baseline.json"))
     report = tracekmt.replay(path, on=on, **settings)
     if not report.calls.compared:
         raise UsageError(f"{path}: no call was compared")
-    with Calls([path]) as calls:
+    with TracePair([path]) as calls:
         known = baseline if update or baseline.exists() else None
-        apply_all(
-            report, chosen_rules(rules if rules.exists() else None, CALLS.values()), known, calls.at(0), update=update
+        apply_policy(
+            report, load_rules(rules if rules.exists() else None, CALLS.values()), known, calls.at(0), update=update
         )
     return report
 

@@ -31,7 +31,7 @@ from tracekmt.spec.checks import check, check_all, kind_of, misnamed, unused
 from tracekmt.spec.describe import describe, unknowns
 from tracekmt.spec.layout import lay_out, measure
 from tracekmt.spec.paths import element, fields, structures
-from tracekmt.spec.types import ABIS, Call, Enum, Field, Flags, Float, Integer, Kind, Overlay, Struct, Type, length_of
+from tracekmt.spec.types import ABIS, CallSpec, Enum, Field, Flags, Float, Integer, Kind, Struct, Type, Union, length_of
 
 SUPPORT = {call.name for call in FAMILIES["support"]}
 """Calls of the rest of the system, which the facts do not have."""
@@ -82,7 +82,7 @@ def compare_type(type_: Type, fact: dict[str, Any], where: str) -> None:
         COMPARED["bits"] += len(found)
     elif isinstance(inner, Enum):
         compare_enum(inner)
-    elif isinstance(inner, Overlay):
+    elif isinstance(inner, Union):
         facts = {name: (each, place) for name, each, place in flat(inner_fields(fact))}
         assert [arm.name for arm in inner.arms] == list(facts), where
         for arm in inner.arms:
@@ -107,7 +107,7 @@ def compare_notes(field: Field, fact: dict[str, Any], where: str) -> None:
     length = length_of(field.type)
     if "length" in fact and length is not None:
         said = fact["length"].partition(":")[2].replace(" ", "").lstrip("*")
-        assert said == f"{length.path}+{length.plus}" if length.plus else said == length.path, f"{where}.{field.name}"
+        assert said == f"{length.path}+{length.add}" if length.add else said == length.path, f"{where}.{field.name}"
         COMPARED["lengths"] += 1
 
 
@@ -141,7 +141,7 @@ def test_all_of_them_were_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert COMPARED["places"] > 2000
 
 
-def all_types(call: Call) -> Iterator[Type]:
+def all_types(call: CallSpec) -> Iterator[Type]:
     for struct in structures(call.argument):
         for field in struct.fields():
             yield element(field.type)[0]
@@ -163,7 +163,7 @@ def test_no_structure_is_left_uncompared() -> None:
 
 
 @pytest.mark.parametrize("call", THUNKS.values(), ids=THUNKS)
-def test_a_function_takes_what_the_headers_say(call: Call) -> None:
+def test_a_function_takes_what_the_headers_say(call: CallSpec) -> None:
     fact = FUNCTIONS[call.name]
     assert fact["returns"] == call.returns
     types = [parameter["type"].removeprefix("const ").removeprefix("struct ") for parameter in fact["params"]]
@@ -191,15 +191,15 @@ def test_names_are_microsoft_s_and_no_structure_is_without_use() -> None:
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_facts_have_sources_and_statuses_have_names(call: Call) -> None:
+def test_facts_have_sources_and_statuses_have_names(call: CallSpec) -> None:
     assert call.sources
     assert [status(name).name for name in call.statuses] == list(call.statuses)
     assert call.statuses or call.returns != "NTSTATUS"
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_every_handle_has_a_kind(call: Call) -> None:
-    for path, field, _ in fields(call.argument, arms=call.arms):
+def test_every_handle_has_a_kind(call: CallSpec) -> None:
+    for path, field, _ in fields(call.argument, arms=call.union_arms):
         inner, _ = element(field.type)
         if getattr(inner, "name", "") in ("D3DKMT_HANDLE", "HANDLE"):
             kind = kind_of(field.type)
@@ -230,7 +230,7 @@ def test_a_description_is_data(path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", [*CALLS.values(), raw_call("D3DKMTNew")], ids=lambda call: call.name)
-def test_a_description_survives_json(call: Call) -> None:
+def test_a_description_survives_json(call: CallSpec) -> None:
     again = serial.call_from_data(json.loads(json.dumps(serial.to_data(call))))
     assert serial.to_data(again) == serial.to_data(call)
     assert check(again) == []
@@ -240,12 +240,12 @@ def test_a_description_survives_json(call: Call) -> None:
 
 def test_kinds_say_how_they_are_bound() -> None:
     made = [value for value in vars(kinds).values() if isinstance(value, Kind)]
-    assert {kind.binding for kind in made} == {"handle", "range", "fence", "machine", "name"}
+    assert {kind.binding for kind in made} == {"handle", "range", "fence", "per_machine", "literal"}
     assert len({kind.name for kind in made}) == len(made)
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_told_in_full_a_call_has_the_contract_s_keys(call: Call) -> None:
+def test_told_in_full_a_call_has_the_contract_s_keys(call: CallSpec) -> None:
     told = json.loads(json.dumps(describe(call, "family")))
     assert {
         "name",

@@ -9,7 +9,7 @@ import pytest
 from tests.record.walker import BASES, ROOM, Compiled, same_values
 from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import FENCE, MONITORED_FENCE
-from tracekmt.codec import Unreadable, decode, encode, leaves
+from tracekmt.codec import Unreadable, decode, encode, iter_values
 from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.spec.describe import describe
 from tracekmt.spec.layout import lay_out, measure
@@ -66,7 +66,7 @@ def test_a_priority_list_may_be_a_single_number_at_the_end_of_memory(compiled: C
     value = decode(call, abi, Recorded(enter.regions), enter.arguments)
     assert isinstance(value, dict)
     assert (value["AllocationList"], value["PriorityList"]) == ([1, 2, 3], 0x78000000)
-    assert not any(isinstance(leaf.value, Unreadable) for leaf in leaves(call.argument, value))
+    assert not any(isinstance(leaf.value, Unreadable) for leaf in iter_values(call.argument, value))
     (priority,) = [each for each in describe(call, "")["fields"] if each["path"] == "PriorityList"]
     assert priority["length"] is None
 
@@ -130,7 +130,7 @@ def counted_arrays() -> list[tuple[str, str, str]]:
     """Every array of a structure's own count, as call, field, count."""
     found = []
     for call in CALLS.values():
-        for path, field, holder in fields(call.argument, arms=call.arms):
+        for path, field, holder in fields(call.argument, arms=call.union_arms):
             if isinstance(field.type, Pointer) and field.type.count and holder is call.argument:
                 length = count_of(field.type.count)
                 if "." not in length.path and not (field.when and field.when.kind):

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
-from tracekmt.codec import Unreadable, decode, encode, leaves, to_json
+from tracekmt.codec import Unreadable, decode, encode, iter_values, to_json
 from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.errors import UsageError
-from tracekmt.spec.types import ABIS, Abi, Call
+from tracekmt.spec.types import ABIS, Abi, CallSpec
 
 CREATE = CALLS["D3DKMTCreateAllocation2"]
 
 
-def there_and_back(call: Call, abi: Abi, value: Any, kind_of: Any = None) -> Any:
+def there_and_back(call: CallSpec, abi: Abi, value: Any, kind_of: Any = None) -> Any:
     arena = Arena(abi, 1)
     return decode(call, abi, arena, encode(call, abi, arena, value), None, kind_of)
 
@@ -210,7 +210,7 @@ def test_at_leave_counts_are_the_smaller_ones_and_buffers_keep_their_capacity() 
 
 def test_leaves_have_concrete_paths_and_their_patterns() -> None:
     value = created({"pAllocationInfo2": [{}, {}]})
-    found = {leaf.path: leaf for leaf in leaves(CREATE.argument, value)}
+    found = {leaf.path: leaf for leaf in iter_values(CREATE.argument, value)}
     assert found["pAllocationInfo2[1].hAllocation"].pattern == "pAllocationInfo2[].hAllocation"
     found["hDevice"].values[found["hDevice"].key] = 9
     assert value["hDevice"] == 9

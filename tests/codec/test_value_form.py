@@ -28,7 +28,7 @@ from tracekmt.spec.dsl import (
     USHORT,
     flags,
     group,
-    into,
+    in_,
     out,
     parameters,
     structure,
@@ -39,46 +39,46 @@ from tracekmt.spec.types import (
     Address,
     Array,
     Bit,
-    Blob,
+    ByteArray,
     Bytes,
-    Call,
-    Characters,
-    Count,
+    CallSpec,
+    Condition,
     CountedString,
     Field,
     Float,
     Integer,
     Kind,
-    Overlay,
+    Length,
     Payload,
     Pointer,
-    Records,
     Struct,
-    Text,
     Type,
-    When,
+    Union,
+    VariableRecords,
+    WCharArray,
+    WString,
 )
 
 OBJECT = Kind("object")
 HANDLE = nt_handle(OBJECT)
-POINT = structure("POINT", into("x", LONG), into("y", LONG))
+POINT = structure("POINT", in_("x", LONG), in_("y", LONG))
 COLOR = enumeration("COLOR", RED=1, GREEN=2, FAR=0xFFFFFFFF)
 NARROW = flags("NARROW", "A", "B", Bit("D", 3))
 WIDE = flags("WIDE", Bit("Low", 0, 4), Bit("On", 4), Bit("Reserved", 5, 27))
 
 
-def call_of(*members: Field | Overlay) -> Call:
-    call = Call("F", structure("S", *members))
+def call_of(*members: Field | Union) -> CallSpec:
+    call = CallSpec("F", structure("S", *members))
     assert check(call) == []
     return call
 
 
-def through(call: Call, value: Any, abi: Abi = "x64", kind_of: Any = None) -> Any:
+def through(call: CallSpec, value: Any, abi: Abi = "x64", kind_of: Any = None) -> Any:
     arena = Arena(abi)
     return decode(call, abi, arena, encode(call, abi, arena, value), None, kind_of)
 
 
-def json_of(call: Call, value: Any) -> Any:
+def json_of(call: CallSpec, value: Any) -> Any:
     text = json.dumps(to_json(call.argument, value))
     assert through(call, json.loads(text)) == value, "what JSON holds is taken as input"
     return json.loads(text)
@@ -116,13 +116,13 @@ ROWS: list[tuple[Type, Any, Any, Any]] = [
     (COLOR, 0xFFFFFFFF, 0xFFFFFFFF, "FAR"),
     (COLOR, 77, 77, 77),
     (LUID, {"LowPart": 1}, {"LowPart": 1, "HighPart": 0}, {"LowPart": 1, "HighPart": 0}),
-    (Characters(4), "ab", "ab", "ab"),
-    (Characters(2), "\ud800x", "\ud800x", "\ud800x"),
-    (Text("PCWSTR"), "", "", ""),
-    (Text("PCWSTR"), "\\\\?\\\udc00", "\\\\?\\\udc00", "\\\\?\\\udc00"),
+    (WCharArray(4), "ab", "ab", "ab"),
+    (WCharArray(2), "\ud800x", "\ud800x", "\ud800x"),
+    (WString("PCWSTR"), "", "", ""),
+    (WString("PCWSTR"), "\\\\?\\\udc00", "\\\\?\\\udc00", "\\\\?\\\udc00"),
     (CountedString("UNICODE_STRING"), "a\0b", "a\0b", "a\0b"),
     (Pointer(CountedString("UNICODE_STRING")), "name", "name", "name"),
-    (Blob("BYTE", 3), b"\1", b"\1\0\0", "010000"),
+    (ByteArray("BYTE", 3), b"\1", b"\1\0\0", "010000"),
     (Array(UINT, 3), [1], [1, 0, 0], [1, 0, 0]),
     (Array(UINT64, 2), [1, 2], [1, 2], ["1", "2"]),
     (Float("FLOAT", 4), 0.5, 0.5, 0.5),
@@ -132,7 +132,7 @@ ROWS: list[tuple[Type, Any, Any, Any]] = [
 
 @pytest.mark.parametrize(("type_", "given", "python", "form"), ROWS, ids=lambda value: str(value)[:40])
 def test_a_row_of_the_table(type_: Type, given: Any, python: Any, form: Any) -> None:
-    call = call_of(into("v", type_))
+    call = call_of(in_("v", type_))
     value = through(call, {"v": given})
     assert value == {"v": python}
     assert through(call, {"v": given}, "x86") == value
@@ -141,23 +141,23 @@ def test_a_row_of_the_table(type_: Type, given: Any, python: Any, form: Any) -> 
 
 
 def test_nan_is_a_string_in_json() -> None:
-    call = call_of(into("v", Float("FLOAT", 4)))
+    call = call_of(in_("v", Float("FLOAT", 4)))
     value = through(call, {"v": math.nan})
     assert math.isnan(value["v"])
     assert to_json(call.argument, value) == {"v": "nan"}
 
 
 def test_python_gets_enumerations_and_flags() -> None:
-    value = through(call_of(into("c", COLOR), into("n", NARROW), into("r", flags("NOTHING"))), {"c": 1, "n": 9})
+    value = through(call_of(in_("c", COLOR), in_("n", NARROW), in_("r", flags("NOTHING"))), {"c": 1, "n": 9})
     assert isinstance(value["c"], enum.IntEnum)
     assert value["c"].name == "RED"
     assert isinstance(value["n"], enum.IntFlag)
     assert isinstance(value["r"], enum.IntFlag)
-    assert not isinstance(through(call_of(into("c", COLOR)), {"c": 9})["c"], enum.IntEnum)
+    assert not isinstance(through(call_of(in_("c", COLOR)), {"c": 9})["c"], enum.IntEnum)
 
 
 def test_object_attributes() -> None:
-    call = call_of(into("p", Pointer(OBJECT_ATTRIBUTES)))
+    call = call_of(in_("p", Pointer(OBJECT_ATTRIBUTES)))
     value = through(call, {"p": {"ObjectName": "\\Shared\\thing", "Attributes": 0x40}})
     assert value["p"] == {
         "RootDirectory": 0,
@@ -172,11 +172,11 @@ def test_object_attributes() -> None:
 
 
 ARRAYS = call_of(
-    into("a", Pointer(UINT, "n")),
-    into("b", Pointer(POINT, "n")),
-    into("n", UINT),
-    into("d", Bytes("s")),
-    into("s", UINT),
+    in_("a", Pointer(UINT, "n")),
+    in_("b", Pointer(POINT, "n")),
+    in_("n", UINT),
+    in_("d", Bytes("s")),
+    in_("s", UINT),
 )
 
 
@@ -196,29 +196,29 @@ def test_a_large_buffer_may_be_given_by_its_length() -> None:
 
 
 def test_lengths_further_away() -> None:
-    inner = structure("IN", into("n", UINT))
-    call = call_of(into("p", Pointer(UINT, Count("in_.n", plus=1))), into("in_", inner))
+    inner = structure("IN", in_("n", UINT))
+    call = call_of(in_("p", Pointer(UINT, Length("in_.n", add=1))), in_("in_", inner))
     assert through(call, {"p": [1, 2, 3]}) == {"p": [1, 2, 3], "in_": {"n": 2}}
     assert through(call, {"p": [1], "in_": {"n": 3}})["p"] == [1, 0, 0, 0]
-    row = structure("ROW", into("p", Pointer(UINT, Count("n", up=1))))
-    call = call_of(into("rows", Pointer(row, "m")), into("m", UINT), into("n", UINT))
+    row = structure("ROW", in_("p", Pointer(UINT, Length("n", parent=1))))
+    call = call_of(in_("rows", Pointer(row, "m")), in_("m", UINT), in_("n", UINT))
     assert through(call, {"rows": [{"p": [1, 2]}, {"p": [3, 4]}], "n": 2})["rows"] == [{"p": [1, 2]}, {"p": [3, 4]}]
-    call = call_of(out("t", Text("WCHAR *", Count("c", behind=True))), into("c", Pointer(UINT)))
+    call = call_of(out("t", WString("WCHAR *", Length("c", deref=True))), in_("c", Pointer(UINT)))
     assert through(call, {"t": "abc"}) == {"t": "abc", "c": 3}
     assert through(call, {"t": {"capacity": 8}}) == {"t": "", "c": 8}
 
 
 def test_a_fixed_array_shows_what_its_count_says() -> None:
-    call = call_of(into("n", UINT), into("a", Array(UINT, 4, used="n")))
+    call = call_of(in_("n", UINT), in_("a", Array(UINT, 4, used="n")))
     assert through(call, {"a": [5, 6]}) == {"n": 2, "a": [5, 6]}
     assert through(call, {"n": 9, "a": [5]}) == {"n": 9, "a": [5, 0, 0, 0]}
     assert through(call, {"n": 1, "a": [5, 6]})["a"] == [5]
 
 
 UNIONS = call_of(
-    into("t", UINT),
-    Overlay((into("number", UINT, When("t", 1)), into("name", Characters(4), When("t", one_of=(2, 3))))),
-    into("u", Overlay((into("x", UINT, When("t", 1)), into("y", POINT)), name="U")),
+    in_("t", UINT),
+    Union((in_("number", UINT, Condition("t", 1)), in_("name", WCharArray(4), Condition("t", any_of=(2, 3))))),
+    in_("u", Union((in_("x", UINT, Condition("t", 1)), in_("y", POINT)), name="U")),
 )
 
 
@@ -232,7 +232,7 @@ def test_unions() -> None:
 
 
 def test_unnamed_structures_in_unions() -> None:
-    call = call_of(into("t", UINT), Overlay((into("a", UINT64, When("t", 1)), group(into("b", UINT), into("c", UINT)))))
+    call = call_of(in_("t", UINT), Union((in_("a", UINT64, Condition("t", 1)), group(in_("b", UINT), in_("c", UINT)))))
     assert through(call, {"b": 1, "c": 2}) == {"t": 0, "b": 1, "c": 2}
     assert through(call, {"t": 1, "a": 1 << 32 | 7}) == {"t": 1, "a": 1 << 32 | 7}
     with pytest.raises(UsageError, match=r"^F: a: is not in effect here; give b, c instead$"):
@@ -241,11 +241,14 @@ def test_unnamed_structures_in_unions() -> None:
 
 def test_what_only_an_object_decides() -> None:
     call = call_of(
-        into("h", Integer("HANDLE", 4, kind=OBJECT)),
-        Overlay(
-            (into("list", Pointer(UINT64, "n"), When("h", kind=OBJECT)), into("one", UINT64, When("h", kind=Kind("x"))))
+        in_("h", Integer("HANDLE", 4, kind=OBJECT)),
+        Union(
+            (
+                in_("list", Pointer(UINT64, "n"), Condition("h", kind=OBJECT)),
+                in_("one", UINT64, Condition("h", kind=Kind("x"))),
+            )
         ),
-        into("n", UINT),
+        in_("n", UINT),
     )
     given = {"h": 1, "list": [4, 5]}
     assert through(call, given, kind_of=lambda handle: OBJECT)["list"] == [4, 5]
@@ -257,9 +260,9 @@ def test_what_only_an_object_decides() -> None:
 
 
 PAYLOAD = call_of(
-    into("t", UINT),
-    into("p", Payload("s", "t", ((1, "POINT", POINT), (2, "NUMBER", UINT)))),
-    into("s", UINT),
+    in_("t", UINT),
+    in_("p", Payload("s", "t", ((1, "POINT", POINT), (2, "NUMBER", UINT)))),
+    in_("s", UINT),
 )
 
 
@@ -287,23 +290,23 @@ def test_a_payload_s_value_in_place() -> None:
 
 
 def test_records_of_their_own_length() -> None:
-    record = structure("RECORD", into("size", UINT), into("a", UINT), into("b", UINT))
-    call = call_of(into("p", Records(record, "room", "n", "size")), into("room", UINT), into("n", UINT))
+    record = structure("RECORD", in_("size", UINT), in_("a", UINT), in_("b", UINT))
+    call = call_of(in_("p", VariableRecords(record, "room", "n", "size")), in_("room", UINT), in_("n", UINT))
     value = through(call, {"p": [{"size": 8, "a": 1}, {"a": 2, "b": 3}]})
     assert value == {"p": [{"size": 8, "a": 1}, {"size": 12, "a": 2, "b": 3}], "room": 20, "n": 2}
     assert json_of(call, value)["p"][0] == {"size": 8, "a": 1}
     assert through(call, {"p": {"capacity": 100}, "n": 3})["p"] == [], "records without a length end the list"
 
 
-PLAIN = Call(
+PLAIN = CallSpec(
     "F",
     parameters(
         "F",
-        into("n", UINT),
-        into("p", Pointer(UINT, "n")),
-        into("b", BOOLEAN),
+        in_("n", UINT),
+        in_("p", Pointer(UINT, "n")),
+        in_("b", BOOLEAN),
         out("q", Pointer(HANDLE)),
-        into("c", COLOR),
+        in_("c", COLOR),
     ),
 )
 
@@ -338,35 +341,38 @@ WRONG: list[tuple[Type, Any, str]] = [
     (NARROW, {"A": 2}, "v.A: 2 does not fit into its bits"),
     (WIDE, {"Low": 16}, "v.Low: 16 does not fit into its bits"),
     (COLOR, "BLUE", "COLOR has no 'BLUE'"),
-    (Blob("BYTE", 2), b"abc", "has 3 bytes; there is room for 2"),
-    (Blob("BYTE", 2), [1, 2], "takes bytes or hex digits, not [1, 2]"),
-    (Blob("BYTE", 2), "abc", "takes bytes or hex digits, not 'abc'"),
-    (Characters(2), "abc", "has 6 bytes; there is room for 4"),
-    (Characters(2), b"ab", "takes a string, not b'ab'"),
-    (Text("PCWSTR"), 5, "takes a string, not 5"),
+    (ByteArray("BYTE", 2), b"abc", "has 3 bytes; there is room for 2"),
+    (ByteArray("BYTE", 2), [1, 2], "takes bytes or hex digits, not [1, 2]"),
+    (ByteArray("BYTE", 2), "abc", "takes bytes or hex digits, not 'abc'"),
+    (WCharArray(2), "abc", "has 6 bytes; there is room for 4"),
+    (WCharArray(2), b"ab", "takes a string, not b'ab'"),
+    (WString("PCWSTR"), 5, "takes a string, not 5"),
     (Array(UINT, 2), "12345", "takes a list, not '12345'"),
     (Array(UINT, 2), [1, 2, 3], "takes a list of at most 2, not [1, 2, 3]"),
     (POINT, 5, "takes the fields of POINT, not 5"),
     (POINT, {"z": 1}, "v.z: POINT has no such field"),
     (Float("FLOAT", 4), "much", "takes a number, not 'much'"),
     (Float("FLOAT", 4), 1e300, "1e+300 does not fit into 32 bits"),
-    (Overlay((into("x", UINT),), name="U"), {"z": 1}, "v.z: U has no such arm"),
-    (Overlay((into("x", UINT),), name="U"), {}, "takes one arm of U: give x, not {}"),
+    (Union((in_("x", UINT),), name="U"), {"z": 1}, "v.z: U has no such arm"),
+    (Union((in_("x", UINT),), name="U"), {}, "takes one arm of U: give x, not {}"),
 ]
 
 
 @pytest.mark.parametrize(("type_", "given", "message"), WRONG, ids=[message for *_, message in WRONG])
 def test_what_is_wrong_is_named(type_: Type, given: Any, message: str) -> None:
     with pytest.raises(UsageError) as error:
-        through(call_of(into("v", type_)), {"v": given})
+        through(call_of(in_("v", type_)), {"v": given})
     assert str(error.value).startswith("F: v")
     assert str(error.value).endswith(message)
 
 
 CHOICE = call_of(
-    into("Which", UINT),
-    Overlay((into("a", UINT, When("Which", equals=1)), into("b", UINT, When("Which", equals=2)))),
-    into("c", Overlay((into("a", UINT, When("Which", equals=1)), into("b", UINT, When("Which", equals=2))), name="U")),
+    in_("Which", UINT),
+    Union((in_("a", UINT, Condition("Which", equals=1)), in_("b", UINT, Condition("Which", equals=2)))),
+    in_(
+        "c",
+        Union((in_("a", UINT, Condition("Which", equals=1)), in_("b", UINT, Condition("Which", equals=2))), name="U"),
+    ),
 )
 
 
@@ -389,8 +395,8 @@ def test_the_right_arm_is_named(given: Any, message: str) -> None:
 
 def test_a_union_within_an_arm() -> None:
     """Nobody says which arm is in effect: whichever is given is laid out, at its place, and told as bytes."""
-    inner = Overlay((into("x", UINT, When("n", equals=1)), into("y", Blob("BYTE", 8), When("n", equals=2))))
-    call = call_of(into("k", UINT), Overlay((into("s", Blob("BYTE", 16)), group(into("n", UINT), inner)), open=True))
+    inner = Union((in_("x", UINT, Condition("n", equals=1)), in_("y", ByteArray("BYTE", 8), Condition("n", equals=2))))
+    call = call_of(in_("k", UINT), Union((in_("s", ByteArray("BYTE", 16)), group(in_("n", UINT), inner)), open=True))
 
     def room(given: Any) -> bytes:
         return bytes(through(call, {"k": 1, **given})["union@4"]["raw"])
@@ -402,8 +408,8 @@ def test_a_union_within_an_arm() -> None:
     for wrong in ({"x": 1, "y": ""}, {"s": "", "x": 1}):
         with pytest.raises(UsageError, match="is not in effect beside the other"):
             room(wrong)
-    decided = group(into("n", UINT), inner, when=When("k", equals=1))
-    problems = check(Call("F", structure("S", into("k", UINT), Overlay((decided, into("z", UINT))))))
+    decided = group(in_("n", UINT), inner, when=Condition("k", equals=1))
+    problems = check(CallSpec("F", structure("S", in_("k", UINT), Union((decided, in_("z", UINT))))))
     assert any("a union inside of an arm" in problem for problem in problems)
 
 
@@ -432,17 +438,17 @@ def test_bits_with_a_name_of_their_own_while_another_is_set() -> None:
 def test_no_address_is_an_address_by_hand() -> None:
     for address in ("x", 1 << 70, -5):
         with pytest.raises(UsageError, match="F: its one parameter: "):
-            encode(call_of(into("v", UINT)), "x64", Arena("x64"), Unreadable(address))  # type: ignore[arg-type]
+            encode(call_of(in_("v", UINT)), "x64", Arena("x64"), Unreadable(address))  # type: ignore[arg-type]
 
 
 def test_a_length_behind_a_pointer_that_leads_nowhere() -> None:
-    call = call_of(into("t", Text("PWCHAR", Count("n", behind=True))), into("n", Pointer(UINT)))
+    call = call_of(in_("t", WString("PWCHAR", Length("n", deref=True))), in_("n", Pointer(UINT)))
     assert through(call, {"t": "", "n": None})["t"] == ""
     assert through(call, {"t": "", "n": Unreadable(16)})["n"] == Unreadable(16)
 
 
 def test_an_array_whose_memory_ended_ends_there_again() -> None:
-    call = call_of(into("n", UINT), into("p", Pointer(Pointer(POINT), "n")), into("q", Pointer(POINT, "n")))
+    call = call_of(in_("n", UINT), in_("p", Pointer(Pointer(POINT), "n")), in_("q", Pointer(POINT, "n")))
     point = {"x": 1, "y": 2}
     given = {"n": 1_000_000, "p": [point, Unreadable(16)], "q": [point, Unreadable(32)]}
     value = through(call, given)
@@ -454,7 +460,7 @@ def test_an_array_whose_memory_ended_ends_there_again() -> None:
 
 
 def test_the_longest_strings() -> None:
-    call = call_of(into("t", Text("PCWSTR")), into("u", CountedString("UNICODE_STRING")))
+    call = call_of(in_("t", WString("PCWSTR")), in_("u", CountedString("UNICODE_STRING")))
     assert through(call, {"t": "a" * 32767, "u": "b" * 32767}) == {"t": "a" * 32767, "u": "b" * 32767}
     with pytest.raises(UsageError, match="does not fit into 16 bits"):
         through(call, {"u": "b" * 32768})
@@ -465,13 +471,13 @@ def test_values_that_never_end_are_refused() -> None:
     for _ in range(100_000):
         deep = {"x": deep}
     with pytest.raises(UsageError, match=r"has no such field|nested too deeply"):
-        through(call_of(into("v", POINT)), {"v": {"x": 1, "z": deep}})
+        through(call_of(in_("v", POINT)), {"v": {"x": 1, "z": deep}})
     with pytest.raises(UsageError, match=r"takes a number, not"):
-        through(call_of(into("v", POINT)), {"v": deep})
+        through(call_of(in_("v", POINT)), {"v": deep})
 
 
 def test_unreadable_memory_comes_back_as_it_was() -> None:
-    call = call_of(into("p", Pointer(POINT)), into("t", Text("PCWSTR")), into("d", Bytes("s")), into("s", UINT))
+    call = call_of(in_("p", Pointer(POINT)), in_("t", WString("PCWSTR")), in_("d", Bytes("s")), in_("s", UINT))
     given = {name: {"unreadable": "0x10"} for name in ("p", "t", "d")} | {"s": 4}
     value = through(call, given)
     assert value == {"p": Unreadable(16), "t": Unreadable(16), "d": Unreadable(16), "s": 4}
@@ -486,7 +492,7 @@ def test_a_structure_may_be_compared_by_nobody() -> None:
 
 def test_a_wchar_of_four_bytes() -> None:
     call = call_of(
-        into("v", Characters(4)), into("t", Text("PCWSTR")), into("n", Text("WCHAR *", "c")), into("c", UINT)
+        in_("v", WCharArray(4)), in_("t", WString("PCWSTR")), in_("n", WString("WCHAR *", "c")), in_("c", UINT)
     )
     arena = Arena("wsl")
     words = encode(call, "wsl", arena, {"v": "ab", "t": "\ud800", "n": "xyz"})

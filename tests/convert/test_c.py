@@ -28,8 +28,8 @@ from tracekmt.errors import Error, UsageError
 from tracekmt.resources import resource
 from tracekmt.spec import serial
 from tracekmt.spec.checks import check
-from tracekmt.spec.dsl import UINT, enum, flags, inout, into, structure
-from tracekmt.spec.types import Bytes, Call, Characters, Integer, Pointer
+from tracekmt.spec.dsl import UINT, enum, flags, in_, inout, structure
+from tracekmt.spec.types import Bytes, CallSpec, Integer, Pointer, WCharArray
 from tracekmt.text.call_set import parse_calls
 from tracekmt.trace.builder import Builder
 from tracekmt.trace.events import Header
@@ -253,7 +253,7 @@ def test_every_value_of_every_description_arrives(command: Command, abi: str, tm
     assert [each for each in findings if abi == "wsl" or not str(each.path).endswith("DataSize")] == []
 
 
-def drawn(call: Call, abi: Any) -> list[Any]:
+def drawn(call: CallSpec, abi: Any) -> list[Any]:
     found: list[Any] = []
 
     @seed(7)
@@ -287,7 +287,7 @@ ENDS = '*/ system("touch hacked"); /* "; \\ ??/ \n } #error \r\n \\'
 
 def test_names_stay_where_they_are_printed(tmp_path: Path) -> None:
     """A trace whose every name wants to be something else in C."""
-    inner = structure("int", *(inout(name, UINT) for name in HOSTILE), inout("text", Characters(40)))
+    inner = structure("int", *(inout(name, UINT) for name in HOSTILE), inout("text", WCharArray(40)))
     bits = flags(f"flags.{ENDS.replace('.', '')}"[:5], *("volatile", "Flag"))
     choice = enum("enum", unsigned=1, signed=2)
     names = ("D3DKMTCreateAllocation2", "system", 'D3DKMT");system("x', "D3DKMTint", "printf")
@@ -296,14 +296,14 @@ def test_names_stay_where_they_are_printed(tmp_path: Path) -> None:
         argument = structure(
             ("struct", "D3DKMT_CREATEALLOCATION", 'x"; #error', ENDS, "UNICODE_STRING")[number],
             inout("data", Bytes("size")),
-            into("size", UINT),
+            in_("size", UINT),
             inout("inner", Pointer(inner)),
             inout("bits", bits),
             inout("choice", choice),
             inout("handle", Integer("int", 4, signed=True, kind=NT_HANDLE)),
             inout("other", Integer("int", 8, signed=True, kind=DEVICE)),
         )
-        calls[name] = Call(name, argument)
+        calls[name] = CallSpec(name, argument)
     header = Header("x64", created=ENDS, tool=ENDS, process={"name": ENDS}, trimmed=ENDS)
     trace = tmp_path / "hostile.kmt"
     with Builder(trace, calls, header=header) as builder:

@@ -63,7 +63,7 @@ def test_on_the_real_gdi32(wine: Run, tmp_path: Path) -> None:
     assert (status, printed.count("DIFFERENT")) == (0, 0), printed
     with read(trace, printed, tmp_path) as answered:
         calls = list(answered.calls())
-        assert answered.layout == "x64"
+        assert answered.abi == "x64"
     assert calls[1].inputs["hAdapter"] == calls[0].outputs["hAdapter"] != 0x40000000  # type: ignore[index]
     assert calls[2].inputs["hDevice"] == calls[1].outputs["hDevice"]  # type: ignore[index]
     report = tracekmt.diff(trace, tmp_path / "outcome.kmt")

@@ -14,12 +14,12 @@ import pytest
 
 import tracekmt
 from tracekmt import ntstatus
-from tracekmt.codec import Place, Unreadable, json_form, leaves, word
+from tracekmt.codec import BoundLocation, Unreadable, flags_to_int, iter_values, json_form
 from tracekmt.findings import Report
 from tracekmt.resources import resource
 from tracekmt.spec.layout import lay_out
 from tracekmt.spec.types import POINTER_SIZE, Bytes, Flags, Payload
-from tracekmt.trace.call import Bound, TracedCall
+from tracekmt.trace.call import BoundValue, TracedCall
 from tracekmt.trace.events import Enter, Header, Leave, Region
 from tracekmt.trace.reader import Trace
 from tracekmt.trace.writer import Writer
@@ -115,13 +115,13 @@ def elsewhere(region: Region, known: Iterable[Region], size: int) -> Region:
     address, wanted, data = region
     moved = bytearray(data)
     for at in range(0, len(data) - size + 1, size):
-        word = int.from_bytes(data[at : at + size], "little")
-        if any(start <= word < start + max(length, 1) for start, length, _ in known):
-            moved[at : at + size] = (word + MOVED).to_bytes(size, "little")
+        flags_to_int = int.from_bytes(data[at : at + size], "little")
+        if any(start <= flags_to_int < start + max(length, 1) for start, length, _ in known):
+            moved[at : at + size] = (flags_to_int + MOVED).to_bytes(size, "little")
     return address + MOVED, wanted, bytes(moved)
 
 
-def renamed(call: TracedCall, regions: tuple[Region, ...], found: Iterable[Bound]) -> tuple[Region, ...]:
+def renamed(call: TracedCall, regions: tuple[Region, ...], found: Iterable[BoundValue]) -> tuple[Region, ...]:
     """The same memory with other handles."""
     blocks = [(address, wanted, bytearray(data)) for address, wanted, data in regions]
     for each in found:
@@ -134,12 +134,12 @@ def renamed(call: TracedCall, regions: tuple[Region, ...], found: Iterable[Bound
     return tuple((address, wanted, bytes(data)) for address, wanted, data in blocks)
 
 
-def place_of(call: TracedCall, found: Bound) -> tuple[int, int]:
+def place_of(call: TracedCall, found: BoundValue) -> tuple[int, int]:
     """Where a value lies, and how many bytes it is. One without an address of its own is taken for a field of the
     argument."""
-    if isinstance(found, Place):
+    if isinstance(found, BoundLocation):
         return found.address, found.size
-    begin, end, _ = lay_out(call.call.argument, call.layout).span(found.path)
+    begin, end, _ = lay_out(call.spec.argument, call.abi).span(found.path)
     return call.enter.arguments[0] + begin, end - begin
 
 
@@ -167,10 +167,10 @@ def copied(source: Path, path: Path, change: Callable[[TracedCall], tuple[Enter,
 def elsewhere_call(call: TracedCall) -> tuple[Enter, Leave | None]:
     """A call with other handles, at other addresses, on another thread."""
     enter, leave = call.enter, call.leave
-    size = POINTER_SIZE[call.layout]
+    size = POINTER_SIZE[call.abi]
     known = enter.regions + (leave.regions if leave is not None else ())
 
-    def move(regions: tuple[Region, ...], found: Iterable[Bound]) -> tuple[Region, ...]:
+    def move(regions: tuple[Region, ...], found: Iterable[BoundValue]) -> tuple[Region, ...]:
         return tuple(elsewhere(region, known, size) for region in renamed(call, regions, found))
 
     arguments = tuple(each + MOVED if any(each == start for start, _, _ in known) else each for each in enter.arguments)
@@ -206,14 +206,14 @@ def json(call: TracedCall) -> Any:
 def told(call: TracedCall) -> dict[str, Any]:
     """What a comparison looks at in a call's outputs besides what stands for something: fields that the call writes."""
     found = {}
-    for leaf in leaves(call.call.argument, call.outputs):
+    for leaf in iter_values(call.spec.argument, call.outputs):
         opaque = isinstance(leaf.type, Payload) or (isinstance(leaf.type, Bytes) and leaf.type.opaque)
-        bound = leaf.kind is not None and leaf.kind.binding != "name"
+        bound = leaf.kind is not None and leaf.kind.binding != "literal"
         if leaf.field.direction != "in" and not opaque and not bound and not isinstance(leaf.value, Unreadable):
             found[leaf.path] = json_form(leaf.type, leaf.value)
             if isinstance(leaf.type, Flags):
                 written = [bit for bit in leaf.type.bits if (bit.direction or leaf.field.direction) != "in"]
-                found[leaf.path] = [word(leaf.type, leaf.value) & leaf.type.mask(bit.name) for bit in written]
+                found[leaf.path] = [flags_to_int(leaf.type, leaf.value) & leaf.type.mask(bit.name) for bit in written]
     return found
 
 

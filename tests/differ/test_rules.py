@@ -11,7 +11,7 @@ import pytest
 import tracekmt
 from tracekmt.calls import CALLS
 from tracekmt.differ.baseline import read_baseline, signature
-from tracekmt.differ.policy import Calls, apply_all, chosen_rules
+from tracekmt.differ.policy import TracePair, apply_policy, load_rules
 from tracekmt.differ.rules import apply_rules, read_rules
 from tracekmt.errors import UsageError
 from tracekmt.findings import Finding, Report
@@ -31,8 +31,8 @@ def decide(tmp_path: Path) -> Decide:
         path = tmp_path / "rules.toml"
         path.write_text(rules)
         report = tracekmt.replay(DEMO, faults=[FAULT])
-        with Calls([DEMO]) as calls:
-            apply_all(report, read_rules(path, CALLS.values()), baseline, calls.at(0), update=update)
+        with TracePair([DEMO]) as calls:
+            apply_policy(report, read_rules(path, CALLS.values()), baseline, calls.at(0), update=update)
         return report
 
     return run
@@ -141,9 +141,9 @@ def test_a_rule_that_is_none_is_said(text: str, said: str, tmp_path: Path) -> No
 
 def test_a_project_may_have_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert chosen_rules(None, CALLS.values()) == []
+    assert load_rules(None, CALLS.values()) == []
     (tmp_path / "pyproject.toml").write_text(rule("ignore", function="*").replace("[[rule]]", "[[tool.tracekmt.rule]]"))
-    assert [each.action for each in chosen_rules(None, CALLS.values())] == ["ignore"]
+    assert [each.action for each in load_rules(None, CALLS.values())] == ["ignore"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', '{"version": 1, "findings": {}}', "[" * 100_000])

@@ -64,7 +64,7 @@ def test_every_call_is_in_the_trace(recorded: tuple[Path, list[re.Match[str]], l
             for call in calls
         )
     assert mine == Counter(match.groups() for match in seen)
-    assert not any(call.call.raw for call in calls)
+    assert not any(call.spec.raw for call in calls)
 
 
 def test_private_data_is_what_the_driver_saw(recorded: tuple[Path, list[re.Match[str]], list[str]]) -> None:

@@ -25,7 +25,7 @@ from tracekmt.edit.recover import recover
 from tracekmt.errors import RecordError, UsageError
 from tracekmt.ntstatus import Status
 from tracekmt.record.buffer import shared_buffer as spools
-from tracekmt.record.limits import Limits, Progress
+from tracekmt.record.limits import Progress, StopConditions
 from tracekmt.record.session import Recording
 from tracekmt.report.summary import summarise, summary_lines
 from tracekmt.trace.buffer_format import CONTROL_SIZE, Control
@@ -390,7 +390,7 @@ def test_what_recorder_and_program_leave_when_both_are_killed_is_recovered(
         left.unlink()
 
 
-def recorded(client: Client, limits: Limits, *, force: bool = False) -> Progress:
+def recorded(client: Client, limits: StopConditions, *, force: bool = False) -> Progress:
     """A program that calls every millisecond for long, recorded until a limit; it goes on."""
     program = subprocess.Popen(client.argv("paced:1000", 2, 10**9))
     try:
@@ -406,12 +406,12 @@ def recorded(client: Client, limits: Limits, *, force: bool = False) -> Progress
 
 def test_a_recording_ends_by_itself(client: Client) -> None:
     started = time.monotonic()
-    assert recorded(client, Limits(duration=0.5)).ended == "stopped, 0.5 s are over; the process goes on"
+    assert recorded(client, StopConditions(duration=0.5)).ended == "stopped, 0.5 s are over; the process goes on"
     assert time.monotonic() - started < 8
-    ended = recorded(client, Limits(max_size=40_000), force=True).ended
+    ended = recorded(client, StopConditions(max_size=40_000), force=True).ended
     assert ended is not None
     assert ended.startswith("stopped, the trace has 4")
-    limits = Limits(until_status=Status(0), after=0.3)
+    limits = StopConditions(until_status=Status(0), after=0.3)
     progress = recorded(client, limits, force=True)
     assert progress.ended == "stopped, a call gave STATUS_SUCCESS; the process goes on"
     assert progress.seen is not None
@@ -420,7 +420,7 @@ def test_a_recording_ends_by_itself(client: Client) -> None:
 
 
 def test_a_flight_recorder_keeps_the_newest(client: Client) -> None:
-    recording = Recording(client.trace, limits=Limits(last=40_000))
+    recording = Recording(client.trace, limits=StopConditions(last=40_000))
     recording.spawn(client.argv("paced:100", 2, 4000))
     assert recording.run().calls == 2 * 4004
     assert list(client.trace.parent.glob("client.kmt*")) == [client.trace]
@@ -540,7 +540,7 @@ def test_functions_of_every_shape_are_recorded(client: Client) -> None:
     assert opened.outputs["hAdapter"] != 0
     assert [call.name for call in unknown] == ["D3DKMTNotYetKnown"] * 2
     for call, before, after in zip(unknown, (1, 6), (6, 12), strict=True):
-        assert call.call.raw
+        assert call.spec.raw
         assert isinstance(call.inputs, dict)
         assert isinstance(call.outputs, dict)
         assert call.inputs["argument0"][:3] == bytes([before, 2, 3])

@@ -17,9 +17,9 @@ from tracekmt.calls import CALLS
 from tracekmt.record.agent.hooks import MACHINES, hook_source
 from tracekmt.record.agent.plan import compile_plan
 from tracekmt.record.buffer import shared_buffer as spools
-from tracekmt.record.buffer.event_queue import Backlog
+from tracekmt.record.buffer.event_queue import EventQueue
 from tracekmt.record.buffer.overflow_file import preface
-from tracekmt.record.buffer.shared_buffer import Spool
+from tracekmt.record.buffer.shared_buffer import SharedBuffer
 from tracekmt.resources import resource
 from tracekmt.spec.types import Abi
 from tracekmt.trace.events import Enter, Header, Leave
@@ -69,7 +69,7 @@ def test_calls_and_faults_of_windows_threads(
     plan = compile_plan([(7, CALLS[DESTROY])], "x64")
     words = tmp_path / "plan"
     words.write_bytes(b"".join(word.to_bytes(4, "little") for word in plan.words))
-    spool = Spool(preface(Header("x64"), {7: CALLS[DESTROY]}), Backlog(), tmp_path)
+    spool = SharedBuffer(preface(Header("x64"), {7: CALLS[DESTROY]}), EventQueue(), tmp_path)
     try:
         given = [spool.path, spool.offset, spool.size, words, words.stat().st_size, plan.hooks[DESTROY]]
         run = subprocess.run(

@@ -18,10 +18,10 @@ from tracekmt.codec.decode import _leads_on
 from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.record.agent.hooks import hook_source
 from tracekmt.record.agent.plan import Plan, compile_plan
-from tracekmt.record.buffer.event_queue import Backlog
+from tracekmt.record.buffer.event_queue import EventQueue
 from tracekmt.record.buffer.overflow_file import preface
-from tracekmt.record.buffer.shared_buffer import Spool
-from tracekmt.spec.types import ABIS, Abi, Call
+from tracekmt.record.buffer.shared_buffer import SharedBuffer
+from tracekmt.spec.types import ABIS, Abi, CallSpec
 from tracekmt.trace.events import Enter, Header, Leave, Region
 
 ROOM = 4 << 20
@@ -45,7 +45,7 @@ class Compiled:
     """The recorder, compiled by gcc into a library, called in this process."""
 
     def __init__(self, library: Path) -> None:
-        self.spool = Spool(preface(Header("x64"), {}), Backlog())
+        self.spool = SharedBuffer(preface(Header("x64"), {}), EventQueue())
         self.library = ctypes.CDLL(str(library))
         self.plans = plans()
         self.current: Abi | None = None
@@ -71,7 +71,7 @@ class Compiled:
         self.spool.close()
 
 
-def events(spool: Spool) -> tuple[Enter, Leave]:
+def events(spool: SharedBuffer) -> tuple[Enter, Leave]:
     enter, leave = spool.drain()
     assert isinstance(enter, Enter)
     assert isinstance(leave, Leave)
@@ -94,7 +94,7 @@ def build(folder: Path) -> Path:
     return library
 
 
-def same_values(walker: Walker, call: Call, abi: Abi, values: Any, kind_of: Any = None) -> Any:
+def same_values(walker: Walker, call: CallSpec, abi: Abi, values: Any, kind_of: Any = None) -> Any:
     """Lay values out, have the walker copy them, and hold what decodes against what lies there."""
     arena = Arena(abi, 1)
     words = encode(call, abi, arena, values)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import tracekmt
 from tracekmt.calls import CALLS
 from tracekmt.report.text import report_lines
-from tracekmt.spec.dsl import UINT, into, structure
-from tracekmt.spec.types import Bytes, Call, Pointer
+from tracekmt.spec.dsl import UINT, in_, structure
+from tracekmt.spec.types import Bytes, CallSpec, Pointer
 from tracekmt.trace.events import Enter, Header, Leave
 from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame, preamble
 from tracekmt.trace.writer import Writer
@@ -51,7 +51,7 @@ def test_any_memory(tmp_path: Path, data: st.DataObject) -> None:
     assert tracekmt.diff(path, DEMO).to_dict()
 
 
-def write(path: Path, call: Call, memory: bytes) -> Path:
+def write(path: Path, call: CallSpec, memory: bytes) -> Path:
     writer = Writer(path, Header("x64"), force=True)
     writer.describe(0, call)
     regions = ((0x1000, len(memory), memory),)
@@ -61,7 +61,7 @@ def write(path: Path, call: Call, memory: bytes) -> Path:
 
 
 def test_a_function_that_nobody_knows_is_skipped_and_counted(tmp_path: Path) -> None:
-    call = Call("SomethingNewer", structure("S", into("a", UINT), into("n", UINT)))
+    call = CallSpec("SomethingNewer", structure("S", in_("a", UINT), in_("n", UINT)))
     report = tracekmt.replay(write(tmp_path / "t.kmt", call, bytes(8)))
     assert (report.calls.skipped, report.calls.compared, report.same) == (1, 0, True)
     assert "1 skipped" in "\n".join(report_lines(report))
@@ -70,14 +70,14 @@ def test_a_function_that_nobody_knows_is_skipped_and_counted(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "struct",
     [
-        structure("S", into("hAdapter", Bytes("n")), into("n", UINT)),
-        structure("S", into("hAdapter", Pointer(UINT))),
-        structure("S", into("hAdapter", structure("I", into("x", UINT)))),
-        structure("LUID", into("LowPart", UINT)),
+        structure("S", in_("hAdapter", Bytes("n")), in_("n", UINT)),
+        structure("S", in_("hAdapter", Pointer(UINT))),
+        structure("S", in_("hAdapter", structure("I", in_("x", UINT)))),
+        structure("LUID", in_("LowPart", UINT)),
     ],
 )
 def test_a_known_function_described_otherwise_is_an_error_or_a_report(tmp_path: Path, struct: Any) -> None:
-    path = write(tmp_path / "t.kmt", Call("D3DKMTCloseAdapter", struct), b"\xff" * 16)
+    path = write(tmp_path / "t.kmt", CallSpec("D3DKMTCloseAdapter", struct), b"\xff" * 16)
     with pytest.raises(tracekmt.UsageError, match="call 0 cannot be sent to the simulator: D3DKMTCloseAdapter"):
         tracekmt.replay(path)
     assert "D3DKMTCloseAdapter" in CALLS

@@ -12,7 +12,7 @@ from junitparser import JUnitXml
 
 from tracekmt.findings import Finding, Report
 from tracekmt.report.github import MAX_ANNOTATIONS, MAX_SUMMARY, annotation_lines, summary, write_summary
-from tracekmt.report.html import page
+from tracekmt.report.html import html_page
 from tracekmt.report.junit import junit
 from tracekmt.report.text import report_lines
 
@@ -134,7 +134,7 @@ class Elements(HTMLParser):
 
 
 def test_the_page_needs_nothing_else_and_data_is_data_there() -> None:
-    text = page(report(finding(1, call=HOSTILE, message=HOSTILE), name=HOSTILE))
+    text = html_page(report(finding(1, call=HOSTILE, message=HOSTILE), name=HOSTILE))
     found = Elements(text)
     assert found.tags == ["html", "head", "meta", "meta", "meta", "title", "style", "body", "script", "script"]
     data = json.loads(found.data)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.conftest import open_device
 from tracekmt.simulator import Simulator
-from tracekmt.simulator.simulator import Outcome
+from tracekmt.simulator.simulator import CallResult
 
 SENTINEL = 0x1EADBEED
 RUNTIME, MUTEX_DATA = b"\x09\x08\x07\x06", bytes(range(20))
@@ -19,7 +19,7 @@ class Played:
     def __init__(self, simulator: Simulator, adapter: int, device: int) -> None:
         self.simulator, self.adapter, self.device = simulator, adapter, device
 
-    def __call__(self, name: str, inputs: Any = None, **fields: Any) -> Outcome:
+    def __call__(self, name: str, inputs: Any = None, **fields: Any) -> CallResult:
         prefix = "" if name.startswith("Nt") else "D3DKMT"
         return self.simulator.call(prefix + name, fields if inputs is None else inputs)
 
@@ -50,7 +50,7 @@ class Played:
         info = {"Type": kind, "Flags": list(flags), "SharedHandle": SENTINEL, **more}
         return self.made("CreateSynchronizationObject2", hDevice=self.device, hSyncObject=SENTINEL, Info=info)
 
-    def share(self, *objects: int, name: str | None = None, access: int = 0x20000) -> Outcome:
+    def share(self, *objects: int, name: str | None = None, access: int = 0x20000) -> CallResult:
         """ShareObjects."""
         attributes = {"ObjectName": name} if name else {}
         return self("ShareObjects", hObjects=list(objects), pObjectAttributes=attributes, dwDesiredAccess=access)

@@ -13,7 +13,7 @@ import pytest
 import tracekmt
 from tracekmt import codec
 from tracekmt.calls import CALLS
-from tracekmt.codec.memory import Fault
+from tracekmt.codec.memory import MemoryFault
 from tracekmt.errors import Error
 from tracekmt.simulator import BEHAVIOURS
 from tracekmt.simulator.native import HandOver, ProcessArena, ProcessMemory, Thunks
@@ -75,11 +75,11 @@ def test_process_memory_faults_instead_of_crashing() -> None:
     memory.write(address, b"0123456789abcdef")
     assert memory.read(address, 16) == arena.read(address, 16) == b"0123456789abcdef"
     for bad in (0x10, 1 << 60):
-        with pytest.raises(Fault):
+        with pytest.raises(MemoryFault):
             memory.read(bad, 8)
-        with pytest.raises(Fault):
+        with pytest.raises(MemoryFault):
             memory.write(bad, b"x")
-    with pytest.raises(Fault):
+    with pytest.raises(MemoryFault):
         memory.read(address, 1 << 40)
 
 

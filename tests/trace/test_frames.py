@@ -20,7 +20,7 @@ from tracekmt.edit.recover import recover
 from tracekmt.errors import TraceError
 from tracekmt.resources import resource
 from tracekmt.trace import frames
-from tracekmt.trace.event_frame import ENTER, Table, enter_body
+from tracekmt.trace.event_frame import ENTER, EventTable, enter_body
 from tracekmt.trace.frames import FRAME_LIMIT, FrameKind, FrameReader, pack_frame, preamble
 from tracekmt.trace.reader import Trace
 
@@ -119,9 +119,9 @@ def test_a_trace_can_be_gone_on_with(tmp_path: Path, many: bytes) -> None:
         end = next(offset for offset, kind, _ in FrameReader(path, file).scan() if kind == FrameKind.END)
     with tracekmt.open(path) as trace:
         last, calls = trace[-1], len(trace)
-    table = Table()
+    table = EventTable()
     body = enter_body(replace(last.enter, regions=()), bytes)
-    table.add(ENTER, calls, 10_000, last.enter.time + 10**9, 0, last.enter.call, 0, 0)
+    table.add(ENTER, calls, 10_000, last.enter.time + 10**9, 0, last.enter.spec_id, 0, 0)
     more = pack_frame(FrameKind.EVENTS, [table.pack(), body, []]) + pack_frame(FrameKind.END, {"how": "later"})
     whole = read(path, many)
     told = read(path, many[:end] + more)

@@ -22,10 +22,10 @@ from tracekmt.calls import (
     sync,
     video_memory,
 )
-from tracekmt.spec.dsl import into, parameters
-from tracekmt.spec.types import Call, Window
+from tracekmt.spec.dsl import in_, parameters
+from tracekmt.spec.types import CallSpec, RawWindow
 
-FAMILIES: dict[str, tuple[Call, ...]] = {
+FAMILIES: dict[str, tuple[CallSpec, ...]] = {
     "adapter": adapter.CALLS,
     "device": device.CALLS,
     "context": context.CALLS,
@@ -45,7 +45,7 @@ FAMILIES: dict[str, tuple[Call, ...]] = {
     "support": nt_calls.CALLS,
 }
 
-CALLS: dict[str, Call] = {call.name: call for family in FAMILIES.values() for call in family}
+CALLS: dict[str, CallSpec] = {call.name: call for family in FAMILIES.values() for call in family}
 
 EXPORT_PREFIXES = ("D3DKMT", "NtGdiDdDDI")
 """What the names of the interface's exports begin with, those included that nobody has described."""
@@ -62,11 +62,11 @@ RAW_ARGUMENTS = 4
 RAW_WINDOW = 256
 
 
-def raw_call(name: str) -> Call:
+def raw_call(name: str) -> CallSpec:
     """A function that nobody has described: its arguments as they are, and the beginning of what each may lead to."""
-    window = Window("ULONG_PTR", RAW_WINDOW)
-    arguments = [into(f"argument{number}", window) for number in range(RAW_ARGUMENTS)]
-    return Call(name, parameters(name, *arguments), sources=("not described",), raw=True)
+    window = RawWindow("ULONG_PTR", RAW_WINDOW)
+    arguments = [in_(f"argument{number}", window) for number in range(RAW_ARGUMENTS)]
+    return CallSpec(name, parameters(name, *arguments), sources=("not described",), raw=True)
 
 
 def family_of(name: str) -> str:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from tracekmt.calls.adapter_info import CASES
 from tracekmt.calls.kinds import ADAPTER, D3DDDI_VIDEO_PRESENT_SOURCE_ID, LUID, WINDOW, handle, nt_handle
 from tracekmt.calls.sources import HEADER, WINE_TESTS
-from tracekmt.spec.dsl import BOOL, UINT, ULONG, enum, flags, inout, into, out, parameters, structure
-from tracekmt.spec.types import Array, Call, Characters, Creates, Destroys, Payload, Pointer, Text
+from tracekmt.spec.dsl import BOOL, UINT, ULONG, enum, flags, in_, inout, out, parameters, structure
+from tracekmt.spec.types import Array, CallSpec, Creates, Destroys, Payload, Pointer, WCharArray, WString
 
 D3DKMT_OPENADAPTERFROMLUID = structure(
     "D3DKMT_OPENADAPTERFROMLUID",
-    into("AdapterLuid", LUID),
+    in_("AdapterLuid", LUID),
     # The header declares the argument const; the handle is written into it all the same (documentation: [out]).
     out("hAdapter", handle(ADAPTER)),
 )
 
 D3DKMT_OPENADAPTERFROMGDIDISPLAYNAME = structure(
     "D3DKMT_OPENADAPTERFROMGDIDISPLAYNAME",
-    into("DeviceName", Characters(32)),
+    in_("DeviceName", WCharArray(32)),
     out("hAdapter", handle(ADAPTER)),
     out("AdapterLuid", LUID),
     out("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
@@ -25,7 +25,7 @@ D3DKMT_OPENADAPTERFROMGDIDISPLAYNAME = structure(
 
 D3DKMT_OPENADAPTERFROMHDC = structure(
     "D3DKMT_OPENADAPTERFROMHDC",
-    into("hDc", nt_handle(WINDOW, "HDC")),
+    in_("hDc", nt_handle(WINDOW, "HDC")),
     out("hAdapter", handle(ADAPTER)),
     out("AdapterLuid", LUID),
     out("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
@@ -33,7 +33,7 @@ D3DKMT_OPENADAPTERFROMHDC = structure(
 
 D3DKMT_OPENADAPTERFROMDEVICENAME = structure(
     "D3DKMT_OPENADAPTERFROMDEVICENAME",
-    into("pDeviceName", Text("PCWSTR")),
+    in_("pDeviceName", WString("PCWSTR")),
     out("hAdapter", handle(ADAPTER)),
     out("AdapterLuid", LUID),
 )
@@ -64,14 +64,14 @@ D3DKMT_ENUMADAPTERS_FILTER = flags("D3DKMT_ENUMADAPTERS_FILTER", "IncludeCompute
 
 D3DKMT_ENUMADAPTERS3 = structure(
     "D3DKMT_ENUMADAPTERS3",
-    into("Filter", D3DKMT_ENUMADAPTERS_FILTER),
+    in_("Filter", D3DKMT_ENUMADAPTERS_FILTER),
     inout("NumAdapters", ULONG),
     out("pAdapters", Pointer(D3DKMT_ADAPTERINFO, "NumAdapters")),
 )
 
 D3DKMT_CLOSEADAPTER = structure(
     "D3DKMT_CLOSEADAPTER",
-    into("hAdapter", handle(ADAPTER)),
+    in_("hAdapter", handle(ADAPTER)),
 )
 
 KMTQUERYADAPTERINFOTYPE = enum(
@@ -157,14 +157,14 @@ KMTQUERYADAPTERINFOTYPE = enum(
 
 D3DKMT_QUERYADAPTERINFO = structure(
     "D3DKMT_QUERYADAPTERINFO",
-    into("hAdapter", handle(ADAPTER)),
-    into("Type", KMTQUERYADAPTERINFOTYPE),
+    in_("hAdapter", handle(ADAPTER)),
+    in_("Type", KMTQUERYADAPTERINFOTYPE),
     inout("pPrivateDriverData", Payload("PrivateDriverDataSize", "Type", CASES)),
-    into("PrivateDriverDataSize", UINT),
+    in_("PrivateDriverDataSize", UINT),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTOpenAdapterFromLuid",
         D3DKMT_OPENADAPTERFROMLUID,
         creates=(Creates(ADAPTER, "hAdapter"),),
@@ -177,7 +177,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTOpenAdapterFromLuid",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenAdapterFromGdiDisplayName",
         D3DKMT_OPENADAPTERFROMGDIDISPLAYNAME,
         creates=(Creates(ADAPTER, "hAdapter"),),
@@ -192,7 +192,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenAdapterFromHdc",
         D3DKMT_OPENADAPTERFROMHDC,
         creates=(Creates(ADAPTER, "hAdapter"),),
@@ -206,7 +206,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTOpenAdapterFromHdc",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenAdapterFromDeviceName",
         D3DKMT_OPENADAPTERFROMDEVICENAME,
         creates=(Creates(ADAPTER, "hAdapter"),),
@@ -219,7 +219,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTOpenAdapterFromDeviceName",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTEnumAdapters",
         D3DKMT_ENUMADAPTERS,
         creates=(Creates(ADAPTER, "Adapters[].hAdapter"),),
@@ -232,7 +232,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTEnumAdapters",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTEnumAdapters2",
         D3DKMT_ENUMADAPTERS2,
         creates=(Creates(ADAPTER, "pAdapters[].hAdapter"),),
@@ -248,7 +248,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTEnumAdapters3",
         D3DKMT_ENUMADAPTERS3,
         creates=(Creates(ADAPTER, "pAdapters[].hAdapter"),),
@@ -263,7 +263,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTEnumAdapters3",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTCloseAdapter",
         D3DKMT_CLOSEADAPTER,
         destroys=(Destroys(ADAPTER, "hAdapter"),),
@@ -277,7 +277,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTQueryAdapterInfo",
         D3DKMT_QUERYADAPTERINFO,
         statuses=(
@@ -291,7 +291,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTQueryAdapterInfo, KMTQUERYADAPTERINFOTYPE",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTCloseDxCoreDevice",
         parameters("D3DKMTCloseDxCoreDevice"),
         statuses=(),

@@ -20,13 +20,13 @@ from tracekmt.spec.dsl import (
     ULONGLONG,
     enum,
     flags,
+    in_,
     inout,
-    into,
     out,
     structure,
     unknown,
 )
-from tracekmt.spec.types import Bit, Blob, Characters, Count, Overlay, Pointer, Text, When
+from tracekmt.spec.types import Bit, ByteArray, Condition, Length, Pointer, Union, WCharArray, WString
 
 # Types of registry values (winnt.h).
 NO_VALUE_TYPE, REG_SZ, REG_EXPAND_SZ, REG_DWORD, REG_MULTI_SZ, REG_QWORD = 0, 1, 2, 4, 7, 11
@@ -42,15 +42,15 @@ KMTUMDVERSION = enum(
 
 D3DKMT_UMDFILENAMEINFO = structure(
     "D3DKMT_UMDFILENAMEINFO",
-    into("Version", KMTUMDVERSION),
-    out("UmdFileName", Characters(260)),
+    in_("Version", KMTUMDVERSION),
+    out("UmdFileName", WCharArray(260)),
 )
 
 D3DKMT_OPENGLINFO = structure(
     "D3DKMT_OPENGLINFO",
-    out("UmdOpenGlIcdFileName", Characters(260)),
+    out("UmdOpenGlIcdFileName", WCharArray(260)),
     out("Version", ULONG),
-    into("Flags", ULONG),
+    in_("Flags", ULONG),
 )
 
 D3DKMT_SEGMENTSIZEINFO = structure(
@@ -87,10 +87,10 @@ D3DKMT_WORKINGSETINFO = structure(
 
 D3DKMT_ADAPTERREGISTRYINFO = structure(
     "D3DKMT_ADAPTERREGISTRYINFO",
-    out("AdapterString", Characters(260)),
-    out("BiosString", Characters(260)),
-    out("DacType", Characters(260)),
-    out("ChipType", Characters(260)),
+    out("AdapterString", WCharArray(260)),
+    out("BiosString", WCharArray(260)),
+    out("DacType", WCharArray(260)),
+    out("ChipType", WCharArray(260)),
 )
 
 D3DKMT_VIRTUALADDRESSFLAGS = flags("D3DKMT_VIRTUALADDRESSFLAGS", "VirtualAddressSupported")
@@ -140,14 +140,14 @@ D3DKMT_ADAPTERTYPE = flags(
 
 D3DKMT_OUTPUTDUPLCONTEXTSCOUNT = structure(
     "D3DKMT_OUTPUTDUPLCONTEXTSCOUNT",
-    into("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
+    in_("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
     out("OutputDuplicationCount", UINT),
 )
 
 D3DKMT_WDDM_1_2_CAPS = structure(
     "D3DKMT_WDDM_1_2_CAPS",
     # A structure that d3dkmthk.h takes from elsewhere; its layout is not among the facts at hand.
-    out("PreemptionCaps", Blob("D3DKMDT_PREEMPTION_CAPS", 8)),
+    out("PreemptionCaps", ByteArray("D3DKMDT_PREEMPTION_CAPS", 8)),
     out(
         "Value",
         flags(
@@ -183,7 +183,7 @@ D3DKMT_MULTIPLANEOVERLAY_SUPPORT = structure(
 
 D3DKMT_DLIST_DRIVER_NAME = structure(
     "D3DKMT_DLIST_DRIVER_NAME",
-    out("DListFileName", Characters(260)),
+    out("DListFileName", WCharArray(260)),
 )
 
 D3DKMT_WDDM_1_3_CAPS = flags(
@@ -198,8 +198,8 @@ D3DKMT_WDDM_1_3_CAPS = flags(
 
 D3DKMT_MULTIPLANEOVERLAY_HUD_SUPPORT = structure(
     "D3DKMT_MULTIPLANEOVERLAY_HUD_SUPPORT",
-    into("VidPnSourceId", UINT),
-    into("Update", BOOL),
+    in_("VidPnSourceId", UINT),
+    in_("Update", BOOL),
     out("KernelSupported", BOOL),
     out("HudSupported", BOOL),
 )
@@ -216,15 +216,15 @@ D3DKMT_WDDM_2_0_CAPS = flags(
 
 D3DKMT_NODEMETADATA = structure(
     "D3DKMT_NODEMETADATA",
-    into("NodeOrdinalAndAdapterIndex", UINT),
+    in_("NodeOrdinalAndAdapterIndex", UINT),
     # A structure that d3dkmthk.h takes from elsewhere; its layout is not among the facts at hand.
-    out("NodeData", Blob("DXGK_NODEMETADATA", 74)),
+    out("NodeData", ByteArray("DXGK_NODEMETADATA", 74)),
     pack=1,
 )
 
 D3DKMT_CPDRIVERNAME = structure(
     "D3DKMT_CPDRIVERNAME",
-    out("ContentProtectionFileName", Characters(260)),
+    out("ContentProtectionFileName", WCharArray(260)),
 )
 
 D3DKMT_XBOX = structure(
@@ -239,7 +239,7 @@ D3DKMT_INDEPENDENTFLIP_SUPPORT = structure(
 
 D3DKMT_MIRACASTCOMPANIONDRIVERNAME = structure(
     "D3DKMT_MIRACASTCOMPANIONDRIVERNAME",
-    out("MiracastCompanionDriverName", Characters(260)),
+    out("MiracastCompanionDriverName", WCharArray(260)),
 )
 
 D3DKMT_PHYSICAL_ADAPTER_COUNT = structure(
@@ -259,7 +259,7 @@ D3DKMT_DEVICE_IDS = structure(
 
 D3DKMT_QUERY_DEVICE_IDS = structure(
     "D3DKMT_QUERY_DEVICE_IDS",
-    into("PhysicalAdapterIndex", UINT),
+    in_("PhysicalAdapterIndex", UINT),
     out("DeviceIds", D3DKMT_DEVICE_IDS),
 )
 
@@ -289,7 +289,7 @@ D3DKMT_GPUMMU_CAPS = structure(
 
 D3DKMT_QUERY_GPUMMU_CAPS = structure(
     "D3DKMT_QUERY_GPUMMU_CAPS",
-    into("PhysicalAdapterIndex", UINT),
+    in_("PhysicalAdapterIndex", UINT),
     out("Caps", D3DKMT_GPUMMU_CAPS),
 )
 
@@ -322,16 +322,16 @@ D3DKMT_PNP_KEY_TYPE = enum("D3DKMT_PNP_KEY_TYPE", D3DKMT_PNP_KEY_HARDWARE=1, D3D
 
 D3DKMT_QUERY_PHYSICAL_ADAPTER_PNP_KEY = structure(
     "D3DKMT_QUERY_PHYSICAL_ADAPTER_PNP_KEY",
-    into("PhysicalAdapterIndex", UINT),
-    into("PnPKeyType", D3DKMT_PNP_KEY_TYPE),
+    in_("PhysicalAdapterIndex", UINT),
+    in_("PnPKeyType", D3DKMT_PNP_KEY_TYPE),
     # Its length lies behind a pointer of its own.
-    out("pDest", Text("WCHAR *", Count("pCchDest", behind=True))),
+    out("pDest", WString("WCHAR *", Length("pCchDest", deref=True))),
     inout("pCchDest", Pointer(UINT)),
 )
 
 D3DKMT_SEGMENTGROUPSIZEINFO = structure(
     "D3DKMT_SEGMENTGROUPSIZEINFO",
-    into("PhysicalAdapterIndex", UINT32),
+    in_("PhysicalAdapterIndex", UINT32),
     out("LegacyInfo", D3DKMT_SEGMENTSIZEINFO),
     out("LocalMemory", ULONGLONG),
     out("NonLocalMemory", ULONGLONG),
@@ -355,14 +355,14 @@ D3DKMT_MPOKERNELCAPS_SUPPORT = structure(
 
 D3DKMT_MULTIPLANEOVERLAY_STRETCH_SUPPORT = structure(
     "D3DKMT_MULTIPLANEOVERLAY_STRETCH_SUPPORT",
-    into("VidPnSourceId", UINT),
-    into("Update", BOOL),
+    in_("VidPnSourceId", UINT),
+    in_("Update", BOOL),
     out("Supported", BOOL),
 )
 
 D3DKMT_GET_DEVICE_VIDPN_OWNERSHIP_INFO = structure(
     "D3DKMT_GET_DEVICE_VIDPN_OWNERSHIP_INFO",
-    into("hDevice", handle(DEVICE)),
+    in_("hDevice", handle(DEVICE)),
     out("bFailedDwmAcquireVidPn", BOOLEAN),
 )
 
@@ -387,24 +387,24 @@ D3DDDI_QUERYREGISTRY_STATUS = enum(
 
 D3DDDI_QUERYREGISTRY_INFO = structure(
     "D3DDDI_QUERYREGISTRY_INFO",
-    into("QueryType", D3DDDI_QUERYREGISTRY_TYPE),
-    into("QueryFlags", D3DDDI_QUERYREGISTRY_FLAGS),
-    into("ValueName", Characters(260)),
-    into("ValueType", ULONG),
-    into("PhysicalAdapterIndex", ULONG),
+    in_("QueryType", D3DDDI_QUERYREGISTRY_TYPE),
+    in_("QueryFlags", D3DDDI_QUERYREGISTRY_FLAGS),
+    in_("ValueName", WCharArray(260)),
+    in_("ValueType", ULONG),
+    in_("PhysicalAdapterIndex", ULONG),
     out("OutputValueSize", ULONG),
     out("Status", D3DDDI_QUERYREGISTRY_STATUS),
     # The value lies in place, as long as the buffer; paths are asked for with value type 0.
-    Overlay(
+    Union(
         (
-            out("OutputDword", DWORD, When("ValueType", REG_DWORD)),
-            out("OutputQword", UINT64, When("ValueType", REG_QWORD)),
+            out("OutputDword", DWORD, Condition("ValueType", REG_DWORD)),
+            out("OutputQword", UINT64, Condition("ValueType", REG_QWORD)),
             out(
                 "OutputString",
-                Characters(1, tail=True),
-                When("ValueType", one_of=(NO_VALUE_TYPE, REG_SZ, REG_EXPAND_SZ, REG_MULTI_SZ)),
+                WCharArray(1, tail=True),
+                Condition("ValueType", any_of=(NO_VALUE_TYPE, REG_SZ, REG_EXPAND_SZ, REG_MULTI_SZ)),
             ),
-            out("OutputBinary", Blob("BYTE", 1, tail=True)),
+            out("OutputBinary", ByteArray("BYTE", 1, tail=True)),
         )
     ),
 )
@@ -417,18 +417,18 @@ D3DKMT_KMD_DRIVER_VERSION = structure(
 D3DKMT_BLOCKLIST_INFO = structure(
     "D3DKMT_BLOCKLIST_INFO",
     unknown("Size", UINT),
-    out("BlockList", Characters(1, tail=True)),
+    out("BlockList", WCharArray(1, tail=True)),
 )
 
 D3DKMT_QUERY_ADAPTER_UNIQUE_GUID = structure(
     "D3DKMT_QUERY_ADAPTER_UNIQUE_GUID",
-    out("AdapterUniqueGUID", Characters(40)),
+    out("AdapterUniqueGUID", WCharArray(40)),
 )
 
 D3DKMT_NODE_PERFDATA = structure(
     "D3DKMT_NODE_PERFDATA",
-    into("NodeOrdinal", UINT32),
-    into("PhysicalAdapterIndex", UINT32),
+    in_("NodeOrdinal", UINT32),
+    in_("PhysicalAdapterIndex", UINT32),
     out("Frequency", ULONGLONG),
     out("MaxFrequency", ULONGLONG),
     out("MaxFrequencyOC", ULONGLONG),
@@ -440,7 +440,7 @@ D3DKMT_NODE_PERFDATA = structure(
 
 D3DKMT_ADAPTER_PERFDATA = structure(
     "D3DKMT_ADAPTER_PERFDATA",
-    into("PhysicalAdapterIndex", UINT32),
+    in_("PhysicalAdapterIndex", UINT32),
     out("MemoryFrequency", ULONGLONG),
     out("MaxMemoryFrequency", ULONGLONG),
     out("MaxMemoryFrequencyOC", ULONGLONG),
@@ -454,7 +454,7 @@ D3DKMT_ADAPTER_PERFDATA = structure(
 
 D3DKMT_ADAPTER_PERFDATACAPS = structure(
     "D3DKMT_ADAPTER_PERFDATACAPS",
-    into("PhysicalAdapterIndex", UINT32),
+    in_("PhysicalAdapterIndex", UINT32),
     out("MaxMemoryBandwidth", ULONGLONG),
     out("MaxPCIEBandwidth", ULONGLONG),
     out("MaxFanRPM", ULONG),
@@ -464,19 +464,19 @@ D3DKMT_ADAPTER_PERFDATACAPS = structure(
 
 D3DKMT_GPUVERSION = structure(
     "D3DKMT_GPUVERSION",
-    into("PhysicalAdapterIndex", UINT32),
-    out("BiosVersion", Characters(32)),
-    out("GpuArchitecture", Characters(32)),
+    in_("PhysicalAdapterIndex", UINT32),
+    out("BiosVersion", WCharArray(32)),
+    out("GpuArchitecture", WCharArray(32)),
 )
 
 D3DKMT_DRIVER_DESCRIPTION = structure(
     "D3DKMT_DRIVER_DESCRIPTION",
-    out("DriverDescription", Characters(4096)),
+    out("DriverDescription", WCharArray(4096)),
 )
 
 D3DKMT_QUERY_SCANOUT_CAPS = structure(
     "D3DKMT_QUERY_SCANOUT_CAPS",
-    into("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
+    in_("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
     out("Caps", UINT),
 )
 
@@ -493,8 +493,8 @@ KMT_DISPLAY_UMD_VERSION = enum("KMT_DISPLAY_UMD_VERSION", KMT_DISPLAY_UMDVERSION
 
 D3DKMT_DISPLAY_UMD_FILENAMEINFO = structure(
     "D3DKMT_DISPLAY_UMD_FILENAMEINFO",
-    into("Version", KMT_DISPLAY_UMD_VERSION),
-    out("UmdFileName", Characters(260)),
+    in_("Version", KMT_DISPLAY_UMD_VERSION),
+    out("UmdFileName", WCharArray(260)),
 )
 
 DXGK_ENGINE_TYPE = enum(
@@ -513,8 +513,8 @@ DXGK_ENGINE_TYPE = enum(
 
 D3DKMT_TRACKEDWORKLOAD_SUPPORT = structure(
     "D3DKMT_TRACKEDWORKLOAD_SUPPORT",
-    into("PhysicalAdapterIndex", UINT),
-    into("EngineType", DXGK_ENGINE_TYPE),
+    in_("PhysicalAdapterIndex", UINT),
+    in_("EngineType", DXGK_ENGINE_TYPE),
     out("Support", BOOL),
     pack=1,
 )

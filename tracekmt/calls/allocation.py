@@ -18,8 +18,20 @@ from tracekmt.calls.kinds import (
     nt_handle,
 )
 from tracekmt.calls.sources import HEADER, WINE_TESTS, WSL_KERNEL
-from tracekmt.spec.dsl import UINT, ULONG_PTR, enum, flags, inout, into, out, structure, unless
-from tracekmt.spec.types import Array, Bit, Bytes, Call, Count, Creates, Destroys, Integer, Overlay, Pointer, When
+from tracekmt.spec.dsl import UINT, ULONG_PTR, enum, flags, in_, inout, out, structure, unless
+from tracekmt.spec.types import (
+    Array,
+    Bit,
+    Bytes,
+    CallSpec,
+    Condition,
+    Creates,
+    Destroys,
+    Integer,
+    Length,
+    Pointer,
+    Union,
+)
 
 D3DKMT_STANDARDALLOCATIONTYPE = enum(
     "D3DKMT_STANDARDALLOCATIONTYPE",
@@ -30,16 +42,16 @@ D3DKMT_STANDARDALLOCATIONTYPE = enum(
 
 D3DKMT_STANDARDALLOCATION_EXISTINGHEAP = structure(
     "D3DKMT_STANDARDALLOCATION_EXISTINGHEAP",
-    into("Size", Integer("D3DKMT_SIZE_T", None)),
+    in_("Size", Integer("D3DKMT_SIZE_T", None)),
 )
 
 D3DKMT_CREATESTANDARDALLOCATIONFLAGS = flags("D3DKMT_CREATESTANDARDALLOCATIONFLAGS")
 
 D3DKMT_CREATESTANDARDALLOCATION = structure(
     "D3DKMT_CREATESTANDARDALLOCATION",
-    into("Type", D3DKMT_STANDARDALLOCATIONTYPE),
-    Overlay((into("ExistingHeapData", D3DKMT_STANDARDALLOCATION_EXISTINGHEAP),)),
-    into("Flags", D3DKMT_CREATESTANDARDALLOCATIONFLAGS),
+    in_("Type", D3DKMT_STANDARDALLOCATIONTYPE),
+    Union((in_("ExistingHeapData", D3DKMT_STANDARDALLOCATION_EXISTINGHEAP),)),
+    in_("Flags", D3DKMT_CREATESTANDARDALLOCATIONFLAGS),
 )
 
 D3DDDI_ALLOCATIONINFO_FLAGS = flags("D3DDDI_ALLOCATIONINFO.Flags", "Primary", "Stereo")
@@ -47,11 +59,11 @@ D3DDDI_ALLOCATIONINFO_FLAGS = flags("D3DDDI_ALLOCATIONINFO.Flags", "Primary", "S
 D3DDDI_ALLOCATIONINFO = structure(
     "D3DDDI_ALLOCATIONINFO",
     out("hAllocation", handle(ALLOCATION)),
-    into("pSystemMem", CPU_POINTER),
+    in_("pSystemMem", CPU_POINTER),
     inout("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
-    into("PrivateDriverDataSize", UINT),
-    into("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
-    into("Flags", D3DDDI_ALLOCATIONINFO_FLAGS),
+    in_("PrivateDriverDataSize", UINT),
+    in_("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
+    in_("Flags", D3DDDI_ALLOCATIONINFO_FLAGS),
 )
 
 D3DDDI_ALLOCATIONINFO2_FLAGS = flags("D3DDDI_ALLOCATIONINFO2.Flags", "Primary", "Stereo", "OverridePriority")
@@ -59,25 +71,25 @@ D3DDDI_ALLOCATIONINFO2_FLAGS = flags("D3DDDI_ALLOCATIONINFO2.Flags", "Primary", 
 D3DDDI_ALLOCATIONINFO2 = structure(
     "D3DDDI_ALLOCATIONINFO2",
     out("hAllocation", handle(ALLOCATION)),
-    Overlay(
+    Union(
         (
-            into("hSection", nt_handle(SECTION), When("Flags.ExistingSection", up=1)),
-            into("pSystemMem", CPU_POINTER),
+            in_("hSection", nt_handle(SECTION), Condition("Flags.ExistingSection", parent=1)),
+            in_("pSystemMem", CPU_POINTER),
         )
     ),
     # In and out: the driver may rewrite the bytes, never their number (WSL's dxgkrnl copies them back).
     inout("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
-    into("PrivateDriverDataSize", UINT),
-    into("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
-    into("Flags", D3DDDI_ALLOCATIONINFO2_FLAGS),
+    in_("PrivateDriverDataSize", UINT),
+    in_("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
+    in_("Flags", D3DDDI_ALLOCATIONINFO2_FLAGS),
     out("GpuVirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
-    Overlay(
+    Union(
         (
-            into("Priority", UINT, When("Flags.OverridePriority")),
-            into("Unused", ULONG_PTR),
+            in_("Priority", UINT, Condition("Flags.OverridePriority")),
+            in_("Unused", ULONG_PTR),
         )
     ),
-    into("Reserved", Array(ULONG_PTR, 5)),
+    in_("Reserved", Array(ULONG_PTR, 5)),
 )
 
 D3DKMT_CREATEALLOCATIONFLAGS = flags(
@@ -111,22 +123,22 @@ HEAP_SIZE = "pStandardAllocation.ExistingHeapData.Size"
 
 D3DKMT_CREATEALLOCATION = structure(
     "D3DKMT_CREATEALLOCATION",
-    into("hDevice", handle(DEVICE)),
+    in_("hDevice", handle(DEVICE)),
     inout("hResource", handle(RESOURCE)),
     out("hGlobalShare", handle(GLOBAL_SHARE)),
-    into("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
-    into("PrivateRuntimeDataSize", UINT),
-    Overlay(
+    in_("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    in_("PrivateRuntimeDataSize", UINT),
+    Union(
         (
-            into("pStandardAllocation", Pointer(D3DKMT_CREATESTANDARDALLOCATION), When("Flags.StandardAllocation")),
+            in_("pStandardAllocation", Pointer(D3DKMT_CREATESTANDARDALLOCATION), Condition("Flags.StandardAllocation")),
             inout("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
         )
     ),
-    into("PrivateDriverDataSize", UINT),
-    into("NumAllocations", UINT),
+    in_("PrivateDriverDataSize", UINT),
+    in_("NumAllocations", UINT),
     # Which of the two the memory holds is known from the function alone: elements of 40 bytes (x86: 24) for
     # D3DKMTCreateAllocation, of 96 (x86: 56) for D3DKMTCreateAllocation2.
-    Overlay(
+    Union(
         (
             inout("pAllocationInfo", Pointer(D3DDDI_ALLOCATIONINFO, "NumAllocations")),
             inout("pAllocationInfo2", Pointer(D3DDDI_ALLOCATIONINFO2, "NumAllocations")),
@@ -134,15 +146,15 @@ D3DKMT_CREATEALLOCATION = structure(
         by_call=True,
     ),
     inout("Flags", D3DKMT_CREATEALLOCATIONFLAGS),
-    into("hPrivateRuntimeResourceHandle", nt_handle(RUNTIME_HANDLE)),
+    in_("hPrivateRuntimeResourceHandle", nt_handle(RUNTIME_HANDLE)),
 )
 
 D3DKMT_DESTROYALLOCATION = structure(
     "D3DKMT_DESTROYALLOCATION",
-    into("hDevice", handle(DEVICE)),
-    into("hResource", handle(RESOURCE)),
-    into("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
-    into("AllocationCount", UINT),
+    in_("hDevice", handle(DEVICE)),
+    in_("hResource", handle(RESOURCE)),
+    in_("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
+    in_("AllocationCount", UINT),
 )
 
 D3DDDICB_DESTROYALLOCATION2FLAGS = flags(
@@ -151,30 +163,30 @@ D3DDDICB_DESTROYALLOCATION2FLAGS = flags(
 
 D3DKMT_DESTROYALLOCATION2 = structure(
     "D3DKMT_DESTROYALLOCATION2",
-    into("hDevice", handle(DEVICE)),
-    into("hResource", handle(RESOURCE)),
-    into("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
-    into("AllocationCount", UINT),
-    into("Flags", D3DDDICB_DESTROYALLOCATION2FLAGS),
+    in_("hDevice", handle(DEVICE)),
+    in_("hResource", handle(RESOURCE)),
+    in_("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
+    in_("AllocationCount", UINT),
+    in_("Flags", D3DDDICB_DESTROYALLOCATION2FLAGS),
 )
 
 D3DKMT_SETALLOCATIONPRIORITY = structure(
     "D3DKMT_SETALLOCATIONPRIORITY",
-    into("hDevice", handle(DEVICE)),
-    into("hResource", handle(RESOURCE)),
-    into("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
-    into("AllocationCount", UINT),
+    in_("hDevice", handle(DEVICE)),
+    in_("hResource", handle(RESOURCE)),
+    in_("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
+    in_("AllocationCount", UINT),
     # With hResource set there is one priority, while AllocationCount is 0 (documentation).
-    into("pPriorities", Pointer(UINT, Count("AllocationCount", least=1))),
+    in_("pPriorities", Pointer(UINT, Length("AllocationCount", minimum=1))),
 )
 
 D3DKMT_GETALLOCATIONPRIORITY = structure(
     "D3DKMT_GETALLOCATIONPRIORITY",
-    into("hDevice", handle(DEVICE)),
-    into("hResource", handle(RESOURCE)),
-    into("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
-    into("AllocationCount", UINT),
-    out("pPriorities", Pointer(UINT, Count("AllocationCount", least=1))),
+    in_("hDevice", handle(DEVICE)),
+    in_("hResource", handle(RESOURCE)),
+    in_("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
+    in_("AllocationCount", UINT),
+    out("pPriorities", Pointer(UINT, Length("AllocationCount", minimum=1))),
 )
 
 D3DKMT_ALLOCATIONRESIDENCYSTATUS = enum(
@@ -186,12 +198,12 @@ D3DKMT_ALLOCATIONRESIDENCYSTATUS = enum(
 
 D3DKMT_QUERYALLOCATIONRESIDENCY = structure(
     "D3DKMT_QUERYALLOCATIONRESIDENCY",
-    into("hDevice", handle(DEVICE)),
-    into("hResource", handle(RESOURCE)),
-    into("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
-    into("AllocationCount", UINT),
+    in_("hDevice", handle(DEVICE)),
+    in_("hResource", handle(RESOURCE)),
+    in_("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
+    in_("AllocationCount", UINT),
     # With hResource set there is one status, while AllocationCount is 0 (documentation).
-    out("pResidencyStatus", Pointer(D3DKMT_ALLOCATIONRESIDENCYSTATUS, Count("AllocationCount", least=1))),
+    out("pResidencyStatus", Pointer(D3DKMT_ALLOCATIONRESIDENCYSTATUS, Length("AllocationCount", minimum=1))),
 )
 
 D3DDDI_SEGMENTPREFERENCE = flags(
@@ -213,13 +225,13 @@ D3DDDI_UPDATEALLOCPROPERTY_FLAGS = flags("D3DDDI_UPDATEALLOCPROPERTY_FLAGS", "Ac
 
 D3DDDI_UPDATEALLOCPROPERTY = structure(
     "D3DDDI_UPDATEALLOCPROPERTY",
-    into("hPagingQueue", handle(PAGING_QUEUE)),
-    into("hAllocation", handle(ALLOCATION)),
-    into("SupportedSegmentSet", UINT),
-    into("PreferredSegment", D3DDDI_SEGMENTPREFERENCE),
-    into("Flags", D3DDDI_UPDATEALLOCPROPERTY_FLAGS),
-    out("PagingFenceValue", FENCE_UINT64, of="hPagingQueue"),
-    into(
+    in_("hPagingQueue", handle(PAGING_QUEUE)),
+    in_("hAllocation", handle(ALLOCATION)),
+    in_("SupportedSegmentSet", UINT),
+    in_("PreferredSegment", D3DDDI_SEGMENTPREFERENCE),
+    in_("Flags", D3DDDI_UPDATEALLOCPROPERTY_FLAGS),
+    out("PagingFenceValue", FENCE_UINT64, fence_handle="hPagingQueue"),
+    in_(
         "PropertyMaskValue",
         flags(
             "D3DDDI_UPDATEALLOCPROPERTY.PropertyMaskValue",
@@ -232,12 +244,12 @@ D3DDDI_UPDATEALLOCPROPERTY = structure(
 )
 
 # Both forms of the call make the same and fail alike.
-_NEW_RESOURCE = Creates(RESOURCE, "hResource", when=(When("Flags.CreateResource"),), within=("hDevice",))
+_NEW_RESOURCE = Creates(RESOURCE, "hResource", when=(Condition("Flags.CreateResource"),), within=("hDevice",))
 _NEW_SHARE = Creates(
     GLOBAL_SHARE,
     "hGlobalShare",
     when=(
-        When("Flags.CreateShared"),
+        Condition("Flags.CreateShared"),
         unless("Flags.NtSecuritySharing"),
     ),
     within=("hResource",),
@@ -252,10 +264,10 @@ _CREATE_STATUSES = (
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTCreateAllocation",
         D3DKMT_CREATEALLOCATION,
-        arms=("pAllocationInfo",),
+        union_arms=("pAllocationInfo",),
         creates=(
             _NEW_RESOURCE,
             Creates(
@@ -277,10 +289,10 @@ CALLS = (
             WSL_KERNEL,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTCreateAllocation2",
         D3DKMT_CREATEALLOCATION,
-        arms=("pAllocationInfo2",),
+        union_arms=("pAllocationInfo2",),
         creates=(
             _NEW_RESOURCE,
             Creates(
@@ -302,7 +314,7 @@ CALLS = (
             WSL_KERNEL,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTDestroyAllocation",
         D3DKMT_DESTROYALLOCATION,
         destroys=(
@@ -319,7 +331,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTDestroyAllocation2",
         D3DKMT_DESTROYALLOCATION2,
         destroys=(
@@ -335,9 +347,9 @@ CALLS = (
             "Microsoft documentation: D3DKMTDestroyAllocation2",
             WINE_TESTS,
         ),
-        blocks=(When("Flags.SynchronousDestroy"),),
+        may_block_when=(Condition("Flags.SynchronousDestroy"),),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSetAllocationPriority",
         D3DKMT_SETALLOCATIONPRIORITY,
         statuses=(
@@ -350,7 +362,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTSetAllocationPriority",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTGetAllocationPriority",
         D3DKMT_GETALLOCATIONPRIORITY,
         statuses=("STATUS_SUCCESS",),
@@ -359,7 +371,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTGetAllocationPriority",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTQueryAllocationResidency",
         D3DKMT_QUERYALLOCATIONRESIDENCY,
         statuses=(
@@ -372,7 +384,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTQueryAllocationResidency",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTUpdateAllocationProperty",
         D3DDDI_UPDATEALLOCPROPERTY,
         statuses=("STATUS_SUCCESS",),

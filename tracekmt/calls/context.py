@@ -16,8 +16,8 @@ from tracekmt.calls.kinds import (
     handle,
 )
 from tracekmt.calls.sources import HEADER
-from tracekmt.spec.dsl import INT, UINT, enum, flags, into, out, structure
-from tracekmt.spec.types import Address, Bytes, Call, Creates, Destroys
+from tracekmt.spec.dsl import INT, UINT, enum, flags, in_, out, structure
+from tracekmt.spec.types import Address, Bytes, CallSpec, Creates, Destroys
 
 D3DDDI_CREATECONTEXTFLAGS = flags(
     "D3DDDI_CREATECONTEXTFLAGS",
@@ -56,13 +56,13 @@ D3DKMT_CLIENTHINT = enum(
 
 D3DKMT_CREATECONTEXT = structure(
     "D3DKMT_CREATECONTEXT",
-    into("hDevice", handle(DEVICE)),
-    into("NodeOrdinal", UINT),
-    into("EngineAffinity", UINT),
-    into("Flags", D3DDDI_CREATECONTEXTFLAGS),
-    into("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
-    into("PrivateDriverDataSize", UINT),
-    into("ClientHint", D3DKMT_CLIENTHINT),
+    in_("hDevice", handle(DEVICE)),
+    in_("NodeOrdinal", UINT),
+    in_("EngineAffinity", UINT),
+    in_("Flags", D3DDDI_CREATECONTEXTFLAGS),
+    in_("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
+    in_("PrivateDriverDataSize", UINT),
+    in_("ClientHint", D3DKMT_CLIENTHINT),
     out("hContext", handle(CONTEXT)),
     # Memory that D3DKMTRender reads the client's commands from; this call only hands it out.
     out("pCommandBuffer", CPU_POINTER),
@@ -76,42 +76,42 @@ D3DKMT_CREATECONTEXT = structure(
 
 D3DKMT_CREATECONTEXTVIRTUAL = structure(
     "D3DKMT_CREATECONTEXTVIRTUAL",
-    into("hDevice", handle(DEVICE)),
-    into("NodeOrdinal", UINT),
-    into("EngineAffinity", UINT),
-    into("Flags", D3DDDI_CREATECONTEXTFLAGS),
-    into("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
-    into("PrivateDriverDataSize", UINT),
-    into("ClientHint", D3DKMT_CLIENTHINT),
+    in_("hDevice", handle(DEVICE)),
+    in_("NodeOrdinal", UINT),
+    in_("EngineAffinity", UINT),
+    in_("Flags", D3DDDI_CREATECONTEXTFLAGS),
+    in_("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
+    in_("PrivateDriverDataSize", UINT),
+    in_("ClientHint", D3DKMT_CLIENTHINT),
     out("hContext", handle(CONTEXT)),
 )
 
 D3DKMT_DESTROYCONTEXT = structure(
     "D3DKMT_DESTROYCONTEXT",
-    into("hContext", handle(CONTEXT)),
+    in_("hContext", handle(CONTEXT)),
 )
 
 D3DKMT_SETCONTEXTSCHEDULINGPRIORITY = structure(
     "D3DKMT_SETCONTEXTSCHEDULINGPRIORITY",
-    into("hContext", handle(CONTEXT)),
-    into("Priority", INT),
+    in_("hContext", handle(CONTEXT)),
+    in_("Priority", INT),
 )
 
 D3DKMT_GETCONTEXTSCHEDULINGPRIORITY = structure(
     "D3DKMT_GETCONTEXTSCHEDULINGPRIORITY",
-    into("hContext", handle(CONTEXT)),
+    in_("hContext", handle(CONTEXT)),
     out("Priority", INT),
 )
 
 D3DKMT_SETCONTEXTINPROCESSSCHEDULINGPRIORITY = structure(
     "D3DKMT_SETCONTEXTINPROCESSSCHEDULINGPRIORITY",
-    into("hContext", handle(CONTEXT)),
-    into("Priority", INT),
+    in_("hContext", handle(CONTEXT)),
+    in_("Priority", INT),
 )
 
 D3DKMT_GETCONTEXTINPROCESSSCHEDULINGPRIORITY = structure(
     "D3DKMT_GETCONTEXTINPROCESSSCHEDULINGPRIORITY",
-    into("hContext", handle(CONTEXT)),
+    in_("hContext", handle(CONTEXT)),
     out("Priority", INT),
 )
 
@@ -119,18 +119,18 @@ D3DDDI_CREATEHWCONTEXTFLAGS = flags("D3DDDI_CREATEHWCONTEXTFLAGS")
 
 D3DKMT_CREATEHWCONTEXT = structure(
     "D3DKMT_CREATEHWCONTEXT",
-    into("hDevice", handle(DEVICE)),
-    into("NodeOrdinal", UINT),
-    into("EngineAffinity", UINT),
-    into("Flags", D3DDDI_CREATEHWCONTEXTFLAGS),
-    into("PrivateDriverDataSize", UINT),
-    into("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
+    in_("hDevice", handle(DEVICE)),
+    in_("NodeOrdinal", UINT),
+    in_("EngineAffinity", UINT),
+    in_("Flags", D3DDDI_CREATEHWCONTEXTFLAGS),
+    in_("PrivateDriverDataSize", UINT),
+    in_("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
     out("hHwContext", handle(HW_CONTEXT)),
 )
 
 D3DKMT_DESTROYHWCONTEXT = structure(
     "D3DKMT_DESTROYHWCONTEXT",
-    into("hHwContext", handle(HW_CONTEXT)),
+    in_("hHwContext", handle(HW_CONTEXT)),
 )
 
 D3DDDI_CREATEHWQUEUEFLAGS = flags(
@@ -139,10 +139,10 @@ D3DDDI_CREATEHWQUEUEFLAGS = flags(
 
 D3DKMT_CREATEHWQUEUE = structure(
     "D3DKMT_CREATEHWQUEUE",
-    into("hHwContext", handle(HW_CONTEXT)),
-    into("Flags", D3DDDI_CREATEHWQUEUEFLAGS),
-    into("PrivateDriverDataSize", UINT),
-    into("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
+    in_("hHwContext", handle(HW_CONTEXT)),
+    in_("Flags", D3DDDI_CREATEHWQUEUEFLAGS),
+    in_("PrivateDriverDataSize", UINT),
+    in_("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
     out("hHwQueue", handle(HW_QUEUE)),
     out("hHwQueueProgressFence", handle(SYNC_OBJECT)),
     out("HwQueueProgressFenceCPUVirtualAddress", CPU_POINTER),
@@ -151,11 +151,11 @@ D3DKMT_CREATEHWQUEUE = structure(
 
 D3DKMT_DESTROYHWQUEUE = structure(
     "D3DKMT_DESTROYHWQUEUE",
-    into("hHwQueue", handle(HW_QUEUE)),
+    in_("hHwQueue", handle(HW_QUEUE)),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTCreateContext",
         D3DKMT_CREATECONTEXT,
         creates=(
@@ -174,7 +174,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTCreateContext",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTCreateContextVirtual",
         D3DKMT_CREATECONTEXTVIRTUAL,
         creates=(Creates(CONTEXT, "hContext", within=("hDevice",)),),
@@ -189,7 +189,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTCreateContextVirtual",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTDestroyContext",
         D3DKMT_DESTROYCONTEXT,
         destroys=(Destroys(CONTEXT, "hContext"),),
@@ -202,10 +202,10 @@ CALLS = (
             "Microsoft documentation: D3DKMTDestroyContext",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSetContextSchedulingPriority",
         D3DKMT_SETCONTEXTSCHEDULINGPRIORITY,
-        disturbs="may put its work before that of other programs",
+        side_effect="may put its work before that of other programs",
         statuses=(
             "STATUS_SUCCESS",
             "STATUS_INVALID_PARAMETER",
@@ -215,7 +215,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTSetContextSchedulingPriority",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTGetContextSchedulingPriority",
         D3DKMT_GETCONTEXTSCHEDULINGPRIORITY,
         statuses=(
@@ -227,10 +227,10 @@ CALLS = (
             "Microsoft documentation: D3DKMTGetContextSchedulingPriority",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSetContextInProcessSchedulingPriority",
         D3DKMT_SETCONTEXTINPROCESSSCHEDULINGPRIORITY,
-        disturbs="may put its work before that of other programs",
+        side_effect="may put its work before that of other programs",
         statuses=(
             "STATUS_SUCCESS",
             "STATUS_INVALID_PARAMETER",
@@ -240,7 +240,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTSetContextInProcessSchedulingPriority",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTGetContextInProcessSchedulingPriority",
         D3DKMT_GETCONTEXTINPROCESSSCHEDULINGPRIORITY,
         statuses=(
@@ -252,7 +252,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTGetContextInProcessSchedulingPriority",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTCreateHwContext",
         D3DKMT_CREATEHWCONTEXT,
         creates=(Creates(HW_CONTEXT, "hHwContext", within=("hDevice",)),),
@@ -262,7 +262,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTCreateHwContext",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTDestroyHwContext",
         D3DKMT_DESTROYHWCONTEXT,
         destroys=(Destroys(HW_CONTEXT, "hHwContext"),),
@@ -272,7 +272,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTDestroyHwContext",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTCreateHwQueue",
         D3DKMT_CREATEHWQUEUE,
         creates=(
@@ -287,7 +287,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTCreateHwQueue",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTDestroyHwQueue",
         D3DKMT_DESTROYHWQUEUE,
         destroys=(Destroys(HW_QUEUE, "hHwQueue"),),

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import ADAPTER, CPU_ADDRESS, CPU_POINTER, DEVICE, handle
 from tracekmt.calls.sources import HEADER, WINE_TESTS
-from tracekmt.spec.dsl import UINT, flags, into, out, structure
-from tracekmt.spec.types import Address, Call, Creates, Destroys, Overlay
+from tracekmt.spec.dsl import UINT, flags, in_, out, structure
+from tracekmt.spec.types import Address, CallSpec, Creates, Destroys, Union
 
 D3DKMT_CREATEDEVICEFLAGS = flags("D3DKMT_CREATEDEVICEFLAGS", "LegacyMode", "RequestVSync", "DisableGpuTimeout")
 
 D3DKMT_CREATEDEVICE = structure(
     "D3DKMT_CREATEDEVICE",
     # pAdapter is how kernel-mode callers name the adapter (header comment); from user mode it is always hAdapter.
-    Overlay(
+    Union(
         (
-            into("hAdapter", handle(ADAPTER)),
-            into("pAdapter", CPU_POINTER),
+            in_("hAdapter", handle(ADAPTER)),
+            in_("pAdapter", CPU_POINTER),
         ),
         by_call=True,
     ),
-    into("Flags", D3DKMT_CREATEDEVICEFLAGS),
+    in_("Flags", D3DKMT_CREATEDEVICEFLAGS),
     out("hDevice", handle(DEVICE)),
     # The legacy command buffer and lists: handed out for later calls, not filled by this one; NULL and 0 on Windows
     # as Wine's conformance test sees them.
@@ -33,14 +33,14 @@ D3DKMT_CREATEDEVICE = structure(
 
 D3DKMT_DESTROYDEVICE = structure(
     "D3DKMT_DESTROYDEVICE",
-    into("hDevice", handle(DEVICE)),
+    in_("hDevice", handle(DEVICE)),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTCreateDevice",
         D3DKMT_CREATEDEVICE,
-        arms=("hAdapter",),
+        union_arms=("hAdapter",),
         creates=(Creates(DEVICE, "hDevice", within=("hAdapter",)),),
         statuses=(
             "STATUS_SUCCESS",
@@ -54,7 +54,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTDestroyDevice",
         D3DKMT_DESTROYDEVICE,
         destroys=(Destroys(DEVICE, "hDevice"),),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import ADAPTER, CONTEXT, DEVICE, handle
 from tracekmt.calls.sources import HEADER
-from tracekmt.spec.dsl import BOOL, BOOLEAN, UINT, enum, flags, inout, into, structure, unknown
-from tracekmt.spec.types import Bit, Call, Integer, Payload
+from tracekmt.spec.dsl import BOOL, BOOLEAN, UINT, enum, flags, in_, inout, structure, unknown
+from tracekmt.spec.types import Bit, CallSpec, Integer, Payload
 
 D3DKMT_BDDFALLBACK_CTL = structure(
     "D3DKMT_BDDFALLBACK_CTL",
@@ -32,9 +32,9 @@ D3DKMT_HISTORY_BUFFER_STATUS = structure(
 
 D3DKMT_REQUEST_MACHINE_CRASH_ESCAPE = structure(
     "D3DKMT_REQUEST_MACHINE_CRASH_ESCAPE",
-    into("Param1", Integer("D3DKMT_ULONG_PTR", None)),
-    into("Param2", Integer("D3DKMT_ULONG_PTR", None)),
-    into("Param3", Integer("D3DKMT_ULONG_PTR", None)),
+    in_("Param1", Integer("D3DKMT_ULONG_PTR", None)),
+    in_("Param2", Integer("D3DKMT_ULONG_PTR", None)),
+    in_("Param3", Integer("D3DKMT_ULONG_PTR", None)),
 )
 
 # All types but D3DKMT_ESCAPE_DRIVERPRIVATE, which is the driver's own, are documented as being for tests only.
@@ -110,20 +110,20 @@ D3DDDI_ESCAPEFLAGS = flags(
 
 D3DKMT_ESCAPE = structure(
     "D3DKMT_ESCAPE",
-    into("hAdapter", handle(ADAPTER)),
-    into("hDevice", handle(DEVICE)),
-    into("Type", D3DKMT_ESCAPETYPE),
-    into("Flags", D3DDDI_ESCAPEFLAGS),
+    in_("hAdapter", handle(ADAPTER)),
+    in_("hDevice", handle(DEVICE)),
+    in_("Type", D3DKMT_ESCAPETYPE),
+    in_("Flags", D3DDDI_ESCAPEFLAGS),
     inout("pPrivateDriverData", Payload("PrivateDriverDataSize", "Type", CASES)),
-    into("PrivateDriverDataSize", UINT),
-    into("hContext", handle(CONTEXT)),
+    in_("PrivateDriverDataSize", UINT),
+    in_("hContext", handle(CONTEXT)),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTEscape",
         D3DKMT_ESCAPE,
-        disturbs="does what only the driver knows",
+        side_effect="does what only the driver knows",
         statuses=(
             "STATUS_SUCCESS",
             "STATUS_DEVICE_REMOVED",

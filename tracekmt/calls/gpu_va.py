@@ -17,8 +17,8 @@ from tracekmt.calls.kinds import (
     handle,
 )
 from tracekmt.calls.sources import HEADER
-from tracekmt.spec.dsl import UINT, UINT64, enum, flags, into, is_one, out, structure
-from tracekmt.spec.types import Call, Creates, Destroys, Integer, Overlay, Pointer, When
+from tracekmt.spec.dsl import UINT, UINT64, enum, flags, in_, is_one, out, structure
+from tracekmt.spec.types import CallSpec, Condition, Creates, Destroys, Integer, Pointer, Union
 
 D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE = flags(
     "D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE", "Write", "Execute", "Zero", "NoAccess", "SystemUseOnly", size=8
@@ -26,19 +26,19 @@ D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE = flags(
 
 D3DDDI_MAPGPUVIRTUALADDRESS = structure(
     "D3DDDI_MAPGPUVIRTUALADDRESS",
-    into("hPagingQueue", handle(PAGING_QUEUE)),
-    into("BaseAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("MinimumAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("MaximumAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("hAllocation", handle(ALLOCATION)),
-    into("OffsetInPages", D3DGPU_SIZE_T),
-    into("SizeInPages", D3DGPU_SIZE_T),
-    into("Protection", D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE),
-    into("DriverProtection", UINT64),
-    into("Reserved0", UINT),
-    into("Reserved1", UINT64),
+    in_("hPagingQueue", handle(PAGING_QUEUE)),
+    in_("BaseAddress", D3DGPU_VIRTUAL_ADDRESS),
+    in_("MinimumAddress", D3DGPU_VIRTUAL_ADDRESS),
+    in_("MaximumAddress", D3DGPU_VIRTUAL_ADDRESS),
+    in_("hAllocation", handle(ALLOCATION)),
+    in_("OffsetInPages", D3DGPU_SIZE_T),
+    in_("SizeInPages", D3DGPU_SIZE_T),
+    in_("Protection", D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE),
+    in_("DriverProtection", UINT64),
+    in_("Reserved0", UINT),
+    in_("Reserved1", UINT64),
     out("VirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
-    out("PagingFenceValue", FENCE_UINT64, of="hPagingQueue"),
+    out("PagingFenceValue", FENCE_UINT64, fence_handle="hPagingQueue"),
 )
 
 D3DDDIGPUVIRTUALADDRESS_RESERVATION_TYPE = enum(
@@ -50,35 +50,35 @@ D3DDDIGPUVIRTUALADDRESS_RESERVATION_TYPE = enum(
 
 D3DDDI_RESERVEGPUVIRTUALADDRESS = structure(
     "D3DDDI_RESERVEGPUVIRTUALADDRESS",
-    Overlay(
+    Union(
         (
-            into("hPagingQueue", handle(QUEUE_OR_ADAPTER)),
-            into("hAdapter", handle(QUEUE_OR_ADAPTER), When("hAdapter", kind=ADAPTER)),
+            in_("hPagingQueue", handle(QUEUE_OR_ADAPTER)),
+            in_("hAdapter", handle(QUEUE_OR_ADAPTER), Condition("hAdapter", kind=ADAPTER)),
         )
     ),
-    into("BaseAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("MinimumAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("MaximumAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("Size", D3DGPU_SIZE_T),
-    Overlay(
+    in_("BaseAddress", D3DGPU_VIRTUAL_ADDRESS),
+    in_("MinimumAddress", D3DGPU_VIRTUAL_ADDRESS),
+    in_("MaximumAddress", D3DGPU_VIRTUAL_ADDRESS),
+    in_("Size", D3DGPU_SIZE_T),
+    Union(
         (
-            into("ReservationType", D3DDDIGPUVIRTUALADDRESS_RESERVATION_TYPE),
-            into("Reserved0", UINT),
+            in_("ReservationType", D3DDDIGPUVIRTUALADDRESS_RESERVATION_TYPE),
+            in_("Reserved0", UINT),
         ),
         by_call=True,
     ),
-    Overlay(
+    Union(
         (
-            into("DriverProtection", UINT64),
-            into("Reserved1", UINT64),
+            in_("DriverProtection", UINT64),
+            in_("Reserved1", UINT64),
         ),
         by_call=True,
     ),
     out("VirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
-    Overlay(
+    Union(
         (
-            out("PagingFenceValue", FENCE_UINT64, of="hPagingQueue"),
-            into("Reserved2", UINT64),
+            out("PagingFenceValue", FENCE_UINT64, fence_handle="hPagingQueue"),
+            in_("Reserved2", UINT64),
         ),
         by_call=True,
     ),
@@ -86,9 +86,9 @@ D3DDDI_RESERVEGPUVIRTUALADDRESS = structure(
 
 D3DKMT_FREEGPUVIRTUALADDRESS = structure(
     "D3DKMT_FREEGPUVIRTUALADDRESS",
-    into("hAdapter", handle(ADAPTER)),
-    into("BaseAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("Size", D3DGPU_SIZE_T),
+    in_("hAdapter", handle(ADAPTER)),
+    in_("BaseAddress", D3DGPU_VIRTUAL_ADDRESS),
+    in_("Size", D3DGPU_SIZE_T),
 )
 
 D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_TYPE = enum(
@@ -101,51 +101,51 @@ D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_TYPE = enum(
 
 D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_MAP = structure(
     "D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION.Map",
-    into("BaseAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("SizeInBytes", D3DGPU_SIZE_T),
-    into("hAllocation", handle(ALLOCATION)),
-    into("AllocationOffsetInBytes", D3DGPU_SIZE_T),
-    into("AllocationSizeInBytes", D3DGPU_SIZE_T),
+    in_("BaseAddress", D3DGPU_VIRTUAL_ADDRESS),
+    in_("SizeInBytes", D3DGPU_SIZE_T),
+    in_("hAllocation", handle(ALLOCATION)),
+    in_("AllocationOffsetInBytes", D3DGPU_SIZE_T),
+    in_("AllocationSizeInBytes", D3DGPU_SIZE_T),
 )
 
 D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_MAPPROTECT = structure(
     "D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION.MapProtect",
-    into("BaseAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("SizeInBytes", D3DGPU_SIZE_T),
-    into("hAllocation", handle(ALLOCATION)),
-    into("AllocationOffsetInBytes", D3DGPU_SIZE_T),
-    into("AllocationSizeInBytes", D3DGPU_SIZE_T),
-    into("Protection", D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE),
-    into("DriverProtection", UINT64),
+    in_("BaseAddress", D3DGPU_VIRTUAL_ADDRESS),
+    in_("SizeInBytes", D3DGPU_SIZE_T),
+    in_("hAllocation", handle(ALLOCATION)),
+    in_("AllocationOffsetInBytes", D3DGPU_SIZE_T),
+    in_("AllocationSizeInBytes", D3DGPU_SIZE_T),
+    in_("Protection", D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE),
+    in_("DriverProtection", UINT64),
 )
 
 D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_UNMAP = structure(
     "D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION.Unmap",
-    into("BaseAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("SizeInBytes", D3DGPU_SIZE_T),
-    into("Protection", D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE),
+    in_("BaseAddress", D3DGPU_VIRTUAL_ADDRESS),
+    in_("SizeInBytes", D3DGPU_SIZE_T),
+    in_("Protection", D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE),
 )
 
 D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_COPY = structure(
     "D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION.Copy",
-    into("SourceAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("SizeInBytes", D3DGPU_SIZE_T),
-    into("DestAddress", D3DGPU_VIRTUAL_ADDRESS),
+    in_("SourceAddress", D3DGPU_VIRTUAL_ADDRESS),
+    in_("SizeInBytes", D3DGPU_SIZE_T),
+    in_("DestAddress", D3DGPU_VIRTUAL_ADDRESS),
 )
 
 D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION = structure(
     "D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION",
-    into("OperationType", D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_TYPE),
-    Overlay(
+    in_("OperationType", D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_TYPE),
+    Union(
         (
-            into(
+            in_(
                 "Map",
                 D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_MAP,
                 is_one(
                     "OperationType", D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_TYPE, "D3DDDI_UPDATEGPUVIRTUALADDRESS_MAP"
                 ),
             ),
-            into(
+            in_(
                 "MapProtect",
                 D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_MAPPROTECT,
                 is_one(
@@ -154,7 +154,7 @@ D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION = structure(
                     "D3DDDI_UPDATEGPUVIRTUALADDRESS_MAP_PROTECT",
                 ),
             ),
-            into(
+            in_(
                 "Unmap",
                 D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_UNMAP,
                 is_one(
@@ -163,7 +163,7 @@ D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION = structure(
                     "D3DDDI_UPDATEGPUVIRTUALADDRESS_UNMAP",
                 ),
             ),
-            into(
+            in_(
                 "Copy",
                 D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_COPY,
                 is_one(
@@ -180,19 +180,19 @@ D3DKMT_UPDATEGPUVIRTUALADDRESS_FLAGS = flags("D3DKMT_UPDATEGPUVIRTUALADDRESS.Fla
 
 D3DKMT_UPDATEGPUVIRTUALADDRESS = structure(
     "D3DKMT_UPDATEGPUVIRTUALADDRESS",
-    into("hDevice", handle(DEVICE)),
-    into("hContext", handle(CONTEXT)),
-    into("hFenceObject", handle(SYNC_OBJECT)),
-    into("NumOperations", UINT),
-    into("Operations", Pointer(D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION, "NumOperations")),
-    into("Reserved0", Integer("D3DKMT_SIZE_T", None)),
-    into("Reserved1", UINT64),
-    into("FenceValue", FENCE_UINT64, of="hFenceObject"),
-    into("Flags", D3DKMT_UPDATEGPUVIRTUALADDRESS_FLAGS),
+    in_("hDevice", handle(DEVICE)),
+    in_("hContext", handle(CONTEXT)),
+    in_("hFenceObject", handle(SYNC_OBJECT)),
+    in_("NumOperations", UINT),
+    in_("Operations", Pointer(D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION, "NumOperations")),
+    in_("Reserved0", Integer("D3DKMT_SIZE_T", None)),
+    in_("Reserved1", UINT64),
+    in_("FenceValue", FENCE_UINT64, fence_handle="hFenceObject"),
+    in_("Flags", D3DKMT_UPDATEGPUVIRTUALADDRESS_FLAGS),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTMapGpuVirtualAddress",
         D3DDDI_MAPGPUVIRTUALADDRESS,
         creates=(Creates(GPU_ADDRESS, "VirtualAddress", within=("hAllocation",), size="SizeInPages", unit=4096),),
@@ -206,10 +206,10 @@ CALLS = (
             "Microsoft documentation: D3DKMTMapGpuVirtualAddress, D3DDDI_MAPGPUVIRTUALADDRESS",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTReserveGpuVirtualAddress",
         D3DDDI_RESERVEGPUVIRTUALADDRESS,
-        arms=("ReservationType", "DriverProtection", "PagingFenceValue"),
+        union_arms=("ReservationType", "DriverProtection", "PagingFenceValue"),
         creates=(Creates(GPU_ADDRESS, "VirtualAddress", size="Size"),),
         statuses=(
             "STATUS_SUCCESS",
@@ -220,7 +220,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTReserveGpuVirtualAddress, D3DDDI_RESERVEGPUVIRTUALADDRESS",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTFreeGpuVirtualAddress",
         D3DKMT_FREEGPUVIRTUALADDRESS,
         destroys=(Destroys(GPU_ADDRESS, "BaseAddress"),),
@@ -233,7 +233,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTFreeGpuVirtualAddress",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTUpdateGpuVirtualAddress",
         D3DKMT_UPDATEGPUVIRTUALADDRESS,
         statuses=(
@@ -244,6 +244,6 @@ CALLS = (
             HEADER,
             "Microsoft documentation: D3DKMTUpdateGpuVirtualAddress",
         ),
-        blocks=(),
+        may_block_when=(),
     ),
 )

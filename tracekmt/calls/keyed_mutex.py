@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import GLOBAL_SHARE, KEYED_MUTEX, SHARED_OBJECT, handle, nt_handle
 from tracekmt.calls.sources import HEADER, WINE_TESTS
-from tracekmt.spec.dsl import LARGE_INTEGER, UINT, UINT64, flags, into, out, structure, unless
-from tracekmt.spec.types import Bytes, Call, Creates, Destroys, Pointer
+from tracekmt.spec.dsl import LARGE_INTEGER, UINT, UINT64, flags, in_, out, structure, unless
+from tracekmt.spec.types import Bytes, CallSpec, Creates, Destroys, Pointer
 
 D3DKMT_CREATEKEYEDMUTEX = structure(
     "D3DKMT_CREATEKEYEDMUTEX",
-    into("InitialValue", UINT64),
+    in_("InitialValue", UINT64),
     out("hSharedHandle", handle(GLOBAL_SHARE)),
     out("hKeyedMutex", handle(KEYED_MUTEX)),
 )
@@ -18,78 +18,78 @@ D3DKMT_CREATEKEYEDMUTEX2_FLAGS = flags("D3DKMT_CREATEKEYEDMUTEX2_FLAGS", "NtSecu
 
 D3DKMT_CREATEKEYEDMUTEX2 = structure(
     "D3DKMT_CREATEKEYEDMUTEX2",
-    into("InitialValue", UINT64),
+    in_("InitialValue", UINT64),
     out("hSharedHandle", handle(GLOBAL_SHARE)),
     out("hKeyedMutex", handle(KEYED_MUTEX)),
-    into("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
-    into("PrivateRuntimeDataSize", UINT),
-    into("Flags", D3DKMT_CREATEKEYEDMUTEX2_FLAGS),
+    in_("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    in_("PrivateRuntimeDataSize", UINT),
+    in_("Flags", D3DKMT_CREATEKEYEDMUTEX2_FLAGS),
 )
 
 D3DKMT_OPENKEYEDMUTEX = structure(
     "D3DKMT_OPENKEYEDMUTEX",
-    into("hSharedHandle", handle(GLOBAL_SHARE)),
+    in_("hSharedHandle", handle(GLOBAL_SHARE)),
     out("hKeyedMutex", handle(KEYED_MUTEX)),
 )
 
 D3DKMT_OPENKEYEDMUTEX2 = structure(
     "D3DKMT_OPENKEYEDMUTEX2",
-    into("hSharedHandle", handle(GLOBAL_SHARE)),
+    in_("hSharedHandle", handle(GLOBAL_SHARE)),
     out("hKeyedMutex", handle(KEYED_MUTEX)),
-    into("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
-    into("PrivateRuntimeDataSize", UINT),
+    in_("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    in_("PrivateRuntimeDataSize", UINT),
 )
 
 D3DKMT_OPENKEYEDMUTEXFROMNTHANDLE = structure(
     "D3DKMT_OPENKEYEDMUTEXFROMNTHANDLE",
-    into("hNtHandle", nt_handle(SHARED_OBJECT)),
+    in_("hNtHandle", nt_handle(SHARED_OBJECT)),
     out("hKeyedMutex", handle(KEYED_MUTEX)),
-    into("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
-    into("PrivateRuntimeDataSize", UINT),
+    in_("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    in_("PrivateRuntimeDataSize", UINT),
 )
 
 D3DKMT_DESTROYKEYEDMUTEX = structure(
     "D3DKMT_DESTROYKEYEDMUTEX",
-    into("hKeyedMutex", handle(KEYED_MUTEX)),
+    in_("hKeyedMutex", handle(KEYED_MUTEX)),
 )
 
 D3DKMT_ACQUIREKEYEDMUTEX = structure(
     "D3DKMT_ACQUIREKEYEDMUTEX",
-    into("hKeyedMutex", handle(KEYED_MUTEX)),
-    into("Key", UINT64),
+    in_("hKeyedMutex", handle(KEYED_MUTEX)),
+    in_("Key", UINT64),
     # NULL waits for ever, 0 not at all; negative is relative, in units of 100 ns.
-    into("pTimeout", Pointer(LARGE_INTEGER)),
+    in_("pTimeout", Pointer(LARGE_INTEGER)),
     out("FenceValue", UINT64),
 )
 
 D3DKMT_ACQUIREKEYEDMUTEX2 = structure(
     "D3DKMT_ACQUIREKEYEDMUTEX2",
-    into("hKeyedMutex", handle(KEYED_MUTEX)),
-    into("Key", UINT64),
-    into("pTimeout", Pointer(LARGE_INTEGER)),
+    in_("hKeyedMutex", handle(KEYED_MUTEX)),
+    in_("Key", UINT64),
+    in_("pTimeout", Pointer(LARGE_INTEGER)),
     out("FenceValue", UINT64),
     out("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
-    into("PrivateRuntimeDataSize", UINT),
+    in_("PrivateRuntimeDataSize", UINT),
 )
 
 D3DKMT_RELEASEKEYEDMUTEX = structure(
     "D3DKMT_RELEASEKEYEDMUTEX",
-    into("hKeyedMutex", handle(KEYED_MUTEX)),
-    into("Key", UINT64),
-    into("FenceValue", UINT64),
+    in_("hKeyedMutex", handle(KEYED_MUTEX)),
+    in_("Key", UINT64),
+    in_("FenceValue", UINT64),
 )
 
 D3DKMT_RELEASEKEYEDMUTEX2 = structure(
     "D3DKMT_RELEASEKEYEDMUTEX2",
-    into("hKeyedMutex", handle(KEYED_MUTEX)),
-    into("Key", UINT64),
-    into("FenceValue", UINT64),
-    into("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
-    into("PrivateRuntimeDataSize", UINT),
+    in_("hKeyedMutex", handle(KEYED_MUTEX)),
+    in_("Key", UINT64),
+    in_("FenceValue", UINT64),
+    in_("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
+    in_("PrivateRuntimeDataSize", UINT),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTCreateKeyedMutex",
         D3DKMT_CREATEKEYEDMUTEX,
         creates=(
@@ -108,7 +108,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTCreateKeyedMutex2",
         D3DKMT_CREATEKEYEDMUTEX2,
         creates=(
@@ -127,7 +127,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenKeyedMutex",
         D3DKMT_OPENKEYEDMUTEX,
         creates=(Creates(KEYED_MUTEX, "hKeyedMutex"),),
@@ -143,7 +143,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenKeyedMutex2",
         D3DKMT_OPENKEYEDMUTEX2,
         creates=(Creates(KEYED_MUTEX, "hKeyedMutex"),),
@@ -159,7 +159,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenKeyedMutexFromNtHandle",
         D3DKMT_OPENKEYEDMUTEXFROMNTHANDLE,
         creates=(Creates(KEYED_MUTEX, "hKeyedMutex"),),
@@ -169,7 +169,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTOpenKeyedMutexFromNtHandle",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTDestroyKeyedMutex",
         D3DKMT_DESTROYKEYEDMUTEX,
         destroys=(Destroys(KEYED_MUTEX, "hKeyedMutex"),),
@@ -183,7 +183,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTAcquireKeyedMutex",
         D3DKMT_ACQUIREKEYEDMUTEX,
         statuses=(
@@ -197,9 +197,9 @@ CALLS = (
             HEADER,
             "Microsoft documentation: D3DKMTAcquireKeyedMutex",
         ),
-        blocks=(),
+        may_block_when=(),
     ),
-    Call(
+    CallSpec(
         "D3DKMTAcquireKeyedMutex2",
         D3DKMT_ACQUIREKEYEDMUTEX2,
         statuses=(
@@ -213,9 +213,9 @@ CALLS = (
             HEADER,
             "Microsoft documentation: D3DKMTAcquireKeyedMutex2",
         ),
-        blocks=(),
+        may_block_when=(),
     ),
-    Call(
+    CallSpec(
         "D3DKMTReleaseKeyedMutex",
         D3DKMT_RELEASEKEYEDMUTEX,
         statuses=(
@@ -229,7 +229,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTReleaseKeyedMutex",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTReleaseKeyedMutex2",
         D3DKMT_RELEASEKEYEDMUTEX2,
         statuses=(

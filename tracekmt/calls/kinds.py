@@ -9,8 +9,8 @@ third (Wine's conformance test).
 
 from __future__ import annotations
 
-from tracekmt.spec.dsl import DWORD, LONG, UINT, USHORT, into, structure
-from tracekmt.spec.types import Address, Blob, CountedString, Field, Integer, Kind, OwnSize, Pointer, Struct
+from tracekmt.spec.dsl import DWORD, LONG, UINT, USHORT, in_, structure
+from tracekmt.spec.types import Address, ByteArray, CountedString, Field, Integer, Kind, Pointer, Struct, StructSize
 
 ADAPTER = Kind("adapter")
 DEVICE = Kind("device")
@@ -44,13 +44,13 @@ SECTION = Kind("section", base=NT_HANDLE, external=True)
 GPU_ADDRESS = Kind("gpu address", binding="range", dies_with=(ALLOCATION, SYNC_OBJECT, DEVICE), external=True)
 CPU_ADDRESS = Kind("cpu address", binding="range", dies_with=(ALLOCATION, SYNC_OBJECT, DEVICE), external=True)
 FENCE_VALUE = Kind("fence value", binding="fence")
-ADAPTER_LUID = Kind("adapter luid", binding="machine")
-PROCESS_ID = Kind("process id", binding="name")
-THREAD_ID = Kind("thread id", binding="name")
-VIDPN_SOURCE = Kind("vidpn source", binding="machine")
-VIDPN_TARGET = Kind("vidpn target", binding="name")
-WINDOW = Kind("window", binding="name")
-RUNTIME_HANDLE = Kind("runtime handle", binding="name")
+ADAPTER_LUID = Kind("adapter luid", binding="per_machine")
+PROCESS_ID = Kind("process id", binding="literal")
+THREAD_ID = Kind("thread id", binding="literal")
+VIDPN_SOURCE = Kind("vidpn source", binding="per_machine")
+VIDPN_TARGET = Kind("vidpn target", binding="literal")
+WINDOW = Kind("window", binding="literal")
+RUNTIME_HANDLE = Kind("runtime handle", binding="literal")
 
 
 def handle(kind: Kind) -> Integer:
@@ -65,7 +65,7 @@ def nt_handle(kind: Kind, name: str = "HANDLE") -> Integer:
 
 def fence(name: str, of: str, *, direction: str = "in") -> Field:
     """A field with a value of the fence whose handle is at `of`."""
-    return Field(name, FENCE_UINT64, "out" if direction == "out" else "in", of=of)
+    return Field(name, FENCE_UINT64, "out" if direction == "out" else "in", fence_handle=of)
 
 
 FENCE_UINT64 = Integer("UINT64", 8, kind=FENCE_VALUE)
@@ -74,18 +74,18 @@ D3DGPU_SIZE_T = Integer("D3DGPU_SIZE_T", 8)
 D3DDDI_VIDEO_PRESENT_SOURCE_ID = Integer("D3DDDI_VIDEO_PRESENT_SOURCE_ID", 4, kind=VIDPN_SOURCE)
 D3DDDI_VIDEO_PRESENT_TARGET_ID = Integer("D3DDDI_VIDEO_PRESENT_TARGET_ID", 4, kind=VIDPN_TARGET)
 CPU_POINTER = Address("void *", kind=CPU_ADDRESS)
-LUID = Struct("LUID", (into("LowPart", DWORD), into("HighPart", LONG)), kind=ADAPTER_LUID)
+LUID = Struct("LUID", (in_("LowPart", DWORD), in_("HighPart", LONG)), kind=ADAPTER_LUID)
 GUID = structure(
-    "GUID", into("Data1", DWORD), into("Data2", USHORT), into("Data3", USHORT), into("Data4", Blob("BYTE", 8))
+    "GUID", in_("Data1", DWORD), in_("Data2", USHORT), in_("Data3", USHORT), in_("Data4", ByteArray("BYTE", 8))
 )
-RECT = structure("tagRECT", into("left", LONG), into("top", LONG), into("right", LONG), into("bottom", LONG))
-POINT = structure("tagPOINT", into("x", LONG), into("y", LONG))
+RECT = structure("tagRECT", in_("left", LONG), in_("top", LONG), in_("right", LONG), in_("bottom", LONG))
+POINT = structure("tagPOINT", in_("x", LONG), in_("y", LONG))
 OBJECT_ATTRIBUTES = structure(
     "OBJECT_ATTRIBUTES",
-    into("Length", OwnSize("ULONG")),
-    into("RootDirectory", nt_handle(NT_HANDLE)),
-    into("ObjectName", Pointer(CountedString("UNICODE_STRING"))),
-    into("Attributes", UINT),
-    into("SecurityDescriptor", Address("PVOID")),
-    into("SecurityQualityOfService", Address("PVOID")),
+    in_("Length", StructSize("ULONG")),
+    in_("RootDirectory", nt_handle(NT_HANDLE)),
+    in_("ObjectName", Pointer(CountedString("UNICODE_STRING"))),
+    in_("Attributes", UINT),
+    in_("SecurityDescriptor", Address("PVOID")),
+    in_("SecurityQualityOfService", Address("PVOID")),
 )

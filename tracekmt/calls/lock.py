@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import ALLOCATION, CPU_ADDRESS, CPU_POINTER, D3DGPU_VIRTUAL_ADDRESS, DEVICE, handle
 from tracekmt.calls.sources import HEADER, WSL_KERNEL
-from tracekmt.spec.dsl import UINT, flags, into, out, structure, unless
-from tracekmt.spec.types import Call, Creates, Integer, Pointer
+from tracekmt.spec.dsl import UINT, flags, in_, out, structure, unless
+from tracekmt.spec.types import CallSpec, Creates, Integer, Pointer
 
 D3DDDICB_LOCKFLAGS = flags(
     "D3DDDICB_LOCKFLAGS",
@@ -24,49 +24,49 @@ D3DDDICB_LOCKFLAGS = flags(
 
 D3DKMT_LOCK = structure(
     "D3DKMT_LOCK",
-    into("hDevice", handle(DEVICE)),
-    into("hAllocation", handle(ALLOCATION)),
-    into("PrivateDriverData", UINT),
-    into("NumPages", UINT),
-    into("pPages", Pointer(UINT, "NumPages")),
+    in_("hDevice", handle(DEVICE)),
+    in_("hAllocation", handle(ALLOCATION)),
+    in_("PrivateDriverData", UINT),
+    in_("NumPages", UINT),
+    in_("pPages", Pointer(UINT, "NumPages")),
     out("pData", CPU_POINTER),
-    into("Flags", D3DDDICB_LOCKFLAGS),
+    in_("Flags", D3DDDICB_LOCKFLAGS),
     out("GpuVirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
 )
 
 D3DKMT_UNLOCK = structure(
     "D3DKMT_UNLOCK",
-    into("hDevice", handle(DEVICE)),
-    into("NumAllocations", UINT),
-    into("phAllocations", Pointer(handle(ALLOCATION), "NumAllocations")),
+    in_("hDevice", handle(DEVICE)),
+    in_("NumAllocations", UINT),
+    in_("phAllocations", Pointer(handle(ALLOCATION), "NumAllocations")),
 )
 
 D3DDDICB_LOCK2FLAGS = flags("D3DDDICB_LOCK2FLAGS")
 
 D3DKMT_LOCK2 = structure(
     "D3DKMT_LOCK2",
-    into("hDevice", handle(DEVICE)),
-    into("hAllocation", handle(ALLOCATION)),
-    into("Flags", D3DDDICB_LOCK2FLAGS),
+    in_("hDevice", handle(DEVICE)),
+    in_("hAllocation", handle(ALLOCATION)),
+    in_("Flags", D3DDDICB_LOCK2FLAGS),
     out("pData", CPU_POINTER),
 )
 
 D3DKMT_UNLOCK2 = structure(
     "D3DKMT_UNLOCK2",
-    into("hDevice", handle(DEVICE)),
-    into("hAllocation", handle(ALLOCATION)),
+    in_("hDevice", handle(DEVICE)),
+    in_("hAllocation", handle(ALLOCATION)),
 )
 
 D3DKMT_INVALIDATECACHE = structure(
     "D3DKMT_INVALIDATECACHE",
-    into("hDevice", handle(DEVICE)),
-    into("hAllocation", handle(ALLOCATION)),
-    into("Offset", Integer("D3DKMT_SIZE_T", None)),
-    into("Length", Integer("D3DKMT_SIZE_T", None)),
+    in_("hDevice", handle(DEVICE)),
+    in_("hAllocation", handle(ALLOCATION)),
+    in_("Offset", Integer("D3DKMT_SIZE_T", None)),
+    in_("Length", Integer("D3DKMT_SIZE_T", None)),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTLock",
         D3DKMT_LOCK,
         creates=(Creates(CPU_ADDRESS, "pData", within=("hAllocation",)),),
@@ -82,9 +82,9 @@ CALLS = (
             HEADER,
             "Microsoft documentation: D3DKMTLock, D3DDDICB_LOCKFLAGS",
         ),
-        blocks=(unless("Flags.DonotWait"), unless("Flags.IgnoreSync")),
+        may_block_when=(unless("Flags.DonotWait"), unless("Flags.IgnoreSync")),
     ),
-    Call(
+    CallSpec(
         "D3DKMTUnlock",
         D3DKMT_UNLOCK,
         statuses=(
@@ -96,7 +96,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTUnlock",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTLock2",
         D3DKMT_LOCK2,
         creates=(Creates(CPU_ADDRESS, "pData", within=("hAllocation",)),),
@@ -112,9 +112,9 @@ CALLS = (
             "Microsoft documentation: D3DKMTLock2",
             WSL_KERNEL,
         ),
-        blocks=(),
+        may_block_when=(),
     ),
-    Call(
+    CallSpec(
         "D3DKMTUnlock2",
         D3DKMT_UNLOCK2,
         statuses=(
@@ -126,7 +126,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTUnlock2",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTInvalidateCache",
         D3DKMT_INVALIDATECACHE,
         statuses=("STATUS_SUCCESS",),

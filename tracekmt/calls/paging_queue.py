@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import CPU_ADDRESS, CPU_POINTER, DEVICE, MONITORED_FENCE, PAGING_QUEUE, SYNC_OBJECT, handle
 from tracekmt.calls.sources import HEADER
-from tracekmt.spec.dsl import UINT, enum, into, out, structure
-from tracekmt.spec.types import Call, Creates, Destroys
+from tracekmt.spec.dsl import UINT, enum, in_, out, structure
+from tracekmt.spec.types import CallSpec, Creates, Destroys
 
 D3DDDI_PAGINGQUEUE_PRIORITY = enum(
     "D3DDDI_PAGINGQUEUE_PRIORITY",
@@ -16,21 +16,21 @@ D3DDDI_PAGINGQUEUE_PRIORITY = enum(
 
 D3DKMT_CREATEPAGINGQUEUE = structure(
     "D3DKMT_CREATEPAGINGQUEUE",
-    into("hDevice", handle(DEVICE)),
-    into("Priority", D3DDDI_PAGINGQUEUE_PRIORITY),
+    in_("hDevice", handle(DEVICE)),
+    in_("Priority", D3DDDI_PAGINGQUEUE_PRIORITY),
     out("hPagingQueue", handle(PAGING_QUEUE)),
     out("hSyncObject", handle(SYNC_OBJECT)),
     out("FenceValueCPUVirtualAddress", CPU_POINTER),
-    into("PhysicalAdapterIndex", UINT),
+    in_("PhysicalAdapterIndex", UINT),
 )
 
 D3DDDI_DESTROYPAGINGQUEUE = structure(
     "D3DDDI_DESTROYPAGINGQUEUE",
-    into("hPagingQueue", handle(PAGING_QUEUE)),
+    in_("hPagingQueue", handle(PAGING_QUEUE)),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTCreatePagingQueue",
         D3DKMT_CREATEPAGINGQUEUE,
         creates=(
@@ -47,7 +47,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTCreatePagingQueue",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTDestroyPagingQueue",
         D3DDDI_DESTROYPAGINGQUEUE,
         destroys=(Destroys(PAGING_QUEUE, "hPagingQueue"),),
@@ -56,6 +56,6 @@ CALLS = (
             HEADER,
             "Microsoft documentation: D3DKMTDestroyPagingQueue",
         ),
-        blocks=(),
+        may_block_when=(),
     ),
 )

@@ -38,15 +38,28 @@ from tracekmt.spec.dsl import (
     enum,
     flags,
     group,
+    in_,
     inout,
-    into,
     is_one,
     out,
     parameters,
     structure,
     unless,
 )
-from tracekmt.spec.types import Array, Bit, Blob, Bytes, Call, Count, Creates, Integer, Overlay, Pointer, Records, When
+from tracekmt.spec.types import (
+    Array,
+    Bit,
+    ByteArray,
+    Bytes,
+    CallSpec,
+    Condition,
+    Creates,
+    Integer,
+    Length,
+    Pointer,
+    Union,
+    VariableRecords,
+)
 
 D3DDDI_FLIPINTERVAL_TYPE = enum(
     "D3DDDI_FLIPINTERVAL_TYPE",
@@ -209,7 +222,7 @@ D3DDDI_HDR_METADATA_HDR10 = structure(
     inout("MaxFrameAverageLightLevel", UINT16),
 )
 
-D3DDDI_HDR_METADATA_HDR10PLUS = structure("D3DDDI_HDR_METADATA_HDR10PLUS", inout("Data", Blob("BYTE", 72)))
+D3DDDI_HDR_METADATA_HDR10PLUS = structure("D3DDDI_HDR_METADATA_HDR10PLUS", inout("Data", ByteArray("BYTE", 72)))
 
 D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN = structure(
     "D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN",
@@ -232,13 +245,13 @@ D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN = structure(
     inout("RevealColor", Array(FLOAT, 4)),
     inout("Rotation", D3DDDI_ROTATION),
     # No source says when which is in effect.
-    Overlay(
+    Union(
         (
             inout("ScatterBlts", D3DKMT_SCATTERBLTS),
             group(
                 inout("hSyncObject", nt_handle(SHARED_OBJECT)),
                 inout("HDRMetaDataType", D3DDDI_HDR_METADATA_TYPE),
-                Overlay(
+                Union(
                     (
                         inout(
                             "HDRMetaDataHDR10",
@@ -326,7 +339,7 @@ D3DKMT_PRESENTHISTORYTOKEN = structure(
     inout("CompositionBindingId", UINT64),
     inout(
         "Token",
-        Overlay(
+        Union(
             (
                 inout(
                     "Flip",
@@ -381,77 +394,77 @@ D3DKMT_PRESENTHISTORYTOKEN = structure(
 
 D3DKMT_MOVE_RECT = structure(
     "D3DKMT_MOVE_RECT",
-    into("SourcePoint", POINT),
-    into("DestRect", RECT),
+    in_("SourcePoint", POINT),
+    in_("DestRect", RECT),
 )
 
 D3DKMT_PRESENT_RGNS = structure(
     "D3DKMT_PRESENT_RGNS",
-    into("DirtyRectCount", UINT),
-    into("pDirtyRects", Pointer(RECT, "DirtyRectCount")),
-    into("MoveRectCount", UINT),
-    into("pMoveRects", Pointer(D3DKMT_MOVE_RECT, "MoveRectCount")),
+    in_("DirtyRectCount", UINT),
+    in_("pDirtyRects", Pointer(RECT, "DirtyRectCount")),
+    in_("MoveRectCount", UINT),
+    in_("pMoveRects", Pointer(D3DKMT_MOVE_RECT, "MoveRectCount")),
 )
 
 D3DKMT_PRESENT = structure(
     "D3DKMT_PRESENT",
-    Overlay(
+    Union(
         (
-            into("hDevice", handle(DEVICE_OR_CONTEXT), When("hDevice", kind=DEVICE)),
-            into("hContext", handle(DEVICE_OR_CONTEXT)),
+            in_("hDevice", handle(DEVICE_OR_CONTEXT), Condition("hDevice", kind=DEVICE)),
+            in_("hContext", handle(DEVICE_OR_CONTEXT)),
         )
     ),
-    into("hWindow", nt_handle(WINDOW, "HWND")),
-    into("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
-    into("hSource", handle(ALLOCATION)),
-    into("hDestination", handle(ALLOCATION)),
-    into("Color", UINT),
-    into("DstRect", RECT),
-    into("SrcRect", RECT),
-    into("SubRectCnt", UINT),
-    into("pSrcSubRects", Pointer(RECT, "SubRectCnt")),
-    into("PresentCount", UINT),
-    into("FlipInterval", D3DDDI_FLIPINTERVAL_TYPE),
-    into("Flags", D3DKMT_PRESENTFLAGS),
-    into("BroadcastContextCount", ULONG),
-    into("BroadcastContext", Array(handle(CONTEXT), 64, used="BroadcastContextCount")),
-    into("PresentLimitSemaphore", nt_handle(SEMAPHORE)),
-    into("PresentHistoryToken", D3DKMT_PRESENTHISTORYTOKEN),
-    into("pPresentRegions", Pointer(D3DKMT_PRESENT_RGNS)),
-    Overlay(
+    in_("hWindow", nt_handle(WINDOW, "HWND")),
+    in_("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
+    in_("hSource", handle(ALLOCATION)),
+    in_("hDestination", handle(ALLOCATION)),
+    in_("Color", UINT),
+    in_("DstRect", RECT),
+    in_("SrcRect", RECT),
+    in_("SubRectCnt", UINT),
+    in_("pSrcSubRects", Pointer(RECT, "SubRectCnt")),
+    in_("PresentCount", UINT),
+    in_("FlipInterval", D3DDDI_FLIPINTERVAL_TYPE),
+    in_("Flags", D3DKMT_PRESENTFLAGS),
+    in_("BroadcastContextCount", ULONG),
+    in_("BroadcastContext", Array(handle(CONTEXT), 64, used="BroadcastContextCount")),
+    in_("PresentLimitSemaphore", nt_handle(SEMAPHORE)),
+    in_("PresentHistoryToken", D3DKMT_PRESENTHISTORYTOKEN),
+    in_("pPresentRegions", Pointer(D3DKMT_PRESENT_RGNS)),
+    Union(
         (
-            into("hAdapter", handle(ADAPTER)),
-            into("hIndirectContext", handle(CONTEXT), When("Flags.PresentIndirect")),
+            in_("hAdapter", handle(ADAPTER)),
+            in_("hIndirectContext", handle(CONTEXT), Condition("Flags.PresentIndirect")),
         )
     ),
-    into("Duration", UINT),
-    into("BroadcastSrcAllocation", Pointer(handle(ALLOCATION), "BroadcastContextCount")),
-    into("BroadcastDstAllocation", Pointer(handle(ALLOCATION), "BroadcastContextCount")),
-    into("PrivateDriverDataSize", UINT),
-    into("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
+    in_("Duration", UINT),
+    in_("BroadcastSrcAllocation", Pointer(handle(ALLOCATION), "BroadcastContextCount")),
+    in_("BroadcastDstAllocation", Pointer(handle(ALLOCATION), "BroadcastContextCount")),
+    in_("PrivateDriverDataSize", UINT),
+    in_("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
     out("bOptimizeForComposition", BOOLEAN),
 )
 
 D3DKMT_SUBMITPRESENTTOHWQUEUE = structure(
     "D3DKMT_SUBMITPRESENTTOHWQUEUE",
-    into("hHwQueues", Pointer(handle(HW_QUEUE), Count("PrivatePresentData.BroadcastContextCount", plus=1))),
+    in_("hHwQueues", Pointer(handle(HW_QUEUE), Length("PrivatePresentData.BroadcastContextCount", add=1))),
     inout("PrivatePresentData", D3DKMT_PRESENT),
 )
 
 D3DKMT_SUBMITPRESENTBLTTOHWQUEUE = structure(
     "D3DKMT_SUBMITPRESENTBLTTOHWQUEUE",
-    into("hHwQueue", handle(HW_QUEUE)),
-    into("HwQueueProgressFenceId", FENCE_UINT64, of="hHwQueue"),
+    in_("hHwQueue", handle(HW_QUEUE)),
+    in_("HwQueueProgressFenceId", FENCE_UINT64, fence_handle="hHwQueue"),
     inout("PrivatePresentData", D3DKMT_PRESENT),
 )
 
 D3DKMT_GETPRESENTHISTORY = structure(
     "D3DKMT_GETPRESENTHISTORY",
-    into("hAdapter", handle(ADAPTER)),
-    into("ProvidedSize", UINT),
+    in_("hAdapter", handle(ADAPTER)),
+    in_("ProvidedSize", UINT),
     out("WrittenSize", UINT),
     # Each token says how long it is; the next one follows it.
-    out("pTokens", Records(D3DKMT_PRESENTHISTORYTOKEN, "ProvidedSize", "NumTokens", "TokenSize")),
+    out("pTokens", VariableRecords(D3DKMT_PRESENTHISTORYTOKEN, "ProvidedSize", "NumTokens", "TokenSize")),
     out("NumTokens", UINT),
 )
 
@@ -469,26 +482,26 @@ DXGKMT_MULTIPLANE_OVERLAY_STRETCH_QUALITY = enum(
 
 D3DKMT_MULTIPLANE_OVERLAY_ATTRIBUTES3 = structure(
     "D3DKMT_MULTIPLANE_OVERLAY_ATTRIBUTES3",
-    into("Flags", UINT),
-    into("SrcRect", RECT),
-    into("DstRect", RECT),
-    into("ClipRect", RECT),
-    into("Rotation", D3DDDI_ROTATION),
-    into("Blend", D3DKMT_MULTIPLANE_OVERLAY_BLEND),
-    into("DirtyRectCount", UINT),
-    into("pDirtyRects", Pointer(RECT, "DirtyRectCount")),
-    into("ColorSpace", D3DDDI_COLOR_SPACE_TYPE),
-    into("StretchQuality", DXGKMT_MULTIPLANE_OVERLAY_STRETCH_QUALITY),
-    into("SDRWhiteLevel", UINT),
+    in_("Flags", UINT),
+    in_("SrcRect", RECT),
+    in_("DstRect", RECT),
+    in_("ClipRect", RECT),
+    in_("Rotation", D3DDDI_ROTATION),
+    in_("Blend", D3DKMT_MULTIPLANE_OVERLAY_BLEND),
+    in_("DirtyRectCount", UINT),
+    in_("pDirtyRects", Pointer(RECT, "DirtyRectCount")),
+    in_("ColorSpace", D3DDDI_COLOR_SPACE_TYPE),
+    in_("StretchQuality", DXGKMT_MULTIPLANE_OVERLAY_STRETCH_QUALITY),
+    in_("SDRWhiteLevel", UINT),
 )
 
 D3DKMT_CHECK_MULTIPLANE_OVERLAY_PLANE3 = structure(
     "D3DKMT_CHECK_MULTIPLANE_OVERLAY_PLANE3",
-    into("LayerIndex", UINT),
-    into("hResource", handle(RESOURCE)),
-    into("CompSurfaceLuid", LUID),
-    into("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
-    into("pPlaneAttributes", Pointer(D3DKMT_MULTIPLANE_OVERLAY_ATTRIBUTES3)),
+    in_("LayerIndex", UINT),
+    in_("hResource", handle(RESOURCE)),
+    in_("CompSurfaceLuid", LUID),
+    in_("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
+    in_("pPlaneAttributes", Pointer(D3DKMT_MULTIPLANE_OVERLAY_ATTRIBUTES3)),
 )
 
 D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION_FLAGS = flags(
@@ -497,16 +510,16 @@ D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION_FLAGS = flags(
 
 D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION = structure(
     "D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION",
-    into("Flags", D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION_FLAGS),
-    into("SrcRect", RECT),
-    into("DstRect", RECT),
-    into("Rotation", D3DDDI_ROTATION),
+    in_("Flags", D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION_FLAGS),
+    in_("SrcRect", RECT),
+    in_("DstRect", RECT),
+    in_("Rotation", D3DDDI_ROTATION),
 )
 
 D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION_WITH_SOURCE = structure(
     "D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION_WITH_SOURCE",
-    into("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
-    into("PostComposition", D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION),
+    in_("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
+    in_("PostComposition", D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION),
 )
 
 D3DKMT_CHECK_MULTIPLANE_OVERLAY_SUPPORT_RETURN_INFO = flags(
@@ -518,12 +531,12 @@ D3DKMT_CHECK_MULTIPLANE_OVERLAY_SUPPORT_RETURN_INFO = flags(
 
 D3DKMT_CHECKMULTIPLANEOVERLAYSUPPORT3 = structure(
     "D3DKMT_CHECKMULTIPLANEOVERLAYSUPPORT3",
-    into("hAdapter", handle(ADAPTER)),
-    into("hDevice", handle(DEVICE)),
-    into("PlaneCount", UINT),
-    into("ppOverlayPlanes", Pointer(Pointer(D3DKMT_CHECK_MULTIPLANE_OVERLAY_PLANE3), "PlaneCount")),
-    into("PostCompositionCount", UINT),
-    into(
+    in_("hAdapter", handle(ADAPTER)),
+    in_("hDevice", handle(DEVICE)),
+    in_("PlaneCount", UINT),
+    in_("ppOverlayPlanes", Pointer(Pointer(D3DKMT_CHECK_MULTIPLANE_OVERLAY_PLANE3), "PlaneCount")),
+    in_("PostCompositionCount", UINT),
+    in_(
         "ppPostComposition",
         Pointer(Pointer(D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION_WITH_SOURCE), "PostCompositionCount"),
     ),
@@ -532,10 +545,10 @@ D3DKMT_CHECKMULTIPLANEOVERLAYSUPPORT3 = structure(
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTPresent",
         D3DKMT_PRESENT,
-        disturbs="draws where the recorded window's number leads there",
+        side_effect="draws where the recorded window's number leads there",
         statuses=(
             "STATUS_SUCCESS",
             "STATUS_DEVICE_REMOVED",
@@ -548,29 +561,29 @@ CALLS = (
             HEADER,
             "Microsoft documentation: D3DKMTPresent, D3DKMT_PRESENTFLAGS, D3DKMT_PRESENTHISTORYTOKEN",
         ),
-        blocks=(unless("Flags.FlipDoNotWait"),),
+        may_block_when=(unless("Flags.FlipDoNotWait"),),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSubmitPresentToHwQueue",
         D3DKMT_SUBMITPRESENTTOHWQUEUE,
-        disturbs="draws where the recorded window's number leads there",
+        side_effect="draws where the recorded window's number leads there",
         statuses=("STATUS_SUCCESS",),
         sources=(
             HEADER,
             "Microsoft documentation: D3DKMTSubmitPresentToHwQueue",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSubmitPresentBltToHwQueue",
         D3DKMT_SUBMITPRESENTBLTTOHWQUEUE,
-        disturbs="draws where the recorded window's number leads there",
+        side_effect="draws where the recorded window's number leads there",
         statuses=("STATUS_SUCCESS",),
         sources=(
             HEADER,
             "Microsoft documentation: D3DKMTSubmitPresentBltToHwQueue",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTGetPresentHistory",
         D3DKMT_GETPRESENTHISTORY,
         statuses=("STATUS_SUCCESS",),
@@ -579,7 +592,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTGetPresentHistory",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTCheckMultiPlaneOverlaySupport3",
         D3DKMT_CHECKMULTIPLANEOVERLAYSUPPORT3,
         statuses=("STATUS_SUCCESS",),
@@ -588,16 +601,16 @@ CALLS = (
             "Microsoft documentation: D3DKMTCheckMultiPlaneOverlaySupport3",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTGetPresentQueueEvent",
         parameters(
-            "D3DKMTGetPresentQueueEvent", into("hAdapter", handle(ADAPTER)), out("phEvent", Pointer(nt_handle(EVENT)))
+            "D3DKMTGetPresentQueueEvent", in_("hAdapter", handle(ADAPTER)), out("phEvent", Pointer(nt_handle(EVENT)))
         ),
         creates=(Creates(EVENT, "phEvent"),),
         statuses=("STATUS_SUCCESS",),
         sources=(HEADER,),
     ),
-    Call(
+    CallSpec(
         "D3DKMTCheckExclusiveOwnership",
         parameters("D3DKMTCheckExclusiveOwnership"),
         statuses=(),
@@ -607,10 +620,10 @@ CALLS = (
         ),
         returns="BOOLEAN",
     ),
-    Call(
+    CallSpec(
         "D3DKMTReleaseProcessVidPnSourceOwners",
-        parameters("D3DKMTReleaseProcessVidPnSourceOwners", into("hProcess", nt_handle(PROCESS))),
-        disturbs="takes the outputs from whoever has them",
+        parameters("D3DKMTReleaseProcessVidPnSourceOwners", in_("hProcess", nt_handle(PROCESS))),
+        side_effect="takes the outputs from whoever has them",
         statuses=("STATUS_SUCCESS",),
         sources=(
             HEADER,

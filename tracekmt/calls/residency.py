@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import ALLOCATION, DEVICE, FENCE_UINT64, PAGING_QUEUE, RESOURCE, handle
 from tracekmt.calls.sources import HEADER
-from tracekmt.spec.dsl import BOOL, UINT, UINT64, enum, flags, inout, into, out, structure
-from tracekmt.spec.types import Call, Overlay, Pointer
+from tracekmt.spec.dsl import BOOL, UINT, UINT64, enum, flags, in_, inout, out, structure
+from tracekmt.spec.types import CallSpec, Pointer, Union
 
 D3DDDI_MAKERESIDENT_FLAGS = flags("D3DDDI_MAKERESIDENT_FLAGS", "CantTrimFurther", "MustSucceed")
 
 D3DDDI_MAKERESIDENT = structure(
     "D3DDDI_MAKERESIDENT",
-    into("hPagingQueue", handle(PAGING_QUEUE)),
+    in_("hPagingQueue", handle(PAGING_QUEUE)),
     # In: the length of the list. Out: how many were made resident.
     inout("NumAllocations", UINT),
-    into("AllocationList", Pointer(handle(ALLOCATION), "NumAllocations")),
+    in_("AllocationList", Pointer(handle(ALLOCATION), "NumAllocations")),
     # Documented as an array, but ignored; real callers (Intel's compute runtime) point it at a single number.
-    into("PriorityList", Pointer(UINT)),
-    into("Flags", D3DDDI_MAKERESIDENT_FLAGS),
-    out("PagingFenceValue", FENCE_UINT64, of="hPagingQueue"),
+    in_("PriorityList", Pointer(UINT)),
+    in_("Flags", D3DDDI_MAKERESIDENT_FLAGS),
+    out("PagingFenceValue", FENCE_UINT64, fence_handle="hPagingQueue"),
     out("NumBytesToTrim", UINT64),
 )
 
@@ -26,10 +26,10 @@ D3DDDI_EVICT_FLAGS = flags("D3DDDI_EVICT_FLAGS", "EvictOnlyIfNecessary", "NotWri
 
 D3DKMT_EVICT = structure(
     "D3DKMT_EVICT",
-    into("hDevice", handle(DEVICE)),
-    into("NumAllocations", UINT),
-    into("AllocationList", Pointer(handle(ALLOCATION), "NumAllocations")),
-    into("Flags", D3DDDI_EVICT_FLAGS),
+    in_("hDevice", handle(DEVICE)),
+    in_("NumAllocations", UINT),
+    in_("AllocationList", Pointer(handle(ALLOCATION), "NumAllocations")),
+    in_("Flags", D3DDDI_EVICT_FLAGS),
     out("NumBytesToTrim", UINT64),
 )
 
@@ -45,21 +45,21 @@ D3DKMT_OFFER_FLAGS = flags("D3DKMT_OFFER_FLAGS", "OfferImmediately", "AllowDecom
 
 D3DKMT_OFFERALLOCATIONS = structure(
     "D3DKMT_OFFERALLOCATIONS",
-    into("hDevice", handle(DEVICE)),
-    into("pResources", Pointer(handle(RESOURCE), "NumAllocations")),
-    into("HandleList", Pointer(handle(ALLOCATION), "NumAllocations")),
-    into("NumAllocations", UINT),
-    into("Priority", D3DKMT_OFFER_PRIORITY),
-    into("Flags", D3DKMT_OFFER_FLAGS),
+    in_("hDevice", handle(DEVICE)),
+    in_("pResources", Pointer(handle(RESOURCE), "NumAllocations")),
+    in_("HandleList", Pointer(handle(ALLOCATION), "NumAllocations")),
+    in_("NumAllocations", UINT),
+    in_("Priority", D3DKMT_OFFER_PRIORITY),
+    in_("Flags", D3DKMT_OFFER_FLAGS),
 )
 
 D3DKMT_RECLAIMALLOCATIONS = structure(
     "D3DKMT_RECLAIMALLOCATIONS",
-    into("hDevice", handle(DEVICE)),
-    into("pResources", Pointer(handle(RESOURCE), "NumAllocations")),
-    into("HandleList", Pointer(handle(ALLOCATION), "NumAllocations")),
+    in_("hDevice", handle(DEVICE)),
+    in_("pResources", Pointer(handle(RESOURCE), "NumAllocations")),
+    in_("HandleList", Pointer(handle(ALLOCATION), "NumAllocations")),
     out("pDiscarded", Pointer(BOOL, "NumAllocations")),
-    into("NumAllocations", UINT),
+    in_("NumAllocations", UINT),
 )
 
 D3DDDI_RECLAIM_RESULT = enum(
@@ -71,22 +71,22 @@ D3DDDI_RECLAIM_RESULT = enum(
 
 D3DKMT_RECLAIMALLOCATIONS2 = structure(
     "D3DKMT_RECLAIMALLOCATIONS2",
-    into("hPagingQueue", handle(PAGING_QUEUE)),
-    into("NumAllocations", UINT),
-    into("pResources", Pointer(handle(RESOURCE), "NumAllocations")),
-    into("HandleList", Pointer(handle(ALLOCATION), "NumAllocations")),
-    Overlay(
+    in_("hPagingQueue", handle(PAGING_QUEUE)),
+    in_("NumAllocations", UINT),
+    in_("pResources", Pointer(handle(RESOURCE), "NumAllocations")),
+    in_("HandleList", Pointer(handle(ALLOCATION), "NumAllocations")),
+    Union(
         (
             out("pDiscarded", Pointer(BOOL, "NumAllocations")),
             out("pResults", Pointer(D3DDDI_RECLAIM_RESULT, "NumAllocations")),
         ),
         by_call=True,
     ),
-    out("PagingFenceValue", FENCE_UINT64, of="hPagingQueue"),
+    out("PagingFenceValue", FENCE_UINT64, fence_handle="hPagingQueue"),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTMakeResident",
         D3DDDI_MAKERESIDENT,
         statuses=(
@@ -101,7 +101,7 @@ CALLS = (
             "intel/compute-runtime: how a real client calls it",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTEvict",
         D3DKMT_EVICT,
         statuses=(
@@ -113,7 +113,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTEvict",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOfferAllocations",
         D3DKMT_OFFERALLOCATIONS,
         statuses=(
@@ -126,7 +126,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTOfferAllocations",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTReclaimAllocations",
         D3DKMT_RECLAIMALLOCATIONS,
         statuses=(
@@ -139,10 +139,10 @@ CALLS = (
             "Microsoft documentation: D3DKMTReclaimAllocations",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTReclaimAllocations2",
         D3DKMT_RECLAIMALLOCATIONS2,
-        arms=("pResults",),
+        union_arms=("pResults",),
         statuses=(
             "STATUS_SUCCESS",
             "STATUS_DEVICE_REMOVED",

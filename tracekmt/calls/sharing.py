@@ -21,13 +21,13 @@ from tracekmt.calls.kinds import (
     nt_handle,
 )
 from tracekmt.calls.sources import HEADER, WINE_TESTS, WSL_KERNEL
-from tracekmt.spec.dsl import BOOLEAN, DWORD, UINT, ULONG_PTR, inout, into, out, parameters, structure
-from tracekmt.spec.types import Array, Bytes, Call, Creates, Integer, Overlay, Pointer
+from tracekmt.spec.dsl import BOOLEAN, DWORD, UINT, ULONG_PTR, in_, inout, out, parameters, structure
+from tracekmt.spec.types import Array, Bytes, CallSpec, Creates, Integer, Pointer, Union
 
 D3DKMT_QUERYRESOURCEINFO = structure(
     "D3DKMT_QUERYRESOURCEINFO",
-    into("hDevice", handle(DEVICE)),
-    into("hGlobalShare", handle(GLOBAL_SHARE)),
+    in_("hDevice", handle(DEVICE)),
+    in_("hGlobalShare", handle(GLOBAL_SHARE)),
     # Documented as filled; Windows does not write it (Wine's conformance test).
     out("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
     inout("PrivateRuntimeDataSize", UINT),
@@ -38,8 +38,8 @@ D3DKMT_QUERYRESOURCEINFO = structure(
 
 D3DKMT_QUERYRESOURCEINFOFROMNTHANDLE = structure(
     "D3DKMT_QUERYRESOURCEINFOFROMNTHANDLE",
-    into("hDevice", handle(DEVICE)),
-    into("hNtHandle", nt_handle(SHARED_OBJECT)),
+    in_("hDevice", handle(DEVICE)),
+    in_("hNtHandle", nt_handle(SHARED_OBJECT)),
     out("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
     inout("PrivateRuntimeDataSize", UINT),
     out("TotalPrivateDriverDataSize", UINT),
@@ -51,7 +51,7 @@ D3DDDI_OPENALLOCATIONINFO = structure(
     "D3DDDI_OPENALLOCATIONINFO",
     out("hAllocation", handle(ALLOCATION)),
     # Set by the call to the allocation's part of pTotalPrivateDriverDataBuffer (WSL's dxgkrnl).
-    out("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True, moves=True)),
+    out("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True, set_by_call=True)),
     out("PrivateDriverDataSize", UINT),
 )
 
@@ -59,18 +59,18 @@ D3DDDI_OPENALLOCATIONINFO2 = structure(
     "D3DDDI_OPENALLOCATIONINFO2",
     out("hAllocation", handle(ALLOCATION)),
     # Set by the call to the allocation's part of pTotalPrivateDriverDataBuffer (WSL's dxgkrnl).
-    out("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True, moves=True)),
+    out("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True, set_by_call=True)),
     out("PrivateDriverDataSize", UINT),
     out("GpuVirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("Reserved", Array(ULONG_PTR, 6)),
+    in_("Reserved", Array(ULONG_PTR, 6)),
 )
 
 D3DKMT_OPENRESOURCE = structure(
     "D3DKMT_OPENRESOURCE",
-    into("hDevice", handle(DEVICE)),
-    into("hGlobalShare", handle(GLOBAL_SHARE)),
-    into("NumAllocations", UINT),
-    Overlay(
+    in_("hDevice", handle(DEVICE)),
+    in_("hGlobalShare", handle(GLOBAL_SHARE)),
+    in_("NumAllocations", UINT),
+    Union(
         (
             inout("pOpenAllocationInfo", Pointer(D3DDDI_OPENALLOCATIONINFO, "NumAllocations")),
             inout("pOpenAllocationInfo2", Pointer(D3DDDI_OPENALLOCATIONINFO2, "NumAllocations")),
@@ -78,9 +78,9 @@ D3DKMT_OPENRESOURCE = structure(
         by_call=True,
     ),
     out("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
-    into("PrivateRuntimeDataSize", UINT),
+    in_("PrivateRuntimeDataSize", UINT),
     out("pResourcePrivateDriverData", Bytes("ResourcePrivateDriverDataSize", opaque=True)),
-    into("ResourcePrivateDriverDataSize", UINT),
+    in_("ResourcePrivateDriverDataSize", UINT),
     out("pTotalPrivateDriverDataBuffer", Bytes("TotalPrivateDriverDataBufferSize", opaque=True)),
     # In: what the buffer holds. Out: what was used of it.
     inout("TotalPrivateDriverDataBufferSize", UINT),
@@ -89,62 +89,62 @@ D3DKMT_OPENRESOURCE = structure(
 
 D3DKMT_OPENRESOURCEFROMNTHANDLE = structure(
     "D3DKMT_OPENRESOURCEFROMNTHANDLE",
-    into("hDevice", handle(DEVICE)),
-    into("hNtHandle", nt_handle(SHARED_OBJECT)),
-    into("NumAllocations", UINT),
+    in_("hDevice", handle(DEVICE)),
+    in_("hNtHandle", nt_handle(SHARED_OBJECT)),
+    in_("NumAllocations", UINT),
     inout("pOpenAllocationInfo2", Pointer(D3DDDI_OPENALLOCATIONINFO2, "NumAllocations")),
-    into("PrivateRuntimeDataSize", UINT),
+    in_("PrivateRuntimeDataSize", UINT),
     out("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
-    into("ResourcePrivateDriverDataSize", UINT),
+    in_("ResourcePrivateDriverDataSize", UINT),
     out("pResourcePrivateDriverData", Bytes("ResourcePrivateDriverDataSize", opaque=True)),
     inout("TotalPrivateDriverDataBufferSize", UINT),
     out("pTotalPrivateDriverDataBuffer", Bytes("TotalPrivateDriverDataBufferSize", opaque=True)),
     out("hResource", handle(RESOURCE)),
     out("hKeyedMutex", handle(KEYED_MUTEX)),
-    into("pKeyedMutexPrivateRuntimeData", Bytes("KeyedMutexPrivateRuntimeDataSize")),
-    into("KeyedMutexPrivateRuntimeDataSize", UINT),
+    in_("pKeyedMutexPrivateRuntimeData", Bytes("KeyedMutexPrivateRuntimeDataSize")),
+    in_("KeyedMutexPrivateRuntimeDataSize", UINT),
     out("hSyncObject", handle(SYNC_OBJECT)),
 )
 
 D3DKMT_OPENNTHANDLEFROMNAME = structure(
     "D3DKMT_OPENNTHANDLEFROMNAME",
-    into("dwDesiredAccess", DWORD),
-    into("pObjAttrib", Pointer(OBJECT_ATTRIBUTES)),
+    in_("dwDesiredAccess", DWORD),
+    in_("pObjAttrib", Pointer(OBJECT_ATTRIBUTES)),
     out("hNtHandle", nt_handle(SHARED_OBJECT)),
 )
 
 D3DKMT_GETSHAREDRESOURCEADAPTERLUID = structure(
     "D3DKMT_GETSHAREDRESOURCEADAPTERLUID",
-    into("hGlobalShare", handle(GLOBAL_SHARE)),
-    into("hNtHandle", nt_handle(SHARED_OBJECT)),
+    in_("hGlobalShare", handle(GLOBAL_SHARE)),
+    in_("hNtHandle", nt_handle(SHARED_OBJECT)),
     out("AdapterLuid", LUID),
 )
 
 D3DKMT_CHECKSHAREDRESOURCEACCESS = structure(
     "D3DKMT_CHECKSHAREDRESOURCEACCESS",
-    into("hResource", handle(RESOURCE)),
-    into("ClientPid", Integer("UINT", 4, kind=PROCESS_ID)),
+    in_("hResource", handle(RESOURCE)),
+    in_("ClientPid", Integer("UINT", 4, kind=PROCESS_ID)),
 )
 
 D3DKMT_CONFIGURESHAREDRESOURCE = structure(
     "D3DKMT_CONFIGURESHAREDRESOURCE",
-    into("hDevice", handle(DEVICE)),
-    into("hResource", handle(RESOURCE)),
-    into("IsDwm", BOOLEAN),
-    into("hProcess", nt_handle(PROCESS)),
-    into("AllowAccess", BOOLEAN),
+    in_("hDevice", handle(DEVICE)),
+    in_("hResource", handle(RESOURCE)),
+    in_("IsDwm", BOOLEAN),
+    in_("hProcess", nt_handle(PROCESS)),
+    in_("AllowAccess", BOOLEAN),
 )
 
 D3DKMT_GETRUNTIMEDATA = structure(
     "D3DKMT_GETRUNTIMEDATA",
-    into("hAdapter", handle(ADAPTER)),
-    into("hGlobalShare", handle(GLOBAL_SHARE)),
+    in_("hAdapter", handle(ADAPTER)),
+    in_("hGlobalShare", handle(GLOBAL_SHARE)),
     out("pRuntimeData", Bytes("RuntimeDataSize")),
-    into("RuntimeDataSize", UINT),
+    in_("RuntimeDataSize", UINT),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTQueryResourceInfo",
         D3DKMT_QUERYRESOURCEINFO,
         statuses=(
@@ -159,7 +159,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTQueryResourceInfoFromNtHandle",
         D3DKMT_QUERYRESOURCEINFOFROMNTHANDLE,
         statuses=(
@@ -172,10 +172,10 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenResource",
         D3DKMT_OPENRESOURCE,
-        arms=("pOpenAllocationInfo",),
+        union_arms=("pOpenAllocationInfo",),
         creates=(
             Creates(RESOURCE, "hResource", within=("hDevice",)),
             Creates(
@@ -199,10 +199,10 @@ CALLS = (
             WSL_KERNEL,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenResource2",
         D3DKMT_OPENRESOURCE,
-        arms=("pOpenAllocationInfo2",),
+        union_arms=("pOpenAllocationInfo2",),
         creates=(
             Creates(RESOURCE, "hResource", within=("hDevice",)),
             Creates(
@@ -221,7 +221,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenResourceFromNtHandle",
         D3DKMT_OPENRESOURCEFROMNTHANDLE,
         creates=(
@@ -249,14 +249,14 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTShareObjects",
         parameters(
             "D3DKMTShareObjects",
-            into("cObjects", UINT),
-            into("hObjects", Pointer(handle(SHAREABLE), "cObjects")),
-            into("pObjectAttributes", Pointer(OBJECT_ATTRIBUTES)),
-            into("dwDesiredAccess", DWORD),
+            in_("cObjects", UINT),
+            in_("hObjects", Pointer(handle(SHAREABLE), "cObjects")),
+            in_("pObjectAttributes", Pointer(OBJECT_ATTRIBUTES)),
+            in_("dwDesiredAccess", DWORD),
             out("phSharedNtHandle", Pointer(nt_handle(SHARED_OBJECT))),
         ),
         creates=(Creates(SHARED_OBJECT, "phSharedNtHandle"),),
@@ -270,7 +270,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenNtHandleFromName",
         D3DKMT_OPENNTHANDLEFROMNAME,
         creates=(Creates(SHARED_OBJECT, "hNtHandle"),),
@@ -286,7 +286,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTGetSharedResourceAdapterLuid",
         D3DKMT_GETSHAREDRESOURCEADAPTERLUID,
         statuses=(
@@ -298,7 +298,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTGetSharedResourceAdapterLuid",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTCheckSharedResourceAccess",
         D3DKMT_CHECKSHAREDRESOURCEACCESS,
         statuses=(
@@ -310,7 +310,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTCheckSharedResourceAccess",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTConfigureSharedResource",
         D3DKMT_CONFIGURESHAREDRESOURCE,
         statuses=(
@@ -324,7 +324,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTConfigureSharedResource",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTGetRuntimeData",
         D3DKMT_GETRUNTIMEDATA,
         statuses=("STATUS_SUCCESS",),

@@ -32,14 +32,14 @@ from tracekmt.spec.dsl import (
     ULONGLONG,
     enum,
     flags,
+    in_,
     inout,
-    into,
     is_one,
     out,
     parameters,
     structure,
 )
-from tracekmt.spec.types import Array, Bit, Call, Overlay, Pointer
+from tracekmt.spec.types import Array, Bit, CallSpec, Pointer, Union
 
 D3DKMT_SCHEDULINGPRIORITYCLASS = enum(
     "D3DKMT_SCHEDULINGPRIORITYCLASS",
@@ -413,7 +413,7 @@ D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP_INFORMATION = structure(
     out("Demoted", Array(UINT64, 5)),
 )
 
-D3DKMT_QUERYSTATISTICS_RESULT = Overlay(
+D3DKMT_QUERYSTATISTICS_RESULT = Union(
     (
         out(
             "AdapterInformation",
@@ -476,68 +476,68 @@ D3DKMT_QUERYSTATISTICS_RESULT = Overlay(
 
 D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT = structure(
     "D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT",
-    into("SegmentId", ULONG),
+    in_("SegmentId", ULONG),
 )
 
 D3DKMT_QUERYSTATISTICS_QUERY_NODE = structure(
     "D3DKMT_QUERYSTATISTICS_QUERY_NODE",
-    into("NodeId", ULONG),
+    in_("NodeId", ULONG),
 )
 
 D3DKMT_QUERYSTATISTICS_QUERY_VIDPNSOURCE = structure(
     "D3DKMT_QUERYSTATISTICS_QUERY_VIDPNSOURCE",
-    into("VidPnSourceId", ULONG),
+    in_("VidPnSourceId", ULONG),
 )
 
 D3DKMT_QUERYSTATISTICS_QUERY_PHYSICAL_ADAPTER = structure(
     "D3DKMT_QUERYSTATISTICS_QUERY_PHYSICAL_ADAPTER",
-    into("PhysicalAdapterIndex", ULONG),
+    in_("PhysicalAdapterIndex", ULONG),
 )
 
 D3DKMT_QUERYSTATISTICS = structure(
     "D3DKMT_QUERYSTATISTICS",
-    into("Type", D3DKMT_QUERYSTATISTICS_TYPE),
-    into("AdapterLuid", LUID),
-    into("hProcess", nt_handle(PROCESS)),
+    in_("Type", D3DKMT_QUERYSTATISTICS_TYPE),
+    in_("AdapterLuid", LUID),
+    in_("hProcess", nt_handle(PROCESS)),
     out("QueryResult", D3DKMT_QUERYSTATISTICS_RESULT),
-    Overlay(
+    Union(
         (
-            into(
+            in_(
                 "QuerySegment",
                 D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT,
                 is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_SEGMENT"),
             ),
-            into(
+            in_(
                 "QueryProcessSegment",
                 D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT,
                 is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT"),
             ),
-            into(
+            in_(
                 "QueryProcessSegmentGroup",
                 D3DKMT_MEMORY_SEGMENT_GROUP,
                 is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP"),
             ),
-            into(
+            in_(
                 "QueryNode",
                 D3DKMT_QUERYSTATISTICS_QUERY_NODE,
                 is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_NODE"),
             ),
-            into(
+            in_(
                 "QueryProcessNode",
                 D3DKMT_QUERYSTATISTICS_QUERY_NODE,
                 is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_NODE"),
             ),
-            into(
+            in_(
                 "QueryVidPnSource",
                 D3DKMT_QUERYSTATISTICS_QUERY_VIDPNSOURCE,
                 is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_VIDPNSOURCE"),
             ),
-            into(
+            in_(
                 "QueryProcessVidPnSource",
                 D3DKMT_QUERYSTATISTICS_QUERY_VIDPNSOURCE,
                 is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_VIDPNSOURCE"),
             ),
-            into(
+            in_(
                 "QueryPhysAdapter",
                 D3DKMT_QUERYSTATISTICS_QUERY_PHYSICAL_ADAPTER,
                 is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PHYSICAL_ADAPTER"),
@@ -559,9 +559,9 @@ DXGK_GPUCLOCKDATA = structure(
 
 D3DKMT_QUERYCLOCKCALIBRATION = structure(
     "D3DKMT_QUERYCLOCKCALIBRATION",
-    into("hAdapter", handle(ADAPTER)),
-    into("NodeOrdinal", UINT32),
-    into("PhysicalAdapterIndex", UINT32),
+    in_("hAdapter", handle(ADAPTER)),
+    in_("NodeOrdinal", UINT32),
+    in_("PhysicalAdapterIndex", UINT32),
     out("ClockData", DXGK_GPUCLOCKDATA),
     pack=1,
 )
@@ -598,7 +598,7 @@ D3DKMT_PRESENT_STATS = structure(
 
 D3DKMT_DEVICEPRESENT_STATE = structure(
     "D3DKMT_DEVICEPRESENT_STATE",
-    into("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
+    in_("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
     out("PresentStats", D3DKMT_PRESENT_STATS),
 )
 
@@ -616,7 +616,7 @@ D3DKMT_PRESENT_STATS_DWM = structure(
 
 D3DKMT_DEVICEPRESENT_STATE_DWM = structure(
     "D3DKMT_DEVICEPRESENT_STATE_DWM",
-    into("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
+    in_("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
     out("PresentStatsDWM", D3DKMT_PRESENT_STATS_DWM),
 )
 
@@ -663,15 +663,15 @@ D3DKMT_DEVICEPAGEFAULT_STATE = structure(
 
 D3DKMT_DEVICEPRESENT_QUEUE_STATE = structure(
     "D3DKMT_DEVICEPRESENT_QUEUE_STATE",
-    into("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
+    in_("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
     out("bQueuedPresentLimitReached", BOOLEAN),
 )
 
 D3DKMT_GETDEVICESTATE = structure(
     "D3DKMT_GETDEVICESTATE",
-    into("hDevice", handle(DEVICE)),
-    into("StateType", D3DKMT_DEVICESTATE_TYPE),
-    Overlay(
+    in_("hDevice", handle(DEVICE)),
+    in_("StateType", D3DKMT_DEVICESTATE_TYPE),
+    Union(
         (
             out(
                 "ExecutionState",
@@ -715,19 +715,19 @@ D3DKMT_DEVICE_ERROR_REASON = enum(
 
 D3DKMT_MARKDEVICEASERROR = structure(
     "D3DKMT_MARKDEVICEASERROR",
-    into("hDevice", handle(DEVICE)),
-    into("Reason", D3DKMT_DEVICE_ERROR_REASON),
+    in_("hDevice", handle(DEVICE)),
+    in_("Reason", D3DKMT_DEVICE_ERROR_REASON),
 )
 
 D3DKMT_GETPROCESSDEVICEREMOVALSUPPORT = structure(
     "D3DKMT_GETPROCESSDEVICEREMOVALSUPPORT",
-    into("hProcess", nt_handle(PROCESS)),
-    into("AdapterLuid", LUID),
+    in_("hProcess", nt_handle(PROCESS)),
+    in_("AdapterLuid", LUID),
     out("Support", BOOLEAN),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTQueryStatistics",
         D3DKMT_QUERYSTATISTICS,
         statuses=("STATUS_SUCCESS",),
@@ -736,7 +736,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTQueryStatistics",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTQueryClockCalibration",
         D3DKMT_QUERYCLOCKCALIBRATION,
         statuses=("STATUS_SUCCESS",),
@@ -745,7 +745,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTQueryClockCalibration",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTGetDeviceState",
         D3DKMT_GETDEVICESTATE,
         statuses=(
@@ -758,35 +758,35 @@ CALLS = (
             "Microsoft documentation: D3DKMTGetDeviceState",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTMarkDeviceAsError",
         D3DKMT_MARKDEVICEASERROR,
-        disturbs="loses a device, which the process that is named need not expect",
+        side_effect="loses a device, which the process that is named need not expect",
         statuses=("STATUS_SUCCESS",),
         sources=(
             HEADER,
             "Microsoft documentation: D3DKMTMarkDeviceAsError",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSetProcessSchedulingPriorityClass",
         parameters(
             "D3DKMTSetProcessSchedulingPriorityClass",
-            into("hProcess", nt_handle(PROCESS)),
-            into("Class", D3DKMT_SCHEDULINGPRIORITYCLASS),
+            in_("hProcess", nt_handle(PROCESS)),
+            in_("Class", D3DKMT_SCHEDULINGPRIORITYCLASS),
         ),
-        disturbs="may put its work before that of other programs",
+        side_effect="may put its work before that of other programs",
         statuses=("STATUS_SUCCESS",),
         sources=(
             HEADER,
             "Microsoft documentation: D3DKMTSetProcessSchedulingPriorityClass",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTGetProcessSchedulingPriorityClass",
         parameters(
             "D3DKMTGetProcessSchedulingPriorityClass",
-            into("hProcess", nt_handle(PROCESS)),
+            in_("hProcess", nt_handle(PROCESS)),
             out("pClass", Pointer(D3DKMT_SCHEDULINGPRIORITYCLASS)),
         ),
         statuses=("STATUS_SUCCESS",),
@@ -795,7 +795,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTGetProcessSchedulingPriorityClass",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTGetProcessDeviceRemovalSupport",
         D3DKMT_GETPROCESSDEVICEREMOVALSUPPORT,
         statuses=("STATUS_SUCCESS",),

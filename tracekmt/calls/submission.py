@@ -18,8 +18,8 @@ from tracekmt.calls.kinds import (
 )
 from tracekmt.calls.sources import HEADER
 from tracekmt.calls.sync import D3DDDICB_SIGNALFLAGS
-from tracekmt.spec.dsl import UINT, ULONG, ULONGLONG, enum, flags, group, inout, into, is_one, out, structure
-from tracekmt.spec.types import Address, Array, Bytes, Call, Creates, Overlay, Pointer, When
+from tracekmt.spec.dsl import UINT, ULONG, ULONGLONG, enum, flags, group, in_, inout, is_one, out, structure
+from tracekmt.spec.types import Address, Array, Bytes, CallSpec, Condition, Creates, Pointer, Union
 
 D3DKMT_RENDERFLAGS = flags(
     "D3DKMT_RENDERFLAGS",
@@ -34,16 +34,16 @@ D3DKMT_RENDERFLAGS = flags(
 
 D3DKMT_RENDER = structure(
     "D3DKMT_RENDER",
-    Overlay(
+    Union(
         (
-            into("hDevice", handle(DEVICE_OR_CONTEXT), When("hDevice", kind=DEVICE)),
-            into("hContext", handle(DEVICE_OR_CONTEXT)),
+            in_("hDevice", handle(DEVICE_OR_CONTEXT), Condition("hDevice", kind=DEVICE)),
+            in_("hContext", handle(DEVICE_OR_CONTEXT)),
         )
     ),
-    into("CommandOffset", UINT),
-    into("CommandLength", UINT),
-    into("AllocationCount", UINT),
-    into("PatchLocationCount", UINT),
+    in_("CommandOffset", UINT),
+    in_("CommandLength", UINT),
+    in_("AllocationCount", UINT),
+    in_("PatchLocationCount", UINT),
     # Out: the next buffer. In with Flags.RenderKm: the one to render.
     inout("pNewCommandBuffer", CPU_POINTER),
     inout("NewCommandBufferSize", UINT),
@@ -51,62 +51,62 @@ D3DKMT_RENDER = structure(
     inout("NewAllocationListSize", UINT),
     out("pNewPatchLocationList", Address("D3DDDI_PATCHLOCATIONLIST *", CPU_ADDRESS)),
     inout("NewPatchLocationListSize", UINT),
-    into("Flags", D3DKMT_RENDERFLAGS),
-    into("PresentHistoryToken", ULONGLONG),
-    into("BroadcastContextCount", ULONG),
-    into("BroadcastContext", Array(handle(CONTEXT), 64, used="BroadcastContextCount")),
+    in_("Flags", D3DKMT_RENDERFLAGS),
+    in_("PresentHistoryToken", ULONGLONG),
+    in_("BroadcastContextCount", ULONG),
+    in_("BroadcastContext", Array(handle(CONTEXT), 64, used="BroadcastContextCount")),
     out("QueuedBufferCount", ULONG),
     inout("NewCommandBuffer", D3DGPU_VIRTUAL_ADDRESS),
-    into("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
-    into("PrivateDriverDataSize", UINT),
+    in_("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
+    in_("PrivateDriverDataSize", UINT),
 )
 
 D3DKMT_SUBMITCOMMANDFLAGS = flags("D3DKMT_SUBMITCOMMANDFLAGS", "NullRendering", "PresentRedirected", "NoKmdAccess")
 
 D3DKMT_SUBMITCOMMAND = structure(
     "D3DKMT_SUBMITCOMMAND",
-    into("Commands", D3DGPU_VIRTUAL_ADDRESS),
-    into("CommandLength", UINT),
-    into("Flags", D3DKMT_SUBMITCOMMANDFLAGS),
-    into("PresentHistoryToken", ULONGLONG),
-    into("BroadcastContextCount", UINT),
-    into("BroadcastContext", Array(handle(CONTEXT), 64, used="BroadcastContextCount")),
-    into("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
-    into("PrivateDriverDataSize", UINT),
-    into("NumPrimaries", UINT),
-    into("WrittenPrimaries", Array(handle(ALLOCATION), 16, used="NumPrimaries")),
-    into("NumHistoryBuffers", UINT),
-    into("HistoryBufferArray", Pointer(handle(ALLOCATION), "NumHistoryBuffers")),
+    in_("Commands", D3DGPU_VIRTUAL_ADDRESS),
+    in_("CommandLength", UINT),
+    in_("Flags", D3DKMT_SUBMITCOMMANDFLAGS),
+    in_("PresentHistoryToken", ULONGLONG),
+    in_("BroadcastContextCount", UINT),
+    in_("BroadcastContext", Array(handle(CONTEXT), 64, used="BroadcastContextCount")),
+    in_("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
+    in_("PrivateDriverDataSize", UINT),
+    in_("NumPrimaries", UINT),
+    in_("WrittenPrimaries", Array(handle(ALLOCATION), 16, used="NumPrimaries")),
+    in_("NumHistoryBuffers", UINT),
+    in_("HistoryBufferArray", Pointer(handle(ALLOCATION), "NumHistoryBuffers")),
 )
 
 D3DKMT_SUBMITCOMMANDTOHWQUEUE = structure(
     "D3DKMT_SUBMITCOMMANDTOHWQUEUE",
-    into("hHwQueue", handle(HW_QUEUE)),
-    into("HwQueueProgressFenceId", FENCE_UINT64, of="hHwQueue"),
-    into("CommandBuffer", D3DGPU_VIRTUAL_ADDRESS),
-    into("CommandLength", UINT),
-    into("PrivateDriverDataSize", UINT),
-    into("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
-    into("NumPrimaries", UINT),
-    into("WrittenPrimaries", Pointer(handle(ALLOCATION), "NumPrimaries")),
+    in_("hHwQueue", handle(HW_QUEUE)),
+    in_("HwQueueProgressFenceId", FENCE_UINT64, fence_handle="hHwQueue"),
+    in_("CommandBuffer", D3DGPU_VIRTUAL_ADDRESS),
+    in_("CommandLength", UINT),
+    in_("PrivateDriverDataSize", UINT),
+    in_("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
+    in_("NumPrimaries", UINT),
+    in_("WrittenPrimaries", Pointer(handle(ALLOCATION), "NumPrimaries")),
 )
 
 D3DKMT_SUBMITWAITFORSYNCOBJECTSTOHWQUEUE = structure(
     "D3DKMT_SUBMITWAITFORSYNCOBJECTSTOHWQUEUE",
-    into("hHwQueue", handle(HW_QUEUE)),
-    into("ObjectCount", UINT),
-    into("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
-    into("FenceValueArray", Pointer(FENCE_UINT64, "ObjectCount"), of="ObjectHandleArray[]"),
+    in_("hHwQueue", handle(HW_QUEUE)),
+    in_("ObjectCount", UINT),
+    in_("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
+    in_("FenceValueArray", Pointer(FENCE_UINT64, "ObjectCount"), fence_handle="ObjectHandleArray[]"),
 )
 
 D3DKMT_SUBMITSIGNALSYNCOBJECTSTOHWQUEUE = structure(
     "D3DKMT_SUBMITSIGNALSYNCOBJECTSTOHWQUEUE",
-    into("Flags", D3DDDICB_SIGNALFLAGS),
-    into("BroadcastHwQueueCount", ULONG),
-    into("BroadcastHwQueueArray", Pointer(handle(HW_QUEUE), "BroadcastHwQueueCount")),
-    into("ObjectCount", UINT),
-    into("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
-    into("FenceValueArray", Pointer(FENCE_UINT64, "ObjectCount"), of="ObjectHandleArray[]"),
+    in_("Flags", D3DDDICB_SIGNALFLAGS),
+    in_("BroadcastHwQueueCount", ULONG),
+    in_("BroadcastHwQueueArray", Pointer(handle(HW_QUEUE), "BroadcastHwQueueCount")),
+    in_("ObjectCount", UINT),
+    in_("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
+    in_("FenceValueArray", Pointer(FENCE_UINT64, "ObjectCount"), fence_handle="ObjectHandleArray[]"),
 )
 
 D3DKMT_QUEUEDLIMIT_TYPE = enum(
@@ -115,9 +115,9 @@ D3DKMT_QUEUEDLIMIT_TYPE = enum(
 
 D3DKMT_SETQUEUEDLIMIT = structure(
     "D3DKMT_SETQUEUEDLIMIT",
-    into("hDevice", handle(DEVICE)),
-    into("Type", D3DKMT_QUEUEDLIMIT_TYPE),
-    Overlay(
+    in_("hDevice", handle(DEVICE)),
+    in_("Type", D3DKMT_QUEUEDLIMIT_TYPE),
+    Union(
         (
             inout(
                 "QueuedPresentLimit",
@@ -126,18 +126,18 @@ D3DKMT_SETQUEUEDLIMIT = structure(
                     "Type", D3DKMT_QUEUEDLIMIT_TYPE, "D3DKMT_SET_QUEUEDLIMIT_PRESENT", "D3DKMT_GET_QUEUEDLIMIT_PRESENT"
                 ),
             ),
-            group(into("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID), into("QueuedPendingFlipLimit", UINT)),
+            group(in_("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID), in_("QueuedPendingFlipLimit", UINT)),
         )
     ),
 )
 
 D3DKMT_WAITFORIDLE = structure(
     "D3DKMT_WAITFORIDLE",
-    into("hDevice", handle(DEVICE)),
+    in_("hDevice", handle(DEVICE)),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTRender",
         D3DKMT_RENDER,
         creates=(Creates(CPU_ADDRESS, "pNewCommandBuffer", size="NewCommandBufferSize"),),
@@ -158,9 +158,9 @@ CALLS = (
             HEADER,
             "Microsoft documentation: D3DKMTRender, D3DKMT_RENDERFLAGS",
         ),
-        unseen=("the command buffer and the lists handed out by D3DKMTCreateContext or the last D3DKMTRender",),
+        undescribed_memory=("the command buffer and the lists handed out by D3DKMTCreateContext or the last D3DKMTRender",),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSubmitCommand",
         D3DKMT_SUBMITCOMMAND,
         statuses=(
@@ -171,9 +171,9 @@ CALLS = (
             HEADER,
             "Microsoft documentation: D3DKMTSubmitCommand",
         ),
-        unseen=("the commands at the GPU address Commands",),
+        undescribed_memory=("the commands at the GPU address Commands",),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSubmitCommandToHwQueue",
         D3DKMT_SUBMITCOMMANDTOHWQUEUE,
         statuses=("STATUS_SUCCESS",),
@@ -181,9 +181,9 @@ CALLS = (
             HEADER,
             "Microsoft documentation: D3DKMTSubmitCommandToHwQueue",
         ),
-        unseen=("the commands at the GPU address CommandBuffer",),
+        undescribed_memory=("the commands at the GPU address CommandBuffer",),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSubmitWaitForSyncObjectsToHwQueue",
         D3DKMT_SUBMITWAITFORSYNCOBJECTSTOHWQUEUE,
         statuses=("STATUS_SUCCESS",),
@@ -192,7 +192,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTSubmitWaitForSyncObjectsToHwQueue",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSubmitSignalSyncObjectsToHwQueue",
         D3DKMT_SUBMITSIGNALSYNCOBJECTSTOHWQUEUE,
         statuses=("STATUS_SUCCESS",),
@@ -201,7 +201,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTSubmitSignalSyncObjectsToHwQueue",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSetQueuedLimit",
         D3DKMT_SETQUEUEDLIMIT,
         statuses=(
@@ -213,7 +213,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTSetQueuedLimit",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTWaitForIdle",
         D3DKMT_WAITFORIDLE,
         statuses=(
@@ -224,6 +224,6 @@ CALLS = (
             HEADER,
             "Microsoft documentation: D3DKMTWaitForIdle",
         ),
-        blocks=(),
+        may_block_when=(),
     ),
 )

@@ -31,14 +31,14 @@ from tracekmt.spec.dsl import (
     ULONG,
     enum,
     flags,
+    in_,
     inout,
-    into,
     is_one,
     out,
     structure,
     unless,
 )
-from tracekmt.spec.types import NEVER, Array, Bit, Call, Creates, Destroys, Overlay, Pointer, When
+from tracekmt.spec.types import NEVER, Array, Bit, CallSpec, Condition, Creates, Destroys, Pointer, Union
 
 D3DDDI_SYNCHRONIZATIONOBJECT_TYPE = enum(
     "D3DDDI_SYNCHRONIZATIONOBJECT_TYPE",
@@ -53,44 +53,44 @@ D3DDDI_SYNCHRONIZATIONOBJECT_TYPE = enum(
 
 D3DDDI_SYNCHRONIZATIONOBJECTINFO_SYNCHRONIZATIONMUTEX = structure(
     "D3DDDI_SYNCHRONIZATIONOBJECTINFO.SynchronizationMutex",
-    into("InitialState", BOOL),
+    in_("InitialState", BOOL),
 )
 
 D3DDDI_SYNCHRONIZATIONOBJECTINFO_SEMAPHORE = structure(
     "D3DDDI_SYNCHRONIZATIONOBJECTINFO.Semaphore",
-    into("MaxCount", UINT),
-    into("InitialCount", UINT),
+    in_("MaxCount", UINT),
+    in_("InitialCount", UINT),
 )
 
 D3DDDI_SYNCHRONIZATIONOBJECTINFO_RESERVED = structure(
     "D3DDDI_SYNCHRONIZATIONOBJECTINFO.Reserved",
-    into("Reserved", Array(UINT, 16)),
+    in_("Reserved", Array(UINT, 16)),
 )
 
 D3DDDI_SYNCHRONIZATIONOBJECTINFO = structure(
     "D3DDDI_SYNCHRONIZATIONOBJECTINFO",
-    into("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE),
-    Overlay(
+    in_("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE),
+    Union(
         (
-            into(
+            in_(
                 "SynchronizationMutex",
                 D3DDDI_SYNCHRONIZATIONOBJECTINFO_SYNCHRONIZATIONMUTEX,
                 is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_SYNCHRONIZATION_MUTEX"),
             ),
-            into(
+            in_(
                 "Semaphore",
                 D3DDDI_SYNCHRONIZATIONOBJECTINFO_SEMAPHORE,
                 is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_SEMAPHORE"),
             ),
-            into("Reserved", D3DDDI_SYNCHRONIZATIONOBJECTINFO_RESERVED, NEVER),
+            in_("Reserved", D3DDDI_SYNCHRONIZATIONOBJECTINFO_RESERVED, NEVER),
         )
     ),
 )
 
 D3DKMT_CREATESYNCHRONIZATIONOBJECT = structure(
     "D3DKMT_CREATESYNCHRONIZATIONOBJECT",
-    into("hDevice", handle(DEVICE)),
-    into("Info", D3DDDI_SYNCHRONIZATIONOBJECTINFO),
+    in_("hDevice", handle(DEVICE)),
+    in_("Info", D3DDDI_SYNCHRONIZATIONOBJECTINFO),
     out("hSyncObject", handle(SYNC_OBJECT)),
 )
 
@@ -109,72 +109,72 @@ D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS = flags(
 
 D3DDDI_SYNCHRONIZATIONOBJECTINFO2_SYNCHRONIZATIONMUTEX = structure(
     "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.SynchronizationMutex",
-    into("InitialState", BOOL),
+    in_("InitialState", BOOL),
 )
 
 D3DDDI_SYNCHRONIZATIONOBJECTINFO2_SEMAPHORE = structure(
     "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.Semaphore",
-    into("MaxCount", UINT),
-    into("InitialCount", UINT),
+    in_("MaxCount", UINT),
+    in_("InitialCount", UINT),
 )
 
 D3DDDI_SYNCHRONIZATIONOBJECTINFO2_FENCE = structure(
     "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.Fence",
-    into("FenceValue", UINT64),
+    in_("FenceValue", UINT64),
 )
 
 D3DDDI_SYNCHRONIZATIONOBJECTINFO2_CPUNOTIFICATION = structure(
     "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.CPUNotification",
-    into("Event", nt_handle(EVENT)),
+    in_("Event", nt_handle(EVENT)),
 )
 
 D3DDDI_SYNCHRONIZATIONOBJECTINFO2_MONITOREDFENCE = structure(
     "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.MonitoredFence",
-    into("InitialFenceValue", UINT64),
+    in_("InitialFenceValue", UINT64),
     out("FenceValueCPUVirtualAddress", CPU_POINTER),
     out("FenceValueGPUVirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("EngineAffinity", UINT),
-    into("Padding", UINT),
+    in_("EngineAffinity", UINT),
+    in_("Padding", UINT),
 )
 
 D3DDDI_SYNCHRONIZATIONOBJECTINFO2_PERIODICMONITOREDFENCE = structure(
     "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.PeriodicMonitoredFence",
-    into("hAdapter", handle(ADAPTER)),
-    into("VidPnTargetId", D3DDDI_VIDEO_PRESENT_TARGET_ID),
-    into("Time", UINT64),
+    in_("hAdapter", handle(ADAPTER)),
+    in_("VidPnTargetId", D3DDDI_VIDEO_PRESENT_TARGET_ID),
+    in_("Time", UINT64),
     out("FenceValueCPUVirtualAddress", CPU_POINTER),
     out("FenceValueGPUVirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("EngineAffinity", UINT),
-    into("Padding", UINT),
+    in_("EngineAffinity", UINT),
+    in_("Padding", UINT),
 )
 
 D3DDDI_SYNCHRONIZATIONOBJECTINFO2_RESERVED = structure(
     "D3DDDI_SYNCHRONIZATIONOBJECTINFO2.Reserved",
-    into("Reserved", Array(UINT64, 8)),
+    in_("Reserved", Array(UINT64, 8)),
 )
 
 D3DDDI_SYNCHRONIZATIONOBJECTINFO2 = structure(
     "D3DDDI_SYNCHRONIZATIONOBJECTINFO2",
-    into("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE),
-    into("Flags", D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS),
-    Overlay(
+    in_("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE),
+    in_("Flags", D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS),
+    Union(
         (
-            into(
+            in_(
                 "SynchronizationMutex",
                 D3DDDI_SYNCHRONIZATIONOBJECTINFO2_SYNCHRONIZATIONMUTEX,
                 is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_SYNCHRONIZATION_MUTEX"),
             ),
-            into(
+            in_(
                 "Semaphore",
                 D3DDDI_SYNCHRONIZATIONOBJECTINFO2_SEMAPHORE,
                 is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_SEMAPHORE"),
             ),
-            into(
+            in_(
                 "Fence",
                 D3DDDI_SYNCHRONIZATIONOBJECTINFO2_FENCE,
                 is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_FENCE"),
             ),
-            into(
+            in_(
                 "CPUNotification",
                 D3DDDI_SYNCHRONIZATIONOBJECTINFO2_CPUNOTIFICATION,
                 is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_CPU_NOTIFICATION"),
@@ -189,7 +189,7 @@ D3DDDI_SYNCHRONIZATIONOBJECTINFO2 = structure(
                 D3DDDI_SYNCHRONIZATIONOBJECTINFO2_PERIODICMONITOREDFENCE,
                 is_one("Type", D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, "D3DDDI_PERIODIC_MONITORED_FENCE"),
             ),
-            into("Reserved", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_RESERVED, NEVER),
+            in_("Reserved", D3DDDI_SYNCHRONIZATIONOBJECTINFO2_RESERVED, NEVER),
         )
     ),
     out("SharedHandle", handle(GLOBAL_SHARE)),
@@ -197,44 +197,44 @@ D3DDDI_SYNCHRONIZATIONOBJECTINFO2 = structure(
 
 D3DKMT_CREATESYNCHRONIZATIONOBJECT2 = structure(
     "D3DKMT_CREATESYNCHRONIZATIONOBJECT2",
-    into("hDevice", handle(DEVICE)),
+    in_("hDevice", handle(DEVICE)),
     inout("Info", D3DDDI_SYNCHRONIZATIONOBJECTINFO2),
     out("hSyncObject", handle(SYNC_OBJECT)),
 )
 
 D3DKMT_OPENSYNCHRONIZATIONOBJECT = structure(
     "D3DKMT_OPENSYNCHRONIZATIONOBJECT",
-    into("hSharedHandle", handle(GLOBAL_SHARE)),
+    in_("hSharedHandle", handle(GLOBAL_SHARE)),
     out("hSyncObject", handle(SYNC_OBJECT)),
-    into("Reserved", Array(UINT64, 8)),
+    in_("Reserved", Array(UINT64, 8)),
 )
 
 D3DKMT_DESTROYSYNCHRONIZATIONOBJECT = structure(
     "D3DKMT_DESTROYSYNCHRONIZATIONOBJECT",
-    into("hSyncObject", handle(SYNC_OBJECT)),
+    in_("hSyncObject", handle(SYNC_OBJECT)),
 )
 
 D3DKMT_WAITFORSYNCHRONIZATIONOBJECT = structure(
     "D3DKMT_WAITFORSYNCHRONIZATIONOBJECT",
-    into("hContext", handle(CONTEXT)),
-    into("ObjectCount", UINT),
-    into("ObjectHandleArray", Array(handle(SYNC_OBJECT), 32, used="ObjectCount")),
+    in_("hContext", handle(CONTEXT)),
+    in_("ObjectCount", UINT),
+    in_("ObjectHandleArray", Array(handle(SYNC_OBJECT), 32, used="ObjectCount")),
 )
 
 D3DKMT_WAITFORSYNCHRONIZATIONOBJECT2_FENCE = structure(
     "D3DKMT_WAITFORSYNCHRONIZATIONOBJECT2.Fence",
-    into("FenceValue", UINT64),
+    in_("FenceValue", UINT64),
 )
 
 D3DKMT_WAITFORSYNCHRONIZATIONOBJECT2 = structure(
     "D3DKMT_WAITFORSYNCHRONIZATIONOBJECT2",
-    into("hContext", handle(CONTEXT)),
-    into("ObjectCount", UINT),
-    into("ObjectHandleArray", Array(handle(SYNC_OBJECT), 32, used="ObjectCount")),
-    Overlay(
+    in_("hContext", handle(CONTEXT)),
+    in_("ObjectCount", UINT),
+    in_("ObjectHandleArray", Array(handle(SYNC_OBJECT), 32, used="ObjectCount")),
+    Union(
         (
-            into("Fence", D3DKMT_WAITFORSYNCHRONIZATIONOBJECT2_FENCE),
-            into("Reserved", Array(UINT64, 8), NEVER),
+            in_("Fence", D3DKMT_WAITFORSYNCHRONIZATIONOBJECT2_FENCE),
+            in_("Reserved", Array(UINT64, 8), NEVER),
         )
     ),
 )
@@ -249,30 +249,30 @@ D3DDDICB_SIGNALFLAGS = flags(
 
 D3DKMT_SIGNALSYNCHRONIZATIONOBJECT = structure(
     "D3DKMT_SIGNALSYNCHRONIZATIONOBJECT",
-    into("hContext", handle(CONTEXT)),
-    into("ObjectCount", UINT),
-    into("ObjectHandleArray", Array(handle(SYNC_OBJECT), 32, used="ObjectCount")),
-    into("Flags", D3DDDICB_SIGNALFLAGS),
+    in_("hContext", handle(CONTEXT)),
+    in_("ObjectCount", UINT),
+    in_("ObjectHandleArray", Array(handle(SYNC_OBJECT), 32, used="ObjectCount")),
+    in_("Flags", D3DDDICB_SIGNALFLAGS),
 )
 
 D3DKMT_SIGNALSYNCHRONIZATIONOBJECT2_FENCE = structure(
     "D3DKMT_SIGNALSYNCHRONIZATIONOBJECT2.Fence",
-    into("FenceValue", UINT64),
+    in_("FenceValue", UINT64),
 )
 
 D3DKMT_SIGNALSYNCHRONIZATIONOBJECT2 = structure(
     "D3DKMT_SIGNALSYNCHRONIZATIONOBJECT2",
-    into("hContext", handle(CONTEXT)),
-    into("ObjectCount", UINT),
-    into("ObjectHandleArray", Array(handle(SYNC_OBJECT), 32, used="ObjectCount")),
-    into("Flags", D3DDDICB_SIGNALFLAGS),
-    into("BroadcastContextCount", ULONG),
-    into("BroadcastContext", Array(handle(CONTEXT), 64, used="BroadcastContextCount")),
-    Overlay(
+    in_("hContext", handle(CONTEXT)),
+    in_("ObjectCount", UINT),
+    in_("ObjectHandleArray", Array(handle(SYNC_OBJECT), 32, used="ObjectCount")),
+    in_("Flags", D3DDDICB_SIGNALFLAGS),
+    in_("BroadcastContextCount", ULONG),
+    in_("BroadcastContext", Array(handle(CONTEXT), 64, used="BroadcastContextCount")),
+    Union(
         (
-            into("Fence", D3DKMT_SIGNALSYNCHRONIZATIONOBJECT2_FENCE),
-            into("CpuEventHandle", nt_handle(EVENT), When("Flags.EnqueueCpuEvent")),
-            into("Reserved", Array(UINT64, 8), NEVER),
+            in_("Fence", D3DKMT_SIGNALSYNCHRONIZATIONOBJECT2_FENCE),
+            in_("CpuEventHandle", nt_handle(EVENT), Condition("Flags.EnqueueCpuEvent")),
+            in_("Reserved", Array(UINT64, 8), NEVER),
         )
     ),
 )
@@ -281,81 +281,81 @@ D3DDDI_WAITFORSYNCHRONIZATIONOBJECTFROMCPU_FLAGS = flags("D3DDDI_WAITFORSYNCHRON
 
 D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMCPU = structure(
     "D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMCPU",
-    into("hDevice", handle(DEVICE)),
-    into("ObjectCount", UINT),
-    into("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
-    into("FenceValueArray", Pointer(FENCE_UINT64, "ObjectCount"), of="ObjectHandleArray[]"),
-    into("hAsyncEvent", nt_handle(EVENT)),
-    into("Flags", D3DDDI_WAITFORSYNCHRONIZATIONOBJECTFROMCPU_FLAGS),
+    in_("hDevice", handle(DEVICE)),
+    in_("ObjectCount", UINT),
+    in_("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
+    in_("FenceValueArray", Pointer(FENCE_UINT64, "ObjectCount"), fence_handle="ObjectHandleArray[]"),
+    in_("hAsyncEvent", nt_handle(EVENT)),
+    in_("Flags", D3DDDI_WAITFORSYNCHRONIZATIONOBJECTFROMCPU_FLAGS),
 )
 
 D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMCPU = structure(
     "D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMCPU",
-    into("hDevice", handle(DEVICE)),
-    into("ObjectCount", UINT),
-    into("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
-    into("FenceValueArray", Pointer(FENCE_UINT64, "ObjectCount"), of="ObjectHandleArray[]"),
-    into("Flags", D3DDDICB_SIGNALFLAGS),
+    in_("hDevice", handle(DEVICE)),
+    in_("ObjectCount", UINT),
+    in_("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
+    in_("FenceValueArray", Pointer(FENCE_UINT64, "ObjectCount"), fence_handle="ObjectHandleArray[]"),
+    in_("Flags", D3DDDICB_SIGNALFLAGS),
 )
 
 D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMGPU = structure(
     "D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMGPU",
-    into("hContext", handle(CONTEXT)),
-    into("ObjectCount", UINT),
-    into("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
+    in_("hContext", handle(CONTEXT)),
+    in_("ObjectCount", UINT),
+    in_("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
     # Decided by what the handles lead to: values for monitored fences, one value for fences.
-    Overlay(
+    Union(
         (
-            into(
+            in_(
                 "MonitoredFenceValueArray",
                 Pointer(FENCE_UINT64, "ObjectCount"),
-                When("ObjectHandleArray", kind=MONITORED_FENCE),
-                of="ObjectHandleArray[]",
+                Condition("ObjectHandleArray", kind=MONITORED_FENCE),
+                fence_handle="ObjectHandleArray[]",
             ),
-            into("FenceValue", FENCE_UINT64, When("ObjectHandleArray", kind=FENCE), of="ObjectHandleArray[]"),
-            into("Reserved", Array(UINT64, 8), NEVER),
+            in_("FenceValue", FENCE_UINT64, Condition("ObjectHandleArray", kind=FENCE), fence_handle="ObjectHandleArray[]"),
+            in_("Reserved", Array(UINT64, 8), NEVER),
         )
     ),
 )
 
 D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMGPU = structure(
     "D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMGPU",
-    into("hContext", handle(CONTEXT)),
-    into("ObjectCount", UINT),
-    into("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
-    Overlay(
+    in_("hContext", handle(CONTEXT)),
+    in_("ObjectCount", UINT),
+    in_("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
+    Union(
         (
-            into("MonitoredFenceValueArray", Pointer(FENCE_UINT64, "ObjectCount"), of="ObjectHandleArray[]"),
-            into("Reserved", Array(UINT64, 8), NEVER),
+            in_("MonitoredFenceValueArray", Pointer(FENCE_UINT64, "ObjectCount"), fence_handle="ObjectHandleArray[]"),
+            in_("Reserved", Array(UINT64, 8), NEVER),
         )
     ),
 )
 
 D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMGPU2 = structure(
     "D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMGPU2",
-    into("ObjectCount", UINT),
-    into("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
-    into("Flags", D3DDDICB_SIGNALFLAGS),
-    into("BroadcastContextCount", ULONG),
-    into("BroadcastContextArray", Pointer(handle(CONTEXT), "BroadcastContextCount")),
-    Overlay(
+    in_("ObjectCount", UINT),
+    in_("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
+    in_("Flags", D3DDDICB_SIGNALFLAGS),
+    in_("BroadcastContextCount", ULONG),
+    in_("BroadcastContextArray", Pointer(handle(CONTEXT), "BroadcastContextCount")),
+    Union(
         (
-            into("FenceValue", FENCE_UINT64, When("ObjectHandleArray", kind=FENCE), of="ObjectHandleArray[]"),
-            into("CpuEventHandle", nt_handle(EVENT), When("Flags.EnqueueCpuEvent")),
-            into(
+            in_("FenceValue", FENCE_UINT64, Condition("ObjectHandleArray", kind=FENCE), fence_handle="ObjectHandleArray[]"),
+            in_("CpuEventHandle", nt_handle(EVENT), Condition("Flags.EnqueueCpuEvent")),
+            in_(
                 "MonitoredFenceValueArray",
                 Pointer(FENCE_UINT64, "ObjectCount"),
-                When("ObjectHandleArray", kind=MONITORED_FENCE),
-                of="ObjectHandleArray[]",
+                Condition("ObjectHandleArray", kind=MONITORED_FENCE),
+                fence_handle="ObjectHandleArray[]",
             ),
-            into("Reserved", Array(UINT64, 8), NEVER),
+            in_("Reserved", Array(UINT64, 8), NEVER),
         )
     ),
 )
 
 D3DKMT_OPENSYNCOBJECTFROMNTHANDLE = structure(
     "D3DKMT_OPENSYNCOBJECTFROMNTHANDLE",
-    into("hNtHandle", nt_handle(SHARED_OBJECT)),
+    in_("hNtHandle", nt_handle(SHARED_OBJECT)),
     out("hSyncObject", handle(SYNC_OBJECT)),
 )
 
@@ -363,32 +363,32 @@ D3DKMT_OPENSYNCOBJECTFROMNTHANDLE2_MONITOREDFENCE = structure(
     "D3DKMT_OPENSYNCOBJECTFROMNTHANDLE2.MonitoredFence",
     out("FenceValueCPUVirtualAddress", CPU_POINTER),
     out("FenceValueGPUVirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
-    into("EngineAffinity", UINT),
+    in_("EngineAffinity", UINT),
 )
 
 D3DKMT_OPENSYNCOBJECTFROMNTHANDLE2 = structure(
     "D3DKMT_OPENSYNCOBJECTFROMNTHANDLE2",
-    into("hNtHandle", nt_handle(SHARED_OBJECT)),
-    into("hDevice", handle(DEVICE)),
-    into("Flags", D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS),
+    in_("hNtHandle", nt_handle(SHARED_OBJECT)),
+    in_("hDevice", handle(DEVICE)),
+    in_("Flags", D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS),
     out("hSyncObject", handle(SYNC_OBJECT)),
-    Overlay(
+    Union(
         (
             inout("MonitoredFence", D3DKMT_OPENSYNCOBJECTFROMNTHANDLE2_MONITOREDFENCE),
-            into("Reserved", Array(UINT64, 8), NEVER),
+            in_("Reserved", Array(UINT64, 8), NEVER),
         )
     ),
 )
 
 D3DKMT_OPENSYNCOBJECTNTHANDLEFROMNAME = structure(
     "D3DKMT_OPENSYNCOBJECTNTHANDLEFROMNAME",
-    into("dwDesiredAccess", DWORD),
-    into("pObjAttrib", Pointer(OBJECT_ATTRIBUTES)),
+    in_("dwDesiredAccess", DWORD),
+    in_("pObjAttrib", Pointer(OBJECT_ATTRIBUTES)),
     out("hNtHandle", nt_handle(SHARED_OBJECT)),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTCreateSynchronizationObject",
         D3DKMT_CREATESYNCHRONIZATIONOBJECT,
         creates=(Creates(SYNC_OBJECT, "hSyncObject", within=("hDevice",)),),
@@ -404,7 +404,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTCreateSynchronizationObject2",
         D3DKMT_CREATESYNCHRONIZATIONOBJECT2,
         creates=(
@@ -437,7 +437,7 @@ CALLS = (
                         "D3DDDI_FENCE",
                         "D3DDDI_MONITORED_FENCE",
                         "D3DDDI_PERIODIC_MONITORED_FENCE",
-                        holds=False,
+                        negate=True,
                     ),
                 ),
                 within=("hDevice",),
@@ -446,7 +446,7 @@ CALLS = (
                 GLOBAL_SHARE,
                 "Info.SharedHandle",
                 when=(
-                    When("Info.Flags.Shared"),
+                    Condition("Info.Flags.Shared"),
                     unless("Info.Flags.NtSecuritySharing"),
                 ),
                 within=("hSyncObject",),
@@ -478,7 +478,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenSynchronizationObject",
         D3DKMT_OPENSYNCHRONIZATIONOBJECT,
         creates=(Creates(SYNC_OBJECT, "hSyncObject"),),
@@ -494,7 +494,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTDestroySynchronizationObject",
         D3DKMT_DESTROYSYNCHRONIZATIONOBJECT,
         destroys=(Destroys(SYNC_OBJECT, "hSyncObject"),),
@@ -508,7 +508,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTWaitForSynchronizationObject",
         D3DKMT_WAITFORSYNCHRONIZATIONOBJECT,
         statuses=(
@@ -521,7 +521,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTWaitForSynchronizationObject",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTWaitForSynchronizationObject2",
         D3DKMT_WAITFORSYNCHRONIZATIONOBJECT2,
         statuses=(
@@ -534,7 +534,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTWaitForSynchronizationObject2",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSignalSynchronizationObject",
         D3DKMT_SIGNALSYNCHRONIZATIONOBJECT,
         statuses=(
@@ -547,7 +547,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTSignalSynchronizationObject",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSignalSynchronizationObject2",
         D3DKMT_SIGNALSYNCHRONIZATIONOBJECT2,
         statuses=(
@@ -560,7 +560,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTSignalSynchronizationObject2",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTWaitForSynchronizationObjectFromCpu",
         D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMCPU,
         statuses=(
@@ -573,9 +573,9 @@ CALLS = (
             "Microsoft documentation: D3DKMTWaitForSynchronizationObjectFromCpu",
             "Microsoft documentation: D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS",
         ),
-        blocks=(unless("hAsyncEvent"),),
+        may_block_when=(unless("hAsyncEvent"),),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSignalSynchronizationObjectFromCpu",
         D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMCPU,
         statuses=(
@@ -588,7 +588,7 @@ CALLS = (
             "Microsoft documentation: D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTWaitForSynchronizationObjectFromGpu",
         D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMGPU,
         statuses=(
@@ -600,7 +600,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTWaitForSynchronizationObjectFromGpu",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSignalSynchronizationObjectFromGpu",
         D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMGPU,
         statuses=(
@@ -612,7 +612,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTSignalSynchronizationObjectFromGpu",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTSignalSynchronizationObjectFromGpu2",
         D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMGPU2,
         statuses=(
@@ -624,7 +624,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTSignalSynchronizationObjectFromGpu2",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenSyncObjectFromNtHandle",
         D3DKMT_OPENSYNCOBJECTFROMNTHANDLE,
         creates=(Creates(SYNC_OBJECT, "hSyncObject"),),
@@ -639,7 +639,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenSyncObjectFromNtHandle2",
         D3DKMT_OPENSYNCOBJECTFROMNTHANDLE2,
         creates=(
@@ -658,7 +658,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTOpenSyncObjectNtHandleFromName",
         D3DKMT_OPENSYNCOBJECTNTHANDLEFROMNAME,
         creates=(Creates(SHARED_OBJECT, "hNtHandle"),),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tracekmt.calls.kinds import ADAPTER, DEVICE, LUID, PROCESS, TRIM_CALLBACK, handle, nt_handle
 from tracekmt.calls.sources import HEADER, WINE_TESTS
-from tracekmt.spec.dsl import UINT, UINT64, ULONG, enum, flags, into, out, structure
-from tracekmt.spec.types import Address, Call, Creates, Destroys
+from tracekmt.spec.dsl import UINT, UINT64, ULONG, enum, flags, in_, out, structure
+from tracekmt.spec.types import Address, CallSpec, Creates, Destroys
 
 D3DKMT_MEMORY_SEGMENT_GROUP = enum(
     "D3DKMT_MEMORY_SEGMENT_GROUP", D3DKMT_MEMORY_SEGMENT_GROUP_LOCAL=0, D3DKMT_MEMORY_SEGMENT_GROUP_NON_LOCAL=1
@@ -13,29 +13,29 @@ D3DKMT_MEMORY_SEGMENT_GROUP = enum(
 
 D3DKMT_QUERYVIDEOMEMORYINFO = structure(
     "D3DKMT_QUERYVIDEOMEMORYINFO",
-    into("hProcess", nt_handle(PROCESS)),
-    into("hAdapter", handle(ADAPTER)),
-    into("MemorySegmentGroup", D3DKMT_MEMORY_SEGMENT_GROUP),
+    in_("hProcess", nt_handle(PROCESS)),
+    in_("hAdapter", handle(ADAPTER)),
+    in_("MemorySegmentGroup", D3DKMT_MEMORY_SEGMENT_GROUP),
     out("Budget", UINT64),
     out("CurrentUsage", UINT64),
     out("CurrentReservation", UINT64),
     out("AvailableForReservation", UINT64),
-    into("PhysicalAdapterIndex", UINT),
+    in_("PhysicalAdapterIndex", UINT),
 )
 
 D3DKMT_CHANGEVIDEOMEMORYRESERVATION = structure(
     "D3DKMT_CHANGEVIDEOMEMORYRESERVATION",
-    into("hProcess", nt_handle(PROCESS)),
-    into("hAdapter", handle(ADAPTER)),
-    into("MemorySegmentGroup", D3DKMT_MEMORY_SEGMENT_GROUP),
-    into("Reservation", UINT64),
-    into("PhysicalAdapterIndex", UINT),
+    in_("hProcess", nt_handle(PROCESS)),
+    in_("hAdapter", handle(ADAPTER)),
+    in_("MemorySegmentGroup", D3DKMT_MEMORY_SEGMENT_GROUP),
+    in_("Reservation", UINT64),
+    in_("PhysicalAdapterIndex", UINT),
 )
 
 D3DKMT_QUERYPROCESSOFFERINFO = structure(
     "D3DKMT_QUERYPROCESSOFFERINFO",
-    into("cbSize", ULONG),
-    into("hProcess", nt_handle(PROCESS)),
+    in_("cbSize", ULONG),
+    in_("hProcess", nt_handle(PROCESS)),
     out("DecommitUniqueness", UINT64),
     out("DecommittableBytes", UINT64),
 )
@@ -44,32 +44,32 @@ D3DKMT_TRIMPROCESSCOMMITMENT_FLAGS = flags("D3DKMT_TRIMPROCESSCOMMITMENT_FLAGS",
 
 D3DKMT_TRIMPROCESSCOMMITMENT = structure(
     "D3DKMT_TRIMPROCESSCOMMITMENT",
-    into("cbSize", ULONG),
-    into("hProcess", nt_handle(PROCESS)),
-    into("Flags", D3DKMT_TRIMPROCESSCOMMITMENT_FLAGS),
-    into("DecommitRequested", UINT64),
+    in_("cbSize", ULONG),
+    in_("hProcess", nt_handle(PROCESS)),
+    in_("Flags", D3DKMT_TRIMPROCESSCOMMITMENT_FLAGS),
+    in_("DecommitRequested", UINT64),
     out("NumBytesDecommitted", UINT64),
 )
 
 D3DKMT_REGISTERTRIMNOTIFICATION = structure(
     "D3DKMT_REGISTERTRIMNOTIFICATION",
-    into("AdapterLuid", LUID),
-    into("hDevice", handle(DEVICE)),
+    in_("AdapterLuid", LUID),
+    in_("hDevice", handle(DEVICE)),
     # Code of the caller: it cannot be called again in a replay.
-    into("Callback", Address("PFND3DKMT_TRIMNOTIFICATIONCALLBACK")),
-    into("Context", Address("void *")),
+    in_("Callback", Address("PFND3DKMT_TRIMNOTIFICATIONCALLBACK")),
+    in_("Context", Address("void *")),
     out("Handle", nt_handle(TRIM_CALLBACK, "void *")),
 )
 
 D3DKMT_UNREGISTERTRIMNOTIFICATION = structure(
     "D3DKMT_UNREGISTERTRIMNOTIFICATION",
     # Documented as [out]; it is the handle that the registration gave.
-    into("Handle", nt_handle(TRIM_CALLBACK, "void *")),
-    into("Callback", Address("PFND3DKMT_TRIMNOTIFICATIONCALLBACK")),
+    in_("Handle", nt_handle(TRIM_CALLBACK, "void *")),
+    in_("Callback", Address("PFND3DKMT_TRIMNOTIFICATIONCALLBACK")),
 )
 
 CALLS = (
-    Call(
+    CallSpec(
         "D3DKMTQueryVideoMemoryInfo",
         D3DKMT_QUERYVIDEOMEMORYINFO,
         statuses=(
@@ -84,7 +84,7 @@ CALLS = (
             WINE_TESTS,
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTChangeVideoMemoryReservation",
         D3DKMT_CHANGEVIDEOMEMORYRESERVATION,
         statuses=("STATUS_SUCCESS",),
@@ -93,7 +93,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTChangeVideoMemoryReservation",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTQueryProcessOfferInfo",
         D3DKMT_QUERYPROCESSOFFERINFO,
         statuses=("STATUS_SUCCESS",),
@@ -102,7 +102,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTQueryProcessOfferInfo",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTTrimProcessCommitment",
         D3DKMT_TRIMPROCESSCOMMITMENT,
         statuses=("STATUS_SUCCESS",),
@@ -111,11 +111,11 @@ CALLS = (
             "Microsoft documentation: D3DKMTTrimProcessCommitment",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTRegisterTrimNotification",
         D3DKMT_REGISTERTRIMNOTIFICATION,
         creates=(Creates(TRIM_CALLBACK, "Handle", within=("hDevice",)),),
-        disturbs="has the recorded address of a function called",
+        side_effect="has the recorded address of a function called",
         statuses=(
             "STATUS_SUCCESS",
             "STATUS_INVALID_PARAMETER",
@@ -125,7 +125,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTRegisterTrimNotification",
         ),
     ),
-    Call(
+    CallSpec(
         "D3DKMTUnregisterTrimNotification",
         D3DKMT_UNREGISTERTRIMNOTIFICATION,
         destroys=(Destroys(TRIM_CALLBACK, "Handle"),),

@@ -26,7 +26,7 @@ def command(name: str | None, as_json: bool, folder: Path | None) -> int:
     the simulator answers it, and where that is known from."""
     from tracekmt.calls import CALLS, FAMILIES, family_of
     from tracekmt.report.descriptions import coverage_lines, description_lines
-    from tracekmt.simulator.simulator import tell_rules
+    from tracekmt.simulator.simulator import describe_rules
     from tracekmt.spec.describe import describe
 
     if folder is not None:
@@ -45,7 +45,7 @@ def command(name: str | None, as_json: bool, folder: Path | None) -> int:
         return 0
     if name not in CALLS:
         raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
-    told = {**describe(CALLS[name], family_of(name)), "simulator": tell_rules(name)}
+    told = {**describe(CALLS[name], family_of(name)), "simulator": describe_rules(name)}
     click.echo(json.dumps(told) if as_json else "\n".join(description_lines(told)))
     return 0
 
@@ -53,11 +53,11 @@ def command(name: str | None, as_json: bool, folder: Path | None) -> int:
 def _write_pages(folder: Path) -> int:
     from tracekmt.calls import CALLS, FAMILIES, family_of
     from tracekmt.report.descriptions import markdown_index, markdown_page
-    from tracekmt.simulator.simulator import tell_rules
+    from tracekmt.simulator.simulator import describe_rules
     from tracekmt.spec.describe import describe
 
     pages = {
-        f"{name}.md": markdown_page({**describe(call, family_of(name)), "simulator": tell_rules(name)})
+        f"{name}.md": markdown_page({**describe(call, family_of(name)), "simulator": describe_rules(name)})
         for name, call in CALLS.items()
     }
     pages["index.md"] = markdown_index(FAMILIES)

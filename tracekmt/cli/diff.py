@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tracekmt.cli.options import Views, compare_and_report, force_option, report_options
+from tracekmt.cli.options import ReportOptions, compare_and_report, force_option, report_options
 
 
 @click.command("diff", short_help="Compare the outcomes of two traces, call by call.")
@@ -17,6 +17,6 @@ from tracekmt.cli.options import Views, compare_and_report, force_option, report
 @report_options
 def command(a: Path, b: Path, **views: Any) -> int:
     """Compare the outcomes of A and B: two recordings, or a recording and a replay's outcome."""
-    from tracekmt.differ import diff
+    from tracekmt.differ.diff import diff_traces
 
-    return compare_and_report(lambda: diff(a, b), (a, b), Views(**views))
+    return compare_and_report(lambda: diff_traces(a, b), (a, b), ReportOptions(**views))

@@ -15,7 +15,7 @@ from tracekmt.cli import BISECT_SKIP
 from tracekmt.errors import UsageError
 
 if TYPE_CHECKING:
-    from tracekmt.differ.policy import Calls
+    from tracekmt.differ.policy import TracePair
     from tracekmt.findings import Report
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,7 +69,7 @@ def report_options(function: F) -> F:
 
 
 @dataclass
-class Views:
+class ReportOptions:
     """What the report options ask for."""
 
     form: str
@@ -85,22 +85,22 @@ class Views:
     force: bool
 
 
-def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], views: Views) -> int:
+def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], views: ReportOptions) -> int:
     """Run a comparison of traces, have rules and baseline decide about it, show it, and give the exit status."""
     from tracekmt.calls import CALLS
-    from tracekmt.differ.policy import Calls, apply_all, chosen_rules
+    from tracekmt.differ.policy import TracePair, apply_policy, load_rules
     from tracekmt.trace.writer import refuse_existing
 
     try:
         for path in (views.junit, views.html):
             if path is not None and str(path) != "-":
                 refuse_existing(path, force=views.force)
-        rules = chosen_rules(views.rules, CALLS.values())
+        rules = load_rules(views.rules, CALLS.values())
         if views.update_baseline and views.baseline is None:
             raise UsageError("--update-baseline writes the file that --baseline names")
         report = compare()
-        with Calls(traces) as calls:
-            apply_all(report, rules, views.baseline, calls.at(0), update=views.update_baseline)
+        with TracePair(traces) as calls:
+            apply_policy(report, rules, views.baseline, calls.at(0), update=views.update_baseline)
             show(report, calls, views)
         if report.calls.compared < views.min_compared:
             raise UsageError(
@@ -117,7 +117,7 @@ def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], vi
     return 0 if report.same else _DIFFERENT
 
 
-def show(report: Report, calls: Calls, views: Views) -> None:
+def show(report: Report, calls: TracePair, views: ReportOptions) -> None:
     """A report in every form that is asked for."""
     from tracekmt.report.text import report_lines
 
@@ -133,9 +133,9 @@ def show(report: Report, calls: Calls, views: Views) -> None:
 
         _write(views.junit, junit(report))
     if views.html is not None:
-        from tracekmt.report.html import page
+        from tracekmt.report.html import html_page
 
-        _write(views.html, page(report, calls.at(0), calls.at(1)))
+        _write(views.html, html_page(report, calls.at(0), calls.at(1)))
     if views.github:
         from tracekmt.report.github import annotation_lines, write_summary
 

@@ -16,7 +16,7 @@ from tracekmt.errors import UsageError
 if TYPE_CHECKING:
     from tracekmt.record.group import OnChild
     from tracekmt.record.limits import Progress
-    from tracekmt.record.process.children import Family
+    from tracekmt.record.process.children import ChildWatcher
 
 FAILING_SHOWN = 10
 LIVE_SECONDS = 0.2
@@ -90,15 +90,15 @@ def command(
     of its own, with its number in the name.
     """
     from tracekmt import ntstatus
-    from tracekmt.record.group import Several
-    from tracekmt.record.limits import Limits
+    from tracekmt.record.group import RecordingGroup
+    from tracekmt.record.limits import StopConditions
     from tracekmt.record.process.targets import await_process, find_process, open_device
     from tracekmt.record.session import Recording
     from tracekmt.text.units import parse_duration, parse_size
 
     if after is not None and until_status is None:
         raise UsageError("--after goes with --until-status")
-    limits = Limits(
+    limits = StopConditions(
         duration=None if duration is None else parse_duration(duration),
         max_size=None if max_size is None else parse_size(max_size),
         last=None if last is None else parse_size(last),
@@ -113,7 +113,7 @@ def command(
         stem = Path(program[0]).name if program else wait or (name[0] if name else f"process.{pid[0]}")
         output = Path(f"{stem}.{time.strftime('%Y%m%dT%H%M%S')}.kmt")
 
-    def make(output: Path, family: Family | None = None, on_child: OnChild | None = None) -> Recording:
+    def make(output: Path, family: ChildWatcher | None = None, on_child: OnChild | None = None) -> Recording:
         return Recording(
             output,
             modules=module,
@@ -138,7 +138,7 @@ def command(
     if children or len(found) > 1:
         if host is not None or thunks is not None:
             raise UsageError("several processes are recorded on this machine only, and by their exports")
-        several = Several(device, make, output, children=children)
+        several = RecordingGroup(device, make, output, children=children)
         if program:
             several.spawn(program)
         for each in found:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tracekmt.cli.options import Views, compare_and_report, force_option, report_options
+from tracekmt.cli.options import ReportOptions, compare_and_report, force_option, report_options
 
 _OF_THUNKS = ("adapter", "keep_going", "foreign_driver", "allow", "max_allocations", "max_video_memory")
 
@@ -78,7 +78,7 @@ def command(
     disturb the machine are left out.
     """
     from tracekmt.cli.console import progress_bar
-    from tracekmt.replayer import replay
+    from tracekmt.replayer.engine import replay
     from tracekmt.report.calls import printable
     from tracekmt.text.units import parse_duration
 
@@ -101,5 +101,5 @@ def command(
                 faults=faults or None,
             ),
             (trace, *([output] if output is not None else [])),
-            Views(**others, force=force),
+            ReportOptions(**others, force=force),
         )

@@ -3,36 +3,36 @@
 Values have the form that the documentation calls the value form: a call's argument is a dict by Microsoft's names.
 """
 
-from tracekmt.codec.bound_values import Finder, Place, finder
-from tracekmt.codec.context import Frame, KindOf
+from tracekmt.codec.bound_values import BoundLocation, BoundValueFinder, finder
+from tracekmt.codec.context import KindOf, StructContext
 from tracekmt.codec.decode import decode
 from tracekmt.codec.encode import encode
 from tracekmt.codec.json_form import json_form, to_json
 from tracekmt.codec.values import (
-    Leaf,
+    FieldValue,
     Unreadable,
-    holds,
-    leaves,
+    condition_holds,
+    flags_to_int,
+    iter_values,
     look_up,
     member_type,
-    word,
 )
 
 __all__ = [
-    "Finder",
-    "Frame",
+    "BoundLocation",
+    "BoundValueFinder",
+    "FieldValue",
     "KindOf",
-    "Leaf",
-    "Place",
+    "StructContext",
     "Unreadable",
+    "condition_holds",
     "decode",
     "encode",
     "finder",
-    "holds",
+    "flags_to_int",
+    "iter_values",
     "json_form",
-    "leaves",
     "look_up",
     "member_type",
     "to_json",
-    "word",
 ]

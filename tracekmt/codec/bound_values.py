@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from tracekmt.codec.context import Frame
-from tracekmt.codec.memory import Fault, Memory
-from tracekmt.codec.readers import Source, choice, reader_of, used_of
+from tracekmt.codec.context import StructContext
+from tracekmt.codec.memory import Memory, MemoryFault
+from tracekmt.codec.readers import Source, reader_of, select_arm, used_of
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
 from tracekmt.spec.paths import structures
 from tracekmt.spec.types import (
@@ -20,21 +20,21 @@ from tracekmt.spec.types import (
     Abi,
     Address,
     Array,
-    Call,
+    CallSpec,
     Field,
     Integer,
     Kind,
-    Overlay,
     Payload,
     Pointer,
-    Records,
     Struct,
     Type,
+    Union,
+    VariableRecords,
     count_of,
 )
 
 
-class Place(NamedTuple):
+class BoundLocation(NamedTuple):
     """A value that stands for something, and the `size` bytes at `address` that hold it. The rest is as a `Leaf` has
     it."""
 
@@ -59,53 +59,55 @@ class Place(NamedTuple):
 class _Walk(NamedTuple):
     """What one walk needs everywhere."""
 
-    found: list[Place]
+    found: list[BoundLocation]
     source: Source
 
 
-Step = Callable[[bytes, int, Frame, str, str, _Walk], None]
+Step = Callable[[bytes, int, StructContext, str, str, _Walk], None]
 """Looks at one member of a structure: its bytes, its address, its frame, the paths that lead to it."""
 
 
-class Finder:
+class BoundValueFinder:
     """Finds the places of one call in one ABI."""
 
-    def __init__(self, call: Call, abi: Abi) -> None:
+    def __init__(self, call: CallSpec, abi: Abi) -> None:
         self._layout = lay_out(call.argument, abi)
         self._abi: Abi = abi
-        self._look = _structure(self._layout, call.arms)
+        self._look = _structure(self._layout, call.union_arms)
 
-    def frame(self, memory: Memory, address: int, before: Memory | None = None) -> Frame | None:
+    def frame(self, memory: Memory, address: int, before: Memory | None = None) -> StructContext | None:
         """The argument itself; None for NULL, and where it is not there."""
         if not address:
             return None
         try:
             data = memory.read(address, self._layout.size)
-            return Frame(self._layout, data, data if before is None else before.read(address, len(data)), None)
-        except Fault:
+            return StructContext(self._layout, data, data if before is None else before.read(address, len(data)), None)
+        except MemoryFault:
             return None
 
-    def places(self, frame: Frame, memory: Memory, address: int, before: Memory | None = None) -> list[Place] | None:
+    def places(
+        self, frame: StructContext, memory: Memory, address: int, before: Memory | None = None
+    ) -> list[BoundLocation] | None:
         """The places of an argument, in the order of `leaves`; None where some memory on the way to them is not there.
         before: the memory that the call was entered with, where `memory` is how it left it."""
         walk = _Walk([], Source(self._abi, memory, before, None))
         try:
             if self._look is not None:
                 self._look(frame.data, address, frame, "", "", walk)
-        except Fault:
+        except MemoryFault:
             return None
         return walk.found
 
 
 @lru_cache(maxsize=1024)
-def finder(call: Call, abi: Abi) -> Finder | None:
+def finder(call: CallSpec, abi: Abi) -> BoundValueFinder | None:
     """What finds a call's places; None where something in its form is told by more than its memory, or has no address
     of its own: parameters, payloads and records with such values, unions that the objects decide."""
     if call.argument.parameters:
         return None
     for struct in structures(call.argument):
         for field in struct.fields():
-            if isinstance(field.type, (Payload, Records)) and _stands(field.type):
+            if isinstance(field.type, (Payload, VariableRecords)) and _stands(field.type):
                 return None
             if field.when is not None and field.when.kind is not None:
                 return None
@@ -115,10 +117,10 @@ def finder(call: Call, abi: Abi) -> Finder | None:
             layout.span(path)
     except KeyError:
         return None
-    return Finder(call, abi)
+    return BoundValueFinder(call, abi)
 
 
-def _asked(call: Call) -> Iterator[str]:
+def _asked(call: CallSpec) -> Iterator[str]:
     """The fields of the argument that say what a call makes and ends."""
     for creates in call.creates:
         yield from (when.path for when in creates.when)
@@ -132,11 +134,11 @@ def _stands(type_: Type) -> bool:
     """Whether something in a type may stand for something else than its name."""
     kind: Kind | None = getattr(type_, "kind", None)
     if kind is not None:
-        return kind.binding != "name"
+        return kind.binding != "literal"
     match type_:
-        case Pointer(to=inner) | Array(of=inner) | Records(to=inner):
+        case Pointer(to=inner) | Array(of=inner) | VariableRecords(to=inner):
             return _stands(inner)
-        case Overlay(arms=arms):
+        case Union(arms=arms):
             return any(_stands(arm.type) for arm in arms)
         case Payload(cases=cases):
             return any(_stands(case) for _, _, case in cases)
@@ -162,17 +164,17 @@ def _structure(layout: Layout, arms: tuple[str, ...]) -> Step | None:
             if any(by_arm):
                 steps.append(_chosen(union, by_arm, arms))
 
-    def look(data: bytes, address: int, frame: Frame, path: str, pattern: str, walk: _Walk) -> None:
+    def look(data: bytes, address: int, frame: StructContext, path: str, pattern: str, walk: _Walk) -> None:
         for step in steps:
             step(data, address, frame, path, pattern, walk)
 
     return look
 
 
-def _chosen(union: Overlay, by_arm: Sequence[Sequence[Step]], arms: tuple[str, ...]) -> Step:
-    choose = choice(union, arms)
+def _chosen(union: Union, by_arm: Sequence[Sequence[Step]], arms: tuple[str, ...]) -> Step:
+    choose = select_arm(union, arms)
 
-    def look(data: bytes, address: int, frame: Frame, path: str, pattern: str, walk: _Walk) -> None:
+    def look(data: bytes, address: int, frame: StructContext, path: str, pattern: str, walk: _Walk) -> None:
         number = choose(frame)
         for step in by_arm[number] if number >= 0 else ():
             step(data, address, frame, path, pattern, walk)
@@ -195,7 +197,7 @@ def _in_place(
             return [_value(field, type_, name, pattern, offset, abi)]
         case Struct():
             return [_inside(type_, name, pattern, offset, abi, arms)]
-        case Overlay():
+        case Union():
             inside = [
                 _in_place(arm, arm.type, f"{name}.{arm.name}", f"{pattern}.{arm.name}", offset, abi, arms)
                 for arm in type_.arms
@@ -217,10 +219,12 @@ def _value(field: Field, type_: Integer | Address | Struct, name: str, pattern: 
     read = reader_of(type_, abi, ()).convert if isinstance(type_, Struct) else None
     signed = isinstance(type_, Integer) and type_.signed
 
-    def look(data: bytes, address: int, frame: Frame, path: str, before: str, walk: _Walk) -> None:
+    def look(data: bytes, address: int, frame: StructContext, path: str, before: str, walk: _Walk) -> None:
         now = data[offset:end]
         value = int.from_bytes(now, "little", signed=signed) if read is None else read(now, now, frame, walk.source)
-        walk.found.append(Place(path + name, before + pattern, field, type_, known, address + offset, size, value))
+        walk.found.append(
+            BoundLocation(path + name, before + pattern, field, type_, known, address + offset, size, value)
+        )
 
     return look
 
@@ -231,10 +235,10 @@ def _inside(type_: Struct, name: str, pattern: str, offset: int, abi: Abi, arms:
     assert look_at is not None
     inside, end = look_at, offset + layout.size
 
-    def look(data: bytes, address: int, frame: Frame, path: str, before: str, walk: _Walk) -> None:
+    def look(data: bytes, address: int, frame: StructContext, path: str, before: str, walk: _Walk) -> None:
         part = data[offset:end]
         was = part if frame.before is frame.data else frame.before[offset:end]
-        inner = Frame(layout, part, was, frame)
+        inner = StructContext(layout, part, was, frame)
         inside(part, address + offset, inner, f"{path}{name}.", f"{before}{pattern}.", walk)
 
     return look
@@ -244,7 +248,7 @@ def _array(field: Field, type_: Array, name: str, pattern: str, offset: int, abi
     size, _ = measure(type_.of, abi)
     each = _element(field, type_.of, abi, arms)
 
-    def look(data: bytes, address: int, frame: Frame, path: str, before: str, walk: _Walk) -> None:
+    def look(data: bytes, address: int, frame: StructContext, path: str, before: str, walk: _Walk) -> None:
         number = used_of(frame, type_)
         now, was = data[offset : offset + size * number], frame.before[offset : offset + size * number]
         each(now, was, number, address + offset, frame, f"{path}{name}", f"{before}{pattern}[]", walk)
@@ -261,9 +265,9 @@ def _behind(
     each = _element(field, type_.to, abi, arms)
     behind = pattern if count is None else f"{pattern}[]"
 
-    def look(data: bytes, _address: int, frame: Frame, path: str, before: str, walk: _Walk) -> None:
+    def look(data: bytes, _address: int, frame: StructContext, path: str, before: str, walk: _Walk) -> None:
         start = int.from_bytes(data[offset:end], "little")
-        number = 1 if count is None else min(frame.count(count, walk.source.behind))
+        number = 1 if count is None else min(frame.count(count, walk.source.deref))
         if not start or not number:
             return
         now = was = walk.source.memory.read(start, size * number)
@@ -275,7 +279,7 @@ def _behind(
     return look
 
 
-Elements = Callable[[bytes, bytes, "int | None", int, Frame, str, str, _Walk], None]
+Elements = Callable[[bytes, bytes, "int | None", int, StructContext, str, str, _Walk], None]
 """Looks at things that lie one behind the other: their bytes now and when the call was entered, how many (None for one
 that is no array), their address, the frame around them, their paths without an index."""
 
@@ -288,12 +292,19 @@ def _element(field: Field, of: Type, abi: Abi, arms: tuple[str, ...]) -> Element
     assert inside is not None
 
     def each(
-        now: bytes, was: bytes, number: int | None, address: int, frame: Frame, path: str, pattern: str, walk: _Walk
+        now: bytes,
+        was: bytes,
+        number: int | None,
+        address: int,
+        frame: StructContext,
+        path: str,
+        pattern: str,
+        walk: _Walk,
     ) -> None:
         for index in range(1 if number is None else number):
             at = index * size
             data = now[at : at + size]
-            inner = Frame(layout, data, data if was is now else was[at : at + size], frame)
+            inner = StructContext(layout, data, data if was is now else was[at : at + size], frame)
             one = f"{path}." if number is None else f"{path}[{index}]."
             inside(data, address + at, inner, one, f"{pattern}.", walk)
 
@@ -305,7 +316,14 @@ def _plain_element(field: Field, of: Type, abi: Abi, arms: tuple[str, ...]) -> E
     steps = _in_place(field, of, "", "", 0, abi, arms)
 
     def each(
-        now: bytes, _was: bytes, number: int | None, address: int, frame: Frame, path: str, pattern: str, walk: _Walk
+        now: bytes,
+        _was: bytes,
+        number: int | None,
+        address: int,
+        frame: StructContext,
+        path: str,
+        pattern: str,
+        walk: _Walk,
     ) -> None:
         for index in range(1 if number is None else number):
             at = index * size

@@ -8,16 +8,16 @@ from functools import lru_cache
 
 from tracekmt.codec.values import union_key
 from tracekmt.spec.layout import Layout, Slot, lay_out
-from tracekmt.spec.types import NEVER, Count, Field, Kind, Overlay, When
+from tracekmt.spec.types import NEVER, Condition, Field, Kind, Length, Union
 
 KindOf = Callable[[int], "Kind | None"]
 """What sort of object a handle leads to, as far as that is known."""
 
-KindAt = Callable[["Frame", str], "Kind | None"]
+KindAt = Callable[["StructContext", str], "Kind | None"]
 
 
 @dataclass(frozen=True)
-class Undecided:
+class UndecidedUnion:
     """An unnamed union of which nothing says what it holds. key: the name that stands for it in values. certain: it is
     known that no arm is in effect."""
 
@@ -36,14 +36,14 @@ class Undecided:
         return max(slot.offset + slot.size for slot in self.slots) - self.offset
 
 
-class Frame:
+class StructContext:
     """A structure being decoded or encoded: its bytes, those that it had when the call was entered, and the
     structure that led to it. kind_at: tells the kind of the handles at a path, where anybody can."""
 
     __slots__ = ("before", "data", "kind_at", "layout", "outer")
 
     def __init__(
-        self, layout: Layout, data: bytes, before: bytes, outer: Frame | None, kind_at: KindAt | None = None
+        self, layout: Layout, data: bytes, before: bytes, outer: StructContext | None, kind_at: KindAt | None = None
     ) -> None:
         self.layout = layout
         self.data = data
@@ -51,7 +51,7 @@ class Frame:
         self.outer = outer
         self.kind_at = kind_at
 
-    def outwards(self, steps: int) -> Frame:
+    def outwards(self, steps: int) -> StructContext:
         """The structure so many steps outwards."""
         frame = self
         for _ in range(steps):
@@ -65,28 +65,28 @@ class Frame:
         now = int.from_bytes(self.data[start:end], "little") & mask
         return now if self.before is self.data else int.from_bytes(self.before[start:end], "little") & mask, now
 
-    def holds(self, when: When) -> bool | None:
+    def holds(self, when: Condition) -> bool | None:
         """Whether a condition is true of what the call was entered with; None where only the objects can tell."""
         if when is NEVER or when == NEVER:
             return False
-        frame = self.outwards(when.up) if when.up else self
+        frame = self.outwards(when.parent) if when.parent else self
         if when.kind is not None:
             found = frame.kind_at(frame, when.path) if frame.kind_at else None
-            return None if found is None else (found == when.kind) == when.holds
+            return None if found is None else (found == when.kind) != when.negate
         start, end, mask = frame.layout.span(when.path)
         value = int.from_bytes(frame.before[start:end], "little") & mask
-        if when.one_of:
-            return (value in when.one_of) == when.holds
-        return (value == when.equals if when.equals is not None else value != 0) == when.holds
+        if when.any_of:
+            return (value in when.any_of) != when.negate
+        return (value == when.equals if when.equals is not None else value != 0) != when.negate
 
-    def count(self, length: Count, behind: Callable[[int], int] = lambda address: 0) -> tuple[int, int]:
+    def count(self, length: Length, behind: Callable[[int], int] = lambda address: 0) -> tuple[int, int]:
         """What a length said at enter, and says now; `behind` reads the number that a pointer leads to."""
-        before, now = self.outwards(length.up).number(length.path)
-        if length.behind:
+        before, now = self.outwards(length.parent).number(length.path)
+        if length.deref:
             before, now = behind(before), behind(now)
-        return max(before + length.plus, length.least), max(now + length.plus, length.least)
+        return max(before + length.add, length.minimum), max(now + length.add, length.minimum)
 
-    def arm(self, overlay: Overlay, arms: tuple[str, ...]) -> Field | None:
+    def arm(self, overlay: Union, arms: tuple[str, ...]) -> Field | None:
         """The arm in effect; None where none is, or nothing says which."""
         if overlay.open:
             return None
@@ -95,7 +95,7 @@ class Frame:
         held = (field for field in overlay.arms if field.when is not None and self.holds(field.when))
         return next(held, next((field for field in overlay.arms if field.when is None), None))
 
-    def certain(self, overlay: Overlay) -> bool:
+    def certain(self, overlay: Union) -> bool:
         """Whether it is known which arm is in effect, if any is."""
         return not overlay.open and all(arm.when is None or self.holds(arm.when) is not None for arm in overlay.arms)
 
@@ -107,7 +107,7 @@ def unions(layout: Layout) -> dict[Slot, str]:
     return {member[0]: union_key(x64) for member, x64 in pairs if member[0].overlay is not None}
 
 
-def in_effect(frame: Frame, arms: tuple[str, ...]) -> Iterator[Slot | Undecided]:
+def in_effect(frame: StructContext, arms: tuple[str, ...]) -> Iterator[Slot | UndecidedUnion]:
     """The fields of a structure without the arms that are not in effect."""
     for member in frame.layout.members:
         overlay = member[0].overlay
@@ -116,6 +116,6 @@ def in_effect(frame: Frame, arms: tuple[str, ...]) -> Iterator[Slot | Undecided]
             continue
         arm = frame.arm(overlay, arms)
         if arm is None:
-            yield Undecided(unions(frame.layout)[member[0]], member, frame.certain(overlay))
+            yield UndecidedUnion(unions(frame.layout)[member[0]], member, frame.certain(overlay))
         else:
             yield from (slot for slot in member if slot.arm is arm)

@@ -14,18 +14,18 @@ from tracekmt.spec.types import (
     POINTER_SIZE,
     Abi,
     Bytes,
-    Call,
+    CallSpec,
     Payload,
     Pointer,
-    Records,
-    Text,
+    RawWindow,
     Type,
-    Window,
+    VariableRecords,
+    WString,
 )
 
 
 def decode(
-    call: Call,
+    call: CallSpec,
     abi: Abi,
     memory: Memory,
     arguments: Sequence[int],
@@ -39,7 +39,7 @@ def decode(
     is then comes from there: of an array as many elements as both say, of a byte buffer its whole capacity; parameters
     that were passed by value are left out. kind_of: tells what a handle leads to, where a union depends on that.
     """
-    read = struct_reader(lay_out(call.argument, abi), call.arms)
+    read = struct_reader(lay_out(call.argument, abi), call.union_arms)
     source = Source(abi, memory, before, kind_of)
     if call.argument.parameters:
         size = POINTER_SIZE[abi]
@@ -54,4 +54,4 @@ def decode(
 
 
 def _leads_on(type_: Type) -> bool:
-    return isinstance(type_, (Pointer, Bytes, Text, Window, Payload, Records))
+    return isinstance(type_, (Pointer, Bytes, WString, RawWindow, Payload, VariableRecords))

@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 from tracekmt.codec import parse_value as given
-from tracekmt.codec.context import Frame, KindOf, unions
-from tracekmt.codec.memory import Arena, Fault
-from tracekmt.codec.parse_value import problem, show
+from tracekmt.codec.context import KindOf, StructContext, unions
+from tracekmt.codec.memory import Arena, MemoryFault
+from tracekmt.codec.parse_value import field_error, short_repr
 from tracekmt.codec.values import Unreadable, look_up, payload_case
 from tracekmt.errors import UsageError
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
@@ -19,11 +19,9 @@ from tracekmt.spec.types import (
     Abi,
     Address,
     Array,
-    Blob,
+    ByteArray,
     Bytes,
-    Call,
-    Characters,
-    Count,
+    CallSpec,
     CountedString,
     Enum,
     Field,
@@ -31,15 +29,17 @@ from tracekmt.spec.types import (
     Float,
     Integer,
     Kind,
-    Overlay,
-    OwnSize,
+    Length,
     Payload,
     Pointer,
-    Records,
+    RawWindow,
     Struct,
-    Text,
+    StructSize,
     Type,
-    Window,
+    Union,
+    VariableRecords,
+    WCharArray,
+    WString,
     count_of,
     length_of,
 )
@@ -50,7 +50,7 @@ BYTES_LIMIT = 16 << 20
 purpose."""
 
 
-def encode(call: Call, abi: Abi, arena: Arena, value: Any, kind_of: KindOf | None = None) -> tuple[int, ...]:
+def encode(call: CallSpec, abi: Abi, arena: Arena, value: Any, kind_of: KindOf | None = None) -> tuple[int, ...]:
     """Lay what a call is given out in an arena; the arguments to call it with: the address of its structure (0 for
     None), or its parameters.
 
@@ -61,7 +61,7 @@ def encode(call: Call, abi: Abi, arena: Arena, value: Any, kind_of: KindOf | Non
     """
     encoder = _Encoder(call, abi, arena, kind_of)
     try:
-        value = given.plain(value, "")
+        value = given.normalize(value, "")
         layout = lay_out(call.argument, abi)
         if call.argument.parameters:
             data = encoder.struct(layout, {} if value is None else value, "", None)
@@ -82,20 +82,22 @@ def encode(call: Call, abi: Abi, arena: Arena, value: Any, kind_of: KindOf | Non
 
 
 class _Encoder:
-    def __init__(self, call: Call, abi: Abi, arena: Arena, kind_of: KindOf | None) -> None:
+    def __init__(self, call: CallSpec, abi: Abi, arena: Arena, kind_of: KindOf | None) -> None:
         self.call = call
         self.kind_of = kind_of
         self.abi: Abi = abi
         self.arena = arena
 
-    def struct(self, layout: Layout, value: Any, path: str, outer: Frame | None, *, rest: bool = False) -> bytes:
+    def struct(
+        self, layout: Layout, value: Any, path: str, outer: StructContext | None, *, rest: bool = False
+    ) -> bytes:
         """The bytes of one structure, its pointees placed in the arena. rest: more may follow it in its buffer."""
         if not isinstance(value, Mapping):
-            raise problem(path, f"takes the fields of {layout.struct.name}, not {show(value)}")
+            raise field_error(path, f"takes the fields of {layout.struct.name}, not {short_repr(value)}")
         self.refuse_unknown(layout, value, path, rest)
-        values = {name: given.plain(each, f"{path}.{name}") for name, each in value.items()}
+        values = {name: given.normalize(each, f"{path}.{name}") for name, each in value.items()}
         data = bytearray(layout.size)
-        frame = Frame(layout, b"", b"", outer, lambda _, path: self.kind_at(values, path))
+        frame = StructContext(layout, b"", b"", outer, lambda _, path: self.kind_at(values, path))
         # First the words that conditions and lengths are read from, then what depends on them.
         words = _words(layout)
         self.put(data, words, values, path, frame)
@@ -106,7 +108,7 @@ class _Encoder:
         for stage in range(3):
             self.put(data, [slot for slot in chosen if stages.get(id(slot)) == stage], values, path, frame)
         self.put_undecided(layout, data, values, path, frame)
-        return bytes(data) + given.octets(values.get("rest", b""), f"{path}.rest", BYTES_LIMIT)
+        return bytes(data) + given.parse_bytes(values.get("rest", b""), f"{path}.rest", BYTES_LIMIT)
 
     def kind_at(self, values: Mapping[str, Any], path: str) -> Kind | None:
         """The kind of the first handle that is given at a path."""
@@ -121,35 +123,37 @@ class _Encoder:
             names.add("rest")
         for name in value:
             if name not in names:
-                raise problem(f"{path}.{name}", f"{layout.struct.name} has no such field")
+                raise field_error(f"{path}.{name}", f"{layout.struct.name} has no such field")
 
-    def put(self, data: bytearray, slots: Iterable[Slot], values: Mapping[str, Any], path: str, frame: Frame) -> None:
+    def put(
+        self, data: bytearray, slots: Iterable[Slot], values: Mapping[str, Any], path: str, frame: StructContext
+    ) -> None:
         for slot in slots:
             value = values.get(slot.field.name)
-            if value is None and type(slot.field.type) is not OwnSize:
+            if value is None and type(slot.field.type) is not StructSize:
                 continue  # zeros are there already
             encoded = self.value(slot.field.type, value, f"{path}.{slot.field.name}", frame)
             data[slot.offset : slot.offset + len(encoded)] = encoded
         frame.data = frame.before = bytes(data)
 
     def put_undecided(
-        self, layout: Layout, data: bytearray, values: Mapping[str, Any], path: str, frame: Frame
+        self, layout: Layout, data: bytearray, values: Mapping[str, Any], path: str, frame: StructContext
     ) -> None:
         """Unions that are given as their bytes."""
         for slot, name in unions(layout).items():
             if name in values:
-                if slot.overlay and (right := frame.arm(slot.overlay, self.call.arms)):
-                    raise problem(f"{path}.{name}", _wrong_arm(right, False))
+                if slot.overlay and (right := frame.arm(slot.overlay, self.call.union_arms)):
+                    raise field_error(f"{path}.{name}", _wrong_arm(right, False))
                 size, _ = measure(slot.overlay, self.abi) if slot.overlay else (0, 0)
-                raw = given.fitting(self.raw(values[name], f"{path}.{name}"), size, False, f"{path}.{name}")
+                raw = given.check_size(self.raw(values[name], f"{path}.{name}"), size, False, f"{path}.{name}")
                 data[slot.offset : slot.offset + len(raw)] = raw
 
     def raw(self, value: Any, path: str) -> bytes:
         if not isinstance(value, Mapping) or set(value) != {"raw"}:
-            raise problem(path, 'takes {"raw": bytes}')
-        return given.octets(value["raw"], f"{path}.raw", PADDING_LIMIT)
+            raise field_error(path, 'takes {"raw": bytes}')
+        return given.parse_bytes(value["raw"], f"{path}.raw", PADDING_LIMIT)
 
-    def choose(self, layout: Layout, frame: Frame, values: Mapping[str, Any], path: str) -> list[Slot]:
+    def choose(self, layout: Layout, frame: StructContext, values: Mapping[str, Any], path: str) -> list[Slot]:
         """The fields in effect. Where only the objects can tell, the values decide."""
         chosen: list[Slot] = []
         for member in layout.members:
@@ -157,22 +161,22 @@ class _Encoder:
             if overlay is None:
                 chosen.append(member[0])
                 continue
-            right = frame.arm(overlay, self.call.arms)
+            right = frame.arm(overlay, self.call.union_arms)
             wanted = [slot for slot in member if slot.field.name in values]
             if wanted and unions(layout)[member[0]] in values:
-                raise problem(f"{path}.{wanted[0].field.name}", _wrong_arm(None, True))
+                raise field_error(f"{path}.{wanted[0].field.name}", _wrong_arm(None, True))
             free = overlay.open or not frame.certain(overlay)
             wrong = [slot for slot in wanted if slot.arm is not (wanted[0].arm if free else right)]
             if wrong:
-                raise problem(f"{path}.{wrong[0].field.name}", _wrong_arm(right, free))
+                raise field_error(f"{path}.{wrong[0].field.name}", _wrong_arm(right, free))
             arm = wanted[0].arm if wanted else right
             inner = [slot.inner for slot in wanted if slot.inner]
             if any(each is not inner[0] for each in inner):
-                raise problem(f"{path}.{inner[-1].name}", _wrong_arm(None, True))
+                raise field_error(f"{path}.{inner[-1].name}", _wrong_arm(None, True))
             chosen += [slot for slot in member if slot.arm is arm and (slot.inner is None or slot.inner in inner)]
         return chosen
 
-    def infer_lengths(self, frame: Frame, chosen: list[Slot], values: dict[str, Any], path: str) -> None:
+    def infer_lengths(self, frame: StructContext, chosen: list[Slot], values: dict[str, Any], path: str) -> None:
         """Lengths that were left out, from what they count, put among the values."""
         found: dict[str, tuple[str, int]] = {}
         for slot in chosen:
@@ -180,15 +184,15 @@ class _Encoder:
             if values.get(name) is None:
                 continue
             for length, count in self.counts(type_, values[name], f"{path}.{name}", frame):
-                if length.up or count <= length.least or look_up(values, length.path) is not None:
+                if length.parent or count <= length.minimum or look_up(values, length.path) is not None:
                     continue
-                other, agreed = found.setdefault(length.path, (name, count - length.plus))
-                if count - length.plus != agreed:
-                    raise problem(f"{path}.{name}", f"has {count} elements where {other} has {agreed}")
+                other, agreed = found.setdefault(length.path, (name, count - length.add))
+                if count - length.add != agreed:
+                    raise field_error(f"{path}.{name}", f"has {count} elements where {other} has {agreed}")
         for length_path, (_, count) in found.items():
             _place(values, length_path, max(count, 0))
 
-    def counts(self, type_: Type, value: Any, path: str, frame: Frame) -> Iterable[tuple[Count, int]]:
+    def counts(self, type_: Type, value: Any, path: str, frame: StructContext) -> Iterable[tuple[Length, int]]:
         """What a value says about lengths: each with the number that it has to be."""
         if isinstance(type_, Array):
             return [(count_of(type_.used), self.count(type_, value, path, frame))] if type_.used else []
@@ -196,19 +200,19 @@ class _Encoder:
         if length is None:
             return []
         counted = [(length, self.count(type_, value, path, frame))]
-        if isinstance(type_, Records) and isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        if isinstance(type_, VariableRecords) and isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
             counted.append((count_of(type_.number), len(value)))
         return counted
 
-    def count(self, type_: Type, value: Any, path: str, frame: Frame) -> int:
+    def count(self, type_: Type, value: Any, path: str, frame: StructContext) -> int:
         if isinstance(value, Unreadable):
             return 0
         if isinstance(type_, (Pointer, Array)):
             return len(given.sequence(value, path))
         size = len(self.pointed(type_, value, path, frame))
-        return size // WCHAR_SIZE[self.abi] if isinstance(type_, Text) else size
+        return size // WCHAR_SIZE[self.abi] if isinstance(type_, WString) else size
 
-    def value(self, type_: Type, value: Any, path: str, frame: Frame) -> bytes:
+    def value(self, type_: Type, value: Any, path: str, frame: StructContext) -> bytes:
         """The bytes that a field holds in place."""
         match type_:
             case Integer(size=size, signed=signed):
@@ -222,55 +226,55 @@ class _Encoder:
                 return given.integer(address, self.arena.pointer_size, False, path, self.abi)
             case Float(size=size):
                 try:
-                    return packing.pack("<f" if size == 4 else "<d", given.real(value, path))
+                    return packing.pack("<f" if size == 4 else "<d", given.parse_float(value, path))
                 except OverflowError:
-                    raise problem(path, f"{show(value)} does not fit into {size * 8} bits") from None
-            case OwnSize():
+                    raise field_error(path, f"{short_repr(value)} does not fit into {size * 8} bits") from None
+            case StructSize():
                 size = frame.layout.size if value is None else given.number(value, path)
                 return given.integer(size, 4, False, path, self.abi)
-            case Blob(size=size, tail=tail):
-                octets = given.octets(b"" if value is None else value, path, PADDING_LIMIT)
-                return given.fitting(octets, size, tail, path).ljust(size, b"\0")
-            case Characters(count=count, tail=tail):
+            case ByteArray(size=size, tail=tail):
+                octets = given.parse_bytes(b"" if value is None else value, path, PADDING_LIMIT)
+                return given.check_size(octets, size, tail, path).ljust(size, b"\0")
+            case WCharArray(count=count, tail=tail):
                 room = WCHAR_SIZE[self.abi] * count
-                units = given.units("" if value is None else value, WCHAR_SIZE[self.abi], path)
-                return given.fitting(units, room, tail, path).ljust(room, b"\0")
+                units = given.encode_wchars("" if value is None else value, WCHAR_SIZE[self.abi], path)
+                return given.check_size(units, room, tail, path).ljust(room, b"\0")
             case Struct():
                 return self.struct(lay_out(type_, self.abi), {} if value is None else value, path, frame)
             case Array():
                 return self.array(type_, value, path, frame)
-            case Overlay():
+            case Union():
                 return self.overlay(type_, value, path, frame)
             case CountedString():
                 return self.counted_string(value, path)
         return self.pointer(type_, value, path, frame)
 
-    def array(self, type_: Array, value: Any, path: str, frame: Frame) -> bytes:
+    def array(self, type_: Array, value: Any, path: str, frame: StructContext) -> bytes:
         items = [] if value is None else given.sequence(value, path)
         if len(items) > type_.count:
-            raise problem(path, f"takes a list of at most {type_.count}, not {show(value)}")
+            raise field_error(path, f"takes a list of at most {type_.count}, not {short_repr(value)}")
         size, _ = measure(type_.of, self.abi)
         parts = [self.value(type_.of, item, f"{path}[{index}]", frame) for index, item in enumerate(items)]
         return b"".join(parts).ljust(size * type_.count, b"\0")
 
-    def overlay(self, type_: Overlay, value: Any, path: str, frame: Frame) -> bytes:
+    def overlay(self, type_: Union, value: Any, path: str, frame: StructContext) -> bytes:
         """A named union: {arm: value}, or {"raw": bytes}."""
         size, _ = measure(type_, self.abi)
         if value is None:
             return bytes(size)
-        right = frame.arm(type_, self.call.arms)
+        right = frame.arm(type_, self.call.union_arms)
         if not isinstance(value, Mapping) or len(value) != 1:
             arms = [field.name for field in ((right,) if right and frame.certain(type_) else type_.arms)]
-            raise problem(path, f"takes one arm of {type_.name}: give {', '.join(arms)}, not {show(value)}")
+            raise field_error(path, f"takes one arm of {type_.name}: give {', '.join(arms)}, not {short_repr(value)}")
         name, inner = next(iter(value.items()))
         if name == "raw" and right is None:
-            return given.fitting(self.raw(value, path), size, False, path).ljust(size, b"\0")
+            return given.check_size(self.raw(value, path), size, False, path).ljust(size, b"\0")
         arm = next((arm for arm in type_.arms if arm.name == name), None)
         if arm is None and name != "raw":
-            raise problem(f"{path}.{name}", f"{type_.name} has no such arm")
+            raise field_error(f"{path}.{name}", f"{type_.name} has no such arm")
         if arm is None or (right is not arm and not type_.open and frame.certain(type_)):
-            raise problem(f"{path}.{name}", _wrong_arm(right, False))
-        return self.value(arm.type, given.plain(inner, path), f"{path}.{name}", frame).ljust(size, b"\0")
+            raise field_error(f"{path}.{name}", _wrong_arm(right, False))
+        return self.value(arm.type, given.normalize(inner, path), f"{path}.{name}", frame).ljust(size, b"\0")
 
     def counted_string(self, value: Any, path: str) -> bytes:
         if value is None:
@@ -278,7 +282,7 @@ class _Encoder:
         if isinstance(value, Unreadable):
             units, address = b"", value.address
         else:
-            units = given.units(value, 2, path)
+            units = given.encode_wchars(value, 2, path)
             address = self.put_away(f"{path}.Buffer", units, len(units) + 2)
         # Windows' longest string leaves no room for a zero that MaximumLength could count.
         maximum = max(len(units), min(len(units) + 2, 0xFFFE))
@@ -286,12 +290,12 @@ class _Encoder:
         pointer = given.integer(address, self.arena.pointer_size, False, path, self.abi)
         return lengths.ljust(self.arena.pointer_size, b"\0") + pointer
 
-    def pointer(self, type_: Type, value: Any, path: str, frame: Frame) -> bytes:
+    def pointer(self, type_: Type, value: Any, path: str, frame: StructContext) -> bytes:
         """The bytes of a pointer whose memory is described."""
         if value is None or isinstance(value, Unreadable):
             address = value.address if value else 0
         else:
-            length, unit = length_of(type_), WCHAR_SIZE[self.abi] if isinstance(type_, Text) else 1
+            length, unit = length_of(type_), WCHAR_SIZE[self.abi] if isinstance(type_, WString) else 1
             count = self.number_of(length, frame) if length else 0
             if isinstance(type_, Pointer):
                 unit, _ = measure(type_.to, self.abi)
@@ -303,46 +307,46 @@ class _Encoder:
             address = self.put_away(path, data, min(count * unit, limit))
         return given.integer(address, self.arena.pointer_size, False, path, self.abi)
 
-    def number_of(self, length: Count, frame: Frame) -> int:
+    def number_of(self, length: Length, frame: StructContext) -> int:
         return frame.count(length, self.behind)[0]
 
     def behind(self, address: int) -> int:
         try:
             return int.from_bytes(self.arena.read(address, 4), "little")
-        except Fault:
+        except MemoryFault:
             return 0
 
-    def pointed(self, type_: Type, value: Any, path: str, frame: Frame) -> bytes:
+    def pointed(self, type_: Type, value: Any, path: str, frame: StructContext) -> bytes:
         """The bytes that a pointer leads to."""
         match type_:
             case Pointer(to=to, count=None):
                 return self.value(to, value, f"{path}*" if isinstance(to, Pointer) else path, frame)
             case Pointer(to=to):
-                items = [given.plain(item, path) for item in given.sequence(value, path)]
+                items = [given.normalize(item, path) for item in given.sequence(value, path)]
                 return b"".join(self.value(to, x, f"{path}[{n}]", frame) for n, x in enumerate(items))
-            case Text(length=None):
-                return given.units(value, WCHAR_SIZE[self.abi], path) + bytes(WCHAR_SIZE[self.abi])
-            case Text():
+            case WString(length=None):
+                return given.encode_wchars(value, WCHAR_SIZE[self.abi], path) + bytes(WCHAR_SIZE[self.abi])
+            case WString():
                 unit = WCHAR_SIZE[self.abi]
-                return self.capacity(value, path, unit) or given.units(value, unit, path)
+                return self.capacity(value, path, unit) or given.encode_wchars(value, unit, path)
             case Payload() if not given.is_octets(value):
                 case = payload_case(type_, frame.number(type_.by)[0])
                 if case is None:
-                    raise problem(path, f"takes bytes: what {type_.by} says has no described form")
+                    raise field_error(path, f"takes bytes: what {type_.by} says has no described form")
                 if isinstance(case, Struct):
                     return self.struct(lay_out(case, self.abi), value, path, frame, rest=True)
                 return self.value(case, value, path, frame)
-            case Records() if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-                items = [given.plain(item, path) for item in value]
+            case VariableRecords() if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+                items = [given.normalize(item, path) for item in value]
                 return b"".join(self.record(type_, item, f"{path}[{n}]", frame) for n, item in enumerate(items))
-            case Bytes() | Window() | Payload() | Records():
-                return given.octets(value, path, BYTES_LIMIT)
+            case Bytes() | RawWindow() | Payload() | VariableRecords():
+                return given.parse_bytes(value, path, BYTES_LIMIT)
         raise TypeError(type_)
 
     def capacity(self, value: Any, path: str, unit: int) -> bytes:
-        return given.octets(value, path, BYTES_LIMIT) * unit if isinstance(value, Mapping) else b""
+        return given.parse_bytes(value, path, BYTES_LIMIT) * unit if isinstance(value, Mapping) else b""
 
-    def record(self, type_: Records, value: Any, path: str, frame: Frame) -> bytes:
+    def record(self, type_: VariableRecords, value: Any, path: str, frame: StructContext) -> bytes:
         """One record, as long as it says that it is; as its structure where it does not say."""
         layout = lay_out(type_.to, self.abi)
         if isinstance(value, Mapping) and type_.size not in value:
@@ -371,7 +375,7 @@ def _wrong_arm(right: Field | None, free: bool) -> str:
 def _is_cut(to: Type, items: Sequence[Any], count: int) -> bool:
     """Whether the memory of an array ends before the array does: its last item says where. Of an array of pointers
     the last may be one that leads nowhere, unless there should be more."""
-    unreadable = bool(items) and isinstance(given.plain(items[-1], ""), Unreadable)
+    unreadable = bool(items) and isinstance(given.normalize(items[-1], ""), Unreadable)
     return unreadable and (not isinstance(to, Pointer) or len(items) < count)
 
 
@@ -405,7 +409,7 @@ def _is_word(type_: Type) -> bool:
 
 def _stage(type_: Type) -> int:
     """What lies in place comes first: lengths may lie in it. Last come pointers whose length lies behind another."""
-    if not isinstance(type_, (Pointer, Bytes, Text, Window, Payload, Records)):
+    if not isinstance(type_, (Pointer, Bytes, WString, RawWindow, Payload, VariableRecords)):
         return 0
     length = length_of(type_)
-    return 2 if length is not None and length.behind else 1
+    return 2 if length is not None and length.deref else 1

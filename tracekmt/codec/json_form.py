@@ -13,21 +13,21 @@ from tracekmt.codec.values import Unreadable, arm_of, member_type
 from tracekmt.spec.paths import element
 from tracekmt.spec.types import (
     Address,
-    Blob,
+    ByteArray,
     Bytes,
-    Characters,
     CountedString,
     Enum,
     Flags,
     Float,
     Integer,
-    Overlay,
-    OwnSize,
     Payload,
+    RawWindow,
     Struct,
-    Text,
+    StructSize,
     Type,
-    Window,
+    Union,
+    WCharArray,
+    WString,
 )
 
 Form = Callable[[Any], Any]
@@ -59,7 +59,7 @@ def _forms(struct: Struct) -> dict[str, Form]:
 def _form(type_: Type) -> Form:
     inner, many = element(type_)
     form = _plain(inner)
-    if type_ is inner and isinstance(inner, (Integer, Flags, Enum, Blob)):
+    if type_ is inner and isinstance(inner, (Integer, Flags, Enum, ByteArray)):
         return form  # what lies in place is always there
 
     def one(value: Any) -> Any:
@@ -83,15 +83,15 @@ def _plain(type_: Type) -> Form:
     match type_:
         case Struct():
             return lambda value: to_json(type_, value)
-        case Overlay():
+        case Union():
             return lambda value: {name: json_form(arm_of(type_, name).type, each) for name, each in value.items()}
-        case Bytes() | Window() | Payload() | Blob():
+        case Bytes() | RawWindow() | Payload() | ByteArray():
             return bytes.hex
-        case Text() | Characters() | CountedString():
+        case WString() | WCharArray() | CountedString():
             return str
         case Integer(hexadecimal=True) | Address():
             return lambda value: f"0x{value:x}"
-        case Integer(size=1 | 2 | 4) | OwnSize():
+        case Integer(size=1 | 2 | 4) | StructSize():
             return int
         case Integer():
             return str  # the declared type decides: what may be 64 bits wide is a string in both ABIs

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Protocol
 from tracekmt.spec.types import POINTER_SIZE, Abi
 
 
-class Fault(Exception):  # noqa: N818 (what processors call it)
+class MemoryFault(Exception):  # noqa: N818 (what processors call it)
     """Memory at `address` that cannot be read or written; `data` is what could be read before it."""
 
     def __init__(self, address: int, data: bytes = b"") -> None:
@@ -19,7 +19,7 @@ class Fault(Exception):  # noqa: N818 (what processors call it)
 
 
 class Memory(Protocol):
-    """What the codec and the simulator need of memory. Both raise Fault."""
+    """What the codec and the simulator need of memory. Both raise MemoryFault."""
 
     def read(self, address: int, size: int) -> bytes:
         """`size` bytes from `address`."""
@@ -42,7 +42,7 @@ class Recorded:
                 self._longest[address] = data
 
     def read(self, address: int, size: int) -> bytes:
-        """`size` bytes; Fault with the readable beginning where fewer were recorded."""
+        """`size` bytes; MemoryFault with the readable beginning where fewer were recorded."""
         whole = self._longest.get(address)
         if whole is not None and len(whole) >= size:
             return whole[:size]
@@ -57,11 +57,11 @@ class Recorded:
             if len(found) == size:
                 return found
             best = max(best, found, key=len)
-        raise Fault(address + len(best), best)
+        raise MemoryFault(address + len(best), best)
 
     def write(self, address: int, data: bytes) -> None:
         """A recording does not change."""
-        raise Fault(address)
+        raise MemoryFault(address)
 
 
 class Arena:
@@ -123,14 +123,14 @@ class Arena:
         block, offset = self._find(address)
         data = bytes(block[offset : offset + size])
         if len(data) < size:
-            raise Fault(address + len(data), data)
+            raise MemoryFault(address + len(data), data)
         return data
 
     def write(self, address: int, data: bytes) -> None:
         """Overwrite part of one placement."""
         block, offset = self._find(address)
         if offset + len(data) > len(block):
-            raise Fault(address - offset + len(block))
+            raise MemoryFault(address - offset + len(block))
         block[offset : offset + len(data)] = data
 
     def regions(self) -> list[tuple[int, int, bytes]]:
@@ -141,5 +141,5 @@ class Arena:
         index = bisect_right(self._starts, address) - 1
         start = self._starts[index] if index >= 0 else 0
         if index < 0 or address - start >= len(self._blocks[start]):
-            raise Fault(address)
+            raise MemoryFault(address)
         return self._blocks[start], address - start

@@ -22,12 +22,12 @@ LIST_LIMIT = 1 << 20
 """How many elements a list has at most."""
 
 
-def problem(path: str, what: str) -> UsageError:
+def field_error(path: str, what: str) -> UsageError:
     """The error for a field."""
     return UsageError(f"{path.lstrip('.')}: {what}" if path else what)
 
 
-def show(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """A value in an error, whatever it is and however long."""
     try:
         text = reprlib.repr(value)
@@ -36,7 +36,7 @@ def show(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def plain(value: Any, path: str) -> Any:
+def normalize(value: Any, path: str) -> Any:
     """A value, with the JSON form of unreadable memory made what it stands for."""
     if isinstance(value, Mapping) and "unreadable" in value and set(value) <= {"unreadable", "read"}:
         return Unreadable(number(value["unreadable"], path))
@@ -51,7 +51,7 @@ def number(value: Any, path: str) -> int:
         return int(value)
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         return int(value, 16 if "x" in value.lower() else 10)
-    raise problem(path, f"takes a number, not {show(value)}")
+    raise field_error(path, f"takes a number, not {short_repr(value)}")
 
 
 def integer(value: Any, size: int, signed: bool, path: str, abi: Abi) -> bytes:
@@ -60,10 +60,10 @@ def integer(value: Any, size: int, signed: bool, path: str, abi: Abi) -> bytes:
     try:
         return given.to_bytes(size, "little", signed=signed)
     except OverflowError:
-        raise problem(path, f"{show(given)} does not fit into {size * 8} bits ({abi})") from None
+        raise field_error(path, f"{short_repr(given)} does not fit into {size * 8} bits ({abi})") from None
 
 
-def real(value: Any, path: str) -> float:
+def parse_float(value: Any, path: str) -> float:
     """A number with a point, "nan", "inf" or "-inf"."""
     if value is None:
         return 0.0
@@ -71,14 +71,14 @@ def real(value: Any, path: str) -> float:
         return float(value)
     if value in ("nan", "inf", "-inf"):
         return float(value)
-    raise problem(path, f"takes a number, not {show(value)}")
+    raise field_error(path, f"takes a number, not {short_repr(value)}")
 
 
 def enumeration(type_: Enum, value: Any, path: str) -> int:
     """A name of an enumeration, or a number."""
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
         if value not in dict(type_.members):
-            raise problem(path, f"{type_.name} has no {show(value)}")
+            raise field_error(path, f"{type_.name} has no {short_repr(value)}")
         given = dict(type_.members)[value]
     else:
         given = number(value, path)
@@ -98,7 +98,7 @@ def flags(type_: Flags, value: Any, path: str) -> int:
         for name in value:
             if name not in right:
                 instead = [each for each, mask in right.items() if mask & type_.mask(name)]
-                raise problem(f"{path}.{name}", f"is not in effect here; give {', '.join(instead)} instead")
+                raise field_error(f"{path}.{name}", f"is not in effect here; give {', '.join(instead)} instead")
         return found
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         return number(value, path)
@@ -116,13 +116,13 @@ def _bits(type_: Flags, name: Any, value: Any, path: str) -> int:
     try:
         mask, low = type_.mask(name), type_.low(name)
     except (KeyError, TypeError):
-        raise problem(path, f"{type_.name} has no bit {show(name)}") from None
+        raise field_error(path, f"{type_.name} has no bit {short_repr(name)}") from None
     if given < 0 or given << low > mask:
-        raise problem(f"{path}.{name}", f"{show(given)} does not fit into its bits")
+        raise field_error(f"{path}.{name}", f"{short_repr(given)} does not fit into its bits")
     return given << low
 
 
-def octets(value: Any, path: str, limit: int) -> bytes:
+def parse_bytes(value: Any, path: str, limit: int) -> bytes:
     """Bytes, hex digits, or {"capacity": n}: n zero bytes."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
@@ -130,10 +130,10 @@ def octets(value: Any, path: str, limit: int) -> bytes:
         capacity = number(value["capacity"], f"{path}.capacity")
         if 0 <= capacity <= limit:
             return bytes(capacity)
-        raise problem(path, f"a capacity is between 0 and {limit}, not {show(capacity)}")
+        raise field_error(path, f"a capacity is between 0 and {limit}, not {short_repr(capacity)}")
     if isinstance(value, str) and _HEX.fullmatch(value):
         return bytes.fromhex(value)
-    raise problem(path, f"takes bytes or hex digits, not {show(value)}")
+    raise field_error(path, f"takes bytes or hex digits, not {short_repr(value)}")
 
 
 def is_octets(value: Any) -> bool:
@@ -145,24 +145,24 @@ def is_octets(value: Any) -> bool:
     return isinstance(value, (bytes, bytearray, memoryview))
 
 
-def units(value: Any, size: int, path: str) -> bytes:
+def encode_wchars(value: Any, size: int, path: str) -> bytes:
     """A string as UTF-16 or, with units of four bytes, UTF-32; without a zero at its end."""
     if not isinstance(value, str):
-        raise problem(path, f"takes a string, not {show(value)}")
+        raise field_error(path, f"takes a string, not {short_repr(value)}")
     return value.encode("utf-16-le" if size == 2 else "utf-32-le", "surrogatepass")
 
 
-def fitting(data: bytes, size: int, tail: bool, path: str) -> bytes:
+def check_size(data: bytes, size: int, tail: bool, path: str) -> bytes:
     """Data that has a place of `size` bytes; what is the tail of its buffer may be longer."""
     if len(data) > size and not tail:
-        raise problem(path, f"has {len(data)} bytes; there is room for {size}")
+        raise field_error(path, f"has {len(data)} bytes; there is room for {size}")
     return data
 
 
 def sequence(value: Any, path: str) -> Sequence[Any]:
     """A list."""
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        raise problem(path, f"takes a list, not {show(value)}")
+        raise field_error(path, f"takes a list, not {short_repr(value)}")
     if len(value) > LIST_LIMIT:
-        raise problem(path, f"has {len(value)} elements; a list has at most {LIST_LIMIT}")
+        raise field_error(path, f"has {len(value)} elements; a list has at most {LIST_LIMIT}")
     return value

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from tracekmt.codec.context import Frame, KindOf, Undecided, in_effect
-from tracekmt.codec.memory import Fault, Memory
+from tracekmt.codec.context import KindOf, StructContext, UndecidedUnion, in_effect
+from tracekmt.codec.memory import Memory, MemoryFault
 from tracekmt.codec.values import Unreadable, python_enum
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
 from tracekmt.spec.types import (
@@ -22,9 +22,8 @@ from tracekmt.spec.types import (
     Abi,
     Address,
     Array,
-    Blob,
+    ByteArray,
     Bytes,
-    Characters,
     CountedString,
     Enum,
     Field,
@@ -32,16 +31,17 @@ from tracekmt.spec.types import (
     Float,
     Integer,
     Kind,
-    Length,
-    Overlay,
-    OwnSize,
+    LengthRef,
     Payload,
     Pointer,
-    Records,
+    RawWindow,
     Struct,
-    Text,
+    StructSize,
     Type,
-    Window,
+    Union,
+    VariableRecords,
+    WCharArray,
+    WString,
     count_of,
 )
 
@@ -60,14 +60,14 @@ class Source:
         self.before = before
         self.kind_of = kind_of
 
-    def kind_at(self, frame: Frame, path: str) -> Kind | None:
+    def kind_at(self, frame: StructContext, path: str) -> Kind | None:
         """The kind of the first handle at a path, as the call was entered with it."""
         place = frame.layout.place(path)
         data = frame.before[place.offset : place.offset + place.size]
         try:
             if isinstance(place.type, Pointer):
                 data = (self.before or self.memory).read(_unsigned(data), 4)
-        except Fault:
+        except MemoryFault:
             return None
         return self.kind_of(_unsigned(data[:4])) if self.kind_of else None
 
@@ -76,22 +76,22 @@ class Source:
         if self.before is not None and address:
             try:
                 return self.before.read(address, len(now))
-            except Fault:
+            except MemoryFault:
                 pass
         return now
 
-    def behind(self, address: int) -> int:
+    def deref(self, address: int) -> int:
         """The number that a pointer led to when the call was entered."""
         try:
             return _unsigned((self.before or self.memory).read(address, 4)) if address else 0
-        except Fault:
+        except MemoryFault:
             return 0
 
     def read(self, address: int, size: int) -> bytes | Unreadable:
         """Bytes, as far as they are there."""
         try:
             return self.memory.read(address, size) if size else b""
-        except Fault as fault:
+        except MemoryFault as fault:
             return Unreadable(address, fault.data)
 
     def window(self, address: int, size: int) -> bytes | Unreadable:
@@ -115,7 +115,7 @@ class Source:
         return _units(data[:end], size), end is not None
 
 
-Convert = Callable[[Any, Any, Frame, Source], Any]
+Convert = Callable[[Any, Any, StructContext, Source], Any]
 """From what lies in place now, and what lay there at enter, to a value."""
 
 
@@ -133,7 +133,7 @@ class _Variant(NamedTuple):
     names: tuple[str, ...]
     unpack: Callable[[bytes], tuple[Any, ...]]
     converts: tuple[tuple[str, int, Convert], ...]
-    undecided: tuple[Undecided, ...]
+    undecided: tuple[UndecidedUnion, ...]
     sized: tuple[str, ...]
 
 
@@ -144,12 +144,12 @@ class StructReader:
         self.layout = layout
         self._arms = arms
         unions = [member[0].overlay for member in layout.members]
-        self._choices = tuple(choice(union, arms) for union in unions if union is not None)
+        self._choices = tuple(select_arm(union, arms) for union in unions if union is not None)
         self._variants: dict[tuple[int, ...], _Variant] = {}
 
-    def __call__(self, data: bytes, before: bytes, outer: Frame | None, source: Source) -> dict[str, Any]:
+    def __call__(self, data: bytes, before: bytes, outer: StructContext | None, source: Source) -> dict[str, Any]:
         """The values of a structure's bytes; `before` are those that it had when the call was entered."""
-        frame = Frame(self.layout, data, before, outer, source.kind_at)
+        frame = StructContext(self.layout, data, before, outer, source.kind_at)
         chosen = tuple([choose(frame) for choose in self._choices])
         variant = self._variants.get(chosen)
         if variant is None:
@@ -168,20 +168,20 @@ class StructReader:
                 del values[union.key]
         return values
 
-    def at(self, address: int, before: int, outer: Frame | None, source: Source) -> dict[str, Any] | Unreadable:
+    def at(self, address: int, before: int, outer: StructContext | None, source: Source) -> dict[str, Any] | Unreadable:
         """The structure at an address; `before` is where it was when the call was entered."""
         try:
             data = source.memory.read(address, self.layout.size)
-        except Fault as fault:
+        except MemoryFault as fault:
             return Unreadable(address, fault.data)
         return self(data, source.entered(before, data), outer, source)
 
-    def _variant(self, frame: Frame) -> _Variant:
+    def _variant(self, frame: StructContext) -> _Variant:
         slots = tuple(in_effect(frame, self._arms))
         code, end = "<", 0
         converts: list[tuple[str, int, Convert]] = []
         for position, slot in enumerate(slots):
-            reader = _RAW if isinstance(slot, Undecided) else _in_slot(slot, self.layout.abi, self._arms)
+            reader = _RAW if isinstance(slot, UndecidedUnion) else _in_slot(slot, self.layout.abi, self._arms)
             size = slot.size if reader is _RAW else packing.calcsize(f"<{reader.code}")
             code += f"{slot.offset - end}x" + (f"{size}s" if reader is _RAW else reader.code)
             end = slot.offset + size
@@ -191,8 +191,8 @@ class StructReader:
             names=tuple(_key(slot) for slot in slots),
             unpack=packing.Struct(code).unpack_from,
             converts=tuple(converts),
-            undecided=tuple(slot for slot in slots if isinstance(slot, Undecided)),
-            sized=tuple(_key(s) for s in slots if isinstance(s, Slot) and isinstance(s.field.type, OwnSize)),
+            undecided=tuple(slot for slot in slots if isinstance(slot, UndecidedUnion)),
+            sized=tuple(_key(s) for s in slots if isinstance(s, Slot) and isinstance(s.field.type, StructSize)),
         )
 
 
@@ -205,20 +205,20 @@ def struct_reader(layout: Layout, arms: tuple[str, ...]) -> StructReader:
 _RAW = Reader("", lambda now, was, frame, source: {"raw": now})
 
 
-def _key(slot: Slot | Undecided) -> str:
-    return slot.key if isinstance(slot, Undecided) else slot.field.name
+def _key(slot: Slot | UndecidedUnion) -> str:
+    return slot.key if isinstance(slot, UndecidedUnion) else slot.field.name
 
 
-def choice(union: Overlay, arms: tuple[str, ...]) -> Callable[[Frame], int]:
+def select_arm(union: Union, arms: tuple[str, ...]) -> Callable[[StructContext], int]:
     """What tells the arm in effect, by its number; -1 where it is known that none is, -2 where nothing tells."""
 
-    def choose(frame: Frame) -> int:
+    def choose(frame: StructContext) -> int:
         arm = frame.arm(union, arms)
         if arm is not None:
             return next(number for number, each in enumerate(union.arms) if each is arm)
         return -1 if frame.certain(union) else -2
 
-    def by_value(frame: Frame) -> int:
+    def by_value(frame: StructContext) -> int:
         return next((number for number, when in conditions if when is None or frame.holds(when)), -1)
 
     if union.by_call and not union.open:
@@ -235,9 +235,9 @@ def choice(union: Overlay, arms: tuple[str, ...]) -> Callable[[Frame], int]:
 def _in_slot(slot: Slot, abi: Abi, arms: tuple[str, ...]) -> Reader:
     """The reader of a field; a tail goes on to the end of its buffer."""
     type_, offset = slot.field.type, slot.offset
-    if isinstance(type_, Blob) and type_.tail:
+    if isinstance(type_, ByteArray) and type_.tail:
         return Reader(f"{type_.size}s", lambda now, was, frame, source: frame.data[offset:])
-    if isinstance(type_, Characters) and type_.tail:
+    if isinstance(type_, WCharArray) and type_.tail:
         return Reader(f"{slot.size}s", lambda now, was, frame, source: source.string(frame.data[offset:])[0])
     return reader_of(type_, abi, arms)
 
@@ -254,11 +254,11 @@ def reader_of(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Reader:
             return Reader(_INTEGER[size].upper(), _flags(type_))
         case Float(size=size):
             return Reader("f" if size == 4 else "d", None)
-        case OwnSize():
+        case StructSize():
             return Reader("I", None)
-        case Blob(size=size):
+        case ByteArray(size=size):
             return Reader(f"{size}s", None)
-        case Characters():
+        case WCharArray():
             size, _ = measure(type_, abi)
             return Reader(f"{size}s", lambda now, was, frame, source: source.string(now)[0])
         case Struct():
@@ -266,7 +266,7 @@ def reader_of(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Reader:
             return Reader(f"{read.layout.size}s", read)
         case Array():
             return Reader(f"{measure(type_, abi)[0]}s", _array(type_, abi, arms))
-        case Overlay():
+        case Union():
             return Reader(f"{measure(type_, abi)[0]}s", _overlay(type_, abi, arms))
         case CountedString():
             return Reader(f"{2 * POINTER_SIZE[abi]}s", _counted_string(POINTER_SIZE[abi]))
@@ -287,10 +287,10 @@ def _enum(type_: Enum) -> Convert:
 
 
 def _flags(type_: Flags) -> Convert:
-    if type_.wide:
+    if type_.has_bitfields:
         bits = {bit.name: (type_.mask(bit.name), bit.position) for bit in type_.bits}
 
-        def runs(now: Any, _was: Any, _frame: Frame, _source: Source) -> Any:
+        def runs(now: Any, _was: Any, _frame: StructContext, _source: Source) -> Any:
             told = (bit.name for bit in type_.in_effect(now))
             return {name: (now & bits[name][0]) >> bits[name][1] for name in told}
 
@@ -310,12 +310,12 @@ class _Members(dict[int, Any]):
         return self[number]
 
 
-def _each(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Callable[[bytes, bytes, Frame, Source], list[Any]]:
+def _each(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Callable[[bytes, bytes, StructContext, Source], list[Any]]:
     """Values of one type that lie one behind the other."""
     code, convert = reader_of(type_, abi, arms)
     unpack = packing.Struct(f"<{code}").iter_unpack
 
-    def values(now: bytes, was: bytes, frame: Frame, source: Source) -> list[Any]:
+    def values(now: bytes, was: bytes, frame: StructContext, source: Source) -> list[Any]:
         if convert is None:
             return [value for (value,) in unpack(now)]
         pairs = zip(unpack(now), unpack(was), strict=True)
@@ -328,14 +328,14 @@ def _array(type_: Array, abi: Abi, arms: tuple[str, ...]) -> Convert:
     size, _ = measure(type_.of, abi)
     each = _each(type_.of, abi, arms)
 
-    def array(now: bytes, was: bytes, frame: Frame, source: Source) -> list[Any]:
+    def array(now: bytes, was: bytes, frame: StructContext, source: Source) -> list[Any]:
         count = used_of(frame, type_)
         return each(now[: size * count], was[: size * count], frame, source)
 
     return array
 
 
-def used_of(frame: Frame, type_: Array) -> int:
+def used_of(frame: StructContext, type_: Array) -> int:
     """How many elements of an array in place mean something."""
     if type_.used is None:
         return type_.count
@@ -345,11 +345,11 @@ def used_of(frame: Frame, type_: Array) -> int:
     return min(type_.count, after if written else min(before, after))
 
 
-def _overlay(type_: Overlay, abi: Abi, arms: tuple[str, ...]) -> Convert:
+def _overlay(type_: Union, abi: Abi, arms: tuple[str, ...]) -> Convert:
     inside = [(measure(arm.type, abi)[0], _each(arm.type, abi, arms)) for arm in type_.arms]
-    choose = choice(type_, arms)
+    choose = select_arm(type_, arms)
 
-    def overlay(now: bytes, was: bytes, frame: Frame, source: Source) -> dict[str, Any]:
+    def overlay(now: bytes, was: bytes, frame: StructContext, source: Source) -> dict[str, Any]:
         number = choose(frame)
         if number < 0:
             return {"raw": now}
@@ -360,7 +360,7 @@ def _overlay(type_: Overlay, abi: Abi, arms: tuple[str, ...]) -> Convert:
 
 
 def _counted_string(pointer: int) -> Convert:
-    def counted_string(now: bytes, _was: bytes, _frame: Frame, source: Source) -> Any:
+    def counted_string(now: bytes, _was: bytes, _frame: StructContext, source: Source) -> Any:
         length, address = _unsigned(now[:2]), _unsigned(now[pointer:])
         if address == 0:
             return None
@@ -379,26 +379,26 @@ def _pointer(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Convert:
             return _pointee(to, abi, arms)
         case Pointer(to=to, count=count) if count is not None:
             return _elements(to, count, abi, arms)
-        case Text(length=None):
+        case WString(length=None):
             return lambda now, was, frame, source: source.text(now)
-        case Window(size=size):
+        case RawWindow(size=size):
             return lambda now, was, frame, source: source.window(now, size)
         case Payload():
             return _payload(type_, abi, arms)
-        case Records():
+        case VariableRecords():
             return _records(type_, abi, arms)
-        case Bytes(length=length, moves=moves):
+        case Bytes(length=length, set_by_call=set_by_call):
             capacity = count_of(length)
 
-            def octets(now: int, _was: int, frame: Frame, source: Source) -> bytes | Unreadable:
-                return source.read(now, frame.count(capacity, source.behind)[moves])
+            def octets(now: int, _was: int, frame: StructContext, source: Source) -> bytes | Unreadable:
+                return source.read(now, frame.count(capacity, source.deref)[set_by_call])
 
             return octets
-        case Text(length=length) if length is not None:
+        case WString(length=length) if length is not None:
             units = count_of(length)
 
-            def text(now: int, _was: int, frame: Frame, source: Source) -> str | Unreadable:
-                found = source.read(now, source.wchar * frame.count(units, source.behind)[0])
+            def text(now: int, _was: int, frame: StructContext, source: Source) -> str | Unreadable:
+                found = source.read(now, source.wchar * frame.count(units, source.deref)[0])
                 return found if isinstance(found, Unreadable) else source.string(found)[0]
 
             return text
@@ -411,28 +411,28 @@ def _pointee(to: Type, abi: Abi, arms: tuple[str, ...]) -> Convert:
     size, _ = measure(to, abi)
     each = _each(to, abi, arms)
 
-    def pointee(now: int, was: int, frame: Frame, source: Source) -> Any:
+    def pointee(now: int, was: int, frame: StructContext, source: Source) -> Any:
         data = source.read(now, size)
         return data if isinstance(data, Unreadable) else each(data, source.entered(was, data), frame, source)[0]
 
     return pointee
 
 
-def _elements(to: Type, count: Length, abi: Abi, arms: tuple[str, ...]) -> Convert:
+def _elements(to: Type, count: LengthRef, abi: Abi, arms: tuple[str, ...]) -> Convert:
     size, _ = measure(to, abi)
     counted = count_of(count)
     each, one = _each(to, abi, arms), _pointee(to, abi, arms)
 
-    def elements(now: int, was: int, frame: Frame, source: Source) -> Any:
-        number = min(frame.count(counted, source.behind))
+    def elements(now: int, was: int, frame: StructContext, source: Source) -> Any:
+        number = min(frame.count(counted, source.deref))
         try:
             data = source.memory.read(now, size * number) if number else b""
             before = data if source.before is None or not (was and number) else source.before.read(was, len(data))
-        except Fault:
+        except MemoryFault:
             return _one_by_one(now, was, number, frame, source)
         return each(data, before, frame, source)
 
-    def _one_by_one(now: int, was: int, number: int, frame: Frame, source: Source) -> Any:
+    def _one_by_one(now: int, was: int, number: int, frame: StructContext, source: Source) -> Any:
         values: list[Any] = []
         for index in range(number):
             at = now + index * size
@@ -450,10 +450,10 @@ def _payload(type_: Payload, abi: Abi, arms: tuple[str, ...]) -> Convert:
     cases: dict[int, Type] = {}
     for number, _, case in type_.cases:
         cases.setdefault(number, case)
-    made: dict[int, Callable[[bytes, bytes, Frame, Source], Any]] = {}
+    made: dict[int, Callable[[bytes, bytes, StructContext, Source], Any]] = {}
 
-    def payload(now: int, was: int, frame: Frame, source: Source) -> Any:
-        data = source.read(now, frame.count(length, source.behind)[0])
+    def payload(now: int, was: int, frame: StructContext, source: Source) -> Any:
+        data = source.read(now, frame.count(length, source.deref)[0])
         number = frame.number(type_.by)[0]
         if number not in cases or isinstance(data, Unreadable):
             return data
@@ -464,7 +464,7 @@ def _payload(type_: Payload, abi: Abi, arms: tuple[str, ...]) -> Convert:
     return payload
 
 
-def _sized(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Callable[[bytes, bytes, Frame, Source], Any]:
+def _sized(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Callable[[bytes, bytes, StructContext, Source], Any]:
     """What is in a buffer that may end before it does, or go on behind it."""
     size, _ = measure(type_, abi)
     if not isinstance(type_, Struct):
@@ -474,7 +474,7 @@ def _sized(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Callable[[bytes, byt
     ends = [(slot.offset, slot.field.name) for slot in read.layout.slots]
     tail = any(_is_tail(slot.field) for slot in read.layout.slots)
 
-    def sized(now: bytes, was: bytes, frame: Frame, source: Source) -> dict[str, Any]:
+    def sized(now: bytes, was: bytes, frame: StructContext, source: Source) -> dict[str, Any]:
         values = read(now.ljust(size, b"\0"), was.ljust(size, b"\0"), frame, source)
         for offset, name in ends if len(now) < size else ():
             if offset >= len(now):
@@ -484,13 +484,13 @@ def _sized(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Callable[[bytes, byt
     return sized
 
 
-def _records(type_: Records, abi: Abi, arms: tuple[str, ...]) -> Convert:
+def _records(type_: VariableRecords, abi: Abi, arms: tuple[str, ...]) -> Convert:
     length = count_of(type_.length)
     place = lay_out(type_.to, abi).place(type_.size)
     read = _sized(type_.to, abi, arms)
 
-    def records(now: int, _was: int, frame: Frame, source: Source) -> Any:
-        data = source.read(now, frame.count(length, source.behind)[0])
+    def records(now: int, _was: int, frame: StructContext, source: Source) -> Any:
+        data = source.read(now, frame.count(length, source.deref)[0])
         if isinstance(data, Unreadable):
             return data
         found = cut_records(data, place.offset, place.size, frame.number(type_.number)[1])
@@ -511,7 +511,7 @@ def cut_records(data: bytes, offset: int, size: int, number: int) -> Iterator[by
 
 
 def _is_tail(field: Field) -> bool:
-    return isinstance(field.type, (Blob, Characters)) and field.type.tail
+    return isinstance(field.type, (ByteArray, WCharArray)) and field.type.tail
 
 
 def _unsigned(data: bytes) -> int:

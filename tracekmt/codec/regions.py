@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from tracekmt.codec.context import Frame, KindOf, Undecided, in_effect
-from tracekmt.codec.memory import Fault, Memory
+from tracekmt.codec.context import KindOf, StructContext, UndecidedUnion, in_effect
+from tracekmt.codec.memory import Memory, MemoryFault
 from tracekmt.codec.readers import TEXT_LIMIT, Source, cut_records
 from tracekmt.codec.values import Unreadable, payload_case
 from tracekmt.spec.layout import Layout, lay_out, measure
@@ -17,20 +17,20 @@ from tracekmt.spec.types import (
     POINTER_SIZE,
     Abi,
     Array,
-    Blob,
+    ByteArray,
     Bytes,
-    Call,
-    Characters,
+    CallSpec,
     CountedString,
-    Length,
-    Overlay,
+    LengthRef,
     Payload,
     Pointer,
-    Records,
+    RawWindow,
     Struct,
-    Text,
     Type,
-    Window,
+    Union,
+    VariableRecords,
+    WCharArray,
+    WString,
     count_of,
 )
 
@@ -47,7 +47,7 @@ class Span(NamedTuple):
 
 
 def spans(
-    call: Call,
+    call: CallSpec,
     abi: Abi,
     memory: Memory,
     arguments: Sequence[int],
@@ -55,7 +55,7 @@ def spans(
     kind_of: KindOf | None = None,
 ) -> Iterator[Span]:
     """The spans of everything that a call's argument leads to; the parameters are those of `decode`."""
-    walk = _Walk(abi, call.arms, Source(abi, memory, before, kind_of))
+    walk = _Walk(abi, call.union_arms, Source(abi, memory, before, kind_of))
     layout = lay_out(call.argument, abi)
     if call.argument.parameters:
         size = POINTER_SIZE[abi]
@@ -73,33 +73,33 @@ class _Walk:
         self.arms = arms
         self.source = source
 
-    def struct(self, layout: Layout, address: int, before: int, outer: Frame | None) -> Iterator[Span]:
+    def struct(self, layout: Layout, address: int, before: int, outer: StructContext | None) -> Iterator[Span]:
         data = self.source.read(address, layout.size)
         if not isinstance(data, Unreadable):
             yield from self.fields(layout, data, self.source.entered(before, data), address, outer)
 
-    def fields(self, layout: Layout, data: bytes, was: bytes, at: int, outer: Frame | None) -> Iterator[Span]:
-        frame = Frame(layout, data, was, outer, self.source.kind_at)
+    def fields(self, layout: Layout, data: bytes, was: bytes, at: int, outer: StructContext | None) -> Iterator[Span]:
+        frame = StructContext(layout, data, was, outer, self.source.kind_at)
         for slot in in_effect(frame, self.arms):
             here, end = at + slot.offset, slot.offset + slot.size
-            if isinstance(slot, Undecided):
-                plain = not any(isinstance(each.field.type, (Characters, Blob, Struct)) for each in slot.slots)
+            if isinstance(slot, UndecidedUnion):
+                plain = not any(isinstance(each.field.type, (WCharArray, ByteArray, Struct)) for each in slot.slots)
                 yield Span(here, slot.size, "value" if plain else "data")
                 continue
             type_ = slot.field.type
-            if isinstance(type_, (Blob, Characters)) and type_.tail:
+            if isinstance(type_, (ByteArray, WCharArray)) and type_.tail:
                 rest = len(data) - slot.offset
-                yield self.text(here, rest) if isinstance(type_, Characters) else Span(here, rest, "data")
+                yield self.text(here, rest) if isinstance(type_, WCharArray) else Span(here, rest, "data")
             else:
                 yield from self.value(type_, here, data[slot.offset : end], was[slot.offset : end], frame)
 
     def text(self, address: int, size: int) -> Span:
         return Span(address, size, "text", self.source.wchar)
 
-    def value(self, type_: Type, at: int, data: bytes, was: bytes, frame: Frame) -> Iterator[Span]:
+    def value(self, type_: Type, at: int, data: bytes, was: bytes, frame: StructContext) -> Iterator[Span]:
         """The spans of a value that lies in place, and of what it leads to."""
         match type_:
-            case Characters():
+            case WCharArray():
                 yield self.text(at, len(data))
             case Struct():
                 yield from self.fields(lay_out(type_, self.abi), data, was, at, frame)
@@ -109,7 +109,7 @@ class _Walk:
                     yield from self.value(
                         of, at + offset, data[offset : offset + size], was[offset : offset + size], frame
                     )
-            case Overlay():
+            case Union():
                 arm = frame.arm(type_, self.arms)
                 size = measure(arm.type, self.abi)[0] if arm is not None else 0
                 if arm is None:
@@ -125,41 +125,47 @@ class _Walk:
             case _:
                 yield Span(at, len(data), "value")
                 address, before = int.from_bytes(data, "little"), int.from_bytes(was, "little")
-                if isinstance(type_, (Pointer, Text, Window, Payload, Records, Bytes)) and address:
+                if isinstance(type_, (Pointer, WString, RawWindow, Payload, VariableRecords, Bytes)) and address:
                     yield from self.pointer(type_, address, before, frame)
 
     def pointer(
-        self, type_: Pointer | Text | Window | Payload | Records | Bytes, address: int, before: int, frame: Frame
+        self,
+        type_: Pointer | WString | RawWindow | Payload | VariableRecords | Bytes,
+        address: int,
+        before: int,
+        frame: StructContext,
     ) -> Iterator[Span]:
         match type_:
             case Pointer(to=to, count=count):
                 yield from self.elements(to, count, address, before, frame)
-            case Text(length=length):
+            case WString(length=length):
                 units = TEXT_LIMIT if length is None else self.source.wchar * self.count(length, frame)[0]
                 yield self.text(address, units)
-            case Window(size=size):
+            case RawWindow(size=size):
                 yield Span(address, size, "data")
-            case Bytes(length=length, moves=moves):
-                yield Span(address, self.count(length, frame)[moves], "data")
+            case Bytes(length=length, set_by_call=set_by_call):
+                yield Span(address, self.count(length, frame)[set_by_call], "data")
             case Payload():
                 yield from self.payload(type_, address, before, frame)
-            case Records():
+            case VariableRecords():
                 yield from self.records(type_, address, frame)
 
-    def count(self, length: Length, frame: Frame) -> tuple[int, int]:
-        return frame.count(count_of(length), self.source.behind)
+    def count(self, length: LengthRef, frame: StructContext) -> tuple[int, int]:
+        return frame.count(count_of(length), self.source.deref)
 
-    def elements(self, to: Type, count: Length | None, address: int, before: int, frame: Frame) -> Iterator[Span]:
+    def elements(
+        self, to: Type, count: LengthRef | None, address: int, before: int, frame: StructContext
+    ) -> Iterator[Span]:
         size, _ = measure(to, self.abi)
         for index in range(1 if count is None else min(self.count(count, frame))):
             at, was_at = address + index * size, before + index * size if before else 0
             try:
                 data = self.source.memory.read(at, size)
-            except Fault:
+            except MemoryFault:
                 return  # what lies behind the first element that is missing is missing too
             yield from self.value(to, at, data, self.source.entered(was_at, data), frame)
 
-    def payload(self, type_: Payload, address: int, before: int, frame: Frame) -> Iterator[Span]:
+    def payload(self, type_: Payload, address: int, before: int, frame: StructContext) -> Iterator[Span]:
         size, _ = self.count(type_.length, frame)
         data = self.source.read(address, size)
         case = payload_case(type_, frame.number(type_.by)[0])
@@ -168,7 +174,7 @@ class _Walk:
         else:
             yield from self.sized(case, data, self.source.entered(before, data), address, frame)
 
-    def sized(self, type_: Type, data: bytes, was: bytes, at: int, frame: Frame) -> Iterator[Span]:
+    def sized(self, type_: Type, data: bytes, was: bytes, at: int, frame: StructContext) -> Iterator[Span]:
         """What is in a buffer that may end before it does, or go on behind it."""
         size, _ = measure(type_, self.abi)
         inside = self.value(type_, at, data.ljust(size, b"\0"), was.ljust(size, b"\0"), frame)
@@ -176,7 +182,7 @@ class _Walk:
         if len(data) > size:
             yield Span(at + size, len(data) - size, "data")
 
-    def records(self, type_: Records, address: int, frame: Frame) -> Iterator[Span]:
+    def records(self, type_: VariableRecords, address: int, frame: StructContext) -> Iterator[Span]:
         data = self.source.read(address, self.count(type_.length, frame)[0])
         place = lay_out(type_.to, self.abi).place(type_.size)
         if isinstance(data, Unreadable):

@@ -12,8 +12,9 @@ from tracekmt.spec.layout import Slot, lay_out
 from tracekmt.spec.paths import element
 from tracekmt.spec.types import (
     Address,
-    Blob,
+    ByteArray,
     Bytes,
+    Condition,
     Direction,
     Enum,
     Field,
@@ -21,17 +22,16 @@ from tracekmt.spec.types import (
     Float,
     Integer,
     Kind,
-    Overlay,
     Payload,
     Struct,
     Type,
-    When,
+    Union,
 )
 
-RAW = Overlay((), name="undecided")
+RAW = Union((), name="undecided")
 """The type of a union that is told as its bytes: {"raw": bytes}."""
 
-REST = Blob("rest", 0, tail=True)
+REST = ByteArray("rest", 0, tail=True)
 """The type of what a buffer holds behind its structure, told as "rest"."""
 
 
@@ -53,7 +53,7 @@ def python_enum(type_: Enum | Flags) -> Any:
     return enum.IntFlag(type_.name.replace(".", "_"), bits)
 
 
-def word(type_: Flags, value: Any) -> int:
+def flags_to_int(type_: Flags, value: Any) -> int:
     """A word of bits as one number, whichever form it has."""
     if not isinstance(value, Mapping):
         return int(value)
@@ -85,17 +85,17 @@ def look_up(values: Any, path: str) -> Any:
     return values
 
 
-def holds(when: When, struct: Struct, values: Mapping[str, Any]) -> bool:
+def condition_holds(when: Condition, struct: Struct, values: Mapping[str, Any]) -> bool:
     """Whether a condition on a decoded argument is true."""
     path, _, last = when.path.rpartition(".")
     whole = _type_at(struct, path) if path else None
     if isinstance(whole, Flags):
-        value = word(whole, look_up(values, path) or 0) & whole.mask(last)
+        value = flags_to_int(whole, look_up(values, path) or 0) & whole.mask(last)
     else:
         value = int(look_up(values, when.path) or 0)
-    if when.one_of:
-        return (value in when.one_of) == when.holds
-    return (value == when.equals if when.equals is not None else value != 0) == when.holds
+    if when.any_of:
+        return (value in when.any_of) != when.negate
+    return (value == when.equals if when.equals is not None else value != 0) != when.negate
 
 
 def _type_at(struct: Struct, path: str) -> Type:
@@ -106,7 +106,7 @@ def _type_at(struct: Struct, path: str) -> Type:
     return type_
 
 
-class Leaf(NamedTuple):
+class FieldValue(NamedTuple):
     """One scalar, buffer or handle of a decoded argument.
 
     path: where it is ("pAllocationInfo2[0].hAllocation"). pattern: where the description has it ("...[].hAllocation").
@@ -128,14 +128,14 @@ class Leaf(NamedTuple):
         return self.values[self.key]
 
 
-def leaves(struct: Struct, value: Any, path: str = "", pattern: str = "") -> Iterator[Leaf]:
+def iter_values(struct: Struct, value: Any, path: str = "", pattern: str = "") -> Iterator[FieldValue]:
     """Every leaf of a decoded argument, in declaration order; none where there is no argument."""
     if isinstance(value, Mapping):
         plain = _plain(struct)
         for name in value:
             if name in plain:
                 field, kind = plain[name]
-                yield Leaf(f"{path}{name}", f"{pattern}{name}", field, field.type, value, name, kind)
+                yield FieldValue(f"{path}{name}", f"{pattern}{name}", field, field.type, value, name, kind)
                 continue
             type_ = member_type(struct, value, name)
             field = struct.field(name) if struct.has(name) else Field(name, type_, _direction(struct, name))
@@ -150,33 +150,33 @@ def _plain(struct: Struct) -> dict[str, tuple[Field, Kind | None]]:
     return {each.name: (each, getattr(each.type, "kind", None)) for each in plain}
 
 
-def _leaves(field: Field, type_: Type, values: Any, key: Any, path: str, pattern: str) -> Iterator[Leaf]:
+def _leaves(field: Field, type_: Type, values: Any, key: Any, path: str, pattern: str) -> Iterator[FieldValue]:
     value = values[key]
     inner, many = element(type_)
     if many and isinstance(value, list):
         for index in range(len(value)):
             yield from _leaves(field, inner, value, index, f"{path}[{index}]", f"{pattern}[]")
     elif isinstance(inner, Struct) and inner.kind is None and isinstance(value, Mapping):
-        yield from leaves(inner, value, f"{path}.", f"{pattern}.")
-    elif isinstance(inner, Overlay) and isinstance(value, Mapping):
+        yield from iter_values(inner, value, f"{path}.", f"{pattern}.")
+    elif isinstance(inner, Union) and isinstance(value, Mapping):
         for name in value:
             arm = arm_of(inner, name)
             if inner is RAW:
-                arm = Field(name, Blob("raw", 0), field.direction)
+                arm = Field(name, ByteArray("raw", 0), field.direction)
             yield from _leaves(arm, arm.type, value, name, f"{path}.{name}", f"{pattern}.{name}")
     else:
-        yield Leaf(path, pattern, field, type_ if many else inner, values, key, getattr(inner, "kind", None))
+        yield FieldValue(path, pattern, field, type_ if many else inner, values, key, getattr(inner, "kind", None))
 
 
 def _direction(struct: Struct, name: str) -> Direction:
     """Whether the call reads or writes a union that is told as its bytes: what all arms say, if they agree."""
     for member, slots in zip(struct.members, lay_out(struct, "x64").members, strict=True):
-        if isinstance(member, Overlay) and name == union_key(slots):
+        if isinstance(member, Union) and name == union_key(slots):
             return _common(member)
     return "unknown"
 
 
-def _common(overlay: Overlay) -> Direction:
+def _common(overlay: Union) -> Direction:
     directions = {arm.direction for arm in overlay.arms}
     return directions.pop() if len(directions) == 1 else "unknown"
 
@@ -186,7 +186,7 @@ def union_key(slots: tuple[Slot, ...]) -> str:
     return f"union@{min(slot.offset for slot in slots)}"
 
 
-def arm_of(overlay: Overlay, name: str) -> Field:
+def arm_of(overlay: Union, name: str) -> Field:
     """The arm of a named union that a decoded argument names; its bytes, where nothing decided."""
-    raw = Field(name, Blob("raw", 0), _common(overlay))
+    raw = Field(name, ByteArray("raw", 0), _common(overlay))
     return next((arm for arm in overlay.arms if arm.name == name), raw)

@@ -73,7 +73,7 @@ def _write_trace(source: Path, to: Path, *, redact: bool) -> Converted:
         else:
             header, modules = redacted_header(trace.header), [redacted_module(module) for module in trace.modules]
             header.settings.pop("spool", None)  # a path, which only recovering a recording needs
-            redactor = Redactor(trace.layout, trace.descriptions, trace.description)
+            redactor = Redactor(trace.abi, trace.descriptions, trace.description)
             writer = open_copy(trace, part, header, modules)
             write_copy(trace, writer, redactor.events(trace.events()), redacted_end)
         return Converted(len(trace), trace.warning)

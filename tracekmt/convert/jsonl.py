@@ -70,7 +70,7 @@ def _raw(call: TracedCall) -> Json:
     """The events of a call. Numbers of more than 32 bits are strings, since many readers of JSON lose digits."""
     enter, leave = call.enter, call.leave
     told: Json = {
-        "id": enter.call,
+        "id": enter.spec_id,
         "thread": enter.thread,
         "caller": f"0x{enter.caller:x}",
         "arguments": [f"0x{argument:x}" for argument in enter.arguments],

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tracekmt.errors import RecordError, UsageError
-from tracekmt.replayer import replay
+from tracekmt.replayer.engine import replay
 from tracekmt.report.text import report_lines
 from tracekmt.resources import resource
 from tracekmt.trace.reader import Trace

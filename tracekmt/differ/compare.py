@@ -12,13 +12,13 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tracekmt.codec import Place, Unreadable, json_form, leaves, word
+from tracekmt.codec import BoundLocation, Unreadable, flags_to_int, iter_values, json_form
 from tracekmt.findings import Finding, FindingKind, Report
 from tracekmt.ntstatus import Status
 from tracekmt.objects.identity import Bindings, Identity
-from tracekmt.objects.lifetimes import births, clocks, ending
+from tracekmt.objects.lifetimes import created_objects, destroyed_objects, fence_owners
 from tracekmt.spec.types import Bytes, Flags, Kind, Payload, Struct
-from tracekmt.trace.call import Bound, TracedCall
+from tracekmt.trace.call import BoundValue, TracedCall
 
 NO_HANDLE = 0x0BAD0000
 """Given where an object does not exist on the other side: never a handle, since its top bits are zero."""
@@ -48,7 +48,7 @@ class Outcome:
     taken: bool = False
     injected: tuple[str, ...] = ()
     same: bool = False
-    bound: Mapping[str, Bound] = field(default_factory=dict)
+    bound: Mapping[str, BoundValue] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:
@@ -61,9 +61,9 @@ class Entered:
     """A call on its way: which of its inputs are others on the other side, and what is known of the handles in them."""
 
     call: TracedCall
-    changes: list[tuple[Bound, Any]] = field(default_factory=list)
+    changes: list[tuple[BoundValue, Any]] = field(default_factory=list)
     cause: int | None = None
-    ending: list[Identity] = field(default_factory=list)
+    destroyed: list[Identity] = field(default_factory=list)
 
     def inputs(self) -> Any:
         """The inputs for the other side."""
@@ -71,7 +71,7 @@ class Entered:
         if not self.changes:
             return call.inputs
         inputs = deepcopy(call.inputs)
-        there = {leaf.path: leaf for leaf in leaves(call.call.argument, inputs)}
+        there = {leaf.path: leaf for leaf in iter_values(call.spec.argument, inputs)}
         for place, value in self.changes:
             leaf = there[place.path]
             leaf.values[leaf.key] = value
@@ -80,9 +80,11 @@ class Entered:
     def patches(self) -> list[tuple[int, bytes]] | None:
         """The same as bytes to be put into the recorded memory, each with its address; None where that is not
         enough."""
-        if not all(isinstance(place, Place) and isinstance(value, int) for place, value in self.changes):
+        if not all(isinstance(place, BoundLocation) and isinstance(value, int) for place, value in self.changes):
             return None
-        return [(place.address, place.packed(value)) for place, value in self.changes if isinstance(place, Place)]
+        return [
+            (place.address, place.packed(value)) for place, value in self.changes if isinstance(place, BoundLocation)
+        ]
 
 
 class Comparison:
@@ -92,13 +94,13 @@ class Comparison:
         self.report = report
         self.bindings = Bindings()
 
-    def enter(self, call: TracedCall, adopt: Adopt) -> Entered:
+    def on_enter(self, call: TracedCall, adopt: Adopt) -> Entered:
         """Translate a call's inputs. `adopt` gives a live handle for one that is older than the trace, or None; it is
         told the kind, and the live handles of other kinds in the same call."""
         entered = Entered(call)
         given: dict[Kind, int] = {}
         found = call.bound_inputs
-        known = clocks(self.bindings, found)
+        known = fence_owners(self.bindings, found)
         for leaf in found:
             kind = leaf.kind
             if kind is None or not leaf.value or leaf.field.direction == "out" or isinstance(leaf.value, Unreadable):
@@ -111,10 +113,10 @@ class Comparison:
                     entered.cause = self.bindings.cause(kind, leaf.value, known.get(leaf.path))
             if value != leaf.value:
                 entered.changes.append((leaf, value))
-        entered.ending = list(ending(self.bindings, call))
+        entered.destroyed = list(destroyed_objects(self.bindings, call))
         return entered
 
-    def _live_handle(self, entered: Entered, leaf: Bound, kind: Kind, given: dict[Kind, int], adopt: Adopt) -> int:
+    def _live_handle(self, entered: Entered, leaf: BoundValue, kind: Kind, given: dict[Kind, int], adopt: Adopt) -> int:
         call = entered.call
         identity = self.bindings.find(kind, leaf.value)
         if identity is None and self.bindings.handles.died(kind, leaf.value) is None:
@@ -123,14 +125,14 @@ class Comparison:
             entered.cause = identity.cause
         return identity.live if identity and identity.live else NO_HANDLE
 
-    def leave(self, entered: Entered, outcome: Outcome) -> None:
+    def on_leave(self, entered: Entered, outcome: Outcome) -> None:
         """Compare a call that returned in the recording with its outcome on the other side."""
         call = entered.call
-        mine: Sequence[Bound] = call.bound_outputs
+        mine: Sequence[BoundValue] = call.bound_outputs
         theirs = outcome.bound
         if not outcome.same:
-            mine = list(leaves(call.call.argument, call.outputs))
-            theirs = {leaf.path: leaf for leaf in leaves(outcome.argument, outcome.outputs)}
+            mine = list(iter_values(call.spec.argument, call.outputs))
+            theirs = {leaf.path: leaf for leaf in iter_values(outcome.argument, outcome.outputs)}
         found: list[Finding] = []
         if outcome.injected:
             self.report.calls.injected += len(outcome.injected)
@@ -152,29 +154,31 @@ class Comparison:
                 found += self._compare_outputs(call, outcome, mine, theirs)
         if call.succeeded:
             found += self._bind(entered, outcome, mine, theirs)
-            for identity in entered.ending:
+            for identity in entered.destroyed:
                 self.bindings.end(identity, call.index)
         if found:
             self.report.findings += [replace(finding, cause=entered.cause) for finding in found]
 
-    def omit(self, entered: Entered) -> None:
+    def skip_call(self, entered: Entered) -> None:
         """A call that was not made on the other side: what it made in the recording does not exist there."""
         call = entered.call
         if call.succeeded:
             cause = call.index if entered.cause is None else entered.cause
-            for birth in births(self.bindings, call):
+            for birth in created_objects(self.bindings, call):
                 self.bindings.bind(birth.identity(call.index, None, cause))
-            for identity in entered.ending:
+            for identity in entered.destroyed:
                 self.bindings.end(identity, call.index)
 
-    def renew(self, bindings: Bindings, under_way: Iterable[Entered]) -> None:
+    def rebind(self, bindings: Bindings, under_way: Iterable[Entered]) -> None:
         """Everything was made anew on the other side, and is bound so; what never came to be there is not there now."""
-        bindings.take_over(self.bindings)
+        bindings.inherit_missing(self.bindings)
         self.bindings = bindings
         for entered in under_way:
-            entered.ending = list(ending(bindings, entered.call))
+            entered.destroyed = list(destroyed_objects(bindings, entered.call))
 
-    def _adopt(self, call: TracedCall, leaf: Bound, kind: Kind, adopt: Callable[[Kind], int | None]) -> Identity | None:
+    def _adopt(
+        self, call: TracedCall, leaf: BoundValue, kind: Kind, adopt: Callable[[Kind], int | None]
+    ) -> Identity | None:
         """An object that was never seen born. A call that failed may have been given nonsense: it gets nonsense. What
         may come from elsewhere is passed on."""
         if call.returned and not call.succeeded and not kind.external:
@@ -185,49 +189,49 @@ class Comparison:
         return identity
 
     def _bind(
-        self, entered: Entered, outcome: Outcome, mine: Sequence[Bound], theirs: Mapping[str, Bound]
+        self, entered: Entered, outcome: Outcome, mine: Sequence[BoundValue], theirs: Mapping[str, BoundValue]
     ) -> Iterator[Finding]:
         """What the call made on the recorded side, with what it made on the other."""
         call = entered.call
         done = outcome.succeeded
-        known = clocks(self.bindings, mine)
+        known = fence_owners(self.bindings, mine)
         for leaf in mine:
             kind = leaf.kind
-            if kind is None or kind.binding not in ("fence", "machine") or leaf.field.direction == "in":
+            if kind is None or kind.binding not in ("fence", "per_machine") or leaf.field.direction == "in":
                 continue
             if not done:
                 self._lose(entered, leaf, kind, known.get(leaf.path))
             elif leaf.path in theirs:
                 yield from self._learn(call, outcome, leaf, kind, theirs[leaf.path].value, known.get(leaf.path))
-        if not done and call.call.blocks is None:
-            given = clocks(self.bindings, call.bound_inputs)  # what was to be signalled is not
+        if not done and call.spec.may_block_when is None:
+            given = fence_owners(self.bindings, call.bound_inputs)  # what was to be signalled is not
             for leaf in call.bound_inputs:
                 if leaf.path in given and leaf.kind is not None:
                     self._lose(entered, leaf, leaf.kind, given[leaf.path])
-        for birth in births(self.bindings, call):
+        for birth in created_objects(self.bindings, call):
             leaf = birth.leaf
             live = theirs[leaf.path].value if done and leaf.path in theirs else None
             cause = None if live else entered.cause if entered.cause is not None else call.index
             identity = birth.identity(call.index, live if isinstance(live, int) and live else None, cause)
             yield from self._clashes(call, leaf, identity, outcome)
 
-    def _lose(self, entered: Entered, leaf: Bound, kind: Kind, clock: Identity | None) -> None:
+    def _lose(self, entered: Entered, leaf: BoundValue, kind: Kind, clock: Identity | None) -> None:
         if leaf.value and not isinstance(leaf.value, Unreadable):
-            self.bindings.lose(kind, leaf.value, clock, entered.call.index if entered.cause is None else entered.cause)
+            self.bindings.mark_missing(kind, leaf.value, clock, entered.call.index if entered.cause is None else entered.cause)
 
     def _learn(
-        self, call: TracedCall, outcome: Outcome, leaf: Bound, kind: Kind, live: Any, clock: Identity | None
+        self, call: TracedCall, outcome: Outcome, leaf: BoundValue, kind: Kind, live: Any, clock: Identity | None
     ) -> Iterator[Finding]:
         """A value that the call handed out on both sides, if it is of a kind that is bound so."""
         if not leaf.value or isinstance(leaf.value, Unreadable) or isinstance(live, Unreadable):
             return
         before = self.bindings.learn(kind, leaf.value, live, clock)
-        if before is not None and kind.binding == "machine":
+        if before is not None and kind.binding == "per_machine":
             pair = str(json_form(leaf.type, leaf.value)), str(json_form(leaf.type, live))
             message = f"{leaf.path} was {json_form(leaf.type, before)} there before"
             yield finding_at(call, outcome.index, "field", leaf, pair, message)
 
-    def _clashes(self, call: TracedCall, leaf: Bound, identity: Identity, outcome: Outcome) -> Iterator[Finding]:
+    def _clashes(self, call: TracedCall, leaf: BoundValue, identity: Identity, outcome: Outcome) -> Iterator[Finding]:
         recorded, live = self.bindings.bind(identity)
         for older, side in ((recorded, "recording"), (live, "replay")):
             if older is not None:
@@ -241,7 +245,7 @@ class Comparison:
                 )
 
     def _compare_all_bound(
-        self, call: TracedCall, outcome: Outcome, mine: Sequence[Bound], theirs: Mapping[str, Bound]
+        self, call: TracedCall, outcome: Outcome, mine: Sequence[BoundValue], theirs: Mapping[str, BoundValue]
     ) -> Iterator[Finding]:
         """What stands for something, where all else is known to be the same."""
         for leaf in mine:
@@ -251,7 +255,7 @@ class Comparison:
                 yield from self._compare_bound(call, outcome, leaf, kind, leaf.value, there)
 
     def _compare_outputs(
-        self, call: TracedCall, outcome: Outcome, mine: Sequence[Bound], theirs: Mapping[str, Bound]
+        self, call: TracedCall, outcome: Outcome, mine: Sequence[BoundValue], theirs: Mapping[str, BoundValue]
     ) -> Iterator[Finding]:
         for leaf in mine:
             if leaf.field.direction == "in":
@@ -274,14 +278,14 @@ class Comparison:
                     yield finding_at(call, outcome.index, "data", leaf, ("absent", "present"), f"{path} is new there")
 
     def _compare_leaf(
-        self, call: TracedCall, outcome: Outcome, leaf: Bound, mine: Any, theirs: Any
+        self, call: TracedCall, outcome: Outcome, leaf: BoundValue, mine: Any, theirs: Any
     ) -> Iterator[Finding]:
         kind = leaf.kind
-        if kind is not None and kind.binding != "name":
+        if kind is not None and kind.binding != "literal":
             yield from self._compare_bound(call, outcome, leaf, kind, mine, theirs)
         elif isinstance(leaf.type, Flags):
             yield from self._compare_bits(
-                call, outcome, leaf, leaf.type, word(leaf.type, mine), word(leaf.type, theirs)
+                call, outcome, leaf, leaf.type, flags_to_int(leaf.type, mine), flags_to_int(leaf.type, theirs)
             )
         elif isinstance(mine, bytes) or isinstance(theirs, bytes):
             if mine != theirs:
@@ -294,7 +298,7 @@ class Comparison:
             yield finding_at(call, outcome.index, "field", leaf, shown, f"{leaf.path} differs")
 
     def _compare_bound(
-        self, call: TracedCall, outcome: Outcome, leaf: Bound, kind: Kind, mine: Any, theirs: Any
+        self, call: TracedCall, outcome: Outcome, leaf: BoundValue, kind: Kind, mine: Any, theirs: Any
     ) -> Iterator[Finding]:
         """Values that are bound are compared by what they are bound to; see `Binding`."""
         if not call.succeeded or kind.binding not in ("handle", "range"):
@@ -313,14 +317,14 @@ class Comparison:
                     pair = (f"{found} + {mine - found.recorded:#x}", "elsewhere")
                     yield finding_at(call, outcome.index, sort, leaf, pair, f"{leaf.path} lies elsewhere")
 
-    def _asked_there(self, call: TracedCall, leaf: Bound, kind: Kind, found: Identity) -> bool:
-        if all(creates.path != leaf.pattern for creates in call.call.creates):
+    def _asked_there(self, call: TracedCall, leaf: BoundValue, kind: Kind, found: Identity) -> bool:
+        if all(creates.path != leaf.pattern for creates in call.spec.creates):
             return found.index != call.index
         given = (each for each in call.bound_inputs if each.kind == kind and each.value)
         return any(each.path != leaf.path and self.bindings.find(kind, each.value) is found for each in given)
 
     def _compare_bits(
-        self, call: TracedCall, outcome: Outcome, leaf: Bound, flags: Flags, mine: int, theirs: int
+        self, call: TracedCall, outcome: Outcome, leaf: BoundValue, flags: Flags, mine: int, theirs: int
     ) -> Iterator[Finding]:
         for bit in flags.in_effect(mine):
             mask = flags.mask(bit.name)
@@ -344,7 +348,7 @@ class Comparison:
 
 
 def finding_at(
-    call: TracedCall, other_index: int, sort: FindingKind, leaf: Bound, pair: tuple[str, str], message: str
+    call: TracedCall, other_index: int, sort: FindingKind, leaf: BoundValue, pair: tuple[str, str], message: str
 ) -> Finding:
     """A finding about one field of a call; `pair` is how it was recorded and replayed."""
     kind = leaf.kind

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import typing
 from array import array
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 from tracekmt.differ.compare import Comparison, Entered, Outcome, finding_at
-from tracekmt.differ.fast_path import alike, same_but_for
+from tracekmt.differ.fast_path import same_spec, unchanged_except_bound_values
 from tracekmt.findings import Finding, Report
-from tracekmt.objects.lifetimes import handles_in
+from tracekmt.objects.lifetimes import iter_handles
 from tracekmt.spec.types import Kind
 from tracekmt.trace.reader import Trace, TracedCall
 
@@ -25,12 +26,12 @@ BEGINNING = 64
 SPARSE, SPARSE_LEAST = 16, 1 << 20
 """An index this many times the number of calls, and more, is one of few calls with gaps between them."""
 
-Pairs = Union["array[int]", "defaultdict[int, int]"]
+Pairs = typing.Union["array[int]", "defaultdict[int, int]"]
 NONE = -1
 """In place of the index of a call's counterpart: it has none."""
 
 
-def compare_traces(a: Path, b: Path) -> Report:
+def diff_traces(a: Path, b: Path) -> Report:
     """Compare the outcomes of two traces."""
     report = Report(names=(str(a), str(b)))
     with Trace(a) as mine, Trace(b) as theirs:
@@ -93,13 +94,13 @@ def _by_thread(trace: Trace, numbers: dict[str, int]) -> list[_Thread]:
 
 def _pair_threads(left: list[_Thread], right: list[_Thread]) -> Iterator[tuple[_Thread, _Thread]]:
     """Threads that begin alike are each other's, in the order of their first calls; the rest go by that order."""
-    alike: dict[bytes, deque[int]] = defaultdict(deque)
+    same_spec: dict[bytes, deque[int]] = defaultdict(deque)
     for number, thread in enumerate(right):
-        alike[thread.beginning].append(number)
+        same_spec[thread.beginning].append(number)
     found: dict[int, int] = {}
     for number, thread in enumerate(left):
-        if alike[thread.beginning]:
-            found[number] = alike[thread.beginning].popleft()
+        if same_spec[thread.beginning]:
+            found[number] = same_spec[thread.beginning].popleft()
     others = iter([number for number in range(len(right)) if number not in set(found.values())])
     for number, thread in enumerate(left):
         partner = found[number] if number in found else next(others, None)
@@ -144,7 +145,7 @@ def _compare(mine: Trace, theirs: Trace, pairs: Pairs, report: Report) -> None:
         if not left:
             partner = pairs[index]
             other = theirs[partner] if partner != NONE else None
-            entered = comparison.enter(mine[index], _Counterpart(other).adopt)
+            entered = comparison.on_enter(mine[index], _Counterpart(other).adopt)
             if other is not None:
                 report.findings += _compare_handles(comparison, entered, other)
             under_way[index] = entered, other
@@ -153,18 +154,18 @@ def _compare(mine: Trace, theirs: Trace, pairs: Pairs, report: Report) -> None:
         if other is None:
             report.findings.append(_unpaired("missing", entered.call))
         else:
-            comparison.leave(entered, _outcome(entered.call, other))
+            comparison.on_leave(entered, _outcome(entered.call, other))
     report.calls.in_flight = len(under_way)
 
 
 def _outcome(mine: TracedCall, other: TracedCall) -> Outcome:
     """What another trace has of a call. It is decoded only where its bytes differ."""
     bound = None
-    if mine.layout == other.layout and other.leave is not None and alike(mine.call, other.call):
-        bound = same_but_for(mine, other.layout, sorted(other.leave.regions))
+    if mine.abi == other.abi and other.leave is not None and same_spec(mine.spec, other.spec):
+        bound = unchanged_except_bound_values(mine, other.abi, sorted(other.leave.regions))
     return Outcome(
         other.status,
-        other.call.argument,
+        other.spec.argument,
         other.outputs if bound is None else None,
         other.index,
         result=other.result,
@@ -183,7 +184,7 @@ class _Counterpart:
     def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
         if self._call is None:
             return None
-        for leaf, other in handles_in(self._call.bound_inputs):
+        for leaf, other in iter_handles(self._call.bound_inputs):
             if other == kind:
                 return int(leaf.value)
         return None
@@ -193,7 +194,7 @@ def _compare_handles(comparison: Comparison, entered: Entered, other: TracedCall
     """Whether a call is made with the same objects on both sides. What the first side lacks was found before."""
     call = entered.call
     theirs = {leaf.path: leaf.value for leaf in other.bound_inputs}
-    for leaf, kind in handles_in(call.bound_inputs):
+    for leaf, kind in iter_handles(call.bound_inputs):
         if leaf.field.direction == "out" or leaf.path not in theirs:
             continue
         mine = comparison.bindings.find(kind, leaf.value)

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from tracekmt.differ.baseline import apply_baseline, read_baseline, write_baseline
-from tracekmt.differ.rules import CallAt, Rule, apply_rules, read_rules
+from tracekmt.differ.rules import CallAt, DiffRule, apply_rules, read_rules
 from tracekmt.findings import Report
-from tracekmt.spec.types import Call
+from tracekmt.spec.types import CallSpec
 from tracekmt.trace.reader import Trace
 
 PROJECT = Path("pyproject.toml")
 
 
-class Calls:
+class TracePair:
     """The calls of traces, which are opened when somebody asks for one."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -24,7 +24,7 @@ class Calls:
         self._stack = ExitStack()
         self._open: dict[int, Trace] = {}
 
-    def __enter__(self) -> Calls:
+    def __enter__(self) -> TracePair:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -43,15 +43,15 @@ class Calls:
         return call
 
 
-def chosen_rules(path: Path | None, calls: Iterable[Call]) -> list[Rule]:
+def load_rules(path: Path | None, calls: Iterable[CallSpec]) -> list[DiffRule]:
     """The rules of a file, or those of the project that this is run in."""
     if path is not None:
         return read_rules(path, calls)
     return read_rules(PROJECT, calls) if PROJECT.exists() else []
 
 
-def apply_all(
-    report: Report, rules: Sequence[Rule], baseline: Path | None, call_at: CallAt | None, *, update: bool = False
+def apply_policy(
+    report: Report, rules: Sequence[DiffRule], baseline: Path | None, call_at: CallAt | None, *, update: bool = False
 ) -> None:
     """Have rules decide first, then the baseline, which `update` writes anew."""
     assert call_at is not None

@@ -25,8 +25,8 @@ from typing import Any, get_args
 
 from tracekmt.errors import UsageError
 from tracekmt.findings import Finding, FindingKind, Report
-from tracekmt.spec.types import Call
-from tracekmt.text.filter import Condition, parse_where
+from tracekmt.spec.types import CallSpec
+from tracekmt.text.filter import CallPredicate, parse_where
 from tracekmt.text.toml import read_toml
 
 ACTIONS = ("ignore", "tolerate", "demand")
@@ -37,13 +37,13 @@ CallAt = Callable[[int], Any]
 
 
 @dataclass(frozen=True)
-class Rule:
+class DiffRule:
     """One rule. patterns: of what it asks for, by the name of it. told: where it stands, for people."""
 
     action: str
     reason: str
     patterns: Mapping[str, str]
-    when: Condition | None
+    when: CallPredicate | None
     told: str
 
     def fits(self, finding: Finding, target: str, call_at: CallAt) -> bool:
@@ -66,7 +66,7 @@ def _like(text: str, pattern: str) -> bool:
     return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
-def read_rules(path: Path, calls: Iterable[Call]) -> list[Rule]:
+def read_rules(path: Path, calls: Iterable[CallSpec]) -> list[DiffRule]:
     """The rules of a file: its own, or those in the [tool.tracekmt] of a pyproject.toml. calls: what conditions may be
     about."""
     calls = list(calls)
@@ -79,7 +79,7 @@ def read_rules(path: Path, calls: Iterable[Call]) -> list[Rule]:
     return [_rule(path, number, each, calls) for number, each in enumerate(given, 1)]
 
 
-def _rule(path: Path, number: int, given: Any, calls: Iterable[Call]) -> Rule:
+def _rule(path: Path, number: int, given: Any, calls: Iterable[CallSpec]) -> DiffRule:
     told = f"{path}: rule {number}"
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         raise UsageError(f"{told}: what a rule says is text")
@@ -99,15 +99,15 @@ def _rule(path: Path, number: int, given: Any, calls: Iterable[Call]) -> Rule:
     patterns = {name: given[name] for name in PATTERNS if name in given}
     if not patterns and when is None:
         raise UsageError(f"{told}: fits everything; say at least which function")
-    return Rule(given["action"], given["reason"].strip(), patterns, when, told)
+    return DiffRule(given["action"], given["reason"].strip(), patterns, when, told)
 
 
-def apply_rules(report: Report, rules: Iterable[Rule], call_at: CallAt) -> None:
+def apply_rules(report: Report, rules: Iterable[DiffRule], call_at: CallAt) -> None:
     """Have the rules decide about a report's findings; which of them fitted nothing becomes a note."""
     unused = list(rules)
     given = list(unused)
     kept: list[Finding] = []
-    decided: dict[int, list[Rule | None]] = {}
+    decided: dict[int, list[DiffRule | None]] = {}
     for finding in report.findings:
         rule = next((each for each in given if each.fits(finding, report.names[1], call_at)), None)
         if finding.cause is not None and rule is None:
@@ -128,7 +128,7 @@ def apply_rules(report: Report, rules: Iterable[Rule], call_at: CallAt) -> None:
     report.notes += [f"{rule.told} ({rule.action}: {rule.reason}) fitted nothing" for rule in unused]
 
 
-def _of_cause(rules: list[Rule | None]) -> Rule | None:
+def _of_cause(rules: list[DiffRule | None]) -> DiffRule | None:
     """What takes away all that is known of a cause takes away what follows from it."""
     if rules and all(rule is not None and rule.action != "demand" for rule in rules):
         return rules[0]

@@ -15,7 +15,7 @@ from tracekmt.errors import UsageError
 from tracekmt.objects.adapters import told_lines
 from tracekmt.record.buffer.shared_buffer import SIZES, default_folder
 from tracekmt.thunks.host import adapters
-from tracekmt.thunks.library import Gone, Library
+from tracekmt.thunks.library import Library, LibraryProcessDied
 
 _CAP_SYS_PTRACE = 19
 _ELF_MACHINES = {62: "x86-64", 3: "x86, 32 bits"}
@@ -66,7 +66,7 @@ def _replay() -> Iterator[Check]:
         yield Check("replay", True, f"on real thunks: {library.name}")
         for adapter in adapters(library):
             yield Check("adapter", None, ", ".join([str(adapter), *told_lines(adapter.told)]))
-    except Gone as gone:
+    except LibraryProcessDied as gone:
         yield Check("replay", False, f"{library.name} {gone}")
     finally:
         library.close()

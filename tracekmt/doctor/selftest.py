@@ -22,7 +22,7 @@ from tracekmt.doctor.checks import examine_machine
 from tracekmt.errors import Error, RecordError, UsageError
 from tracekmt.findings import Report
 from tracekmt.record.session import Recording
-from tracekmt.replayer import replay
+from tracekmt.replayer.engine import replay
 from tracekmt.version import VERSION
 
 WINE_SECONDS = 120

@@ -9,10 +9,10 @@ from pathlib import Path
 from tracekmt.edit.copy import UNFINISHED, open_copy, refuse_output, replacing
 from tracekmt.edit.redact import Redactor
 from tracekmt.errors import TraceError
-from tracekmt.spec.types import Call
+from tracekmt.spec.types import CallSpec
 from tracekmt.trace import buffer_format as spooled
 from tracekmt.trace import events, index
-from tracekmt.trace.buffer_format import spill_of
+from tracekmt.trace.buffer_format import overflow_path
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.frames import FrameKind, FrameReader, Room
 from tracekmt.trace.reader import Trace
@@ -48,9 +48,9 @@ def recover(source: Path, to: Path, *, force: bool = False) -> tuple[int, str | 
                 with _Left(trace) as left:
                     described = set(trace.described)
                     for event in left.events(following, under_way):
-                        if isinstance(event, Enter) and event.call not in described:
-                            described.add(event.call)
-                            writer.describe(event.call, left.description(event.call))
+                        if isinstance(event, Enter) and event.spec_id not in described:
+                            described.add(event.spec_id)
+                            writer.describe(event.spec_id, left.description(event.spec_id))
                         writer.events([event], flush=False)
                         calls += isinstance(event, Enter)
                     wrong = "; ".join(each for each in (wrong, *left.damage) if each)
@@ -68,9 +68,9 @@ class _Left(ExitStack):
         super().__init__()
         self.damage: list[str] = []
         self._trace = trace
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, CallSpec] = {}
         shared = trace.header.settings.get("spool")
-        self._spill = self._open(spill_of(trace.path))
+        self._spill = self._open(overflow_path(trace.path))
         self._memory = self._open(Path(shared)) if isinstance(shared, str) else None
 
     def _open(self, path: Path) -> tuple[FrameReader, Room | None] | None:
@@ -91,7 +91,7 @@ class _Left(ExitStack):
             return None
         return frames, found.room
 
-    def description(self, number: int) -> Call:
+    def description(self, number: int) -> CallSpec:
         """The description that events name by a number."""
         if number in self._trace.described:
             return self._trace.described[number]
@@ -106,11 +106,11 @@ class _Left(ExitStack):
             memory = self._memory[0], self._memory[1]
         if memory is None and self._spill is None:
             return
-        rest = spooled.Rest(first, memory, self._spilled())
-        whole = spooled.returning(rest, set(under_way))
+        rest = spooled.Leftover(first, memory, self._spilled())
+        whole = spooled.drop_orphan_returns(rest, set(under_way))
         if self._trace.header.redacted:
             calls = [*self._trace.descriptions, *self._calls.values()]
-            whole = Redactor(self._trace.layout, calls, self.description, under_way).events(whole)
+            whole = Redactor(self._trace.abi, calls, self.description, under_way).events(whole)
         yield from whole
         self.damage += [rest.damage] if rest.damage else []
 

@@ -14,12 +14,12 @@ from dataclasses import replace
 from typing import Any
 
 from tracekmt import codec
-from tracekmt.codec.memory import Fault, Recorded
+from tracekmt.codec.memory import MemoryFault, Recorded
 from tracekmt.codec.regions import Span, spans
 from tracekmt.ntstatus import Status
-from tracekmt.spec.types import Abi, Call, Kind
+from tracekmt.spec.types import Abi, CallSpec, Kind
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, Region
-from tracekmt.trace.handle_kinds import births, kinds_of_several_sorts
+from tracekmt.trace.handle_kinds import ambiguous_kinds, created_handles
 
 REDACTED = "names, paths and private data"
 """What the header of a redacted trace says is missing."""
@@ -84,15 +84,15 @@ class Redactor:
     def __init__(
         self,
         abi: Abi,
-        calls: Iterable[Call],
-        description: Callable[[int], Call],
+        calls: Iterable[CallSpec],
+        description: Callable[[int], CallSpec],
         under_way: Mapping[int, Enter] | None = None,
     ) -> None:
         self._abi = abi
         self._description = description
         self._entered: dict[int, Enter] = dict(under_way or {})
         self._kinds: dict[int, Kind | None] = {}
-        self._several = kinds_of_several_sorts(calls)
+        self._several = ambiguous_kinds(calls)
 
     def events(self, events: Iterable[Enter | Leave | Lost]) -> Iterator[Enter | Leave | Lost]:
         """The same events without what is taken out."""
@@ -108,21 +108,21 @@ class Redactor:
                 yield event
 
     def _regions(self, enter: Enter, regions: tuple[Region, ...], before: Recorded | None) -> tuple[Region, ...]:
-        call = self._description(enter.call)
+        call = self._description(enter.spec_id)
         return redacted_regions(call, self._abi, enter.arguments, regions, before, self._kinds.get)
 
     def _learn(self, enter: Enter, leave: Leave) -> None:
         """What sorts of objects a call made, which tells what later ones hold."""
-        call = self._description(enter.call)
+        call = self._description(enter.spec_id)
         if call.creates and (call.returns != "NTSTATUS" or Status(leave.result & 0xFFFFFFFF).succeeded):
             before, after = Recorded(enter.regions), Recorded(leave.regions)
             inputs = codec.decode(call, self._abi, before, enter.arguments)
             outputs = codec.decode(call, self._abi, after, enter.arguments, before)
-            self._kinds.update(births(call, inputs, outputs, self._several))
+            self._kinds.update(created_handles(call, inputs, outputs, self._several))
 
 
 def redacted_regions(
-    call: Call,
+    call: CallSpec,
     abi: Abi,
     arguments: Sequence[int],
     regions: tuple[Region, ...],
@@ -152,7 +152,7 @@ def _there(memory: Recorded, span: Span) -> bytes:
     """As much of a span as was recorded."""
     try:
         return memory.read(span.address, span.size)
-    except Fault as fault:
+    except MemoryFault as fault:
         return fault.data
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tracekmt.codec import Leaf, leaves
+from tracekmt.codec import FieldValue, iter_values
 from tracekmt.edit.copy import open_copy, refuse_output, replacing, write_copy
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import status
 from tracekmt.objects.identity import Bindings, Identity
-from tracekmt.objects.lifetimes import Lifetimes, clocks, is_there
+from tracekmt.objects.lifetimes import Lifetimes, fence_owners, is_live_value
 from tracekmt.spec.types import CountedString
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.reader import Trace, TracedCall
@@ -26,7 +26,7 @@ DEVICE_GONE = {status(name) for name in ("STATUS_DEVICE_REMOVED", "STATUS_GRAPHI
 
 
 @dataclass(frozen=True)
-class Trimmed:
+class TrimResult:
     """How many calls were chosen, how many others they depend on, and how many the trace has."""
 
     chosen: int
@@ -34,7 +34,7 @@ class Trimmed:
     of: int
 
 
-def trim(source: Path, wanted: Callable[[int, str], bool], to: Path, *, force: bool = False) -> Trimmed:
+def trim(source: Path, wanted: Callable[[int, str], bool], to: Path, *, force: bool = False) -> TrimResult:
     """Write the calls of a set and what they depend on to another trace. Indexes, times and threads stay as they were.
 
     A call depends on the calls that made the objects and ranges it is given, on those that ended what it is given
@@ -50,7 +50,7 @@ def trim(source: Path, wanted: Callable[[int, str], bool], to: Path, *, force: b
         kept = closure(trace, chosen, max(chosen))
         with replacing(to) as part:
             written = _write(trace, kept, part)
-        return Trimmed(len(chosen), written - len(chosen), len(trace))
+        return TrimResult(len(chosen), written - len(chosen), len(trace))
 
 
 def closure(trace: Trace, chosen: set[int], last: int) -> set[int]:
@@ -110,10 +110,10 @@ def _dependencies(trace: Trace, last: int) -> _Dependencies:
                 break
             call = under_way[index] = trace[index]
             found.add(index, set(_needs(lifetimes.bindings, call, told, living)))
-            lifetimes.enter(call)
+            lifetimes.on_enter(call)
             continue
         call = under_way.pop(index)
-        born, dead = lifetimes.leave(call)
+        born, dead = lifetimes.on_leave(call)
         living.update(dict.fromkeys(born))
         for identity in dead:
             living.pop(identity, None)
@@ -132,11 +132,11 @@ def _needs(
         yield from range(call.index)
     if call.status in OUT_OF_MEMORY:
         yield from (identity.index for identity in living if identity.index is not None)
-    given = list(leaves(call.call.argument, call.inputs))
-    known = clocks(bindings, given)
+    given = list(iter_values(call.spec.argument, call.inputs))
+    known = fence_owners(bindings, given)
     for leaf in given:
         kind = leaf.kind
-        if not is_there(leaf) or leaf.field.direction == "out":
+        if not is_live_value(leaf) or leaf.field.direction == "out":
             continue
         if kind is not None and kind.binding in ("handle", "range"):
             identity = bindings.find(kind, leaf.value)
@@ -153,19 +153,19 @@ def _tells(bindings: Bindings, call: TracedCall, born: list[Identity]) -> Iterat
     since whoever signals one chooses it; names, of what it made."""
     if not call.succeeded:
         return
-    outputs = list(leaves(call.call.argument, call.outputs))
-    known = clocks(bindings, outputs)
-    inputs = list(leaves(call.call.argument, call.inputs))
+    outputs = list(iter_values(call.spec.argument, call.outputs))
+    known = fence_owners(bindings, outputs)
+    inputs = list(iter_values(call.spec.argument, call.inputs))
     for leaf in outputs + inputs:
         kind = leaf.kind
         handed_out = kind is not None and (leaf.field.direction != "in" or kind.binding == "fence")
-        if is_there(leaf) and (handed_out or (born and isinstance(leaf.type, CountedString))):
+        if is_live_value(leaf) and (handed_out or (born and isinstance(leaf.type, CountedString))):
             key = _key(leaf, known)
             if key is not None:
                 yield key
 
 
-def _key(leaf: Leaf, known: dict[str, Identity]) -> Hashable | None:
+def _key(leaf: FieldValue, known: dict[str, Identity]) -> Hashable | None:
     """What a value is found by that no object or range stands for."""
     kind = leaf.kind
     if kind is None:
@@ -173,8 +173,8 @@ def _key(leaf: Leaf, known: dict[str, Identity]) -> Hashable | None:
     value: Any = tuple(sorted(leaf.value.items())) if isinstance(leaf.value, dict) else leaf.value
     if kind.binding == "fence":
         clock = known.get(leaf.path)
-        return None if clock is None else (kind.space.name, clock.clock(), value)
-    return (kind.space.name, value) if kind.binding == "machine" else None
+        return None if clock is None else (kind.space.name, clock.fence_owner(), value)
+    return (kind.space.name, value) if kind.binding == "per_machine" else None
 
 
 def _write(trace: Trace, kept: set[int], to: Path) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from tracekmt.codec import Leaf, Unreadable, json_form, leaves, to_json
-from tracekmt.spec.types import Call, Kind, Payload, Struct
+from tracekmt.codec import FieldValue, Unreadable, iter_values, json_form, to_json
+from tracekmt.spec.types import CallSpec, Kind, Payload, Struct
 from tracekmt.trace.reader import Trace, TracedCall
 
 
@@ -39,7 +39,7 @@ def find_adapters(trace: Trace, adapter: Kind, asked: Collection[str]) -> list[d
     return [entry for entry in found.values() if entry["opened"] or entry["told"]]
 
 
-def _question(call: Call, asked: Collection[str]) -> tuple[str, Payload] | None:
+def _question(call: CallSpec, asked: Collection[str]) -> tuple[str, Payload] | None:
     """The field of a call that holds answers of the sort, if it has one."""
     for field in call.argument.fields():
         if isinstance(field.type, Payload) and any(name in asked for _, name, _ in field.type.cases):
@@ -47,12 +47,12 @@ def _question(call: Call, asked: Collection[str]) -> tuple[str, Payload] | None:
     return None
 
 
-def _handles(call: TracedCall, argument: Any, adapter: Kind) -> list[Leaf]:
-    found = leaves(call.call.argument, argument)
+def _handles(call: TracedCall, argument: Any, adapter: Kind) -> list[FieldValue]:
+    found = iter_values(call.spec.argument, argument)
     return [leaf for leaf in found if leaf.kind == adapter and isinstance(leaf.value, int) and leaf.value]
 
 
-def _luid(leaf: Leaf) -> dict[str, Any] | None:
+def _luid(leaf: FieldValue) -> dict[str, Any] | None:
     """The LUID that stands beside a handle."""
     for value in leaf.values.values() if isinstance(leaf.values, Mapping) else ():
         if isinstance(value, Mapping) and set(value) == {"LowPart", "HighPart"}:

@@ -16,7 +16,7 @@ LARGEST = 1 << 30
 """Bytes that one address may stand for: a driver may have all of it in place at once."""
 
 
-def size_behind(call: TracedCall, address: int) -> tuple[int, str | None]:
+def caller_memory_size(call: TracedCall, address: int) -> tuple[int, str | None]:
     """Bytes to give in place of the memory from an address on, and why these are not all that was there: as many as
     the call says, else as the recorder saw mapped."""
     stated = codec.look_up(call.inputs, HEAP_SIZE)

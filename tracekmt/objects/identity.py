@@ -34,11 +34,11 @@ class Identity:
         """As findings say it: "#17.hResource", or that it is older than the trace."""
         return "ambient" if self.index is None else f"#{self.index}.{self.path}"
 
-    def clock(self) -> Identity:
+    def fence_owner(self) -> Identity:
         """The object that hands out the values of a fence: a queue and its own fence are born in one call, and count
         together."""
         owner = self.within[0] if self.within else None
-        return owner.clock() if owner is not None and owner.index is not None and owner.index == self.index else self
+        return owner.fence_owner() if owner is not None and owner.index is not None and owner.index == self.index else self
 
 
 class HandleMap:
@@ -144,16 +144,16 @@ class Bindings:
     def learn(self, kind: Kind, value: Any, live: Any, clock: Identity | None = None) -> Any:
         """A value was handed out on both sides. Gives what the recorded one was bound to before, where that is
         something else."""
-        if kind.binding not in ("fence", "machine"):
+        if kind.binding not in ("fence", "per_machine"):
             return None
         known = self._pairs.setdefault(_pair(kind, value, clock), live)
         return None if known == live else known
 
-    def lose(self, kind: Kind, value: Any, clock: Identity | None, cause: int) -> None:
+    def mark_missing(self, kind: Kind, value: Any, clock: Identity | None, cause: int) -> None:
         """A value was handed out in the recording alone, because of what a call did otherwise."""
         self._lost.setdefault(_pair(kind, value, clock), cause)
 
-    def take_over(self, older: Bindings) -> None:
+    def inherit_missing(self, older: Bindings) -> None:
         """What came to be on one side alone stays so, where everything else was made anew on the other."""
         anew = {(each.index, each.path): each for each in self.living()}
         for identity in list(older.living()):
@@ -212,4 +212,4 @@ def _first(by_space: Mapping[str, Mapping[int, Identity]], kind: Kind, value: in
 
 def _pair(kind: Kind, value: Any, clock: Identity | None) -> tuple[Hashable, ...]:
     plain = tuple(sorted(value.items())) if isinstance(value, dict) else value
-    return kind.space, clock.clock() if clock is not None else None, plain
+    return kind.space, clock.fence_owner() if clock is not None else None, plain

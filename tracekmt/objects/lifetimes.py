@@ -11,35 +11,35 @@ from dataclasses import dataclass
 from tracekmt.codec import Unreadable
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.spec.types import Creates, Kind
-from tracekmt.trace.call import Bound
+from tracekmt.trace.call import BoundValue
 from tracekmt.trace.reader import TracedCall
 
 
-def is_there(leaf: Bound) -> bool:
+def is_live_value(leaf: BoundValue) -> bool:
     """Whether a value was readable, and is not null."""
     return bool(leaf.value) and not isinstance(leaf.value, Unreadable)
 
 
-def handles_in(found: Iterable[Bound]) -> Iterator[tuple[Bound, Kind]]:
+def iter_handles(found: Iterable[BoundValue]) -> Iterator[tuple[BoundValue, Kind]]:
     """The values that are handles and not null, with their kinds."""
     for leaf in found:
         kind = leaf.kind
-        if kind is not None and kind.binding == "handle" and is_there(leaf):
+        if kind is not None and kind.binding == "handle" and is_live_value(leaf):
             yield leaf, kind
 
 
-def clocks(bindings: Bindings, found: Sequence[Bound]) -> dict[str, Identity]:
+def fence_owners(bindings: Bindings, found: Sequence[BoundValue]) -> dict[str, Identity]:
     """For every fence value by its path, the object that it is a value of."""
-    values = [leaf for leaf in found if leaf.field.of is not None]
+    values = [leaf for leaf in found if leaf.field.fence_handle is not None]
     if not values:
         return {}
-    handles = {leaf.path: leaf for leaf in found if is_there(leaf)}
+    handles = {leaf.path: leaf for leaf in found if is_live_value(leaf)}
     told: dict[str, Identity] = {}
     for leaf in values:
-        assert leaf.field.of is not None
+        assert leaf.field.fence_handle is not None
         prefix, _, last = leaf.path.rpartition(".")
         index = last.partition("[")[2].rstrip("]") or "0"
-        of = leaf.field.of.replace("[]", f"[{index}]")
+        of = leaf.field.fence_handle.replace("[]", f"[{index}]")
         handle = handles.get(f"{prefix}.{of}" if prefix else of)
         kind = handle.kind if handle is not None else None
         identity = bindings.find(kind, handle.value) if handle is not None and kind is not None else None
@@ -48,12 +48,12 @@ def clocks(bindings: Bindings, found: Sequence[Bound]) -> dict[str, Identity]:
     return told
 
 
-def ending(bindings: Bindings, call: TracedCall) -> Iterator[Identity]:
+def destroyed_objects(bindings: Bindings, call: TracedCall) -> Iterator[Identity]:
     """What a call ends if it succeeds."""
-    for destroys in call.call.destroys:
-        if call.held(destroys.when):
+    for destroys in call.spec.destroys:
+        if call.satisfies(destroys.when):
             for leaf in call.bound_inputs:
-                if leaf.pattern == destroys.path and is_there(leaf):
+                if leaf.pattern == destroys.path and is_live_value(leaf):
                     identity = bindings.find(destroys.kind, leaf.value)
                     if identity is not None and identity.recorded == leaf.value:
                         yield identity
@@ -65,7 +65,7 @@ class Birth:
     in bytes."""
 
     kind: Kind
-    leaf: Bound
+    leaf: BoundValue
     within: tuple[Identity, ...]
     size: int
 
@@ -74,22 +74,22 @@ class Birth:
         return Identity(self.kind, self.leaf.value, index, self.leaf.path, live, cause, self.within, self.size)
 
 
-def births(bindings: Bindings, call: TracedCall) -> Iterator[Birth]:
+def created_objects(bindings: Bindings, call: TracedCall) -> Iterator[Birth]:
     """What a call made. Each is to be bound before the next is asked for, which may be within it."""
-    for creates in call.call.creates:
-        if not call.held(creates.when):
+    for creates in call.spec.creates:
+        if not call.satisfies(creates.when):
             continue
         within = _owners(bindings, creates, call.bound_outputs)
         size = call.number(creates.size) * creates.unit if creates.size else 0
         for leaf in call.bound_outputs:
-            if leaf.pattern == creates.path and is_there(leaf):
+            if leaf.pattern == creates.path and is_live_value(leaf):
                 yield Birth(creates.kind, leaf, within, size)
 
 
-def _owners(bindings: Bindings, creates: Creates, outputs: Iterable[Bound]) -> tuple[Identity, ...]:
+def _owners(bindings: Bindings, creates: Creates, outputs: Iterable[BoundValue]) -> tuple[Identity, ...]:
     """What an object dies with: the nearest living owner."""
     for path in creates.within:
-        for leaf, kind in handles_in(outputs):
+        for leaf, kind in iter_handles(outputs):
             if leaf.pattern == path and any(each.space == kind.space for each in creates.kind.dies_with):
                 owner = bindings.find(kind, leaf.value)
                 return (owner,) if owner else ()
@@ -103,20 +103,20 @@ class Lifetimes:
         self.bindings = Bindings()
         self._ending: dict[int, list[Identity]] = {}
 
-    def enter(self, call: TracedCall) -> None:
+    def on_enter(self, call: TracedCall) -> None:
         """A call is entered; what it ends is told by what lives then."""
-        found = list(ending(self.bindings, call))
+        found = list(destroyed_objects(self.bindings, call))
         if found:
             self._ending[call.index] = found
 
-    def leave(self, call: TracedCall) -> tuple[list[Identity], list[Identity]]:
+    def on_leave(self, call: TracedCall) -> tuple[list[Identity], list[Identity]]:
         """A call returns: what was born, and what died."""
         doomed = self._ending.pop(call.index, [])
         if not call.succeeded:
             return [], []
         dead = [each for identity in doomed for each in self.bindings.end(identity, call.index)]
         born: list[Identity] = []
-        for birth in births(self.bindings, call):
+        for birth in created_objects(self.bindings, call):
             born.append(birth.identity(call.index, None))
             # Whoever had the handle before has it no more, although nobody was seen ending it.
             older, _ = self.bindings.bind(born[-1])

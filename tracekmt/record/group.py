@@ -11,17 +11,17 @@ from typing import Any
 
 from tracekmt.errors import Error
 from tracekmt.record.limits import Progress
-from tracekmt.record.process.children import Family
+from tracekmt.record.process.children import ChildWatcher
 from tracekmt.record.session import Recording
 
 LOOK_SECONDS = 0.05
 
 OnChild = Callable[[int], None]
-Make = Callable[[Path, Family, "OnChild | None"], Recording]
+Make = Callable[[Path, ChildWatcher, "OnChild | None"], Recording]
 
 
 @dataclass
-class One:
+class GroupMember:
     """A process of several: its number, its trace, its recording, and what broke that off."""
 
     pid: int
@@ -35,7 +35,7 @@ class One:
         return not self.recording.progress.hooked and not self.recording.progress.calls
 
 
-class Several:
+class RecordingGroup:
     """make: a recording into a file, for a family that asks what becomes of what its process starts. output: the trace
     of the one that is started; each other is beside it, with its number in the name. children: whatever they start is
     recorded too."""
@@ -44,15 +44,15 @@ class Several:
         self._make = make
         self._output = output
         self._children = children
-        self._family = Family(device)
+        self._family = ChildWatcher(device)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._all: list[One] = []
+        self._all: list[GroupMember] = []
 
     def spawn(self, argv: Sequence[str]) -> None:
         """Start a program and record it."""
-        one = One(0, self._output, self._recording(self._output, lambda pid: self._on_child(pid, one.pid)))
+        one = GroupMember(0, self._output, self._recording(self._output, lambda pid: self._on_child(pid, one.pid)))
         one.pid = one.recording.spawn(argv)
         self._add(one)
 
@@ -61,9 +61,9 @@ class Several:
         output = self._output_of(pid)
         recording = self._recording(output, lambda child: self._on_child(child, pid))
         recording.attach(pid)
-        self._add(One(pid, output, recording))
+        self._add(GroupMember(pid, output, recording))
 
-    def run(self, on_progress: Callable[[Progress], None]) -> list[One]:
+    def run(self, on_progress: Callable[[Progress], None]) -> list[GroupMember]:
         """Record until every process has ended, or Ctrl-C. Of a child that had nothing to record no trace is left."""
         before = signal.signal(signal.SIGINT, lambda *_: self._stopping.set())
         try:
@@ -112,7 +112,7 @@ class Several:
         try:
             if self._stopping.is_set():
                 return
-            one = One(pid, output, self._recording(output, lambda child: self._on_child(child, pid)))
+            one = GroupMember(pid, output, self._recording(output, lambda child: self._on_child(child, pid)))
             try:
                 one.recording.attach(pid, parent=parent)
                 self._add(one)
@@ -120,9 +120,9 @@ class Several:
                 one.error = error
                 self._all.append(one)
         finally:
-            self._family.let_go(pid)
+            self._family.resume(pid)
 
-    def _add(self, one: One) -> None:
+    def _add(self, one: GroupMember) -> None:
         def run() -> None:
             try:
                 one.recording.run(until=self._stopping.is_set)

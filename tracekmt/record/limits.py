@@ -35,7 +35,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Limits:
+class StopConditions:
     """duration: seconds. max_size: bytes of the trace. last: bytes of a trace that keeps the newest calls only.
     until_status: a status that ends the recording, `after` so many seconds more."""
 

@@ -22,17 +22,17 @@ from tracekmt.errors import Error, RecordError, UsageError
 from tracekmt.ntstatus import Status
 from tracekmt.record.agent.agent import REPLACED, TERMINATED, Agent
 from tracekmt.record.agent.hooks import Hooks, hook_source
-from tracekmt.record.buffer.event_queue import Backlog
-from tracekmt.record.buffer.overflow_file import Spill, preface
-from tracekmt.record.buffer.remote_buffer import MEMORY, Connected
-from tracekmt.record.buffer.ring_writer import RollingWriter
-from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, Spool
-from tracekmt.record.limits import Limits, Progress
-from tracekmt.record.process.children import Family, Member
-from tracekmt.record.process.exit_watcher import Ending
-from tracekmt.record.process.memory_map import Mapped
-from tracekmt.record.process.spawn import FOLLOW_SECONDS, start, wanted_program
-from tracekmt.record.process.targets import finds, is_narrow, name_of, open_device, owner, tracer
+from tracekmt.record.buffer.event_queue import EventQueue
+from tracekmt.record.buffer.overflow_file import OverflowFile, preface
+from tracekmt.record.buffer.remote_buffer import MEMORY, RemoteBuffer
+from tracekmt.record.buffer.ring_writer import RingWriter
+from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, SharedBuffer
+from tracekmt.record.limits import Progress, StopConditions
+from tracekmt.record.process.children import ChildWatcher, WatchedProcess
+from tracekmt.record.process.exit_watcher import ExitWatcher
+from tracekmt.record.process.memory_map import MemoryMap
+from tracekmt.record.process.spawn import FOLLOW_SECONDS, spawn, wanted_program
+from tracekmt.record.process.targets import is_32bit, name_of, open_device, owner, shares_filesystem, tracer
 from tracekmt.record.process.wine import (
     await_windows_program,
     behind_preloader,
@@ -42,9 +42,9 @@ from tracekmt.record.process.wine import (
     windows_programs,
 )
 from tracekmt.simulator.native import HandOver
-from tracekmt.trace.buffer_format import spill_of
-from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, told_of
-from tracekmt.trace.recorder_id import whose
+from tracekmt.trace.buffer_format import overflow_path
+from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, header_fields
+from tracekmt.trace.recorder_id import recorder_id
 from tracekmt.trace.writer import Writer, now, refuse_existing
 from tracekmt.version import VERSION
 
@@ -84,10 +84,10 @@ class Recording:
         hand_over: Path | None = None,
         force: bool = False,
         redact: bool = False,
-        limits: Limits | None = None,
+        limits: StopConditions | None = None,
         spool: Path | None = None,
         host: str | None = None,
-        family: Family | None = None,
+        family: ChildWatcher | None = None,
         on_child: Callable[[int], None] | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
@@ -110,19 +110,19 @@ class Recording:
         self._on_progress = on_progress
         self._described: set[int] = set()
         self._identity = uuid4().hex
-        self._limits = limits or Limits()
+        self._limits = limits or StopConditions()
         self._overhead: dict[str, int] | None = None
         self._spool_folder = spool
-        self._ending: Ending | None = None
-        self._mapped: Mapped | None = None
+        self._ending: ExitWatcher | None = None
+        self._mapped: MemoryMap | None = None
         self._entered: dict[int, int] = {}
-        self._writer: Writer | RollingWriter | None = None
-        self._spool: Spool | Connected | None = None
+        self._writer: Writer | RingWriter | None = None
+        self._spool: SharedBuffer | RemoteBuffer | None = None
         self._agent: Agent | None = None
-        self._family = family or Family(self.device) if self._local else None
+        self._family = family or ChildWatcher(self.device) if self._local else None
         self._own_family = family is None
         self._on_child = on_child
-        self._member: Member | None = None
+        self._member: WatchedProcess | None = None
         self._wanted: str | None = None
         self._known: set[int] = set()
         self._began = time.monotonic()
@@ -131,7 +131,7 @@ class Recording:
         """Start a program with the hooks in place before it runs; its process id."""
         self._wanted = wanted_program(argv) if self._local and sys.platform == "linux" else None
         self._known = set(windows_programs()) if self._wanted is not None else set()
-        pid = start(self.device, argv, local=self._local)
+        pid = spawn(self.device, argv, local=self._local)
         try:
             self._load(pid, spawned=True)
             with contextlib.suppress(frida.InvalidArgumentError):  # it had to run before an agent could be loaded
@@ -196,7 +196,7 @@ class Recording:
         assert self._spool is not None
         assert self._writer is not None
         if self._agent.detached is None:
-            self._agent.leave()
+            self._agent.detach()
             self.progress.ended = f"stopped{f', {why}' if why else ''}; the process goes on"
         else:
             self.progress.ended = self._detach_reason()
@@ -217,26 +217,26 @@ class Recording:
         """Load the agent and the recorder into a process."""
         hooks = self._hooks
         windows = self._local and (sys.platform == "win32" or windows_program(pid) is not None)
-        hooks.suit(windows=windows, narrow=self._local and is_narrow(pid))
+        hooks.configure(windows=windows, narrow=self._local and is_32bit(pid))
         if self._redact:
-            self._redactor = Redactor(hooks.layout, CALLS.values(), lambda number: hooks.calls[number])
+            self._redactor = Redactor(hooks.abi, CALLS.values(), lambda number: hooks.calls[number])
         told = preface(self._header({"pid": pid}, {}), hooks.planned)
-        backlog = Backlog(lambda: Spill(spill_of(self._output), told))
+        backlog = EventQueue(lambda: OverflowFile(overflow_path(self._output), told))
         self._spool = self._shared_with(pid, told, backlog)
         if self._spool is None:
-            self._spool = Connected(lambda: self._agent.fetch() if self._agent is not None else None, backlog)
+            self._spool = RemoteBuffer(lambda: self._agent.fetch() if self._agent is not None else None, backlog)
         early = self._hook(pid, follow=spawned or self._on_child is not None)
         assert self._agent is not None
         # A child is held where it begins, whatever its parent had loaded.
         held = self._agent.held and (not hooks.windows or self._on_child is not None)
         self._complete = spawned and (early or held)
 
-    def _shared_with(self, pid: int, told: bytes, backlog: Backlog) -> Spool | None:
+    def _shared_with(self, pid: int, told: bytes, backlog: EventQueue) -> SharedBuffer | None:
         """Memory that is shared with a process; None where it does not find our files, as in another container."""
         if not self._local:
             return None
-        spool = Spool(told, backlog, self._spool_folder)
-        if not finds(pid, spool.path):
+        spool = SharedBuffer(told, backlog, self._spool_folder)
+        if not shares_filesystem(pid, spool.path):
             spool.close()
             return None
         if sys.platform != "win32" and os.geteuid() == 0:
@@ -261,7 +261,7 @@ class Recording:
         structures lie otherwise."""
         assert self._agent is not None
         held = self._member is not None and self._member.replaced.wait(REPLACED_SECONDS)
-        if not held or self._family is None or not isinstance(self._spool, Spool):
+        if not held or self._family is None or not isinstance(self._spool, SharedBuffer):
             return False
         pid = self._agent.pid
         try:
@@ -269,13 +269,13 @@ class Recording:
             if not self.progress.calls:
                 self._begin_anew(pid)
                 return True
-            if (self._hooks.windows, self._hooks.layout == "x86") != (windows_program(pid) is not None, is_narrow(pid)):
+            if (self._hooks.windows, self._hooks.abi == "x86") != (windows_program(pid) is not None, is_32bit(pid)):
                 return False
             self._spool.start_over()
             self._hook(pid, follow=True)
             return True
         finally:
-            self._family.let_go(pid)
+            self._family.resume(pid)
 
     def _name_of(self, pid: int) -> str:
         """What a process is called. A Windows program is, from the first moment, what it is about to be."""
@@ -299,7 +299,7 @@ class Recording:
         self._wanted = None
         if pid is not None:
             self._begin_held(pid)
-            launcher.leave()
+            launcher.detach()
 
     def _begin_held(self, pid: int) -> None:
         """Go on in a process that Wine has only begun, and that may become another one of Wine's loaders yet."""
@@ -321,17 +321,17 @@ class Recording:
         self._load(pid, spawned=True)
         self._begin({**self._process, "pid": pid, "name": self._name_of(pid)})
 
-    def _memory(self, spool: Spool | Connected) -> dict[str, Any]:
+    def _memory(self, spool: SharedBuffer | RemoteBuffer) -> dict[str, Any]:
         """Where the recorder in the process writes to."""
-        if isinstance(spool, Spool):
+        if isinstance(spool, SharedBuffer):
             return {"path": str(spool.path), "offset": spool.offset, "size": spool.size}
         return {"path": None, "size": MEMORY, "blockSize": BLOCK_SIZE, "source": hook_source("sender.c")}
 
     def _begin(self, process: dict[str, Any]) -> None:
         """Wait for the functions, where they are handed over, and open the trace."""
         assert self._agent is not None
-        self._ending = Ending(process["pid"]) if self._local else None
-        self._mapped = Mapped(process["pid"]) if self._local else None
+        self._ending = ExitWatcher(process["pid"]) if self._local else None
+        self._mapped = MemoryMap(process["pid"]) if self._local else None
         self._process = process = {**process, "complete_from_start": self._complete}
         machine: dict[str, Any] = {}
         if self._hand_over is not None:
@@ -344,7 +344,7 @@ class Recording:
         header = self._header(process, machine, where)
         header = redacted_header(header) if self._redactor is not None else header
         if self._limits.last is not None:
-            self._writer = RollingWriter(self._output, header, self._limits.last, force=self._force)
+            self._writer = RingWriter(self._output, header, self._limits.last, force=self._force)
         else:
             self._writer = Writer(self._output, header, force=self._force)
         self._drain()
@@ -354,7 +354,7 @@ class Recording:
     def _header(self, process: dict[str, Any], machine: dict[str, Any], more: dict[str, str] | None = None) -> Header:
         """What the trace, and the memory that it is made from, say of themselves."""
         return Header(
-            **told_of(self._hooks.layout),
+            **header_fields(self._hooks.abi),
             created=now(),
             tool=f"tracekmt {VERSION}, frida {frida.__version__}",
             process=process,
@@ -363,7 +363,7 @@ class Recording:
                 "functions": list(self._hooks.functions),
                 "plan": self._hooks.plan.hash,
                 "recording": self._identity,
-                "recorded_by": whose(),
+                "recorded_by": recorder_id(),
                 **({"overhead": self._overhead} if self._overhead else {}),
                 **(more or {}),
             },
@@ -401,7 +401,7 @@ class Recording:
                     self.progress.hooked.append(message["name"])
                 case "kmt:missed":
                     self.progress.missed.append(message["name"])
-                case "kmt:rest" if isinstance(self._spool, Connected) and data is not None:
+                case "kmt:rest" if isinstance(self._spool, RemoteBuffer) and data is not None:
                     self._spool.arrived(data)
                 case _:
                     raise RecordError(f"the agent failed: {message.get('message')}")
@@ -420,8 +420,8 @@ class Recording:
         self._take_messages()
         events = self._spool.drain(last=last, most=DRAIN_EVENTS)
         if self._mapped is not None:  # at once: the process may end
-            events = list(self._mapped.noted(events, self._hooks.calls, self._hooks.layout))
-        self._describe(event.call for event in events if isinstance(event, Enter))
+            events = list(self._mapped.annotate_events(events, self._hooks.calls, self._hooks.abi))
+        self._describe(event.spec_id for event in events if isinstance(event, Enter))
         self._writer.events(self._redactor.events(events) if self._redactor is not None else events)
         self.progress.size = self._writer.size
         for event in events:
@@ -433,7 +433,7 @@ class Recording:
             self.progress.lost += event.count
         elif isinstance(event, Enter):
             self.progress.calls += 1
-            self._entered[event.sequence] = event.call
+            self._entered[event.sequence] = event.spec_id
         else:
             call = self._hooks.calls[self._entered.pop(event.enter)]
             status = Status(event.result & 0xFFFFFFFF)
@@ -467,15 +467,15 @@ class Recording:
             return f"the connection ended: {self._agent.detached}"
         assert self._spool is not None
         status = self._spool.exit_status
-        said = self._ending.said() if self._ending is not None else ""
+        said = self._ending.describe() if self._ending is not None else ""
         how = said if status is None else f"with status {status}"
-        unknown = "; its last calls may be missing" if isinstance(self._spool, Connected) else ""
+        unknown = "; its last calls may be missing" if isinstance(self._spool, RemoteBuffer) else ""
         return f"the process ended {how}".rstrip() + unknown
 
     def _abandon(self, *, keep: bool = False) -> None:
         """Take the hooks off; of a recording that did not begin nothing stays behind."""
         if self._agent is not None and self._agent.detached is None:
-            self._agent.leave()
+            self._agent.detach()
         if self._writer is not None:
             with contextlib.suppress(OSError, Error):  # what broke the recording off may do so again
                 self._writer.close()

@@ -1,5 +1,1 @@
-"""Replaying a trace on a target, and comparing what it answers with what was recorded."""
-
-from tracekmt.replayer.engine import replay
-
-__all__ = ["replay"]
+"""Replays a trace on a target and compares its answers with the recorded ones."""

@@ -12,9 +12,9 @@ from tracekmt.errors import UsageError
 from tracekmt.objects.adapters import find_adapters, told_lines
 from tracekmt.objects.identity import Bindings
 from tracekmt.replayer.simulator_target import luids_of
-from tracekmt.spec.types import Call, Characters, Field
+from tracekmt.spec.types import CallSpec, Field, WCharArray
 from tracekmt.thunks.host import (
-    Adapter,
+    HostAdapter,
     Luid,
     adapters,
     another_build,
@@ -24,13 +24,13 @@ from tracekmt.thunks.host import (
     open_adapter,
     system,
 )
-from tracekmt.thunks.library import Gone, Library
+from tracekmt.thunks.library import Library, LibraryProcessDied
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.reader import Trace
-from tracekmt.trace.recorder_id import whose
+from tracekmt.trace.recorder_id import recorder_id
 
 
-class Machine:
+class AdapterMapping:
     """What the thunks say of their machine, and what of it stands for what in a trace. All of it is asked before the
     replay, in a process of its own. adapter: the LUID, "HIGH:LOW" in hexadecimal, of the one to take.
 
@@ -43,8 +43,8 @@ class Machine:
     def __init__(self, library: Library, trace: Trace, adapter: str | None = None) -> None:
         self._name = library.name
         self._names: dict[Luid, str] = {}
-        self.adapters: list[Adapter] = []
-        self.taken: list[Adapter] = []
+        self.adapters: list[HostAdapter] = []
+        self.taken: list[HostAdapter] = []
         self.another_driver: str | None = None
         self.trouble: str | None = None
         asked = None if adapter is None else _luid(adapter)
@@ -52,9 +52,9 @@ class Machine:
             self.adapters = adapters(library)
             self.pairs = self._pair(list(luids_of(trace)), asked)
             live = dict.fromkeys(live for _, live in self.pairs)
-            self.taken = [Adapter(luid, self._told(library, luid)) for luid in live] or self.adapters
+            self.taken = [HostAdapter(luid, self._told(library, luid)) for luid in live] or self.adapters
             self._names = display_names(library) if any(map(self.renames, trace.descriptions)) else {}
-        except Gone as gone:
+        except LibraryProcessDied as gone:
             self.trouble = f"{library.name} {gone} when it was asked for its adapters"
             self.pairs = self._pair(list(luids_of(trace)), asked)
         known = [each.luid for each in self.taken + self.adapters]
@@ -85,17 +85,19 @@ class Machine:
         """Have every LUID of the trace mean an adapter of this machine."""
         for recorded, live in self.pairs:
             bindings.learn(ADAPTER_LUID, _parts(recorded), _parts(live))
-        moved = [(Adapter(recorded, {}), Adapter(live, {})) for recorded, live in self.pairs if recorded != live]
+        moved = [
+            (HostAdapter(recorded, {}), HostAdapter(live, {})) for recorded, live in self.pairs if recorded != live
+        ]
         return [f"adapter {recorded} of the trace is adapter {live} here" for recorded, live in moved]
 
-    def renames(self, call: Call) -> bool:
+    def renames(self, call: CallSpec) -> bool:
         """Whether a call opens adapters by the name of a display, which may be another here."""
         return _name_of_display(call) is not None
 
     def named(self, call: TracedCall, inputs: Any) -> Any:
         """The inputs of a call that opens an adapter by the name of a display, with the name that the adapter which
         stands for it has here; others as they are."""
-        field = _name_of_display(call.call)
+        field = _name_of_display(call.spec)
         if field is None or not isinstance(inputs, dict):
             return inputs
         told = [each.value for each in call.bound_outputs if each.kind == ADAPTER_LUID and isinstance(each.value, dict)]
@@ -137,8 +139,8 @@ class Machine:
         for adapter in {each.luid: each for each in self.taken + self.adapters}.values():
             yield f"adapter     {adapter}  {', '.join(told_lines(adapter.told))}"
         for recorded, live in self.pairs:
-            yield f"            {Adapter(recorded, {})} of the trace is {Adapter(live, {})}"
-        if trace.header.settings.get("recorded_by") != whose():
+            yield f"            {HostAdapter(recorded, {})} of the trace is {HostAdapter(live, {})}"
+        if trace.header.settings.get("recorded_by") != recorder_id():
             yield "a stranger  recorded this trace: what it holds goes to this machine's kernel and driver as it is"
         counts: Counter[str] = Counter()
         for (number, _), count in trace.tally().items():
@@ -148,16 +150,16 @@ class Machine:
             yield f"{count:>9,}  {name}" + (f"; not sent: {why}" if why else "")
 
 
-def _name_of_display(call: Call) -> Field | None:
+def _name_of_display(call: CallSpec) -> Field | None:
     if all(made.kind != ADAPTER for made in call.creates):
         return None
-    return next((field for field in call.argument.fields() if isinstance(field.type, Characters)), None)
+    return next((field for field in call.argument.fields() if isinstance(field.type, WCharArray)), None)
 
 
 def _header_tells(trace: Trace, luid: Luid) -> Mapping[str, Any]:
-    """What the header of an outcome says of an adapter; see `Machine.settings`."""
+    """What the header of an outcome says of an adapter; see `AdapterMapping.settings`."""
     told = trace.header.machine.get("told")
-    answers = told.get(str(Adapter(luid, {}))) if isinstance(told, dict) else None
+    answers = told.get(str(HostAdapter(luid, {}))) if isinstance(told, dict) else None
     return answers if isinstance(answers, dict) else {}
 
 

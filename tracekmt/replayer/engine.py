@@ -18,12 +18,12 @@ from tracekmt.edit.trim import DEVICE_GONE, closure
 from tracekmt.errors import UsageError
 from tracekmt.findings import Report
 from tracekmt.replayer.outcome_trace import OutcomeTrace
-from tracekmt.replayer.select import Options, choose
+from tracekmt.replayer.select import Options, select_target
 from tracekmt.replayer.simulator_target import Target
-from tracekmt.replayer.thunks_target import Stopped
+from tracekmt.replayer.thunks_target import ReplayStopped
 from tracekmt.spec.paths import structures
-from tracekmt.spec.types import Bytes, Call, Payload
-from tracekmt.thunks.library import Gone
+from tracekmt.spec.types import Bytes, CallSpec, Payload
+from tracekmt.thunks.library import LibraryProcessDied
 from tracekmt.trace.reader import Trace, TracedCall
 
 _FOREIGN = "the data in it is for another build of the driver"
@@ -52,7 +52,7 @@ def replay(
         if output.exists() and Path(path).exists() and output.samefile(path):
             raise UsageError(f"{output}: is the trace itself; give the outcome another name")
     with Trace(Path(path)) as trace:
-        target, options = choose(on, trace, settings, on_plan)
+        target, options = select_target(on, trace, settings, on_plan)
         with closing(target):
             report = Report(names=(str(path), target.name))
             report.calls.lost = trace.lost
@@ -91,7 +91,7 @@ class _Replay:
                 continue
             try:
                 self.leave(index) if left else self.enter(self.trace[index])
-            except Stopped as stopped:
+            except ReplayStopped as stopped:
                 self.report.stopped = str(stopped)
                 break
         self.report.calls.in_flight = len(self.under_way) + len(self.waiting)
@@ -117,10 +117,10 @@ class _Replay:
             self.writer.leaves(entered.call)
         before = len(self.report.findings)
         if outcome is None:
-            self.comparison.omit(entered)
+            self.comparison.skip_call(entered)
             self.opaque[index] = _NOT_SENT
         else:
-            self.comparison.leave(entered, outcome)
+            self.comparison.on_leave(entered, outcome)
         self.mark_opaque(entered.call, before)
         self.on_progress(self.report.calls.compared, len(self.trace))
         if outcome is not None and self.target.real and not outcome.returned:
@@ -132,13 +132,13 @@ class _Replay:
         """Make a call on the target."""
         try:
             self.report.findings += self.target.prepare(call, self.comparison.bindings)
-            entered = self.comparison.enter(call, self.target.adopt)
+            entered = self.comparison.on_enter(call, self.target.adopt)
             # What it would wait for is known never to happen.
             in_vain = self.target.real and entered.cause is not None and may_wait(call) and _for_fences(call)
             self.in_vain += in_vain
             answer = None if in_vain else self.target.call(entered)
-        except Gone as gone:
-            raise Stopped(f"before call {call.index}: {self.target.name} {gone}") from None
+        except LibraryProcessDied as gone:
+            raise ReplayStopped(f"before call {call.index}: {self.target.name} {gone}") from None
         except UsageError as error:
             name = self.target.name
             raise UsageError(f"{self.trace.path}: call {call.index} cannot be sent to the {name}: {error}") from None
@@ -159,7 +159,7 @@ class _Replay:
     def go_on(self, call: TracedCall, why: str | None) -> None:
         """The target is gone at a call. Begin anew behind it, with what lived then, if that is asked for."""
         if not self.options.keep_going:
-            raise Stopped(f"at call {call.index}: {why}; --keep-going goes on behind it")
+            raise ReplayStopped(f"at call {call.index}: {why}; --keep-going goes on behind it")
         living = list(self.comparison.bindings.living())
         made_by = {each.index for each in living if each.index is not None and each.live is not None}
         made_by |= set(self.signals(call.index))
@@ -168,8 +168,8 @@ class _Replay:
         again = _Replay(self.trace, self.target, self.options, Report(names=self.report.names), only=needed)
         again.run()
         if again.report.stopped is not None:
-            raise Stopped(f"behind call {call.index}, while what lived was made anew: {again.report.stopped}")
-        self.comparison.renew(again.comparison.bindings, (entered for entered, _ in self.under_way.values()))
+            raise ReplayStopped(f"behind call {call.index}, while what lived was made anew: {again.report.stopped}")
+        self.comparison.rebind(again.comparison.bindings, (entered for entered, _ in self.under_way.values()))
 
     def signals(self, last: int) -> Iterator[int]:
         """The calls up to one that signalled a fence: the values of those that live are what they made them."""
@@ -194,17 +194,17 @@ class _Replay:
 
 def may_wait(call: TracedCall) -> bool:
     """Whether a call may wait for others, as it was made."""
-    return call.call.blocks is not None and (not call.call.blocks or call.held(call.call.blocks))
+    return call.spec.may_block_when is not None and (not call.spec.may_block_when or call.satisfies(call.spec.may_block_when))
 
 
-def _signals(call: Call) -> bool:
+def _signals(call: CallSpec) -> bool:
     """Whether a call is given values for fences, and waits for none."""
     fields = (field for struct in structures(call.argument) for field in struct.fields())
-    return call.blocks is None and any(field.of is not None and field.direction == "in" for field in fields)
+    return call.may_block_when is None and any(field.fence_handle is not None and field.direction == "in" for field in fields)
 
 
 def _for_fences(call: TracedCall) -> bool:
-    return any(each.field.of is not None for each in call.bound_inputs)
+    return any(each.field.fence_handle is not None for each in call.bound_inputs)
 
 
 def _lost(call: TracedCall, outcome: Outcome) -> bool:
@@ -214,10 +214,10 @@ def _lost(call: TracedCall, outcome: Outcome) -> bool:
 
 def _has_private(call: TracedCall) -> bool:
     """Whether a call is given data that belongs to a driver."""
-    return _driver_data(call.call) and call.inputs is not None
+    return _driver_data(call.spec) and call.inputs is not None
 
 
-def _driver_data(call: Call) -> bool:
+def _driver_data(call: CallSpec) -> bool:
     return any(
         isinstance(field.type, Payload) or (isinstance(field.type, Bytes) and field.type.opaque)
         for struct in structures(call.argument)

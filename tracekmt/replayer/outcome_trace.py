@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tracekmt.differ.compare import Outcome
-from tracekmt.replayer.simulator_target import Sent, Target
+from tracekmt.replayer.simulator_target import Target, Transcript
 from tracekmt.trace.call import TracedCall
-from tracekmt.trace.events import Enter, Header, Leave, told_of
+from tracekmt.trace.events import Enter, Header, Leave, header_fields
 from tracekmt.trace.writer import Writer, now
 from tracekmt.version import VERSION
 
@@ -19,7 +19,7 @@ class OutcomeTrace:
 
     def __init__(self, path: Path, target: Target, source: Header, *, force: bool) -> None:
         header = Header(
-            **told_of(target.abi),
+            **header_fields(target.abi),
             created=now(),
             tool=f"tracekmt {VERSION}",
             settings={"replayed_on": target.name, "recorded_by": source.settings.get("recorded_by", "")},
@@ -29,8 +29,8 @@ class OutcomeTrace:
         self._numbers: dict[str, int] = {}
         self._sequence = 0
         self._events: deque[tuple[TracedCall, bool]] = deque()
-        self._answers: dict[int, tuple[Outcome, Sent] | None] = {}
-        self._under_way: dict[int, tuple[int, TracedCall, Sent]] = {}
+        self._answers: dict[int, tuple[Outcome, Transcript] | None] = {}
+        self._under_way: dict[int, tuple[int, TracedCall, Transcript]] = {}
 
     def enters(self, call: TracedCall) -> None:
         """A call begins in the recording, and in this trace when it has been answered."""
@@ -41,7 +41,7 @@ class OutcomeTrace:
         self._events.append((call, True))
         self._write()
 
-    def answered(self, call: TracedCall, answer: tuple[Outcome, Sent] | None) -> None:
+    def answered(self, call: TracedCall, answer: tuple[Outcome, Transcript] | None) -> None:
         """What the target answered and was sent; None where the call was not made."""
         self._answers[call.index] = answer
         self._write()
@@ -56,10 +56,10 @@ class OutcomeTrace:
             if leaves:
                 del self._answers[call.index]
 
-    def _enter(self, call: TracedCall, outcome: Outcome, sent: Sent) -> None:
+    def _enter(self, call: TracedCall, outcome: Outcome, sent: Transcript) -> None:
         if call.name not in self._numbers:
             self._numbers[call.name] = len(self._numbers)
-            self._writer.describe(self._numbers[call.name], replace(call.call, argument=outcome.argument))
+            self._writer.describe(self._numbers[call.name], replace(call.spec, argument=outcome.argument))
         self._under_way[call.index] = self._sequence, call, sent
         arguments, before = tuple(sent.arguments), tuple(sent.before)
         number, begins = self._numbers[call.name], call.enter_ns
@@ -67,7 +67,7 @@ class OutcomeTrace:
         self._writer.events([enter], flush=False)
         self._sequence += 1
 
-    def _leave(self, call: TracedCall, sent: Sent) -> None:
+    def _leave(self, call: TracedCall, sent: Transcript) -> None:
         entered, _, _ = self._under_way.pop(call.index)
         if sent.result is not None:
             ends = call.leave_ns or call.enter_ns

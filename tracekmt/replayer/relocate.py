@@ -66,7 +66,7 @@ def relocate(entered: Entered, arena: Arena, guard: int, spared: int) -> Relocat
         if start is None:
             return None
         arena.write(moved[start] + at - start, data)
-    if not call.call.argument.parameters and call.enter.arguments[:1] != (0,) and not placed:
+    if not call.spec.argument.parameters and call.enter.arguments[:1] != (0,) and not placed:
         return None
     return Relocated(arena, there, call.enter.arguments)
 

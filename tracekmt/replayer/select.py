@@ -9,9 +9,9 @@ from typing import Any
 
 from tracekmt.calls import CALLS
 from tracekmt.errors import UsageError
-from tracekmt.replayer.adapter_mapping import Machine
+from tracekmt.replayer.adapter_mapping import AdapterMapping
 from tracekmt.replayer.simulator_target import SimulatorTarget, Target, simulator_for
-from tracekmt.replayer.thunks_target import Limits, ThunksTarget, allows
+from tracekmt.replayer.thunks_target import ReplayLimits, ThunksTarget, allows
 from tracekmt.simulator import Simulator
 from tracekmt.text import units as sizes
 from tracekmt.thunks.library import TIMEOUT, Library
@@ -40,7 +40,7 @@ class Options:
     foreign: bool = False
 
 
-def choose(
+def select_target(
     on: Any, trace: Trace, settings: dict[str, Any], on_plan: Callable[[Iterable[str]], None]
 ) -> tuple[Target, Options]:
     """The target that is meant, and how to replay on it; UsageError where there is none, or a setting is not its."""
@@ -53,11 +53,11 @@ def choose(
     if isinstance(on, Simulator):
         if given:
             raise UsageError("a simulator that is given keeps its own settings; leave out " + ", ".join(given))
-        return SimulatorTarget(on, trace.layout), Options()
+        return SimulatorTarget(on, trace.abi), Options()
     if isinstance(on, Target):
         return on, Options()
     if on == "simulator":
-        return SimulatorTarget(simulator_for(trace, **given), trace.layout), Options()
+        return SimulatorTarget(simulator_for(trace, **given), trace.abi), Options()
     raise UsageError(f"{on} is no target; this version replays on: simulator, thunks, thunks:PATH")
 
 
@@ -75,7 +75,7 @@ def _thunks(
     for pattern in options.allow:
         if not any(allows(pattern, name) for name in CALLS):
             raise UsageError(f"{pattern}: no function has that name; tracekmt calls lists them")
-    limits = Limits(
+    limits = ReplayLimits(
         options.allow,
         options.max_allocations,
         None if options.max_video_memory is None else sizes.parse_size(options.max_video_memory),
@@ -84,7 +84,7 @@ def _thunks(
         raise UsageError("timeout: a call needs some time; give more than 0")
     library = Library(Path(path) if path else None, options.timeout or TIMEOUT)
     try:
-        machine = Machine(library, trace, options.adapter)
+        machine = AdapterMapping(library, trace, options.adapter)
         another = machine.another_driver
         if another is not None and not options.foreign_driver:
             raise UsageError(

@@ -10,20 +10,20 @@ from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import ADAPTER_LUID
 from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.differ.compare import Entered, Outcome
-from tracekmt.differ.fast_path import alike, same_but_for
+from tracekmt.differ.fast_path import same_spec, unchanged_except_bound_values
 from tracekmt.errors import UsageError
 from tracekmt.findings import Finding
 from tracekmt.ntstatus import Status
 from tracekmt.objects.identity import Bindings
 from tracekmt.simulator import BEHAVIOURS, Simulator
-from tracekmt.simulator.machine_file import settings_of
-from tracekmt.spec.types import Abi, Call, Kind
+from tracekmt.simulator.machine_file import profile_settings
+from tracekmt.spec.types import Abi, CallSpec, Kind
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace
 
 
-class Sent(NamedTuple):
+class Transcript(NamedTuple):
     """What a target was given, and what it left: the arguments, memory before and after, and the raw result; None for
     a call that did not come back."""
 
@@ -52,7 +52,7 @@ class Target(Protocol):
         """Make what a call is given that no call makes; what is not as it was."""
         ...
 
-    def call(self, entered: Entered) -> tuple[Outcome, Sent] | None:
+    def call(self, entered: Entered) -> tuple[Outcome, Transcript] | None:
         """Make a trace's call; how it ended, and what was sent. None where the target does not make it. UsageError
         where the target does not take these inputs. After a call that did not return the target is to be restarted."""
         ...
@@ -98,7 +98,7 @@ class SimulatorTarget:
         """What calls are given is looked at there, and need not be real."""
         return ()
 
-    def call(self, entered: Entered) -> tuple[Outcome, Sent] | None:
+    def call(self, entered: Entered) -> tuple[Outcome, Transcript] | None:
         """Lay the inputs out as the simulator's own callers do, or take the recorded memory with what is another here,
         and let it answer in place."""
         traced = entered.call
@@ -115,10 +115,10 @@ class SimulatorTarget:
         before = arena.regions()
         answer = self.simulator.invoke(name, self.abi, arena, arguments, traced.status, traced.index)
         after = arena.regions()
-        bound = None if held is None else same_but_for(traced, arena.abi, after)
+        bound = None if held is None else unchanged_except_bound_values(traced, arena.abi, after)
         outputs = codec.decode(call, self.abi, arena, arguments, Recorded(before)) if bound is None else None
         rule = answer.rule
-        status = traced.status if answer.taken else ntstatus.status(rule.status) if rule else _SUCCESS
+        status = traced.status if answer.from_recording else ntstatus.status(rule.status) if rule else _SUCCESS
         outcome = Outcome(
             status if call.returns == "NTSTATUS" else None,
             call.argument,
@@ -127,18 +127,18 @@ class SimulatorTarget:
             reason=f"{rule.what} ({rule.source})" if rule else None,
             result=None if call.returns == "NTSTATUS" else 0,
             modelled=BEHAVIOURS[name].modelled,
-            taken=answer.taken,
+            taken=answer.from_recording,
             injected=answer.injected,
             same=bound is not None,
             bound=bound or {},
         )
-        return outcome, Sent(arguments, before, after, int(status or 0))
+        return outcome, Transcript(arguments, before, after, int(status or 0))
 
-    def _as_recorded(self, entered: Entered, call: Call) -> Arena | None:
+    def _as_recorded(self, entered: Entered, call: CallSpec) -> Arena | None:
         """The recorded memory with what stands for something else here; None where the inputs have to be laid out
         anew."""
         traced = entered.call
-        if traced.layout != self.abi or not alike(traced.call, call):
+        if traced.abi != self.abi or not same_spec(traced.spec, call):
             return None
         patches = entered.patches()
         arena = Arena.holding(self.abi, traced.enter.regions) if patches is not None else None
@@ -184,7 +184,7 @@ def simulator_for(trace: Trace, **settings: Any) -> Simulator:
     if not machine.get("adapters"):
         machine["adapters"] = [{"luid": list(luid)} for luid in luids_of(trace)] or None
     given = {name: value for name, value in settings.items() if value is not None}
-    return Simulator(**{**machine, **settings_of(given.pop("profile", "windows")), **given})
+    return Simulator(**{**machine, **profile_settings(given.pop("profile", "windows")), **given})
 
 
 def luids_of(trace: Trace) -> Iterable[tuple[int, int]]:
@@ -207,5 +207,5 @@ def _parts(luid: tuple[int, int]) -> dict[str, int]:
     return {"LowPart": luid[0], "HighPart": luid[1]}
 
 
-def _luid_fields(call: Call) -> list[str]:
+def _luid_fields(call: CallSpec) -> list[str]:
     return [field.name for field in call.argument.fields() if getattr(field.type, "name", None) == "LUID"]

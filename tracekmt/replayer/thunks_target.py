@@ -19,41 +19,41 @@ from tracekmt.calls.kinds import ADAPTER, ALLOCATION, DEVICE, EVENT, PROCESS, SE
 from tracekmt.codec import Unreadable
 from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.differ.compare import Entered, Outcome, finding_at
-from tracekmt.differ.fast_path import alike, same_but_for
+from tracekmt.differ.fast_path import same_spec, unchanged_except_bound_values
 from tracekmt.findings import Finding
-from tracekmt.objects.caller_memory import UNKNOWN_SIZE, size_behind
+from tracekmt.objects.caller_memory import UNKNOWN_SIZE, caller_memory_size
 from tracekmt.objects.identity import Bindings, Identity
-from tracekmt.replayer.adapter_mapping import Machine
+from tracekmt.replayer.adapter_mapping import AdapterMapping
 from tracekmt.replayer.relocate import Relocated, relocate
-from tracekmt.replayer.simulator_target import Sent
+from tracekmt.replayer.simulator_target import Transcript
 from tracekmt.spec.paths import element, structures
 from tracekmt.spec.types import (
     POINTER_SIZE,
     Abi,
     Address,
-    Call,
-    Characters,
+    CallSpec,
     CountedString,
     Direction,
     Kind,
     Payload,
-    Text,
+    WCharArray,
+    WString,
 )
 from tracekmt.thunks.host import create_device, memory_used, open_adapter
-from tracekmt.thunks.library import Gone, Library
-from tracekmt.trace.call import Bound, TracedCall, outcome_of
+from tracekmt.thunks.library import Library, LibraryProcessDied
+from tracekmt.trace.call import BoundValue, TracedCall, outcome_of
 from tracekmt.trace.reader import Trace
 
 PAGE = 4096
 _WRITTEN: tuple[Direction, ...] = ("out",)
 
 
-class Stopped(Exception):  # noqa: N818 (it is no error)
+class ReplayStopped(Exception):  # noqa: N818 (it is no error)
     """The replay goes no further; why."""
 
 
 @dataclass(frozen=True)
-class Limits:
+class ReplayLimits:
     """What a replay may do. allow: functions that are sent although they may disturb the machine, or run commands that
     the trace does not hold. allocations: how many may live at a time. video_memory: bytes that may be taken."""
 
@@ -67,7 +67,7 @@ class ThunksTarget:
 
     real = True
 
-    def __init__(self, library: Library, machine: Machine, limits: Limits) -> None:
+    def __init__(self, library: Library, machine: AdapterMapping, limits: ReplayLimits) -> None:
         self.library = library
         self.abi: Abi = library.abi
         self.name = library.name
@@ -82,15 +82,15 @@ class ThunksTarget:
         """Bind what belongs to the machine; what to know of it."""
         return self._machine.bind(bindings)
 
-    def refuses(self, call: Call | None) -> str | None:
+    def refuses(self, call: CallSpec | None) -> str | None:
         """Why a function is not sent; None where it is."""
         if call is None or call.raw:
             return "nobody has described it"
         if not any(allows(pattern, call.name) for pattern in self._limits.allow):
-            if call.disturbs:
-                return f"it {call.disturbs}"
-            if call.unseen:
-                return f"the trace does not hold {call.unseen[0]}"
+            if call.side_effect:
+                return f"it {call.side_effect}"
+            if call.undescribed_memory:
+                return f"the trace does not hold {call.undescribed_memory[0]}"
         return None if self.library.has(call.name) else f"{self.name} does not export it"
 
     def prepare(self, call: TracedCall, bindings: Bindings) -> Iterator[Finding]:
@@ -100,7 +100,7 @@ class ThunksTarget:
             if kind is None or not value or isinstance(value, Unreadable) or found.field.direction in _WRITTEN:
                 continue
             if kind.binding == "range" and isinstance(found.type, Address) and bindings.find(kind, value) is None:
-                size, why = size_behind(call, value)
+                size, why = caller_memory_size(call, value)
                 if why is not None:
                     said = f"{found.path}: {why}; {size >> 10:,} KB of zeros stand for that memory"
                     yield finding_at(call, call.index, "opaque", found, ("memory", "zeros"), said)
@@ -109,7 +109,7 @@ class ThunksTarget:
                 live = self._object(kind)
                 bindings.bind(Identity(kind, value, None, found.path, live or None))
 
-    def _memory(self, found: Bound, kind: Kind, size: int) -> Identity:
+    def _memory(self, found: BoundValue, kind: Kind, size: int) -> Identity:
         within_page = found.value % PAGE
         live = self.library.memory(size + within_page) + within_page
         return Identity(kind, found.value, None, found.path, live, size=size)
@@ -119,8 +119,8 @@ class ThunksTarget:
             return self.library.process()
         return self.library.event() if kind == EVENT else self.library.section(UNKNOWN_SIZE)
 
-    def call(self, entered: Entered) -> tuple[Outcome, Sent] | None:
-        """Make the call there; see `Target`. Stopped where a limit is reached."""
+    def call(self, entered: Entered) -> tuple[Outcome, Transcript] | None:
+        """Make the call there; see `Target`. ReplayStopped where a limit is reached."""
         traced = entered.call
         call = CALLS.get(traced.name)
         refused = self.refuses(call)
@@ -138,22 +138,22 @@ class ThunksTarget:
             before = arena.regions()
         try:
             answer, after = self.library.call(call, arguments, before)
-        except Gone as gone:
+        except LibraryProcessDied as gone:
             lost = Outcome(None, call.argument, None, traced.index, reason=f"{self.name} {gone}", returned=False)
-            return lost, Sent(arguments, before, [], None)
+            return lost, Transcript(arguments, before, [], None)
         status, result = outcome_of(call, answer)
-        bound = same_but_for(traced, self.abi, moved.recorded(after)) if moved is not None else None
+        bound = unchanged_except_bound_values(traced, self.abi, moved.recorded(after)) if moved is not None else None
         outputs = None
         if bound is None:
             outputs = codec.decode(call, self.abi, Recorded(after), arguments, Recorded(before))
         same = bound is not None
         outcome = Outcome(status, call.argument, outputs, traced.index, result=result, same=same, bound=bound or {})
-        return outcome, Sent(arguments, before, after, answer)
+        return outcome, Transcript(arguments, before, after, answer)
 
-    def _relocated(self, entered: Entered, call: Call, arena: Arena) -> Relocated | None:
+    def _relocated(self, entered: Entered, call: CallSpec, arena: Arena) -> Relocated | None:
         """The recorded memory, where the library takes it as it is laid out."""
         traced = entered.call
-        if not _laid_out_alike(call, traced.layout, self.abi) or not alike(traced.call, call):
+        if not _laid_out_alike(call, traced.abi, self.abi) or not same_spec(traced.spec, call):
             return None
         if self._machine.renames(call):
             return None
@@ -166,15 +166,19 @@ class ThunksTarget:
 
     def _look_at_limits(self, call: TracedCall) -> None:
         limits = self._limits
-        makes = [creates.path for creates in call.call.creates if creates.kind == ALLOCATION]
+        makes = [creates.path for creates in call.spec.creates if creates.kind == ALLOCATION]
         if not makes:
             return
         more, count = sum(each.pattern in makes for each in call.bound_inputs), self.library.alive.count(ALLOCATION)
         if limits.allocations is not None and count + more > limits.allocations:
-            raise Stopped(f"before call {call.index}: {count} allocations live, it makes {more} (--max-allocations)")
+            raise ReplayStopped(
+                f"before call {call.index}: {count} allocations live, it makes {more} (--max-allocations)"
+            )
         used = self._used() if limits.video_memory is not None else None
         if used is not None and limits.video_memory is not None and used >= limits.video_memory:
-            raise Stopped(f"before call {call.index}: {used:,} bytes of video memory are taken (--max-video-memory)")
+            raise ReplayStopped(
+                f"before call {call.index}: {used:,} bytes of video memory are taken (--max-video-memory)"
+            )
 
     def _used(self) -> int | None:
         if self._adapter is None:
@@ -212,7 +216,7 @@ class ThunksTarget:
         """End what still lives, and the process."""
         try:
             self.library.clear()
-        except Gone:
+        except LibraryProcessDied:
             return
         self.library.close()
 
@@ -223,13 +227,13 @@ def allows(pattern: str, name: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _laid_out_alike(call: Call, one: Abi, other: Abi) -> bool:
+def _laid_out_alike(call: CallSpec, one: Abi, other: Abi) -> bool:
     """Whether two ABIs lay a call's argument out in the same way."""
     if POINTER_SIZE[one] != POINTER_SIZE[other]:
         return False
     types = [element(field.type)[0] for struct in structures(call.argument) for field in struct.fields()]
     types += [element(case)[0] for each in types if isinstance(each, Payload) for _, _, case in each.cases]
-    return one == other or not any(isinstance(each, (Characters, CountedString, Text)) for each in types)
+    return one == other or not any(isinstance(each, (WCharArray, CountedString, WString)) for each in types)
 
 
 def _guarded(value: Any, guard: int) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tracekmt.codec import Unreadable, json_form, member_type
 from tracekmt.spec.paths import element
-from tracekmt.spec.types import Overlay, Struct, Type
+from tracekmt.spec.types import Struct, Type, Union
 from tracekmt.trace.reader import TracedCall
 
 _BYTES_SHOWN = 32
@@ -24,9 +24,9 @@ def call_lines(call: TracedCall) -> Iterator[str]:
     yield f"{_INDENT}thread {call.thread}{caller}, at {duration(call.enter_ns)}{took}"
     if isinstance(call.inputs, Mapping):
         outputs = call.outputs if isinstance(call.outputs, Mapping) else None
-        yield from _struct_lines(call.call.argument, call.inputs, outputs, 1)
+        yield from _struct_lines(call.spec.argument, call.inputs, outputs, 1)
     else:
-        yield f"{_INDENT}{_shown(call.call.argument, call.inputs)}"
+        yield f"{_INDENT}{_shown(call.spec.argument, call.inputs)}"
 
 
 def _struct_lines(struct: Struct, before: Mapping[str, Any], after: Any, depth: int) -> Iterator[str]:
@@ -45,7 +45,7 @@ def _field_lines(name: str, width: int, type_: Type, before: Any, after: Any, de
     elif isinstance(inner, Struct) and inner.kind is None and isinstance(before, Mapping):
         yield f"{_INDENT * depth}{name}"
         yield from _struct_lines(inner, before, after, depth + 1)
-    elif isinstance(inner, Overlay) and isinstance(before, Mapping) and len(before) == 1 and "raw" not in before:
+    elif isinstance(inner, Union) and isinstance(before, Mapping) and len(before) == 1 and "raw" not in before:
         ((arm, value),) = before.items()
         inside = after[arm] if isinstance(after, Mapping) and arm in after else _ABSENT
         type_ = next(each.type for each in inner.arms if each.name == arm)

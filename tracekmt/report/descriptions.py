@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tracekmt.spec.describe import open_unions, unknowns
-from tracekmt.spec.types import Call
+from tracekmt.spec.types import CallSpec
 
 Told = Mapping[str, Any]
 
@@ -42,10 +42,10 @@ def _simulated(played: Told) -> Iterator[str]:
     yield from (f"otherwise  {line}" for line in str(played["effect"]).splitlines()[:1])
 
 
-def coverage_lines(calls: Iterable[Call]) -> Iterator[str]:
+def coverage_lines(calls: Iterable[CallSpec]) -> Iterator[str]:
     """What the descriptions together do not say."""
     calls = list(calls)
-    unseen = [call.name for call in calls if call.unseen]
+    unseen = [call.name for call in calls if call.undescribed_memory]
     undirected = {call.name: len(unknowns(call)) for call in calls if unknowns(call)}
     yield f"{len(calls)} functions are described."
     if unseen:
@@ -98,7 +98,7 @@ def _played(told: Told) -> Iterator[str]:
     yield from ("", str(told["effect"]))
 
 
-def markdown_index(calls: Mapping[str, Iterable[Call]]) -> str:
+def markdown_index(calls: Mapping[str, Iterable[CallSpec]]) -> str:
     """The page that leads to the others, by family."""
     lines = ["# Described functions", ""]
     for family, members in calls.items():

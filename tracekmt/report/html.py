@@ -18,7 +18,7 @@ MAX_CALLS = 200
 CallAt = Callable[[int], Any]
 
 
-def page(report: Report, call_at: CallAt | None = None, other_at: CallAt | None = None) -> str:
+def html_page(report: Report, call_at: CallAt | None = None, other_at: CallAt | None = None) -> str:
     """The page. call_at, other_at: the calls of either side, where they are at hand, for their structures."""
     style, script = (resource("pages", name).read_text("utf-8") for name in ("report.css", "report.js"))
     data = {

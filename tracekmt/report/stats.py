@@ -49,7 +49,7 @@ def measure(trace: Trace, on_progress: Callable[[int, int], None] = lambda done,
     for index, left in trace.timeline():
         if not left:
             call = under_way[index] = trace[index]
-            lifetimes.enter(call)
+            lifetimes.on_enter(call)
             continue
         call = under_way.pop(index)
         assert call.leave is not None
@@ -60,7 +60,7 @@ def measure(trace: Trace, on_progress: Callable[[int, int], None] = lambda done,
         told.time += call.leave_ns - call.enter_ns
         told.longest = max(told.longest, call.leave_ns - call.enter_ns)
         told.bytes += call.size
-        objects.change(call.leave_ns, *lifetimes.leave(call))
+        objects.change(call.leave_ns, *lifetimes.on_leave(call))
     for call in under_way.values():
         told = answers[call.name, call.answer]
         told.count += 1
@@ -147,7 +147,7 @@ class _Objects:
             {
                 "kind": identity.kind.name,
                 "index": identity.index,
-                "call": trace.description(trace[identity.index].enter.call).name,
+                "call": trace.description(trace[identity.index].enter.spec_id).name,
                 "path": identity.path,
                 "external": identity.kind.external,
             }

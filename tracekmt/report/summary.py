@@ -11,8 +11,8 @@ from tracekmt.calls.adapter_info import IDENTITY
 from tracekmt.calls.kinds import ADAPTER
 from tracekmt.objects.adapters import find_adapters, told_lines
 from tracekmt.report.calls import printable
-from tracekmt.spec.types import Call
-from tracekmt.trace.call import NO_ANSWER, answer_of
+from tracekmt.spec.types import CallSpec
+from tracekmt.trace.call import DID_NOT_RETURN, outcome_text
 from tracekmt.trace.reader import Trace
 
 _INTERNAL = ("recording", "spool", "overhead")
@@ -22,7 +22,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
     """A trace in plain data, one pass over its calls."""
     statuses: Counter[tuple[str, str]] = Counter()
     for (number, result), count in trace.tally().items():
-        statuses[trace.description(number).name, answer_of(trace.description(number), result)] += count
+        statuses[trace.description(number).name, outcome_text(trace.description(number), result)] += count
     header = trace.header
     return {
         "trace": str(trace.path),
@@ -36,7 +36,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "trimmed": header.trimmed,
         "redacted": header.redacted,
         "calls": len(trace),
-        "in_flight": sum(count for (_, answer), count in statuses.items() if answer == NO_ANSWER),
+        "in_flight": sum(count for (_, answer), count in statuses.items() if answer == DID_NOT_RETURN),
         "lost": trace.lost,
         "duration_ns": str(trace.duration),
         "threads": {str(number): system for system, number in trace.threads.items()},
@@ -53,7 +53,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _raw_counts(trace: Trace) -> dict[Call, int]:
+def _raw_counts(trace: Trace) -> dict[CallSpec, int]:
     """The functions that nobody had described when the trace was recorded, with their calls."""
     counts: Counter[int] = Counter()
     for (number, _), count in trace.tally().items():

@@ -1,5 +1,5 @@
 """A simulator of the graphics kernel: what Windows answers, as far as that is known, and from where it is known."""
 
-from tracekmt.simulator.simulator import BEHAVIOURS, Outcome, Simulator
+from tracekmt.simulator.simulator import BEHAVIOURS, CallResult, Simulator
 
-__all__ = ["BEHAVIOURS", "Outcome", "Simulator"]
+__all__ = ["BEHAVIOURS", "CallResult", "Simulator"]

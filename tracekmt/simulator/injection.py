@@ -22,8 +22,8 @@ from tracekmt import ntstatus
 from tracekmt.calls import CALLS
 from tracekmt.errors import UsageError
 from tracekmt.simulator.model.machine import Machine
-from tracekmt.simulator.request import Rule
-from tracekmt.text.filter import Condition, parse_where
+from tracekmt.simulator.request import ValidationRule
+from tracekmt.text.filter import CallPredicate, parse_where
 from tracekmt.text.units import parse_size
 
 _FORM = re.compile(
@@ -42,7 +42,7 @@ class Asked:
 
 
 @dataclass
-class Fault:
+class InjectedFault:
     """Calls to refuse. seen: how many calls it has counted. struck: how many it has refused."""
 
     text: str
@@ -50,11 +50,11 @@ class Fault:
     status: str
     first: int | None
     step: int | None
-    condition: Condition | None
+    condition: CallPredicate | None
     seen: int = field(default=0, init=False)
-    struck: int = field(default=0, init=False)
+    fired: int = field(default=0, init=False)
 
-    def meets(self, name: str, inputs: Callable[[], Any]) -> bool:
+    def matches(self, name: str, inputs: Callable[[], Any]) -> bool:
         """Whether the next call is one of them."""
         if not fnmatchcase(name, self.function):
             return False
@@ -67,13 +67,15 @@ class Fault:
         return behind == 0 or (self.step is not None and behind > 0 and behind % self.step == 0)
 
     @property
-    def rule(self) -> Rule:
+    def rule(self) -> ValidationRule:
         """What it is answered with, as rules say it."""
-        return Rule(self.status, f"injected: {self.text}", lambda request: True, "as it was asked for", "assumption")
+        return ValidationRule(
+            self.status, f"injected: {self.text}", lambda request: True, "as it was asked for", "assumption"
+        )
 
 
 @dataclass
-class Change:
+class MachineChange:
     """Something that happens to the machine before a call."""
 
     text: str
@@ -81,14 +83,14 @@ class Change:
     apply: Callable[[Machine], None]
 
 
-def parse_faults(texts: Any) -> tuple[list[Fault], list[Change]]:
+def parse_faults(texts: Any) -> tuple[list[InjectedFault], list[MachineChange]]:
     """Faults, and changes by the call that they come before; UsageError names what is wrong."""
     if isinstance(texts, str) or not isinstance(texts, (list, tuple)):
         raise UsageError(
             f"faults is a list of texts such as D3DKMTCreateAllocation2@10=STATUS_NO_MEMORY, not {texts!r}"
         )
-    faults: list[Fault] = []
-    changes: list[Change] = []
+    faults: list[InjectedFault] = []
+    changes: list[MachineChange] = []
     for text in texts:
         found = _FORM.fullmatch(text) if isinstance(text, str) else None
         if found is None:
@@ -102,7 +104,7 @@ def parse_faults(texts: Any) -> tuple[list[Fault], list[Change]]:
     return faults, changes
 
 
-def _fault(text: str, found: re.Match[str]) -> Fault:
+def _fault(text: str, found: re.Match[str]) -> InjectedFault:
     named = [call for name, call in CALLS.items() if fnmatchcase(name, found["what"])]
     if not named:
         raise UsageError(f"{text}: {found['what']} names no described function; tracekmt calls lists them")
@@ -110,21 +112,21 @@ def _fault(text: str, found: re.Match[str]) -> Fault:
     if first == 0 or step == 0:
         raise UsageError(f"{text}: calls of a function are counted from 1")
     condition = None if found["condition"] is None else parse_where(found["condition"], named)
-    return Fault(text, found["what"], ntstatus.status(found["result"]).name, first, step, condition)
+    return InjectedFault(text, found["what"], ntstatus.status(found["result"]).name, first, step, condition)
 
 
-def _change(text: str, found: re.Match[str]) -> Change:
+def _change(text: str, found: re.Match[str]) -> MachineChange:
     if found["first"] is None or found["step"] is not None or found["condition"] is not None:
         raise UsageError(f"{text}: say before which call: {found['what']}@N={found['result']}")
     at = int(found["first"])
     if found["what"] == "adapter":
         if found["result"] != "stopped":
             raise UsageError(f"{text}: adapters can be stopped: adapter@{at}=stopped")
-        return Change(text, at, _stop)
+        return MachineChange(text, at, _stop)
     size = parse_size(found["result"])
     if found["what"] == "system_memory":
-        return Change(text, at, lambda machine: setattr(machine, "system_memory", size))
-    return Change(text, at, lambda machine: _cut(machine, size))
+        return MachineChange(text, at, lambda machine: setattr(machine, "system_memory", size))
+    return MachineChange(text, at, lambda machine: _cut(machine, size))
 
 
 def _stop(machine: Machine) -> None:

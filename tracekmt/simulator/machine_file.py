@@ -28,7 +28,7 @@ from tracekmt.text.toml import read_toml
 KEYS = ("profile", "adapters", "system_memory", "video_memory", "drivers", "faults", "uniques")
 
 
-def settings_of(profile: str) -> dict[str, Any]:
+def profile_settings(profile: str) -> dict[str, Any]:
     """The keywords of `Simulator` that a profile stands for: itself, or what its file holds."""
     return {"profile": "windows", **read_machine(Path(profile))} if profile.endswith(".toml") else {"profile": profile}
 

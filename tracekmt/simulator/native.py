@@ -20,7 +20,7 @@ from typing import Any
 
 from tracekmt import ntstatus
 from tracekmt.calls import CALLS
-from tracekmt.codec.memory import Arena, Fault
+from tracekmt.codec.memory import Arena, MemoryFault
 from tracekmt.errors import Error
 from tracekmt.simulator.simulator import BEHAVIOURS, Simulator
 
@@ -108,7 +108,7 @@ class HandOver:
 
 
 class ProcessMemory:
-    """The memory of this process, probed as the kernel probes it: a bad address is a Fault, not a crash."""
+    """The memory of this process, probed as the kernel probes it: a bad address is a MemoryFault, not a crash."""
 
     def __init__(self) -> None:
         if sys.platform == "win32":
@@ -127,20 +127,20 @@ class ProcessMemory:
                 function.argtypes = [ctypes.c_int, vector, count, vector, count, ctypes.c_ulong]
 
     def read(self, address: int, size: int) -> bytes:
-        """`size` bytes; Fault with the readable beginning."""
+        """`size` bytes; MemoryFault with the readable beginning."""
         if size > _READ_LIMIT:
-            raise Fault(address)
+            raise MemoryFault(address)
         buffer = ctypes.create_string_buffer(max(size, 1))
         done = self._copy(self._read, address, buffer, size)
         if done < size:
-            raise Fault(address + done, buffer.raw[:done])
+            raise MemoryFault(address + done, buffer.raw[:done])
         return buffer.raw[:size]
 
     def write(self, address: int, data: bytes) -> None:
-        """Overwrite memory; Fault where it may not be written."""
+        """Overwrite memory; MemoryFault where it may not be written."""
         buffer = ctypes.create_string_buffer(data, max(len(data), 1))
         if self._copy(self._write, address, buffer, len(data)) < len(data):
-            raise Fault(address)
+            raise MemoryFault(address)
 
     def _copy(self, function: Any, address: int, buffer: Any, size: int) -> int:
         if sys.platform == "win32":

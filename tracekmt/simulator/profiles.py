@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tracekmt.calls import FAMILIES
-from tracekmt.simulator.request import Rule, invalid
+from tracekmt.simulator.request import ValidationRule, invalid
 from tracekmt.simulator.rules import allocation, sharing
 from tracekmt.simulator.sources import WSL
 
@@ -21,23 +21,23 @@ class Profile:
     stands for some of those. without: what of them does not hold.
     heap_data: whether the kernel tells a driver of standard allocations."""
 
-    absent: Mapping[str, Rule] = field(default_factory=dict)
-    rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
-    behind: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
-    instead: Mapping[Rule, Rule] = field(default_factory=dict)
-    without: Sequence[Rule] = ()
+    not_exported: Mapping[str, ValidationRule] = field(default_factory=dict)
+    rules: Mapping[str, Sequence[ValidationRule]] = field(default_factory=dict)
+    append: Mapping[str, Sequence[ValidationRule]] = field(default_factory=dict)
+    replace: Mapping[ValidationRule, ValidationRule] = field(default_factory=dict)
+    remove: Sequence[ValidationRule] = ()
     heap_data: bool = True
 
 
-def _not_supported(what: str, source: str) -> Rule:
-    return Rule("STATUS_NOT_SUPPORTED", what, lambda request: True, source, "Microsoft source")
+def _not_supported(what: str, source: str) -> ValidationRule:
+    return ValidationRule("STATUS_NOT_SUPPORTED", what, lambda request: True, source, "Microsoft source")
 
 
-def _absent() -> dict[str, Rule]:
+def _absent() -> dict[str, ValidationRule]:
     refused = _not_supported("WSL has no such function", _LIBDXG)
     names = [call.name for call in FAMILIES["keyed mutex"]]
     names += ["D3DKMTLock", "D3DKMTUnlock", "D3DKMTOpenNtHandleFromName", "D3DKMTOpenSyncObjectNtHandleFromName"]
-    not_exported = Rule(
+    not_exported = ValidationRule(
         "STATUS_PROCEDURE_NOT_FOUND",
         "WSL's library does not export version 1",
         lambda request: True,
@@ -47,7 +47,7 @@ def _absent() -> dict[str, Rule]:
     return {**dict.fromkeys(names, refused), "D3DKMTCreateAllocation": not_exported}
 
 
-def _wsl(what: str, broken: object) -> Rule:
+def _wsl(what: str, broken: object) -> ValidationRule:
     return invalid(what, broken, WSL, "Microsoft source")  # type: ignore[arg-type]
 
 
@@ -63,9 +63,9 @@ def _private_data(request: allocation.CreateAllocation) -> int:
 WINDOWS = Profile()
 
 WSL_PROFILE = Profile(
-    absent=_absent(),
-    without=(allocation.HEAP_SIZE,),
-    instead=dict(zip(sharing.EXACT_SIZES, sharing.LEAST_SIZES, strict=True)),
+    not_exported=_absent(),
+    remove=(allocation.HEAP_SIZE,),
+    replace=dict(zip(sharing.EXACT_SIZES, sharing.LEAST_SIZES, strict=True)),
     rules={
         "D3DKMTCreateAllocation2": (
             _wsl("NumAllocations is 0, or above 1024", lambda r: not 0 < r.args["NumAllocations"] <= 1024),
@@ -87,7 +87,7 @@ WSL_PROFILE = Profile(
                 lambda r: len({bool(element["pSystemMem"]) for element in r.elements}) > 1,
             ),
             _wsl("hResource is no resource of the device", lambda r: r.args["hResource"] and r.resource is None),
-            Rule(
+            ValidationRule(
                 "STATUS_BUFFER_TOO_SMALL",
                 "all private data do not fit into one message to the host",
                 lambda r: _private_data(r) > PACKET_SIZE,
@@ -106,14 +106,14 @@ WSL_PROFILE = Profile(
 )
 
 WINE = Profile(
-    absent={
-        "D3DKMTOpenAdapterFromHdc": Rule(
+    not_exported={
+        "D3DKMTOpenAdapterFromHdc": ValidationRule(
             "STATUS_NO_MEMORY", "Wine does not have it yet", lambda request: True, _WINE, "assumption"
         )
     },
-    behind={
+    append={
         name: (
-            Rule(
+            ValidationRule(
                 "STATUS_NOT_SUPPORTED",
                 "other allocations than one on existing memory",
                 lambda r: "StandardAllocation" not in r.flags or "ExistingSection" in r.flags,
@@ -123,7 +123,7 @@ WINE = Profile(
         )
         for name in _CREATES
     },
-    without=(allocation.HEAP_SIZE, allocation.MEMORY_INSIDE_A_PAGE),
+    remove=(allocation.HEAP_SIZE, allocation.MEMORY_INSIDE_A_PAGE),
     heap_data=False,
 )
 

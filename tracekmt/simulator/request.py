@@ -22,7 +22,7 @@ from tracekmt.spec.types import (
     Address,
     Array,
     Bytes,
-    Call,
+    CallSpec,
     Enum,
     Flags,
     Integer,
@@ -99,7 +99,7 @@ class View(dict[str, int]):
         data = self.memory.read(self[name], size * count) if count else b""
         return [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
 
-    def hand_back(self, name: str, value: int) -> None:
+    def write_through(self, name: str, value: int) -> None:
         """Write a number to where a field points."""
         pointer = self.layout.slot(name).field.type
         assert isinstance(pointer, Pointer)
@@ -151,10 +151,10 @@ def _text(data: bytes, size: int) -> str:
 class Request:
     """One call: who makes it, with what. Families add what their rules look at."""
 
-    def __init__(self, process: Process, call: Call, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
+    def __init__(self, process: Process, call: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
         self.process = process
         self.machine = process.machine
-        self.call = call
+        self.spec = call
         self.memory = memory
         self.abi = abi
         self.arguments = arguments
@@ -177,7 +177,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Rule:
+class ValidationRule:
     """If `broken` is true of a request, it is answered with `status`. source and confidence say where that is known
     from."""
 
@@ -188,14 +188,14 @@ class Rule:
     confidence: Confidence
 
 
-def invalid(what: str, broken: Callable[[Any], Any], source: str, confidence: Confidence) -> Rule:
+def invalid(what: str, broken: Callable[[Any], Any], source: str, confidence: Confidence) -> ValidationRule:
     """A rule that is answered with STATUS_INVALID_PARAMETER."""
-    return Rule("STATUS_INVALID_PARAMETER", what, broken, source, confidence)
+    return ValidationRule("STATUS_INVALID_PARAMETER", what, broken, source, confidence)
 
 
-def null(status: str, source: str, confidence: Confidence, what: str = "the argument is NULL") -> Rule:
+def null(status: str, source: str, confidence: Confidence, what: str = "the argument is NULL") -> ValidationRule:
     """What a NULL argument is answered with."""
-    return Rule(status, what, lambda request: True, source, confidence)
+    return ValidationRule(status, what, lambda request: True, source, confidence)
 
 
 NULL_ARGUMENT = null("STATUS_INVALID_PARAMETER", LIKE_OTHERS, "assumption")
@@ -210,15 +210,15 @@ class Behaviour:
     refusal which no rule knows may be right.
     """
 
-    rules: Sequence[Rule]
+    rules: Sequence[ValidationRule]
     effect: Callable[[Any], None]
     request: type[Request] = Request
-    null: Rule = field(default=NULL_ARGUMENT)
+    null: ValidationRule = field(default=NULL_ARGUMENT)
     modelled: bool = True
-    driver: Callable[[Any], bool] = lambda request: False
+    driver_decides: Callable[[Any], bool] = lambda request: False
 
     @property
-    def own(self) -> set[str]:
+    def kernel_statuses(self) -> set[str]:
         """The refusals that are not a driver's, whoever is asked."""
         return {rule.status for rule in self.rules} - {"STATUS_INVALID_PARAMETER"}
 
@@ -229,15 +229,15 @@ class Answer:
     was refused because the recording says so, which nobody here can judge. injected: the faults, and the changes of the
     machine, that happened at this call because they were asked for."""
 
-    rule: Rule | None
-    taken: bool = False
+    rule: ValidationRule | None
+    from_recording: bool = False
     injected: tuple[str, ...] = ()
 
 
-FULL = Rule(
+FULL = ValidationRule(
     "STATUS_NO_MEMORY", "every slot of the handle table is in use", lambda request: True, LIKE_OTHERS, "assumption"
 )
-UNREADABLE = Rule(
+UNREADABLE = ValidationRule(
     "STATUS_INVALID_PARAMETER",
     "the argument, or what it points to, cannot be read or written",
     lambda request: True,

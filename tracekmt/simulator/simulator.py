@@ -9,22 +9,21 @@ from typing import Any
 
 from tracekmt import codec
 from tracekmt.calls import CALLS
-from tracekmt.codec.memory import Arena, Memory, Recorded
-from tracekmt.codec.memory import Fault as NoMemory
+from tracekmt.codec.memory import Arena, Memory, MemoryFault, Recorded
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import Status, status
-from tracekmt.simulator.injection import Fault, parse_faults
-from tracekmt.simulator.machine_file import settings_of
+from tracekmt.simulator.injection import InjectedFault, parse_faults
+from tracekmt.simulator.machine_file import profile_settings
 from tracekmt.simulator.model.allocation_size import size_rule
 from tracekmt.simulator.model.handles import UNIQUES, Full
 from tracekmt.simulator.model.machine import Machine, Process
 from tracekmt.simulator.model.objects import adapter_from
 from tracekmt.simulator.profiles import PROFILES, Profile
-from tracekmt.simulator.request import FULL, UNREADABLE, Answer, Behaviour, Rule
+from tracekmt.simulator.request import FULL, UNREADABLE, Answer, Behaviour, ValidationRule
 from tracekmt.simulator.rules import adapter, allocation, device, keyed_mutex, sharing, sync, video_memory
 from tracekmt.simulator.rules import nt_calls as support
 from tracekmt.simulator.unmodelled import DEFAULT
-from tracekmt.spec.types import Abi, Call
+from tracekmt.spec.types import Abi, CallSpec
 from tracekmt.text.units import parse_size
 
 FAMILIES = (adapter, device, allocation, sharing, keyed_mutex, sync, video_memory, support)
@@ -34,7 +33,7 @@ BEHAVIOURS: dict[str, Behaviour] = dict.fromkeys(CALLS, DEFAULT) | {
 }
 
 
-def tell_rules(name: str) -> dict[str, Any]:
+def describe_rules(name: str) -> dict[str, Any]:
     """How a call is answered, for people: whether it is modelled, its rules in their order, and what becomes of it
     where it breaks none."""
     behaviour = BEHAVIOURS[name]
@@ -43,13 +42,13 @@ def tell_rules(name: str) -> dict[str, Any]:
     return {"modelled": behaviour.modelled, "rules": rules, "effect": inspect.getdoc(behaviour.effect)}
 
 
-def rules_of(name: str, profile: Profile) -> Sequence[Rule]:
+def validation_rules(name: str, profile: Profile) -> Sequence[ValidationRule]:
     """The rules that a call is held against, in their order."""
-    own = [profile.instead.get(rule, rule) for rule in BEHAVIOURS[name].rules if rule not in profile.without]
-    return (*profile.rules.get(name, ()), *own, *profile.behind.get(name, ()))
+    own = [profile.replace.get(rule, rule) for rule in BEHAVIOURS[name].rules if rule not in profile.remove]
+    return (*profile.rules.get(name, ()), *own, *profile.append.get(name, ()))
 
 
-def _with_room(call: Call, inputs: Any) -> Any:
+def _with_room(call: CallSpec, inputs: Any) -> Any:
     """Inputs with room for what plain parameters hand back, where that was left out."""
     if not call.argument.parameters or not isinstance(inputs, Mapping):
         return inputs
@@ -82,13 +81,13 @@ def _machine(told: Mapping[str, Any]) -> Machine:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CallResult:
     """How a call ended: its status, the whole argument after it (a dict, None for NULL), and the rule that refused it,
     if one did. modelled: Windows is taken to answer so; otherwise only handles were looked after."""
 
     status: Status
     outputs: Any
-    rule: Rule | None = None
+    rule: ValidationRule | None = None
     modelled: bool = True
 
 
@@ -122,7 +121,7 @@ class Simulator(Process):
             "uniques": uniques,
             "faults": faults,
         }
-        told = {**settings_of(profile), **{name: value for name, value in given.items() if value is not None}}
+        told = {**profile_settings(profile), **{name: value for name, value in given.items() if value is not None}}
         super().__init__(_machine(told))
 
     def process(self) -> Simulator:
@@ -142,7 +141,7 @@ class Simulator(Process):
             raise UsageError(f"no adapter has the LUID {luid}")
         found.stop()
 
-    def call(self, name: str, inputs: Any) -> Outcome:
+    def call(self, name: str, inputs: Any) -> CallResult:
         """Make a call with an argument in the value form; None is NULL. UsageError for what cannot be laid out."""
         call = CALLS.get(name) if isinstance(name, str) else None
         if call is None:
@@ -153,7 +152,7 @@ class Simulator(Process):
         rule = self.invoke(name, "x64", arena, arguments).rule
         answer = status(rule.status) if rule else Status(0)
         modelled = BEHAVIOURS[name].modelled
-        return Outcome(answer, codec.decode(call, "x64", arena, arguments, before), rule, modelled)
+        return CallResult(answer, codec.decode(call, "x64", arena, arguments, before), rule, modelled)
 
     def invoke(
         self,
@@ -186,27 +185,27 @@ class Simulator(Process):
             change.apply(self.machine)
             yield change.text
 
-    def _fault(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int]) -> Fault | None:
+    def _fault(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int]) -> InjectedFault | None:
         """The fault that a call is to meet. Every fault counts every call."""
 
         def inputs() -> Any:
             return codec.decode(CALLS[name], abi, memory, tuple(arguments), None)
 
-        met = [fault for fault in self.machine.faults if fault.meets(name, inputs)]
+        met = [fault for fault in self.machine.faults if fault.matches(name, inputs)]
         for fault in met[:1]:
-            fault.struck += 1
+            fault.fired += 1
         return met[0] if met else None
 
     @property
     def waiting(self) -> list[str]:
         """What was asked for and has not happened."""
-        faults = [fault.text for fault in self.machine.faults if not fault.struck]
+        faults = [fault.text for fault in self.machine.faults if not fault.fired]
         return faults + [change.text for change in self.machine.changes]
 
     def _answer(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int], recorded: Status | None) -> Answer:
         behaviour, call = BEHAVIOURS[name], CALLS[name]
-        if name in self.machine.profile.absent:
-            return Answer(self.machine.profile.absent[name])
+        if name in self.machine.profile.not_exported:
+            return Answer(self.machine.profile.not_exported[name])
         if tuple(arguments) == (0,) and not call.argument.parameters:
             return Answer(behaviour.null)
         self.machine.made.clear()  # what was adopted for the call is not its own
@@ -219,30 +218,30 @@ class Simulator(Process):
             if broken is not None:
                 return Answer(broken)
             if recorded is not None and not recorded.succeeded:
-                judge = behaviour.modelled and (recorded.name in behaviour.own or not behaviour.driver(request))
+                judge = behaviour.modelled and (recorded.name in behaviour.kernel_statuses or not behaviour.driver_decides(request))
                 if not judge:
-                    return Answer(None, taken=True)
+                    return Answer(None, from_recording=True)
             behaviour.effect(request)
-        except (NoMemory, Full) as error:
+        except (MemoryFault, Full) as error:
             for process, made in reversed(self.machine.made):
                 process.undo(made)
-            return Answer(UNREADABLE if isinstance(error, NoMemory) else FULL)
+            return Answer(UNREADABLE if isinstance(error, MemoryFault) else FULL)
         finally:
             self.machine.made.clear()
         return _DONE
 
-    def _rules(self, name: str) -> Sequence[Rule]:
+    def _rules(self, name: str) -> Sequence[ValidationRule]:
         """The rules that a call is held against here, looked up once."""
         known = self.machine.rules.get(name)
         if known is None:
-            known = self.machine.rules[name] = rules_of(name, self.machine.profile)
+            known = self.machine.rules[name] = validation_rules(name, self.machine.profile)
         return known
 
 
 _DONE = Answer(None)
 
 
-def _first_broken(rules: Sequence[Rule], request: Any) -> Rule | None:
+def _first_broken(rules: Sequence[ValidationRule], request: Any) -> ValidationRule | None:
     for rule in rules:
         if rule.broken(request):
             return rule

@@ -9,12 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from tracekmt import codec
-from tracekmt.codec import Leaf, Unreadable
+from tracekmt.codec import FieldValue, Unreadable
 from tracekmt.simulator.model.nt_handles import NtObject
-from tracekmt.simulator.model.objects import Node, bare
+from tracekmt.simulator.model.objects import KernelObject, make_bare_object
 from tracekmt.simulator.request import Behaviour, Request, View, invalid
 from tracekmt.spec.layout import lay_out, measure
-from tracekmt.spec.types import Address, Array, Creates, Enum, Flags, Integer, Kind, Overlay, Pointer, Struct
+from tracekmt.spec.types import Address, Array, Creates, Enum, Flags, Integer, Kind, Pointer, Struct, Union
 
 _INDEXED = re.compile(r"(\w+)\[(\d+)\]")
 _NT, _GLOBAL = "nt handle", "global share"
@@ -26,15 +26,15 @@ class Described(Request):
     @cached_property
     def values(self) -> Any:
         """The argument as it was given."""
-        return codec.decode(self.call, self.abi, self.memory, self.arguments, None)
+        return codec.decode(self.spec, self.abi, self.memory, self.arguments, None)
 
     @cached_property
-    def leaves(self) -> list[Leaf]:
+    def leaves(self) -> list[FieldValue]:
         """Its parts."""
-        return list(codec.leaves(self.call.argument, self.values))
+        return list(codec.iter_values(self.spec.argument, self.values))
 
     @property
-    def given(self) -> Iterator[tuple[Leaf, Kind]]:
+    def given(self) -> Iterator[tuple[FieldValue, Kind]]:
         """The handles that it is given, as far as they can be read, and are not null."""
         for leaf in self.leaves:
             kind = leaf.kind
@@ -52,21 +52,21 @@ class Described(Request):
                 return leaf.path
         return None
 
-    def _node(self, handle: int, kind: Kind) -> Node | None:
-        node = self.process.find(handle, Node)
+    def _node(self, handle: int, kind: Kind) -> KernelObject | None:
+        node = self.process.find(handle, KernelObject)
         return node if node is not None and _is(node, kind) else None
 
-    def object_at(self, path: str) -> Node | None:
+    def object_at(self, path: str) -> KernelObject | None:
         """What the handle at a path leads to, whether the call was given it or has just made it."""
         place = locate(self.args, path)
-        return self.process.find(int.from_bytes(self.memory.read(*place), "little"), Node) if place else None
+        return self.process.find(int.from_bytes(self.memory.read(*place), "little"), KernelObject) if place else None
 
     def holds(self, creates: Creates) -> bool:
         """Whether the call makes something at all."""
-        return all(codec.holds(when, self.call.argument, self.values) for when in creates.when)
+        return all(codec.condition_holds(when, self.spec.argument, self.values) for when in creates.when)
 
 
-def _is(node: Node, kind: Kind) -> bool:
+def _is(node: KernelObject, kind: Kind) -> bool:
     names = {kind.name, *(each.name for each in kind.any_of), kind.space.name}
     return node.kind in names
 
@@ -90,7 +90,7 @@ def locate(view: View, path: str) -> tuple[int, int] | None:
     address += index * size
     if not rest:
         return address, size
-    if isinstance(type_, Overlay):
+    if isinstance(type_, Union):
         arm, _, rest = rest.partition(".")
         type_ = next(each.type for each in type_.arms if each.name == arm)
         if not rest:
@@ -103,7 +103,7 @@ def answer(request: Described) -> None:
     """End what is ended, zero what is plain, make what is made."""
     _end(request)
     _zero(request)
-    for creates in request.call.creates:
+    for creates in request.spec.creates:
         if request.holds(creates):
             for leaf in [each for each in request.leaves if each.pattern == creates.path]:
                 place = locate(request.args, leaf.path)
@@ -113,13 +113,13 @@ def answer(request: Described) -> None:
 
 
 def _end(request: Described) -> None:
-    for destroys in request.call.destroys:
-        if not all(codec.holds(when, request.call.argument, request.values) for when in destroys.when):
+    for destroys in request.spec.destroys:
+        if not all(codec.condition_holds(when, request.spec.argument, request.values) for when in destroys.when):
             continue
         for leaf in [each for each in request.leaves if each.pattern == destroys.path]:
             if not isinstance(leaf.value, int) or destroys.kind.binding != "handle":
                 continue
-            node = request.process.find(leaf.value, Node)
+            node = request.process.find(leaf.value, KernelObject)
             if destroys.kind.space.name == _NT:
                 if request.process.nt.get(leaf.value) is not None:
                     request.process.close(leaf.value)
@@ -129,7 +129,7 @@ def _end(request: Described) -> None:
 
 def _zero(request: Described) -> None:
     """Numbers that the call writes in its own structure; buffers stay as they are."""
-    if request.call.argument.parameters:
+    if request.spec.argument.parameters:
         return
     for slot in request.args.layout.slots:
         plain = isinstance(slot.field.type, (Integer, Enum, Flags, Address))
@@ -137,7 +137,7 @@ def _zero(request: Described) -> None:
             request.args[slot.field.name] = 0
 
 
-def _make(request: Described, creates: Creates, leaf: Leaf) -> int:
+def _make(request: Described, creates: Creates, leaf: FieldValue) -> int:
     """A new object, range or fence value."""
     kind, process = creates.kind, request.process
     if kind.binding == "range":
@@ -152,7 +152,7 @@ def _make(request: Described, creates: Creates, leaf: Leaf) -> int:
     owner = next((each for each in owners if each is not None), None)
     if kind.space.name == _GLOBAL:
         return request.machine.share(owner.holds[0]) if owner is not None and owner.holds else 0
-    return process.add(bare(kind.name), owner)
+    return process.add(make_bare_object(kind.name), owner)
 
 
 def _beside(pattern: str, path: str) -> str:

@@ -10,10 +10,9 @@ from tracekmt.spec.types import (
     NEVER,
     Array,
     Bit,
-    Blob,
-    Call,
-    Characters,
-    Count,
+    ByteArray,
+    CallSpec,
+    Condition,
     Creates,
     Destroys,
     Enum,
@@ -22,14 +21,15 @@ from tracekmt.spec.types import (
     Float,
     Integer,
     Kind,
-    Overlay,
-    OwnSize,
+    Length,
     Payload,
     Pointer,
-    Records,
     Struct,
+    StructSize,
     Type,
-    When,
+    Union,
+    VariableRecords,
+    WCharArray,
     count_of,
     length_of,
 )
@@ -54,23 +54,23 @@ class _Here:
         return chain[steps] if 0 <= steps < len(chain) else None
 
 
-def check(call: Call) -> list[str]:
+def check(call: CallSpec) -> list[str]:
     """Every contradiction in one description, as a line that names the place and says what to mend."""
-    problems = list(_check_struct(_Here(call.argument, (), call.arms, f"{call.name}: {call.argument.name}")))
+    problems = list(_check_struct(_Here(call.argument, (), call.union_arms, f"{call.name}: {call.argument.name}")))
     if problems:
         return problems
-    here = _Here(call.argument, (), call.arms, call.name)
+    here = _Here(call.argument, (), call.union_arms, call.name)
     lives: list[Creates | Destroys] = [*call.creates, *call.destroys]
     for part in lives:
         problems += _check_life(call, part)
         for condition in part.when:
             problems += _check_when(condition, here, part.path)
-    for condition in call.blocks or ():
+    for condition in call.may_block_when or ():
         problems += _check_when(condition, here, "blocks")
     return problems
 
 
-def check_all(calls: Iterable[Call]) -> list[str]:
+def check_all(calls: Iterable[CallSpec]) -> list[str]:
     """The contradictions in each description, and between them."""
     calls = list(calls)
     problems = [problem for call in calls for problem in check(call)]
@@ -95,13 +95,13 @@ def check_all(calls: Iterable[Call]) -> list[str]:
     return problems
 
 
-def unused(calls: Iterable[Call], structs: Iterable[Struct]) -> list[str]:
+def unused(calls: Iterable[CallSpec], structs: Iterable[Struct]) -> list[str]:
     """The structures that no call leads to."""
     used = {struct for call in calls for struct in paths.structures(call.argument)}
     return [f"{struct.name}: no call leads to it; use it or remove it" for struct in structs if struct not in used]
 
 
-def misnamed(calls: Iterable[Call], functions: Iterable[str], structs: Iterable[str]) -> list[str]:
+def misnamed(calls: Iterable[CallSpec], functions: Iterable[str], structs: Iterable[str]) -> list[str]:
     """The functions and structures whose names are not among those of the interface."""
     known_functions, known_structs = set(functions), set(structs)
     problems: list[str] = []
@@ -130,8 +130,8 @@ def _family(kind: Kind) -> set[Kind]:
     return found
 
 
-def _handles(call: Call) -> Iterator[tuple[str, Kind]]:
-    for path, field, _ in paths.fields(call.argument, arms=call.arms):
+def _handles(call: CallSpec) -> Iterator[tuple[str, Kind]]:
+    for path, field, _ in paths.fields(call.argument, arms=call.union_arms):
         kind = kind_of(field.type)
         if kind is not None and kind.binding == "handle":
             yield path, kind
@@ -145,17 +145,17 @@ def _check_struct(here: _Here) -> Iterator[str]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"{here.at(name)} stands twice; names are unique within a structure"
     for member in struct.members:
-        if isinstance(member, Overlay):
+        if isinstance(member, Union):
             yield from _check_overlay(member, here)
         elif member.when:
             yield f"{here.at(member.name)} has a condition outside a union; conditions choose arms"
-        elif struct.parameters and isinstance(member.type, (Struct, Array, Blob, Characters, Float, Overlay)):
+        elif struct.parameters and isinstance(member.type, (Struct, Array, ByteArray, WCharArray, Float, Union)):
             yield f"{here.at(member.name)}: does not fit into a parameter; give a pointer to it"
     for field in struct.fields():
         yield from _check_field(field, here)
 
 
-def _check_overlay(overlay: Overlay, here: _Here) -> Iterator[str]:
+def _check_overlay(overlay: Union, here: _Here) -> Iterator[str]:
     names = "/".join(arm.name for arm in overlay.arms)
     if overlay.by_call:
         if sum(arm.name in here.arms for arm in overlay.arms) != 1:
@@ -173,17 +173,17 @@ def _check_overlay(overlay: Overlay, here: _Here) -> Iterator[str]:
 
 def _has_union(arm: Field) -> bool:
     unnamed = not arm.name and isinstance(arm.type, Struct)
-    return unnamed and any(isinstance(member, Overlay) for member in arm.type.members)  # type: ignore[union-attr]
+    return unnamed and any(isinstance(member, Union) for member in arm.type.members)  # type: ignore[union-attr]
 
 
 def _check_field(field: Field, here: _Here) -> Iterator[str]:
     if not field.name.isidentifier():
         yield f"{here.at(repr(field.name))} is no name"
-    if field.of is not None:
+    if field.fence_handle is not None:
         try:
-            paths.find(here.struct, field.of)
+            paths.find(here.struct, field.fence_handle)
         except KeyError:
-            yield f"{here.at(field.name)}: belongs to {field.of}, which does not exist there"
+            yield f"{here.at(field.name)}: belongs to {field.fence_handle}, which does not exist there"
     yield from _check_lengths(field, here)
     yield from _check_type(field.type, field.name, here)
 
@@ -195,12 +195,12 @@ def _check_lengths(field: Field, here: _Here) -> Iterator[str]:
         lengths = [count_of(type_.used) if type_.used else None]
         if not 0 < type_.count <= ARRAY_LIMIT:
             yield f"{here.at(field.name)}: an array of {type_.count} elements; {ARRAY_LIMIT} at most"
-    if isinstance(type_, Records):
+    if isinstance(type_, VariableRecords):
         lengths.append(count_of(type_.number))
-        if not isinstance(_target(type_.to, Count(type_.size)), Integer):
+        if not isinstance(_target(type_.to, Length(type_.size)), Integer):
             yield f"{here.at(field.name)}: {type_.size} is no integer field of {type_.to.name}"
     if isinstance(type_, Payload):
-        by = _target(here.struct, Count(type_.by))
+        by = _target(here.struct, Length(type_.by))
         if not isinstance(by, (Integer, Enum)):
             yield f"{here.at(field.name)}: its form follows from {type_.by}, which is no number of {here.struct.name}"
         for value, name, _ in type_.cases:
@@ -209,19 +209,19 @@ def _check_lengths(field: Field, here: _Here) -> Iterator[str]:
     for length in lengths:
         if length is None:
             continue
-        holder = here.outwards(length.up)
+        holder = here.outwards(length.parent)
         target = _target(holder, length) if holder else None
         if not isinstance(target, Integer):
             name = holder.name if holder else "what led here"
             yield f"{here.at(field.name)}: its length {length.path} is no integer field of {name}"
 
 
-def _target(struct: Struct, length: Count) -> Type | None:
+def _target(struct: Struct, length: Length) -> Type | None:
     try:
         type_ = paths.find(struct, length.path).type
     except KeyError:
         return None
-    return type_.to if length.behind and isinstance(type_, Pointer) else type_
+    return type_.to if length.deref and isinstance(type_, Pointer) else type_
 
 
 def _check_type(type_: Type, name: str, here: _Here) -> Iterator[str]:
@@ -235,22 +235,22 @@ def _check_type(type_: Type, name: str, here: _Here) -> Iterator[str]:
             yield f"{here.at(name)}: an integer of {size} bytes"
         case Float(size=size) if size not in (4, 8):
             yield f"{here.at(name)}: a floating point number of {size} bytes"
-        case Blob(size=size) if size < 1:
+        case ByteArray(size=size) if size < 1:
             yield f"{here.at(name)}: has no bytes"
-        case OwnSize() if here.struct.parameters:
+        case StructSize() if here.struct.parameters:
             yield f"{here.at(name)}: parameters have no size of their own"
         case Pointer(to=to):
             yield from _check_type(to, name, here)
         case Array(of=of):
             yield from _check_type(of, name, here)
-        case Overlay():
+        case Union():
             yield from _check_overlay(type_, here)
             for arm in type_.arms:
                 yield from _check_field(arm, here)
         case Payload(cases=cases) if any(not isinstance(case, Struct) for _, _, case in cases):
             for _, _, case in cases:
                 yield from _check_type(case, name, here)
-        case Struct() | Records() | Payload():
+        case Struct() | VariableRecords() | Payload():
             for struct in _inside(type_):
                 where = f"{here.where}: {struct.name}"
                 yield from _check_struct(_Here(struct, (here.struct, *here.outer), here.arms, where))
@@ -258,10 +258,10 @@ def _check_type(type_: Type, name: str, here: _Here) -> Iterator[str]:
             pass
 
 
-def _inside(type_: Struct | Records | Payload) -> list[Struct]:
+def _inside(type_: Struct | VariableRecords | Payload) -> list[Struct]:
     if isinstance(type_, Struct):
         return [type_]
-    return [type_.to] if isinstance(type_, Records) else [c for _, _, c in type_.cases if isinstance(c, Struct)]
+    return [type_.to] if isinstance(type_, VariableRecords) else [c for _, _, c in type_.cases if isinstance(c, Struct)]
 
 
 def _check_flags(flags: Flags, where: str) -> Iterator[str]:
@@ -283,7 +283,7 @@ def _check_flags(flags: Flags, where: str) -> Iterator[str]:
         elif taken & mask and not _takes_turns(bit, flags):
             yield f"{where}.{bit.name}: shares bits with another name"
         taken |= mask
-    if flags.wide and taken != (1 << 8 * flags.size) - 1:
+    if flags.has_bitfields and taken != (1 << 8 * flags.size) - 1:
         yield f"{where}: has a field wider than one bit, so all of its bits need names; add the reserved ones"
 
 
@@ -309,31 +309,31 @@ def _check_names(names: list[str], where: str) -> Iterator[str]:
             yield f"{where}: {name!r} is no name, or stands twice"
 
 
-def _check_when(when: When, here: _Here, what: str) -> Iterator[str]:
-    holder = here.outwards(when.up)
+def _check_when(when: Condition, here: _Here, what: str) -> Iterator[str]:
+    holder = here.outwards(when.parent)
     if when == NEVER:
         return
     if holder is None:
-        yield f"{here.at(what)}: its condition looks {when.up} outwards, where there is nothing"
+        yield f"{here.at(what)}: its condition looks {when.parent} outwards, where there is nothing"
         return
     path, _, last = when.path.rpartition(".")
-    word = _target(holder, Count(path)) if path else None
+    word = _target(holder, Length(path)) if path else None
     if isinstance(word, Flags):
         if not any(bit.name == last for bit in word.bits):
             yield f"{here.at(what)}: its condition names {when.path}, but {path} has no such bit"
         return
-    target = _target(holder, Count(when.path)) or _target(holder, Count(f"{when.path}[]"))
+    target = _target(holder, Length(when.path)) or _target(holder, Length(f"{when.path}[]"))
     if target is None:
         yield f"{here.at(what)}: its condition names {when.path}, which does not exist there"
     elif when.kind is not None and kind_of(target) is None:
         yield f"{here.at(what)}: its condition asks for the kind of {when.path}, which holds no handle"
 
 
-def _check_life(call: Call, part: Creates | Destroys) -> Iterator[str]:
+def _check_life(call: CallSpec, part: Creates | Destroys) -> Iterator[str]:
     wanted: list[tuple[str, Kind | None]] = [(part.path, part.kind)]
     if isinstance(part, Creates):
         wanted += [(path, None) for path in part.within]
-        if part.size is not None and not isinstance(_target(call.argument, Count(part.size)), Integer):
+        if part.size is not None and not isinstance(_target(call.argument, Length(part.size)), Integer):
             yield f"{call.name}: {part.path}: its size {part.size} is no integer field of {call.argument.name}"
     for path, kind in wanted:
         try:

@@ -12,33 +12,33 @@ from tracekmt.spec.types import (
     NEVER,
     Abi,
     Array,
-    Blob,
+    ByteArray,
     Bytes,
-    Call,
-    Characters,
-    Count,
+    CallSpec,
+    Condition,
     Creates,
     Destroys,
     Direction,
     Enum,
     Field,
     Flags,
-    Overlay,
+    Length,
     Payload,
     Pointer,
-    Records,
     Struct,
     Type,
-    When,
+    Union,
+    VariableRecords,
+    WCharArray,
     count_of,
     length_of,
 )
 
 
-def describe(call: Call, family: str) -> dict[str, Any]:
+def describe(call: CallSpec, family: str) -> dict[str, Any]:
     """A call as plain data. Offsets are within the structure that holds the field, or among the words of the
     parameters; sizes in bytes."""
-    fields = list(paths.fields(call.argument, arms=call.arms))
+    fields = list(paths.fields(call.argument, arms=call.union_arms))
     creates = {creates.path for creates in call.creates}
     return {
         "name": call.name,
@@ -46,7 +46,7 @@ def describe(call: Call, family: str) -> dict[str, Any]:
         "structure": None if call.argument.parameters else call.argument.name,
         "size": {abi: measure(call.argument, abi)[0] for abi in ABIS},
         "returns": call.returns,
-        "fields": _fields(call.argument, call.arms),
+        "fields": _fields(call.argument, call.union_arms),
         "payloads": [
             {
                 "path": path,
@@ -68,90 +68,90 @@ def describe(call: Call, family: str) -> dict[str, Any]:
             and (field.direction != "out" or path not in creates)
         ],
         "destroys": [_life(each, call) for each in call.destroys],
-        "blocks": None if call.blocks is None else [condition(when, call.argument) for when in call.blocks],
-        "unseen": list(call.unseen),
-        "disturbs": call.disturbs,
+        "blocks": None if call.may_block_when is None else [condition(when, call.argument) for when in call.may_block_when],
+        "unseen": list(call.undescribed_memory),
+        "disturbs": call.side_effect,
         "statuses": list(call.statuses),
         "sources": list(call.sources),
     }
 
 
-def unknowns(call: Call) -> list[str]:
+def unknowns(call: CallSpec) -> list[str]:
     """The paths of the fields of which no source says whether the call reads or writes them."""
     told = describe(call, "")
     fields = [("", told["fields"]), *((f"{each['path']}: ", each["fields"]) for each in told["payloads"])]
     return [f"{prefix}{field['path']}" for prefix, each in fields for field in each if field["direction"] == "unknown"]
 
 
-def open_unions(call: Call) -> list[str]:
+def open_unions(call: CallSpec) -> list[str]:
     """The structures with a union of which no source says what is in it when."""
     return [
         struct.name
         for struct in paths.structures(call.argument)
-        if any(isinstance(member, Overlay) and member.open for member in struct.members)
+        if any(isinstance(member, Union) and member.open for member in struct.members)
     ]
 
 
 def type_name(type_: Type) -> str:
     """A type as C writes it."""
     match type_:
-        case Pointer(to=to) | Records(to=to):
+        case Pointer(to=to) | VariableRecords(to=to):
             return f"{type_name(to)} *"
         case Bytes() | Payload():
             return "void *"
         case Array(of=of, count=count):
             return f"{type_name(of)}[{count}]"
-        case Blob(name=name, size=size):
+        case ByteArray(name=name, size=size):
             return f"{name}[{size}]"
-        case Characters(count=count):
+        case WCharArray(count=count):
             return f"WCHAR[{count}]"
         case _:
             return type_.name
 
 
-def condition(when: When, holder: Struct | Overlay) -> str:
+def condition(when: Condition, holder: Struct | Union) -> str:
     """A condition in words; `holder` is the structure that it is about."""
     if when == NEVER:
         return "never: it keeps room"
-    place = ("the outer structure's " if when.up else "") + when.path
-    verb = "is" if when.holds else "is not"
+    place = ("the outer structure's " if when.parent else "") + when.path
+    verb = "is not" if when.negate else "is"
     if when.kind is not None:
-        return f"{place} {'leads' if when.holds else 'does not lead'} to a {when.kind.name}"
-    if when.one_of:
-        return f"{place} {verb} one of {', '.join(_value(when, holder, each) for each in when.one_of)}"
+        return f"{place} {'does not lead' if when.negate else 'leads'} to a {when.kind.name}"
+    if when.any_of:
+        return f"{place} {verb} one of {', '.join(_value(when, holder, each) for each in when.any_of)}"
     return f"{place} {verb} {'set' if when.equals is None else _value(when, holder, when.equals)}"
 
 
-def _value(when: When, holder: Struct | Overlay, number: int) -> str:
+def _value(when: Condition, holder: Struct | Union, number: int) -> str:
     """A value in a condition, by its name if it has one."""
     try:
-        type_ = paths.find(holder, when.path).type if isinstance(holder, Struct) and not when.up else None
+        type_ = paths.find(holder, when.path).type if isinstance(holder, Struct) and not when.parent else None
     except KeyError:
         type_ = None
     names = {value: name for name, value in reversed(type_.members)} if isinstance(type_, Enum) else {}
     return names.get(number, str(number))
 
 
-def length_text(length: Count) -> str:
+def length_text(length: Length) -> str:
     """A length as JSON has it: the path of a field, what is added to it, and where it lies if not beside it."""
-    behind = f"*{length.path}" if length.behind else length.path
-    outer = "../" * length.up
-    return f"{outer}{behind}" + (f" + {length.plus}" if length.plus else "")
+    behind = f"*{length.path}" if length.deref else length.path
+    outer = "../" * length.parent
+    return f"{outer}{behind}" + (f" + {length.add}" if length.add else "")
 
 
 def _fields(struct: Struct, arms: tuple[str, ...]) -> list[dict[str, Any]]:
     # The conditions of a named union's arms are about the structure around it.
-    around: dict[int, Struct | Overlay] = {}
+    around: dict[int, Struct | Union] = {}
     told = []
     for path, field, holder in paths.fields(struct, arms=arms):
         inner, _ = paths.element(field.type)
-        if isinstance(inner, Overlay):
+        if isinstance(inner, Union):
             around[id(inner)] = holder
         told.append(_field(path, field, holder, around.get(id(holder), holder)))
     return told
 
 
-def _field(path: str, field: Field, holder: Struct | Overlay, around: Struct | Overlay) -> dict[str, Any]:
+def _field(path: str, field: Field, holder: Struct | Union, around: Struct | Union) -> dict[str, Any]:
     kind = kind_of(field.type)
     length = length_of(field.type)
     if isinstance(field.type, Array) and field.type.used is not None:
@@ -163,7 +163,7 @@ def _field(path: str, field: Field, holder: Struct | Overlay, around: Struct | O
         "direction": field.direction,
         **{abi: _place(holder, field, abi) for abi in ABIS},
         "length": None if length is None else length_text(length),
-        "least": length.least if length else 0,
+        "least": length.minimum if length else 0,
         "kind": kind.name if kind else None,
         "bits": _bits(inner),
         "bit_directions": _bit_directions(inner),
@@ -172,14 +172,14 @@ def _field(path: str, field: Field, holder: Struct | Overlay, around: Struct | O
     }
 
 
-def _place(holder: Struct | Overlay, field: Field, abi: Abi) -> list[int]:
-    if isinstance(holder, Overlay):
+def _place(holder: Struct | Union, field: Field, abi: Abi) -> list[int]:
+    if isinstance(holder, Union):
         return [0, measure(field.type, abi)[0]]
     slot = lay_out(holder, abi).slot(field.name)
     return [slot.offset, slot.size]
 
 
-def _life(part: Creates | Destroys, call: Call) -> dict[str, Any]:
+def _life(part: Creates | Destroys, call: CallSpec) -> dict[str, Any]:
     conditions = [condition(when, call.argument) for when in part.when]
     return {"kind": part.kind.name, "path": part.path, "when": conditions}
 

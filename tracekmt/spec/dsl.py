@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from tracekmt.spec.types import Bit, Enum, Field, Flags, Float, Integer, Overlay, Struct, Type, When
+from tracekmt.spec.types import Bit, Condition, Enum, Field, Flags, Float, Integer, Struct, Type, Union
 
 
-def unless(path: str, *, up: int = 0) -> When:
+def unless(path: str, *, parent: int = 0) -> Condition:
     """The condition that a field or bit is not set."""
-    return When(path, holds=False, up=up)
+    return Condition(path, negate=True, parent=parent)
 
 
-def structure(name: str, *members: Field | Overlay, pack: int | None = None) -> Struct:
+def structure(name: str, *members: Field | Union, pack: int | None = None) -> Struct:
     """A structure, written as its members follow each other."""
     return Struct(name, members, pack=pack)
 
 
-def is_one(path: str, type_: Enum, *names: str, holds: bool = True) -> When:
+def is_one(path: str, type_: Enum, *names: str, negate: bool = False) -> Condition:
     """The condition that a field has one of the values of its enumeration."""
     numbers = tuple(type_.number(name) for name in names)
-    return When(path, numbers[0], holds) if len(numbers) == 1 else When(path, None, holds, one_of=numbers)
+    return Condition(path, numbers[0], negate) if len(numbers) == 1 else Condition(path, None, negate, any_of=numbers)
 
 
 def parameters(name: str, *members: Field) -> Struct:
@@ -42,27 +42,27 @@ def enum(name: str, **members: int) -> Enum:
     return Enum(name, tuple(members.items()))
 
 
-def into(name: str, type_: Type, when: When | None = None, of: str | None = None) -> Field:
+def in_(name: str, type_: Type, when: Condition | None = None, fence_handle: str | None = None) -> Field:
     """A field that the call reads."""
-    return Field(name, type_, "in", when, of)
+    return Field(name, type_, "in", when, fence_handle)
 
 
-def out(name: str, type_: Type, when: When | None = None, of: str | None = None) -> Field:
+def out(name: str, type_: Type, when: Condition | None = None, fence_handle: str | None = None) -> Field:
     """A field that the call writes."""
-    return Field(name, type_, "out", when, of)
+    return Field(name, type_, "out", when, fence_handle)
 
 
-def inout(name: str, type_: Type, when: When | None = None, of: str | None = None) -> Field:
+def inout(name: str, type_: Type, when: Condition | None = None, fence_handle: str | None = None) -> Field:
     """A field that the call reads and writes."""
-    return Field(name, type_, "inout", when, of)
+    return Field(name, type_, "inout", when, fence_handle)
 
 
-def group(*members: Field | Overlay, when: When | None = None) -> Field:
+def group(*members: Field | Union, when: Condition | None = None) -> Field:
     """An unnamed structure as the arm of a union."""
     return Field("", Struct("", members), "inout", when)
 
 
-def unknown(name: str, type_: Type, when: When | None = None) -> Field:
+def unknown(name: str, type_: Type, when: Condition | None = None) -> Field:
     """A field of which no source says whether the call reads or writes it."""
     return Field(name, type_, "unknown", when)
 

@@ -10,18 +10,18 @@ from tracekmt.spec.types import (
     WCHAR_SIZE,
     Abi,
     Array,
-    Blob,
-    Characters,
+    ByteArray,
     CountedString,
     Enum,
     Field,
     Flags,
     Float,
     Integer,
-    Overlay,
-    OwnSize,
     Struct,
+    StructSize,
     Type,
+    Union,
+    WCharArray,
 )
 
 
@@ -33,13 +33,13 @@ class Slot:
     field: Field
     offset: int
     size: int
-    overlay: Overlay | None = None
+    overlay: Union | None = None
     arm: Field | None = None
     inner: Field | None = None
 
 
 @dataclass(frozen=True)
-class Place:
+class FieldLocation:
     """Where a path leads inside a structure: the bytes, and of a bit its mask."""
 
     type: Type
@@ -58,7 +58,7 @@ class Layout:
     size: int
     align: int
     members: tuple[tuple[Slot, ...], ...]
-    _places: dict[str, Place] = field(default_factory=dict)
+    _places: dict[str, FieldLocation] = field(default_factory=dict)
     _spans: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     @cached_property
@@ -70,7 +70,7 @@ class Layout:
         """The place of one field; KeyError where there is none."""
         return self._by_name[name]
 
-    def place(self, path: str) -> Place:
+    def place(self, path: str) -> FieldLocation:
         """Where a path through structures that lie in this one leads: "Info.Type", "Info.Flags.Shared". KeyError
         where it leads nowhere."""
         if path not in self._places:
@@ -89,19 +89,19 @@ class Layout:
     def _by_name(self) -> dict[str, Slot]:
         return {slot.field.name: slot for slot in self.slots}
 
-    def _find(self, path: str) -> Place:
+    def _find(self, path: str) -> FieldLocation:
         name, _, rest = path.partition(".")
         slot = self.slot(name)
         match slot.field.type:
             case Struct() as inner if rest:
                 found = lay_out(inner, self.abi).place(rest)
-                return Place(found.type, slot.offset + found.offset, found.size, found.mask)
+                return FieldLocation(found.type, slot.offset + found.offset, found.size, found.mask)
             case Flags() as word if rest:
-                return Place(word, slot.offset, slot.size, word.mask(rest))
+                return FieldLocation(word, slot.offset, slot.size, word.mask(rest))
             case _ if rest:
                 raise KeyError(path)
             case type_:
-                return Place(type_, slot.offset, slot.size)
+                return FieldLocation(type_, slot.offset, slot.size)
 
 
 def measure(type_: Type, abi: Abi) -> tuple[int, int]:
@@ -112,18 +112,18 @@ def measure(type_: Type, abi: Abi) -> tuple[int, int]:
             return size, size
         case Float(size=size) | Flags(size=size):
             return size, size
-        case Enum() | OwnSize():
+        case Enum() | StructSize():
             return 4, 4
         case Array(of=of, count=count):
             size, align = measure(of, abi)
             return size * count, align
-        case Blob(size=size):
+        case ByteArray(size=size):
             return size, 1
-        case Characters(count=count):
+        case WCharArray(count=count):
             return WCHAR_SIZE[abi] * count, WCHAR_SIZE[abi]
         case CountedString():
             return 2 * POINTER_SIZE[abi], POINTER_SIZE[abi]
-        case Overlay(arms=arms):
+        case Union(arms=arms):
             sizes = [measure(arm.type, abi) for arm in arms]
             align = max(align for _, align in sizes)
             return _round_up(max(size for size, _ in sizes), align), align
@@ -140,11 +140,11 @@ def lay_out(struct: Struct, abi: Abi) -> Layout:
     members: list[tuple[Slot, ...]] = []
     end, widest = 0, POINTER_SIZE[abi] if struct.parameters else 1
     for member in struct.members:
-        arms = member.arms if isinstance(member, Overlay) else (member,)
+        arms = member.arms if isinstance(member, Union) else (member,)
         sizes = [measure(arm.type, abi) for arm in arms]
         align = POINTER_SIZE[abi] if struct.parameters else min(max(a for _, a in sizes), struct.pack or 8)
         offset = _round_up(end, align)
-        if isinstance(member, Overlay):
+        if isinstance(member, Union):
             members.append(tuple(slot for arm in arms for slot in _arm(member, arm, offset, abi)))
         else:
             members.append((Slot(member, offset, sizes[0][0]),))
@@ -153,7 +153,7 @@ def lay_out(struct: Struct, abi: Abi) -> Layout:
     return Layout(struct, abi, _round_up(end, widest), widest, tuple(members))
 
 
-def _arm(overlay: Overlay, arm: Field, offset: int, abi: Abi) -> list[Slot]:
+def _arm(overlay: Union, arm: Field, offset: int, abi: Abi) -> list[Slot]:
     """An arm of an unnamed union: one field, or those of an unnamed structure."""
     if arm.name or not isinstance(arm.type, Struct):
         return [Slot(arm, offset, measure(arm.type, abi)[0], overlay, arm)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tracekmt.spec.types import Array, Field, Overlay, Payload, Pointer, Records, Struct, Type
+from tracekmt.spec.types import Array, Field, Payload, Pointer, Struct, Type, Union, VariableRecords
 
 
 def element(type_: Type) -> tuple[Type, bool]:
@@ -17,18 +17,18 @@ def element(type_: Type) -> tuple[Type, bool]:
             type_ = type_.to
         elif isinstance(type_, Array):
             type_, many = type_.of, True
-        elif isinstance(type_, Records):
+        elif isinstance(type_, VariableRecords):
             type_, many = type_.to, True
         else:
             return type_, many
 
 
 def fields(
-    struct: Struct | Overlay, prefix: str = "", arms: tuple[str, ...] = ()
-) -> Iterator[tuple[str, Field, Struct | Overlay]]:
+    struct: Struct | Union, prefix: str = "", arms: tuple[str, ...] = ()
+) -> Iterator[tuple[str, Field, Struct | Union]]:
     """Every field that an argument leads to, with its path and the structure or named union that holds it. Of a union
     that leaves the choice to the call only the arms named in `arms` are followed; payloads are not followed."""
-    members = (struct,) if isinstance(struct, Overlay) else struct.members
+    members = (struct,) if isinstance(struct, Union) else struct.members
     for member in members:
         choices = (member,) if isinstance(member, Field) else member.arms
         if not isinstance(member, Field) and member.by_call:
@@ -41,7 +41,7 @@ def fields(
             inner, many = element(field.type)
             path = f"{prefix}{field.name}{'[]' if many else ''}"
             yield path, field, struct
-            if isinstance(inner, Overlay) or (isinstance(inner, Struct) and inner.kind is None):
+            if isinstance(inner, Union) or (isinstance(inner, Struct) and inner.kind is None):
                 yield from fields(inner, f"{path}.", arms)
 
 
@@ -53,7 +53,7 @@ def find(struct: Struct, path: str) -> Field:
         name = part.removesuffix("[]")
         if isinstance(current, Struct):
             field = current.field(name)
-        elif isinstance(current, Overlay) and any(arm.name == name for arm in current.arms):
+        elif isinstance(current, Union) and any(arm.name == name for arm in current.arms):
             field = next(arm for arm in current.arms if arm.name == name)
         else:
             raise KeyError(path)
@@ -74,7 +74,7 @@ def structures(type_: Type) -> Iterator[Struct]:
             seen.add(inner)
             yield inner
             waiting += [field.type for field in inner.fields()]
-        elif isinstance(inner, Overlay):
+        elif isinstance(inner, Union):
             waiting += [arm.type for arm in inner.arms]
         elif isinstance(inner, Payload):
             waiting += [case for _, _, case in inner.cases]

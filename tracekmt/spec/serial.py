@@ -17,33 +17,70 @@ _CLASSES: dict[str, Any] = {
     name: value for name, value in vars(types).items() if isinstance(value, type) and dataclasses.is_dataclass(value)
 }
 
+# Trace format 1 froze these names before the types got their present ones. A file keeps the names on the right.
+_WIRE_CLASSES = {
+    "ByteArray": "Blob",
+    "CallSpec": "Call",
+    "Condition": "When",
+    "Length": "Count",
+    "RawWindow": "Window",
+    "StructSize": "OwnSize",
+    "Union": "Overlay",
+    "VariableRecords": "Records",
+    "WCharArray": "Characters",
+    "WString": "Text",
+}
+_WIRE_FIELDS = {
+    "Bytes": {"set_by_call": "moves"},
+    "CallSpec": {
+        "may_block_when": "blocks",
+        "side_effect": "disturbs",
+        "undescribed_memory": "unseen",
+        "union_arms": "arms",
+    },
+    "Condition": {"any_of": "one_of", "negate": "holds", "parent": "up"},
+    "Field": {"fence_handle": "of"},
+    "Length": {"add": "plus", "deref": "behind", "minimum": "least", "parent": "up"},
+}
+_WIRE_VALUES: dict[tuple[str, str], dict[Any, Any]] = {
+    ("Condition", "negate"): {True: False, False: True},  # a file says "holds"
+    ("Kind", "binding"): {"literal": "name", "per_machine": "machine"},
+}
+_CLASS_OF_WIRE = {_WIRE_CLASSES.get(name, name): name for name in _CLASSES}
+
 
 def to_data(item: Any) -> Any:
-    """A description, or any part of it, as dicts, lists and scalars. A part's class stands under "is"; fields that
-    have their default value are left out."""
+    """Convert a description, or a part of one, to dicts, lists and scalars.
+
+    The key "is" holds the name of a part's class. Fields that have their default value are left out.
+    """
     if dataclasses.is_dataclass(item) and not isinstance(item, type):
-        data = {"is": type(item).__name__}
+        name = type(item).__name__
+        wire_fields = _WIRE_FIELDS.get(name, {})
+        data = {"is": _WIRE_CLASSES.get(name, name)}
         for field in dataclasses.fields(item):
             value = getattr(item, field.name)
             if field.default is dataclasses.MISSING or value != field.default:
-                data[field.name] = to_data(value)
+                wire_values = _WIRE_VALUES.get((name, field.name))
+                value = wire_values.get(value, value) if wire_values else to_data(value)
+                data[wire_fields.get(field.name, field.name)] = value
         return data
     if isinstance(item, tuple):
-        return [to_data(each) for each in item]
+        return [to_data(part) for part in item]
     return item
 
 
-def call_from_data(data: object) -> types.Call:
+def call_from_data(data: object) -> types.CallSpec:
     """The call that `to_data` made the data from; DescriptionError where data is anything else."""
     try:
-        call = _build(types.Call, data)
+        call = _build(types.CallSpec, data)
     except RecursionError:
         raise DescriptionError("a description is nested too deeply") from None
-    assert isinstance(call, types.Call)
+    assert isinstance(call, types.CallSpec)
     return call
 
 
-def layouts_of(call: types.Call, abi: types.Abi) -> dict[str, list[Any]]:
+def layouts_of(call: types.CallSpec, abi: types.Abi) -> dict[str, list[Any]]:
     """The layout of every structure that a call's argument leads to: name -> [size, [field, offset, size], ...]."""
     layouts = [lay_out(struct, abi) for struct in structures(call.argument)]
     return {
@@ -73,18 +110,16 @@ def _build(hint: Any, data: object) -> Any:
         if data is None and type(None) in choices:
             return None
         if isinstance(data, dict):
-            choices = tuple(choice for choice in choices if getattr(choice, "__name__", "") == data.get("is"))
+            choices = tuple(choice for choice in choices if _wire_name(choice) == data.get("is"))
         else:
             choices = tuple(choice for choice in choices if _takes(choice, data))
         if len(choices) == 1:
             return _build(choices[0], data)
-    if dataclasses.is_dataclass(hint) and isinstance(data, dict) and data.get("is") == getattr(hint, "__name__", None):
+    if dataclasses.is_dataclass(hint) and isinstance(data, dict) and data.get("is") == _wire_name(hint):
         return _build_part(data)
     if hint in (str, int, bool) and type(data) is hint:
         return data
-    raise DescriptionError(
-        f"a description holds {str(data)[:60]!r} where it should hold {getattr(hint, '__name__', hint)}"
-    )
+    raise DescriptionError(f"invalid part in a description: {str(data)[:60]!r} (expected {_expected(hint)})")
 
 
 def _takes(choice: Any, data: object) -> bool:
@@ -94,14 +129,35 @@ def _takes(choice: Any, data: object) -> bool:
     return isinstance(data, (list, tuple)) if origin is tuple else choice is type(data)
 
 
+def _expected(hint: Any) -> str:
+    choices = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, UnionType) else (hint,)
+    return " or ".join(_wire_name(choice) or str(choice) for choice in choices)
+
+
+def _wire_name(choice: Any) -> str:
+    name = getattr(choice, "__name__", "")
+    return _WIRE_CLASSES.get(name, name)
+
+
 def _build_part(data: dict[Any, Any]) -> Any:
-    name = data.get("is")
-    cls = _CLASSES.get(name) if isinstance(name, str) else None
-    if cls is None:
-        raise DescriptionError(f"a description names the part {str(name)[:60]!r}, which this version does not know")
-    hints = _hints(cls)
-    arguments = {key: _build(hints[key], value) for key, value in data.items() if key in hints}
+    wire_name = data.get("is")
+    name = _CLASS_OF_WIRE.get(wire_name) if isinstance(wire_name, str) else None
+    if name is None:
+        raise DescriptionError(f"unknown part in a description: {str(wire_name)[:60]!r}")
+    hints, wire_fields = _hints(_CLASSES[name]), _WIRE_FIELDS.get(name, {})
+    arguments: dict[str, Any] = {}
+    for field, hint in hints.items():
+        key = wire_fields.get(field, field)
+        if key in data:
+            arguments[field] = _build(hint, _from_wire(name, field, data[key]))
     try:
-        return cls(**arguments)
+        return _CLASSES[name](**arguments)
     except TypeError:
-        raise DescriptionError(f"a description's {name} lacks a field") from None
+        raise DescriptionError(f"missing field in a description's {wire_name}") from None
+
+
+def _from_wire(name: str, field: str, value: Any) -> Any:
+    for ours, theirs in _WIRE_VALUES.get((name, field), {}).items():
+        if type(value) is type(theirs) and value == theirs:
+            return ours
+    return value

@@ -6,10 +6,11 @@ to fields, never code.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Union
+from typing import Literal
 
 Abi = Literal["x64", "x86", "wsl"]
 """Windows' two, and that of native Linux processes: x64 with a WCHAR of four bytes (libdxg; Intel's driver for WSL)."""
@@ -20,7 +21,7 @@ WCHAR_SIZE: dict[Abi, int] = {"x64": 2, "x86": 2, "wsl": 4}
 Direction = Literal["in", "out", "inout", "unknown"]
 
 
-Binding = Literal["handle", "range", "fence", "machine", "name"]
+Binding = Literal["handle", "range", "fence", "per_machine", "literal"]
 """How the values of a kind are bound in a replay, and compared:
 
 handle: one to one while the object lives, and compared so: by identity, and by being null or live. range: to the
@@ -123,7 +124,7 @@ class Flags:
         return hash(self.name)
 
     @property
-    def wide(self) -> bool:
+    def has_bitfields(self) -> bool:
         """Whether a field is wider than one bit; the word is then told field by field."""
         return any(bit.width > 1 for bit in self.bits)
 
@@ -156,19 +157,19 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Count:
+class Length:
     """A length: a field, by its path in the structure at hand or, `up` steps outwards, in the one that led to it;
     `plus` more than it says, and `least` at least. behind: the field is a pointer, and the length is the 32-bit number
     behind it."""
 
     path: str
-    plus: int = 0
-    up: int = 0
-    behind: bool = False
-    least: int = 0
+    add: int = 0
+    parent: int = 0
+    deref: bool = False
+    minimum: int = 0
 
 
-Length = Union[str, Count]  # noqa: UP007 (evaluated in 3.10); a path alone is Count(path)
+LengthRef = typing.Union[str, Length]  # noqa: UP007 (evaluated in 3.10); a path alone is Length(path)
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ class Pointer:
     """A pointer to one `to`, or, with `count`, to as many as that says when the call is entered."""
 
     to: Type
-    count: Length | None = None
+    count: LengthRef | None = None
 
 
 @dataclass(frozen=True)
@@ -184,21 +185,21 @@ class Bytes:
     """A pointer to as many bytes as `length` says. `opaque`: only a driver can answer in it. moves: the call itself
     sets pointer and length, to a part of another buffer that it was given."""
 
-    length: Length
+    length: LengthRef
     opaque: bool = False
-    moves: bool = False
+    set_by_call: bool = False
 
 
 @dataclass(frozen=True)
-class Text:
+class WString:
     """A pointer to WCHARs: to as many as `length` says, or up to a zero."""
 
     name: str
-    length: Length | None = None
+    length: LengthRef | None = None
 
 
 @dataclass(frozen=True)
-class Window:
+class RawWindow:
     """A pointer to memory of unknown size, of which at most `size` bytes are looked at."""
 
     name: str
@@ -210,18 +211,18 @@ class Payload:
     """A pointer to `length` bytes whose form follows from the field `by`: one of the `cases` (value of the field, its
     name, what is in the buffer), plain bytes otherwise. A buffer may be shorter or longer than its structure."""
 
-    length: Length
+    length: LengthRef
     by: str
     cases: tuple[tuple[int, str, Type], ...]
 
 
 @dataclass(frozen=True)
-class Records:
+class VariableRecords:
     """A pointer to records that follow each other in a buffer of `length` bytes: as many as the field `number` says
     after the call, each as long as its own field `size` says."""
 
     to: Struct
-    length: Length
+    length: LengthRef
     number: str
     size: str
 
@@ -236,7 +237,7 @@ class Array:
 
 
 @dataclass(frozen=True)
-class Blob:
+class ByteArray:
     """`size` bytes in place. tail: in a payload, everything from here to the end of the buffer."""
 
     name: str
@@ -245,7 +246,7 @@ class Blob:
 
 
 @dataclass(frozen=True)
-class Characters:
+class WCharArray:
     """`count` WCHARs in place, up to a zero. tail: in a payload, everything from here to the end."""
 
     count: int
@@ -260,30 +261,30 @@ class CountedString:
 
 
 @dataclass(frozen=True)
-class OwnSize:
+class StructSize:
     """A 32-bit field that holds the size of its own structure, and is told only where it holds something else."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class When:
+class Condition:
     """A condition: a field ("Type", "Info.Type"), or a bit of a flag word ("Flags.CreateResource"), is set, equals a
     value, or is one of several. Conditions are about what the call was entered with.
 
-    up: 0 looks in the structure at hand, 1 in the one that led to it.
+    parent: 0 looks in the structure at hand, 1 in the one that led to it.
     kind: the field holds, or leads to, handles; the first of them is of this kind, as the objects themselves tell.
     """
 
     path: str
     equals: int | None = None
-    holds: bool = True
-    up: int = 0
+    negate: bool = False
+    parent: int = 0
     kind: Kind | None = None
-    one_of: tuple[int, ...] = ()
+    any_of: tuple[int, ...] = ()
 
 
-NEVER = When("", holds=False)
+NEVER = Condition("", negate=True)
 """The condition of an arm that only keeps room free."""
 
 
@@ -295,12 +296,12 @@ class Field:
     name: str
     type: Type
     direction: Direction
-    when: When | None = None
-    of: str | None = None
+    when: Condition | None = None
+    fence_handle: str | None = None
 
 
 @dataclass(frozen=True)
-class Overlay:
+class Union:
     """A union: its arms lie at one offset. Unnamed it is a member of a structure, and its arms are fields of that;
     named it is the type of a field.
 
@@ -325,7 +326,7 @@ class Struct:
     """
 
     name: str
-    members: tuple[Field | Overlay, ...]
+    members: tuple[Field | Union, ...]
     kind: Kind | None = None
     parameters: bool = False
     pack: int | None = None
@@ -333,7 +334,7 @@ class Struct:
     def fields(self) -> Iterator[Field]:
         """Every field, the arms of unions included."""
         for member in self.members:
-            for field in member.arms if isinstance(member, Overlay) else (member,):
+            for field in member.arms if isinstance(member, Union) else (member,):
                 if field.name or not isinstance(field.type, Struct):
                     yield field
                 else:
@@ -352,7 +353,7 @@ class Struct:
         return {field.name: field for field in self.fields()}
 
 
-Type = Union[  # noqa: UP007 (evaluated in 3.10)
+Type = typing.Union[  # noqa: UP007 (evaluated in 3.10)
     Integer,
     Float,
     Enum,
@@ -360,16 +361,16 @@ Type = Union[  # noqa: UP007 (evaluated in 3.10)
     Address,
     Pointer,
     Bytes,
-    Text,
-    Window,
+    WString,
+    RawWindow,
     Payload,
-    Records,
+    VariableRecords,
     Array,
-    Blob,
-    Characters,
+    ByteArray,
+    WCharArray,
     CountedString,
-    OwnSize,
-    Overlay,
+    StructSize,
+    Union,
     Struct,
 ]
 
@@ -384,7 +385,7 @@ class Creates:
 
     kind: Kind
     path: str
-    when: tuple[When, ...] = ()
+    when: tuple[Condition, ...] = ()
     within: tuple[str, ...] = ()
     size: str | None = None
     unit: int = 1
@@ -396,43 +397,43 @@ class Destroys:
 
     kind: Kind
     path: str
-    when: tuple[When, ...] = ()
+    when: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class CallSpec:
     """One function: its argument, what it makes and ends, and where that is known from.
 
     argument: the structure that the single parameter points to, or the parameters themselves.
-    arms: the fields in effect of those unions that leave the choice to the call.
+    union_arms: the fields in effect of those unions that leave the choice to the call.
     statuses: the codes that the sources name for it.
-    blocks: the conditions under which it may wait for others; none for always, None for never.
-    unseen: memory that it reads or writes although nothing in the argument leads there.
-    disturbs: what making it again would do to the machine, and to others' programs there; empty for what concerns its
+    may_block_when: the conditions under which it may wait for others; none for always, None for never.
+    undescribed_memory: memory that it reads or writes although nothing in the argument leads there.
+    side_effect: what making it again would do to the machine, and to others' programs there; empty for what concerns its
     own process alone.
     raw: nobody has described it; its arguments are kept as they are.
     """
 
     name: str
     argument: Struct
-    arms: tuple[str, ...] = ()
+    union_arms: tuple[str, ...] = ()
     creates: tuple[Creates, ...] = ()
     destroys: tuple[Destroys, ...] = ()
     statuses: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
-    blocks: tuple[When, ...] | None = None
-    unseen: tuple[str, ...] = ()
-    disturbs: str = ""
+    may_block_when: tuple[Condition, ...] | None = None
+    undescribed_memory: tuple[str, ...] = ()
+    side_effect: str = ""
     returns: Literal["NTSTATUS", "BOOLEAN", "void"] = "NTSTATUS"
     raw: bool = False
 
 
-def count_of(length: Length) -> Count:
+def count_of(length: LengthRef) -> Length:
     """A length in its long form."""
-    return Count(length) if isinstance(length, str) else length
+    return Length(length) if isinstance(length, str) else length
 
 
-def length_of(type_: Type) -> Count | None:
+def length_of(type_: Type) -> Length | None:
     """What says how much a pointer leads to; None where it is one thing, or no pointer."""
     length = type_.count if isinstance(type_, Pointer) else getattr(type_, "length", None)
     return None if length is None else count_of(length)

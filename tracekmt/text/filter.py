@@ -16,10 +16,10 @@ from tracekmt.calls import EXPORT_PREFIXES
 from tracekmt.codec import Unreadable
 from tracekmt.errors import UsageError
 from tracekmt.spec.paths import element, structures
-from tracekmt.spec.types import Call, Enum, Flags
+from tracekmt.spec.types import CallSpec, Enum, Flags
 from tracekmt.text.units import parse_size
 
-Condition = Callable[[Any], bool]
+CallPredicate = Callable[[Any], bool]
 """Of a call: what it is not asked for need not be there."""
 
 Values = Callable[[Any], list[Any]]
@@ -64,18 +64,18 @@ class _Token(NamedTuple):
     text: str
 
 
-def parse_where(text: str, calls: Iterable[Call]) -> Condition:
+def parse_where(text: str, calls: Iterable[CallSpec]) -> CallPredicate:
     """A test of a call. `calls` are the descriptions of a trace: a field that none of them has is an error, not a
     condition that never holds. UsageError says what cannot be understood."""
     if len(text) > LENGTH_LIMIT:
         raise UsageError(f"a condition has at most {LENGTH_LIMIT} characters, not {len(text)}")
     parser = _Parser(text, *_names(calls))
-    condition = parser.either(0)
+    condition = parser.parse_or(0)
     parser.expect_end()
     return condition
 
 
-def _names(calls: Iterable[Call]) -> tuple[set[str], set[str]]:
+def _names(calls: Iterable[CallSpec]) -> tuple[set[str], set[str]]:
     """The names of fields, and the constants that they can be compared with."""
     names: set[str] = set()
     constants = {"NULL"}
@@ -99,13 +99,13 @@ class _Parser:
         self._tokens = list(_tokens(text))
         self._at = 0
 
-    def either(self, depth: int) -> Condition:
+    def parse_or(self, depth: int) -> CallPredicate:
         """Conditions joined by "or"."""
         if depth > DEPTH_LIMIT:
             raise self._wrong("is nested too deeply")
-        parts = [self._both(depth)]
+        parts = [self.parse_and(depth)]
         while self._take("or"):
-            parts.append(self._both(depth))
+            parts.append(self.parse_and(depth))
         return parts[0] if len(parts) == 1 else lambda call: any(part(call) for part in parts)
 
     def expect_end(self) -> None:
@@ -113,25 +113,25 @@ class _Parser:
         if self._at < len(self._tokens):
             raise self._wrong(f"is not understood from {self._tokens[self._at].text!r} on")
 
-    def _both(self, depth: int) -> Condition:
-        parts = [self._single(depth)]
+    def parse_and(self, depth: int) -> CallPredicate:
+        parts = [self.parse_not(depth)]
         while self._take("and"):
-            parts.append(self._single(depth))
+            parts.append(self.parse_not(depth))
         return parts[0] if len(parts) == 1 else lambda call: all(part(call) for part in parts)
 
-    def _single(self, depth: int) -> Condition:
+    def parse_not(self, depth: int) -> CallPredicate:
         negated = False
         while self._take("not"):
             negated = not negated
         if self._take("("):
-            condition = self.either(depth + 1)
+            condition = self.parse_or(depth + 1)
             if not self._take(")"):
                 raise self._wrong("lacks a )")
         else:
             condition = self._comparison()
         return (lambda call: not condition(call)) if negated else condition
 
-    def _comparison(self) -> Condition:
+    def _comparison(self) -> CallPredicate:
         at = self._at
         left = self._values()
         sign = next((sign for sign in _SIGNS if self._take(sign)), None)

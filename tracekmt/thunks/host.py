@@ -11,7 +11,7 @@ from tracekmt.calls import CALLS
 from tracekmt.calls.adapter_info import IDENTITY
 from tracekmt.codec import Unreadable, json_form, look_up, to_json
 from tracekmt.spec.layout import measure
-from tracekmt.spec.types import Call, Payload, Struct
+from tracekmt.spec.types import CallSpec, Payload, Struct
 from tracekmt.thunks.library import Library
 
 BUILD = ("KMTQAITYPE_UMD_DRIVER_VERSION", "KMTQAITYPE_KMD_DRIVER_VERSION")
@@ -25,7 +25,7 @@ Luid = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Adapter:
+class HostAdapter:
     """An adapter of the machine: its LUID (LowPart, HighPart), and its answers to the questions that say which adapter
     and which driver it is, by the question."""
 
@@ -36,13 +36,13 @@ class Adapter:
         return f"{self.luid[1]:x}:{self.luid[0]:x}"
 
 
-def adapters(library: Library) -> list[Adapter]:
+def adapters(library: Library) -> list[HostAdapter]:
     """The adapters that the thunks list; none where they list none. Nothing stays open."""
     found = []
     for entry in _listed(library):
         handle, luid = _number(entry, "hAdapter"), _luid(entry)
         if luid is not None:
-            found.append(Adapter(luid, identity(library, handle)))
+            found.append(HostAdapter(luid, identity(library, handle)))
         close_adapter(library, handle)
     return found
 
@@ -129,7 +129,7 @@ def identity(library: Library, adapter: int) -> dict[str, Any]:
     return told
 
 
-def _questions(call: Call) -> Iterator[tuple[int, str, Any]]:
+def _questions(call: CallSpec) -> Iterator[tuple[int, str, Any]]:
     payload = call.argument.field("pPrivateDriverData").type
     assert isinstance(payload, Payload)
     return (case for case in payload.cases if case[1] in IDENTITY)

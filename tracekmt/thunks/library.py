@@ -1,6 +1,6 @@
 """A library that exports thunks, as something to call from here: loaded in a process of its own.
 
-A call that crashes or does not come back ends that process; `Gone` says so, and `restart` begins anew.
+A call that crashes or does not come back ends that process; `LibraryProcessDied` says so, and `restart` begins anew.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tracekmt.calls import CALLS
 from tracekmt.codec.memory import Arena
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import Status
-from tracekmt.spec.types import Abi, Call
-from tracekmt.thunks.live_objects import Alive
+from tracekmt.spec.types import Abi, CallSpec
+from tracekmt.thunks.live_objects import LiveObjects
 from tracekmt.thunks.worker import receive, send
 from tracekmt.trace.events import Region
 
@@ -33,7 +33,7 @@ _SYSTEM = {"win32": ["gdi32.dll"], "linux": ["libdxcore.so", "/usr/lib/wsl/lib/l
 _END: Any = object()
 
 
-class Gone(Exception):  # noqa: N818 (it is an outcome)
+class LibraryProcessDied(Exception):  # noqa: N818 (it is an outcome)
     """The process that made the calls is no more, and with it all that the calls had made; why."""
 
 
@@ -47,7 +47,7 @@ class Library:
         self._paths = _SYSTEM[sys.platform] if path is None else [os.path.abspath(path)]
         self.name = self._paths[0] if path is None else str(path)
         self.timeout = timeout
-        self.abi: Abi = native_layout()
+        self.abi: Abi = native_abi()
         self._known: dict[str, bool] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self.restart()
@@ -57,7 +57,7 @@ class Library:
         if self._process is not None:
             self.close()
         self._known.clear()
-        self.alive = Alive(self.abi)
+        self.alive = LiveObjects(self.abi)
         root = str(Path(__file__).parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
@@ -74,7 +74,7 @@ class Library:
         except OSError as error:
             self.close()
             raise UsageError(f"{self.name}: cannot be loaded: {error}") from None
-        except Gone as gone:
+        except LibraryProcessDied as gone:
             raise UsageError(f"{self.name}: cannot be loaded: it {gone}") from None
         self._base, self._size, self.guard = found["base"], found["size"], found["guard"]
 
@@ -88,19 +88,19 @@ class Library:
         """Memory for the arguments of the next call."""
         return _LibraryArena(self.abi, self._base, self._size)
 
-    def call(self, call: Call, arguments: Sequence[int], regions: Sequence[Region]) -> tuple[int, list[Region]]:
-        """What a function gives, and the same memory afterwards. Gone where it does not come back."""
+    def call(self, call: CallSpec, arguments: Sequence[int], regions: Sequence[Region]) -> tuple[int, list[Region]]:
+        """What a function gives, and the same memory afterwards. LibraryProcessDied where it does not come back."""
         blocks = [(address, data) for address, _, data in regions]
         try:
             result, after = self._ask(self.timeout, "call", call.name, call.returns, list(arguments), blocks)
         except OSError as error:
             self.close()
-            raise Gone(f"crashed: {error}") from None
+            raise LibraryProcessDied(f"crashed: {error}") from None
         left = [(address, wanted, data) for (address, wanted, _), data in zip(regions, after, strict=True)]
         self.alive.made(call, arguments, result, regions, left)
         return result, left
 
-    def ask(self, call: Call, inputs: Any) -> tuple[Status, Any]:
+    def ask(self, call: CallSpec, inputs: Any) -> tuple[Status, Any]:
         """The same for a call of our own: by values, and its status."""
         arena = self.arena()
         arguments = codec.encode(call, self.abi, arena, inputs)
@@ -152,11 +152,11 @@ class Library:
             send(self._process.stdin, request)
             done, result = self._next(timeout)
         except (BrokenPipeError, EOFError, ValueError):
-            raise Gone(self._ending()) from None
+            raise LibraryProcessDied(self._ending()) from None
         except queue.Empty:
             self._process.kill()
             self.close()
-            raise Gone(f"did not come back within {timeout:g} s") from None
+            raise LibraryProcessDied(f"did not come back within {timeout:g} s") from None
         if not done:
             raise OSError(result)
         return result
@@ -190,7 +190,7 @@ class Library:
                     return
 
 
-def native_layout() -> Abi:
+def native_abi() -> Abi:
     """How structures are laid out for libraries of this system, and of this Python's width."""
     if sys.platform != "win32":
         return "wsl"

@@ -8,16 +8,16 @@ from typing import Any
 
 from tracekmt.objects.identity import Identity
 from tracekmt.objects.lifetimes import Lifetimes
-from tracekmt.spec.types import Abi, Call, Destroys, Kind
+from tracekmt.spec.types import Abi, CallSpec, Destroys, Kind
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.events import Enter, Leave, Region
 
 
-class Alive:
+class LiveObjects:
     """The objects that live in one process, as the calls made there go by."""
 
     def __init__(self, abi: Abi) -> None:
-        self._sent = _Sent(abi)
+        self._origin = _LiveOrigin(abi)
         self._lifetimes = Lifetimes()
         self._living: dict[Identity, None] = {}
         self._counts: Counter[Kind] = Counter()
@@ -25,7 +25,7 @@ class Alive:
 
     def made(
         self,
-        call: Call,
+        call: CallSpec,
         arguments: Sequence[int],
         result: int,
         before: Sequence[Region],
@@ -35,11 +35,11 @@ class Alive:
         if not call.creates and not call.destroys:
             return
         self._count += 1
-        self._sent.call = call
+        self._origin.call = call
         enter = Enter(0, 0, 0, 0, 0, tuple(arguments), tuple(before), self._count)
-        told = TracedCall(self._sent, self._count, enter, Leave(1, 0, 0, result, tuple(after)))
-        self._lifetimes.enter(told)
-        born, dead = self._lifetimes.leave(told)
+        told = TracedCall(self._origin, self._count, enter, Leave(1, 0, 0, result, tuple(after)))
+        self._lifetimes.on_enter(told)
+        born, dead = self._lifetimes.on_leave(told)
         self._living.update(dict.fromkeys(born))
         self._counts.update(identity.kind for identity in born)
         for identity in dead:
@@ -51,7 +51,9 @@ class Alive:
         """How many objects of a kind live."""
         return self._counts[kind]
 
-    def endings(self, calls: Iterable[Call], has: Callable[[str], bool]) -> Iterator[tuple[Call, dict[str, Any]]]:
+    def endings(
+        self, calls: Iterable[CallSpec], has: Callable[[str], bool]
+    ) -> Iterator[tuple[CallSpec, dict[str, Any]]]:
         """The calls, with their inputs, that end everything: the youngest first. What came with its owner goes with
         it. Each is to be made before the next is asked for."""
         known = [call for call in calls if call.destroys and has(call.name)]
@@ -63,7 +65,7 @@ class Alive:
                     yield ending
 
 
-def _ending(identity: Identity, calls: Sequence[Call]) -> tuple[Call, dict[str, Any]] | None:
+def _ending(identity: Identity, calls: Sequence[CallSpec]) -> tuple[CallSpec, dict[str, Any]] | None:
     """A call that ends an object: of several the last described, which is the newest version."""
     for call in reversed(calls):
         for destroys in call.destroys:
@@ -72,9 +74,9 @@ def _ending(identity: Identity, calls: Sequence[Call]) -> tuple[Call, dict[str, 
     return None
 
 
-def _inputs(identity: Identity, call: Call, destroys: Destroys) -> dict[str, Any]:
+def _inputs(identity: Identity, call: CallSpec, destroys: Destroys) -> dict[str, Any]:
     """The object in its place, and its owners in theirs; what must not be set is not."""
-    unset = {when.path for when in destroys.when if not when.holds}
+    unset = {when.path for when in destroys.when if when.negate}
     inputs: dict[str, Any] = {}
     for field in call.argument.fields():
         kind = getattr(field.type, "kind", None)
@@ -94,17 +96,17 @@ def _owner(identity: Identity, kind: Kind) -> Identity | None:
     return None
 
 
-class _Sent:
+class _LiveOrigin:
     """What a call needs to know of where it is from."""
 
     start_time = 0
 
     def __init__(self, abi: Abi) -> None:
-        self.layout: Abi = abi
+        self.abi: Abi = abi
         self.threads = {0: 0}
-        self.call: Call | None = None
+        self.call: CallSpec | None = None
 
-    def description(self, number: int) -> Call:
+    def description(self, number: int) -> CallSpec:
         """The call that is being made."""
         assert self.call is not None
         return self.call

@@ -162,12 +162,12 @@ def _regions(content: bytes, at: int) -> tuple[Region, ...]:
     return tuple(regions)
 
 
-def spill_of(trace: Path) -> Path:
+def overflow_path(trace: Path) -> Path:
     """Where a recording lets wait what is found faster than it is taken apart."""
     return trace.with_name(f"{trace.name}.spill")
 
 
-def settle(frames: FrameReader, room: Room) -> tuple[BinaryIO, str]:
+def convert_leftover(frames: FrameReader, room: Room) -> tuple[BinaryIO, str]:
     """The trace that a recorder's memory is when nobody writes to it any more, in a file without a name, and what is
     wrong with it: at least that the recording did not finish."""
     made = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 (the trace closes it)
@@ -187,17 +187,17 @@ def settle(frames: FrameReader, room: Room) -> tuple[BinaryIO, str]:
             writer.module(events.module_from(value, where))
     assert writer is not None
     torn = f"{frames.path}: what a recorder left in its memory; the recording did not finish"
-    found = Rest(0, (frames, room))
-    for event in returning(found, set()):
-        if isinstance(event, Enter) and event.call not in described:
-            raise TraceError(f"{frames.path}: an event names the call {event.call}, which is not described")
+    found = Leftover(0, (frames, room))
+    for event in drop_orphan_returns(found, set()):
+        if isinstance(event, Enter) and event.spec_id not in described:
+            raise TraceError(f"{frames.path}: an event names the call {event.spec_id}, which is not described")
         writer.events([event], flush=False)
     writer.flush()
     made.seek(0)
     return made, f"{torn}; {found.damage}" if found.damage else torn
 
 
-def returning(found: Iterable[Enter | Leave | Lost], entered: set[int]) -> Iterator[Enter | Leave | Lost]:
+def drop_orphan_returns(found: Iterable[Enter | Leave | Lost], entered: set[int]) -> Iterator[Enter | Leave | Lost]:
     """Events, with a loss for the return of a call whose beginning is missing. entered: the sequence numbers of calls
     that were entered before."""
     for event in found:
@@ -211,7 +211,7 @@ def returning(found: Iterable[Enter | Leave | Lost], entered: set[int]) -> Itera
         yield event
 
 
-class Rest:
+class Leftover:
     """What a recorder left, from a sequence number on. memory: what it shared with the program, if that is there still.
     spilled: what was moved out of it before, as batches of stretches. damage: what is wrong with it, when the events
     have been taken."""

@@ -11,10 +11,10 @@ from tracekmt import codec, ntstatus
 from tracekmt.codec import parse_value as given
 from tracekmt.codec.memory import Arena
 from tracekmt.errors import UsageError
-from tracekmt.spec.types import ABIS, Call, Kind
+from tracekmt.spec.types import ABIS, CallSpec, Kind
 from tracekmt.trace.event_frame import pack
 from tracekmt.trace.events import Enter, Header, Leave
-from tracekmt.trace.handle_kinds import births, kinds_of_several_sorts
+from tracekmt.trace.handle_kinds import ambiguous_kinds, created_handles
 from tracekmt.trace.writer import Writer, now
 from tracekmt.version import VERSION
 
@@ -26,7 +26,7 @@ class Builder:
     def __init__(
         self,
         path: Path,
-        calls: Mapping[str, Call],
+        calls: Mapping[str, CallSpec],
         *,
         abi: str = "x64",
         force: bool = False,
@@ -36,7 +36,7 @@ class Builder:
         if abi not in ABIS:
             raise UsageError(f"{abi} is no ABI; give one of {', '.join(ABIS)}")
         if machine is not None and not isinstance(machine, Mapping):
-            raise UsageError(f"machine is a table of settings, not {given.show(machine)}")
+            raise UsageError(f"machine is a table of settings, not {given.short_repr(machine)}")
         try:
             pack(dict(machine or {}))
         except (TypeError, ValueError, OverflowError) as error:
@@ -50,7 +50,7 @@ class Builder:
         self._time = 0
         self._start: int | None = None
         self._kinds: dict[int, Kind | None] = {}
-        self._several = kinds_of_several_sorts(calls.values())
+        self._several = ambiguous_kinds(calls.values())
 
     def add(
         self,
@@ -75,16 +75,18 @@ class Builder:
             raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
         self._refuse_times(name, enter_ns, leave_ns)
         if not _counts(thread):
-            raise UsageError(f"{name}: thread is a number from 0 on, not {given.show(thread)}")
+            raise UsageError(f"{name}: thread is a number from 0 on, not {given.short_repr(thread)}")
         if index is not None and not _counts(index):
-            raise UsageError(f"{name}: index is a number from 0 on, not {given.show(index)}")
+            raise UsageError(f"{name}: index is a number from 0 on, not {given.short_repr(index)}")
         if result is not None and call.returns != "BOOLEAN":
             raise UsageError(f"{name}: gives {'a status' if call.returns == 'NTSTATUS' else 'nothing'}, not a result")
         if result is not None and not (isinstance(result, int) and 0 <= result < 256):
-            raise UsageError(f"{name}: gives a BOOLEAN, which is a number from 0 to 255, not {given.show(result)}")
+            raise UsageError(
+                f"{name}: gives a BOOLEAN, which is a number from 0 to 255, not {given.short_repr(result)}"
+            )
         answer = None if status is None else result or int(ntstatus.status(status))
-        arena = Arena(self._writer.layout)
-        arguments = codec.encode(call, self._writer.layout, arena, inputs, self._kinds.get)
+        arena = Arena(self._writer.abi)
+        arguments = codec.encode(call, self._writer.abi, arena, inputs, self._kinds.get)
         before = arena.regions()
         if answer is not None and outputs is not None and arguments != (0,):
             self._leave(call, arena, arguments, outputs, answer)
@@ -97,13 +99,13 @@ class Builder:
             leave = Leave(self._next(), enter.sequence, self._tick(leave_ns), answer, after)
             self._writer.events([leave], flush=False)
 
-    def _leave(self, call: Call, arena: Arena, arguments: tuple[int, ...], outputs: Any, answer: int) -> None:
+    def _leave(self, call: CallSpec, arena: Arena, arguments: tuple[int, ...], outputs: Any, answer: int) -> None:
         """Lay what a call changes over what it was entered with."""
-        entered = codec.decode(call, self._writer.layout, arena, arguments, None, self._kinds.get)
-        codec.encode(call, self._writer.layout, arena, _laid_over(entered, outputs), self._kinds.get)
+        entered = codec.decode(call, self._writer.abi, arena, arguments, None, self._kinds.get)
+        codec.encode(call, self._writer.abi, arena, _laid_over(entered, outputs), self._kinds.get)
         if call.creates and (call.returns != "NTSTATUS" or ntstatus.Status(answer).succeeded):
-            left = codec.decode(call, self._writer.layout, arena, arguments, None, self._kinds.get)
-            self._kinds.update(births(call, entered, left, self._several))
+            left = codec.decode(call, self._writer.abi, arena, arguments, None, self._kinds.get)
+            self._kinds.update(created_handles(call, entered, left, self._several))
 
     def close(self, how: str = "made by hand", torn: str | None = None) -> None:
         """Finish the file; a second time does nothing."""
@@ -119,7 +121,7 @@ class Builder:
     ) -> None:
         self.close()
 
-    def _number(self, call: Call) -> int:
+    def _number(self, call: CallSpec) -> int:
         if call.name not in self._numbers:
             self._numbers[call.name] = len(self._numbers)
             self._writer.describe(self._numbers[call.name], call)
@@ -137,7 +139,7 @@ class Builder:
         """Times count from the first event, and no call ends before it begins."""
         for what, time in (("enter_ns", enter_ns), ("leave_ns", leave_ns)):
             if time is not None and not _counts(time):
-                raise UsageError(f"{name}: {what} is a number from 0 on, not {given.show(time)}")
+                raise UsageError(f"{name}: {what} is a number from 0 on, not {given.short_repr(time)}")
         begins = self._time + 1000 if enter_ns is None else enter_ns
         if self._start is not None and begins < self._start:
             raise UsageError(f"{name}: enter_ns {begins} lies before the trace's first call, at {self._start}")

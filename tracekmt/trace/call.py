@@ -6,41 +6,41 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from tracekmt import codec
-from tracekmt.codec import Leaf, Place, Unreadable
+from tracekmt.codec import BoundLocation, FieldValue, Unreadable
 from tracekmt.codec.memory import Recorded
 from tracekmt.ntstatus import Status
-from tracekmt.spec.types import Abi, Call, When
+from tracekmt.spec.types import Abi, CallSpec, Condition
 from tracekmt.trace.events import Enter, Leave
 from tracekmt.trace.handle_kinds import depends_on_objects
 
 Argument = dict[str, Any] | Unreadable | None
 
-Bound = Leaf | Place
+BoundValue = FieldValue | BoundLocation
 """A value that stands for something: with the memory that holds it, or, where that is not simply told, decoded."""
 
 
-def _bound(call: Call, value: Argument) -> list[Bound]:
-    leaves = codec.leaves(call.argument, value)
-    return [leaf for leaf in leaves if leaf.kind is not None and leaf.kind.binding != "name"]
+def _bound(call: CallSpec, value: Argument) -> list[BoundValue]:
+    leaves = codec.iter_values(call.argument, value)
+    return [leaf for leaf in leaves if leaf.kind is not None and leaf.kind.binding != "literal"]
 
 
 _UNKNOWN = object()
 
 
-NO_ANSWER = "did not return"
+DID_NOT_RETURN = "did not return"
 
 
-def outcome_of(call: Call, value: int) -> tuple[Status | None, int | None]:
+def outcome_of(call: CallSpec, value: int) -> tuple[Status | None, int | None]:
     """What a function gave: its status, or its result, or neither where it gives nothing."""
     if call.returns == "NTSTATUS":
         return Status(value & 0xFFFFFFFF), None
     return None, value & 0xFF if call.returns == "BOOLEAN" else None
 
 
-def answer_of(call: Call, value: int | None) -> str:
+def outcome_text(call: CallSpec, value: int | None) -> str:
     """The same in a word; None is a call that never returned."""
     if value is None:
-        return NO_ANSWER
+        return DID_NOT_RETURN
     status, result = outcome_of(call, value)
     if status is not None:
         return status.name
@@ -51,7 +51,7 @@ class Origin(Protocol):
     """What a call has to know of where it is from."""
 
     @property
-    def layout(self) -> Abi:
+    def abi(self) -> Abi:
         """How its memory is laid out."""
         ...
 
@@ -65,7 +65,7 @@ class Origin(Protocol):
         """What times count from."""
         ...
 
-    def description(self, number: int) -> Call:
+    def description(self, number: int) -> CallSpec:
         """The call that an event names by a number."""
         ...
 
@@ -91,16 +91,16 @@ class TracedCall:
         self.index = index
         self.enter = enter
         self.leave = leave
-        self.call: Call = origin.description(enter.call)
-        self.name = self.call.name
-        self.layout = origin.layout
+        self.spec: CallSpec = origin.description(enter.spec_id)
+        self.name = self.spec.name
+        self.abi = origin.abi
         self._entered = Recorded(enter.regions)
         self.thread: int = origin.threads[enter.thread]
-        self.status, self.result = (None, None) if leave is None else outcome_of(self.call, leave.result)
+        self.status, self.result = (None, None) if leave is None else outcome_of(self.spec, leave.result)
         self._inputs: Any = _UNKNOWN
         self._outputs: Any = _UNKNOWN
-        self._bound_inputs: Sequence[Bound] | None = None
-        self._bound_outputs: Sequence[Bound] | None = None
+        self._bound_inputs: Sequence[BoundValue] | None = None
+        self._bound_outputs: Sequence[BoundValue] | None = None
         self._frame_found: Any = _UNKNOWN
         self.enter_ns = enter.time - origin.start_time
         self.leave_ns = None if leave is None else leave.time - origin.start_time
@@ -118,7 +118,7 @@ class TracedCall:
     @property
     def answer(self) -> str:
         """How the call ended, in a word: its status' name, its result, "returned" or "did not return"."""
-        return answer_of(self.call, None if self.leave is None else self.leave.result)
+        return outcome_text(self.spec, None if self.leave is None else self.leave.result)
 
     @property
     def size(self) -> int:
@@ -150,42 +150,42 @@ class TracedCall:
     @property
     def unchanged(self) -> bool:
         """Whether the call left its whole argument as it was, so that its outputs equal its inputs."""
-        if self.leave is None or self.call.argument.parameters:
+        if self.leave is None or self.spec.argument.parameters:
             return False
         return self.leave.regions == self.enter.regions
 
     @property
-    def bound_inputs(self) -> Sequence[Bound]:
+    def bound_inputs(self) -> Sequence[BoundValue]:
         """What stands for something in the argument as the call was entered with it."""
         if self._bound_inputs is None:
             frame, finder, found = self._frame, self._finder, None
             if finder is not None and frame is not None:
                 found = finder.places(frame, self._entered, self.enter.arguments[0])
-            self._bound_inputs = found if found is not None else _bound(self.call, self.inputs)
+            self._bound_inputs = found if found is not None else _bound(self.spec, self.inputs)
         return self._bound_inputs
 
     @property
-    def bound_outputs(self) -> Sequence[Bound]:
+    def bound_outputs(self) -> Sequence[BoundValue]:
         """The same in the argument as the call left it."""
         if self._bound_outputs is None:
             self._bound_outputs = self.bound_inputs if self.unchanged else self._find_outputs()
         return self._bound_outputs
 
-    def _find_outputs(self) -> Sequence[Bound]:
+    def _find_outputs(self) -> Sequence[BoundValue]:
         finder, found = self._finder, None
         if finder is not None and self._frame is not None and self.leave is not None:
             address, after = self.enter.arguments[0], Recorded(self.leave.regions)
             frame = finder.frame(after, address, self._entered)
             found = finder.places(frame, after, address, self._entered) if frame is not None else None
-        return found if found is not None else _bound(self.call, self.outputs)
+        return found if found is not None else _bound(self.spec, self.outputs)
 
-    def held(self, conditions: Iterable[When]) -> bool:
+    def satisfies(self, conditions: Iterable[Condition]) -> bool:
         """Whether all of these are true of what the call was entered with; never where that cannot be read."""
         frame = self._frame
         if frame is not None:
             return all(map(frame.holds, conditions))
         return isinstance(self.inputs, dict) and all(
-            codec.holds(when, self.call.argument, self.inputs) for when in conditions
+            codec.condition_holds(when, self.spec.argument, self.inputs) for when in conditions
         )
 
     def number(self, path: str) -> int:
@@ -195,16 +195,16 @@ class TracedCall:
         return int(codec.look_up(self.inputs, path) or 0)
 
     @property
-    def _finder(self) -> codec.Finder | None:
-        return codec.finder(self.call, self.layout)
+    def _finder(self) -> codec.BoundValueFinder | None:
+        return codec.finder(self.spec, self.abi)
 
     @property
-    def _frame(self) -> codec.Frame | None:
+    def _frame(self) -> codec.StructContext | None:
         """The argument's own bytes when the call was entered, where that is enough to look at them."""
         if self._frame_found is _UNKNOWN:
             arguments, finder = self.enter.arguments, self._finder
             self._frame_found = finder.frame(self._entered, arguments[0]) if finder is not None and arguments else None
-        found: codec.Frame | None = self._frame_found
+        found: codec.StructContext | None = self._frame_found
         return found
 
     @property
@@ -214,7 +214,7 @@ class TracedCall:
 
     def to_json(self) -> dict[str, Any]:
         """The call as a line of `dump --json`."""
-        inputs = codec.to_json(self.call.argument, self.inputs)
+        inputs = codec.to_json(self.spec.argument, self.inputs)
         return {
             "index": self.index,
             "call": self.name,
@@ -225,24 +225,24 @@ class TracedCall:
             "code": self.status.code if self.status is not None else None,
             "result": self.result,
             "in": inputs,
-            "out": _copied(inputs) if self.unchanged else codec.to_json(self.call.argument, self.outputs),
+            "out": _copied(inputs) if self.unchanged else codec.to_json(self.spec.argument, self.outputs),
             "enter_ns": str(self.enter_ns),
             "leave_ns": str(self.leave_ns) if self.leave_ns is not None else None,
         }
 
     def decode_inputs(self, kind_of: codec.KindOf | None) -> Argument:
         """The same, with another idea of what handles lead to."""
-        return codec.decode(self.call, self.layout, self._entered, self.enter.arguments, None, kind_of)
+        return codec.decode(self.spec, self.abi, self._entered, self.enter.arguments, None, kind_of)
 
     def decode_outputs(self, kind_of: codec.KindOf | None) -> Argument:
         """The same, with another idea of what handles lead to."""
         assert self.leave is not None
         after = Recorded(self.leave.regions)
-        return codec.decode(self.call, self.layout, after, self.enter.arguments, self._entered, kind_of)
+        return codec.decode(self.spec, self.abi, after, self.enter.arguments, self._entered, kind_of)
 
     @property
     def _kind_of(self) -> codec.KindOf | None:
-        return self._origin.kinds_at(self.index) if depends_on_objects(self.call) else None
+        return self._origin.kinds_at(self.index) if depends_on_objects(self.spec) else None
 
 
 def _copied(value: Any) -> Any:

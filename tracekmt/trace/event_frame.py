@@ -40,7 +40,7 @@ Blob = Callable[[int], bytes]
 
 
 @dataclass
-class Table:
+class EventTable:
     """The columns of a frame, all of one length."""
 
     kinds: array[int] = field(default_factory=lambda: array("B"))
@@ -74,7 +74,7 @@ class Table:
         return packed
 
     @classmethod
-    def unpack(cls, columns: Any) -> Table:
+    def unpack(cls, columns: Any) -> EventTable:
         """The columns of a frame; ValueError for what is none."""
         if not isinstance(columns, list) or len(columns) != len(COLUMNS):
             raise ValueError("has other columns than its format")
@@ -94,13 +94,13 @@ class Table:
         return cls(**found)
 
 
-class Batch:
+class EventFrame:
     """A frame of events, unpacked as far as its table."""
 
     def __init__(self, value: Any) -> None:
         if not isinstance(value, list) or len(value) != 3 or not isinstance(value[1], bytes):
             raise ValueError("holds no table and bodies")
-        self.table = Table.unpack(value[0])
+        self.table = EventTable.unpack(value[0])
         self._bodies = value[1]
         offsets = self.table.offsets
         if any(not 0 <= offset <= len(self._bodies) for offset in offsets):

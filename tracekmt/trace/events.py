@@ -11,7 +11,7 @@ from typing import Any
 
 from tracekmt.errors import DescriptionError, TraceError
 from tracekmt.spec import checks, serial
-from tracekmt.spec.types import ABIS, WCHAR_SIZE, Abi, Call
+from tracekmt.spec.types import ABIS, WCHAR_SIZE, Abi, CallSpec
 
 Region = tuple[int, int, bytes]
 
@@ -49,7 +49,7 @@ class Header:
         return {name: value for name, value in vars(self).items() if value not in ("", None, {})}
 
 
-def told_of(layout: Abi) -> dict[str, Any]:
+def header_fields(layout: Abi) -> dict[str, Any]:
     """How a header tells a layout: what `Header.layout` is the way back from."""
     return {"abi": "x64" if layout == "wsl" else layout, "wchar": WCHAR_SIZE[layout]}
 
@@ -71,7 +71,7 @@ class Enter:
 
     sequence: int
     thread: int
-    call: int
+    spec_id: int
     time: int
     caller: int
     arguments: tuple[int, ...]
@@ -113,12 +113,12 @@ def header_from(value: Any, where: str) -> Header:
     return Header(**known)
 
 
-def call_data(number: int, call: Call, abi: Abi) -> dict[str, Any]:
+def call_data(number: int, call: CallSpec, abi: Abi) -> dict[str, Any]:
     """The payload of a description's frame: the description, and the layouts that follow from it."""
     return {"id": number, "description": serial.to_data(call), "layouts": serial.layouts_of(call, abi)}
 
 
-def call_from(value: Any, abi: Abi, where: str) -> tuple[int, Call]:
+def call_from(value: Any, abi: Abi, where: str) -> tuple[int, CallSpec]:
     """A description from its frame, checked like our own."""
     try:
         number, call = value["id"], serial.call_from_data(value["description"])

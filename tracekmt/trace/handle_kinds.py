@@ -9,41 +9,45 @@ from typing import TYPE_CHECKING, Any
 
 from tracekmt import codec
 from tracekmt.spec.paths import structures
-from tracekmt.spec.types import Call, Kind
+from tracekmt.spec.types import CallSpec, Kind
 
 if TYPE_CHECKING:
     from tracekmt.trace.reader import Trace, TracedCall
 
 
 @lru_cache(maxsize=4096)
-def depends_on_objects(call: Call) -> bool:
+def depends_on_objects(call: CallSpec) -> bool:
     """Whether the objects that a call is given decide what its argument holds."""
     conditions = (field.when for struct in structures(call.argument) for field in struct.fields())
     return any(when is not None and when.kind is not None for when in conditions)
 
 
-def kinds_of_several_sorts(calls: Iterable[Call]) -> set[Kind | None]:
+def ambiguous_kinds(calls: Iterable[CallSpec]) -> set[Kind | None]:
     """Kinds that tell nothing where the sort is not known, such as of an object opened from a shared handle."""
     return {creates.kind.base for call in calls for creates in call.creates}
 
 
-def births(call: Call, inputs: Any, outputs: Any, several: set[Kind | None]) -> Iterator[tuple[int, Kind | None]]:
+def created_handles(
+    call: CallSpec, inputs: Any, outputs: Any, several: set[Kind | None]
+) -> Iterator[tuple[int, Kind | None]]:
     """The handles that a call which succeeded made, each with its kind; None where that is one of `several` sorts."""
     if not isinstance(inputs, dict):
         return
     for creates in call.creates:
-        if creates.kind.binding == "handle" and all(codec.holds(w, call.argument, inputs) for w in creates.when):
-            for leaf in codec.leaves(call.argument, outputs):
+        if creates.kind.binding == "handle" and all(
+            codec.condition_holds(w, call.argument, inputs) for w in creates.when
+        ):
+            for leaf in codec.iter_values(call.argument, outputs):
                 if leaf.pattern == creates.path and isinstance(leaf.value, int):
                     yield leaf.value, None if creates.kind in several else creates.kind
 
 
-class Objects:
+class HandleKinds:
     """The births of objects that are of a particular sort, from one pass over the calls that make them."""
 
     def __init__(self, trace: Trace) -> None:
         self._born: dict[int, list[tuple[int, Kind | None]]] = defaultdict(list)
-        several = kinds_of_several_sorts(trace.descriptions)
+        several = ambiguous_kinds(trace.descriptions)
         makers = {number for number, call in trace.described.items() if call.creates}
         left: dict[int, int] = {}
         self._entered: dict[int, int] = {}
@@ -67,5 +71,5 @@ class Objects:
         # What a call makes never depends on what other handles lead to.
         inputs, outputs = call.decode_inputs(None), call.decode_outputs(None)
         if call.succeeded:
-            for handle, kind in births(call.call, inputs, outputs, several):
+            for handle, kind in created_handles(call.spec, inputs, outputs, several):
                 self._born[handle].append((position, kind))

@@ -9,12 +9,12 @@ from typing import Any
 from tracekmt.errors import TraceError
 from tracekmt.trace import event_frame as batch
 from tracekmt.trace import events
-from tracekmt.trace.event_frame import Batch
+from tracekmt.trace.event_frame import EventFrame
 from tracekmt.trace.frames import FrameKind, FrameReader, Room
 
 
 @dataclass(frozen=True)
-class EventFrame:
+class FrameEntry:
     """A frame of events: where it is, the calls entered in it, and its events, by number."""
 
     offset: int
@@ -23,7 +23,7 @@ class EventFrame:
     first_event: int
     events: int
 
-    def check(self, found: Batch) -> None:
+    def check(self, found: EventFrame) -> None:
         """ValueError where a frame is not as the index says."""
         table = found.table
         entered = [call for kind, call in zip(table.kinds, table.calls, strict=True) if kind == batch.ENTER]
@@ -47,7 +47,7 @@ class Index:
     lost: int = 0
     start: int = 0
     end: str | None = None
-    frames: list[EventFrame] = field(default_factory=list)
+    frames: list[FrameEntry] = field(default_factory=list)
     late: dict[int, int] = field(default_factory=dict)
     blobs: list[tuple[int, int]] = field(default_factory=list)
     told: list[int] = field(default_factory=list)
@@ -82,7 +82,7 @@ def _from_frame(value: Any, frames: FrameReader) -> Index:
                 lost=lost,
                 start=start,
                 end=end,
-                frames=[EventFrame(*each) for each in listed],
+                frames=[FrameEntry(*each) for each in listed],
                 late=dict(late),
                 blobs=[(first, offset) for first, offset in blobs],
                 told=told,
@@ -155,7 +155,7 @@ def rebuild(frames: FrameReader) -> Index:
 def _take_events(index: Index, under_way: set[int], value: Any, offset: int, following: int) -> int:
     """Add a frame of events to the index, if all of it is sound; ValueError says what is not. `following` is the least
     number that its first call can have; gives that of the next frame."""
-    found = Batch(value)
+    found = EventFrame(value)
     table = found.table
     entered: list[int] = []
     left: list[int] = []
@@ -177,7 +177,7 @@ def _take_events(index: Index, under_way: set[int], value: Any, offset: int, fol
     if entered and not index.calls:
         index.start = table.times[table.kinds.index(batch.ENTER)]
     late = {call: len(index.frames) for call in left if call < first}
-    frame = EventFrame(offset, first, len(entered), index.events, len(table))
+    frame = FrameEntry(offset, first, len(entered), index.events, len(table))
     frame.check(found)
     under_way.clear()
     under_way.update(known)

@@ -41,8 +41,8 @@ def _from_0(frames: FrameReader) -> tuple[BinaryIO, str | None]:
                 writer.module(events.module_from(value, where))
             case FrameKind.ENTER:
                 enter = _enter_from(value, where)
-                if enter.call not in described:
-                    raise TraceError(f"{where}: an event names the call {enter.call}, which is not described before it")
+                if enter.spec_id not in described:
+                    raise TraceError(f"{where}: an event names the call {enter.spec_id}, which is not described before it")
                 writer.events([enter], flush=False)
             case FrameKind.LEAVE:
                 writer.events([_leave_from(value, where)], flush=False)

@@ -14,15 +14,15 @@ from typing import BinaryIO, Generic, TypeVar
 
 from tracekmt.codec import KindOf
 from tracekmt.errors import TraceError, UsageError
-from tracekmt.spec.types import Abi, Call
+from tracekmt.spec.types import Abi, CallSpec
 from tracekmt.trace import buffer_format as spooled
 from tracekmt.trace import event_frame as batch
 from tracekmt.trace import events, index, migrate
 from tracekmt.trace.call import TracedCall
-from tracekmt.trace.event_frame import Batch
+from tracekmt.trace.event_frame import EventFrame
 from tracekmt.trace.events import Enter, Leave, Lost, Module
 from tracekmt.trace.frames import VERSION, FrameKind, FrameReader
-from tracekmt.trace.handle_kinds import Objects
+from tracekmt.trace.handle_kinds import HandleKinds
 
 FRAMES_KEPT = 6 << 20
 """Bytes of unpacked frames that are kept at hand, of events and as much of contents; a larger one is kept alone."""
@@ -113,23 +113,23 @@ class Trace:
         self._index = index.rebuild(self._frames) if rebuild else index.Index.load(self._frames)
         if self._index.room is not None:
             live = self._file
-            self._file, torn = spooled.settle(self._frames, self._index.room)
+            self._file, torn = spooled.convert_leftover(self._frames, self._index.room)
             live.close()
             self._frames = FrameReader(self.path, self._file)
             self._index = index.rebuild(self._frames)
         self.torn: str | None = torn or self._index.torn
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, CallSpec] = {}
         self.modules: list[Module] = []
         self._header: events.Header | None = None
         for offset in self._index.told:
             self._tell(offset)
         if self._header is None:
             raise TraceError(self.torn or f"{self.path}: the trace has no header")
-        self.layout: Abi = self.header.layout
+        self.abi: Abi = self.header.layout
         self.threads: dict[int, int] = {system: number for number, system in enumerate(self._index.threads)}
         self._starts: list[int] = [frame.first_call for frame in self._index.frames]
         self._blob_starts: list[int] = [first for first, _ in self._index.blobs]
-        self._batch: _Recent[Batch] = _Recent(FRAMES_KEPT, self._load_batch)
+        self._batch: _Recent[EventFrame] = _Recent(FRAMES_KEPT, self._load_batch)
         self._blobs: _Recent[list[bytes]] = _Recent(FRAMES_KEPT, self._load_blobs)
         self._blob: batch.Blob = _Contents(self._load_blob)
 
@@ -183,16 +183,16 @@ class Trace:
         return 0
 
     @property
-    def described(self) -> dict[int, Call]:
+    def described(self) -> dict[int, CallSpec]:
         """The calls that the trace describes, by the number that events have."""
         return self._calls
 
     @property
-    def descriptions(self) -> list[Call]:
+    def descriptions(self) -> list[CallSpec]:
         """The calls that the trace describes."""
         return list(self._calls.values())
 
-    def description(self, number: int) -> Call:
+    def description(self, number: int) -> CallSpec:
         """The description that events name by a number."""
         if number not in self._calls:
             raise TraceError(f"{self.path}: an event names the call {number}, which is not described")
@@ -293,9 +293,9 @@ class Trace:
         return found
 
     @cached_property
-    def objects(self) -> Objects:
+    def objects(self) -> HandleKinds:
         """What sorts of objects handles led to."""
-        return Objects(self)
+        return HandleKinds(self)
 
     def kinds_at(self, index: int) -> KindOf:
         """What handles led to when a call was entered."""
@@ -331,27 +331,27 @@ class Trace:
             position -= frame.calls
         return -1
 
-    def _load_batch(self, number: int) -> tuple[Batch, int]:
+    def _load_batch(self, number: int) -> tuple[EventFrame, int]:
         frame = self._index.frames[number]
         kind, value = self._frames.at(frame.offset)
         where = f"{self.path}: the frame at byte {frame.offset}"
         try:
             if kind != FrameKind.EVENTS:
                 raise ValueError("holds no events, where the index says so")
-            found = Batch(value)
+            found = EventFrame(value)
             frame.check(found)
         except ValueError as error:
             raise TraceError(f"{where} {error}") from None
         return found, found.size
 
-    def _call(self, loaded: Batch, index: int) -> TracedCall:
+    def _call(self, loaded: EventFrame, index: int) -> TracedCall:
         enter = self._enter(loaded, index)
         if index in self._index.late:
             loaded = self._batch(self._index.late[index])
         position = loaded.positions.get((index, batch.LEAVE))
         return TracedCall(self, index, enter, None if position is None else self._leave(loaded, position, enter))
 
-    def _enter(self, loaded: Batch, index: int) -> Enter:
+    def _enter(self, loaded: EventFrame, index: int) -> Enter:
         position = loaded.positions.get((index, batch.ENTER))
         if position is None:
             raise TraceError(f"{self.path}: call {index} is not where the index says")
@@ -364,7 +364,7 @@ class Trace:
         sequence, time, caller = table.sequences[position], table.times[position], table.values[position]
         return Enter(sequence, thread, table.functions[position], time, caller, arguments, regions, index)
 
-    def _leave(self, loaded: Batch, position: int, enter: Enter) -> Leave:
+    def _leave(self, loaded: EventFrame, position: int, enter: Enter) -> Leave:
         table = loaded.table
         try:
             found = batch.regions_from(loaded.body(position), enter.regions, self._blob)

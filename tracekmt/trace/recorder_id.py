@@ -7,7 +7,7 @@ import hashlib
 import platform
 
 
-def whose() -> str:
+def recorder_id() -> str:
     """The same for one user on one machine; it tells neither."""
     try:
         user = getpass.getuser()

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tracekmt.errors import TraceError, UsageError
-from tracekmt.spec.types import Abi, Call
+from tracekmt.spec.types import Abi, CallSpec
 from tracekmt.trace import event_frame as batch
-from tracekmt.trace.event_frame import Table
+from tracekmt.trace.event_frame import EventTable
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, call_data
 from tracekmt.trace.frames import FrameKind, pack_frame, preamble, tail
 
@@ -42,14 +42,14 @@ class Writer:
         if file is None:
             refuse_existing(path, force=force)
         self.path = path
-        self.layout: Abi = header.layout
+        self.abi: Abi = header.layout
         try:
             self._file = path.open("wb") if file is None else file
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
         except ValueError:
             raise UsageError(f"{str(path)!r} is no name of a file") from None
-        self._table, self._bodies = Table(), bytearray()
+        self._table, self._bodies = EventTable(), bytearray()
         self._open: dict[int, tuple[int, Enter]] = {}
         self._threads: dict[int, int] = {}
         self._new_threads: list[int] = []
@@ -66,9 +66,9 @@ class Writer:
         self._tell(FrameKind.HEADER, header.to_data())
         self._file.flush()
 
-    def describe(self, number: int, call: Call) -> None:
+    def describe(self, number: int, call: CallSpec) -> None:
         """Put in a call's description under the number that events name it by."""
-        self._tell(FrameKind.CALL, call_data(number, call, self.layout))
+        self._tell(FrameKind.CALL, call_data(number, call, self.abi))
 
     def module(self, module: Module) -> None:
         """Put in where a file was mapped."""
@@ -144,14 +144,14 @@ class Writer:
             if index["calls"] == 1 and self._origin is None:
                 index["start"] = event.time
             self._bodies += batch.enter_body(event, self._intern)
-            row = (batch.ENTER, number, event.sequence, event.time, thread, event.call, event.caller, offset)
+            row = (batch.ENTER, number, event.sequence, event.time, thread, event.spec_id, event.caller, offset)
         elif isinstance(event, Leave):
             if event.enter not in self._open:
                 raise TraceError(f"{self.path}: a call returns that was never entered")
             number, enter = self._open.pop(event.enter)
             self._bodies += batch.leave_body(event, enter.regions, self._intern)
             thread = self._thread(enter.thread)
-            row = (batch.LEAVE, number, event.sequence, event.time, thread, enter.call, event.result, offset)
+            row = (batch.LEAVE, number, event.sequence, event.time, thread, enter.spec_id, event.result, offset)
         else:
             last = self._table.times[-1] if self._table.times else 0
             row = (batch.LOST, self._number + 1, event.sequence, last, 0, 0, event.count, offset)
@@ -202,7 +202,7 @@ class Writer:
         offset = self._write(FrameKind.EVENTS, [table.pack(), bytes(self._bodies), self._new_threads])
         index["frames"].append([offset, first_call, len(entered), index["events"], len(table)])
         index["events"] += len(table)
-        self._table, self._bodies, self._new_blobs, self._new_threads = Table(), bytearray(), [], []
+        self._table, self._bodies, self._new_blobs, self._new_threads = EventTable(), bytearray(), [], []
 
 
 def now() -> str:

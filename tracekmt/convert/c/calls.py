@@ -10,11 +10,11 @@ from typing import Any
 from tracekmt.codec import Unreadable
 from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.inputs import Inputs
-from tracekmt.convert.c.output_format import shown
+from tracekmt.convert.c.output_format import escape_name
 from tracekmt.convert.c.outputs import Outputs
 from tracekmt.convert.c.text import Names, comment, literal
 from tracekmt.convert.c.variables import Given, Made, Variable
-from tracekmt.objects.caller_memory import size_behind
+from tracekmt.objects.caller_memory import caller_memory_size
 from tracekmt.trace.reader import TracedCall
 
 ARGUMENT = "arg"
@@ -38,7 +38,7 @@ def write_call(
     names: Names,
 ) -> Written:
     """The function `name` that makes a call, by the pointer `function`."""
-    inputs = Inputs(declarations, given, call.layout, Names((ARGUMENT,), names), partial(size_behind, call))
+    inputs = Inputs(declarations, given, call.abi, Names((ARGUMENT,), names), partial(caller_memory_size, call))
     argument, values = _argument(call, declarations, inputs)
     result = "did not return" if call.leave is None else call.answer
     head = f"#{call.index} thread {call.thread} {call.name}, recorded {result}"
@@ -48,7 +48,9 @@ def write_call(
     lines.append((None, "{"))
     lines += [(None, f"    {line}") for line in inputs.memory + behind.memory]
     lines += [(None, f"    {line}") for line in inputs.lines]
-    lines.append((None, f"    if (!entering({call.index}u, {literal(shown(call.name))}, {function} != 0)) return;"))
+    lines.append(
+        (None, f"    if (!entering({call.index}u, {literal(escape_name(call.name))}, {function} != 0)) return;")
+    )
     lines += [(None, f"    {line}") for line in _made(call, function, argument)]
     lines += [(variable, f"    {line}") for variable, line in behind.lines]
     lines += [(None, "    leaving();"), (None, "}"), (None, "")]
@@ -57,7 +59,7 @@ def write_call(
 
 def _argument(call: TracedCall, declarations: Declarations, inputs: Inputs) -> tuple[str, dict[str, str]]:
     """What the function is called with, and the names of its parameters, where it has some."""
-    struct, values = call.call.argument, call.inputs
+    struct, values = call.spec.argument, call.inputs
     if struct.parameters:
         names: dict[str, str] = {}
         found = values if isinstance(values, dict) else {}
@@ -81,21 +83,21 @@ def _show(call: TracedCall, behind: Outputs, names: Mapping[str, str]) -> None:
     outputs: Any = call.outputs
     if not isinstance(outputs, dict):
         return
-    if call.call.argument.parameters:
+    if call.spec.argument.parameters:
         for name, value in outputs.items():
-            field = call.call.argument.field(name)
+            field = call.spec.argument.field(name)
             behind.value(field, field.type, value, names[name], name)
     else:
-        behind.show(call.call.argument, outputs, ARGUMENT, "")
+        behind.show(call.spec.argument, outputs, ARGUMENT, "")
 
 
 def _made(call: TracedCall, function: str, argument: str) -> Iterator[str]:
     came_back = int(call.returned)
-    if call.call.returns == "void":
+    if call.spec.returns == "void":
         yield f"{function}({argument});"
         yield f"returned_nothing({came_back});"
         return
-    mask = " & 0xFFu" if call.call.returns == "BOOLEAN" else ""
+    mask = " & 0xFFu" if call.spec.returns == "BOOLEAN" else ""
     recorded = 0 if call.leave is None else call.leave.result & (0xFF if mask else 0xFFFFFFFF)
     told = call.answer if call.status is None else f"{call.status.code} {call.status.name}"
     yield f"returned((UINT){function}({argument}){mask}, 0x{recorded:x}u, {came_back}, {literal(told)});"

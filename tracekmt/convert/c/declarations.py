@@ -8,21 +8,21 @@ from tracekmt.convert.c.text import Names, comment, identifier, known_integers
 from tracekmt.spec.layout import lay_out
 from tracekmt.spec.types import (
     Array,
-    Blob,
-    Call,
-    Characters,
+    ByteArray,
+    CallSpec,
     CountedString,
     Enum,
     Field,
     Flags,
     Float,
     Integer,
-    Overlay,
-    OwnSize,
     Pointer,
     Struct,
-    Text,
+    StructSize,
     Type,
+    Union,
+    WCharArray,
+    WString,
 )
 
 _UNSIGNED = {1: "UCHAR", 2: "USHORT", 4: "UINT", 8: "UINT64", None: "ULONG_PTR"}
@@ -87,7 +87,7 @@ class Declarations:
             self.struct(self._bodies[tag][0])
         return f"{base}{'' if base.endswith('*') else ' '}{name}{suffix}"
 
-    def function(self, call: Call) -> str:
+    def function(self, call: CallSpec) -> str:
         """What a function takes."""
         if not call.argument.parameters:
             return f"struct {self.struct(call.argument)} *"
@@ -132,8 +132,8 @@ class Declarations:
             lines += self._member_lines(struct, member, inside, "    ")
         return "\n".join(lines)
 
-    def _member_lines(self, struct: Struct, member: Field | Overlay, inside: list[str], indent: str) -> list[str]:
-        if isinstance(member, Overlay):
+    def _member_lines(self, struct: Struct, member: Field | Union, inside: list[str], indent: str) -> list[str]:
+        if isinstance(member, Union):
             arms = [line for arm in member.arms for line in self._member_lines(struct, arm, inside, f"{indent}    ")]
             return [f"{indent}union {{", *arms, f"{indent}}};"]
         if not member.name and isinstance(member.type, Struct):
@@ -159,22 +159,22 @@ class Declarations:
                 return _UNSIGNED.get(size, "UINT"), ""
             case Enum():
                 return "INT", ""
-            case OwnSize():
+            case StructSize():
                 return "UINT", ""
-            case Blob(size=size):
+            case ByteArray(size=size):
                 return "UCHAR", f"[{size}]"
-            case Characters(count=count):
+            case WCharArray(count=count):
                 return "WCHAR", f"[{count}]"
             case CountedString():
                 return "struct UNICODE_STRING", ""
             case Array(of=of, count=count):
                 base, suffix = self._parts(of, inside)
                 return base, f"[{count}]{suffix}"
-            case Text():
+            case WString():
                 return "WCHAR *", ""
             case Pointer(to=to):
                 return self._pointee(to), ""
-            case Overlay():
+            case Union():
                 return self._union(type_, inside), ""
             case Struct():
                 tag = self.tag(type_)
@@ -185,12 +185,12 @@ class Declarations:
     def _pointee(self, to: Type) -> str:
         if isinstance(to, Struct):
             return f"struct {self.tag(to)} *"
-        if isinstance(to, (Array, Overlay, Blob, Characters)):
+        if isinstance(to, (Array, Union, ByteArray, WCharArray)):
             return "void *"
         base, _ = self._parts(to, [])
         return f"{base}*" if base.endswith("*") else f"{base} *"
 
-    def _union(self, union: Overlay, inside: list[str]) -> str:
+    def _union(self, union: Union, inside: list[str]) -> str:
         names = self.arms(union)
         arms = []
         for arm in union.arms:
@@ -198,7 +198,7 @@ class Declarations:
             arms.append(f"{base}{'' if base.endswith('*') else ' '}{names[arm.name]}{suffix};")
         return "union { " + " ".join(arms) + " }"
 
-    def arms(self, union: Overlay) -> dict[str, str]:
+    def arms(self, union: Union) -> dict[str, str]:
         """The names of a named union's arms."""
         names = Names()
         return {arm.name: names.new(identifier(arm.name)) for arm in union.arms}

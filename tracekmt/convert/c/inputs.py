@@ -6,7 +6,7 @@ import struct as packing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tracekmt.codec import Unreadable, look_up, member_type, word
+from tracekmt.codec import Unreadable, flags_to_int, look_up, member_type
 from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.text import Names, comment, constant, identifier, octets, units, utf16
 from tracekmt.convert.c.variables import Given
@@ -16,25 +16,25 @@ from tracekmt.spec.types import (
     Abi,
     Address,
     Array,
-    Blob,
+    ByteArray,
     Bytes,
-    Characters,
-    Count,
     CountedString,
     Enum,
     Field,
     Flags,
     Float,
     Integer,
-    Overlay,
-    OwnSize,
+    Length,
     Payload,
     Pointer,
-    Records,
+    RawWindow,
     Struct,
-    Text,
+    StructSize,
     Type,
-    Window,
+    Union,
+    VariableRecords,
+    WCharArray,
+    WString,
     count_of,
     length_of,
 )
@@ -80,7 +80,7 @@ class Inputs:
         outer = (values, *outer)
         self._find_sizes(struct, values, path)
         for member in struct.members:
-            if not isinstance(member, Overlay) and isinstance(member.type, OwnSize) and member.name not in values:
+            if not isinstance(member, Union) and isinstance(member.type, StructSize) and member.name not in values:
                 self.lines.append(f"{self._at(struct, place, member.name)} = (UINT)sizeof({place});")
         for name, value in values.items():
             if name == "rest" and not struct.has(name):
@@ -101,17 +101,17 @@ class Inputs:
                 told = f" /* {comment(value.name)} */" if hasattr(value, "name") else ""
                 self._set(place, constant(int(value), 4, signed=True), told, zero=not int(value))
             case Flags(size=size):
-                number = word(type_, value)
+                number = flags_to_int(type_, value)
                 self._set(place, constant(number, size, hexadecimal=True), _bits(type_, number), zero=not number)
-            case OwnSize():
+            case StructSize():
                 self._set(place, constant(int(value), 4))
             case Float(size=size):
                 self._copy(place, packing.pack("<f" if size == 4 else "<d", value))
             case Address():
                 self._address(value, place, path, outer)
-            case Blob(size=size, tail=tail):
+            case ByteArray(size=size, tail=tail):
                 self._in_place(place, value, size, tail)
-            case Characters(count=count, tail=tail):
+            case WCharArray(count=count, tail=tail):
                 self._characters(place, value, count, tail)
             case CountedString():
                 self._counted_string(place, value, path)
@@ -120,7 +120,7 @@ class Inputs:
             case Array():
                 for index, item in enumerate(value or ()):
                     self.put(type_.of, item, f"{place}[{index}]", f"{path}[{index}]", outer)
-            case Overlay() if isinstance(value, Mapping):
+            case Union() if isinstance(value, Mapping):
                 self._union(type_, value, place, path, outer)
             case _:
                 self._pointer(type_, value, place, path, outer)
@@ -149,7 +149,7 @@ class Inputs:
             if isinstance(type_, Payload) and isinstance(case, Struct) and isinstance(value, Mapping):
                 sizes = {abi: lay_out(case, abi).size for abi in POINTER_SIZE}
                 length = count_of(type_.length)
-                if len(set(sizes.values())) > 1 and not (length.up or length.plus or length.behind):
+                if len(set(sizes.values())) > 1 and not (length.parent or length.add or length.deref):
                     self._sizes[f"{path}{length.path}"] = sizes[self._abi], self.declarations.struct(case)
 
     def _address(self, value: Any, place: str, path: str, outer: Outer) -> None:
@@ -173,7 +173,7 @@ class Inputs:
         elif isinstance(value, Mapping):
             self.fill(type_, value, place, f"{path}.", outer)
 
-    def _union(self, type_: Overlay, value: Mapping[str, Any], place: str, path: str, outer: Outer) -> None:
+    def _union(self, type_: Union, value: Mapping[str, Any], place: str, path: str, outer: Outer) -> None:
         names = self.declarations.arms(type_)
         for name, inner in value.items():
             arm = next((arm for arm in type_.arms if arm.name == name), None)
@@ -258,7 +258,7 @@ class Inputs:
                 self._pointee(to, value, place, path, base, outer)
             case Pointer(to=to):
                 self._elements(to, value, count, place, path, base, outer)
-            case Text():
+            case WString():
                 text = utf16(value)
                 name = self.local(base)
                 room = len(text) + 1 if length is None else max(len(text), min(count, BYTES_LIMIT))
@@ -266,9 +266,9 @@ class Inputs:
                 self._lead(place, name, path)
             case Payload() if not isinstance(value, bytes):
                 self._payload(type_, value, min(count, BYTES_LIMIT), place, path, base, outer)
-            case Records() if not isinstance(value, bytes):
+            case VariableRecords() if not isinstance(value, bytes):
                 self._lead(place, self._room(b"", count, base), path)
-            case Bytes() | Window() | Payload() | Records():
+            case Bytes() | RawWindow() | Payload() | VariableRecords():
                 self._lead(place, self._room(value, count, base), path)
 
     def _lead(self, place: str, name: str, path: str) -> None:
@@ -336,10 +336,10 @@ def first_of_union(struct: Struct, key: str) -> tuple[str, int] | None:
     return (name, min(rooms)) if name else None
 
 
-def count_in(length: Count, outer: Outer) -> int:
+def count_in(length: Length, outer: Outer) -> int:
     """What a length says, by the values around what it counts."""
-    found = look_up(outer[length.up], length.path) if length.up < len(outer) else None
-    return max((found if isinstance(found, int) else 0) + length.plus, length.least, 0)
+    found = look_up(outer[length.parent], length.path) if length.parent < len(outer) else None
+    return max((found if isinstance(found, int) else 0) + length.add, length.minimum, 0)
 
 
 def _is_answer(field: Field) -> bool:

@@ -23,19 +23,19 @@ _FIELD = re.compile(r'  (\S+) ("(?:[^"\\]|\\.)*"|[^\s"]+)(  (?:DIFFERENT|opaque)
 _END = re.compile(r"end (\d{1,18}) calls, (\d{1,18}) different")
 
 
-def shown(text: str) -> str:
+def escape_name(text: str) -> str:
     """A path or a name as it stands in a line: plain characters without spaces."""
     return "".join(c if "!" <= c <= "~" and c != "\\" else f"\\u{ord(c):04x}" for c in text)
 
 
-def mark_of(header: Header) -> str:
+def trace_fingerprint(header: Header) -> str:
     """What tells the printout of one trace from that of another; a part of a trace has the mark of the whole."""
     told = [header.created, header.abi, header.wchar, header.clock]
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=repr).encode()).hexdigest()[:16]
 
 
 @dataclass
-class Printed:
+class CallOutput:
     """One call: where it stands in the printout, its result (None: it did not return), whether its function was not
     there, and the fields that it wrote, by their paths: each with its line."""
 
@@ -47,7 +47,7 @@ class Printed:
 
 
 @dataclass
-class Printout:
+class ReproducerOutput:
     """Everything that a reproducer printed. announced: how many calls it was going to make. whole: it came to its
     end."""
 
@@ -55,11 +55,11 @@ class Printout:
     mark: str
     announced: int
     abi: Abi
-    calls: dict[int, Printed]
+    calls: dict[int, CallOutput]
     whole: bool = False
 
 
-def read(path: Path) -> Printout:
+def read(path: Path) -> ReproducerOutput:
     """What a reproducer printed into a file. TraceError names the line that is none of its own."""
     try:
         if path.stat().st_size > SIZE_LIMIT:
@@ -81,19 +81,19 @@ def read(path: Path) -> Printout:
     return printout
 
 
-def _begun(path: Path, line: str) -> Printout:
+def _begun(path: Path, line: str) -> ReproducerOutput:
     head = _HEAD.fullmatch(line)
     if head is None:
         raise TraceError(f"{path}: line 1: is not how the printout of a reproducer begins")
     if int(head[1]) != VERSION:
         raise TraceError(f"{path}: line 1: is of version {head[1]}; this tracekmt reads version {VERSION}")
     abi: Abi = "x86" if head[4] == "4" else "wsl" if head[5] == "4" else "x64"
-    return Printout(path, head[2], int(head[3]), abi, {})
+    return ReproducerOutput(path, head[2], int(head[3]), abi, {})
 
 
-def _read_calls(printout: Printout, lines: Iterator[tuple[int, str]], torn: int) -> None:
+def _read_calls(printout: ReproducerOutput, lines: Iterator[tuple[int, str]], torn: int) -> None:
     """torn: the number of the last line, if that has no end; it may be the beginning of anything."""
-    call: Printed | None = None
+    call: CallOutput | None = None
     for number, ended in lines:
         line = ended.rstrip("\r")
         where = f"{printout.path}: line {number}"
@@ -102,7 +102,7 @@ def _read_calls(printout: Printout, lines: Iterator[tuple[int, str]], torn: int)
         if printout.whole:
             raise TraceError(f"{where}: stands behind the printout's end")
         if found := _CALL.fullmatch(line):
-            call = Printed(number, found[2])
+            call = CallOutput(number, found[2])
             if int(found[1]) in printout.calls:
                 raise TraceError(f"{where}: call {found[1]} stands there twice")
             printout.calls[int(found[1])] = call

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tracekmt import codec
-from tracekmt.codec import Leaf
+from tracekmt.codec import FieldValue
 from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.convert.c import output_format as printout
-from tracekmt.convert.c.output_format import Printed, Printout
+from tracekmt.convert.c.output_format import CallOutput, ReproducerOutput
 from tracekmt.differ.compare import Entered, Outcome
 from tracekmt.edit.copy import refuse_output, replacing
 from tracekmt.errors import TraceError, UsageError
@@ -23,22 +23,22 @@ from tracekmt.findings import Finding, Report
 from tracekmt.ntstatus import Status
 from tracekmt.objects.identity import Bindings
 from tracekmt.replayer.engine import replay
-from tracekmt.replayer.simulator_target import Sent
+from tracekmt.replayer.simulator_target import Transcript
 from tracekmt.spec.types import (
     POINTER_SIZE,
     Abi,
-    Blob,
+    ByteArray,
     Bytes,
-    Characters,
     CountedString,
     Float,
     Kind,
     Payload,
-    Records,
+    RawWindow,
     Struct,
-    Text,
     Type,
-    Window,
+    VariableRecords,
+    WCharArray,
+    WString,
 )
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.reader import Trace
@@ -58,26 +58,26 @@ def read_back(
     found = printout.read(path)
     with Trace(Path(trace)) as recorded:
         _refuse_another(found, recorded)
-        abi = recorded.layout if POINTER_SIZE[recorded.layout] >= POINTER_SIZE[found.abi] else found.abi
+        abi = recorded.abi if POINTER_SIZE[recorded.abi] >= POINTER_SIZE[found.abi] else found.abi
     with replacing(output) as part:
-        return replay(trace, on=PrintedTarget(found, abi), output=part, force=True)
+        return replay(trace, on=ReproducerTarget(found, abi), output=part, force=True)
 
 
-def _refuse_another(found: Printout, trace: Trace) -> None:
-    if found.mark != printout.mark_of(trace.header):
+def _refuse_another(found: ReproducerOutput, trace: Trace) -> None:
+    if found.mark != printout.trace_fingerprint(trace.header):
         raise UsageError(f"{found.path}: line 1: is the printout of another trace than {trace.path}")
     names = {index: trace.description(number).name for index, number in trace.functions()}
     for index, call in found.calls.items():
-        if index not in names or printout.shown(names[index]) != call.name:
+        if index not in names or printout.escape_name(names[index]) != call.name:
             raise UsageError(f"{found.path}: line {call.line}: {trace.path} has no such call {index}")
 
 
-class PrintedTarget:
+class ReproducerTarget:
     """A printout that answers. It takes no inputs, has no objects of its own, and knows only the calls in it."""
 
     real = False
 
-    def __init__(self, found: Printout, abi: Abi) -> None:
+    def __init__(self, found: ReproducerOutput, abi: Abi) -> None:
         self.name = "printout of a reproducer"
         self.abi: Abi = abi
         self.machine: dict[str, Any] = {}
@@ -105,48 +105,48 @@ class PrintedTarget:
         """A reproducer has no objects that are older than the trace."""
         return None
 
-    def call(self, entered: Entered) -> tuple[Outcome, Sent] | None:
+    def call(self, entered: Entered) -> tuple[Outcome, Transcript] | None:
         """The printed outcome of a call; None where it was not made."""
         traced = entered.call
         printed = self._found.calls.get(traced.index)
         if printed is None or printed.missing:
             return None
         arena = Arena(self.abi, 1)
-        arguments = codec.encode(traced.call, self.abi, arena, entered.inputs())
+        arguments = codec.encode(traced.spec, self.abi, arena, entered.inputs())
         before = arena.regions()
         if printed.result is None:
-            return Outcome(None, traced.call.argument, None, traced.index, returned=False), Sent(
+            return Outcome(None, traced.spec.argument, None, traced.index, returned=False), Transcript(
                 arguments, before, [], None
             )
         outputs = self._outputs(traced, printed, entered.inputs())
         if outputs is not None:
             try:
-                codec.encode(traced.call, self.abi, arena, outputs)
+                codec.encode(traced.spec, self.abi, arena, outputs)
             except UsageError as error:
                 raise TraceError(
                     f"{self._found.path}: line {printed.line}: what was printed fits nowhere: {error}"
                 ) from None
         after = arena.regions()
-        gives_status = traced.call.returns == "NTSTATUS"
+        gives_status = traced.spec.returns == "NTSTATUS"
         outcome = Outcome(
             Status(printed.result) if gives_status else None,
-            traced.call.argument,
-            codec.decode(traced.call, self.abi, arena, arguments, Recorded(before)),
+            traced.spec.argument,
+            codec.decode(traced.spec, self.abi, arena, arguments, Recorded(before)),
             traced.index,
-            result=printed.result & 0xFF if traced.call.returns == "BOOLEAN" else None,
+            result=printed.result & 0xFF if traced.spec.returns == "BOOLEAN" else None,
         )
-        return outcome, Sent(arguments, before, after, printed.result)
+        return outcome, Transcript(arguments, before, after, printed.result)
 
-    def _outputs(self, traced: TracedCall, printed: Printed, inputs: Any) -> dict[str, Any] | None:
+    def _outputs(self, traced: TracedCall, printed: CallOutput, inputs: Any) -> dict[str, Any] | None:
         """The argument as the call left it: what is printed, what the call was given, and of what is neither, what was
         recorded. None where there is no argument."""
         recorded = traced.outputs if traced.returned else traced.inputs
         if not isinstance(inputs, dict) or not isinstance(recorded, dict):
             return None
-        struct = traced.call.argument
+        struct = traced.spec.argument
         outputs = deepcopy({**inputs, **recorded})
         given = {leaf.path: leaf.value for leaf in _leaves(struct, inputs)}
-        there = {printout.shown(leaf.path): leaf for leaf in _leaves(struct, outputs)}
+        there = {printout.escape_name(leaf.path): leaf for leaf in _leaves(struct, outputs)}
         for leaf in there.values():
             if leaf.path in given:
                 leaf.values[leaf.key] = given[leaf.path]
@@ -158,21 +158,21 @@ class PrintedTarget:
         return outputs
 
 
-def _leaves(struct: Struct, values: Any) -> Iterator[Leaf]:
+def _leaves(struct: Struct, values: Any) -> Iterator[FieldValue]:
     """The values of an argument, to the last number."""
-    for leaf in codec.leaves(struct, values):
+    for leaf in codec.iter_values(struct, values):
         if isinstance(leaf.type, Struct) and isinstance(leaf.value, dict):
-            yield from codec.leaves(leaf.type, leaf.value, f"{leaf.path}.", f"{leaf.pattern}.")
+            yield from codec.iter_values(leaf.type, leaf.value, f"{leaf.path}.", f"{leaf.pattern}.")
         else:
             yield leaf
 
 
 def _value(type_: Type, text: str, where: str) -> Any:
     """A printed value of a type."""
-    if isinstance(type_, (Text, Characters, CountedString)):
+    if isinstance(type_, (WString, WCharArray, CountedString)):
         if text.startswith('"'):
             return _ESCAPE.sub(_character, text[1:-1])
-    elif isinstance(type_, (Bytes, Window, Payload, Records, Blob)):
+    elif isinstance(type_, (Bytes, RawWindow, Payload, VariableRecords, ByteArray)):
         if _OCTETS.fullmatch(text):
             return b"" if text == "empty" else bytes.fromhex(text)
     elif _NUMBER.fullmatch(text):

@@ -6,18 +6,17 @@ import struct as packing
 from collections.abc import Mapping
 from typing import Any
 
-from tracekmt.codec import Unreadable, member_type, word
+from tracekmt.codec import Unreadable, flags_to_int, member_type
 from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.inputs import Inputs, first_of_union
-from tracekmt.convert.c.output_format import shown
+from tracekmt.convert.c.output_format import escape_name
 from tracekmt.convert.c.text import constant, literal, octets, units, utf16
 from tracekmt.convert.c.variables import Luid, Made, Variable
 from tracekmt.spec.types import (
     Address,
     Array,
-    Blob,
+    ByteArray,
     Bytes,
-    Characters,
     CountedString,
     Direction,
     Enum,
@@ -26,15 +25,16 @@ from tracekmt.spec.types import (
     Float,
     Integer,
     Kind,
-    Overlay,
-    OwnSize,
     Payload,
     Pointer,
-    Records,
+    RawWindow,
     Struct,
-    Text,
+    StructSize,
     Type,
-    Window,
+    Union,
+    VariableRecords,
+    WCharArray,
+    WString,
     count_of,
 )
 
@@ -60,7 +60,7 @@ class Outputs:
             type_ = member_type(struct, values, name)
             if struct.has(name):
                 field = struct.field(name)
-                if isinstance(field.type, Bytes) and field.type.moves and isinstance(value, bytes):
+                if isinstance(field.type, Bytes) and field.type.set_by_call and isinstance(value, bytes):
                     self._moved(struct, field, place, here)
                 else:
                     at = f"{place}.{self._declarations.member(struct, name)}"
@@ -85,7 +85,7 @@ class Outputs:
                     self.value(field, of, item, f"{place}[{index}]", f"{path}[{index}]")
             case Struct():
                 self._struct(field, type_, value, place, path)
-            case Overlay():
+            case Union():
                 self._union(field, type_, value, place, path)
             case _ if isinstance(field.type, Payload) and path in self._places and not isinstance(value, bytes):
                 self._leaf(field, type_, value, self._places[path], path)
@@ -112,7 +112,7 @@ class Outputs:
                 self._scalar(type_.field(name), type_.field(name).type, each, at, f"{path}.{name}", compared=False)
             self._keep(path, place, type_)
 
-    def _union(self, field: Field, type_: Overlay, value: Mapping[str, Any], place: str, path: str) -> None:
+    def _union(self, field: Field, type_: Union, value: Mapping[str, Any], place: str, path: str) -> None:
         names = self._declarations.arms(type_)
         for name, inner in value.items():
             arm = next((arm for arm in type_.arms if arm.name == name), None)
@@ -135,7 +135,7 @@ class Outputs:
         """A pointer and a length that the call itself sets."""
         assert isinstance(field.type, Bytes)
         length = count_of(field.type.length)
-        if field.direction != "in" and not length.up and "." not in length.path:
+        if field.direction != "in" and not length.parent and "." not in length.path:
             at, size = (f"{place}.{self._declarations.member(struct, name)}" for name in (field.name, length.path))
             self._line(f"print_bytes({_quoted(path)}, {at}, succeeded && {at} ? {size} : 0, 0, 0);")
 
@@ -152,17 +152,17 @@ class Outputs:
         if field.direction == "in":
             return
         match type_:
-            case Bytes() | Window() | Payload() | Records() if path in self._places:
+            case Bytes() | RawWindow() | Payload() | VariableRecords() if path in self._places:
                 if isinstance(value, bytes):
                     opaque = isinstance(type_, Payload) or (isinstance(type_, Bytes) and type_.opaque)
                     self._bytes(path, self._places[path], value, room=str(len(value)), compared=not opaque)
-            case Text() if path in self._places:
+            case WString() if path in self._places:
                 self._text(path, self._places[path], value)
-            case Characters(tail=tail):
+            case WCharArray(tail=tail):
                 self._text(path, place, value, self._tail(path, place) if tail else "")
             case CountedString():
                 self._line(f"print_counted({_quoted(path)}, &{place});")
-            case Blob(tail=tail):
+            case ByteArray(tail=tail):
                 room = f"smaller({self._tail(path, place)}, {len(value)})" if tail else f"sizeof({place})"
                 self._bytes(path, f"&{place}", value, room=room, compared=True)
             case _:
@@ -171,7 +171,7 @@ class Outputs:
     def _scalar(self, field: Field, type_: Type, value: Any, place: str, path: str, *, compared: bool) -> None:
         kind: Kind | None = getattr(type_, "kind", None)
         name = _quoted(path)
-        if kind is not None and kind.binding != "name":
+        if kind is not None and kind.binding != "literal":
             null = int(bool(value)) if self._succeeded and kind.binding in ("handle", "range") else -1
             self._line(
                 f"print_live({name}, (UINT64)(ULONG_PTR){place}, {null});"
@@ -189,10 +189,13 @@ class Outputs:
             case Integer(size=size, hexadecimal=hexadecimal):
                 recorded = constant(value, 8, hexadecimal=True)
                 self._line(f"print_number({name}, {place}, {recorded}, {int(hexadecimal)}, {int(compared)});")
-            case OwnSize():
+            case StructSize():
                 self._line(f"print_number({name}, {place}, {constant(value, 8)}, 0, {int(compared)});")
             case Flags():
-                number, mask = word(type_, value), _compared_bits(type_, word(type_, value), field.direction)
+                number, mask = (
+                    flags_to_int(type_, value),
+                    _compared_bits(type_, flags_to_int(type_, value), field.direction),
+                )
                 shown_number = constant(number, 8, hexadecimal=True)
                 self._line(f"print_bits({name}, {place}, {shown_number}, {constant(mask, 8, hexadecimal=True)});")
             case Address():
@@ -243,21 +246,21 @@ class Outputs:
 
 
 def _quoted(path: str) -> str:
-    return literal(shown(path))
+    return literal(escape_name(path))
 
 
 def _is_pointer(type_: Type) -> bool:
     return isinstance(type_, Address)
 
 
-def _common(overlay: Overlay) -> Direction:
+def _common(overlay: Union) -> Direction:
     directions = {arm.direction for arm in overlay.arms}
     return directions.pop() if len(directions) == 1 else "unknown"
 
 
-def _union_of(struct: Struct, name: str) -> Overlay | None:
+def _union_of(struct: Struct, name: str) -> Union | None:
     for member in struct.members:
-        if isinstance(member, Overlay):
+        if isinstance(member, Union):
             inside = [f.name for arm in member.arms for f in Struct("", (arm,)).fields()]
             if name in inside:
                 return member

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from tracekmt.calls import CALLS
 from tracekmt.convert.c.calls import write_call
 from tracekmt.convert.c.declarations import Declarations
-from tracekmt.convert.c.output_format import mark_of
+from tracekmt.convert.c.output_format import trace_fingerprint
 from tracekmt.convert.c.text import Names, comment, identifier, literal
 from tracekmt.convert.c.variables import Given, Made, Variable, Variables
 from tracekmt.resources import resource
-from tracekmt.spec.types import Call
+from tracekmt.spec.types import CallSpec
 from tracekmt.trace.reader import Trace, TracedCall
 
 NOTES_LIMIT = 200
@@ -46,7 +46,7 @@ def _head(trace: Trace, name: str) -> Iterator[str]:
     process = header.process.get("name")
     yield f"/* A reproducer of {comment(name)}"
     yield " *"
-    yield f" * {len(trace)} calls, recorded {comment(header.created)} by {comment(header.tool)}, {trace.layout}"
+    yield f" * {len(trace)} calls, recorded {comment(header.created)} by {comment(header.tool)}, {trace.abi}"
     if isinstance(process, str):
         yield f" * in the process {comment(process)}"
     if header.trimmed:
@@ -71,7 +71,7 @@ class _Program:
         self._trace = trace
         self._names = names
         self._variables = Variables(names)
-        self._functions: dict[int, tuple[str, Call]] = {}
+        self._functions: dict[int, tuple[str, CallSpec]] = {}
         self._calls: list[tuple[Variable | None, str]] = []
         self._made: list[str] = []
         self._notes: dict[str, None] = {}
@@ -93,7 +93,7 @@ class _Program:
 
     def lines(self) -> Iterator[str]:
         """The program's own part: functions, variables, calls, and the tables of them."""
-        yield f"#define TRACE {literal(mark_of(self._trace.header))}"
+        yield f"#define TRACE {literal(trace_fingerprint(self._trace.header))}"
         yield f"#define CALLS {len(self._made)}"
         yield ""
         for pointer, call in self._functions.values():
@@ -121,16 +121,16 @@ class _Program:
         yield "}"
 
     def _add(self, call: TracedCall, given: dict[str, Given], made: dict[str, Made]) -> None:
-        if call.call.raw or not (_THUNK.fullmatch(call.name) or call.name in CALLS):
-            why = "nobody has described it" if call.call.raw else "it is none of the thunks"
+        if call.spec.raw or not (_THUNK.fullmatch(call.name) or call.name in CALLS):
+            why = "nobody has described it" if call.spec.raw else "it is none of the thunks"
             self._note(f"#{call.index} {call.name} is left out: {why}")
             self._calls += [(None, f"/* {comment(f'#{call.index} {call.name} is left out: {why}')} */"), (None, "")]
             return
-        if call.enter.call not in self._functions:
-            self._functions[call.enter.call] = self._names.new(identifier_of(call.name)), call.call
-            self.declarations.function(call.call)
+        if call.enter.spec_id not in self._functions:
+            self._functions[call.enter.spec_id] = self._names.new(identifier_of(call.name)), call.spec
+            self.declarations.function(call.spec)
         name = self._names.new(f"call_{call.index}")
-        function = self._functions[call.enter.call][0]
+        function = self._functions[call.enter.spec_id][0]
         written = write_call(call, name, function, given, made, self.declarations, self._names)
         self._calls += written.lines
         self._made.append(name)

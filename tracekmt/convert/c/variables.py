@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from tracekmt.convert.c.text import Names, constant, identifier
 from tracekmt.objects.identity import Identity
-from tracekmt.objects.lifetimes import Lifetimes, clocks, is_there
+from tracekmt.objects.lifetimes import Lifetimes, fence_owners, is_live_value
 from tracekmt.spec.types import Integer, Kind, Struct
-from tracekmt.trace.call import Bound
+from tracekmt.trace.call import BoundValue
 from tracekmt.trace.reader import TracedCall
 
 
@@ -69,19 +69,19 @@ class Variables:
     def enter(self, call: TracedCall) -> dict[str, Given]:
         """A call is entered: what it is given, by the paths of the inputs."""
         found = call.bound_inputs
-        known = clocks(self._lifetimes.bindings, found)
+        known = fence_owners(self._lifetimes.bindings, found)
         given: dict[str, Given] = {}
         for leaf in found:
-            if leaf.kind is not None and is_there(leaf) and leaf.field.direction != "out":
+            if leaf.kind is not None and is_live_value(leaf) and leaf.field.direction != "out":
                 told = self._given(call, leaf, leaf.kind, known.get(leaf.path))
                 if told is not None:
                     given[leaf.path] = told
-        self._lifetimes.enter(call)
+        self._lifetimes.on_enter(call)
         return given
 
     def leave(self, call: TracedCall) -> dict[str, Made]:
         """A call returned: what it handed out, by the paths of the outputs."""
-        born, _ = self._lifetimes.leave(call)
+        born, _ = self._lifetimes.on_leave(call)
         made: dict[str, Made] = {}
         if not call.succeeded:
             return made
@@ -94,15 +94,15 @@ class Variables:
             made[identity.path] = Made(variable)
             if identity.kind.binding != "range":
                 self._last[identity.kind.space.name, identity.recorded] = identity
-        known = clocks(self._lifetimes.bindings, call.bound_outputs)
+        known = fence_owners(self._lifetimes.bindings, call.bound_outputs)
         for leaf in call.bound_outputs:
-            if leaf.kind is not None and is_there(leaf) and leaf.field.direction != "in" and leaf.path not in made:
+            if leaf.kind is not None and is_live_value(leaf) and leaf.field.direction != "in" and leaf.path not in made:
                 made.update(self._told_by(call, leaf, leaf.kind, known.get(leaf.path)))
         return made
 
-    def _given(self, call: TracedCall, leaf: Bound, kind: Kind, clock: Identity | None) -> Given | None:
+    def _given(self, call: TracedCall, leaf: BoundValue, kind: Kind, clock: Identity | None) -> Given | None:
         if isinstance(leaf.value, dict):
-            luid = kind.binding == "machine" and _is_luid(leaf)
+            luid = kind.binding == "per_machine" and _is_luid(leaf)
             return Given(self._luid(leaf.value, asked=True).name) if luid else None
         if kind.binding == "range":
             found = self._lifetimes.bindings.find(kind, leaf.value)
@@ -112,7 +112,7 @@ class Variables:
             return self._use(variable) if variable is not None else None
         return self._handle(call, leaf, kind) if kind.binding == "handle" else None
 
-    def _handle(self, call: TracedCall, leaf: Bound, kind: Kind) -> Given:
+    def _handle(self, call: TracedCall, leaf: BoundValue, kind: Kind) -> Given:
         spaces = [(space, leaf.value) for space in kind.spaces]
         identity = self._lifetimes.bindings.find(kind, leaf.value)
         if identity is None:
@@ -127,7 +127,7 @@ class Variables:
             return Given(constant(leaf.value, size, signed=signed, hexadecimal=True), "never seen born")
         return Given("0", f"{leaf.value:#x} is older than the trace")
 
-    def _from_outside(self, leaf: Bound, kind: Kind) -> Given:
+    def _from_outside(self, leaf: BoundValue, kind: Kind) -> Given:
         """A handle of the system that the trace has not seen born: one of its sort is made, if we can."""
         key = kind.space.name, leaf.value
         if key not in self.outside:
@@ -153,13 +153,15 @@ class Variables:
         self.all.append(variable)
         return variable
 
-    def _told_by(self, call: TracedCall, leaf: Bound, kind: Kind, clock: Identity | None) -> Iterator[tuple[str, Made]]:
+    def _told_by(
+        self, call: TracedCall, leaf: BoundValue, kind: Kind, clock: Identity | None
+    ) -> Iterator[tuple[str, Made]]:
         if kind.binding == "fence" and clock is not None:
             key = _fence(leaf, kind, clock)
             if key not in self._told:
                 self._told[key] = self._variable(call, leaf.path, leaf.type, f"{kind.name} of #{call.index}")
                 yield leaf.path, Made(self._told[key])
-        elif kind.binding == "machine" and _is_luid(leaf):
+        elif kind.binding == "per_machine" and _is_luid(leaf):
             yield leaf.path, Made(self._luid(leaf.value, asked=False), once=True)
 
     def _luid(self, value: dict[str, int], *, asked: bool) -> Luid:
@@ -172,7 +174,7 @@ class Variables:
         return self.luids[key]
 
 
-def _is_luid(leaf: Bound) -> bool:
+def _is_luid(leaf: BoundValue) -> bool:
     if not isinstance(leaf.type, Struct):
         return False
     found = [(each.name, each.type) for each in leaf.type.fields()]
@@ -180,5 +182,5 @@ def _is_luid(leaf: Bound) -> bool:
     return words and [name for name, _ in found] == ["LowPart", "HighPart"]
 
 
-def _fence(leaf: Bound, kind: Kind, clock: Identity | None) -> Hashable:
-    return (kind.space.name, clock.clock() if clock is not None else None, leaf.value)
+def _fence(leaf: BoundValue, kind: Kind, clock: Identity | None) -> Hashable:
+    return (kind.space.name, clock.fence_owner() if clock is not None else None, leaf.value)

@@ -11,7 +11,7 @@ from typing import Any
 import frida
 
 from tracekmt.errors import RecordError
-from tracekmt.record.process.targets import await_loading, explain, first_line, has_loaded
+from tracekmt.record.process.targets import agent_error, attach_error_message, await_loading, has_loaded
 from tracekmt.resources import resource
 
 SOURCES = ("pe.js", "stubs.js", "wine.js", "linux.js", "windows.js", "agent.js")
@@ -63,7 +63,7 @@ class Agent:
             self._session, self.held = _attach_held(device, pid)
             self._session.on("detached", lambda reason, *_: setattr(self, "detached", str(reason)))
         except Exception as error:
-            raise RecordError(explain(pid, error)) from None
+            raise RecordError(attach_error_message(pid, error)) from None
 
     def follow(self) -> None:
         """Have the processes that this one starts, and what it becomes, wait for whoever asked."""
@@ -77,14 +77,14 @@ class Agent:
             self._script.load()
             return dict(self._script.exports_sync.start(config))
         except Exception as error:
-            raise RecordError(explain(self.pid, error)) from None
+            raise RecordError(attach_error_message(self.pid, error)) from None
 
     def hook(self, functions: Mapping[str, Any], where: str) -> None:
         """Hook functions that the process has handed over by address; `where` names the table in an error."""
         try:
             self._script.exports_sync.hook_table(functions)
         except Exception as error:
-            raise RecordError(f"{where}: cannot be hooked: {first_line(error)}") from None
+            raise RecordError(f"{where}: cannot be hooked: {agent_error(error)}") from None
 
     def fetch(self) -> bytes | None:
         """What the process has collected, where the memory is not shared."""
@@ -94,7 +94,7 @@ class Agent:
             return None  # the process ended meanwhile
         return data
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """Take the hooks off, and go."""
         with contextlib.suppress(frida.InvalidOperationError):  # the process ended meanwhile
             if self._script is not None and not self._script.exports_sync.stop():

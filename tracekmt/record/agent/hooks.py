@@ -11,14 +11,14 @@ from tracekmt.calls import CALLS, EXPORT_PREFIXES, INTERFACE, raw_call
 from tracekmt.errors import UsageError
 from tracekmt.record.agent.plan import Plan, compile_plan
 from tracekmt.resources import resource
-from tracekmt.spec.types import Abi, Call
+from tracekmt.spec.types import Abi, CallSpec
 from tracekmt.trace.buffer_format import layout_in_c
 
 RAW_FUNCTIONS = 256
 """How many functions that nobody has described one recording can hold (win32u has some 80 under Wine 8)."""
 
 
-def choose_calls(globs: Sequence[str]) -> list[Call]:
+def choose_calls(globs: Sequence[str]) -> list[CallSpec]:
     """The described functions that any of the patterns names, all without patterns; UsageError where one names none."""
     for glob in globs:
         if not fnmatch.filter(CALLS, glob) and not glob.startswith(EXPORT_PREFIXES):
@@ -47,19 +47,19 @@ class Hooks:
 
     def __init__(self, functions: Sequence[str], modules: Sequence[str]) -> None:
         self.functions = tuple(functions)
-        self.calls: dict[int, Call] = dict(enumerate(choose_calls(functions)))
+        self.calls: dict[int, CallSpec] = dict(enumerate(choose_calls(functions)))
         self.modules = list(modules)
         self.windows = False
-        self.layout: Abi = "wsl"
+        self.abi: Abi = "wsl"
         self.plan = Plan()
         first = len(self.calls)
         self._spare = {first + number: raw_call(f"{number}") for number in range(RAW_FUNCTIONS)}
 
-    def suit(self, *, windows: bool, narrow: bool) -> None:
+    def configure(self, *, windows: bool, narrow: bool) -> None:
         """Say what sort of process it is for; narrow: one of 32 bits. Without modules it is the library that has the
         thunks there."""
-        self.windows, self.layout = windows, "x86" if narrow else "x64" if windows else "wsl"
-        self.plan = compile_plan(self.planned.items(), self.layout)
+        self.windows, self.abi = windows, "x86" if narrow else "x64" if windows else "wsl"
+        self.plan = compile_plan(self.planned.items(), self.abi)
         self.modules = self.modules or ["gdi32.dll" if windows else "libdxcore.so"]
 
     def name(self, number: int, name: str) -> None:
@@ -68,7 +68,7 @@ class Hooks:
         self.plan.hooks[name] = self.plan.hooks.pop(self._spare[number].name)
 
     @property
-    def planned(self) -> dict[int, Call]:
+    def planned(self) -> dict[int, CallSpec]:
         """Every call that events may carry the number of."""
         return {**self._spare, **self.calls}
 

@@ -18,19 +18,19 @@ from tracekmt.spec.types import (
     WCHAR_SIZE,
     Abi,
     Array,
-    Call,
-    Count,
+    CallSpec,
+    Condition,
     CountedString,
     Field,
-    Overlay,
+    Length,
     Payload,
     Pointer,
-    Records,
+    RawWindow,
     Struct,
-    Text,
     Type,
-    When,
-    Window,
+    Union,
+    VariableRecords,
+    WString,
     length_of,
 )
 
@@ -59,7 +59,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _StackEntry:
     """A structure on the way to a field: where it begins, counted from the pointer target that holds it."""
 
     layout: Layout
@@ -67,7 +67,7 @@ class _Place:
     level: int
 
 
-def compile_plan(calls: Iterable[tuple[int, Call]], abi: Abi) -> Plan:
+def compile_plan(calls: Iterable[tuple[int, CallSpec]], abi: Abi) -> Plan:
     """The plan for calls, each with the number that its events carry."""
     return _Compiler(abi).compile(calls)
 
@@ -78,15 +78,15 @@ class _Compiler:
         self.plan = Plan(words=[POINTER_SIZE[abi]])
         self.arms: tuple[str, ...] = ()
 
-    def compile(self, calls: Iterable[tuple[int, Call]]) -> Plan:
+    def compile(self, calls: Iterable[tuple[int, CallSpec]]) -> Plan:
         for number, call in calls:
-            self.arms = call.arms
+            self.arms = call.union_arms
             layout = lay_out(call.argument, self.abi)
             if call.argument.parameters:
                 # The arguments on entry are the outermost structure.
-                count, root = len(layout.slots), self.shape((_Place(layout, 0, 0),))
+                count, root = len(layout.slots), self.shape((_StackEntry(layout, 0, 0),))
             else:
-                inner = self.shape((_Place(layout, 0, 1),))
+                inner = self.shape((_StackEntry(layout, 0, 1),))
                 count, root = 1, self.append([1, *_pointer(0, layout.size, _ONE, inner, [])])
             self.plan.hooks[call.name] = self.append([number, count, root])
         return self.plan
@@ -95,14 +95,14 @@ class _Compiler:
         self.plan.words += words
         return len(self.plan.words) - len(words)
 
-    def shape(self, places: tuple[_Place, ...]) -> int:
+    def shape(self, places: tuple[_StackEntry, ...]) -> int:
         """Append the shape of the innermost place and of what it leads to; its index, 0 if it has no pointers."""
         pointers = list(self.pointers(places))
         if not pointers:
             return 0
         return self.append([len(pointers), *(word for words in pointers for word in words)])
 
-    def pointers(self, places: tuple[_Place, ...], given: _Conditions | None = None) -> Iterator[list[int]]:
+    def pointers(self, places: tuple[_StackEntry, ...], given: _Conditions | None = None) -> Iterator[list[int]]:
         """The words of every pointer in a structure and in those that lie in it."""
         here = places[-1]
         for slot in here.layout.slots:
@@ -117,7 +117,7 @@ class _Compiler:
             yield from self.in_place(slot.field.type, here.offset + slot.offset, places, here.level, conditions)
 
     def in_place(
-        self, type_: Type, offset: int, places: tuple[_Place, ...], level: int, conditions: _Conditions
+        self, type_: Type, offset: int, places: tuple[_StackEntry, ...], level: int, conditions: _Conditions
     ) -> Iterator[list[int]]:
         """The pointers in a type that lies at an offset of what the walker is at, `level` pointers from the start."""
         match type_:
@@ -126,9 +126,9 @@ class _Compiler:
                 for index in range(count):
                     yield from self.in_place(of, offset + index * size, places, level, conditions)
             case Struct():
-                inner = _Place(lay_out(type_, self.abi), offset, level)
+                inner = _StackEntry(lay_out(type_, self.abi), offset, level)
                 yield from self.pointers((*places, inner), conditions)
-            case Overlay():
+            case Union():
                 for arm in filter(lambda arm: _leads_on(arm.type), type_.arms):
                     chosen = self.arm_conditions(type_, arm, places)
                     if chosen is not None:
@@ -140,9 +140,9 @@ class _Compiler:
                 stride, _ = measure(to, self.abi)
                 shape = self.element(to, places, level + 1)
                 yield _pointer(offset, stride, _number(length_of(type_), places, level), shape, conditions)
-            case Text(length=None):
+            case WString(length=None):
                 yield _pointer(offset, 1, (TEXT_COPIED, 0, 0, 0, 0), 0, conditions)
-            case Window(size=size):
+            case RawWindow(size=size):
                 yield _pointer(offset, 1, (size, 0, 0, 0, 0), 0, conditions)
             case Payload():
                 yield _pointer(offset, 1, _number(length_of(type_), places, level), 0, conditions)
@@ -150,26 +150,26 @@ class _Compiler:
                     if not isinstance(case, Struct):
                         continue
                     layout = lay_out(case, self.abi)
-                    inside = self.shape((*places, _Place(layout, 0, level + 1)))
+                    inside = self.shape((*places, _StackEntry(layout, 0, level + 1)))
                     if inside:
-                        only = _condition(When(type_.by, equals=value), places, expected=True)
+                        only = _condition(Condition(type_.by, equals=value), places, expected=True)
                         yield _pointer(offset, layout.size, _ONE, inside, [*conditions, only])
-            case Records(to=to) if self.shape((*places, _Place(lay_out(to, self.abi), 0, level + 1))):
+            case VariableRecords(to=to) if self.shape((*places, _StackEntry(lay_out(to, self.abi), 0, level + 1))):
                 raise DescriptionError(f"{to.name}: records that hold pointers cannot be recorded")
             case _ if length_of(type_) is not None:
-                stride = WCHAR_SIZE[self.abi] if isinstance(type_, Text) else 1
+                stride = WCHAR_SIZE[self.abi] if isinstance(type_, WString) else 1
                 yield _pointer(offset, stride, _number(length_of(type_), places, level), 0, conditions)
             case _:
                 pass
 
-    def element(self, to: Type, places: tuple[_Place, ...], level: int) -> int:
+    def element(self, to: Type, places: tuple[_StackEntry, ...], level: int) -> int:
         """The shape of what a pointer leads to."""
         if isinstance(to, Struct):
-            return self.shape((*places, _Place(lay_out(to, self.abi), 0, level)))
+            return self.shape((*places, _StackEntry(lay_out(to, self.abi), 0, level)))
         inside = list(self.in_place(to, 0, places, level, []))
         return self.append([len(inside), *(word for words in inside for word in words)]) if inside else 0
 
-    def arm_conditions(self, overlay: Overlay, field: Field, places: tuple[_Place, ...]) -> _Conditions | None:
+    def arm_conditions(self, overlay: Union, field: Field, places: tuple[_StackEntry, ...]) -> _Conditions | None:
         """That an arm's own condition holds and that of no arm before it (for the arm without one: of no other); None
         where the call has chosen another. What only the objects can tell is left open: all is copied."""
         if overlay.by_call:
@@ -190,37 +190,37 @@ def _leads_on(type_: Type) -> bool:
     match type_:
         case Array(of=of):
             return _leads_on(of)
-        case Overlay(arms=arms):
+        case Union(arms=arms):
             return any(_leads_on(arm.type) for arm in arms)
         case Struct():
             return any(_leads_on(field.type) for field in type_.fields())
         case _:
-            return isinstance(type_, (Pointer, CountedString, Text, Window)) or length_of(type_) is not None
+            return isinstance(type_, (Pointer, CountedString, WString, RawWindow)) or length_of(type_) is not None
 
 
 def _pointer(offset: int, stride: int, count: _Number, shape: int, conditions: _Conditions) -> list[int]:
     return [offset, stride, *count, shape, len(conditions), *(word for condition in conditions for word in condition)]
 
 
-def _number(length: Count | None, places: tuple[_Place, ...], level: int) -> _Number:
+def _number(length: Length | None, places: tuple[_StackEntry, ...], level: int) -> _Number:
     """How many elements a pointer leads to."""
     if length is None:
         return _ONE
-    holder = places[-1 - length.up]
+    holder = places[-1 - length.parent]
     place = holder.layout.place(length.path)
-    size = _BEHIND | 4 if length.behind else place.size
-    return length.plus, level - holder.level, holder.offset + place.offset, size, length.least
+    size = _BEHIND | 4 if length.deref else place.size
+    return length.add, level - holder.level, holder.offset + place.offset, size, length.minimum
 
 
-def _condition(when: When, places: tuple[_Place, ...], *, expected: bool) -> list[int]:
+def _condition(when: Condition, places: tuple[_StackEntry, ...], *, expected: bool) -> list[int]:
     """A condition, seen from the innermost structure: what lies in it by itself is at the same level."""
-    holder = places[-1 - when.up]
+    holder = places[-1 - when.parent]
     place = holder.layout.place(when.path)
-    if place.size != POINTER_SIZE["x86"] or when.one_of:
+    if place.size != POINTER_SIZE["x86"] or when.any_of:
         raise DescriptionError(
             f"{holder.layout.struct.name}.{when.path}: the recorder compares words of 32 bits with one value only"
         )
-    holds = when.holds == expected
+    holds = when.negate != expected
     level = places[-1].level - holder.level
     mask = _ALL if place.mask is None else place.mask
     if when.equals is None:  # "is not zero"

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from tracekmt.record.buffer.overflow_file import Spill
+from tracekmt.record.buffer.overflow_file import OverflowFile
 from tracekmt.trace.buffer_format import Assembler
 from tracekmt.trace.events import Enter, Leave, Lost
 
@@ -23,11 +23,11 @@ Stretches = list[tuple[int, bytes]]
 """What was found, each with the number of the block that it stands in: fragments of events."""
 
 
-class Backlog:
+class EventQueue:
     """Stretches in, events out. open_spill: makes the file in which waits what comes faster than it goes; None: it all
     waits here."""
 
-    def __init__(self, open_spill: Callable[[], Spill] | None = None) -> None:
+    def __init__(self, open_spill: Callable[[], OverflowFile] | None = None) -> None:
         self._assembler = Assembler()
         self._found: deque[tuple[int | None, Stretches]] = deque()
         self._bytes = 0
@@ -36,7 +36,7 @@ class Backlog:
         self._highest: dict[int, int] = {}
         self._giving: Iterator[Enter | Leave | Lost] | None = None
         self._open_spill = open_spill
-        self._spill: Spill | None = None
+        self._spill: OverflowFile | None = None
 
     def __bool__(self) -> bool:
         return bool(self._giving is not None or self._found or self._spill)

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tracekmt.errors import RecordError, TraceError
-from tracekmt.spec.types import Call
+from tracekmt.spec.types import CallSpec
 from tracekmt.trace.events import Header, call_data
 from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame, preamble
 
 
-def preface(header: Header, calls: Mapping[int, Call]) -> bytes:
+def preface(header: Header, calls: Mapping[int, CallSpec]) -> bytes:
     """What a file begins with so that it can be read by itself: a trace's beginning, with every description."""
     told = preamble() + pack_frame(FrameKind.HEADER, header.to_data())
     for number, call in calls.items():
@@ -25,7 +25,7 @@ def preface(header: Header, calls: Mapping[int, Call]) -> bytes:
     return told
 
 
-class Spill:
+class OverflowFile:
     """Parts of batches of stretches, first in first out. A batch is what one drain found: the `upto` of its last part
     is the sequence number below which nothing is missing once it and those before it are known. told: the preface."""
 

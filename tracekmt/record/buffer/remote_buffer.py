@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from tracekmt.errors import RecordError
-from tracekmt.record.buffer.event_queue import EVERYTHING, Backlog
+from tracekmt.record.buffer.event_queue import EVERYTHING, EventQueue
 from tracekmt.record.buffer.shared_buffer import BUSY
 from tracekmt.trace.events import Enter, Leave, Lost
 
@@ -25,13 +25,13 @@ _HEAD = struct.Struct("<QQ")
 _MORE = (1 << 64) - 1
 
 
-class Connected:
+class RemoteBuffer:
     """What stands in a `Spool`'s place. collect: asks the agent for the next buffer; None: there is none to be asked
     any more."""
 
     path = None
 
-    def __init__(self, collect: Callable[[], bytes | None], backlog: Backlog) -> None:
+    def __init__(self, collect: Callable[[], bytes | None], backlog: EventQueue) -> None:
         self._collect = collect
         self._backlog = backlog
         self._arrived: deque[bytes] = deque()

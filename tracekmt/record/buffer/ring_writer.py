@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tracekmt.spec.types import Call
+from tracekmt.spec.types import CallSpec
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.reader import Trace
 from tracekmt.trace.writer import Writer
 
 
-class RollingWriter:
+class RingWriter:
     """A Writer that forgets what is old. room: about how many bytes the trace may have."""
 
     def __init__(self, path: Path, header: Header, room: int, *, force: bool = False) -> None:
@@ -26,7 +26,7 @@ class RollingWriter:
         self._path = path
         self._header = header
         self._half = room // 2
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[int, CallSpec] = {}
         self._modules: list[Module] = []
         self._index = 0
         self._under_way: dict[int, Enter] = {}
@@ -39,7 +39,7 @@ class RollingWriter:
         """Bytes written to the part at hand, and to the one before it."""
         return self._younger.size + (self._older.stat().st_size if self._older is not None else 0)
 
-    def describe(self, number: int, call: Call) -> None:
+    def describe(self, number: int, call: CallSpec) -> None:
         """As Writer.describe."""
         self._calls[number] = call
         self._younger.describe(number, call)

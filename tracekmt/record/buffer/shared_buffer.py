@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from tracekmt.errors import RecordError
-from tracekmt.record.buffer.event_queue import Backlog
+from tracekmt.record.buffer.event_queue import EventQueue
 from tracekmt.trace.buffer_format import BLOCK_HEADER, CONTROL_SIZE, IDLE, Block, Control
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.frames import pack_live
@@ -31,13 +31,13 @@ SIZES = tuple(mib << 20 for mib in (64, 32, 16, 8, 4, 2))
 _PAGE = 4096
 
 
-class Spool:
+class SharedBuffer:
     """The mapping, from the recorder's side. It is a file in shared memory where there is such a folder.
 
     told: what the file begins with. offset, size: where the memory lies in it.
     """
 
-    def __init__(self, told: bytes, backlog: Backlog, folder: Path | None = None) -> None:
+    def __init__(self, told: bytes, backlog: EventQueue, folder: Path | None = None) -> None:
         # The heads of the frames before the memory do not depend on how much there is room for.
         self.offset = len(told) + len(pack_live(len(told), 0, _PAGE))
         self.path, self.size = _allocate(folder or default_folder(), self.offset)

@@ -15,7 +15,7 @@ from tracekmt.record.process.wine import LOOK_SECONDS, WINES_OWN, held, prefix, 
 
 
 @dataclass
-class Member:
+class WatchedProcess:
     """A process that is watched. replaced: it has become another program, which is held. on_child: what becomes of a
     process that it has started, which is held as well."""
 
@@ -23,13 +23,13 @@ class Member:
     replaced: threading.Event = field(default_factory=threading.Event)
 
 
-class Family:
+class ChildWatcher:
     """The processes of one device that are watched, by their numbers. Frida reports on a thread of its own, on which
     nothing may be asked of it."""
 
     def __init__(self, device: Any) -> None:
         self._device = device
-        self._members: dict[int, Member] = {}
+        self._members: dict[int, WatchedProcess] = {}
         self._born: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._looking: threading.Thread | None = None
@@ -37,9 +37,9 @@ class Family:
         # Each is counted on one thread only.
         self._reported = self._decided = 0
 
-    def watch(self, pid: int, on_child: Callable[[int], None] | None = None) -> Member:
+    def watch(self, pid: int, on_child: Callable[[int], None] | None = None) -> WatchedProcess:
         """Watch a process whose agent follows it. Without `on_child` what it starts goes on at once."""
-        member = self._members[pid] = Member(on_child)
+        member = self._members[pid] = WatchedProcess(on_child)
         if self._thread is None:
             self._device.on("child-added", self._on_child)
             self._thread = threading.Thread(target=self._decide, name="tracekmt-family", daemon=True)
@@ -67,7 +67,7 @@ class Family:
                 with held(pid):
                     on_child(pid)
 
-    def let_go(self, pid: int) -> None:
+    def resume(self, pid: int) -> None:
         """Let a process that is held go on."""
         with contextlib.suppress(frida.InvalidArgumentError, frida.ProcessNotFoundError, frida.InvalidOperationError):
             self._device.resume(pid)
@@ -100,7 +100,7 @@ class Family:
             elif parent in self._members:
                 on_child = self._members[parent].on_child
                 if on_child is None:
-                    self.let_go(pid)
+                    self.resume(pid)
                 else:
                     on_child(pid)
             self._decided += 1

@@ -14,7 +14,7 @@ from pathlib import Path
 _STOPPED_SECONDS = 0.02
 
 
-class Ending:
+class ExitWatcher:
     """Waits beside a recording for its process to end."""
 
     def __init__(self, pid: int) -> None:
@@ -23,7 +23,7 @@ class Ending:
         self._thread = threading.Thread(target=self._wait, name="tracekmt-ending", daemon=True)
         self._thread.start()
 
-    def said(self) -> str:
+    def describe(self) -> str:
         """How the process ended: "with status 1", "by SIGSEGV"; empty where only its parent was told."""
         self._thread.join(1.0)
         return self._told or ""

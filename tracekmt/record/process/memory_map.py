@@ -14,28 +14,28 @@ from pathlib import Path
 from typing import TypeVar
 
 from tracekmt import codec
-from tracekmt.codec import Place
+from tracekmt.codec import BoundLocation
 from tracekmt.codec.memory import Recorded
 from tracekmt.spec.paths import structures
-from tracekmt.spec.types import Abi, Address, Call, Field
+from tracekmt.spec.types import Abi, Address, CallSpec, Field
 from tracekmt.trace.events import Enter
 
 E = TypeVar("E")
 
 
-class Mapped:
+class MemoryMap:
     """The memory of one process, by what the system says of it; nothing where it says nothing."""
 
     def __init__(self, pid: int) -> None:
         self._maps = Path(f"/proc/{pid}/maps")
         self._known: list[tuple[int, int]] = []
 
-    def noted(self, events: Iterable[E], calls: Mapping[int, Call], layout: Abi) -> Iterator[E | Enter]:
+    def annotate_events(self, events: Iterable[E], calls: Mapping[int, CallSpec], layout: Abi) -> Iterator[E | Enter]:
         """The same events, with what lies behind such addresses."""
         looked = False
         for event in events:
-            call = calls.get(event.call) if isinstance(event, Enter) else None
-            if call is None or not isinstance(event, Enter) or not _leads_away(call):
+            call = calls.get(event.spec_id) if isinstance(event, Enter) else None
+            if call is None or not isinstance(event, Enter) or not _has_undescribed_pointer(call):
                 yield event
                 continue
             found = []
@@ -63,7 +63,7 @@ def _size(spans: list[tuple[int, int]], address: int) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _leads_away(call: Call) -> bool:
+def _has_undescribed_pointer(call: CallSpec) -> bool:
     """Whether a call is given addresses whose memory nothing describes."""
     return any(_given(field) for struct in structures(call.argument) for field in struct.fields())
 
@@ -74,12 +74,12 @@ def _given(field: Field) -> bool:
     return ranged and field.direction == "in"
 
 
-def _addresses(call: Call, event: Enter, layout: Abi) -> set[int]:
+def _addresses(call: CallSpec, event: Enter, layout: Abi) -> set[int]:
     """Those addresses. Where the argument's form is told by more than its memory, nobody looks."""
     finder = codec.finder(call, layout)
     memory = Recorded(event.regions)
     frame = finder.frame(memory, event.arguments[0]) if finder is not None and event.arguments else None
     if finder is None or frame is None:
         return set()
-    places: Iterable[Place] = finder.places(frame, memory, event.arguments[0]) or ()
+    places: Iterable[BoundLocation] = finder.places(frame, memory, event.arguments[0]) or ()
     return {place.value for place in places if place.value and _given(place.field)}

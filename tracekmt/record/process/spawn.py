@@ -21,7 +21,7 @@ import frida
 
 from tracekmt.errors import UsageError
 from tracekmt.record.agent.agent import Agent
-from tracekmt.record.process.targets import first_line
+from tracekmt.record.process.targets import agent_error
 from tracekmt.record.process.wine import is_program, windows_program
 
 FOLLOW_SECONDS = 60.0
@@ -34,7 +34,7 @@ NO_PRELOADER = {"WINELOADERNOEXEC": "1"}
 """Frida cannot load its agent behind Wine's preloader, and kills the process (its issue 3339)."""
 
 
-def start(device: Any, argv: Sequence[str], *, local: bool) -> int:
+def spawn(device: Any, argv: Sequence[str], *, local: bool) -> int:
     """Start a program; the number of the process to record, which is held before it runs."""
     words = list(argv)
     if local:
@@ -49,10 +49,10 @@ def start(device: Any, argv: Sequence[str], *, local: bool) -> int:
     try:
         pid = int(device.spawn(path, argv=words, env=environment, stdio="inherit"))
     except Exception as error:
-        raise UsageError(f"{argv[0]}: cannot be started: {first_line(error)}") from None
+        raise UsageError(f"{argv[0]}: cannot be started: {agent_error(error)}") from None
     if wanted is None or not local:
         return pid
-    with _Following(device, wanted) as following:
+    with _ProcessFollower(device, wanted) as following:
         return following.follow(pid)
 
 
@@ -80,7 +80,7 @@ def _interpreter(program: str) -> list[str]:
     return []
 
 
-class _Following:
+class _ProcessFollower:
     """Holds what a process becomes and starts, until one of them is a Windows program."""
 
     def __init__(self, device: Any, wanted: str) -> None:
@@ -89,14 +89,14 @@ class _Following:
         self._born: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._agents: dict[int, Agent] = {}
 
-    def __enter__(self) -> _Following:
+    def __enter__(self) -> _ProcessFollower:
         self._device.on("child-added", self._on_child)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._device.off("child-added", self._on_child)
         for agent in self._agents.values():
-            agent.leave()
+            agent.detach()
         while not self._born.empty():
             self._let_go(self._born.get())
 

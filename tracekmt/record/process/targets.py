@@ -72,7 +72,7 @@ def await_loading(pid: int) -> None:
     time.sleep(LOOK_SECONDS)
 
 
-def finds(pid: int, path: Path) -> bool:
+def shares_filesystem(pid: int, path: Path) -> bool:
     """Whether a process of this machine, which may have another root, finds our file under the same name."""
     if sys.platform == "win32":
         return True
@@ -86,7 +86,7 @@ def finds(pid: int, path: Path) -> bool:
         return True  # what cannot be looked at is told when the process cannot open the file
 
 
-def is_narrow(pid: int) -> bool:
+def is_32bit(pid: int) -> bool:
     """Whether a process of this machine has 32 bits."""
     if sys.platform == "win32":
         return _is_wow64(pid)
@@ -136,7 +136,7 @@ def name_of(device: Any, pid: int) -> str:
         return str(pid)
 
 
-def explain(pid: int, error: Exception) -> str:
+def attach_error_message(pid: int, error: Exception) -> str:
     """Why a process cannot be recorded, and what to do about it."""
     match error:
         case frida.ProcessNotFoundError():
@@ -149,10 +149,10 @@ def explain(pid: int, error: Exception) -> str:
                     "be root, set it to 0, or start the program with: tracekmt record -- PROGRAM"
                 )
             return f"process {pid}: the system forbids attaching; be the same user or root (CAP_SYS_PTRACE)"
-    return f"process {pid} cannot be recorded: {first_line(error)}"
+    return f"process {pid} cannot be recorded: {agent_error(error)}"
 
 
-def first_line(error: Exception) -> str:
+def agent_error(error: Exception) -> str:
     """What the agent said, without its stack."""
     return (str(error).splitlines() or [type(error).__name__])[0].removeprefix("Error: ")
 

@@ -16,20 +16,20 @@ from tracekmt.simulator.model.nt_handles import Name, NtObject, NtTable
 from tracekmt.simulator.model.objects import (
     Adapter,
     Allocation,
-    Backing,
+    AllocationMemory,
     Device,
-    Node,
+    KernelObject,
     OpenAdapter,
     Resource,
-    ResourceBody,
-    Shared,
-    bare,
+    ResourceState,
+    SharedObject,
+    make_bare_object,
 )
 
 if TYPE_CHECKING:
-    from tracekmt.simulator.injection import Change, Fault
+    from tracekmt.simulator.injection import InjectedFault, MachineChange
     from tracekmt.simulator.profiles import Profile
-    from tracekmt.simulator.request import Rule
+    from tracekmt.simulator.request import ValidationRule
 
 FIRST_PROCESS = 0x1000
 PAGE = 4096
@@ -37,7 +37,7 @@ _CPU_ADDRESSES = 0x7FF000000000
 _CPU32_ADDRESSES = 0x70000000
 _GPU_ADDRESSES = 0x100000000
 
-N = TypeVar("N", bound=Node)
+N = TypeVar("N", bound=KernelObject)
 
 
 @dataclass
@@ -59,29 +59,29 @@ class Machine:
     next_process: int = FIRST_PROCESS
     # Calls answered so far, and what is to fail or to change at some of them.
     calls: int = 0
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[InjectedFault] = field(default_factory=list)
     # The rules of the calls that were made, under this machine's profile.
-    rules: dict[str, Sequence[Rule]] = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
+    rules: dict[str, Sequence[ValidationRule]] = field(default_factory=dict)
+    changes: list[MachineChange] = field(default_factory=list)
     # What the call that is being answered has made so far: objects, and NT handles.
-    made: list[tuple[Process, Node | int]] = field(default_factory=list)
+    made: list[tuple[Process, KernelObject | int]] = field(default_factory=list)
 
     def adapter(self, luid: tuple[int, int]) -> Adapter | None:
         """The adapter with a LUID, given as (LowPart, HighPart)."""
         return next((adapter for adapter in self.adapters if adapter.luid == luid), None)
 
-    def share(self, body: Shared) -> int:
+    def share(self, body: SharedObject) -> int:
         """Give a body a global handle, as long as somebody holds it."""
         body.global_share = self.shares.add(body)
         return body.global_share
 
-    def hold(self, body: Shared) -> None:
+    def hold(self, body: SharedObject) -> None:
         """One more holds it."""
         body.holders += 1
-        if body.holders == 1 and isinstance(body, Backing):
+        if body.holders == 1 and isinstance(body, AllocationMemory):
             self._account(body, 1)
 
-    def release(self, body: Shared) -> None:
+    def release(self, body: SharedObject) -> None:
         """One less holds it; with the last it is gone, and its memory is free."""
         body.holders -= 1
         if body.holders:
@@ -89,13 +89,13 @@ class Machine:
         if body.global_share:
             self.shares.remove(body.global_share)
             body.global_share = 0
-        if isinstance(body, Backing):
+        if isinstance(body, AllocationMemory):
             self._account(body, -1)
-        if isinstance(body, ResourceBody):
+        if isinstance(body, ResourceState):
             for backing in body.backings:
                 self.release(backing)
 
-    def _account(self, backing: Backing, sign: int) -> None:
+    def _account(self, backing: AllocationMemory, sign: int) -> None:
         backing.adapter.video_memory_used += sign * backing.video
         backing.adapter.shared_memory_used += sign * backing.shared
         self.system_memory_used += sign * backing.system
@@ -120,7 +120,7 @@ class Process:
         machine.processes[self.id] = self
         # Bytes of each adapter's own memory (True), and of the machine's that it uses (False), for allocations here.
         self.usage: Counter[tuple[tuple[int, int], bool]] = Counter()
-        self._held: Counter[Backing] = Counter()
+        self._held: Counter[AllocationMemory] = Counter()
         self._addresses = {"cpu": _CPU_ADDRESSES, "cpu32": _CPU32_ADDRESSES, "gpu": _GPU_ADDRESSES}
         self._fence = 0
 
@@ -128,7 +128,7 @@ class Process:
         """The object of that type that a handle leads to."""
         return self.handles.get(handle, type_)
 
-    def add(self, node: N, *parents: Node | None) -> int:
+    def add(self, node: N, *parents: KernelObject | None) -> int:
         """A handle to a new object, which ends with any of its parents."""
         node.handle = self.handles.add(node)
         self.machine.made.append((self, node))
@@ -137,13 +137,13 @@ class Process:
             parent.children[node.handle] = node
         for body in node.holds:
             self.machine.hold(body)
-            if isinstance(body, Backing):
+            if isinstance(body, AllocationMemory):
                 self._held[body] += 1
                 if self._held[body] == 1:
                     self._use(body, 1)
         return node.handle
 
-    def end(self, node: Node) -> None:
+    def end(self, node: KernelObject) -> None:
         """End an object and everything that lives in it."""
         for child in list(node.children.values()):
             if child.handle:
@@ -154,16 +154,16 @@ class Process:
         node.handle = 0
         self._let_go(node)
 
-    def _let_go(self, node: Node) -> None:
+    def _let_go(self, node: KernelObject) -> None:
         for body in node.holds:
             self.machine.release(body)
-            if isinstance(body, Backing):
+            if isinstance(body, AllocationMemory):
                 self._held[body] -= 1
                 if not self._held[body]:
                     del self._held[body]
                     self._use(body, -1)
 
-    def _use(self, backing: Backing, sign: int) -> None:
+    def _use(self, backing: AllocationMemory, sign: int) -> None:
         """Count the memory of an allocation, which may have been opened several times, once."""
         self.usage[backing.adapter.luid, True] += sign * backing.video
         self.usage[backing.adapter.luid, False] += sign * backing.shared
@@ -184,7 +184,7 @@ class Process:
         """End the process: all of its handles are closed."""
         with self.machine.lock:
             for node in self.handles.all():
-                if isinstance(node, Node) and node.handle:
+                if isinstance(node, KernelObject) and node.handle:
                     self.end(node)
             for handle in list(self.nt.handles):
                 self.close(handle)
@@ -213,7 +213,7 @@ class Process:
         self.machine.made.append((self, handle))
         return handle
 
-    def undo(self, made: Node | int) -> None:
+    def undo(self, made: KernelObject | int) -> None:
         """Take back what a call has made that could not be handed over."""
         if isinstance(made, int):
             self.close(made)
@@ -237,11 +237,11 @@ class Process:
             return self.add(Device(adapter))
         owner = self.find(device, Device)
         if kind not in ("resource", "allocation"):
-            return self.add(bare(kind), owner)
+            return self.add(make_bare_object(kind), owner)
         if owner is None:
             raise UsageError(f"a {kind} cannot be adopted without the device that it belongs to")
         if kind == "resource":
-            body = ResourceBody(owner.adapter, shared=False, nt=False, runtime_data=b"", driver_data=b"")
+            body = ResourceState(owner.adapter, shared=False, nt=False, runtime_data=b"", driver_data=b"")
             return self.add(Resource(owner, body), owner)
         within = self.find(resource, Resource)
-        return self.add(Allocation(owner, within, Backing(owner.adapter, b"", 0, 0, 0)), owner, within)
+        return self.add(Allocation(owner, within, AllocationMemory(owner.adapter, b"", 0, 0, 0)), owner, within)

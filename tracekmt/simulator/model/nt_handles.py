@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from tracekmt.simulator.model.objects import Shared
+from tracekmt.simulator.model.objects import SharedObject
 
 STEP = 4
 CURRENT_PROCESS = (1 << 64) - 1
@@ -17,7 +17,7 @@ PLAUSIBLE = 1 << 24
 Name = str
 
 
-def name_of(text: str) -> Name:
+def canonical_name(text: str) -> Name:
     """A name as names are compared: without regard to case (Wine's conformance test), letter by letter."""
     return "".join(upper if len(upper := letter.upper()) == 1 else letter for letter in text)
 
@@ -28,7 +28,7 @@ class NtObject:
     handles: how many lead to it. process: the id of one."""
 
     type: str
-    holds: tuple[Shared, ...] = ()
+    holds: tuple[SharedObject, ...] = ()
     name: Name | None = None
     process: int = 0
     handles: int = field(default=0, init=False)
@@ -57,14 +57,14 @@ class NtTable:
         """What a handle allows."""
         return self.handles[handle][1]
 
-    def foreign(self, handle: int) -> bool:
+    def may_be_external(self, handle: int) -> bool:
         """Whether a handle may come from a part of the system that is not simulated: it was never given out here."""
         return handle not in self.handles and self._next <= handle < PLAUSIBLE and handle % STEP == 0
 
-    def lacks(self, handle: int, type_: str | None = None) -> bool:
+    def is_invalid(self, handle: int, type_: str | None = None) -> bool:
         """Whether a handle leads to nothing of a type, as far as can be known here; to nothing at all without one."""
         found = self.get(handle)
-        return not self.foreign(handle) if found is None else type_ is not None and found.type != type_
+        return not self.may_be_external(handle) if found is None else type_ is not None and found.type != type_
 
     def remove(self, handle: int) -> NtObject:
         """End a handle."""

@@ -75,7 +75,7 @@ def adapter_from(settings: Any) -> Adapter:
     return Adapter(luid=(luid[0], luid[1]), **values)
 
 
-class Shared:
+class SharedObject:
     """What outlives any one handle to it, as long as somebody holds it. global_share: its handle for other processes,
     0 without. nt: it is shared by NT handles."""
 
@@ -87,7 +87,7 @@ class Shared:
         self.global_share = 0
 
 
-class Backing(Shared):
+class AllocationMemory(SharedObject):
     """The memory of an allocation. video, shared: bytes of the adapter's own memory, and of the machine's that it uses.
     system: what the kernel keeps of it, and what is pinned. data: the driver's private data."""
 
@@ -99,7 +99,7 @@ class Backing(Shared):
         self.video, self.shared, self.system = video, shared, system
 
 
-class ResourceBody(Shared):
+class ResourceState(SharedObject):
     """A group of allocations, and what its maker said of it."""
 
     __slots__ = ("adapter", "backings", "driver_data", "runtime_data", "shared")
@@ -108,10 +108,10 @@ class ResourceBody(Shared):
         super().__init__(nt=nt)
         self.adapter, self.shared = adapter, shared
         self.runtime_data, self.driver_data = runtime_data, driver_data
-        self.backings: list[Backing] = []
+        self.backings: list[AllocationMemory] = []
 
 
-class SyncBody(Shared):
+class SyncState(SharedObject):
     """A synchronization object. value: what its fence has reached."""
 
     __slots__ = ("type", "value")
@@ -121,7 +121,7 @@ class SyncBody(Shared):
         self.type, self.value = type_, value
 
 
-class MutexBody(Shared):
+class MutexState(SharedObject):
     """A keyed mutex: who acquires it with `key` may have it, unless it is held."""
 
     __slots__ = ("held", "key", "runtime_data")
@@ -132,21 +132,21 @@ class MutexBody(Shared):
         self.held = False
 
 
-class Node:
+class KernelObject:
     """An object of one process. It ends with any of its parents. holds: what it shares with others."""
 
     kind = ""
 
     __slots__ = ("children", "handle", "holds", "parents")
 
-    def __init__(self, *holds: Shared) -> None:
+    def __init__(self, *holds: SharedObject) -> None:
         self.handle = 0
-        self.parents: tuple[Node, ...] = ()
-        self.children: dict[int, Node] = {}
+        self.parents: tuple[KernelObject, ...] = ()
+        self.children: dict[int, KernelObject] = {}
         self.holds = holds
 
 
-class OpenAdapter(Node):
+class OpenAdapter(KernelObject):
     """One opening of an adapter; each has a handle of its own."""
 
     kind = "adapter"
@@ -158,7 +158,7 @@ class OpenAdapter(Node):
         self.adapter = adapter
 
 
-class Device(Node):
+class Device(KernelObject):
     """A device."""
 
     kind = "device"
@@ -170,55 +170,55 @@ class Device(Node):
         self.adapter = adapter
 
 
-class Resource(Node):
+class Resource(KernelObject):
     """A resource of a device, made or opened there."""
 
     kind = "resource"
 
     __slots__ = ("body", "device")
 
-    def __init__(self, device: Device, body: ResourceBody) -> None:
+    def __init__(self, device: Device, body: ResourceState) -> None:
         super().__init__(body)
         self.device, self.body = device, body
 
 
-class Allocation(Node):
+class Allocation(KernelObject):
     """An allocation of a device, in a resource or by itself."""
 
     kind = "allocation"
 
     __slots__ = ("backing", "device", "resource")
 
-    def __init__(self, device: Device, resource: Resource | None, backing: Backing) -> None:
+    def __init__(self, device: Device, resource: Resource | None, backing: AllocationMemory) -> None:
         super().__init__(backing)
         self.device, self.resource, self.backing = device, resource, backing
 
 
-class SyncObject(Node):
+class SyncObject(KernelObject):
     """A synchronization object, made or opened."""
 
     kind = "sync object"
 
     __slots__ = ("body",)
 
-    def __init__(self, body: SyncBody) -> None:
+    def __init__(self, body: SyncState) -> None:
         super().__init__(body)
         self.body = body
 
 
-class KeyedMutex(Node):
+class KeyedMutex(KernelObject):
     """A keyed mutex, made or opened."""
 
     kind = "keyed mutex"
 
     __slots__ = ("body",)
 
-    def __init__(self, body: MutexBody) -> None:
+    def __init__(self, body: MutexState) -> None:
         super().__init__(body)
         self.body = body
 
 
-class Other(Node):
+class UnmodelledObject(KernelObject):
     """An object of a kind that no rule knows."""
 
     __slots__ = ("kind",)
@@ -235,8 +235,8 @@ _SYNC_TYPES = {
 }
 
 
-def bare(kind: str) -> Node:
+def make_bare_object(kind: str) -> KernelObject:
     """An object of a kind of which nothing else is known."""
     if kind in _SYNC_TYPES:
-        return SyncObject(SyncBody(_SYNC_TYPES[kind]))
-    return KeyedMutex(MutexBody(0)) if kind == KeyedMutex.kind else Other(kind)
+        return SyncObject(SyncState(_SYNC_TYPES[kind]))
+    return KeyedMutex(MutexState(0)) if kind == KeyedMutex.kind else UnmodelledObject(kind)

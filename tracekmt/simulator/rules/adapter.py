@@ -9,11 +9,11 @@ from functools import cached_property
 from tracekmt.calls.adapter import KMTQUERYADAPTERINFOTYPE
 from tracekmt.codec.memory import Memory
 from tracekmt.simulator.model.machine import Process
-from tracekmt.simulator.model.nt_handles import name_of
+from tracekmt.simulator.model.nt_handles import canonical_name
 from tracekmt.simulator.model.objects import Adapter, OpenAdapter
-from tracekmt.simulator.request import Behaviour, Request, Rule, View, invalid, null
+from tracekmt.simulator.request import Behaviour, Request, ValidationRule, View, invalid, null
 from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST, page
-from tracekmt.spec.types import Abi, Call
+from tracekmt.spec.types import Abi, CallSpec
 
 ROOM_FOR = 34
 """How many adapters EnumAdapters2 says to make room for: Windows 11; before it 32 (Wine's conformance test)."""
@@ -57,8 +57,8 @@ class OpenFromGdiDisplayName(Opening):
     @cached_property
     def found(self) -> Adapter | None:
         """The adapter with that display."""
-        name = name_of(self.args.characters("DeviceName"))
-        return next((each for each in self.machine.adapters if name and name_of(each.name) == name), None)
+        name = canonical_name(self.args.characters("DeviceName"))
+        return next((each for each in self.machine.adapters if name and canonical_name(each.name) == name), None)
 
 
 class OpenFromHdc(Opening):
@@ -78,17 +78,17 @@ class OpenFromDeviceName(Opening):
         """The adapter with that path; a path of the right class that no adapter has is the first one's."""
         if not self.args["pDeviceName"]:
             return None
-        name = name_of(self.args.text("pDeviceName"))
+        name = canonical_name(self.args.text("pDeviceName"))
         for each in self.machine.adapters:
-            if name_of(each.device_name) == name:
+            if canonical_name(each.device_name) == name:
                 return each
-        return self.machine.adapters[0] if name.endswith(name_of(DISPLAY_DEVICE_ARRIVAL)) else None
+        return self.machine.adapters[0] if name.endswith(canonical_name(DISPLAY_DEVICE_ARRIVAL)) else None
 
 
 class ByAdapter(Request):
     """A call that names an opened adapter."""
 
-    def __init__(self, process: Process, call: Call, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
+    def __init__(self, process: Process, call: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
         super().__init__(process, call, abi, memory, arguments)
         self.opened = process.find(self.args["hAdapter"], OpenAdapter)
 
@@ -105,7 +105,7 @@ def open_adapter(request: Opening) -> None:
     args["hAdapter"] = request.process.add(OpenAdapter(request.found))
     if not isinstance(request, OpenFromLuid):
         _write_luid(args, request.found)
-    if request.call.argument.has("VidPnSourceId"):
+    if request.spec.argument.has("VidPnSourceId"):
         args["VidPnSourceId"] = 0
 
 
@@ -116,7 +116,7 @@ def _write_luid(args: View, adapter: Adapter) -> None:
 
 def _rooms(request: Request) -> Iterator[View]:
     """The elements of the caller's list."""
-    if request.call.argument.has("pAdapters"):
+    if request.spec.argument.has("pAdapters"):
         yield from (request.args.follow("pAdapters", index) for index in range(len(request.machine.adapters)))
     else:
         yield from request.args.elements("Adapters", len(request.machine.adapters))
@@ -124,7 +124,7 @@ def _rooms(request: Request) -> Iterator[View]:
 
 def list_adapters(request: Request) -> None:
     """Every adapter with a fresh handle; without a list, how many elements it should have."""
-    asks = request.call.argument.has("pAdapters") and not request.args["pAdapters"]
+    asks = request.spec.argument.has("pAdapters") and not request.args["pAdapters"]
     count = len(request.machine.adapters)
     if asks:
         request.args["NumAdapters"] = max(ROOM_FOR, count)
@@ -155,7 +155,7 @@ def answer_info(request: ByAdapter) -> None:
 
 BAD_ADAPTER = invalid("hAdapter is no opened adapter", lambda r: r.opened is None, WINE_TEST, "Windows-verified")
 
-TOO_SMALL = Rule(
+TOO_SMALL = ValidationRule(
     "STATUS_BUFFER_TOO_SMALL",
     "pAdapters has fewer elements than there are adapters",
     lambda r: r.args["pAdapters"] and r.args["NumAdapters"] < len(r.machine.adapters),
@@ -164,8 +164,8 @@ TOO_SMALL = Rule(
 )
 
 
-def _unknown_display(source: str) -> Rule:
-    return Rule(
+def _unknown_display(source: str) -> ValidationRule:
+    return ValidationRule(
         "STATUS_UNSUCCESSFUL",
         "no display that belongs to the desktop has this name",
         lambda r: r.found is None,

@@ -13,15 +13,15 @@ from tracekmt.calls.allocation import D3DKMT_STANDARDALLOCATIONTYPE
 from tracekmt.codec.memory import Memory
 from tracekmt.simulator.model.allocation_size import KERNEL_RECORD, allocation_size, heap_data
 from tracekmt.simulator.model.machine import Process
-from tracekmt.simulator.model.objects import Allocation, Backing, Resource, ResourceBody
-from tracekmt.simulator.request import Behaviour, Rule, View, null
+from tracekmt.simulator.model.objects import Allocation, AllocationMemory, Resource, ResourceState
+from tracekmt.simulator.request import Behaviour, ValidationRule, View, null
 from tracekmt.simulator.request import invalid as _invalid
 from tracekmt.simulator.rules.device import BAD_DEVICE, ByDevice, stopped
 from tracekmt.simulator.sources import OTHER_TYPES, page
 from tracekmt.simulator.sources import REVERSED as _REVERSED
 from tracekmt.simulator.sources import WINE_TEST as _WINE_TEST
 from tracekmt.simulator.sources import WSL as _WSL
-from tracekmt.spec.types import Abi, Call
+from tracekmt.spec.types import Abi, CallSpec
 
 PAGE = 4096
 NUM_ALLOCATIONS_LIMIT = 0x682AA
@@ -37,7 +37,7 @@ _DESTROY_PAGE = page("D3DKMT_DESTROYALLOCATION2")
 class CreateAllocation(ByDevice):
     """A D3DKMT_CREATEALLOCATION and what hangs on it, with elements of either version."""
 
-    def __init__(self, process: Process, call: Call, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
+    def __init__(self, process: Process, call: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
         super().__init__(process, call, abi, memory, arguments)
         self.flags = self.args.flags("Flags")
 
@@ -54,7 +54,7 @@ class CreateAllocation(ByDevice):
     @cached_property
     def elements(self) -> list[View]:
         """The allocations asked for."""
-        (name,) = (arm for arm in self.call.arms if arm.startswith("pAllocationInfo"))
+        (name,) = (arm for arm in self.spec.union_arms if arm.startswith("pAllocationInfo"))
         return [self.args.follow(name, index) for index in range(self.args["NumAllocations"])]
 
     @cached_property
@@ -64,19 +64,19 @@ class CreateAllocation(ByDevice):
         return found if found and found.device is self.device else None
 
     @cached_property
-    def backings(self) -> list[Backing]:
+    def backings(self) -> list[AllocationMemory]:
         """The memory that each allocation would have."""
         assert self.adapter is not None
-        found: list[Backing] = []
+        found: list[AllocationMemory] = []
         for element in self.elements:
             data = element.bytes("pPrivateDriverData", "PrivateDriverDataSize")
             standard = "StandardAllocation" in self.flags
             size = self.heap_size if standard else allocation_size(data, self.machine.drivers)
             if standard or element["pSystemMem"]:
                 told = data if not standard else heap_data(size) if self.machine.profile.heap_data else b""
-                made = Backing(self.adapter, told, 0, size, size + KERNEL_RECORD)
+                made = AllocationMemory(self.adapter, told, 0, size, size + KERNEL_RECORD)
             else:
-                made = Backing(self.adapter, data, size, 0, KERNEL_RECORD)
+                made = AllocationMemory(self.adapter, data, size, 0, KERNEL_RECORD)
             found.append(made)
         return found
 
@@ -218,7 +218,7 @@ CREATE_RULES = (
         "reverse engineering",
     ),
     stopped("D3DKMTCreateAllocation2"),
-    Rule(
+    ValidationRule(
         "STATUS_NO_MEMORY",
         "the budget of system memory does not hold the kernel's records",
         lambda r: not r.fits(KERNEL_RECORD * r.args["NumAllocations"]),
@@ -238,17 +238,17 @@ CREATE_RULES = (
         _STRUCT_PAGE,
         "assumption",
     ),
-    Rule(
+    ValidationRule(
         "STATUS_INVALID_HANDLE",
         "hSection leads nowhere",
-        lambda r: "ExistingSection" in r.flags and r.process.nt.lacks(r.elements[0]["hSection"]),
+        lambda r: "ExistingSection" in r.flags and r.process.nt.is_invalid(r.elements[0]["hSection"]),
         "as Windows answers for other NT handles in Wine's conformance test",
         "assumption",
     ),
-    Rule(
+    ValidationRule(
         "STATUS_OBJECT_TYPE_MISMATCH",
         "hSection leads to no section",
-        lambda r: "ExistingSection" in r.flags and r.process.nt.lacks(r.elements[0]["hSection"], "section"),
+        lambda r: "ExistingSection" in r.flags and r.process.nt.is_invalid(r.elements[0]["hSection"], "section"),
         OTHER_TYPES,
         "assumption",
     ),
@@ -258,7 +258,7 @@ CREATE_RULES = (
         _REVERSED,
         "reverse engineering",
     ),
-    Rule(
+    ValidationRule(
         "STATUS_INVALID_HANDLE",
         "hResource is no resource of the device",
         lambda r: r.args["hResource"] != 0 and r.resource is None,
@@ -284,14 +284,14 @@ CREATE_RULES = (
         _WSL,
         "Microsoft source",
     ),
-    Rule(
+    ValidationRule(
         "STATUS_NO_MEMORY",
         "the budget of system memory does not hold the memory that allocations pin",
         lambda r: not r.fits(sum(backing.system for backing in r.backings)),
         _CREATE_PAGE,
         "documentation",
     ),
-    Rule(
+    ValidationRule(
         "STATUS_GRAPHICS_NO_VIDEO_MEMORY",
         "the budget of video memory is used up",
         lambda r: r.out_of_video_memory,
@@ -316,7 +316,7 @@ def create_allocation(request: CreateAllocation) -> None:
     assert device is not None
     resource, global_share = request.resource, 0
     if "CreateResource" in request.flags:
-        body = ResourceBody(
+        body = ResourceState(
             device.adapter,
             shared="CreateShared" in request.flags,
             nt="NtSecuritySharing" in request.flags,
@@ -402,7 +402,7 @@ CREATE = Behaviour(
     ),
     rules=CREATE_RULES,
     effect=create_allocation,
-    driver=leaves_it_to_the_driver,
+    driver_decides=leaves_it_to_the_driver,
 )
 DESTROY = Behaviour(request=DestroyAllocation, rules=DESTROY_RULES, effect=destroy_allocation)
 

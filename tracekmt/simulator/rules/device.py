@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from tracekmt.codec.memory import Memory
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.objects import Adapter, Device
-from tracekmt.simulator.request import Behaviour, Request, Rule, invalid
+from tracekmt.simulator.request import Behaviour, Request, ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import BAD_ADAPTER, VERIFIED_NULL, ByAdapter
 from tracekmt.simulator.sources import WINE_TEST, page
-from tracekmt.spec.types import Abi, Call
+from tracekmt.spec.types import Abi, CallSpec
 
 
 class ByDevice(Request):
     """A call that names a device."""
 
-    def __init__(self, process: Process, call: Call, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
+    def __init__(self, process: Process, call: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
         super().__init__(process, call, abi, memory, arguments)
         self.device = process.find(self.args["hDevice"], Device)
 
@@ -29,9 +29,9 @@ class ByDevice(Request):
 BAD_DEVICE = invalid("hDevice is no device", lambda r: r.device is None, WINE_TEST, "Windows-verified")
 
 
-def stopped(source: str) -> Rule:
+def stopped(source: str) -> ValidationRule:
     """The rule for an adapter that is gone; `source` is the function whose page says so."""
-    return Rule(
+    return ValidationRule(
         "STATUS_DEVICE_REMOVED", "the adapter was stopped", lambda r: r.adapter.stopped, page(source), "documentation"
     )
 

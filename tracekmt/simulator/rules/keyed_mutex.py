@@ -5,44 +5,44 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 
-from tracekmt.simulator.model.objects import KeyedMutex, MutexBody
-from tracekmt.simulator.request import Behaviour, Request, Rule, invalid
+from tracekmt.simulator.model.objects import KeyedMutex, MutexState
+from tracekmt.simulator.request import Behaviour, Request, ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import VERIFIED_NULL
 from tracekmt.simulator.rules.sharing import LIKE_BAD_NT_HANDLE, NamesNtHandle
 from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, page
 
 
-class Create(Request):
+class CreateKeyedMutexRequest(Request):
     """Version 1 has neither runtime data nor flags."""
 
     @cached_property
     def nt(self) -> bool:
         """Whether it is shared by NT handles."""
-        return self.call.argument.has("Flags") and bool(self.args["Flags.NtSecuritySharing"])
+        return self.spec.argument.has("Flags") and bool(self.args["Flags.NtSecuritySharing"])
 
     @cached_property
     def runtime_data(self) -> bytes:
         """What its maker leaves for those who open it."""
-        has = self.call.argument.has("pPrivateRuntimeData")
+        has = self.spec.argument.has("pPrivateRuntimeData")
         return self.args.bytes("pPrivateRuntimeData", "PrivateRuntimeDataSize") if has else b""
 
 
-class Open(Request):
+class OpenKeyedMutexRequest(Request):
     """Opening by the global handle."""
 
     @cached_property
-    def body(self) -> MutexBody | None:
+    def body(self) -> MutexState | None:
         """The mutex."""
-        return self.machine.shares.get(self.args["hSharedHandle"], MutexBody)
+        return self.machine.shares.get(self.args["hSharedHandle"], MutexState)
 
 
-class OpenFromNtHandle(NamesNtHandle):
+class OpenKeyedMutexFromNtHandleRequest(NamesNtHandle):
     """Opening by an NT handle."""
 
     @cached_property
-    def body(self) -> MutexBody | None:
+    def body(self) -> MutexState | None:
         """The mutex that was shared in it."""
-        return next((each for each in self.holds if isinstance(each, MutexBody)), None)
+        return next((each for each in self.holds if isinstance(each, MutexState)), None)
 
 
 class ByMutex(Request):
@@ -59,14 +59,14 @@ class ByMutex(Request):
         return not self.args["pTimeout"] or any(self.memory.read(self.args["pTimeout"], 8))
 
 
-def create(request: Create) -> None:
+def create(request: CreateKeyedMutexRequest) -> None:
     """A mutex, with a global handle unless it is shared by NT handles."""
-    body = MutexBody(request.args["InitialValue"], request.runtime_data, nt=request.nt)
+    body = MutexState(request.args["InitialValue"], request.runtime_data, nt=request.nt)
     request.args["hKeyedMutex"] = request.process.add(KeyedMutex(body))
     request.args["hSharedHandle"] = 0 if request.nt else request.machine.share(body)
 
 
-def open_mutex(request: Open | OpenFromNtHandle) -> None:
+def open_mutex(request: OpenKeyedMutexRequest | OpenKeyedMutexFromNtHandleRequest) -> None:
     """Another handle; the runtime data's buffer stays as it is (Wine's conformance test)."""
     assert request.body is not None
     request.args["hKeyedMutex"] = request.process.add(KeyedMutex(request.body))
@@ -113,7 +113,7 @@ _RUNTIME_DATA = (
         "Windows-verified",
     ),
 )
-_BUSY = Rule(
+_BUSY = ValidationRule(
     "STATUS_TIMEOUT",
     "the mutex is held, or released for another key, and the caller does not wait",
     lambda r: (r.mutex.body.held or r.mutex.body.key != r.args["Key"]) and not r.waits,
@@ -124,20 +124,22 @@ _ACQUIRE = Behaviour(request=ByMutex, rules=(_LIKE_NO_MUTEX, _BUSY), effect=acqu
 _RELEASE = Behaviour(request=ByMutex, rules=(_LIKE_NO_MUTEX,), effect=release)
 
 BEHAVIOURS = {
-    "D3DKMTCreateKeyedMutex": Behaviour(request=Create, null=VERIFIED_NULL, rules=(), effect=create),
+    "D3DKMTCreateKeyedMutex": Behaviour(request=CreateKeyedMutexRequest, null=VERIFIED_NULL, rules=(), effect=create),
     "D3DKMTCreateKeyedMutex2": Behaviour(
-        request=Create,
+        request=CreateKeyedMutexRequest,
         null=VERIFIED_NULL,
         rules=(replace(_NO_BUFFER, source=LIKE_OTHERS, confidence="assumption"),),
         effect=create,
     ),
-    "D3DKMTOpenKeyedMutex": Behaviour(request=Open, rules=(_NO_SHARE,), effect=open_mutex),
-    "D3DKMTOpenKeyedMutex2": Behaviour(request=Open, rules=(_NO_SHARE, *_RUNTIME_DATA), effect=open_mutex),
+    "D3DKMTOpenKeyedMutex": Behaviour(request=OpenKeyedMutexRequest, rules=(_NO_SHARE,), effect=open_mutex),
+    "D3DKMTOpenKeyedMutex2": Behaviour(
+        request=OpenKeyedMutexRequest, rules=(_NO_SHARE, *_RUNTIME_DATA), effect=open_mutex
+    ),
     "D3DKMTOpenKeyedMutexFromNtHandle": Behaviour(
-        request=OpenFromNtHandle,
+        request=OpenKeyedMutexFromNtHandleRequest,
         rules=(
             LIKE_BAD_NT_HANDLE,
-            Rule(
+            ValidationRule(
                 "STATUS_OBJECT_TYPE_MISMATCH",
                 "no keyed mutex was shared in hNtHandle",
                 lambda r: r.body is None,

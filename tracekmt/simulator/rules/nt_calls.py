@@ -6,7 +6,7 @@ from functools import cached_property
 
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.nt_handles import NtObject
-from tracekmt.simulator.request import Behaviour, Request, Rule
+from tracekmt.simulator.request import Behaviour, Request, ValidationRule
 from tracekmt.simulator.rules.sharing import object_name
 from tracekmt.simulator.sources import page
 
@@ -81,19 +81,19 @@ def maker(type_: str, parameter: str) -> Behaviour:
 
     def make(request: Make) -> None:
         item = request.named or NtObject(type_, name=request.name)
-        request.args.hand_back(parameter, request.process.open(item, request.args["DesiredAccess"]))
+        request.args.write_through(parameter, request.process.open(item, request.args["DesiredAccess"]))
 
     return Behaviour(
         request=Make,
         rules=(
-            Rule(
+            ValidationRule(
                 "STATUS_OBJECT_TYPE_MISMATCH",
                 "something of another type has this name",
                 lambda r: r.named is not None and r.named.type != type_,
                 page(f"ZwCreate{type_.capitalize()}"),
                 "assumption",
             ),
-            Rule(
+            ValidationRule(
                 "STATUS_OBJECT_NAME_COLLISION",
                 "something has this name, and OBJ_OPENIF is not asked for",
                 lambda r: r.named is not None and not r.args.follow("ObjectAttributes")["Attributes"] & OBJ_OPENIF,
@@ -108,7 +108,7 @@ def maker(type_: str, parameter: str) -> Behaviour:
 def open_process(request: OpenProcess) -> None:
     """A handle to a process of the machine, or to one that is not simulated."""
     item = NtObject("process", process=request.asked)
-    request.args.hand_back("ProcessHandle", request.process.open(item, request.args["DesiredAccess"]))
+    request.args.write_through("ProcessHandle", request.process.open(item, request.args["DesiredAccess"]))
 
 
 def duplicate(request: Duplicate) -> None:
@@ -122,7 +122,7 @@ def duplicate(request: Duplicate) -> None:
     if request.target is not None:
         made = request.target.open(request.item, access)
         if request.args["TargetHandle"]:
-            request.args.hand_back("TargetHandle", made)
+            request.args.write_through("TargetHandle", made)
     if options & DUPLICATE_CLOSE_SOURCE and listed:
         request.source.close(source)
 
@@ -130,10 +130,10 @@ def duplicate(request: Duplicate) -> None:
 BEHAVIOURS = {
     "NtClose": Behaviour(
         rules=(
-            Rule(
+            ValidationRule(
                 "STATUS_INVALID_HANDLE",
                 "Handle leads nowhere",
-                lambda r: r.process.nt.lacks(r.args["Handle"]),
+                lambda r: r.process.nt.is_invalid(r.args["Handle"]),
                 page("NtClose"),
                 "documentation",
             ),
@@ -145,7 +145,7 @@ BEHAVIOURS = {
     "NtOpenProcess": Behaviour(
         request=OpenProcess,
         rules=(
-            Rule(
+            ValidationRule(
                 "STATUS_INVALID_CID",
                 "ClientId names no process",
                 lambda r: not r.asked,
@@ -158,14 +158,14 @@ BEHAVIOURS = {
     "NtDuplicateObject": Behaviour(
         request=Duplicate,
         rules=(
-            Rule(
+            ValidationRule(
                 "STATUS_INVALID_HANDLE",
                 "SourceProcessHandle or SourceHandle leads nowhere",
                 lambda r: r.item is None,
                 _BAD_HANDLE,
                 "assumption",
             ),
-            Rule(
+            ValidationRule(
                 "STATUS_INVALID_HANDLE",
                 "TargetProcessHandle leads to no process",
                 lambda r: (

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 
-from tracekmt.simulator.model.nt_handles import NtObject, name_of
+from tracekmt.simulator.model.nt_handles import NtObject, canonical_name
 from tracekmt.simulator.model.objects import (
     Allocation,
+    KernelObject,
     KeyedMutex,
-    MutexBody,
-    Node,
+    MutexState,
     Resource,
-    ResourceBody,
-    Shared,
-    SyncBody,
+    ResourceState,
+    SharedObject,
     SyncObject,
+    SyncState,
 )
-from tracekmt.simulator.request import Behaviour, Request, Rule, View, invalid
+from tracekmt.simulator.request import Behaviour, Request, ValidationRule, View, invalid
 from tracekmt.simulator.rules.device import BAD_DEVICE, ByDevice
 from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, WSL, page
 from tracekmt.spec.types import POINTER_SIZE
@@ -30,9 +30,9 @@ class ByGlobal(ByDevice):
     """A call about what a global handle leads to."""
 
     @cached_property
-    def body(self) -> ResourceBody | None:
+    def body(self) -> ResourceState | None:
         """The resource."""
-        return self.machine.shares.get(self.args["hGlobalShare"], ResourceBody)
+        return self.machine.shares.get(self.args["hGlobalShare"], ResourceState)
 
 
 class NamesNtHandle(Request):
@@ -44,7 +44,7 @@ class NamesNtHandle(Request):
         return self.process.nt.get(self.args["hNtHandle"])
 
     @property
-    def holds(self) -> tuple[Shared, ...]:
+    def holds(self) -> tuple[SharedObject, ...]:
         """What was shared in it, the object that it is named for first."""
         return self.item.holds if self.item else ()
 
@@ -53,9 +53,9 @@ class ByNtHandle(NamesNtHandle, ByDevice):
     """A call about the resource that an NT handle leads to."""
 
     @cached_property
-    def body(self) -> ResourceBody | None:
+    def body(self) -> ResourceState | None:
         """The resource, where it leads to one."""
-        return next((each for each in self.holds[:1] if isinstance(each, ResourceBody)), None)
+        return next((each for each in self.holds[:1] if isinstance(each, ResourceState)), None)
 
     @property
     def mutex_data_misfits(self) -> bool:
@@ -63,7 +63,7 @@ class ByNtHandle(NamesNtHandle, ByDevice):
         size, buffer = (
             self.args[name] for name in ("KeyedMutexPrivateRuntimeDataSize", "pKeyedMutexPrivateRuntimeData")
         )
-        bundled = [each for each in self.holds if isinstance(each, MutexBody)]
+        bundled = [each for each in self.holds if isinstance(each, MutexState)]
         return any(size < len(each.runtime_data) if buffer else size for each in bundled)
 
 
@@ -77,13 +77,13 @@ def query(request: ByGlobal | ByNtHandle) -> None:
     args["NumAllocations"] = len(request.body.backings)
 
 
-def total_size(body: ResourceBody) -> int:
+def total_size(body: ResourceState) -> int:
     """Bytes of all allocations' private data."""
     return sum(len(backing.data) for backing in body.backings)
 
 
 def _list_name(request: Request) -> str:
-    return next((arm for arm in request.call.arms if arm.startswith("pOpenAllocation")), "pOpenAllocationInfo2")
+    return next((arm for arm in request.spec.union_arms if arm.startswith("pOpenAllocation")), "pOpenAllocationInfo2")
 
 
 def open_resource(request: ByGlobal | ByNtHandle) -> None:
@@ -115,8 +115,8 @@ def open_resource(request: ByGlobal | ByNtHandle) -> None:
 def open_from_nt_handle(request: ByNtHandle) -> None:
     """The same, and what was shared in one handle with it."""
     open_resource(request)
-    mutex = next((each for each in request.holds if isinstance(each, MutexBody)), None)
-    sync = next((each for each in request.holds if isinstance(each, SyncBody)), None)
+    mutex = next((each for each in request.holds if isinstance(each, MutexState)), None)
+    sync = next((each for each in request.holds if isinstance(each, SyncState)), None)
     process, args = request.process, request.args
     args["hKeyedMutex"] = process.add(KeyedMutex(mutex)) if mutex else 0
     args["hSyncObject"] = process.add(SyncObject(sync), request.device) if sync else 0
@@ -126,9 +126,9 @@ class ShareObjects(Request):
     """The objects to share."""
 
     @cached_property
-    def nodes(self) -> list[Node | None]:
+    def nodes(self) -> list[KernelObject | None]:
         """What the handles lead to."""
-        return [self.process.find(each, Node) for each in self.args.numbers("hObjects", self.args["cObjects"])]
+        return [self.process.find(each, KernelObject) for each in self.args.numbers("hObjects", self.args["cObjects"])]
 
     @cached_property
     def attributes(self) -> View | None:
@@ -141,7 +141,7 @@ class ShareObjects(Request):
         return object_name(self.attributes)
 
     @property
-    def kinds(self) -> list[type[Node]]:
+    def kinds(self) -> list[type[KernelObject]]:
         """The sorts of the objects, in order."""
         return [type(node) for node in self.nodes if node is not None]
 
@@ -154,18 +154,18 @@ def object_name(attributes: View | None) -> str | None:
     head = attributes.memory.read(attributes["ObjectName"], 2 * pointer)
     length, buffer = int.from_bytes(head[:2], "little"), int.from_bytes(head[pointer:], "little")
     text = attributes.memory.read(buffer, length & ~1) if length else b""
-    return name_of(text.decode("utf-16-le", "surrogatepass")) if text else None
+    return canonical_name(text.decode("utf-16-le", "surrogatepass")) if text else None
 
 
-SHAREABLE: tuple[list[type[Node]], ...] = ([Resource], [SyncObject], [Resource, KeyedMutex, SyncObject])
+SHAREABLE: tuple[list[type[KernelObject]], ...] = ([Resource], [SyncObject], [Resource, KeyedMutex, SyncObject])
 
 
 def share(request: ShareObjects) -> None:
     """An NT handle that keeps the objects alive. Its object has the name, as long as a handle to it is open."""
     bodies = tuple(body for node in request.nodes if node is not None for body in node.holds)
-    type_ = RESOURCE_TYPE if isinstance(bodies[0], ResourceBody) else SYNC_TYPE
+    type_ = RESOURCE_TYPE if isinstance(bodies[0], ResourceState) else SYNC_TYPE
     item = NtObject(type_, bodies, request.name)
-    request.args.hand_back("phSharedNtHandle", request.process.open(item, request.args["dwDesiredAccess"]))
+    request.args.write_through("phSharedNtHandle", request.process.open(item, request.args["dwDesiredAccess"]))
 
 
 class ByName(Request):
@@ -190,21 +190,21 @@ def by_name(type_: str, function: str) -> Behaviour:
         request=ByName,
         rules=(
             invalid("pObjAttrib is NULL", lambda r: not r.args["pObjAttrib"], WINE_TEST, "Windows-verified"),
-            Rule(
+            ValidationRule(
                 "STATUS_OBJECT_NAME_NOT_FOUND",
                 "nothing has this name",
                 lambda r: r.item is None,
                 WINE_TEST,
                 "Windows-verified",
             ),
-            Rule(
+            ValidationRule(
                 "STATUS_OBJECT_TYPE_MISMATCH",
                 f"what has this name is no {type_}",
                 lambda r: r.item.type != type_,
                 page(function),
                 "assumption",
             ),
-            Rule(
+            ValidationRule(
                 "STATUS_ACCESS_DENIED",
                 "no access is asked for",
                 lambda r: not r.args["dwDesiredAccess"],
@@ -216,7 +216,7 @@ def by_name(type_: str, function: str) -> Behaviour:
     )
 
 
-def _exact(size: str, buffer: str, stored: str) -> Rule:
+def _exact(size: str, buffer: str, stored: str) -> ValidationRule:
     """The rule for a buffer that has to be as large as what the resource has."""
 
     def misfits(request: ByGlobal | ByNtHandle) -> bool:
@@ -226,7 +226,7 @@ def _exact(size: str, buffer: str, stored: str) -> Rule:
     return invalid(f"{size} is not the resource's, or there is no buffer", misfits, WINE_TEST, "Windows-verified")
 
 
-def _at_least(size: str, buffer: str, stored: str) -> Rule:
+def _at_least(size: str, buffer: str, stored: str) -> ValidationRule:
     """The rule for a buffer that may be larger, too."""
 
     def misfits(request: ByGlobal | ByNtHandle) -> bool:
@@ -245,18 +245,18 @@ LEAST_SIZES = (_at_least(*_RUNTIME_DATA), _at_least(*_DRIVER_DATA))
 _NO_SHARE = invalid(
     "hGlobalShare is no global handle of a resource", lambda r: r.body is None, WINE_TEST, "Windows-verified"
 )
-_TOO_BIG = Rule(
+_TOO_BIG = ValidationRule(
     "STATUS_INTEGER_OVERFLOW",
     "all private data together do not fit into 32 bits",
     lambda r: total_size(r.body) > 0xFFFFFFFF,
     page("D3DKMTQueryResourceInfo"),
     "documentation",
 )
-BAD_NT_HANDLE = Rule(
+BAD_NT_HANDLE = ValidationRule(
     "STATUS_INVALID_HANDLE", "hNtHandle leads nowhere", lambda r: r.item is None, WINE_TEST, "Windows-verified"
 )
 LIKE_BAD_NT_HANDLE = replace(BAD_NT_HANDLE, source=LIKE_OTHERS, confidence="assumption")
-_NO_RESOURCE = Rule(
+_NO_RESOURCE = ValidationRule(
     "STATUS_OBJECT_TYPE_MISMATCH",
     "hNtHandle leads to no resource",
     lambda r: r.body is None,
@@ -264,7 +264,7 @@ _NO_RESOURCE = Rule(
     "assumption",
 )
 _OPEN_RULES = (
-    Rule(
+    ValidationRule(
         "STATUS_ACCESS_VIOLATION",
         "the list of allocations is NULL, in a process of 32 bits",
         lambda r: r.abi == "x86" and r.args["NumAllocations"] and not r.args[_list_name(r)],
@@ -286,7 +286,7 @@ _OPEN_RULES = (
         WINE_TEST,
         "Windows-verified",
     ),
-    Rule(
+    ValidationRule(
         "STATUS_NO_MEMORY",
         "TotalPrivateDriverDataBufferSize is too small",
         lambda r: r.args["TotalPrivateDriverDataBufferSize"] < total_size(r.body),
@@ -340,7 +340,7 @@ BEHAVIOURS = {
                 WINE_TEST,
                 "Windows-verified",
             ),
-            Rule(
+            ValidationRule(
                 "STATUS_OBJECT_NAME_COLLISION",
                 "something else has this name",
                 lambda r: r.name is not None and r.name in r.machine.names,

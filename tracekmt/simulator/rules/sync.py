@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 
 from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
-from tracekmt.simulator.model.objects import SyncBody, SyncObject
-from tracekmt.simulator.request import Behaviour, Request, Rule, invalid
+from tracekmt.simulator.model.objects import SyncObject, SyncState
+from tracekmt.simulator.request import Behaviour, Request, ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import VERIFIED_NULL
 from tracekmt.simulator.rules.device import BAD_DEVICE, ByDevice, stopped
 from tracekmt.simulator.rules.sharing import BAD_NT_HANDLE, NamesNtHandle
@@ -30,7 +30,7 @@ _ADDRESSES = {
 }
 
 
-class Create(ByDevice):
+class CreateSyncObjectRequest(ByDevice):
     """Making one. Version 1 has no flags."""
 
     @property
@@ -40,33 +40,33 @@ class Create(ByDevice):
 
     def has(self, flag: str) -> bool:
         """Whether a flag is set."""
-        return self.call.name.endswith("2") and bool(self.args[f"Info.Flags.{flag}"])
+        return self.spec.name.endswith("2") and bool(self.args[f"Info.Flags.{flag}"])
 
     @property
     def no_event(self) -> bool:
         """Whether the event of a CPU notification is none."""
-        return self.process.nt.lacks(self.args["Info.CPUNotification.Event"], "event")
+        return self.process.nt.is_invalid(self.args["Info.CPUNotification.Event"], "event")
 
 
-class Open(Request):
+class OpenSyncObjectRequest(Request):
     """Opening by the global handle."""
 
     @cached_property
-    def body(self) -> SyncBody | None:
+    def body(self) -> SyncState | None:
         """The object."""
-        return self.machine.shares.get(self.args["hSharedHandle"], SyncBody)
+        return self.machine.shares.get(self.args["hSharedHandle"], SyncState)
 
 
-class OpenFromNtHandle(NamesNtHandle):
+class OpenSyncObjectFromNtHandleRequest(NamesNtHandle):
     """Opening by an NT handle."""
 
     @cached_property
-    def body(self) -> SyncBody | None:
+    def body(self) -> SyncState | None:
         """The object, where the handle leads to one."""
-        return next((each for each in self.holds[:1] if isinstance(each, SyncBody)), None)
+        return next((each for each in self.holds[:1] if isinstance(each, SyncState)), None)
 
 
-class OpenInDevice(OpenFromNtHandle, ByDevice):
+class OpenInDevice(OpenSyncObjectFromNtHandleRequest, ByDevice):
     """The same, for a device."""
 
 
@@ -89,11 +89,11 @@ class FromCpu(ByDevice):
         return [self.process.find(handle, SyncObject) for handle in handles]
 
 
-def create(request: Create) -> None:
+def create(request: CreateSyncObjectRequest) -> None:
     """The object, and its global handle where it is shared by one; otherwise SharedHandle stays as it is."""
     args = request.args
-    initial = args[_INITIAL[request.type]] if request.type in _INITIAL and request.call.name.endswith("2") else 0
-    body = SyncBody(request.type, initial, nt=request.has("NtSecuritySharing"))
+    initial = args[_INITIAL[request.type]] if request.type in _INITIAL and request.spec.name.endswith("2") else 0
+    body = SyncState(request.type, initial, nt=request.has("NtSecuritySharing"))
     args["hSyncObject"] = request.process.add(SyncObject(body), request.device)
     if request.has("Shared"):
         args["Info.SharedHandle"] = 0 if body.nt else request.machine.share(body)
@@ -101,14 +101,14 @@ def create(request: Create) -> None:
         _map_fence(request, _ADDRESSES[request.type])
 
 
-def _map_fence(request: Create | OpenInDevice, arm: str) -> None:
+def _map_fence(request: CreateSyncObjectRequest | OpenInDevice, arm: str) -> None:
     """Where the fence's value can be read."""
     cpu = request.process.range("cpu", 8, request.pointer_size)
     request.args[f"{arm}.FenceValueCPUVirtualAddress"] = cpu
     request.args[f"{arm}.FenceValueGPUVirtualAddress"] = request.process.range("gpu", 8)
 
 
-def open_object(request: Open | OpenFromNtHandle) -> None:
+def open_object(request: OpenSyncObjectRequest | OpenSyncObjectFromNtHandleRequest) -> None:
     """Another handle to the object."""
     assert request.body is not None
     request.args["hSyncObject"] = request.process.add(SyncObject(request.body))
@@ -158,7 +158,7 @@ _NOT_THERE = invalid(
     WINE_TEST,
     "Windows-verified",
 )
-_NO_OBJECT = Rule(
+_NO_OBJECT = ValidationRule(
     "STATUS_OBJECT_TYPE_MISMATCH",
     "hNtHandle leads to no synchronization object",
     lambda r: r.body is None,
@@ -178,13 +178,13 @@ _FROM_CPU = (
 
 BEHAVIOURS = {
     "D3DKMTCreateSynchronizationObject": Behaviour(
-        request=Create,
+        request=CreateSyncObjectRequest,
         null=VERIFIED_NULL,
         rules=(BAD_DEVICE, _TYPES_1, stopped("D3DKMTCreateSynchronizationObject")),
         effect=create,
     ),
     "D3DKMTCreateSynchronizationObject2": Behaviour(
-        request=Create,
+        request=CreateSyncObjectRequest,
         null=VERIFIED_NULL,
         rules=(
             BAD_DEVICE,
@@ -195,7 +195,7 @@ BEHAVIOURS = {
                 WINE_TEST + " (older versions of Windows accept it)",
                 "Windows-verified",
             ),
-            Rule(
+            ValidationRule(
                 "STATUS_INVALID_HANDLE",
                 "the event of a CPU notification is none",
                 lambda r: r.type == CPU_NOTIFICATION and r.no_event,
@@ -207,7 +207,7 @@ BEHAVIOURS = {
         effect=create,
     ),
     "D3DKMTOpenSynchronizationObject": Behaviour(
-        request=Open,
+        request=OpenSyncObjectRequest,
         rules=(
             invalid(
                 "hSharedHandle is no global handle of a synchronization object",
@@ -219,7 +219,7 @@ BEHAVIOURS = {
         effect=open_object,
     ),
     "D3DKMTOpenSyncObjectFromNtHandle": Behaviour(
-        request=OpenFromNtHandle, rules=(BAD_NT_HANDLE, _NO_OBJECT), effect=open_object
+        request=OpenSyncObjectFromNtHandleRequest, rules=(BAD_NT_HANDLE, _NO_OBJECT), effect=open_object
     ),
     "D3DKMTOpenSyncObjectFromNtHandle2": Behaviour(
         request=OpenInDevice,

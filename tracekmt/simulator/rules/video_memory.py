@@ -6,7 +6,7 @@ from functools import cached_property
 
 from tracekmt.calls.video_memory import D3DKMT_MEMORY_SEGMENT_GROUP
 from tracekmt.simulator.model.nt_handles import NtObject
-from tracekmt.simulator.request import Behaviour, Rule, invalid
+from tracekmt.simulator.request import Behaviour, ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import BAD_ADAPTER, ByAdapter
 from tracekmt.simulator.sources import WINE_TEST
 
@@ -37,7 +37,7 @@ class Query(ByAdapter):
     @property
     def no_process(self) -> bool:
         """Whether hProcess leads to none."""
-        return not self.current and self.process.nt.lacks(self.args["hProcess"], "process")
+        return not self.current and self.process.nt.is_invalid(self.args["hProcess"], "process")
 
     @property
     def forbidden(self) -> bool:
@@ -70,14 +70,14 @@ BEHAVIOURS = {
     "D3DKMTQueryVideoMemoryInfo": Behaviour(
         request=Query,
         rules=(
-            Rule(
+            ValidationRule(
                 "STATUS_INVALID_HANDLE",
                 "hProcess leads to no process",
                 lambda r: r.no_process,
                 WINE_TEST,
                 "Windows-verified",
             ),
-            Rule(
+            ValidationRule(
                 "STATUS_ACCESS_DENIED",
                 "hProcess was opened without PROCESS_QUERY_INFORMATION",
                 lambda r: r.forbidden,

@@ -1,4 +1,4 @@
-"""Trimmed traces stand alone: what is kept depends on nothing that is missing, and stays what it was."""
+"""TrimResult traces stand alone: what is kept depends on nothing that is missing, and stays what it was."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import tracekmt
 from tracekmt.edit.copy import UNFINISHED
-from tracekmt.edit.trim import Trimmed, trim
+from tracekmt.edit.trim import TrimResult, trim
 from tracekmt.resources import resource
 from tracekmt.text.call_set import parse_calls
 from tracekmt.trace.events import Lost
@@ -96,7 +96,7 @@ def test_what_is_kept_replays_as_it_did(tmp_path: Path, actions: list[tuple[int,
 @pytest.mark.parametrize(("chosen", "kept"), [("17", {1, 3, 17}), ("8", {0, 2, 7, 8}), ("13", {1, 3, 6, 13})])
 def test_what_made_the_objects_is_kept(tmp_path: Path, chosen: str, kept: set[int]) -> None:
     source, part = resource("traces", "demo.kmt"), tmp_path / "part.kmt"
-    assert trim(source, parse_calls(chosen), part) == Trimmed(1, len(kept) - 1, 19)
+    assert trim(source, parse_calls(chosen), part) == TrimResult(1, len(kept) - 1, 19)
     with tracekmt.open(source) as before, tracekmt.open(part) as after:
         assert {call.index for call in after.calls()} == kept
         assert [call.to_json() for call in after.calls()] == [before[index].to_json() for index in sorted(kept)]
@@ -113,7 +113,7 @@ def test_what_made_the_objects_is_kept(tmp_path: Path, chosen: str, kept: set[in
 def test_a_part_of_a_part(tmp_path: Path) -> None:
     first, second = tmp_path / "first.kmt", tmp_path / "second.kmt"
     trim(resource("traces", "demo.kmt"), parse_calls("8,17"), first)
-    assert trim(first, parse_calls("17"), second) == Trimmed(1, 2, 9)
+    assert trim(first, parse_calls("17"), second) == TrimResult(1, 2, 9)
     with tracekmt.open(second) as trace:
         assert [call.index for call in trace.calls()] == [1, 3, 17]
         assert trace.header.trimmed == "19 calls of demo.kmt"

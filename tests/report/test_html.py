@@ -12,7 +12,7 @@ import pytest
 
 import tracekmt
 from tests.native import lacking
-from tracekmt.report.html import page
+from tracekmt.report.html import html_page
 
 HOSTILE = "</script><img src=x onerror=\"document.title='taken'\"><b>bold</b>\u2028\x1b[31m"
 FLAGS = (
@@ -57,7 +57,7 @@ def written(tmp_path: Path) -> Path:
     assert not report.same
     path = tmp_path / "page.html"
     with tracekmt.open(traces[0]) as one, tracekmt.open(traces[1]) as two:
-        path.write_text(page(report, one.__getitem__, two.__getitem__), "utf-8")
+        path.write_text(html_page(report, one.__getitem__, two.__getitem__), "utf-8")
     return path
 
 

@@ -15,11 +15,11 @@ from tracekmt.edit.recover import recover
 from tracekmt.errors import RecordError
 from tracekmt.record.buffer import event_queue as backlogs
 from tracekmt.record.buffer import shared_buffer as spools
-from tracekmt.record.buffer.event_queue import Backlog
-from tracekmt.record.buffer.overflow_file import Spill, preface
-from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, Spool
-from tracekmt.spec.types import Call
-from tracekmt.trace.buffer_format import spill_of
+from tracekmt.record.buffer.event_queue import EventQueue
+from tracekmt.record.buffer.overflow_file import OverflowFile, preface
+from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, SharedBuffer
+from tracekmt.spec.types import CallSpec
+from tracekmt.trace.buffer_format import overflow_path
 from tracekmt.trace.events import Enter, Header, Leave, Lost
 from tracekmt.trace.writer import Writer
 
@@ -27,21 +27,21 @@ IDLE = (1 << 64) - 1
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Spool]:
+def spool(tmp_path: Path) -> Iterator[SharedBuffer]:
     made = shared(Header("x64"), {}, tmp_path)
     yield made
     made.close()
 
 
-def shared(header: Header, calls: Mapping[int, Call], folder: Path, spill: Path | None = None) -> Spool:
+def shared(header: Header, calls: Mapping[int, CallSpec], folder: Path, spill: Path | None = None) -> SharedBuffer:
     told = preface(header, calls)
-    return Spool(told, Backlog(None if spill is None else lambda: Spill(spill, told)), folder)
+    return SharedBuffer(told, EventQueue(None if spill is None else lambda: OverflowFile(spill, told)), folder)
 
 
 class Target:
     """What hooks/recorder.c does, on the same file."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: SharedBuffer) -> None:
         with spool.path.open("r+b") as file:
             self.map = memoryview(mmap.mmap(file.fileno(), spool.offset + spool.size))[spool.offset :]
         self.words = self.map.cast("Q")
@@ -86,7 +86,7 @@ def piece(address: int, data: bytes, wanted: int | None = None, continued: int =
     return struct.pack("<QIIII", address, len(data) if wanted is None else wanted, len(data), continued, 0) + padded
 
 
-def test_events_come_in_the_order_of_their_numbers(spool: Spool) -> None:
+def test_events_come_in_the_order_of_their_numbers(spool: SharedBuffer) -> None:
     target = Target(spool)
     one, two = target.take(11), target.take(22)
     numbers = [target.sequence() for _ in range(4)]
@@ -99,7 +99,7 @@ def test_events_come_in_the_order_of_their_numbers(spool: Spool) -> None:
     assert spool.drain() == []
 
 
-def test_what_a_thread_is_still_writing_is_waited_for(spool: Spool) -> None:
+def test_what_a_thread_is_still_writing_is_waited_for(spool: SharedBuffer) -> None:
     target = Target(spool)
     slow, fast = target.take(1), target.take(2)
     target.words[slow // 8 + 2] = target.words[8]
@@ -111,7 +111,7 @@ def test_what_a_thread_is_still_writing_is_waited_for(spool: Spool) -> None:
     assert [event.sequence for event in spool.drain()] == [0, 1]
 
 
-def test_an_event_may_lie_in_several_blocks_and_a_region_in_pieces(spool: Spool) -> None:
+def test_an_event_may_lie_in_several_blocks_and_a_region_in_pieces(spool: SharedBuffer) -> None:
     target = Target(spool)
     one, two = target.take(1), target.take(1)
     target.words[one // 8 + 2] = 0
@@ -126,7 +126,7 @@ def test_an_event_may_lie_in_several_blocks_and_a_region_in_pieces(spool: Spool)
     assert event.regions == ((0x5000, 8, b"abcdefgh"),)
 
 
-def test_losses_stand_in_their_place(spool: Spool) -> None:
+def test_losses_stand_in_their_place(spool: SharedBuffer) -> None:
     target = Target(spool)
     block = target.take(1)
     numbers = [target.sequence() for _ in range(5)]
@@ -136,7 +136,7 @@ def test_losses_stand_in_their_place(spool: Spool) -> None:
     assert [event.sequence for event in events] == [0, 1, 3, 4]
 
 
-def test_closed_blocks_are_used_again(spool: Spool) -> None:
+def test_closed_blocks_are_used_again(spool: SharedBuffer) -> None:
     target = Target(spool)
     count = int(target.words[2])
     for _ in range(3 * count):
@@ -150,7 +150,7 @@ def test_closed_blocks_are_used_again(spool: Spool) -> None:
     assert target.take(99) == -1
 
 
-def test_an_unfinished_event_is_lost_when_the_target_is_gone(spool: Spool) -> None:
+def test_an_unfinished_event_is_lost_when_the_target_is_gone(spool: SharedBuffer) -> None:
     target = Target(spool)
     block = target.take(1)
     target.words[block // 8 + 2] = 0
@@ -160,7 +160,7 @@ def test_an_unfinished_event_is_lost_when_the_target_is_gone(spool: Spool) -> No
     assert spool.drain(last=True) == [Lost(0, 1)]
 
 
-def test_a_mapping_that_the_target_has_damaged_is_an_error(spool: Spool) -> None:
+def test_a_mapping_that_the_target_has_damaged_is_an_error(spool: SharedBuffer) -> None:
     target = Target(spool)
     block = target.take(1)
     target.append(block, b"\3" * 64)
@@ -213,7 +213,7 @@ def test_what_waited_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(backlogs, "KEPT", 0)
     path, calls = tmp_path / "t.kmt", {3: CALLS["D3DKMTCloseAdapter"]}
     header = Header("x64", settings={"recording": "this one"})
-    spool = shared(header, calls, tmp_path, spill_of(path))
+    spool = shared(header, calls, tmp_path, overflow_path(path))
     target = Target(spool)
     writer = Writer(path, Header("x64", settings={"recording": "this one", "spool": str(spool.path)}))
     writer.describe(3, calls[3])

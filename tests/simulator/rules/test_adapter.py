@@ -98,7 +98,7 @@ def test_several_adapters() -> None:
 def test_asking(kind: str) -> None:
     played = play()
 
-    def ask(**fields: Any) -> tracekmt.simulator.Outcome:
+    def ask(**fields: Any) -> tracekmt.simulator.CallResult:
         return played("QueryAdapterInfo", {"hAdapter": played.adapter, "Type": kind, **fields})
 
     assert ask(pPrivateDriverData=None, PrivateDriverDataSize=4).status.name == "STATUS_INVALID_PARAMETER"

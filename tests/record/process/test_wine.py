@@ -75,7 +75,7 @@ class Program:
 
     def calls(self) -> list[TracedCall]:
         with tracekmt.open(self.trace) as trace:
-            assert trace.layout == self.abi
+            assert trace.abi == self.abi
             assert trace.lost == 0
             found = list(trace.calls())
             assert all(call.to_json() for call in found)
@@ -248,7 +248,7 @@ def test_a_32_bit_program_in_a_64_bit_process(built: Path, program: Program, env
     assert recording.run().ended == f"the process ended with status {EXIT_STATUS}"
     told, _ = narrow.told()
     with tracekmt.open(narrow.trace) as trace:
-        assert (trace.layout, trace.header.process["name"]) == ("x64", "client.exe")
+        assert (trace.abi, trace.header.process["name"]) == ("x64", "client.exe")
         assert trace.header.process["complete_from_start"] is True
         calls = [call for call in trace.calls() if call.status is not None]
         found = [[call.name, call.status.code, handle_of(call)] for call in calls if call.status is not None]

@@ -13,14 +13,24 @@ from hypothesis import strategies as st
 import tracekmt
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
-from tracekmt.codec import Leaf, Unreadable, decode, encode, leaves
+from tracekmt.codec import FieldValue, Unreadable, decode, encode, iter_values
 from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.convert import convert
 from tracekmt.edit.recover import recover
 from tracekmt.edit.redact import REDACTED, redacted_data, redacted_regions, redacted_text
 from tracekmt.edit.trim import trim
 from tracekmt.resources import resource
-from tracekmt.spec.types import WCHAR_SIZE, Abi, Blob, Bytes, Characters, CountedString, Payload, Text, Window
+from tracekmt.spec.types import (
+    WCHAR_SIZE,
+    Abi,
+    ByteArray,
+    Bytes,
+    CountedString,
+    Payload,
+    RawWindow,
+    WCharArray,
+    WString,
+)
 from tracekmt.text.call_set import parse_calls
 from tracekmt.trace.events import Header, Module
 from tracekmt.trace.reader import Trace
@@ -30,14 +40,16 @@ ABIS: tuple[Abi, ...] = ("x64", "x86", "wsl")
 DEMO = resource("traces", "demo.kmt")
 
 
-def expected(leaf: Leaf, abi: Abi) -> Any:
+def expected(leaf: FieldValue, abi: Abi) -> Any:
     value = leaf.value
-    if isinstance(leaf.type, (Text, Characters, CountedString)) and isinstance(value, str):
+    if isinstance(leaf.type, (WString, WCharArray, CountedString)) and isinstance(value, str):
         # In units of WCHARs, of which a character may need two.
         size = WCHAR_SIZE[abi] if not isinstance(leaf.type, CountedString) else 2
         units = len(value.encode("utf-16-le" if size == 2 else "utf-32-le", "surrogatepass")) // size
         return redacted_text(value).ljust(units, ".")
-    private = isinstance(leaf.type, (Bytes, Window, Payload)) or (isinstance(leaf.type, Blob) and leaf.type.tail)
+    private = isinstance(leaf.type, (Bytes, RawWindow, Payload)) or (
+        isinstance(leaf.type, ByteArray) and leaf.type.tail
+    )
     return redacted_data(value) if private and isinstance(value, bytes) else value
 
 
@@ -51,7 +63,7 @@ def test_only_text_and_data_change(name: str, data: st.DataObject) -> None:
     given_ = encode(call, abi, arena, drawn.values, drawn.kind_of)
     regions = tuple(arena.regions())
     wanted = deepcopy(decode(call, abi, Recorded(regions), given_, None, drawn.kind_of))
-    for leaf in leaves(call.argument, wanted):
+    for leaf in iter_values(call.argument, wanted):
         leaf.values[leaf.key] = expected(leaf, abi)
     redacted = redacted_regions(call, abi, given_, regions, None, drawn.kind_of)
     assert [(address, size, len(data)) for address, size, data in redacted] == [
@@ -109,8 +121,8 @@ def test_a_redacted_trace(tmp_path: Path) -> None:
         assert everything == repr([second.header, second.modules, list(second.events())])
         for old, new in zip(before.calls(), first.calls(), strict=True):
             assert (new.answer, new.enter_ns, new.leave_ns) == (old.answer, old.enter_ns, old.leave_ns)
-            handles = [leaf for leaf in leaves(old.call.argument, old.outputs) if leaf.path[:1] == "h"]
-            told = {leaf.path: leaf.value for leaf in leaves(new.call.argument, new.outputs)}
+            handles = [leaf for leaf in iter_values(old.spec.argument, old.outputs) if leaf.path[:1] == "h"]
+            told = {leaf.path: leaf.value for leaf in iter_values(new.spec.argument, new.outputs)}
             assert [told[leaf.path] for leaf in handles] == [leaf.value for leaf in handles]
 
 

@@ -81,7 +81,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
 
 
 def test_an_old_format_becomes_the_newest(tmp_path: Path) -> None:
-    old = Path(__file__).parent / "data" / "format-0.kmt"
+    old = Path(__file__).parent.parent / "data" / "format-0.kmt"
     assert recover(old, tmp_path / "new.kmt") == (19, None)
     with tracekmt.open(tmp_path / "new.kmt") as trace:
         assert trace.version == frames.VERSION

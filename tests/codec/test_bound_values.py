@@ -10,22 +10,24 @@ from hypothesis import strategies as st
 
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
-from tracekmt.codec import Place, Unreadable, decode, encode, finder, leaves
+from tracekmt.codec import BoundLocation, Unreadable, decode, encode, finder, iter_values
 from tracekmt.codec.memory import Arena, Memory, Recorded
-from tracekmt.spec.types import ABIS, Abi, Call
+from tracekmt.spec.types import ABIS, Abi, CallSpec
 
 IN_MEMORY = sorted(name for name, call in CALLS.items() if finder(call, "x64") is not None)
 CREATE = CALLS["D3DKMTCreateAllocation2"]
 
 
-def by_leaves(call: Call, value: Any) -> list[tuple[Any, ...]]:
-    bound = (leaf for leaf in leaves(call.argument, value) if leaf.kind is not None and leaf.kind.binding != "name")
+def by_leaves(call: CallSpec, value: Any) -> list[tuple[Any, ...]]:
+    bound = (
+        leaf for leaf in iter_values(call.argument, value) if leaf.kind is not None and leaf.kind.binding != "literal"
+    )
     return [(leaf.path, leaf.pattern, leaf.field, leaf.type, leaf.kind, leaf.value) for leaf in bound if leaf.value]
 
 
 def found(
-    call: Call, abi: Abi, memory: Memory, arguments: tuple[int, ...], before: Memory | None
-) -> list[Place] | None:
+    call: CallSpec, abi: Abi, memory: Memory, arguments: tuple[int, ...], before: Memory | None
+) -> list[BoundLocation] | None:
     find = finder(call, abi)
     assert find is not None
     frame = find.frame(memory, arguments[0], before)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.record.client import Client, wait_for
 from tracekmt.errors import RecordError, UsageError
-from tracekmt.record.process.targets import await_process, find_process, finds, open_device, owner, tracer
+from tracekmt.record.process.targets import await_process, find_process, open_device, owner, shares_filesystem, tracer
 from tracekmt.record.session import Recording
 
 
@@ -115,6 +115,6 @@ def test_one_choice_is_made(client: Client) -> None:
 
 
 def test_processes_that_are_not_there() -> None:
-    assert not finds(2**22 + 1, Path("/dev/shm"))
+    assert not shares_filesystem(2**22 + 1, Path("/dev/shm"))
     with pytest.raises(RecordError, match="there is no process"):
         owner(2**22 + 1)

@@ -26,12 +26,12 @@ GUARD, SPARED = 0x5000_0000_0000, 1 << 16
 def test_every_call_of_the_shipped_traces(path: Path) -> None:
     with Trace(path) as trace:
         for call in trace.calls():
-            moved = relocate(Entered(call), Arena(trace.layout, 1), GUARD, SPARED)
+            moved = relocate(Entered(call), Arena(trace.abi, 1), GUARD, SPARED)
             assert moved is not None
             before = moved.regions
             assert {at for at, _, _ in before}.isdisjoint(at for at, _, _ in call.enter.regions)
             kinds = trace.kinds_at(call.index)
-            there = codec.decode(call.call, call.layout, Recorded(before), moved.arguments, None, kinds)
+            there = codec.decode(call.spec, call.abi, Recorded(before), moved.arguments, None, kinds)
             assert there == call.inputs
             assert moved.recorded(before) == sorted(each for each in call.enter.regions if each[2])
 
@@ -46,10 +46,10 @@ def test_handles_are_those_of_this_side_and_reserved_bits_stay(tmp_path: Path) -
     with made(tmp_path / "a.kmt", hDevice=0x40, Flags=0x8000_0000, pAllocationInfo2=[{"Unused": 7}]) as trace:
         comparison = Comparison(Report(("", "")))
         comparison.bindings.bind(Identity(DEVICE, 0x40, None, "hDevice", 0x77))
-        entered = comparison.enter(trace[0], lambda kind, given: None)
+        entered = comparison.on_enter(trace[0], lambda kind, given: None)
         moved = relocate(entered, Arena("x64", 1), GUARD, SPARED)
         assert moved is not None
-        there = codec.decode(trace[0].call, "x64", Recorded(moved.regions), moved.arguments)
+        there = codec.decode(trace[0].spec, "x64", Recorded(moved.regions), moved.arguments)
         assert isinstance(there, dict)
         assert (there["hDevice"], int(there["Flags"])) == (0x77, 0x8000_0000)
 
@@ -63,7 +63,7 @@ def test_what_could_not_be_read_cannot_be_read(tmp_path: Path, address: int, the
         object.__setattr__(call.enter, "regions", regions)
         moved = relocate(Entered(call), Arena("x64", 1), GUARD, SPARED)
         assert moved is not None
-        outputs = codec.decode(call.call, "x64", Recorded(moved.regions), moved.arguments)
+        outputs = codec.decode(call.spec, "x64", Recorded(moved.regions), moved.arguments)
         assert isinstance(outputs, dict)
         assert outputs["pAllocationInfo2"] == Unreadable(there)
         assert moved.recorded(moved.regions) == sorted(each for each in regions if each[2])

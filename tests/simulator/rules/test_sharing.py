@@ -11,7 +11,7 @@ from tracekmt import codec
 from tracekmt.calls import CALLS
 from tracekmt.codec import Unreadable
 from tracekmt.codec.memory import Arena
-from tracekmt.simulator import Outcome
+from tracekmt.simulator import CallResult
 
 NAME, LOWER = r"\BaseNamedObjects\Tracekmt", r"\BaseNamedObjects\tracekmt"
 
@@ -182,7 +182,7 @@ def test_names(played: Played, what: str) -> None:
         made = played.sync(1, "Shared", "NtSecuritySharing")["hSyncObject"]
         function, other = "OpenSyncObjectNtHandleFromName", "OpenNtHandleFromName"
 
-    def by(name: str | None, access: int = 0x20000, function: str = function) -> Outcome:
+    def by(name: str | None, access: int = 0x20000, function: str = function) -> CallResult:
         attributes = None if name is None else {"ObjectName": name}
         return played(function, {"pObjAttrib": attributes, "dwDesiredAccess": access})
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import tracekmt
-from tracekmt.convert.c.output_format import mark_of, shown
+from tracekmt.convert.c.output_format import escape_name, trace_fingerprint
 from tracekmt.convert.c.output_target import read_back
 from tracekmt.errors import Error, TraceError, UsageError
 from tracekmt.resources import resource
@@ -35,7 +35,7 @@ def printout(mark: str = "") -> str:
     """What a reproducer of the sample prints where all is as it was recorded."""
     with tracekmt.open(TRACE) as trace:
         lines = [
-            f"tracekmt reproducer 1 trace {mark or mark_of(trace.header)} calls 6 pointers 8 wchar 2",
+            f"tracekmt reproducer 1 trace {mark or trace_fingerprint(trace.header)} calls 6 pointers 8 wchar 2",
             "note of ours",
         ]
         for call in trace.calls():
@@ -134,5 +134,5 @@ def test_on_the_command_line(command: Callable[..., CompletedProcess[str]], tmp_
 
 
 def test_names_are_plain() -> None:
-    assert shown("pInfo[0].hAllocation") == "pInfo[0].hAllocation"
-    assert shown("a b\n\\é") == "a\\u0020b\\u000a\\u005c\\u00e9"
+    assert escape_name("pInfo[0].hAllocation") == "pInfo[0].hAllocation"
+    assert escape_name("a b\n\\é") == "a\\u0020b\\u000a\\u005c\\u00e9"

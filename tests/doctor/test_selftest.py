@@ -37,7 +37,7 @@ def test_everything_that_can_run_here_is_recorded_and_replayed(
         packed.extract("wine.kmt", tmp_path)
     with tracekmt.open(tmp_path / "wine.kmt") as trace:
         assert [call.name for call in trace.calls()] == list(probe.CALLS)
-        assert trace.layout == "x64"
+        assert trace.abi == "x64"
     again = command("doctor", "--selftest", "-o", "result.zip")
     assert (again.returncode, again.stderr) == (2, "tracekmt: result.zip: exists already; -f overwrites it\n")
 

@@ -7,8 +7,8 @@ import pytest
 from tracekmt.calls import CALLS
 from tracekmt.errors import DescriptionError
 from tracekmt.record.agent.plan import compile_plan
-from tracekmt.spec.dsl import UINT, flags, into, structure
-from tracekmt.spec.types import Abi, Bytes, Call, Integer, Overlay, Pointer, When
+from tracekmt.spec.dsl import UINT, flags, in_, structure
+from tracekmt.spec.types import Abi, Bytes, CallSpec, Condition, Integer, Pointer, Union
 
 
 def shape(words: list[int], index: int) -> list[dict[str, object]]:
@@ -50,10 +50,10 @@ def test_a_structure_in_place_is_part_of_the_one_that_holds_it() -> None:
     word = flags("W", "A", "B")
     inner = structure(
         "I",
-        into("n", UINT),
-        Overlay((into("p", Bytes("n"), When("w.B", up=1)), into("q", Pointer(UINT)))),
+        in_("n", UINT),
+        Union((in_("p", Bytes("n"), Condition("w.B", parent=1)), in_("q", Pointer(UINT)))),
     )
-    call = Call("F", structure("S", into("w", word), into("i", inner)))
+    call = CallSpec("F", structure("S", in_("w", word), in_("i", inner)))
     plan = compile_plan([(0, call)], "x64")
     (argument,) = shape(plan.words, plan.words[plan.hooks["F"] + 2])
     p, q = shape(plan.words, int(str(argument["shape"])))
@@ -69,6 +69,8 @@ def test_the_hash_follows_the_plan() -> None:
 
 def test_conditions_on_wide_fields_are_refused() -> None:
     wide = Integer("QWORD", 8)
-    call = Call("F", structure("S", into("x", wide), Overlay((into("p", Pointer(UINT), When("x")), into("q", wide)))))
+    call = CallSpec(
+        "F", structure("S", in_("x", wide), Union((in_("p", Pointer(UINT), Condition("x")), in_("q", wide))))
+    )
     with pytest.raises(DescriptionError, match="words of 32 bits with one value only"):
         compile_plan([(0, call)], "x64")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.record.test_spool import Target, enter, fragment, leave, piece
+from tests.record.buffer.test_shared_buffer import Target, enter, fragment, leave, piece
 from tracekmt.calls import CALLS
 from tracekmt.errors import TraceError
 from tracekmt.record.buffer import shared_buffer as spools
-from tracekmt.record.buffer.event_queue import Backlog
+from tracekmt.record.buffer.event_queue import EventQueue
 from tracekmt.record.buffer.overflow_file import preface
-from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, Spool
+from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, SharedBuffer
 from tracekmt.trace.buffer_format import Assembler
 from tracekmt.trace.events import Header, Lost
 from tracekmt.trace.reader import Trace
@@ -26,7 +26,7 @@ def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     that was being written is lost."""
     monkeypatch.setattr(spools, "SIZES", (2 << 20,))
     told = preface(Header("x64", process={"pid": 7}), {3: CALLS["D3DKMTCloseAdapter"]})
-    spool = Spool(told, Backlog(), tmp_path)
+    spool = SharedBuffer(told, EventQueue(), tmp_path)
     target = Target(spool)
     first, second = target.take(11), target.take(22)
     numbers = [target.sequence() for _ in range(3)]

@@ -18,9 +18,9 @@ from tests.strategies import arguments
 from tracekmt.calls import CALLS, INTERFACE
 from tracekmt.record.agent.agent import agent_source
 from tracekmt.record.agent.hooks import MACHINES, hook_source
-from tracekmt.record.buffer.event_queue import Backlog
+from tracekmt.record.buffer.event_queue import EventQueue
 from tracekmt.record.buffer.overflow_file import preface
-from tracekmt.record.buffer.shared_buffer import Spool
+from tracekmt.record.buffer.shared_buffer import SharedBuffer
 from tracekmt.spec.types import ABIS, Abi
 from tracekmt.trace.events import Enter, Header, Leave, Region
 
@@ -59,7 +59,7 @@ class Injected:
 
     def __init__(self, abi: Abi) -> None:
         frida = pytest.importorskip("frida")
-        self.spool, self.plan = Spool(preface(Header("x64"), {}), Backlog()), plans()[abi]
+        self.spool, self.plan = SharedBuffer(preface(Header("x64"), {}), EventQueue()), plans()[abi]
         program = "import time; print('ready', flush=True); time.sleep(1000)"
         self.process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
         assert self.process.stdout is not None

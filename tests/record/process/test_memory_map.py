@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import tracekmt
-from tracekmt.objects.caller_memory import size_behind
-from tracekmt.record.process.memory_map import Mapped
+from tracekmt.objects.caller_memory import caller_memory_size
+from tracekmt.record.process.memory_map import MemoryMap
 from tracekmt.trace.events import Enter
 from tracekmt.trace.reader import Trace
 
@@ -35,7 +35,7 @@ def test_what_is_mapped_from_an_address_on_is_noted(tmp_path: Path) -> None:
     (end,) = (int(high, 16) for low, high in ends if int(low, 16) <= start < int(high, 16))
     address = start + mmap.PAGESIZE
     with Trace(record(tmp_path / "trace.kmt", address)) as trace:
-        events = list(Mapped(os.getpid()).noted(trace.events(), trace.described, trace.layout))
+        events = list(MemoryMap(os.getpid()).annotate_events(trace.events(), trace.described, trace.abi))
         assert len(events) == 4
         first, third = events[0], events[2]
         assert isinstance(first, Enter)
@@ -47,12 +47,12 @@ def test_what_is_mapped_from_an_address_on_is_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", [0, 0x123])
 def test_what_is_not_mapped_is_not(tmp_path: Path, address: int) -> None:
     with Trace(record(tmp_path / "trace.kmt", address)) as trace:
-        assert list(Mapped(os.getpid()).noted(trace.events(), trace.described, trace.layout)) == list(trace.events())
+        assert list(MemoryMap(os.getpid()).annotate_events(trace.events(), trace.described, trace.abi)) == list(trace.events())
 
 
 def test_a_process_that_has_ended_says_nothing(tmp_path: Path) -> None:
     with Trace(record(tmp_path / "trace.kmt", 0x123000)) as trace:
-        assert list(Mapped(1 << 22).noted(trace.events(), trace.described, trace.layout)) == list(trace.events())
+        assert list(MemoryMap(1 << 22).annotate_events(trace.events(), trace.described, trace.abi)) == list(trace.events())
 
 
 def test_a_replay_is_told(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_replay_is_told(tmp_path: Path) -> None:
         events[0] = Enter(**{**vars(first), "regions": (*first.regions, (0x7F0000001000, 0x5000, b""))})
         write_copy(trace, open_copy(trace, there), events)
     with Trace(there) as trace:
-        assert size_behind(trace[0], 0x7F0000001000) == (0x5000, None)
+        assert caller_memory_size(trace[0], 0x7F0000001000) == (0x5000, None)
         assert trace[0].inputs == Trace(path)[0].inputs
     assert tracekmt.diff(path, there).findings == []
     assert tracekmt.replay(there).to_dict() == {**tracekmt.replay(path).to_dict()}

@@ -9,7 +9,7 @@ BOX = Kind("box")
 THING = Kind("thing", dies_with=(BOX,))
 ADDRESS = Kind("address", binding="range")
 TICK = Kind("tick", binding="fence")
-NAME = Kind("name", binding="machine")
+NAME = Kind("name", binding="per_machine")
 
 
 def test_a_value_may_be_used_again_after_its_object_has_died() -> None:

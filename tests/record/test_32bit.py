@@ -45,7 +45,7 @@ def test_every_call_is_recorded_in_the_layout_of_x86(client: Client) -> None:
     calls = client.calls()
     assert len(calls) == sum(client.journal()[:4]) == 4 * 204
     with tracekmt.open(client.trace) as trace:
-        assert (trace.layout, trace.lost) == ("x86", 0)
+        assert (trace.abi, trace.lost) == ("x86", 0)
     data: dict[int, list[bytes]] = {}
     for call in (each for each in calls if each.name == CREATE):
         assert isinstance(call.inputs, dict)

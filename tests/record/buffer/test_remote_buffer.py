@@ -18,12 +18,12 @@ import pytest
 
 import tracekmt
 from tests.native import lacking
+from tests.record.buffer.test_shared_buffer import enter
 from tests.record.client import Client, wait_for
-from tests.record.test_spool import enter
 from tracekmt.errors import UsageError
 from tracekmt.record.agent.hooks import hook_source
-from tracekmt.record.buffer.event_queue import Backlog
-from tracekmt.record.buffer.remote_buffer import Connected
+from tracekmt.record.buffer.event_queue import EventQueue
+from tracekmt.record.buffer.remote_buffer import RemoteBuffer
 from tracekmt.record.process.targets import open_device
 from tracekmt.record.session import Recording
 from tracekmt.trace.buffer_format import BLOCK_HEADER, Block, Control
@@ -175,7 +175,7 @@ def test_what_is_left_at_the_end_is_sent_whole(sender: ctypes.CDLL) -> None:
         control[start // 8 + Block.COMMITTED] = at + len(data)
         control[Control.SEQUENCE] += 1
 
-    connected = Connected(lambda: None, Backlog())
+    connected = RemoteBuffer(lambda: None, EventQueue())
     append(0, enter(0))
     append(1, enter(1))
     connected.arrived(collect(16 + len(enter(0)), 0))
