@@ -73,6 +73,17 @@ def test_only_text_and_data_change(name: str, data: st.DataObject) -> None:
     assert redacted_regions(call, abi, given_, regions, Recorded(regions), drawn.kind_of) == redacted
 
 
+def test_a_tail_behind_its_structure_is_redacted_once() -> None:
+    """A tail longer than its place in the structure was redacted, and its end was then redacted again."""
+    call, arena = CALLS["D3DKMTQueryAdapterInfo"], Arena("x64")
+    tail = bytes(8) + b"\1"
+    given_ = encode(call, "x64", arena, {"Type": 48, "pPrivateDriverData": {"ValueType": 3, "OutputBinary": tail}})
+    redacted = redacted_regions(call, "x64", given_, tuple(arena.regions()))
+    value = decode(call, "x64", Recorded(redacted), given_)
+    assert isinstance(value, dict)
+    assert value["pPrivateDriverData"]["OutputBinary"] == redacted_data(tail)
+
+
 def test_what_stands_for_it() -> None:
     assert redacted_text("") == ""
     assert redacted_text("abc") != redacted_text("abd")

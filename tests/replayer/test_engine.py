@@ -303,4 +303,4 @@ def test_a_simulator_that_is_given_stands_for_the_trace_s_adapters() -> None:
     trace = resource("traces", "intel-opencl.kmt")
     report = tracekmt.replay(trace, on=tracekmt.Simulator(adapters=[{"luid": [77, 0]}]))
     assert report.findings == []
-    assert any("of the trace is adapter (77, 0) of the simulator" in note for note in report.notes)
+    assert any("of the trace is adapter 0:4d of the simulator" in note for note in report.notes)

@@ -66,7 +66,7 @@ def test_frames_come_back(tmp_path: Path) -> None:
         (b"\x7fELF" + bytes(60), "not a tracekmt trace"),
         (preamble()[:-1], "cut off inside its first 12 bytes"),
         (frames.MAGIC + struct.pack("<I", 9), "trace format 9, this tracekmt reads up to 1; update tracekmt"),
-        (preamble(), "the trace has no header"),
+        (preamble(), "missing trace header"),
         (frame(msgpack.packb({"abi": "arm"})), "does not name an ABI"),
         (frame(msgpack.packb([1, 2]), kind=FrameKind.ENTER), "does not begin with a header"),
         (frame(b"\xc1"), "is not msgpack"),

@@ -8,6 +8,8 @@ from tracekmt.calls.sources import HEADER, WINE_TESTS
 from tracekmt.spec.dsl import BOOL, UINT, ULONG, enum, flags, in_, inout, out, parameters, structure
 from tracekmt.spec.types import Array, CallSpec, Creates, Destroys, Payload, Pointer, WCharArray, WString
 
+FAMILY = "adapter"
+
 D3DKMT_OPENADAPTERFROMLUID = structure(
     "D3DKMT_OPENADAPTERFROMLUID",
     in_("AdapterLuid", LUID),

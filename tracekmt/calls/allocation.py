@@ -33,6 +33,8 @@ from tracekmt.spec.types import (
     Union,
 )
 
+FAMILY = "allocation"
+
 D3DKMT_STANDARDALLOCATIONTYPE = enum(
     "D3DKMT_STANDARDALLOCATIONTYPE",
     D3DKMT_STANDARDALLOCATIONTYPE_EXISTINGHEAP=1,

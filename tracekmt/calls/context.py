@@ -19,6 +19,8 @@ from tracekmt.calls.sources import HEADER
 from tracekmt.spec.dsl import INT, UINT, enum, flags, in_, out, structure
 from tracekmt.spec.types import Address, Bytes, CallSpec, Creates, Destroys
 
+FAMILY = "context"
+
 D3DDDI_CREATECONTEXTFLAGS = flags(
     "D3DDDI_CREATECONTEXTFLAGS",
     "NullRendering",

@@ -7,6 +7,8 @@ from tracekmt.calls.sources import HEADER, WINE_TESTS
 from tracekmt.spec.dsl import UINT, flags, in_, out, structure
 from tracekmt.spec.types import Address, CallSpec, Creates, Destroys, Union
 
+FAMILY = "device"
+
 D3DKMT_CREATEDEVICEFLAGS = flags("D3DKMT_CREATEDEVICEFLAGS", "LegacyMode", "RequestVSync", "DisableGpuTimeout")
 
 D3DKMT_CREATEDEVICE = structure(

@@ -7,6 +7,8 @@ from tracekmt.calls.sources import HEADER
 from tracekmt.spec.dsl import BOOL, BOOLEAN, UINT, enum, flags, in_, inout, structure, unknown
 from tracekmt.spec.types import Bit, CallSpec, Integer, Payload
 
+FAMILY = "escape"
+
 D3DKMT_BDDFALLBACK_CTL = structure(
     "D3DKMT_BDDFALLBACK_CTL",
     unknown("ForceBddHeadlessNextFallback", BOOLEAN),

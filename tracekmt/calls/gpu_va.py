@@ -20,6 +20,8 @@ from tracekmt.calls.sources import HEADER
 from tracekmt.spec.dsl import UINT, UINT64, enum, flags, in_, is_one, out, structure
 from tracekmt.spec.types import CallSpec, Condition, Creates, Destroys, Integer, Pointer, Union
 
+FAMILY = "gpu virtual address"
+
 D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE = flags(
     "D3DDDIGPUVIRTUALADDRESS_PROTECTION_TYPE", "Write", "Execute", "Zero", "NoAccess", "SystemUseOnly", size=8
 )

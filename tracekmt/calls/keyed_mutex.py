@@ -7,6 +7,8 @@ from tracekmt.calls.sources import HEADER, WINE_TESTS
 from tracekmt.spec.dsl import LARGE_INTEGER, UINT, UINT64, flags, in_, out, structure, unless
 from tracekmt.spec.types import Bytes, CallSpec, Creates, Destroys, Pointer
 
+FAMILY = "keyed mutex"
+
 D3DKMT_CREATEKEYEDMUTEX = structure(
     "D3DKMT_CREATEKEYEDMUTEX",
     in_("InitialValue", UINT64),

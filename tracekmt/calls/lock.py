@@ -7,6 +7,8 @@ from tracekmt.calls.sources import HEADER, WSL_KERNEL
 from tracekmt.spec.dsl import UINT, flags, in_, out, structure, unless
 from tracekmt.spec.types import CallSpec, Creates, Integer, Pointer
 
+FAMILY = "lock"
+
 D3DDDICB_LOCKFLAGS = flags(
     "D3DDDICB_LOCKFLAGS",
     "ReadOnly",

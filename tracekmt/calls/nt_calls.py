@@ -7,6 +7,8 @@ from tracekmt.calls.kinds import EVENT, NT_HANDLE, OBJECT_ATTRIBUTES, PROCESS, P
 from tracekmt.spec.dsl import BOOLEAN, DWORD, LARGE_INTEGER, ULONG, enum, in_, out, parameters, structure
 from tracekmt.spec.types import CallSpec, Creates, Destroys, Integer, Pointer
 
+FAMILY = "support"
+
 EVENT_TYPE = enum("EVENT_TYPE", NotificationEvent=0, SynchronizationEvent=1)
 
 CLIENT_ID = structure(

@@ -7,6 +7,8 @@ from tracekmt.calls.sources import HEADER
 from tracekmt.spec.dsl import UINT, enum, in_, out, structure
 from tracekmt.spec.types import CallSpec, Creates, Destroys
 
+FAMILY = "paging queue"
+
 D3DDDI_PAGINGQUEUE_PRIORITY = enum(
     "D3DDDI_PAGINGQUEUE_PRIORITY",
     D3DDDI_PAGINGQUEUE_PRIORITY_BELOW_NORMAL=-1,

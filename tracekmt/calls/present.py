@@ -61,6 +61,8 @@ from tracekmt.spec.types import (
     VariableRecords,
 )
 
+FAMILY = "present"
+
 D3DDDI_FLIPINTERVAL_TYPE = enum(
     "D3DDDI_FLIPINTERVAL_TYPE",
     D3DDDI_FLIPINTERVAL_IMMEDIATE=0,

@@ -7,6 +7,8 @@ from tracekmt.calls.sources import HEADER
 from tracekmt.spec.dsl import BOOL, UINT, UINT64, enum, flags, in_, inout, out, structure
 from tracekmt.spec.types import CallSpec, Pointer, Union
 
+FAMILY = "residency"
+
 D3DDDI_MAKERESIDENT_FLAGS = flags("D3DDDI_MAKERESIDENT_FLAGS", "CantTrimFurther", "MustSucceed")
 
 D3DDDI_MAKERESIDENT = structure(

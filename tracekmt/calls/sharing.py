@@ -24,6 +24,8 @@ from tracekmt.calls.sources import HEADER, WINE_TESTS, WSL_KERNEL
 from tracekmt.spec.dsl import BOOLEAN, DWORD, UINT, ULONG_PTR, in_, inout, out, parameters, structure
 from tracekmt.spec.types import Array, Bytes, CallSpec, Creates, Integer, Pointer, Union
 
+FAMILY = "sharing"
+
 D3DKMT_QUERYRESOURCEINFO = structure(
     "D3DKMT_QUERYRESOURCEINFO",
     in_("hDevice", handle(DEVICE)),

@@ -41,6 +41,8 @@ from tracekmt.spec.dsl import (
 )
 from tracekmt.spec.types import Array, Bit, CallSpec, Pointer, Union
 
+FAMILY = "statistics"
+
 D3DKMT_SCHEDULINGPRIORITYCLASS = enum(
     "D3DKMT_SCHEDULINGPRIORITYCLASS",
     D3DKMT_SCHEDULINGPRIORITYCLASS_IDLE=0,

@@ -21,6 +21,8 @@ from tracekmt.calls.sync import D3DDDICB_SIGNALFLAGS
 from tracekmt.spec.dsl import UINT, ULONG, ULONGLONG, enum, flags, group, in_, inout, is_one, out, structure
 from tracekmt.spec.types import Address, Array, Bytes, CallSpec, Condition, Creates, Pointer, Union
 
+FAMILY = "submission"
+
 D3DKMT_RENDERFLAGS = flags(
     "D3DKMT_RENDERFLAGS",
     "ResizeCommandBuffer",
@@ -158,7 +160,9 @@ CALLS = (
             HEADER,
             "Microsoft documentation: D3DKMTRender, D3DKMT_RENDERFLAGS",
         ),
-        undescribed_memory=("the command buffer and the lists handed out by D3DKMTCreateContext or the last D3DKMTRender",),
+        undescribed_memory=(
+            "the command buffer and the lists handed out by D3DKMTCreateContext or the last D3DKMTRender",
+        ),
     ),
     CallSpec(
         "D3DKMTSubmitCommand",

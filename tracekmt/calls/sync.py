@@ -40,6 +40,8 @@ from tracekmt.spec.dsl import (
 )
 from tracekmt.spec.types import NEVER, Array, Bit, CallSpec, Condition, Creates, Destroys, Pointer, Union
 
+FAMILY = "synchronization object"
+
 D3DDDI_SYNCHRONIZATIONOBJECT_TYPE = enum(
     "D3DDDI_SYNCHRONIZATIONOBJECT_TYPE",
     D3DDDI_SYNCHRONIZATION_MUTEX=1,
@@ -312,7 +314,12 @@ D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMGPU = structure(
                 Condition("ObjectHandleArray", kind=MONITORED_FENCE),
                 fence_handle="ObjectHandleArray[]",
             ),
-            in_("FenceValue", FENCE_UINT64, Condition("ObjectHandleArray", kind=FENCE), fence_handle="ObjectHandleArray[]"),
+            in_(
+                "FenceValue",
+                FENCE_UINT64,
+                Condition("ObjectHandleArray", kind=FENCE),
+                fence_handle="ObjectHandleArray[]",
+            ),
             in_("Reserved", Array(UINT64, 8), NEVER),
         )
     ),
@@ -340,7 +347,12 @@ D3DKMT_SIGNALSYNCHRONIZATIONOBJECTFROMGPU2 = structure(
     in_("BroadcastContextArray", Pointer(handle(CONTEXT), "BroadcastContextCount")),
     Union(
         (
-            in_("FenceValue", FENCE_UINT64, Condition("ObjectHandleArray", kind=FENCE), fence_handle="ObjectHandleArray[]"),
+            in_(
+                "FenceValue",
+                FENCE_UINT64,
+                Condition("ObjectHandleArray", kind=FENCE),
+                fence_handle="ObjectHandleArray[]",
+            ),
             in_("CpuEventHandle", nt_handle(EVENT), Condition("Flags.EnqueueCpuEvent")),
             in_(
                 "MonitoredFenceValueArray",

@@ -7,6 +7,8 @@ from tracekmt.calls.sources import HEADER, WINE_TESTS
 from tracekmt.spec.dsl import UINT, UINT64, ULONG, enum, flags, in_, out, structure
 from tracekmt.spec.types import Address, CallSpec, Creates, Destroys
 
+FAMILY = "video memory"
+
 D3DKMT_MEMORY_SEGMENT_GROUP = enum(
     "D3DKMT_MEMORY_SEGMENT_GROUP", D3DKMT_MEMORY_SEGMENT_GROUP_LOCAL=0, D3DKMT_MEMORY_SEGMENT_GROUP_NON_LOCAL=1
 )

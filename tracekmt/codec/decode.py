@@ -7,11 +7,11 @@ from typing import Any
 
 from tracekmt.codec.context import KindOf
 from tracekmt.codec.memory import Memory
+from tracekmt.codec.parameters import parameter_block
 from tracekmt.codec.readers import Source, struct_reader
 from tracekmt.codec.values import Unreadable
 from tracekmt.spec.layout import lay_out
 from tracekmt.spec.types import (
-    POINTER_SIZE,
     Abi,
     Bytes,
     CallSpec,
@@ -42,9 +42,7 @@ def decode(
     read = struct_reader(lay_out(call.argument, abi), call.union_arms)
     source = Source(abi, memory, before, kind_of)
     if call.argument.parameters:
-        size = POINTER_SIZE[abi]
-        words = b"".join((argument & (1 << 8 * size) - 1).to_bytes(size, "little") for argument in arguments)
-        data = words[: read.layout.size].ljust(read.layout.size, b"\0")
+        data = parameter_block(read.layout, arguments)
         values = read(data, data, None, source)
         if before is None:
             return values

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from tracekmt.codec.context import KindOf, StructContext, UndecidedUnion, in_effect
 from tracekmt.codec.memory import Memory, MemoryFault
 from tracekmt.codec.values import Unreadable, python_enum
+from tracekmt.codec.wchars import decode_terminated, decode_wchars
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
 from tracekmt.spec.types import (
     NEVER,
@@ -26,7 +27,6 @@ from tracekmt.spec.types import (
     Bytes,
     CountedString,
     Enum,
-    Field,
     Flags,
     Float,
     Integer,
@@ -109,10 +109,7 @@ class Source:
 
     def string(self, data: bytes) -> tuple[str, bool]:
         """WCHARs up to a zero, and whether there was one. Any sequence of units is taken, lone surrogates kept."""
-        size = self.wchar
-        zeros = (at for at in range(0, len(data) - size + 1, size) if data[at : at + size] == bytes(size))
-        end = next(zeros, None)
-        return _units(data[:end], size), end is not None
+        return decode_terminated(data, self.wchar)
 
 
 Convert = Callable[[Any, Any, StructContext, Source], Any]
@@ -365,7 +362,7 @@ def _counted_string(pointer: int) -> Convert:
         if address == 0:
             return None
         found = source.read(address, length)
-        return found if isinstance(found, Unreadable) else _units(found, 2)
+        return found if isinstance(found, Unreadable) else decode_wchars(found, 2)
 
     return counted_string
 
@@ -472,7 +469,7 @@ def _sized(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Callable[[bytes, byt
         return lambda now, was, frame, source: each(now, was, frame, source)[0] if len(now) == size else now
     read = struct_reader(lay_out(type_, abi), arms)
     ends = [(slot.offset, slot.field.name) for slot in read.layout.slots]
-    tail = any(_is_tail(slot.field) for slot in read.layout.slots)
+    tail = has_tail(read.layout.struct)
 
     def sized(now: bytes, was: bytes, frame: StructContext, source: Source) -> dict[str, Any]:
         values = read(now.ljust(size, b"\0"), was.ljust(size, b"\0"), frame, source)
@@ -510,18 +507,10 @@ def cut_records(data: bytes, offset: int, size: int, number: int) -> Iterator[by
         at += length
 
 
-def _is_tail(field: Field) -> bool:
-    return isinstance(field.type, (ByteArray, WCharArray)) and field.type.tail
+def has_tail(struct: Struct) -> bool:
+    """Return True if the last field of a payload's structure extends to the end of the buffer."""
+    return any(isinstance(field.type, (ByteArray, WCharArray)) and field.type.tail for field in struct.fields())
 
 
 def _unsigned(data: bytes) -> int:
     return int.from_bytes(data, "little")
-
-
-def _units(data: bytes, size: int) -> str:
-    encoding = "utf-16-le" if size == 2 else "utf-32-le"
-    data = data[: len(data) // size * size]
-    try:
-        return data.decode(encoding, "surrogatepass")
-    except UnicodeDecodeError:  # four bytes can hold what is no character at all
-        return data.decode(encoding, "replace")

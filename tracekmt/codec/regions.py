@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 from tracekmt.codec.context import KindOf, StructContext, UndecidedUnion, in_effect
 from tracekmt.codec.memory import Memory, MemoryFault
-from tracekmt.codec.readers import TEXT_LIMIT, Source, cut_records
+from tracekmt.codec.parameters import parameter_block
+from tracekmt.codec.readers import TEXT_LIMIT, Source, cut_records, has_tail
 from tracekmt.codec.values import Unreadable, payload_case
 from tracekmt.spec.layout import Layout, lay_out, measure
 from tracekmt.spec.types import (
@@ -58,9 +59,7 @@ def spans(
     walk = _Walk(abi, call.union_arms, Source(abi, memory, before, kind_of))
     layout = lay_out(call.argument, abi)
     if call.argument.parameters:
-        size = POINTER_SIZE[abi]
-        words = b"".join((argument & (1 << 8 * size) - 1).to_bytes(size, "little") for argument in arguments)
-        data = words[: layout.size].ljust(layout.size, b"\0")
+        data = parameter_block(layout, arguments)
         # The parameters themselves lie in no memory.
         yield from (span for span in walk.fields(layout, data, data, -1 << 70, None) if span.address >= 0)
     elif arguments and arguments[0]:
@@ -179,7 +178,7 @@ class _Walk:
         size, _ = measure(type_, self.abi)
         inside = self.value(type_, at, data.ljust(size, b"\0"), was.ljust(size, b"\0"), frame)
         yield from inside
-        if len(data) > size:
+        if len(data) > size and not (isinstance(type_, Struct) and has_tail(type_)):
             yield Span(at + size, len(data) - size, "data")
 
     def records(self, type_: VariableRecords, address: int, frame: StructContext) -> Iterator[Span]:

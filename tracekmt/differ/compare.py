@@ -217,7 +217,9 @@ class Comparison:
 
     def _lose(self, entered: Entered, leaf: BoundValue, kind: Kind, clock: Identity | None) -> None:
         if leaf.value and not isinstance(leaf.value, Unreadable):
-            self.bindings.mark_missing(kind, leaf.value, clock, entered.call.index if entered.cause is None else entered.cause)
+            self.bindings.mark_missing(
+                kind, leaf.value, clock, entered.call.index if entered.cause is None else entered.cause
+            )
 
     def _learn(
         self, call: TracedCall, outcome: Outcome, leaf: BoundValue, kind: Kind, live: Any, clock: Identity | None

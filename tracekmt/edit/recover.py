@@ -11,10 +11,11 @@ from tracekmt.edit.redact import Redactor
 from tracekmt.errors import TraceError
 from tracekmt.spec.types import CallSpec
 from tracekmt.trace import buffer_format as spooled
-from tracekmt.trace import events, index
+from tracekmt.trace import index
 from tracekmt.trace.buffer_format import overflow_path
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.frames import FrameKind, FrameReader, Room
+from tracekmt.trace.metadata import Metadata
 from tracekmt.trace.reader import Trace
 
 
@@ -79,15 +80,15 @@ class _Left(ExitStack):
             return None
         try:
             frames = FrameReader(path, self.enter_context(path.open("rb")))
-            found = index.rebuild(frames)
-            told = [frames.at(offset) for offset in found.told]
-            header = events.header_from(told[0][1], str(path))
-            if header.settings.get("recording") != self._trace.header.settings.get("recording"):
+            found = index.rebuild_index(frames)
+            metadata = Metadata(path)
+            for offset in found.metadata:
+                metadata.add(offset, *frames.at(offset))
+            if metadata.header.settings.get("recording") != self._trace.header.settings.get("recording"):
                 return None
-            calls = (value for kind, value in told if kind == FrameKind.CALL)
-            self._calls.update(events.call_from(value, header.layout, str(path)) for value in calls)
-        except (TraceError, IndexError) as error:
-            self.damage.append(str(error) or f"{path}: holds nothing")
+            self._calls.update(metadata.specs)
+        except TraceError as error:
+            self.damage.append(str(error))
             return None
         return frames, found.room
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from tracekmt.codec import FieldValue, Unreadable, iter_values, json_form, to_json
+from tracekmt.codec.luid import Luid
 from tracekmt.spec.types import CallSpec, Kind, Payload, Struct
 from tracekmt.trace.reader import Trace, TracedCall
 
@@ -55,8 +56,9 @@ def _handles(call: TracedCall, argument: Any, adapter: Kind) -> list[FieldValue]
 def _luid(leaf: FieldValue) -> dict[str, Any] | None:
     """The LUID that stands beside a handle."""
     for value in leaf.values.values() if isinstance(leaf.values, Mapping) else ():
-        if isinstance(value, Mapping) and set(value) == {"LowPart", "HighPart"}:
-            return dict(value)
+        luid = Luid.from_value(value)
+        if luid is not None:
+            return luid.to_value()
     return None
 
 
@@ -79,11 +81,12 @@ def told_lines(told: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
     for question, answer in told.items():
         for name, value in (answer if isinstance(answer, Mapping) else {question: answer}).items():
-            text = _version(int(value)) if name == "DriverVersion" and str(value).isdigit() else value
+            text = version_text(int(value)) if name == "DriverVersion" and str(value).isdigit() else value
             if text not in ("", [], None):
                 lines.append(f"{name}: {text}")
     return lines
 
 
-def _version(number: int) -> str:
-    return ".".join(str(number >> shift & 0xFFFF) for shift in (48, 32, 16, 0)) if number >> 16 else str(number)
+def version_text(number: int) -> str:
+    """Format a driver version of four 16-bit parts."""
+    return ".".join(str(number >> shift & 0xFFFF) for shift in (48, 32, 16, 0))

@@ -38,7 +38,9 @@ class Identity:
         """The object that hands out the values of a fence: a queue and its own fence are born in one call, and count
         together."""
         owner = self.within[0] if self.within else None
-        return owner.fence_owner() if owner is not None and owner.index is not None and owner.index == self.index else self
+        return (
+            owner.fence_owner() if owner is not None and owner.index is not None and owner.index == self.index else self
+        )
 
 
 class HandleMap:

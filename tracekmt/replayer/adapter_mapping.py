@@ -8,6 +8,7 @@ from typing import Any
 
 from tracekmt.calls.adapter_info import IDENTITY
 from tracekmt.calls.kinds import ADAPTER, ADAPTER_LUID
+from tracekmt.codec.luid import Luid
 from tracekmt.errors import UsageError
 from tracekmt.objects.adapters import find_adapters, told_lines
 from tracekmt.objects.identity import Bindings
@@ -15,7 +16,6 @@ from tracekmt.replayer.simulator_target import luids_of
 from tracekmt.spec.types import CallSpec, Field, WCharArray
 from tracekmt.thunks.host import (
     HostAdapter,
-    Luid,
     adapters,
     another_build,
     close_adapter,
@@ -47,7 +47,7 @@ class AdapterMapping:
         self.taken: list[HostAdapter] = []
         self.another_driver: str | None = None
         self.trouble: str | None = None
-        asked = None if adapter is None else _luid(adapter)
+        asked = None if adapter is None else Luid.parse(adapter)
         try:
             self.adapters = adapters(library)
             self.pairs = self._pair(list(luids_of(trace)), asked)
@@ -84,11 +84,12 @@ class AdapterMapping:
     def bind(self, bindings: Bindings) -> list[str]:
         """Have every LUID of the trace mean an adapter of this machine."""
         for recorded, live in self.pairs:
-            bindings.learn(ADAPTER_LUID, _parts(recorded), _parts(live))
-        moved = [
-            (HostAdapter(recorded, {}), HostAdapter(live, {})) for recorded, live in self.pairs if recorded != live
+            bindings.learn(ADAPTER_LUID, recorded.to_value(), live.to_value())
+        return [
+            f"adapter {recorded} of the trace is adapter {live} here"
+            for recorded, live in self.pairs
+            if recorded != live
         ]
-        return [f"adapter {recorded} of the trace is adapter {live} here" for recorded, live in moved]
 
     def renames(self, call: CallSpec) -> bool:
         """Whether a call opens adapters by the name of a display, which may be another here."""
@@ -100,9 +101,9 @@ class AdapterMapping:
         field = _name_of_display(call.spec)
         if field is None or not isinstance(inputs, dict):
             return inputs
-        told = [each.value for each in call.bound_outputs if each.kind == ADAPTER_LUID and isinstance(each.value, dict)]
+        luids = [Luid.from_value(value.value) for value in call.bound_outputs if value.kind == ADAPTER_LUID]
         pairs, here = dict(self.pairs), {each.luid for each in self.adapters}
-        for luid in [(each["LowPart"], each["HighPart"]) for each in told]:
+        for luid in [luid for luid in luids if luid is not None]:
             live = pairs.get(luid, luid if luid in here else self.chosen)
             if live in self._names:
                 return {**inputs, field.name: self._names[live]}
@@ -115,8 +116,8 @@ class AdapterMapping:
             if found:
                 return found
         for answers in find_adapters(trace, ADAPTER, IDENTITY):
-            luid = answers["luid"]
-            live = pairs.get((int(luid["LowPart"]), int(luid["HighPart"]))) if luid else self.chosen
+            luid = Luid.from_value(answers["luid"])
+            live = pairs.get(luid) if luid else self.chosen
             found = another_build(answers["told"], told.get(live, {})) if live is not None else None
             if found:
                 return found
@@ -139,7 +140,7 @@ class AdapterMapping:
         for adapter in {each.luid: each for each in self.taken + self.adapters}.values():
             yield f"adapter     {adapter}  {', '.join(told_lines(adapter.told))}"
         for recorded, live in self.pairs:
-            yield f"            {HostAdapter(recorded, {})} of the trace is {HostAdapter(live, {})}"
+            yield f"            {recorded} of the trace is {live}"
         if trace.header.settings.get("recorded_by") != recorder_id():
             yield "a stranger  recorded this trace: what it holds goes to this machine's kernel and driver as it is"
         counts: Counter[str] = Counter()
@@ -159,17 +160,5 @@ def _name_of_display(call: CallSpec) -> Field | None:
 def _header_tells(trace: Trace, luid: Luid) -> Mapping[str, Any]:
     """What the header of an outcome says of an adapter; see `AdapterMapping.settings`."""
     told = trace.header.machine.get("told")
-    answers = told.get(str(HostAdapter(luid, {}))) if isinstance(told, dict) else None
+    answers = told.get(str(luid)) if isinstance(told, dict) else None
     return answers if isinstance(answers, dict) else {}
-
-
-def _parts(luid: Luid) -> dict[str, int]:
-    return {"LowPart": luid[0], "HighPart": luid[1]}
-
-
-def _luid(text: str) -> Luid:
-    high, _, low = text.rpartition(":")
-    try:
-        return int(low, 16), int(high or "0", 16)
-    except ValueError:
-        raise UsageError(f"{text} is no LUID; give it as HIGH:LOW in hexadecimal, as doctor lists them") from None

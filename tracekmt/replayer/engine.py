@@ -194,13 +194,17 @@ class _Replay:
 
 def may_wait(call: TracedCall) -> bool:
     """Whether a call may wait for others, as it was made."""
-    return call.spec.may_block_when is not None and (not call.spec.may_block_when or call.satisfies(call.spec.may_block_when))
+    return call.spec.may_block_when is not None and (
+        not call.spec.may_block_when or call.satisfies(call.spec.may_block_when)
+    )
 
 
 def _signals(call: CallSpec) -> bool:
     """Whether a call is given values for fences, and waits for none."""
     fields = (field for struct in structures(call.argument) for field in struct.fields())
-    return call.may_block_when is None and any(field.fence_handle is not None and field.direction == "in" for field in fields)
+    return call.may_block_when is None and any(
+        field.fence_handle is not None and field.direction == "in" for field in fields
+    )
 
 
 def _for_fences(call: TracedCall) -> bool:

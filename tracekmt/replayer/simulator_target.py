@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from tracekmt import codec, ntstatus
 from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import ADAPTER_LUID
+from tracekmt.codec.luid import Luid
 from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.differ.compare import Entered, Outcome
 from tracekmt.differ.fast_path import same_spec, unchanged_except_bound_values
@@ -90,7 +91,7 @@ class SimulatorTarget:
         """Have the LUIDs that no adapter here has mean other ones."""
         notes = []
         for recorded, live in luids_on(trace, self.simulator):
-            bindings.learn(ADAPTER_LUID, _parts(recorded), _parts(live))
+            bindings.learn(ADAPTER_LUID, recorded.to_value(), live.to_value())
             notes.append(f"adapter {recorded} of the trace is adapter {live} of the simulator")
         return notes
 
@@ -169,7 +170,7 @@ class SimulatorTarget:
 _SUCCESS = Status(0)
 
 
-def luids_on(trace: Trace, simulator: Simulator) -> Iterable[tuple[tuple[int, int], tuple[int, int]]]:
+def luids_on(trace: Trace, simulator: Simulator) -> Iterable[tuple[Luid, Luid]]:
     """The LUIDs of a trace that a simulator's adapters do not have, each with the next adapter that none is named
     for."""
     named = list(luids_of(trace))
@@ -187,9 +188,9 @@ def simulator_for(trace: Trace, **settings: Any) -> Simulator:
     return Simulator(**{**machine, **profile_settings(given.pop("profile", "windows")), **given})
 
 
-def luids_of(trace: Trace) -> Iterable[tuple[int, int]]:
+def luids_of(trace: Trace) -> Iterable[Luid]:
     """The LUIDs in the arguments of calls that succeeded, each once."""
-    found: dict[tuple[int, int], None] = {}
+    found: dict[Luid, None] = {}
     holders = {number: _luid_fields(call) for number, call in trace.described.items() if _luid_fields(call)}
     for index, number in trace.functions() if holders else ():
         if number not in holders:
@@ -197,14 +198,10 @@ def luids_of(trace: Trace) -> Iterable[tuple[int, int]]:
         call = trace[index]
         if call.status is None or not call.status.succeeded or not isinstance(call.inputs, dict):
             continue
-        for luid in [call.inputs.get(name) for name in holders[number]]:
-            if isinstance(luid, dict) and {"LowPart", "HighPart"} <= set(luid):
-                found[luid["LowPart"], luid["HighPart"]] = None
+        for luid in [Luid.from_value(call.inputs.get(name)) for name in holders[number]]:
+            if luid is not None:
+                found[luid] = None
     return found
-
-
-def _parts(luid: tuple[int, int]) -> dict[str, int]:
-    return {"LowPart": luid[0], "HighPart": luid[1]}
 
 
 def _luid_fields(call: CallSpec) -> list[str]:

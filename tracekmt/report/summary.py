@@ -9,6 +9,7 @@ from typing import Any
 
 from tracekmt.calls.adapter_info import IDENTITY
 from tracekmt.calls.kinds import ADAPTER
+from tracekmt.codec.luid import Luid
 from tracekmt.objects.adapters import find_adapters, told_lines
 from tracekmt.report.calls import printable
 from tracekmt.spec.types import CallSpec
@@ -131,6 +132,6 @@ def _hertz(summary: dict[str, Any]) -> str:
 def _adapter_lines(summary: dict[str, Any]) -> Iterator[str]:
     for adapter in summary["adapters"]:
         luid = adapter["luid"]
-        name = f"LUID {luid['HighPart']:x}:{luid['LowPart']:x}" if luid else "of unknown LUID"
+        name = f"LUID {Luid(luid['LowPart'], luid['HighPart'])}" if luid else "of unknown LUID"
         yield f"adapter    {name}, opened {adapter['opened']} times"
         yield from (f"           {line}" for line in told_lines(adapter["told"]))

@@ -16,13 +16,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 from tracekmt import ntstatus
 from tracekmt.calls import CALLS
 from tracekmt.errors import UsageError
-from tracekmt.simulator.model.machine import Machine
-from tracekmt.simulator.request import ValidationRule
+from tracekmt.simulator.rule import ValidationRule
 from tracekmt.text.filter import CallPredicate, parse_where
 from tracekmt.text.units import parse_size
 
@@ -74,13 +73,21 @@ class InjectedFault:
         )
 
 
-@dataclass
+@dataclass(frozen=True)
 class MachineChange:
-    """Something that happens to the machine before a call."""
+    """A change of the machine before a call.
+
+    Attributes:
+        text: The change as the user wrote it.
+        at: Index of the call that the change precedes.
+        what: Part of the machine that changes.
+        size: New budget in bytes, for a memory change.
+    """
 
     text: str
     at: int
-    apply: Callable[[Machine], None]
+    what: Literal["adapter", "video_memory", "system_memory"]
+    size: int = 0
 
 
 def parse_faults(texts: Any) -> tuple[list[InjectedFault], list[MachineChange]]:
@@ -122,18 +129,8 @@ def _change(text: str, found: re.Match[str]) -> MachineChange:
     if found["what"] == "adapter":
         if found["result"] != "stopped":
             raise UsageError(f"{text}: adapters can be stopped: adapter@{at}=stopped")
-        return MachineChange(text, at, _stop)
-    size = parse_size(found["result"])
-    if found["what"] == "system_memory":
-        return MachineChange(text, at, lambda machine: setattr(machine, "system_memory", size))
-    return MachineChange(text, at, lambda machine: _cut(machine, size))
-
-
-def _stop(machine: Machine) -> None:
-    for adapter in machine.adapters:
-        adapter.stop()
-
-
-def _cut(machine: Machine, size: int) -> None:
-    for adapter in machine.adapters:
-        adapter.video_memory = size
+        return MachineChange(text, at, "adapter")
+    what: Literal["video_memory", "system_memory"] = (
+        "video_memory" if found["what"] == "video_memory" else "system_memory"
+    )
+    return MachineChange(text, at, what, parse_size(found["result"]))

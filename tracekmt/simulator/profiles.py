@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-
 from tracekmt.calls import FAMILIES
-from tracekmt.simulator.request import ValidationRule, invalid
+from tracekmt.simulator.profile import Profile
+from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.simulator.rules import allocation, sharing
 from tracekmt.simulator.sources import WSL
 
 _LIBDXG = "microsoft/libdxg src/d3dkmt-wsl.cpp"
 _WINE = "Wine dlls/win32u/d3dkmt.c"
 _CREATES = ("D3DKMTCreateAllocation", "D3DKMTCreateAllocation2")
-
-
-@dataclass(frozen=True)
-class Profile:
-    """absent: functions that there are not. rules: looked at before a call's own; behind: after them. instead: what
-    stands for some of those. without: what of them does not hold.
-    heap_data: whether the kernel tells a driver of standard allocations."""
-
-    not_exported: Mapping[str, ValidationRule] = field(default_factory=dict)
-    rules: Mapping[str, Sequence[ValidationRule]] = field(default_factory=dict)
-    append: Mapping[str, Sequence[ValidationRule]] = field(default_factory=dict)
-    replace: Mapping[ValidationRule, ValidationRule] = field(default_factory=dict)
-    remove: Sequence[ValidationRule] = ()
-    heap_data: bool = True
 
 
 def _not_supported(what: str, source: str) -> ValidationRule:

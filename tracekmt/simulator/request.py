@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import struct as packing
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 from tracekmt.codec.memory import Memory
+from tracekmt.codec.parameters import parameter_block
+from tracekmt.codec.wchars import decode_terminated
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.nt_handles import CURRENT_PROCESS
 from tracekmt.simulator.model.objects import Adapter
-from tracekmt.simulator.sources import LIKE_OTHERS, WSL
+from tracekmt.simulator.rule import NULL_ARGUMENT, ValidationRule
 from tracekmt.spec.layout import Layout, lay_out
 from tracekmt.spec.types import (
     POINTER_SIZE,
@@ -29,8 +30,6 @@ from tracekmt.spec.types import (
     Pointer,
     Struct,
 )
-
-Confidence = Literal["Windows-verified", "Microsoft source", "documentation", "reverse engineering", "assumption"]
 
 TEXT_LIMIT = 1 << 15
 
@@ -109,14 +108,14 @@ class View(dict[str, int]):
     def characters(self, path: str) -> str:
         """The WCHARs of an array in place, up to a zero."""
         start, end, _ = self.layout.span(path)
-        return _text(self._data[start:end], WCHAR_SIZE[self.layout.abi])
+        return decode_terminated(self._data[start:end], WCHAR_SIZE[self.layout.abi])[0]
 
     def text(self, name: str) -> str:
         """The WCHARs that a pointer leads to, up to a zero."""
         size, address, found = WCHAR_SIZE[self.layout.abi], self[name], bytearray()
         while len(found) < TEXT_LIMIT and any(character := self.memory.read(address + len(found), size)):
             found += character
-        return _text(bytes(found), size)
+        return decode_terminated(bytes(found), size)[0]
 
 
 @lru_cache(maxsize=1024)
@@ -141,13 +140,6 @@ def _names_of(word: Flags, value: int) -> frozenset[str]:
     return frozenset(bit.name for bit in word.bits if value & word.mask(bit.name))
 
 
-def _text(data: bytes, size: int) -> str:
-    if size == 2:
-        return data[: len(data) & ~1].decode("utf-16-le", "surrogatepass").partition("\0")[0]
-    units = (int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data) & ~3, 4))
-    return "".join(chr(unit) if unit <= sys.maxunicode else "\ufffd" for unit in units).partition("\0")[0]
-
-
 class Request:
     """One call: who makes it, with what. Families add what their rules look at."""
 
@@ -161,8 +153,7 @@ class Request:
         self.pointer_size = POINTER_SIZE[abi]
         layout = lay_out(call.argument, abi)
         if call.argument.parameters:
-            words = b"".join((each & (1 << 64) - 1).to_bytes(8, "little")[: self.pointer_size] for each in arguments)
-            self.args = View(memory, layout, 0, words.ljust(layout.size, b"\0"))
+            self.args = View(memory, layout, 0, parameter_block(layout, arguments))
         else:
             self.args = View(memory, layout, arguments[0])
 
@@ -174,31 +165,6 @@ class Request:
     def adapter(self) -> Adapter | None:
         """The adapter that the call concerns, where it names one."""
         return None
-
-
-@dataclass(frozen=True)
-class ValidationRule:
-    """If `broken` is true of a request, it is answered with `status`. source and confidence say where that is known
-    from."""
-
-    status: str
-    what: str
-    broken: Callable[[Any], Any]
-    source: str
-    confidence: Confidence
-
-
-def invalid(what: str, broken: Callable[[Any], Any], source: str, confidence: Confidence) -> ValidationRule:
-    """A rule that is answered with STATUS_INVALID_PARAMETER."""
-    return ValidationRule("STATUS_INVALID_PARAMETER", what, broken, source, confidence)
-
-
-def null(status: str, source: str, confidence: Confidence, what: str = "the argument is NULL") -> ValidationRule:
-    """What a NULL argument is answered with."""
-    return ValidationRule(status, what, lambda request: True, source, confidence)
-
-
-NULL_ARGUMENT = null("STATUS_INVALID_PARAMETER", LIKE_OTHERS, "assumption")
 
 
 @dataclass(frozen=True)
@@ -232,15 +198,3 @@ class Answer:
     rule: ValidationRule | None
     from_recording: bool = False
     injected: tuple[str, ...] = ()
-
-
-FULL = ValidationRule(
-    "STATUS_NO_MEMORY", "every slot of the handle table is in use", lambda request: True, LIKE_OTHERS, "assumption"
-)
-UNREADABLE = ValidationRule(
-    "STATUS_INVALID_PARAMETER",
-    "the argument, or what it points to, cannot be read or written",
-    lambda request: True,
-    WSL,
-    "Microsoft source",
-)

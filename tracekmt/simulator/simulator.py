@@ -9,28 +9,27 @@ from typing import Any
 
 from tracekmt import codec
 from tracekmt.calls import CALLS
+from tracekmt.codec.luid import Luid
 from tracekmt.codec.memory import Arena, Memory, MemoryFault, Recorded
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import Status, status
+from tracekmt.simulator import rules
 from tracekmt.simulator.injection import InjectedFault, parse_faults
 from tracekmt.simulator.machine_file import profile_settings
 from tracekmt.simulator.model.allocation_size import size_rule
 from tracekmt.simulator.model.handles import UNIQUES, Full
 from tracekmt.simulator.model.machine import Machine, Process
 from tracekmt.simulator.model.objects import adapter_from
-from tracekmt.simulator.profiles import PROFILES, Profile
-from tracekmt.simulator.request import FULL, UNREADABLE, Answer, Behaviour, ValidationRule
-from tracekmt.simulator.rules import adapter, allocation, device, keyed_mutex, sharing, sync, video_memory
-from tracekmt.simulator.rules import nt_calls as support
+from tracekmt.simulator.profile import Profile
+from tracekmt.simulator.profiles import PROFILES
+from tracekmt.simulator.request import Answer, Behaviour
+from tracekmt.simulator.rule import FULL, UNREADABLE, ValidationRule
 from tracekmt.simulator.unmodelled import DEFAULT
 from tracekmt.spec.types import Abi, CallSpec
 from tracekmt.text.units import parse_size
 
-FAMILIES = (adapter, device, allocation, sharing, keyed_mutex, sync, video_memory, support)
-_TOLD = ("status", "what", "source", "confidence")
-BEHAVIOURS: dict[str, Behaviour] = dict.fromkeys(CALLS, DEFAULT) | {
-    name: behaviour for family in FAMILIES for name, behaviour in family.BEHAVIOURS.items()
-}
+_RULE_KEYS = ("status", "what", "source", "confidence")
+BEHAVIOURS: dict[str, Behaviour] = dict.fromkeys(CALLS, DEFAULT) | rules.BEHAVIOURS
 
 
 def describe_rules(name: str) -> dict[str, Any]:
@@ -38,8 +37,8 @@ def describe_rules(name: str) -> dict[str, Any]:
     where it breaks none."""
     behaviour = BEHAVIOURS[name]
     null = [] if CALLS[name].argument.parameters else [behaviour.null]
-    rules = [{key: getattr(rule, key) for key in _TOLD} for rule in (*null, *behaviour.rules)]
-    return {"modelled": behaviour.modelled, "rules": rules, "effect": inspect.getdoc(behaviour.effect)}
+    described = [{key: getattr(rule, key) for key in _RULE_KEYS} for rule in (*null, *behaviour.rules)]
+    return {"modelled": behaviour.modelled, "rules": described, "effect": inspect.getdoc(behaviour.effect)}
 
 
 def validation_rules(name: str, profile: Profile) -> Sequence[ValidationRule]:
@@ -136,9 +135,9 @@ class Simulator(Process):
 
     def stop_adapter(self, luid: tuple[int, int] = (1, 0)) -> None:
         """Stop an adapter, as when it is reset or unplugged. UsageError where none has this LUID."""
-        found = self.machine.adapter(luid)
+        found = self.machine.adapter(Luid(*luid))
         if found is None:
-            raise UsageError(f"no adapter has the LUID {luid}")
+            raise UsageError(f"no adapter has the LUID {Luid(*luid)}")
         found.stop()
 
     def call(self, name: str, inputs: Any) -> CallResult:
@@ -180,9 +179,9 @@ class Simulator(Process):
 
     def _change(self, number: int) -> Iterator[str]:
         """What happens to the machine before a call."""
-        for change in [each for each in self.machine.changes if each.at <= number]:
+        for change in [change for change in self.machine.changes if change.at <= number]:
             self.machine.changes.remove(change)
-            change.apply(self.machine)
+            self.machine.apply(change)
             yield change.text
 
     def _fault(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int]) -> InjectedFault | None:
@@ -218,7 +217,9 @@ class Simulator(Process):
             if broken is not None:
                 return Answer(broken)
             if recorded is not None and not recorded.succeeded:
-                judge = behaviour.modelled and (recorded.name in behaviour.kernel_statuses or not behaviour.driver_decides(request))
+                judge = behaviour.modelled and (
+                    recorded.name in behaviour.kernel_statuses or not behaviour.driver_decides(request)
+                )
                 if not judge:
                     return Answer(None, from_recording=True)
             behaviour.effect(request)

@@ -12,7 +12,8 @@ from tracekmt import codec
 from tracekmt.codec import FieldValue, Unreadable
 from tracekmt.simulator.model.nt_handles import NtObject
 from tracekmt.simulator.model.objects import KernelObject, make_bare_object
-from tracekmt.simulator.request import Behaviour, Request, View, invalid
+from tracekmt.simulator.request import Behaviour, Request, View
+from tracekmt.simulator.rule import invalid
 from tracekmt.spec.layout import lay_out, measure
 from tracekmt.spec.types import Address, Array, Creates, Enum, Flags, Integer, Kind, Pointer, Struct, Union
 

@@ -68,7 +68,9 @@ def describe(call: CallSpec, family: str) -> dict[str, Any]:
             and (field.direction != "out" or path not in creates)
         ],
         "destroys": [_life(each, call) for each in call.destroys],
-        "blocks": None if call.may_block_when is None else [condition(when, call.argument) for when in call.may_block_when],
+        "blocks": None
+        if call.may_block_when is None
+        else [condition(when, call.argument) for when in call.may_block_when],
         "unseen": list(call.undescribed_memory),
         "disturbs": call.side_effect,
         "statuses": list(call.statuses),

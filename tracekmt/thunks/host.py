@@ -10,6 +10,8 @@ from typing import Any
 from tracekmt.calls import CALLS
 from tracekmt.calls.adapter_info import IDENTITY
 from tracekmt.codec import Unreadable, json_form, look_up, to_json
+from tracekmt.codec.luid import Luid
+from tracekmt.objects.adapters import version_text
 from tracekmt.spec.layout import measure
 from tracekmt.spec.types import CallSpec, Payload, Struct
 from tracekmt.thunks.library import Library
@@ -21,8 +23,6 @@ MOST_ADAPTERS = 64
 DISPLAYS = 16
 """Displays that are asked for by name."""
 
-Luid = tuple[int, int]
-
 
 @dataclass(frozen=True)
 class HostAdapter:
@@ -33,7 +33,7 @@ class HostAdapter:
     told: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return f"{self.luid[1]:x}:{self.luid[0]:x}"
+        return str(self.luid)
 
 
 def adapters(library: Library) -> list[HostAdapter]:
@@ -73,8 +73,7 @@ def _list(outputs: Any, name: str) -> list[Any]:
 
 
 def _luid(outputs: Any) -> Luid | None:
-    low, high = (look_up(outputs, f"AdapterLuid.{part}") for part in ("LowPart", "HighPart"))
-    return (low, high) if isinstance(low, int) and isinstance(high, int) else None
+    return Luid.from_value(look_up(outputs, "AdapterLuid"))
 
 
 def open_adapter(library: Library, luid: Luid) -> int | None:
@@ -82,7 +81,7 @@ def open_adapter(library: Library, luid: Luid) -> int | None:
     call = CALLS["D3DKMTOpenAdapterFromLuid"]
     if not library.has(call.name):
         return None
-    status, outputs = library.ask(call, {"AdapterLuid": {"LowPart": luid[0], "HighPart": luid[1]}})
+    status, outputs = library.ask(call, {"AdapterLuid": luid.to_value()})
     return _number(outputs, "hAdapter") if status.succeeded else None
 
 
@@ -159,9 +158,7 @@ def another_build(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str | N
 
 def _said(answer: Any) -> str:
     (value,) = answer.values() if isinstance(answer, Mapping) and len(answer) == 1 else (answer,)
-    if not str(value).isdigit():
-        return str(value)
-    return ".".join(str(int(value) >> shift & 0xFFFF) for shift in (48, 32, 16, 0))
+    return version_text(int(value)) if str(value).isdigit() else str(value)
 
 
 def system() -> str:

@@ -13,16 +13,14 @@ none), and whether it is closed; from byte 64 on it holds fragments.
 from __future__ import annotations
 
 import struct
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from tracekmt.errors import TraceError
-from tracekmt.trace import events
 from tracekmt.trace.events import Enter, Leave, Lost, Region
-from tracekmt.trace.frames import FrameKind, FrameReader, Room
-from tracekmt.trace.writer import Writer
+from tracekmt.trace.frames import FrameReader, Room
+from tracekmt.trace.metadata import TemporaryTrace
 
 CONTROL_SIZE = 4096
 BLOCK_HEADER = 64
@@ -170,31 +168,16 @@ def overflow_path(trace: Path) -> Path:
 def convert_leftover(frames: FrameReader, room: Room) -> tuple[BinaryIO, str]:
     """The trace that a recorder's memory is when nobody writes to it any more, in a file without a name, and what is
     wrong with it: at least that the recording did not finish."""
-    made = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 (the trace closes it)
-    writer: Writer | None = None
-    header: events.Header | None = None
-    described: set[int] = set()
+    copy = TemporaryTrace(frames.path)
     for offset, kind, value in frames.scan():
-        where = f"{frames.path}: byte {offset}"
-        if header is None or writer is None:
-            header = events.header_from(value, where)
-            writer = Writer(frames.path, header, file=made)
-        elif kind == FrameKind.CALL:
-            number, call = events.call_from(value, header.layout, where)
-            described.add(number)
-            writer.describe(number, call)
-        elif kind == FrameKind.MODULE:
-            writer.module(events.module_from(value, where))
-    assert writer is not None
+        copy.copy_metadata(offset, kind, value)
     torn = f"{frames.path}: what a recorder left in its memory; the recording did not finish"
-    found = Leftover(0, (frames, room))
-    for event in drop_orphan_returns(found, set()):
-        if isinstance(event, Enter) and event.spec_id not in described:
+    leftover = Leftover(0, (frames, room))
+    for event in drop_orphan_returns(leftover, set()):
+        if isinstance(event, Enter) and event.spec_id not in copy.metadata.specs:
             raise TraceError(f"{frames.path}: an event names the call {event.spec_id}, which is not described")
-        writer.events([event], flush=False)
-    writer.flush()
-    made.seek(0)
-    return made, f"{torn}; {found.damage}" if found.damage else torn
+        copy.writer.events([event], flush=False)
+    return copy.finish(), f"{torn}; {leftover.damage}" if leftover.damage else torn
 
 
 def drop_orphan_returns(found: Iterable[Enter | Leave | Lost], entered: set[int]) -> Iterator[Enter | Leave | Lost]:

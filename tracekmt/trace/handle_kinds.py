@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tracekmt import codec
 from tracekmt.spec.paths import structures
 from tracekmt.spec.types import CallSpec, Kind
-
-if TYPE_CHECKING:
-    from tracekmt.trace.reader import Trace, TracedCall
 
 
 @lru_cache(maxsize=4096)
@@ -43,33 +40,26 @@ def created_handles(
 
 
 class HandleKinds:
-    """The births of objects that are of a particular sort, from one pass over the calls that make them."""
+    """Kinds of the objects behind handles at each point of a trace.
 
-    def __init__(self, trace: Trace) -> None:
-        self._born: dict[int, list[tuple[int, Kind | None]]] = defaultdict(list)
-        several = ambiguous_kinds(trace.descriptions)
-        makers = {number for number, call in trace.described.items() if call.creates}
-        left: dict[int, int] = {}
-        self._entered: dict[int, int] = {}
-        for position, (index, was_left) in enumerate(trace.timeline()):
-            (left if was_left else self._entered)[index] = position
-        for index, number in trace.functions():
-            if number in makers and index in left:
-                self._take(trace[index], left[index], several)
+    Args:
+        entered: Position of every call's enter event in the timeline, by the call's index.
+        created: Position in the timeline, handle and kind of every created object, in order. The kind is None
+            where it is ambiguous.
+    """
+
+    def __init__(self, entered: Mapping[int, int], created: Iterable[tuple[int, int, Kind | None]]) -> None:
+        self._entered = entered
+        self._created: dict[int, list[tuple[int, Kind | None]]] = defaultdict(list)
+        for position, handle, kind in created:
+            self._created[handle].append((position, kind))
 
     def at(self, index: int) -> codec.KindOf:
-        """The kind of a handle as it was when a call was entered; None where nobody saw its object born."""
+        """Return the kinds of handles when a call was entered. The kind of an object never seen created is None."""
         entered = self._entered[index]
 
         def kind_of(handle: int) -> Kind | None:
-            kinds = [kind for position, kind in self._born.get(handle, ()) if position < entered]
+            kinds = [kind for position, kind in self._created.get(handle, ()) if position < entered]
             return kinds[-1] if kinds else None
 
         return kind_of
-
-    def _take(self, call: TracedCall, position: int, several: set[Kind | None]) -> None:
-        # What a call makes never depends on what other handles lead to.
-        inputs, outputs = call.decode_inputs(None), call.decode_outputs(None)
-        if call.succeeded:
-            for handle, kind in created_handles(call.spec, inputs, outputs, several):
-                self._born[handle].append((position, kind))

@@ -37,7 +37,7 @@ class FrameEntry:
 
 @dataclass
 class Index:
-    """told: the frames that say what the others mean (header, descriptions, modules), by their offsets. late: the frame
+    """metadata: the frames that say what the others mean (header, descriptions, modules), by their offsets. late: the frame
     in which a call returned, where that is not the one in which it was entered. blobs: the first number in each frame
     of contents, and its offset. threads: the system's ids by first appearance. torn: what is wrong behind the last
     whole frame. room: where a recorder's memory is, if the file is one."""
@@ -50,7 +50,7 @@ class Index:
     frames: list[FrameEntry] = field(default_factory=list)
     late: dict[int, int] = field(default_factory=dict)
     blobs: list[tuple[int, int]] = field(default_factory=list)
-    told: list[int] = field(default_factory=list)
+    metadata: list[int] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
     torn: str | None = None
     room: Room | None = None
@@ -59,7 +59,7 @@ class Index:
     def load(cls, frames: FrameReader) -> Index:
         """The index of a sealed trace, else one that is made from its frames."""
         value = frames.index()
-        return _from_frame(value, frames) if value is not None else rebuild(frames)
+        return _from_frame(value, frames) if value is not None else rebuild_index(frames)
 
 
 def _from_frame(value: Any, frames: FrameReader) -> Index:
@@ -73,7 +73,7 @@ def _from_frame(value: Any, frames: FrameReader) -> Index:
             "frames": [*listed],
             "late": [*late],
             "blobs": [*blobs],
-            "told": [*told],
+            "told": [*metadata],
             "threads": [*threads],
         } if isinstance(end, (str, type(None))) and _numbers(listed, 5) and _numbers(late, 2) and _numbers(blobs, 2):
             index = Index(
@@ -85,7 +85,7 @@ def _from_frame(value: Any, frames: FrameReader) -> Index:
                 frames=[FrameEntry(*each) for each in listed],
                 late=dict(late),
                 blobs=[(first, offset) for first, offset in blobs],
-                told=told,
+                metadata=metadata,
                 threads=threads,
                 torn=_text(value.get("torn")),
             )
@@ -110,12 +110,12 @@ def _sound(index: Index) -> bool:
             return False
         following = frame.first_call + frame.calls
         calls, events_ = calls + frame.calls, events_ + frame.events
-    plain = all(type(n) is int and n >= 0 for n in (*index.told, *index.threads))
+    plain = all(type(n) is int and n >= 0 for n in (*index.metadata, *index.threads))
     frames = all(frame < len(index.frames) for frame in index.late.values())
     return plain and frames and (calls, events_) == (index.calls, index.events) and index.blobs == sorted(index.blobs)
 
 
-def rebuild(frames: FrameReader) -> Index:
+def rebuild_index(frames: FrameReader) -> Index:
     """The index that one pass over every frame makes; what is torn ends it."""
     index = Index()
     entered: set[int] = set()
@@ -123,13 +123,13 @@ def rebuild(frames: FrameReader) -> Index:
     origin = None
     for offset, kind, value in frames.scan():
         where = f"{frames.path}: byte {offset}"
-        if not index.told and kind != FrameKind.HEADER:
+        if not index.metadata and kind != FrameKind.HEADER:
             raise TraceError(f"{frames.path}: the trace does not begin with a header")
         match kind:
             case FrameKind.HEADER | FrameKind.CALL | FrameKind.MODULE:
-                if not index.told:
+                if not index.metadata:
                     origin = events.header_from(value, where).origin
-                index.told.append(offset)
+                index.metadata.append(offset)
             case FrameKind.BLOBS:
                 if not isinstance(value, list) or not value or type(value[0]) is not int or value[0] < stored:
                     index.torn = f"{frames.path}: the frame at byte {offset} holds no contents that can follow"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from tracekmt.errors import TraceError
-from tracekmt.trace import events
 from tracekmt.trace.events import Enter, Leave, Lost, Region
 from tracekmt.trace.frames import FrameKind, FrameReader
-from tracekmt.trace.writer import Writer
+from tracekmt.trace.metadata import TemporaryTrace
 
 
 def upgrade(frames: FrameReader) -> tuple[BinaryIO, str | None]:
@@ -20,29 +18,18 @@ def upgrade(frames: FrameReader) -> tuple[BinaryIO, str | None]:
 
 def _from_0(frames: FrameReader) -> tuple[BinaryIO, str | None]:
     """Format 0 had a frame for every event."""
-    made = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 (the trace closes it)
-    writer: Writer | None = None
-    layout: events.Header | None = None
-    described: set[int] = set()
+    copy = TemporaryTrace(frames.path)
     for offset, kind, value in frames.scan():
-        where = f"{frames.path}: byte {offset}"
-        if writer is None or layout is None:
-            if kind != FrameKind.HEADER:
-                raise TraceError(f"{frames.path}: the trace does not begin with a header")
-            layout = events.header_from(value, where)
-            writer = Writer(frames.path, layout, file=made)
+        if copy.copy_metadata(offset, kind, value):
             continue
+        where, writer = f"{frames.path}: byte {offset}", copy.writer
         match kind:
-            case FrameKind.CALL:
-                number, call = events.call_from(value, layout.layout, where)
-                described.add(number)
-                writer.describe(number, call)
-            case FrameKind.MODULE:
-                writer.module(events.module_from(value, where))
             case FrameKind.ENTER:
                 enter = _enter_from(value, where)
-                if enter.spec_id not in described:
-                    raise TraceError(f"{where}: an event names the call {enter.spec_id}, which is not described before it")
+                if enter.spec_id not in copy.metadata.specs:
+                    raise TraceError(
+                        f"{where}: an event names the call {enter.spec_id}, which is not described before it"
+                    )
                 writer.events([enter], flush=False)
             case FrameKind.LEAVE:
                 writer.events([_leave_from(value, where)], flush=False)
@@ -51,11 +38,9 @@ def _from_0(frames: FrameReader) -> tuple[BinaryIO, str | None]:
             case FrameKind.END:
                 writer.end(str(value.get("how")) if isinstance(value, dict) else "")
                 break
-    if writer is None:
-        raise TraceError(frames.torn or f"{frames.path}: the trace has no header")
-    writer.flush()
-    made.seek(0)
-    return made, frames.torn
+    if frames.torn and not copy.metadata.has_header:
+        raise TraceError(frames.torn)
+    return copy.finish(), frames.torn
 
 
 def _enter_from(value: Any, where: str) -> Enter:

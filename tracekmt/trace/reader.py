@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -14,15 +14,17 @@ from typing import BinaryIO, Generic, TypeVar
 
 from tracekmt.codec import KindOf
 from tracekmt.errors import TraceError, UsageError
-from tracekmt.spec.types import Abi, CallSpec
+from tracekmt.spec.types import Abi, CallSpec, Kind
 from tracekmt.trace import buffer_format as spooled
 from tracekmt.trace import event_frame as batch
-from tracekmt.trace import events, index, migrate
+from tracekmt.trace import migrate
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.event_frame import EventFrame
-from tracekmt.trace.events import Enter, Leave, Lost, Module
+from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.frames import VERSION, FrameKind, FrameReader
-from tracekmt.trace.handle_kinds import HandleKinds
+from tracekmt.trace.handle_kinds import HandleKinds, ambiguous_kinds, created_handles
+from tracekmt.trace.index import Index, rebuild_index
+from tracekmt.trace.metadata import Metadata
 
 FRAMES_KEPT = 6 << 20
 """Bytes of unpacked frames that are kept at hand, of events and as much of contents; a larger one is kept alone."""
@@ -110,21 +112,21 @@ class Trace:
             self._file, torn = migrate.upgrade(self._frames)
             older.close()
             self._frames = FrameReader(self.path, self._file)
-        self._index = index.rebuild(self._frames) if rebuild else index.Index.load(self._frames)
+        self._index = rebuild_index(self._frames) if rebuild else Index.load(self._frames)
         if self._index.room is not None:
             live = self._file
             self._file, torn = spooled.convert_leftover(self._frames, self._index.room)
             live.close()
             self._frames = FrameReader(self.path, self._file)
-            self._index = index.rebuild(self._frames)
+            self._index = rebuild_index(self._frames)
         self.torn: str | None = torn or self._index.torn
-        self._calls: dict[int, CallSpec] = {}
-        self.modules: list[Module] = []
-        self._header: events.Header | None = None
-        for offset in self._index.told:
-            self._tell(offset)
-        if self._header is None:
-            raise TraceError(self.torn or f"{self.path}: the trace has no header")
+        self._metadata = Metadata(self.path)
+        for offset in self._index.metadata:
+            kind, value = self._frames.at(offset)
+            self._metadata.add(offset, kind, value)
+        if self.torn and not self._metadata.has_header:
+            raise TraceError(self.torn)
+        self.header: Header = self._metadata.header
         self.abi: Abi = self.header.layout
         self.threads: dict[int, int] = {system: number for number, system in enumerate(self._index.threads)}
         self._starts: list[int] = [frame.first_call for frame in self._index.frames]
@@ -133,25 +135,10 @@ class Trace:
         self._blobs: _Recent[list[bytes]] = _Recent(FRAMES_KEPT, self._load_blobs)
         self._blob: batch.Blob = _Contents(self._load_blob)
 
-    def _tell(self, offset: int) -> None:
-        kind, value = self._frames.at(offset)
-        where = f"{self.path}: byte {offset}"
-        if self._header is None and kind != FrameKind.HEADER:
-            raise TraceError(f"{self.path}: the trace does not begin with a header")
-        match kind:
-            case FrameKind.HEADER if self._header is None:
-                self._header = events.header_from(value, where)
-            case FrameKind.CALL:
-                number, call = events.call_from(value, self.header.layout, where)
-                self._calls[number] = call
-            case FrameKind.MODULE:
-                self.modules.append(events.module_from(value, where))
-
     @property
-    def header(self) -> events.Header:
-        """Where the trace comes from."""
-        assert self._header is not None
-        return self._header
+    def modules(self) -> list[Module]:
+        """Modules that were mapped in the recorded process."""
+        return self._metadata.modules
 
     @property
     def lost(self) -> int:
@@ -185,18 +172,18 @@ class Trace:
     @property
     def described(self) -> dict[int, CallSpec]:
         """The calls that the trace describes, by the number that events have."""
-        return self._calls
+        return self._metadata.specs
 
     @property
     def descriptions(self) -> list[CallSpec]:
         """The calls that the trace describes."""
-        return list(self._calls.values())
+        return list(self._metadata.specs.values())
 
     def description(self, number: int) -> CallSpec:
         """The description that events name by a number."""
-        if number not in self._calls:
+        if number not in self._metadata.specs:
             raise TraceError(f"{self.path}: an event names the call {number}, which is not described")
-        return self._calls[number]
+        return self._metadata.specs[number]
 
     def __len__(self) -> int:
         return self._index.calls
@@ -292,14 +279,28 @@ class Trace:
                     functions.append(function)
         return found
 
-    @cached_property
-    def objects(self) -> HandleKinds:
-        """What sorts of objects handles led to."""
-        return HandleKinds(self)
-
     def kinds_at(self, index: int) -> KindOf:
-        """What handles led to when a call was entered."""
-        return self.objects.at(index)
+        """Return the kinds of the objects behind handles when a call was entered."""
+        kind_of: KindOf = self._handle_kinds.at(index)
+        return kind_of
+
+    @cached_property
+    def _handle_kinds(self) -> HandleKinds:
+        entered: dict[int, int] = {}
+        left: dict[int, int] = {}
+        for position, (index, returned) in enumerate(self.timeline()):
+            (left if returned else entered)[index] = position
+        return HandleKinds(entered, self._created_handles(left))
+
+    def _created_handles(self, left: Mapping[int, int]) -> Iterator[tuple[int, int, Kind | None]]:
+        ambiguous = ambiguous_kinds(self.descriptions)
+        creators = {spec_id for spec_id, spec in self._metadata.specs.items() if spec.creates}
+        for index, spec_id in self.functions():
+            if spec_id in creators and index in left and (call := self[index]).succeeded:
+                # The form of a call that creates objects never depends on what other handles refer to.
+                inputs, outputs = call.decode_inputs(None), call.decode_outputs(None)
+                for handle, kind in created_handles(call.spec, inputs, outputs, ambiguous):
+                    yield left[index], handle, kind
 
     def place(self, address: int) -> str | None:
         """An address as module and offset; None where no module was mapped."""

@@ -47,12 +47,16 @@ def test_what_is_mapped_from_an_address_on_is_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", [0, 0x123])
 def test_what_is_not_mapped_is_not(tmp_path: Path, address: int) -> None:
     with Trace(record(tmp_path / "trace.kmt", address)) as trace:
-        assert list(MemoryMap(os.getpid()).annotate_events(trace.events(), trace.described, trace.abi)) == list(trace.events())
+        assert list(MemoryMap(os.getpid()).annotate_events(trace.events(), trace.described, trace.abi)) == list(
+            trace.events()
+        )
 
 
 def test_a_process_that_has_ended_says_nothing(tmp_path: Path) -> None:
     with Trace(record(tmp_path / "trace.kmt", 0x123000)) as trace:
-        assert list(MemoryMap(1 << 22).annotate_events(trace.events(), trace.described, trace.abi)) == list(trace.events())
+        assert list(MemoryMap(1 << 22).annotate_events(trace.events(), trace.described, trace.abi)) == list(
+            trace.events()
+        )
 
 
 def test_a_replay_is_told(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.inputs import Inputs, first_of_union
 from tracekmt.convert.c.output_format import escape_name
 from tracekmt.convert.c.text import constant, literal, octets, units, utf16
-from tracekmt.convert.c.variables import Luid, Made, Variable
+from tracekmt.convert.c.variables import LuidVariable, Made, Variable
 from tracekmt.spec.types import (
     Address,
     Array,
@@ -235,7 +235,7 @@ class Outputs:
         if made is None:
             return
         variable = made.variable
-        if isinstance(variable, Luid):
+        if isinstance(variable, LuidVariable):
             self.lines.append((variable, f"learn_luid(&{variable.name}, {place}.LowPart, {place}.HighPart);"))
         else:
             cast = "(ULONG_PTR)" if _is_pointer(type_) else ""

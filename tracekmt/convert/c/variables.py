@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tracekmt.codec.luid import Luid
 from tracekmt.convert.c.text import Names, constant, identifier
 from tracekmt.objects.identity import Identity
 from tracekmt.objects.lifetimes import Lifetimes, fence_owners, is_live_value
@@ -28,7 +29,7 @@ class Variable:
 
 
 @dataclass(eq=False)
-class Luid(Variable):
+class LuidVariable(Variable):
     """An adapter's LUID. asked: the program was given it by nobody that the trace has, so it is looked for."""
 
     low: int = 0
@@ -58,7 +59,7 @@ class Variables:
 
     def __init__(self, names: Names) -> None:
         self.all: list[Variable] = []
-        self.luids: dict[tuple[int, int], Luid] = {}
+        self.luids: dict[Luid, LuidVariable] = {}
         self.outside: dict[tuple[str, int], tuple[Variable, str]] = {}
         self._names = names
         self._lifetimes = Lifetimes()
@@ -164,14 +165,15 @@ class Variables:
         elif kind.binding == "per_machine" and _is_luid(leaf):
             yield leaf.path, Made(self._luid(leaf.value, asked=False), once=True)
 
-    def _luid(self, value: dict[str, int], *, asked: bool) -> Luid:
-        key = value["HighPart"], value["LowPart"]
-        if key not in self.luids:
-            name = self._names.new(f"luid_{key[0] & 0xFFFFFFFF:x}_{key[1]:x}")
-            text = f"{key[0] & 0xFFFFFFFF:x}:{key[1]:x}"
-            self.luids[key] = Luid(name, "struct luid", f"adapter {text}", low=key[1], high=key[0], asked=asked)
-        self.luids[key].used |= asked
-        return self.luids[key]
+    def _luid(self, value: dict[str, int], *, asked: bool) -> LuidVariable:
+        luid = Luid(value["LowPart"], value["HighPart"])
+        if luid not in self.luids:
+            name = self._names.new(f"luid_{str(luid).replace(':', '_')}")
+            self.luids[luid] = LuidVariable(
+                name, "struct luid", f"adapter {luid}", low=luid.low_part, high=luid.high_part, asked=asked
+            )
+        self.luids[luid].used |= asked
+        return self.luids[luid]
 
 
 def _is_luid(leaf: BoundValue) -> bool:

@@ -1,1 +1,1 @@
-"""TODO model."""
+"""The simulated machine: processes, handle tables, and the objects behind handles."""

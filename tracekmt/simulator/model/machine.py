@@ -6,10 +6,12 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from tracekmt.codec.luid import Luid
 from tracekmt.errors import UsageError
+from tracekmt.simulator.injection import InjectedFault, MachineChange
 from tracekmt.simulator.model.allocation_size import SizeRule
 from tracekmt.simulator.model.handles import UNIQUES, GlobalHandles, HandleTable
 from tracekmt.simulator.model.nt_handles import Name, NtObject, NtTable
@@ -25,11 +27,8 @@ from tracekmt.simulator.model.objects import (
     SharedObject,
     make_bare_object,
 )
-
-if TYPE_CHECKING:
-    from tracekmt.simulator.injection import InjectedFault, MachineChange
-    from tracekmt.simulator.profiles import Profile
-    from tracekmt.simulator.request import ValidationRule
+from tracekmt.simulator.profile import Profile
+from tracekmt.simulator.rule import ValidationRule
 
 FIRST_PROCESS = 0x1000
 PAGE = 4096
@@ -66,9 +65,21 @@ class Machine:
     # What the call that is being answered has made so far: objects, and NT handles.
     made: list[tuple[Process, KernelObject | int]] = field(default_factory=list)
 
-    def adapter(self, luid: tuple[int, int]) -> Adapter | None:
-        """The adapter with a LUID, given as (LowPart, HighPart)."""
+    def adapter(self, luid: Luid) -> Adapter | None:
+        """Return the adapter with a LUID, or None."""
         return next((adapter for adapter in self.adapters if adapter.luid == luid), None)
+
+    def apply(self, change: MachineChange) -> None:
+        """Stop the adapters or set a memory budget, as an injected change says."""
+        match change.what:
+            case "adapter":
+                for adapter in self.adapters:
+                    adapter.stop()
+            case "video_memory":
+                for adapter in self.adapters:
+                    adapter.video_memory = change.size
+            case "system_memory":
+                self.system_memory = change.size
 
     def share(self, body: SharedObject) -> int:
         """Give a body a global handle, as long as somebody holds it."""
@@ -119,7 +130,7 @@ class Process:
         machine.next_process += 4
         machine.processes[self.id] = self
         # Bytes of each adapter's own memory (True), and of the machine's that it uses (False), for allocations here.
-        self.usage: Counter[tuple[tuple[int, int], bool]] = Counter()
+        self.usage: Counter[tuple[Luid, bool]] = Counter()
         self._held: Counter[AllocationMemory] = Counter()
         self._addresses = {"cpu": _CPU_ADDRESSES, "cpu32": _CPU32_ADDRESSES, "gpu": _GPU_ADDRESSES}
         self._fence = 0

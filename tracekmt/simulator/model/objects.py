@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
+from tracekmt.codec.luid import Luid
 from tracekmt.errors import UsageError
 from tracekmt.text.units import parse_size
 
@@ -20,7 +21,7 @@ class Adapter:
     unplugged; None is never.
     """
 
-    luid: tuple[int, int] = (1, 0)
+    luid: Luid = Luid(1, 0)
     name: str = r"\\.\DISPLAY1"
     device_name: str = r"\\?\PCI#VEN_0000&DEV_0000#0#{1ca05180-a699-450a-9a0c-de4fbe3ddd89}"
     video_memory: int | None = None
@@ -72,7 +73,7 @@ def adapter_from(settings: Any) -> Adapter:
     for name, wanted in (("name", str), ("device_name", str), ("wddm", int), ("stops_after", int)):
         if name in values and not isinstance(values[name], wanted):
             raise UsageError(f"adapter: {name} is no {wanted.__name__}: {str(values[name])[:40]}")
-    return Adapter(luid=(luid[0], luid[1]), **values)
+    return Adapter(luid=Luid(luid[0], luid[1]), **values)
 
 
 class SharedObject:

@@ -7,11 +7,13 @@ from dataclasses import replace
 from functools import cached_property
 
 from tracekmt.calls.adapter import KMTQUERYADAPTERINFOTYPE
+from tracekmt.codec.luid import Luid
 from tracekmt.codec.memory import Memory
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.nt_handles import canonical_name
 from tracekmt.simulator.model.objects import Adapter, OpenAdapter
-from tracekmt.simulator.request import Behaviour, Request, ValidationRule, View, invalid, null
+from tracekmt.simulator.request import Behaviour, Request, View
+from tracekmt.simulator.rule import ValidationRule, invalid, null
 from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST, page
 from tracekmt.spec.types import Abi, CallSpec
 
@@ -48,7 +50,7 @@ class OpenFromLuid(Opening):
     @cached_property
     def found(self) -> Adapter | None:
         """The adapter with that LUID."""
-        return self.machine.adapter((self.args["AdapterLuid.LowPart"], self.args.signed("AdapterLuid.HighPart")))
+        return self.machine.adapter(Luid(self.args["AdapterLuid.LowPart"], self.args.signed("AdapterLuid.HighPart")))
 
 
 class OpenFromGdiDisplayName(Opening):
@@ -110,8 +112,8 @@ def open_adapter(request: Opening) -> None:
 
 
 def _write_luid(args: View, adapter: Adapter) -> None:
-    args["AdapterLuid.LowPart"] = adapter.luid[0]
-    args["AdapterLuid.HighPart"] = adapter.luid[1] & 0xFFFFFFFF
+    args["AdapterLuid.LowPart"] = adapter.luid.low_part
+    args["AdapterLuid.HighPart"] = adapter.luid.high_part & 0xFFFFFFFF
 
 
 def _rooms(request: Request) -> Iterator[View]:

@@ -14,8 +14,9 @@ from tracekmt.codec.memory import Memory
 from tracekmt.simulator.model.allocation_size import KERNEL_RECORD, allocation_size, heap_data
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.objects import Allocation, AllocationMemory, Resource, ResourceState
-from tracekmt.simulator.request import Behaviour, ValidationRule, View, null
-from tracekmt.simulator.request import invalid as _invalid
+from tracekmt.simulator.request import Behaviour, View
+from tracekmt.simulator.rule import ValidationRule, null
+from tracekmt.simulator.rule import invalid as _invalid
 from tracekmt.simulator.rules.device import BAD_DEVICE, ByDevice, stopped
 from tracekmt.simulator.sources import OTHER_TYPES, page
 from tracekmt.simulator.sources import REVERSED as _REVERSED

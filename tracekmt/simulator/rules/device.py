@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from tracekmt.codec.memory import Memory
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.objects import Adapter, Device
-from tracekmt.simulator.request import Behaviour, Request, ValidationRule, invalid
+from tracekmt.simulator.request import Behaviour, Request
+from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import BAD_ADAPTER, VERIFIED_NULL, ByAdapter
 from tracekmt.simulator.sources import WINE_TEST, page
 from tracekmt.spec.types import Abi, CallSpec

@@ -6,7 +6,8 @@ from dataclasses import replace
 from functools import cached_property
 
 from tracekmt.simulator.model.objects import KeyedMutex, MutexState
-from tracekmt.simulator.request import Behaviour, Request, ValidationRule, invalid
+from tracekmt.simulator.request import Behaviour, Request
+from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import VERIFIED_NULL
 from tracekmt.simulator.rules.sharing import LIKE_BAD_NT_HANDLE, NamesNtHandle
 from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, page

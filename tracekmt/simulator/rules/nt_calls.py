@@ -6,7 +6,8 @@ from functools import cached_property
 
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.nt_handles import NtObject
-from tracekmt.simulator.request import Behaviour, Request, ValidationRule
+from tracekmt.simulator.request import Behaviour, Request
+from tracekmt.simulator.rule import ValidationRule
 from tracekmt.simulator.rules.sharing import object_name
 from tracekmt.simulator.sources import page
 

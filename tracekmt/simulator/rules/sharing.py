@@ -17,7 +17,8 @@ from tracekmt.simulator.model.objects import (
     SyncObject,
     SyncState,
 )
-from tracekmt.simulator.request import Behaviour, Request, ValidationRule, View, invalid
+from tracekmt.simulator.request import Behaviour, Request, View
+from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.simulator.rules.device import BAD_DEVICE, ByDevice
 from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, WSL, page
 from tracekmt.spec.types import POINTER_SIZE

@@ -6,7 +6,8 @@ from functools import cached_property
 
 from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
 from tracekmt.simulator.model.objects import SyncObject, SyncState
-from tracekmt.simulator.request import Behaviour, Request, ValidationRule, invalid
+from tracekmt.simulator.request import Behaviour, Request
+from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import VERIFIED_NULL
 from tracekmt.simulator.rules.device import BAD_DEVICE, ByDevice, stopped
 from tracekmt.simulator.rules.sharing import BAD_NT_HANDLE, NamesNtHandle

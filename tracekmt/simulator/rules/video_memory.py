@@ -6,7 +6,8 @@ from functools import cached_property
 
 from tracekmt.calls.video_memory import D3DKMT_MEMORY_SEGMENT_GROUP
 from tracekmt.simulator.model.nt_handles import NtObject
-from tracekmt.simulator.request import Behaviour, ValidationRule, invalid
+from tracekmt.simulator.request import Behaviour
+from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import BAD_ADAPTER, ByAdapter
 from tracekmt.simulator.sources import WINE_TEST
 
