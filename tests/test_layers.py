@@ -13,79 +13,113 @@ PACKAGE = Path(__file__).parent.parent / "tracekmt"
 HOOKS = PACKAGE.parent / "hooks"
 
 BASE = {"errors", "version"}
-DATA = BASE | {"spec", "memory", "ntstatus", "sizes", "resources"}
-# What each part of the package may import from the rest of it.
+DATA = BASE | {"codec", "ntstatus", "resources", "spec"}
+# The parts of the package that each part may import. None: all of them.
 ALLOWED = {
     "errors": set(),
     "version": set(),
     "resources": set(),
-    "sizes": BASE,
+    "findings": set(),
     "ntstatus": BASE,
-    "callset": BASE,
-    "whose": set(),
     "spec": BASE,
-    "memory": {"spec"},
-    "bindings": {"spec"},
     "calls": {"spec"},
-    "codec": BASE | {"spec", "memory"},
-    "trace": DATA | {"codec"},
-    "toml": BASE,
-    "simulator": DATA | {"codec", "calls", "where", "toml"},
-    "record": DATA | {"codec", "calls", "simulator", "trace", "redact", "report", "thunks", "whose"},
-    "report": DATA | {"calls", "codec", "trace", "bindings", "lifetimes"},
-    "lifetimes": {"spec", "codec", "trace", "bindings"},
-    "trim": DATA | {"codec", "trace", "bindings", "lifetimes"},
-    "recover": DATA | {"codec", "trace", "redact"},
-    "redact": DATA | {"codec", "trace"},
-    "extents": {"calls", "codec", "trace"},
-    "printout": {"errors", "spec", "trace"},
-    # A reproducer binds what stands for something as a replay does, and is made of a part of a trace.
-    "convert": DATA | {"calls", "codec", "trace", "redact", "trim", "bindings", "lifetimes", "printout", "extents"},
-    "where": DATA | {"calls", "codec"},
-    "differ": DATA | {"codec", "trace", "bindings", "lifetimes", "report", "where", "toml"},
-    "thunks": DATA | {"calls", "codec", "trace", "bindings", "lifetimes"},
-    "replayer": DATA
-    | {"calls", "codec", "trace", "bindings", "lifetimes", "report", "differ", "simulator", "thunks"}
-    | {"trim", "whose", "printout", "extents"},
-    "pytest_plugin": None,
+    "codec": BASE | {"spec"},
+    "text": DATA | {"calls"},
+    "trace": DATA,
+    "objects": DATA | {"calls", "trace"},
+    "edit": DATA | {"objects", "trace"},
+    "simulator": DATA | {"calls", "text"},
+    "record": DATA | {"calls", "edit", "trace"},
+    "report": DATA | {"calls", "findings", "objects", "trace"},
+    "differ": DATA | {"findings", "objects", "text", "trace"},
+    "thunks": DATA | {"calls", "objects", "trace"},
+    "replayer": DATA | {"calls", "differ", "edit", "findings", "objects", "simulator", "text", "thunks", "trace"},
+    "convert": DATA | {"calls", "differ", "edit", "findings", "objects", "replayer", "trace"},
+    "doctor": None,
     "demo": None,
     "cli": None,
+    "pytest_plugin": None,
     "__init__": None,
     "__main__": None,
 }
-# Parts that know no function: those that describe or play Microsoft's interface, and those on top, may.
-GENERIC = (
-    *("spec", "memory", "bindings", "lifetimes", "codec", "trace", "record"),
-    *("report", "differ", "replayer", "callset", "trim", "where", "redact", "recover"),
-)
+# Parts that name no function. Parts that describe or simulate Microsoft's interface, and those on top, may.
+GENERIC = ("spec", "codec", "trace", "objects", "edit", "text", "record", "findings", "report", "differ", "replayer")
 
 
 def part_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> set[str]:
-    """The parts of the package that a module imports when it is imported or type-checked."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        found |= {name.split(".")[1] for name in names if name.startswith("tracekmt.")}
-    return found - {part_of(path)}
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
+def imports(path: Path) -> set[str]:
+    """The modules of the package that a module imports: at import, inside functions, or for type checking alone."""
+    known = {module_of(other) for other in modules()}
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & known
+        elif isinstance(node, ast.ImportFrom) and node.module in known:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & known
+            found |= {node.module} if names - known else set()
+    return found - {module_of(path)}
+
+
+def cycles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The strongly connected components of more than one module (Tarjan's algorithm)."""
+    index: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        index[module] = lowest[module] = len(index)
+        stack.append(module)
+        for imported in sorted(graph[module]):
+            if imported not in index:
+                visit(imported)
+                lowest[module] = min(lowest[module], lowest[imported])
+            elif imported in stack:
+                lowest[module] = min(lowest[module], index[imported])
+        if lowest[module] == index[module]:
+            component = stack[stack.index(module) :]
+            del stack[stack.index(module) :]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for module in sorted(graph):
+        if module not in index:
+            visit(module)
+    return found
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_imports_only_what_is_below_it(path: Path) -> None:
     allowed = ALLOWED[part_of(path)]
+    parts = {name.split(".")[1] for name in imports(path) if "." in name} - {part_of(path)}
     if allowed is not None:
-        assert imports(path) <= allowed
+        assert parts <= allowed
+
+
+def test_no_modules_import_each_other() -> None:
+    """Type-checking imports and imports inside functions count, and so do imports within one part."""
+    assert cycles({module_of(path): imports(path) for path in modules()}) == []
+
+
+def test_a_cycle_is_found() -> None:
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
+def test_every_part_has_its_rule() -> None:
+    assert set(ALLOWED) == {part_of(path) for path in modules()}
 
 
 def test_the_generic_layers_name_no_function() -> None:

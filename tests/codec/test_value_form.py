@@ -14,6 +14,7 @@ from tracekmt.calls.kinds import LUID, OBJECT_ATTRIBUTES, nt_handle
 from tracekmt.codec import Unreadable, decode, encode, to_json
 from tracekmt.codec.memory import Arena
 from tracekmt.errors import UsageError
+from tracekmt.spec import types as t
 from tracekmt.spec.checks import check
 from tracekmt.spec.dsl import (
     BOOLEAN,
@@ -34,63 +35,39 @@ from tracekmt.spec.dsl import (
     structure,
 )
 from tracekmt.spec.dsl import enum as enumeration
-from tracekmt.spec.types import (
-    Abi,
-    Address,
-    Array,
-    Bit,
-    ByteArray,
-    Bytes,
-    CallSpec,
-    Condition,
-    CountedString,
-    Field,
-    Float,
-    Integer,
-    Kind,
-    Length,
-    Payload,
-    Pointer,
-    Struct,
-    Type,
-    Union,
-    VariableRecords,
-    WCharArray,
-    WString,
-)
 
-OBJECT = Kind("object")
+OBJECT = t.Kind("object")
 HANDLE = nt_handle(OBJECT)
 POINT = structure("POINT", in_("x", LONG), in_("y", LONG))
 COLOR = enumeration("COLOR", RED=1, GREEN=2, FAR=0xFFFFFFFF)
-NARROW = flags("NARROW", "A", "B", Bit("D", 3))
-WIDE = flags("WIDE", Bit("Low", 0, 4), Bit("On", 4), Bit("Reserved", 5, 27))
+NARROW = flags("NARROW", "A", "B", t.Bit("D", 3))
+WIDE = flags("WIDE", t.Bit("Low", 0, 4), t.Bit("On", 4), t.Bit("Reserved", 5, 27))
 
 
-def call_of(*members: Field | Union) -> CallSpec:
-    call = CallSpec("F", structure("S", *members))
+def call_of(*members: t.Field | t.Union) -> t.CallSpec:
+    call = t.CallSpec("F", structure("S", *members))
     assert check(call) == []
     return call
 
 
-def through(call: CallSpec, value: Any, abi: Abi = "x64", kind_of: Any = None) -> Any:
+def through(call: t.CallSpec, value: Any, abi: t.Abi = "x64", kind_of: Any = None) -> Any:
     arena = Arena(abi)
     return decode(call, abi, arena, encode(call, abi, arena, value), None, kind_of)
 
 
-def json_of(call: CallSpec, value: Any) -> Any:
+def json_of(call: t.CallSpec, value: Any) -> Any:
     text = json.dumps(to_json(call.argument, value))
     assert through(call, json.loads(text)) == value, "what JSON holds is taken as input"
     return json.loads(text)
 
 
 # A field's type, a value given for it, what Python gets, what JSON holds.
-ROWS: list[tuple[Type, Any, Any, Any]] = [
+ROWS: list[tuple[t.Type, Any, Any, Any]] = [
     (POINT, {"x": 1}, {"x": 1, "y": 0}, {"x": 1, "y": 0}),
-    (Pointer(POINT), {"y": -2}, {"x": 0, "y": -2}, {"x": 0, "y": -2}),
-    (Pointer(UINT), 7, 7, 7),
-    (Pointer(UINT), None, None, None),
-    (Pointer(Pointer(UINT)), 7, 7, 7),
+    (t.Pointer(POINT), {"y": -2}, {"x": 0, "y": -2}, {"x": 0, "y": -2}),
+    (t.Pointer(UINT), 7, 7, 7),
+    (t.Pointer(UINT), None, None, None),
+    (t.Pointer(t.Pointer(UINT)), 7, 7, 7),
     (BYTE, 255, 255, 255),
     (USHORT, "0xffff", 0xFFFF, 0xFFFF),
     (LONG, -1, -1, -1),
@@ -102,8 +79,8 @@ ROWS: list[tuple[Type, Any, Any, Any]] = [
     (LARGE_INTEGER, -1, -1, "-1"),
     (HANDLE, 0, 0, "0x0"),
     (HANDLE, 0xABCDEF, 0xABCDEF, "0xabcdef"),
-    (Address("void *"), 0x1000, 0x1000, "0x1000"),
-    (Address("void *"), 0, None, None),
+    (t.Address("void *"), 0x1000, 0x1000, "0x1000"),
+    (t.Address("void *"), 0, None, None),
     (NARROW, ["A", "D"], 9, ["A", "D"]),
     (NARROW, 0x8000000A, 0x8000000A, ["B", "D", "0x80000000"]),
     (NARROW, {"A": 1, "B": 0}, 1, ["A"]),
@@ -116,22 +93,22 @@ ROWS: list[tuple[Type, Any, Any, Any]] = [
     (COLOR, 0xFFFFFFFF, 0xFFFFFFFF, "FAR"),
     (COLOR, 77, 77, 77),
     (LUID, {"LowPart": 1}, {"LowPart": 1, "HighPart": 0}, {"LowPart": 1, "HighPart": 0}),
-    (WCharArray(4), "ab", "ab", "ab"),
-    (WCharArray(2), "\ud800x", "\ud800x", "\ud800x"),
-    (WString("PCWSTR"), "", "", ""),
-    (WString("PCWSTR"), "\\\\?\\\udc00", "\\\\?\\\udc00", "\\\\?\\\udc00"),
-    (CountedString("UNICODE_STRING"), "a\0b", "a\0b", "a\0b"),
-    (Pointer(CountedString("UNICODE_STRING")), "name", "name", "name"),
-    (ByteArray("BYTE", 3), b"\1", b"\1\0\0", "010000"),
-    (Array(UINT, 3), [1], [1, 0, 0], [1, 0, 0]),
-    (Array(UINT64, 2), [1, 2], [1, 2], ["1", "2"]),
-    (Float("FLOAT", 4), 0.5, 0.5, 0.5),
-    (Float("double", 8), "-inf", -math.inf, "-inf"),
+    (t.WCharArray(4), "ab", "ab", "ab"),
+    (t.WCharArray(2), "\ud800x", "\ud800x", "\ud800x"),
+    (t.WString("PCWSTR"), "", "", ""),
+    (t.WString("PCWSTR"), "\\\\?\\\udc00", "\\\\?\\\udc00", "\\\\?\\\udc00"),
+    (t.CountedString("UNICODE_STRING"), "a\0b", "a\0b", "a\0b"),
+    (t.Pointer(t.CountedString("UNICODE_STRING")), "name", "name", "name"),
+    (t.ByteArray("BYTE", 3), b"\1", b"\1\0\0", "010000"),
+    (t.Array(UINT, 3), [1], [1, 0, 0], [1, 0, 0]),
+    (t.Array(UINT64, 2), [1, 2], [1, 2], ["1", "2"]),
+    (t.Float("FLOAT", 4), 0.5, 0.5, 0.5),
+    (t.Float("double", 8), "-inf", -math.inf, "-inf"),
 ]
 
 
 @pytest.mark.parametrize(("type_", "given", "python", "form"), ROWS, ids=lambda value: str(value)[:40])
-def test_a_row_of_the_table(type_: Type, given: Any, python: Any, form: Any) -> None:
+def test_a_row_of_the_table(type_: t.Type, given: Any, python: Any, form: Any) -> None:
     call = call_of(in_("v", type_))
     value = through(call, {"v": given})
     assert value == {"v": python}
@@ -141,7 +118,7 @@ def test_a_row_of_the_table(type_: Type, given: Any, python: Any, form: Any) -> 
 
 
 def test_nan_is_a_string_in_json() -> None:
-    call = call_of(in_("v", Float("FLOAT", 4)))
+    call = call_of(in_("v", t.Float("FLOAT", 4)))
     value = through(call, {"v": math.nan})
     assert math.isnan(value["v"])
     assert to_json(call.argument, value) == {"v": "nan"}
@@ -157,7 +134,7 @@ def test_python_gets_enumerations_and_flags() -> None:
 
 
 def test_object_attributes() -> None:
-    call = call_of(in_("p", Pointer(OBJECT_ATTRIBUTES)))
+    call = call_of(in_("p", t.Pointer(OBJECT_ATTRIBUTES)))
     value = through(call, {"p": {"ObjectName": "\\Shared\\thing", "Attributes": 0x40}})
     assert value["p"] == {
         "RootDirectory": 0,
@@ -172,10 +149,10 @@ def test_object_attributes() -> None:
 
 
 ARRAYS = call_of(
-    in_("a", Pointer(UINT, "n")),
-    in_("b", Pointer(POINT, "n")),
+    in_("a", t.Pointer(UINT, "n")),
+    in_("b", t.Pointer(POINT, "n")),
     in_("n", UINT),
-    in_("d", Bytes("s")),
+    in_("d", t.Bytes("s")),
     in_("s", UINT),
 )
 
@@ -197,19 +174,19 @@ def test_a_large_buffer_may_be_given_by_its_length() -> None:
 
 def test_lengths_further_away() -> None:
     inner = structure("IN", in_("n", UINT))
-    call = call_of(in_("p", Pointer(UINT, Length("in_.n", add=1))), in_("in_", inner))
+    call = call_of(in_("p", t.Pointer(UINT, t.Length("in_.n", add=1))), in_("in_", inner))
     assert through(call, {"p": [1, 2, 3]}) == {"p": [1, 2, 3], "in_": {"n": 2}}
     assert through(call, {"p": [1], "in_": {"n": 3}})["p"] == [1, 0, 0, 0]
-    row = structure("ROW", in_("p", Pointer(UINT, Length("n", parent=1))))
-    call = call_of(in_("rows", Pointer(row, "m")), in_("m", UINT), in_("n", UINT))
+    row = structure("ROW", in_("p", t.Pointer(UINT, t.Length("n", parent=1))))
+    call = call_of(in_("rows", t.Pointer(row, "m")), in_("m", UINT), in_("n", UINT))
     assert through(call, {"rows": [{"p": [1, 2]}, {"p": [3, 4]}], "n": 2})["rows"] == [{"p": [1, 2]}, {"p": [3, 4]}]
-    call = call_of(out("t", WString("WCHAR *", Length("c", deref=True))), in_("c", Pointer(UINT)))
+    call = call_of(out("t", t.WString("WCHAR *", t.Length("c", deref=True))), in_("c", t.Pointer(UINT)))
     assert through(call, {"t": "abc"}) == {"t": "abc", "c": 3}
     assert through(call, {"t": {"capacity": 8}}) == {"t": "", "c": 8}
 
 
 def test_a_fixed_array_shows_what_its_count_says() -> None:
-    call = call_of(in_("n", UINT), in_("a", Array(UINT, 4, used="n")))
+    call = call_of(in_("n", UINT), in_("a", t.Array(UINT, 4, used="n")))
     assert through(call, {"a": [5, 6]}) == {"n": 2, "a": [5, 6]}
     assert through(call, {"n": 9, "a": [5]}) == {"n": 9, "a": [5, 0, 0, 0]}
     assert through(call, {"n": 1, "a": [5, 6]})["a"] == [5]
@@ -217,8 +194,8 @@ def test_a_fixed_array_shows_what_its_count_says() -> None:
 
 UNIONS = call_of(
     in_("t", UINT),
-    Union((in_("number", UINT, Condition("t", 1)), in_("name", WCharArray(4), Condition("t", any_of=(2, 3))))),
-    in_("u", Union((in_("x", UINT, Condition("t", 1)), in_("y", POINT)), name="U")),
+    t.Union((in_("number", UINT, t.Condition("t", 1)), in_("name", t.WCharArray(4), t.Condition("t", any_of=(2, 3))))),
+    in_("u", t.Union((in_("x", UINT, t.Condition("t", 1)), in_("y", POINT)), name="U")),
 )
 
 
@@ -232,7 +209,9 @@ def test_unions() -> None:
 
 
 def test_unnamed_structures_in_unions() -> None:
-    call = call_of(in_("t", UINT), Union((in_("a", UINT64, Condition("t", 1)), group(in_("b", UINT), in_("c", UINT)))))
+    call = call_of(
+        in_("t", UINT), t.Union((in_("a", UINT64, t.Condition("t", 1)), group(in_("b", UINT), in_("c", UINT))))
+    )
     assert through(call, {"b": 1, "c": 2}) == {"t": 0, "b": 1, "c": 2}
     assert through(call, {"t": 1, "a": 1 << 32 | 7}) == {"t": 1, "a": 1 << 32 | 7}
     with pytest.raises(UsageError, match=r"^F: a: is not in effect here; give b, c instead$"):
@@ -241,18 +220,18 @@ def test_unnamed_structures_in_unions() -> None:
 
 def test_what_only_an_object_decides() -> None:
     call = call_of(
-        in_("h", Integer("HANDLE", 4, kind=OBJECT)),
-        Union(
+        in_("h", t.Integer("HANDLE", 4, kind=OBJECT)),
+        t.Union(
             (
-                in_("list", Pointer(UINT64, "n"), Condition("h", kind=OBJECT)),
-                in_("one", UINT64, Condition("h", kind=Kind("x"))),
+                in_("list", t.Pointer(UINT64, "n"), t.Condition("h", kind=OBJECT)),
+                in_("one", UINT64, t.Condition("h", kind=t.Kind("x"))),
             )
         ),
         in_("n", UINT),
     )
     given = {"h": 1, "list": [4, 5]}
     assert through(call, given, kind_of=lambda handle: OBJECT)["list"] == [4, 5]
-    assert through(call, {"h": 1, "one": 6}, kind_of=lambda handle: Kind("x"))["one"] == 6
+    assert through(call, {"h": 1, "one": 6}, kind_of=lambda handle: t.Kind("x"))["one"] == 6
     assert through(call, {"h": 1, "one": 6})["union@8"] == {"raw": (6).to_bytes(8, "little")}
     assert "union@8" in through(call, {"h": 1, "one": 6}, "x86"), "the name is x64's in both ABIs"
     with pytest.raises(UsageError, match=r"give only one of them"):
@@ -261,7 +240,7 @@ def test_what_only_an_object_decides() -> None:
 
 PAYLOAD = call_of(
     in_("t", UINT),
-    in_("p", Payload("s", "t", ((1, "POINT", POINT), (2, "NUMBER", UINT)))),
+    in_("p", t.Payload("s", "t", ((1, "POINT", POINT), (2, "NUMBER", UINT)))),
     in_("s", UINT),
 )
 
@@ -291,28 +270,28 @@ def test_a_payload_s_value_in_place() -> None:
 
 def test_records_of_their_own_length() -> None:
     record = structure("RECORD", in_("size", UINT), in_("a", UINT), in_("b", UINT))
-    call = call_of(in_("p", VariableRecords(record, "room", "n", "size")), in_("room", UINT), in_("n", UINT))
+    call = call_of(in_("p", t.VariableRecords(record, "room", "n", "size")), in_("room", UINT), in_("n", UINT))
     value = through(call, {"p": [{"size": 8, "a": 1}, {"a": 2, "b": 3}]})
     assert value == {"p": [{"size": 8, "a": 1}, {"size": 12, "a": 2, "b": 3}], "room": 20, "n": 2}
     assert json_of(call, value)["p"][0] == {"size": 8, "a": 1}
     assert through(call, {"p": {"capacity": 100}, "n": 3})["p"] == [], "records without a length end the list"
 
 
-PLAIN = CallSpec(
+PLAIN = t.CallSpec(
     "F",
     parameters(
         "F",
         in_("n", UINT),
-        in_("p", Pointer(UINT, "n")),
+        in_("p", t.Pointer(UINT, "n")),
         in_("b", BOOLEAN),
-        out("q", Pointer(HANDLE)),
+        out("q", t.Pointer(HANDLE)),
         in_("c", COLOR),
     ),
 )
 
 
 @pytest.mark.parametrize("abi", ["x64", "x86"])
-def test_plain_parameters(abi: Abi) -> None:
+def test_plain_parameters(abi: t.Abi) -> None:
     arena = Arena(abi)
     words = encode(PLAIN, abi, arena, {"p": [1, 2], "b": 1, "q": 5, "c": "RED"})
     assert len(words) == 5
@@ -325,7 +304,7 @@ def test_plain_parameters(abi: Abi) -> None:
     assert after == {"p": [1, 2], "q": 5}, "afterwards only what pointers lead to"
 
 
-WRONG: list[tuple[Type, Any, str]] = [
+WRONG: list[tuple[t.Type, Any, str]] = [
     (UINT, "12 monkeys", "takes a number, not '12 monkeys'"),
     (UINT, "1_0", "takes a number, not '1_0'"),
     (UINT, 1.5, "takes a number, not 1.5"),
@@ -334,32 +313,32 @@ WRONG: list[tuple[Type, Any, str]] = [
     (UINT, "9" * 6000, "takes a number, not '999999999999...9999999999999'"),
     (UINT, 10**6000, "int does not fit into 32 bits (x64)"),
     (POINT, {"rest": "00"}, "v.rest: POINT has no such field"),
-    (Array(UINT, 2), range(1 << 30), "has 1073741824 elements; a list has at most 1048576"),
-    (Address("HANDLE"), Unreadable(-5), "-5 does not fit into 64 bits (x64)"),
+    (t.Array(UINT, 2), range(1 << 30), "has 1073741824 elements; a list has at most 1048576"),
+    (t.Address("HANDLE"), Unreadable(-5), "-5 does not fit into 64 bits (x64)"),
     (NARROW, ["C"], "NARROW has no bit 'C'"),
     (NARROW, {"C": 0}, "NARROW has no bit 'C'"),
     (NARROW, {"A": 2}, "v.A: 2 does not fit into its bits"),
     (WIDE, {"Low": 16}, "v.Low: 16 does not fit into its bits"),
     (COLOR, "BLUE", "COLOR has no 'BLUE'"),
-    (ByteArray("BYTE", 2), b"abc", "has 3 bytes; there is room for 2"),
-    (ByteArray("BYTE", 2), [1, 2], "takes bytes or hex digits, not [1, 2]"),
-    (ByteArray("BYTE", 2), "abc", "takes bytes or hex digits, not 'abc'"),
-    (WCharArray(2), "abc", "has 6 bytes; there is room for 4"),
-    (WCharArray(2), b"ab", "takes a string, not b'ab'"),
-    (WString("PCWSTR"), 5, "takes a string, not 5"),
-    (Array(UINT, 2), "12345", "takes a list, not '12345'"),
-    (Array(UINT, 2), [1, 2, 3], "takes a list of at most 2, not [1, 2, 3]"),
+    (t.ByteArray("BYTE", 2), b"abc", "has 3 bytes; there is room for 2"),
+    (t.ByteArray("BYTE", 2), [1, 2], "takes bytes or hex digits, not [1, 2]"),
+    (t.ByteArray("BYTE", 2), "abc", "takes bytes or hex digits, not 'abc'"),
+    (t.WCharArray(2), "abc", "has 6 bytes; there is room for 4"),
+    (t.WCharArray(2), b"ab", "takes a string, not b'ab'"),
+    (t.WString("PCWSTR"), 5, "takes a string, not 5"),
+    (t.Array(UINT, 2), "12345", "takes a list, not '12345'"),
+    (t.Array(UINT, 2), [1, 2, 3], "takes a list of at most 2, not [1, 2, 3]"),
     (POINT, 5, "takes the fields of POINT, not 5"),
     (POINT, {"z": 1}, "v.z: POINT has no such field"),
-    (Float("FLOAT", 4), "much", "takes a number, not 'much'"),
-    (Float("FLOAT", 4), 1e300, "1e+300 does not fit into 32 bits"),
-    (Union((in_("x", UINT),), name="U"), {"z": 1}, "v.z: U has no such arm"),
-    (Union((in_("x", UINT),), name="U"), {}, "takes one arm of U: give x, not {}"),
+    (t.Float("FLOAT", 4), "much", "takes a number, not 'much'"),
+    (t.Float("FLOAT", 4), 1e300, "1e+300 does not fit into 32 bits"),
+    (t.Union((in_("x", UINT),), name="U"), {"z": 1}, "v.z: U has no such arm"),
+    (t.Union((in_("x", UINT),), name="U"), {}, "takes one arm of U: give x, not {}"),
 ]
 
 
 @pytest.mark.parametrize(("type_", "given", "message"), WRONG, ids=[message for *_, message in WRONG])
-def test_what_is_wrong_is_named(type_: Type, given: Any, message: str) -> None:
+def test_what_is_wrong_is_named(type_: t.Type, given: Any, message: str) -> None:
     with pytest.raises(UsageError) as error:
         through(call_of(in_("v", type_)), {"v": given})
     assert str(error.value).startswith("F: v")
@@ -368,10 +347,12 @@ def test_what_is_wrong_is_named(type_: Type, given: Any, message: str) -> None:
 
 CHOICE = call_of(
     in_("Which", UINT),
-    Union((in_("a", UINT, Condition("Which", equals=1)), in_("b", UINT, Condition("Which", equals=2)))),
+    t.Union((in_("a", UINT, t.Condition("Which", equals=1)), in_("b", UINT, t.Condition("Which", equals=2)))),
     in_(
         "c",
-        Union((in_("a", UINT, Condition("Which", equals=1)), in_("b", UINT, Condition("Which", equals=2))), name="U"),
+        t.Union(
+            (in_("a", UINT, t.Condition("Which", equals=1)), in_("b", UINT, t.Condition("Which", equals=2))), name="U"
+        ),
     ),
 )
 
@@ -395,8 +376,12 @@ def test_the_right_arm_is_named(given: Any, message: str) -> None:
 
 def test_a_union_within_an_arm() -> None:
     """Nobody says which arm is in effect: whichever is given is laid out, at its place, and told as bytes."""
-    inner = Union((in_("x", UINT, Condition("n", equals=1)), in_("y", ByteArray("BYTE", 8), Condition("n", equals=2))))
-    call = call_of(in_("k", UINT), Union((in_("s", ByteArray("BYTE", 16)), group(in_("n", UINT), inner)), open=True))
+    inner = t.Union(
+        (in_("x", UINT, t.Condition("n", equals=1)), in_("y", t.ByteArray("BYTE", 8), t.Condition("n", equals=2)))
+    )
+    call = call_of(
+        in_("k", UINT), t.Union((in_("s", t.ByteArray("BYTE", 16)), group(in_("n", UINT), inner)), open=True)
+    )
 
     def room(given: Any) -> bytes:
         return bytes(through(call, {"k": 1, **given})["union@4"]["raw"])
@@ -408,8 +393,8 @@ def test_a_union_within_an_arm() -> None:
     for wrong in ({"x": 1, "y": ""}, {"s": "", "x": 1}):
         with pytest.raises(UsageError, match="is not in effect beside the other"):
             room(wrong)
-    decided = group(in_("n", UINT), inner, when=Condition("k", equals=1))
-    problems = check(CallSpec("F", structure("S", in_("k", UINT), Union((decided, in_("z", UINT))))))
+    decided = group(in_("n", UINT), inner, when=t.Condition("k", equals=1))
+    problems = check(t.CallSpec("F", structure("S", in_("k", UINT), t.Union((decided, in_("z", UINT))))))
     assert any("a union inside of an arm" in problem for problem in problems)
 
 
@@ -442,13 +427,13 @@ def test_no_address_is_an_address_by_hand() -> None:
 
 
 def test_a_length_behind_a_pointer_that_leads_nowhere() -> None:
-    call = call_of(in_("t", WString("PWCHAR", Length("n", deref=True))), in_("n", Pointer(UINT)))
+    call = call_of(in_("t", t.WString("PWCHAR", t.Length("n", deref=True))), in_("n", t.Pointer(UINT)))
     assert through(call, {"t": "", "n": None})["t"] == ""
     assert through(call, {"t": "", "n": Unreadable(16)})["n"] == Unreadable(16)
 
 
 def test_an_array_whose_memory_ended_ends_there_again() -> None:
-    call = call_of(in_("n", UINT), in_("p", Pointer(Pointer(POINT), "n")), in_("q", Pointer(POINT, "n")))
+    call = call_of(in_("n", UINT), in_("p", t.Pointer(t.Pointer(POINT), "n")), in_("q", t.Pointer(POINT, "n")))
     point = {"x": 1, "y": 2}
     given = {"n": 1_000_000, "p": [point, Unreadable(16)], "q": [point, Unreadable(32)]}
     value = through(call, given)
@@ -460,7 +445,7 @@ def test_an_array_whose_memory_ended_ends_there_again() -> None:
 
 
 def test_the_longest_strings() -> None:
-    call = call_of(in_("t", WString("PCWSTR")), in_("u", CountedString("UNICODE_STRING")))
+    call = call_of(in_("t", t.WString("PCWSTR")), in_("u", t.CountedString("UNICODE_STRING")))
     assert through(call, {"t": "a" * 32767, "u": "b" * 32767}) == {"t": "a" * 32767, "u": "b" * 32767}
     with pytest.raises(UsageError, match="does not fit into 16 bits"):
         through(call, {"u": "b" * 32768})
@@ -477,7 +462,7 @@ def test_values_that_never_end_are_refused() -> None:
 
 
 def test_unreadable_memory_comes_back_as_it_was() -> None:
-    call = call_of(in_("p", Pointer(POINT)), in_("t", WString("PCWSTR")), in_("d", Bytes("s")), in_("s", UINT))
+    call = call_of(in_("p", t.Pointer(POINT)), in_("t", t.WString("PCWSTR")), in_("d", t.Bytes("s")), in_("s", UINT))
     given = {name: {"unreadable": "0x10"} for name in ("p", "t", "d")} | {"s": 4}
     value = through(call, given)
     assert value == {"p": Unreadable(16), "t": Unreadable(16), "d": Unreadable(16), "s": 4}
@@ -486,13 +471,13 @@ def test_unreadable_memory_comes_back_as_it_was() -> None:
 
 def test_a_structure_may_be_compared_by_nobody() -> None:
     """LUIDs are one value, not two numbers: a path leads to the whole."""
-    assert isinstance(LUID, Struct)
+    assert isinstance(LUID, t.Struct)
     assert LUID.kind is not None
 
 
 def test_a_wchar_of_four_bytes() -> None:
     call = call_of(
-        in_("v", WCharArray(4)), in_("t", WString("PCWSTR")), in_("n", WString("WCHAR *", "c")), in_("c", UINT)
+        in_("v", t.WCharArray(4)), in_("t", t.WString("PCWSTR")), in_("n", t.WString("WCHAR *", "c")), in_("c", UINT)
     )
     arena = Arena("wsl")
     words = encode(call, "wsl", arena, {"v": "ab", "t": "\ud800", "n": "xyz"})

@@ -360,7 +360,7 @@ def test_the_plan_comes_before_the_first_call(kernel: Kernel, tmp_path: Path) ->
     kernel.replay(record(tmp_path / "trace.kmt"), on_plan=lines.extend)
     text = "\n".join(lines)
     assert str(kernel.library) in text
-    assert "adapter     0:11  DriverVersion: 77" in text
+    assert "adapter     0:11  DriverVersion: 0.0.0.77" in text
     assert "0:77 of the trace is 0:11" in text
     assert "a stranger  recorded this trace" in text
     assert "2  D3DKMTCreateAllocation2" in text

@@ -24,6 +24,7 @@ from tracekmt.calls.kinds import (
     nt_handle,
 )
 from tracekmt.calls.sources import HEADER
+from tracekmt.spec import types as t
 from tracekmt.spec.dsl import (
     BOOL,
     BOOLEAN,
@@ -45,20 +46,6 @@ from tracekmt.spec.dsl import (
     parameters,
     structure,
     unless,
-)
-from tracekmt.spec.types import (
-    Array,
-    Bit,
-    ByteArray,
-    Bytes,
-    CallSpec,
-    Condition,
-    Creates,
-    Integer,
-    Length,
-    Pointer,
-    Union,
-    VariableRecords,
 )
 
 FAMILY = "present"
@@ -123,31 +110,31 @@ D3DKMT_PRESENT_MODEL = enum(
 
 D3DKMT_FLIPMODEL_PRESENTHISTORYTOKENFLAGS = flags(
     "D3DKMT_FLIPMODEL_PRESENTHISTORYTOKENFLAGS",
-    Bit("Video", 0),
-    Bit("RestrictedContent", 1),
-    Bit("ClipToView", 2),
-    Bit("StereoPreferRight", 3),
-    Bit("TemporaryMono", 4),
-    Bit("FlipRestart", 5),
-    Bit("HDRMetaDataChanged", 6),
-    Bit("AlphaMode", 7, 2),
-    Bit("SignalLimitOnTokenCompletion", 9),
-    Bit("YCbCrFlags", 10, 3),
-    Bit("IndependentFlip", 13),
-    Bit("IndependentFlipStage", 14, 2),
-    Bit("IndependentFlipReleaseCount", 16, 2),
-    Bit("IndependentFlipForceNotifyDwm", 18),
-    Bit("UseCustomDuration", 19),
-    Bit("IndependentFlipRequestDwmConfirm", 20),
-    Bit("IndependentFlipCandidate", 21),
-    Bit("IndependentFlipCheckNeeded", 22),
-    Bit("IndependentFlipTrueImmediate", 23),
-    Bit("IndependentFlipRequestDwmExit", 24),
-    Bit("CompSurfaceNotifiedEarly", 25),
-    Bit("IndependentFlipDoNotFlip", 26),
-    Bit("RequirePairedToken", 27),
-    Bit("VariableRefreshOverrideEligible", 28),
-    Bit("Reserved", 29, 3),
+    t.Bit("Video", 0),
+    t.Bit("RestrictedContent", 1),
+    t.Bit("ClipToView", 2),
+    t.Bit("StereoPreferRight", 3),
+    t.Bit("TemporaryMono", 4),
+    t.Bit("FlipRestart", 5),
+    t.Bit("HDRMetaDataChanged", 6),
+    t.Bit("AlphaMode", 7, 2),
+    t.Bit("SignalLimitOnTokenCompletion", 9),
+    t.Bit("YCbCrFlags", 10, 3),
+    t.Bit("IndependentFlip", 13),
+    t.Bit("IndependentFlipStage", 14, 2),
+    t.Bit("IndependentFlipReleaseCount", 16, 2),
+    t.Bit("IndependentFlipForceNotifyDwm", 18),
+    t.Bit("UseCustomDuration", 19),
+    t.Bit("IndependentFlipRequestDwmConfirm", 20),
+    t.Bit("IndependentFlipCandidate", 21),
+    t.Bit("IndependentFlipCheckNeeded", 22),
+    t.Bit("IndependentFlipTrueImmediate", 23),
+    t.Bit("IndependentFlipRequestDwmExit", 24),
+    t.Bit("CompSurfaceNotifiedEarly", 25),
+    t.Bit("IndependentFlipDoNotFlip", 26),
+    t.Bit("RequirePairedToken", 27),
+    t.Bit("VariableRefreshOverrideEligible", 28),
+    t.Bit("Reserved", 29, 3),
 )
 
 D3DDDI_ROTATION = enum(
@@ -157,7 +144,7 @@ D3DDDI_ROTATION = enum(
 D3DKMT_SCATTERBLT = structure(
     "D3DKMT_SCATTERBLT",
     inout("hLogicalSurfaceDestination", ULONG64),
-    inout("hDestinationCompSurfDWM", Integer("LONG64", 8, signed=True)),
+    inout("hDestinationCompSurfDWM", t.Integer("LONG64", 8, signed=True)),
     inout("DestinationCompositionBindingId", UINT64),
     inout("SourceRect", RECT),
     inout("DestinationOffset", POINT),
@@ -166,7 +153,7 @@ D3DKMT_SCATTERBLT = structure(
 D3DKMT_SCATTERBLTS = structure(
     "D3DKMT_SCATTERBLTS",
     inout("NumBlts", UINT),
-    inout("Blts", Array(D3DKMT_SCATTERBLT, 12, used="NumBlts")),
+    inout("Blts", t.Array(D3DKMT_SCATTERBLT, 12, used="NumBlts")),
 )
 
 D3DDDI_COLOR_SPACE_TYPE = enum(
@@ -202,7 +189,7 @@ D3DDDI_COLOR_SPACE_TYPE = enum(
 D3DKMT_DIRTYREGIONS = structure(
     "D3DKMT_DIRTYREGIONS",
     inout("NumRects", UINT),
-    inout("Rects", Array(RECT, 16, used="NumRects")),
+    inout("Rects", t.Array(RECT, 16, used="NumRects")),
 )
 
 D3DDDI_HDR_METADATA_TYPE = enum(
@@ -214,29 +201,29 @@ D3DDDI_HDR_METADATA_TYPE = enum(
 
 D3DDDI_HDR_METADATA_HDR10 = structure(
     "D3DDDI_HDR_METADATA_HDR10",
-    inout("RedPrimary", Array(UINT16, 2)),
-    inout("GreenPrimary", Array(UINT16, 2)),
-    inout("BluePrimary", Array(UINT16, 2)),
-    inout("WhitePoint", Array(UINT16, 2)),
+    inout("RedPrimary", t.Array(UINT16, 2)),
+    inout("GreenPrimary", t.Array(UINT16, 2)),
+    inout("BluePrimary", t.Array(UINT16, 2)),
+    inout("WhitePoint", t.Array(UINT16, 2)),
     inout("MaxMasteringLuminance", UINT),
     inout("MinMasteringLuminance", UINT),
     inout("MaxContentLightLevel", UINT16),
     inout("MaxFrameAverageLightLevel", UINT16),
 )
 
-D3DDDI_HDR_METADATA_HDR10PLUS = structure("D3DDDI_HDR_METADATA_HDR10PLUS", inout("Data", ByteArray("BYTE", 72)))
+D3DDDI_HDR_METADATA_HDR10PLUS = structure("D3DDDI_HDR_METADATA_HDR10PLUS", inout("Data", t.ByteArray("BYTE", 72)))
 
 D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN = structure(
     "D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN",
     inout("FenceValue", UINT64),
     inout("hLogicalSurface", ULONG64),
-    inout("dxgContext", Integer("D3DKMT_UINT_PTR", None)),
+    inout("dxgContext", t.Integer("D3DKMT_UINT_PTR", None)),
     inout("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
     inout("SwapChainIndex", UINT),
     inout("PresentLimitSemaphoreId", UINT64),
     inout("FlipInterval", D3DDDI_FLIPINTERVAL_TYPE),
     inout("Flags", D3DKMT_FLIPMODEL_PRESENTHISTORYTOKENFLAGS),
-    inout("hCompSurf", Integer("LONG64", 8, signed=True)),
+    inout("hCompSurf", t.Integer("LONG64", 8, signed=True)),
     inout("compSurfLuid", LUID),
     inout("confirmationCookie", UINT64),
     inout("CompositionSyncKey", UINT64),
@@ -244,16 +231,16 @@ D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN = structure(
     inout("ScrollRect", RECT),
     inout("ScrollOffset", POINT),
     inout("PresentCount", UINT),
-    inout("RevealColor", Array(FLOAT, 4)),
+    inout("RevealColor", t.Array(FLOAT, 4)),
     inout("Rotation", D3DDDI_ROTATION),
     # No source says when which is in effect.
-    Union(
+    t.Union(
         (
             inout("ScatterBlts", D3DKMT_SCATTERBLTS),
             group(
                 inout("hSyncObject", nt_handle(SHARED_OBJECT)),
                 inout("HDRMetaDataType", D3DDDI_HDR_METADATA_TYPE),
-                Union(
+                t.Union(
                     (
                         inout(
                             "HDRMetaDataHDR10",
@@ -276,7 +263,7 @@ D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN = structure(
     inout("DestWidth", UINT),
     inout("DestHeight", UINT),
     inout("TargetRect", RECT),
-    inout("Transform", Array(FLOAT, 6)),
+    inout("Transform", t.Array(FLOAT, 6)),
     inout("CustomDuration", UINT),
     inout("CustomDurationFlipInterval", D3DDDI_FLIPINTERVAL_TYPE),
     inout("PlaneIndex", UINT),
@@ -341,7 +328,7 @@ D3DKMT_PRESENTHISTORYTOKEN = structure(
     inout("CompositionBindingId", UINT64),
     inout(
         "Token",
-        Union(
+        t.Union(
             (
                 inout(
                     "Flip",
@@ -355,7 +342,7 @@ D3DKMT_PRESENTHISTORYTOKEN = structure(
                 ),
                 inout(
                     "VistaBlt",
-                    Integer("D3DKMT_VISTABLTMODEL_PRESENTHISTORYTOKEN", 8),
+                    t.Integer("D3DKMT_VISTABLTMODEL_PRESENTHISTORYTOKEN", 8),
                     is_one("Model", D3DKMT_PRESENT_MODEL, "D3DKMT_PM_REDIRECTED_VISTABLT"),
                 ),
                 inout(
@@ -403,16 +390,16 @@ D3DKMT_MOVE_RECT = structure(
 D3DKMT_PRESENT_RGNS = structure(
     "D3DKMT_PRESENT_RGNS",
     in_("DirtyRectCount", UINT),
-    in_("pDirtyRects", Pointer(RECT, "DirtyRectCount")),
+    in_("pDirtyRects", t.Pointer(RECT, "DirtyRectCount")),
     in_("MoveRectCount", UINT),
-    in_("pMoveRects", Pointer(D3DKMT_MOVE_RECT, "MoveRectCount")),
+    in_("pMoveRects", t.Pointer(D3DKMT_MOVE_RECT, "MoveRectCount")),
 )
 
 D3DKMT_PRESENT = structure(
     "D3DKMT_PRESENT",
-    Union(
+    t.Union(
         (
-            in_("hDevice", handle(DEVICE_OR_CONTEXT), Condition("hDevice", kind=DEVICE)),
+            in_("hDevice", handle(DEVICE_OR_CONTEXT), t.Condition("hDevice", kind=DEVICE)),
             in_("hContext", handle(DEVICE_OR_CONTEXT)),
         )
     ),
@@ -424,32 +411,32 @@ D3DKMT_PRESENT = structure(
     in_("DstRect", RECT),
     in_("SrcRect", RECT),
     in_("SubRectCnt", UINT),
-    in_("pSrcSubRects", Pointer(RECT, "SubRectCnt")),
+    in_("pSrcSubRects", t.Pointer(RECT, "SubRectCnt")),
     in_("PresentCount", UINT),
     in_("FlipInterval", D3DDDI_FLIPINTERVAL_TYPE),
     in_("Flags", D3DKMT_PRESENTFLAGS),
     in_("BroadcastContextCount", ULONG),
-    in_("BroadcastContext", Array(handle(CONTEXT), 64, used="BroadcastContextCount")),
+    in_("BroadcastContext", t.Array(handle(CONTEXT), 64, used="BroadcastContextCount")),
     in_("PresentLimitSemaphore", nt_handle(SEMAPHORE)),
     in_("PresentHistoryToken", D3DKMT_PRESENTHISTORYTOKEN),
-    in_("pPresentRegions", Pointer(D3DKMT_PRESENT_RGNS)),
-    Union(
+    in_("pPresentRegions", t.Pointer(D3DKMT_PRESENT_RGNS)),
+    t.Union(
         (
             in_("hAdapter", handle(ADAPTER)),
-            in_("hIndirectContext", handle(CONTEXT), Condition("Flags.PresentIndirect")),
+            in_("hIndirectContext", handle(CONTEXT), t.Condition("Flags.PresentIndirect")),
         )
     ),
     in_("Duration", UINT),
-    in_("BroadcastSrcAllocation", Pointer(handle(ALLOCATION), "BroadcastContextCount")),
-    in_("BroadcastDstAllocation", Pointer(handle(ALLOCATION), "BroadcastContextCount")),
+    in_("BroadcastSrcAllocation", t.Pointer(handle(ALLOCATION), "BroadcastContextCount")),
+    in_("BroadcastDstAllocation", t.Pointer(handle(ALLOCATION), "BroadcastContextCount")),
     in_("PrivateDriverDataSize", UINT),
-    in_("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
+    in_("pPrivateDriverData", t.Bytes("PrivateDriverDataSize", opaque=True)),
     out("bOptimizeForComposition", BOOLEAN),
 )
 
 D3DKMT_SUBMITPRESENTTOHWQUEUE = structure(
     "D3DKMT_SUBMITPRESENTTOHWQUEUE",
-    in_("hHwQueues", Pointer(handle(HW_QUEUE), Length("PrivatePresentData.BroadcastContextCount", add=1))),
+    in_("hHwQueues", t.Pointer(handle(HW_QUEUE), t.Length("PrivatePresentData.BroadcastContextCount", add=1))),
     inout("PrivatePresentData", D3DKMT_PRESENT),
 )
 
@@ -466,7 +453,7 @@ D3DKMT_GETPRESENTHISTORY = structure(
     in_("ProvidedSize", UINT),
     out("WrittenSize", UINT),
     # Each token says how long it is; the next one follows it.
-    out("pTokens", VariableRecords(D3DKMT_PRESENTHISTORYTOKEN, "ProvidedSize", "NumTokens", "TokenSize")),
+    out("pTokens", t.VariableRecords(D3DKMT_PRESENTHISTORYTOKEN, "ProvidedSize", "NumTokens", "TokenSize")),
     out("NumTokens", UINT),
 )
 
@@ -491,7 +478,7 @@ D3DKMT_MULTIPLANE_OVERLAY_ATTRIBUTES3 = structure(
     in_("Rotation", D3DDDI_ROTATION),
     in_("Blend", D3DKMT_MULTIPLANE_OVERLAY_BLEND),
     in_("DirtyRectCount", UINT),
-    in_("pDirtyRects", Pointer(RECT, "DirtyRectCount")),
+    in_("pDirtyRects", t.Pointer(RECT, "DirtyRectCount")),
     in_("ColorSpace", D3DDDI_COLOR_SPACE_TYPE),
     in_("StretchQuality", DXGKMT_MULTIPLANE_OVERLAY_STRETCH_QUALITY),
     in_("SDRWhiteLevel", UINT),
@@ -503,7 +490,7 @@ D3DKMT_CHECK_MULTIPLANE_OVERLAY_PLANE3 = structure(
     in_("hResource", handle(RESOURCE)),
     in_("CompSurfaceLuid", LUID),
     in_("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
-    in_("pPlaneAttributes", Pointer(D3DKMT_MULTIPLANE_OVERLAY_ATTRIBUTES3)),
+    in_("pPlaneAttributes", t.Pointer(D3DKMT_MULTIPLANE_OVERLAY_ATTRIBUTES3)),
 )
 
 D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION_FLAGS = flags(
@@ -526,9 +513,9 @@ D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION_WITH_SOURCE = structure(
 
 D3DKMT_CHECK_MULTIPLANE_OVERLAY_SUPPORT_RETURN_INFO = flags(
     "D3DKMT_CHECK_MULTIPLANE_OVERLAY_SUPPORT_RETURN_INFO",
-    Bit("FailingPlane", 0, 4),
-    Bit("TryAgain", 4),
-    Bit("Reserved", 5, 27),
+    t.Bit("FailingPlane", 0, 4),
+    t.Bit("TryAgain", 4),
+    t.Bit("Reserved", 5, 27),
 )
 
 D3DKMT_CHECKMULTIPLANEOVERLAYSUPPORT3 = structure(
@@ -536,18 +523,18 @@ D3DKMT_CHECKMULTIPLANEOVERLAYSUPPORT3 = structure(
     in_("hAdapter", handle(ADAPTER)),
     in_("hDevice", handle(DEVICE)),
     in_("PlaneCount", UINT),
-    in_("ppOverlayPlanes", Pointer(Pointer(D3DKMT_CHECK_MULTIPLANE_OVERLAY_PLANE3), "PlaneCount")),
+    in_("ppOverlayPlanes", t.Pointer(t.Pointer(D3DKMT_CHECK_MULTIPLANE_OVERLAY_PLANE3), "PlaneCount")),
     in_("PostCompositionCount", UINT),
     in_(
         "ppPostComposition",
-        Pointer(Pointer(D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION_WITH_SOURCE), "PostCompositionCount"),
+        t.Pointer(t.Pointer(D3DKMT_MULTIPLANE_OVERLAY_POST_COMPOSITION_WITH_SOURCE), "PostCompositionCount"),
     ),
     out("Supported", BOOL),
     out("ReturnInfo", D3DKMT_CHECK_MULTIPLANE_OVERLAY_SUPPORT_RETURN_INFO),
 )
 
 CALLS = (
-    CallSpec(
+    t.CallSpec(
         "D3DKMTPresent",
         D3DKMT_PRESENT,
         side_effect="draws where the recorded window's number leads there",
@@ -565,7 +552,7 @@ CALLS = (
         ),
         may_block_when=(unless("Flags.FlipDoNotWait"),),
     ),
-    CallSpec(
+    t.CallSpec(
         "D3DKMTSubmitPresentToHwQueue",
         D3DKMT_SUBMITPRESENTTOHWQUEUE,
         side_effect="draws where the recorded window's number leads there",
@@ -575,7 +562,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTSubmitPresentToHwQueue",
         ),
     ),
-    CallSpec(
+    t.CallSpec(
         "D3DKMTSubmitPresentBltToHwQueue",
         D3DKMT_SUBMITPRESENTBLTTOHWQUEUE,
         side_effect="draws where the recorded window's number leads there",
@@ -585,7 +572,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTSubmitPresentBltToHwQueue",
         ),
     ),
-    CallSpec(
+    t.CallSpec(
         "D3DKMTGetPresentHistory",
         D3DKMT_GETPRESENTHISTORY,
         statuses=("STATUS_SUCCESS",),
@@ -594,7 +581,7 @@ CALLS = (
             "Microsoft documentation: D3DKMTGetPresentHistory",
         ),
     ),
-    CallSpec(
+    t.CallSpec(
         "D3DKMTCheckMultiPlaneOverlaySupport3",
         D3DKMT_CHECKMULTIPLANEOVERLAYSUPPORT3,
         statuses=("STATUS_SUCCESS",),
@@ -603,16 +590,16 @@ CALLS = (
             "Microsoft documentation: D3DKMTCheckMultiPlaneOverlaySupport3",
         ),
     ),
-    CallSpec(
+    t.CallSpec(
         "D3DKMTGetPresentQueueEvent",
         parameters(
-            "D3DKMTGetPresentQueueEvent", in_("hAdapter", handle(ADAPTER)), out("phEvent", Pointer(nt_handle(EVENT)))
+            "D3DKMTGetPresentQueueEvent", in_("hAdapter", handle(ADAPTER)), out("phEvent", t.Pointer(nt_handle(EVENT)))
         ),
-        creates=(Creates(EVENT, "phEvent"),),
+        creates=(t.Creates(EVENT, "phEvent"),),
         statuses=("STATUS_SUCCESS",),
         sources=(HEADER,),
     ),
-    CallSpec(
+    t.CallSpec(
         "D3DKMTCheckExclusiveOwnership",
         parameters("D3DKMTCheckExclusiveOwnership"),
         statuses=(),
@@ -622,7 +609,7 @@ CALLS = (
         ),
         returns="BOOLEAN",
     ),
-    CallSpec(
+    t.CallSpec(
         "D3DKMTReleaseProcessVidPnSourceOwners",
         parameters("D3DKMTReleaseProcessVidPnSourceOwners", in_("hProcess", nt_handle(PROCESS))),
         side_effect="takes the outputs from whoever has them",

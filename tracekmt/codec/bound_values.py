@@ -13,25 +13,9 @@ from typing import Any, NamedTuple
 from tracekmt.codec.context import StructContext
 from tracekmt.codec.memory import Memory, MemoryFault
 from tracekmt.codec.readers import Source, reader_of, select_arm, used_of
+from tracekmt.spec import types as t
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
 from tracekmt.spec.paths import structures
-from tracekmt.spec.types import (
-    POINTER_SIZE,
-    Abi,
-    Address,
-    Array,
-    CallSpec,
-    Field,
-    Integer,
-    Kind,
-    Payload,
-    Pointer,
-    Struct,
-    Type,
-    Union,
-    VariableRecords,
-    count_of,
-)
 
 
 class BoundLocation(NamedTuple):
@@ -40,16 +24,16 @@ class BoundLocation(NamedTuple):
 
     path: str
     pattern: str
-    field: Field
-    type: Type
-    kind: Kind
+    field: t.Field
+    type: t.Type
+    kind: t.Kind
     address: int
     size: int
     value: Any
 
     def unpacked(self, data: bytes) -> int:
         """The number that such bytes are."""
-        return int.from_bytes(data, "little", signed=isinstance(self.type, Integer) and self.type.signed)
+        return int.from_bytes(data, "little", signed=isinstance(self.type, t.Integer) and self.type.signed)
 
     def packed(self, value: int) -> bytes:
         """Another value of the same sort, as it would lie there."""
@@ -70,9 +54,9 @@ Step = Callable[[bytes, int, StructContext, str, str, _Walk], None]
 class BoundValueFinder:
     """Finds the places of one call in one ABI."""
 
-    def __init__(self, call: CallSpec, abi: Abi) -> None:
+    def __init__(self, call: t.CallSpec, abi: t.Abi) -> None:
         self._layout = lay_out(call.argument, abi)
-        self._abi: Abi = abi
+        self._abi: t.Abi = abi
         self._look = _structure(self._layout, call.union_arms)
 
     def frame(self, memory: Memory, address: int, before: Memory | None = None) -> StructContext | None:
@@ -100,14 +84,14 @@ class BoundValueFinder:
 
 
 @lru_cache(maxsize=1024)
-def finder(call: CallSpec, abi: Abi) -> BoundValueFinder | None:
+def finder(call: t.CallSpec, abi: t.Abi) -> BoundValueFinder | None:
     """What finds a call's places; None where something in its form is told by more than its memory, or has no address
     of its own: parameters, payloads and records with such values, unions that the objects decide."""
     if call.argument.parameters:
         return None
     for struct in structures(call.argument):
         for field in struct.fields():
-            if isinstance(field.type, (Payload, VariableRecords)) and _stands(field.type):
+            if isinstance(field.type, (t.Payload, t.VariableRecords)) and _stands(field.type):
                 return None
             if field.when is not None and field.when.kind is not None:
                 return None
@@ -120,7 +104,7 @@ def finder(call: CallSpec, abi: Abi) -> BoundValueFinder | None:
     return BoundValueFinder(call, abi)
 
 
-def _asked(call: CallSpec) -> Iterator[str]:
+def _asked(call: t.CallSpec) -> Iterator[str]:
     """The fields of the argument that say what a call makes and ends."""
     for creates in call.creates:
         yield from (when.path for when in creates.when)
@@ -130,19 +114,19 @@ def _asked(call: CallSpec) -> Iterator[str]:
 
 
 @lru_cache(maxsize=4096)
-def _stands(type_: Type) -> bool:
+def _stands(type_: t.Type) -> bool:
     """Whether something in a type may stand for something else than its name."""
-    kind: Kind | None = getattr(type_, "kind", None)
+    kind: t.Kind | None = getattr(type_, "kind", None)
     if kind is not None:
         return kind.binding != "literal"
     match type_:
-        case Pointer(to=inner) | Array(of=inner) | VariableRecords(to=inner):
+        case t.Pointer(to=inner) | t.Array(of=inner) | t.VariableRecords(to=inner):
             return _stands(inner)
-        case Union(arms=arms):
+        case t.Union(arms=arms):
             return any(_stands(arm.type) for arm in arms)
-        case Payload(cases=cases):
+        case t.Payload(cases=cases):
             return any(_stands(case) for _, _, case in cases)
-        case Struct():
+        case t.Struct():
             return any(_stands(field.type) for field in type_.fields())
     return False
 
@@ -171,7 +155,7 @@ def _structure(layout: Layout, arms: tuple[str, ...]) -> Step | None:
     return look
 
 
-def _chosen(union: Union, by_arm: Sequence[Sequence[Step]], arms: tuple[str, ...]) -> Step:
+def _chosen(union: t.Union, by_arm: Sequence[Sequence[Step]], arms: tuple[str, ...]) -> Step:
     choose = select_arm(union, arms)
 
     def look(data: bytes, address: int, frame: StructContext, path: str, pattern: str, walk: _Walk) -> None:
@@ -182,42 +166,44 @@ def _chosen(union: Union, by_arm: Sequence[Sequence[Step]], arms: tuple[str, ...
     return look
 
 
-def _member(slot: Slot, abi: Abi, arms: tuple[str, ...]) -> list[Step]:
+def _member(slot: Slot, abi: t.Abi, arms: tuple[str, ...]) -> list[Step]:
     """What looks at one member where it lies."""
     return _in_place(slot.field, slot.field.type, slot.field.name, slot.field.name, slot.offset, abi, arms)
 
 
 def _in_place(
-    field: Field, type_: Type, name: str, pattern: str, offset: int, abi: Abi, arms: tuple[str, ...]
+    field: t.Field, type_: t.Type, name: str, pattern: str, offset: int, abi: t.Abi, arms: tuple[str, ...]
 ) -> list[Step]:
     if not _stands(type_):
         return []
     match type_:
-        case Integer() | Address() | Struct(kind=Kind()):
+        case t.Integer() | t.Address() | t.Struct(kind=t.Kind()):
             return [_value(field, type_, name, pattern, offset, abi)]
-        case Struct():
+        case t.Struct():
             return [_inside(type_, name, pattern, offset, abi, arms)]
-        case Union():
+        case t.Union():
             inside = [
                 _in_place(arm, arm.type, f"{name}.{arm.name}", f"{pattern}.{arm.name}", offset, abi, arms)
                 for arm in type_.arms
             ]
             return [_chosen(type_, inside, arms)]
-        case Array():
+        case t.Array():
             return [_array(field, type_, name, pattern, offset, abi, arms)]
-        case Pointer():
+        case t.Pointer():
             return [_behind(field, type_, name, pattern, offset, abi, arms)]
     raise TypeError(type_)
 
 
-def _value(field: Field, type_: Integer | Address | Struct, name: str, pattern: str, offset: int, abi: Abi) -> Step:
+def _value(
+    field: t.Field, type_: t.Integer | t.Address | t.Struct, name: str, pattern: str, offset: int, abi: t.Abi
+) -> Step:
     kind = type_.kind
     assert kind is not None
     known = kind
     size, _ = measure(type_, abi)
     end = offset + size
-    read = reader_of(type_, abi, ()).convert if isinstance(type_, Struct) else None
-    signed = isinstance(type_, Integer) and type_.signed
+    read = reader_of(type_, abi, ()).convert if isinstance(type_, t.Struct) else None
+    signed = isinstance(type_, t.Integer) and type_.signed
 
     def look(data: bytes, address: int, frame: StructContext, path: str, before: str, walk: _Walk) -> None:
         now = data[offset:end]
@@ -229,7 +215,7 @@ def _value(field: Field, type_: Integer | Address | Struct, name: str, pattern: 
     return look
 
 
-def _inside(type_: Struct, name: str, pattern: str, offset: int, abi: Abi, arms: tuple[str, ...]) -> Step:
+def _inside(type_: t.Struct, name: str, pattern: str, offset: int, abi: t.Abi, arms: tuple[str, ...]) -> Step:
     layout = lay_out(type_, abi)
     look_at = _structure(layout, arms)
     assert look_at is not None
@@ -244,7 +230,9 @@ def _inside(type_: Struct, name: str, pattern: str, offset: int, abi: Abi, arms:
     return look
 
 
-def _array(field: Field, type_: Array, name: str, pattern: str, offset: int, abi: Abi, arms: tuple[str, ...]) -> Step:
+def _array(
+    field: t.Field, type_: t.Array, name: str, pattern: str, offset: int, abi: t.Abi, arms: tuple[str, ...]
+) -> Step:
     size, _ = measure(type_.of, abi)
     each = _element(field, type_.of, abi, arms)
 
@@ -257,11 +245,11 @@ def _array(field: Field, type_: Array, name: str, pattern: str, offset: int, abi
 
 
 def _behind(
-    field: Field, type_: Pointer, name: str, pattern: str, offset: int, abi: Abi, arms: tuple[str, ...]
+    field: t.Field, type_: t.Pointer, name: str, pattern: str, offset: int, abi: t.Abi, arms: tuple[str, ...]
 ) -> Step:
     """What looks at one thing behind a pointer, or at as many as a count says."""
-    size, end = measure(type_.to, abi)[0], offset + POINTER_SIZE[abi]
-    count = count_of(type_.count) if type_.count is not None else None
+    size, end = measure(type_.to, abi)[0], offset + t.POINTER_SIZE[abi]
+    count = t.count_of(type_.count) if type_.count is not None else None
     each = _element(field, type_.to, abi, arms)
     behind = pattern if count is None else f"{pattern}[]"
 
@@ -284,8 +272,8 @@ Elements = Callable[[bytes, bytes, "int | None", int, StructContext, str, str, _
 that is no array), their address, the frame around them, their paths without an index."""
 
 
-def _element(field: Field, of: Type, abi: Abi, arms: tuple[str, ...]) -> Elements:
-    if not isinstance(of, Struct) or of.kind is not None:
+def _element(field: t.Field, of: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Elements:
+    if not isinstance(of, t.Struct) or of.kind is not None:
         return _plain_element(field, of, abi, arms)
     layout = lay_out(of, abi)
     size, inside = layout.size, _structure(layout, arms)
@@ -311,7 +299,7 @@ def _element(field: Field, of: Type, abi: Abi, arms: tuple[str, ...]) -> Element
     return each
 
 
-def _plain_element(field: Field, of: Type, abi: Abi, arms: tuple[str, ...]) -> Elements:
+def _plain_element(field: t.Field, of: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Elements:
     size, _ = measure(of, abi)
     steps = _in_place(field, of, "", "", 0, abi, arms)
 

@@ -13,36 +13,8 @@ from tracekmt.codec.memory import Arena, MemoryFault
 from tracekmt.codec.parse_value import field_error, short_repr
 from tracekmt.codec.values import Unreadable, look_up, payload_case
 from tracekmt.errors import UsageError
+from tracekmt.spec import types as t
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
-from tracekmt.spec.types import (
-    WCHAR_SIZE,
-    Abi,
-    Address,
-    Array,
-    ByteArray,
-    Bytes,
-    CallSpec,
-    CountedString,
-    Enum,
-    Field,
-    Flags,
-    Float,
-    Integer,
-    Kind,
-    Length,
-    Payload,
-    Pointer,
-    RawWindow,
-    Struct,
-    StructSize,
-    Type,
-    Union,
-    VariableRecords,
-    WCharArray,
-    WString,
-    count_of,
-    length_of,
-)
 
 PADDING_LIMIT = 1 << 20
 BYTES_LIMIT = 16 << 20
@@ -50,7 +22,7 @@ BYTES_LIMIT = 16 << 20
 purpose."""
 
 
-def encode(call: CallSpec, abi: Abi, arena: Arena, value: Any, kind_of: KindOf | None = None) -> tuple[int, ...]:
+def encode(call: t.CallSpec, abi: t.Abi, arena: Arena, value: Any, kind_of: KindOf | None = None) -> tuple[int, ...]:
     """Lay what a call is given out in an arena; the arguments to call it with: the address of its structure (0 for
     None), or its parameters.
 
@@ -82,10 +54,10 @@ def encode(call: CallSpec, abi: Abi, arena: Arena, value: Any, kind_of: KindOf |
 
 
 class _Encoder:
-    def __init__(self, call: CallSpec, abi: Abi, arena: Arena, kind_of: KindOf | None) -> None:
+    def __init__(self, call: t.CallSpec, abi: t.Abi, arena: Arena, kind_of: KindOf | None) -> None:
         self.call = call
         self.kind_of = kind_of
-        self.abi: Abi = abi
+        self.abi: t.Abi = abi
         self.arena = arena
 
     def struct(
@@ -110,7 +82,7 @@ class _Encoder:
         self.put_undecided(layout, data, values, path, frame)
         return bytes(data) + given.parse_bytes(values.get("rest", b""), f"{path}.rest", BYTES_LIMIT)
 
-    def kind_at(self, values: Mapping[str, Any], path: str) -> Kind | None:
+    def kind_at(self, values: Mapping[str, Any], path: str) -> t.Kind | None:
         """The kind of the first handle that is given at a path."""
         handle = look_up(values, path)
         if isinstance(handle, Sequence) and not isinstance(handle, str):
@@ -130,7 +102,7 @@ class _Encoder:
     ) -> None:
         for slot in slots:
             value = values.get(slot.field.name)
-            if value is None and type(slot.field.type) is not StructSize:
+            if value is None and type(slot.field.type) is not t.StructSize:
                 continue  # zeros are there already
             encoded = self.value(slot.field.type, value, f"{path}.{slot.field.name}", frame)
             data[slot.offset : slot.offset + len(encoded)] = encoded
@@ -192,64 +164,64 @@ class _Encoder:
         for length_path, (_, count) in found.items():
             _place(values, length_path, max(count, 0))
 
-    def counts(self, type_: Type, value: Any, path: str, frame: StructContext) -> Iterable[tuple[Length, int]]:
+    def counts(self, type_: t.Type, value: Any, path: str, frame: StructContext) -> Iterable[tuple[t.Length, int]]:
         """What a value says about lengths: each with the number that it has to be."""
-        if isinstance(type_, Array):
-            return [(count_of(type_.used), self.count(type_, value, path, frame))] if type_.used else []
-        length = length_of(type_)
+        if isinstance(type_, t.Array):
+            return [(t.count_of(type_.used), self.count(type_, value, path, frame))] if type_.used else []
+        length = t.length_of(type_)
         if length is None:
             return []
         counted = [(length, self.count(type_, value, path, frame))]
-        if isinstance(type_, VariableRecords) and isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-            counted.append((count_of(type_.number), len(value)))
+        if isinstance(type_, t.VariableRecords) and isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+            counted.append((t.count_of(type_.number), len(value)))
         return counted
 
-    def count(self, type_: Type, value: Any, path: str, frame: StructContext) -> int:
+    def count(self, type_: t.Type, value: Any, path: str, frame: StructContext) -> int:
         if isinstance(value, Unreadable):
             return 0
-        if isinstance(type_, (Pointer, Array)):
+        if isinstance(type_, (t.Pointer, t.Array)):
             return len(given.sequence(value, path))
         size = len(self.pointed(type_, value, path, frame))
-        return size // WCHAR_SIZE[self.abi] if isinstance(type_, WString) else size
+        return size // t.WCHAR_SIZE[self.abi] if isinstance(type_, t.WString) else size
 
-    def value(self, type_: Type, value: Any, path: str, frame: StructContext) -> bytes:
+    def value(self, type_: t.Type, value: Any, path: str, frame: StructContext) -> bytes:
         """The bytes that a field holds in place."""
         match type_:
-            case Integer(size=size, signed=signed):
+            case t.Integer(size=size, signed=signed):
                 return given.integer(value, size or self.arena.pointer_size, signed, path, self.abi)
-            case Enum():
+            case t.Enum():
                 return given.integer(given.enumeration(type_, value, path), 4, True, path, self.abi)
-            case Flags(size=size):
+            case t.Flags(size=size):
                 return given.integer(given.flags(type_, value, path), size, False, path, self.abi)
-            case Address():
+            case t.Address():
                 address = value.address if isinstance(value, Unreadable) else value
                 return given.integer(address, self.arena.pointer_size, False, path, self.abi)
-            case Float(size=size):
+            case t.Float(size=size):
                 try:
                     return packing.pack("<f" if size == 4 else "<d", given.parse_float(value, path))
                 except OverflowError:
                     raise field_error(path, f"{short_repr(value)} does not fit into {size * 8} bits") from None
-            case StructSize():
+            case t.StructSize():
                 size = frame.layout.size if value is None else given.number(value, path)
                 return given.integer(size, 4, False, path, self.abi)
-            case ByteArray(size=size, tail=tail):
+            case t.ByteArray(size=size, tail=tail):
                 octets = given.parse_bytes(b"" if value is None else value, path, PADDING_LIMIT)
                 return given.check_size(octets, size, tail, path).ljust(size, b"\0")
-            case WCharArray(count=count, tail=tail):
-                room = WCHAR_SIZE[self.abi] * count
-                units = given.encode_wchars("" if value is None else value, WCHAR_SIZE[self.abi], path)
+            case t.WCharArray(count=count, tail=tail):
+                room = t.WCHAR_SIZE[self.abi] * count
+                units = given.encode_wchars("" if value is None else value, t.WCHAR_SIZE[self.abi], path)
                 return given.check_size(units, room, tail, path).ljust(room, b"\0")
-            case Struct():
+            case t.Struct():
                 return self.struct(lay_out(type_, self.abi), {} if value is None else value, path, frame)
-            case Array():
+            case t.Array():
                 return self.array(type_, value, path, frame)
-            case Union():
+            case t.Union():
                 return self.overlay(type_, value, path, frame)
-            case CountedString():
+            case t.CountedString():
                 return self.counted_string(value, path)
         return self.pointer(type_, value, path, frame)
 
-    def array(self, type_: Array, value: Any, path: str, frame: StructContext) -> bytes:
+    def array(self, type_: t.Array, value: Any, path: str, frame: StructContext) -> bytes:
         items = [] if value is None else given.sequence(value, path)
         if len(items) > type_.count:
             raise field_error(path, f"takes a list of at most {type_.count}, not {short_repr(value)}")
@@ -257,7 +229,7 @@ class _Encoder:
         parts = [self.value(type_.of, item, f"{path}[{index}]", frame) for index, item in enumerate(items)]
         return b"".join(parts).ljust(size * type_.count, b"\0")
 
-    def overlay(self, type_: Union, value: Any, path: str, frame: StructContext) -> bytes:
+    def overlay(self, type_: t.Union, value: Any, path: str, frame: StructContext) -> bytes:
         """A named union: {arm: value}, or {"raw": bytes}."""
         size, _ = measure(type_, self.abi)
         if value is None:
@@ -290,24 +262,24 @@ class _Encoder:
         pointer = given.integer(address, self.arena.pointer_size, False, path, self.abi)
         return lengths.ljust(self.arena.pointer_size, b"\0") + pointer
 
-    def pointer(self, type_: Type, value: Any, path: str, frame: StructContext) -> bytes:
+    def pointer(self, type_: t.Type, value: Any, path: str, frame: StructContext) -> bytes:
         """The bytes of a pointer whose memory is described."""
         if value is None or isinstance(value, Unreadable):
             address = value.address if value else 0
         else:
-            length, unit = length_of(type_), WCHAR_SIZE[self.abi] if isinstance(type_, WString) else 1
+            length, unit = t.length_of(type_), t.WCHAR_SIZE[self.abi] if isinstance(type_, t.WString) else 1
             count = self.number_of(length, frame) if length else 0
-            if isinstance(type_, Pointer):
+            if isinstance(type_, t.Pointer):
                 unit, _ = measure(type_.to, self.abi)
                 if type_.count and _is_cut(type_.to, given.sequence(value, path), count):
                     # What could not be read when it was recorded is not there now either, nor what lies behind it.
                     value, count = value[:-1], 0
             data = self.pointed(type_, value, path, frame)
-            limit = PADDING_LIMIT if isinstance(type_, Pointer) else BYTES_LIMIT
+            limit = PADDING_LIMIT if isinstance(type_, t.Pointer) else BYTES_LIMIT
             address = self.put_away(path, data, min(count * unit, limit))
         return given.integer(address, self.arena.pointer_size, False, path, self.abi)
 
-    def number_of(self, length: Length, frame: StructContext) -> int:
+    def number_of(self, length: t.Length, frame: StructContext) -> int:
         return frame.count(length, self.behind)[0]
 
     def behind(self, address: int) -> int:
@@ -316,37 +288,37 @@ class _Encoder:
         except MemoryFault:
             return 0
 
-    def pointed(self, type_: Type, value: Any, path: str, frame: StructContext) -> bytes:
+    def pointed(self, type_: t.Type, value: Any, path: str, frame: StructContext) -> bytes:
         """The bytes that a pointer leads to."""
         match type_:
-            case Pointer(to=to, count=None):
-                return self.value(to, value, f"{path}*" if isinstance(to, Pointer) else path, frame)
-            case Pointer(to=to):
+            case t.Pointer(to=to, count=None):
+                return self.value(to, value, f"{path}*" if isinstance(to, t.Pointer) else path, frame)
+            case t.Pointer(to=to):
                 items = [given.normalize(item, path) for item in given.sequence(value, path)]
                 return b"".join(self.value(to, x, f"{path}[{n}]", frame) for n, x in enumerate(items))
-            case WString(length=None):
-                return given.encode_wchars(value, WCHAR_SIZE[self.abi], path) + bytes(WCHAR_SIZE[self.abi])
-            case WString():
-                unit = WCHAR_SIZE[self.abi]
+            case t.WString(length=None):
+                return given.encode_wchars(value, t.WCHAR_SIZE[self.abi], path) + bytes(t.WCHAR_SIZE[self.abi])
+            case t.WString():
+                unit = t.WCHAR_SIZE[self.abi]
                 return self.capacity(value, path, unit) or given.encode_wchars(value, unit, path)
-            case Payload() if not given.is_octets(value):
+            case t.Payload() if not given.is_octets(value):
                 case = payload_case(type_, frame.number(type_.by)[0])
                 if case is None:
                     raise field_error(path, f"takes bytes: what {type_.by} says has no described form")
-                if isinstance(case, Struct):
+                if isinstance(case, t.Struct):
                     return self.struct(lay_out(case, self.abi), value, path, frame, rest=True)
                 return self.value(case, value, path, frame)
-            case VariableRecords() if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+            case t.VariableRecords() if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
                 items = [given.normalize(item, path) for item in value]
                 return b"".join(self.record(type_, item, f"{path}[{n}]", frame) for n, item in enumerate(items))
-            case Bytes() | RawWindow() | Payload() | VariableRecords():
+            case t.Bytes() | t.RawWindow() | t.Payload() | t.VariableRecords():
                 return given.parse_bytes(value, path, BYTES_LIMIT)
         raise TypeError(type_)
 
     def capacity(self, value: Any, path: str, unit: int) -> bytes:
         return given.parse_bytes(value, path, BYTES_LIMIT) * unit if isinstance(value, Mapping) else b""
 
-    def record(self, type_: VariableRecords, value: Any, path: str, frame: StructContext) -> bytes:
+    def record(self, type_: t.VariableRecords, value: Any, path: str, frame: StructContext) -> bytes:
         """One record, as long as it says that it is; as its structure where it does not say."""
         layout = lay_out(type_.to, self.abi)
         if isinstance(value, Mapping) and type_.size not in value:
@@ -363,20 +335,22 @@ class _Encoder:
         return address
 
 
-def _wrong_arm(right: Field | None, free: bool) -> str:
+def _wrong_arm(right: t.Field | None, free: bool) -> str:
     if free:
         return "is not in effect beside the other; give only one of them"
     if right is None:
         return "is not in effect here; nothing in this union is"
-    names = [right.name] if right.name or not isinstance(right.type, Struct) else [f.name for f in right.type.fields()]
+    names = (
+        [right.name] if right.name or not isinstance(right.type, t.Struct) else [f.name for f in right.type.fields()]
+    )
     return f"is not in effect here; give {', '.join(names)} instead"
 
 
-def _is_cut(to: Type, items: Sequence[Any], count: int) -> bool:
+def _is_cut(to: t.Type, items: Sequence[Any], count: int) -> bool:
     """Whether the memory of an array ends before the array does: its last item says where. Of an array of pointers
     the last may be one that leads nowhere, unless there should be more."""
     unreadable = bool(items) and isinstance(given.normalize(items[-1], ""), Unreadable)
-    return unreadable and (not isinstance(to, Pointer) or len(items) < count)
+    return unreadable and (not isinstance(to, t.Pointer) or len(items) < count)
 
 
 def _place(values: dict[str, Any], path: str, number: int) -> None:
@@ -403,13 +377,13 @@ def _stages(layout: Layout) -> dict[int, int]:
     return {id(slot): _stage(slot.field.type) for slot in layout.slots if id(slot) not in words}
 
 
-def _is_word(type_: Type) -> bool:
-    return isinstance(type_, (Integer, Enum, Flags))
+def _is_word(type_: t.Type) -> bool:
+    return isinstance(type_, (t.Integer, t.Enum, t.Flags))
 
 
-def _stage(type_: Type) -> int:
+def _stage(type_: t.Type) -> int:
     """What lies in place comes first: lengths may lie in it. Last come pointers whose length lies behind another."""
-    if not isinstance(type_, (Pointer, Bytes, WString, RawWindow, Payload, VariableRecords)):
+    if not isinstance(type_, (t.Pointer, t.Bytes, t.WString, t.RawWindow, t.Payload, t.VariableRecords)):
         return 0
-    length = length_of(type_)
+    length = t.length_of(type_)
     return 2 if length is not None and length.deref else 1

@@ -10,30 +10,13 @@ from operator import or_
 from typing import Any
 
 from tracekmt.codec.values import Unreadable, arm_of, member_type
+from tracekmt.spec import types as t
 from tracekmt.spec.paths import element
-from tracekmt.spec.types import (
-    Address,
-    ByteArray,
-    Bytes,
-    CountedString,
-    Enum,
-    Flags,
-    Float,
-    Integer,
-    Payload,
-    RawWindow,
-    Struct,
-    StructSize,
-    Type,
-    Union,
-    WCharArray,
-    WString,
-)
 
 Form = Callable[[Any], Any]
 
 
-def to_json(struct: Struct, value: Any) -> Any:
+def to_json(struct: t.Struct, value: Any) -> Any:
     """A decoded argument as what stands in JSON."""
     if not isinstance(value, Mapping):
         return _absent(value)
@@ -46,20 +29,20 @@ def to_json(struct: Struct, value: Any) -> Any:
     return told
 
 
-def json_form(type_: Type, value: Any) -> Any:
+def json_form(type_: t.Type, value: Any) -> Any:
     """One value of a type as what stands in JSON."""
     return _form(type_)(value)
 
 
 @lru_cache(maxsize=4096)
-def _forms(struct: Struct) -> dict[str, Form]:
-    return {field.name: _form(field.type) for field in struct.fields() if not isinstance(field.type, Payload)}
+def _forms(struct: t.Struct) -> dict[str, Form]:
+    return {field.name: _form(field.type) for field in struct.fields() if not isinstance(field.type, t.Payload)}
 
 
-def _form(type_: Type) -> Form:
+def _form(type_: t.Type) -> Form:
     inner, many = element(type_)
     form = _plain(inner)
-    if type_ is inner and isinstance(inner, (Integer, Flags, Enum, ByteArray)):
+    if type_ is inner and isinstance(inner, (t.Integer, t.Flags, t.Enum, t.ByteArray)):
         return form  # what lies in place is always there
 
     def one(value: Any) -> Any:
@@ -78,33 +61,33 @@ def _absent(value: Unreadable | None) -> Any:
     return {"unreadable": f"0x{value.address:x}", **read}
 
 
-def _plain(type_: Type) -> Form:
+def _plain(type_: t.Type) -> Form:
     """The form of a value that is there."""
     match type_:
-        case Struct():
+        case t.Struct():
             return lambda value: to_json(type_, value)
-        case Union():
+        case t.Union():
             return lambda value: {name: json_form(arm_of(type_, name).type, each) for name, each in value.items()}
-        case Bytes() | RawWindow() | Payload() | ByteArray():
+        case t.Bytes() | t.RawWindow() | t.Payload() | t.ByteArray():
             return bytes.hex
-        case WString() | WCharArray() | CountedString():
+        case t.WString() | t.WCharArray() | t.CountedString():
             return str
-        case Integer(hexadecimal=True) | Address():
+        case t.Integer(hexadecimal=True) | t.Address():
             return lambda value: f"0x{value:x}"
-        case Integer(size=1 | 2 | 4) | StructSize():
+        case t.Integer(size=1 | 2 | 4) | t.StructSize():
             return int
-        case Integer():
+        case t.Integer():
             return str  # the declared type decides: what may be 64 bits wide is a string in both ABIs
-        case Float():
+        case t.Float():
             return lambda value: value if math.isfinite(value) else str(value)
-        case Enum():
+        case t.Enum():
             return lambda value: value.name if isinstance(value, enum.IntEnum) else value
-        case Flags():
+        case t.Flags():
             return _flags(type_)
     raise TypeError(type_)
 
 
-def _flags(type_: Flags) -> Form:
+def _flags(type_: t.Flags) -> Form:
     masks = [(bit.name, type_.mask(bit.name)) for bit in type_.bits]
     every = reduce(or_, (mask for _, mask in masks), 0)
 

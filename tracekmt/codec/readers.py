@@ -15,35 +15,8 @@ from tracekmt.codec.context import KindOf, StructContext, UndecidedUnion, in_eff
 from tracekmt.codec.memory import Memory, MemoryFault
 from tracekmt.codec.values import Unreadable, python_enum
 from tracekmt.codec.wchars import decode_terminated, decode_wchars
+from tracekmt.spec import types as t
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
-from tracekmt.spec.types import (
-    NEVER,
-    POINTER_SIZE,
-    WCHAR_SIZE,
-    Abi,
-    Address,
-    Array,
-    ByteArray,
-    Bytes,
-    CountedString,
-    Enum,
-    Flags,
-    Float,
-    Integer,
-    Kind,
-    LengthRef,
-    Payload,
-    Pointer,
-    RawWindow,
-    Struct,
-    StructSize,
-    Type,
-    Union,
-    VariableRecords,
-    WCharArray,
-    WString,
-    count_of,
-)
 
 TEXT_LIMIT = 1 << 16
 """How many bytes of a string without a length are looked at: as long as Windows' strings get."""
@@ -54,18 +27,18 @@ class Source:
 
     __slots__ = ("before", "kind_of", "memory", "wchar")
 
-    def __init__(self, abi: Abi, memory: Memory, before: Memory | None, kind_of: KindOf | None) -> None:
-        self.wchar = WCHAR_SIZE[abi]
+    def __init__(self, abi: t.Abi, memory: Memory, before: Memory | None, kind_of: KindOf | None) -> None:
+        self.wchar = t.WCHAR_SIZE[abi]
         self.memory = memory
         self.before = before
         self.kind_of = kind_of
 
-    def kind_at(self, frame: StructContext, path: str) -> Kind | None:
+    def kind_at(self, frame: StructContext, path: str) -> t.Kind | None:
         """The kind of the first handle at a path, as the call was entered with it."""
         place = frame.layout.place(path)
         data = frame.before[place.offset : place.offset + place.size]
         try:
-            if isinstance(place.type, Pointer):
+            if isinstance(place.type, t.Pointer):
                 data = (self.before or self.memory).read(_unsigned(data), 4)
         except MemoryFault:
             return None
@@ -189,7 +162,7 @@ class StructReader:
             unpack=packing.Struct(code).unpack_from,
             converts=tuple(converts),
             undecided=tuple(slot for slot in slots if isinstance(slot, UndecidedUnion)),
-            sized=tuple(_key(s) for s in slots if isinstance(s, Slot) and isinstance(s.field.type, StructSize)),
+            sized=tuple(_key(s) for s in slots if isinstance(s, Slot) and isinstance(s.field.type, t.StructSize)),
         )
 
 
@@ -206,7 +179,7 @@ def _key(slot: Slot | UndecidedUnion) -> str:
     return slot.key if isinstance(slot, UndecidedUnion) else slot.field.name
 
 
-def select_arm(union: Union, arms: tuple[str, ...]) -> Callable[[StructContext], int]:
+def select_arm(union: t.Union, arms: tuple[str, ...]) -> Callable[[StructContext], int]:
     """What tells the arm in effect, by its number; -1 where it is known that none is, -2 where nothing tells."""
 
     def choose(frame: StructContext) -> int:
@@ -224,66 +197,66 @@ def select_arm(union: Union, arms: tuple[str, ...]) -> Callable[[StructContext],
     if union.open or any(arm.when is not None and arm.when.kind is not None for arm in union.arms):
         return choose
     # An arm without a condition stands for all others, wherever it stands; one that never holds need not be asked.
-    conditions = [(number, arm.when) for number, arm in enumerate(union.arms) if arm.when != NEVER]
+    conditions = [(number, arm.when) for number, arm in enumerate(union.arms) if arm.when != t.NEVER]
     conditions.sort(key=lambda each: each[1] is None)
     return by_value
 
 
-def _in_slot(slot: Slot, abi: Abi, arms: tuple[str, ...]) -> Reader:
+def _in_slot(slot: Slot, abi: t.Abi, arms: tuple[str, ...]) -> Reader:
     """The reader of a field; a tail goes on to the end of its buffer."""
     type_, offset = slot.field.type, slot.offset
-    if isinstance(type_, ByteArray) and type_.tail:
+    if isinstance(type_, t.ByteArray) and type_.tail:
         return Reader(f"{type_.size}s", lambda now, was, frame, source: frame.data[offset:])
-    if isinstance(type_, WCharArray) and type_.tail:
+    if isinstance(type_, t.WCharArray) and type_.tail:
         return Reader(f"{slot.size}s", lambda now, was, frame, source: source.string(frame.data[offset:])[0])
     return reader_of(type_, abi, arms)
 
 
-def reader_of(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Reader:
+def reader_of(type_: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Reader:
     """The reader of a type that lies in place."""
     match type_:
-        case Integer(size=size, signed=signed):
-            code = _INTEGER[size or POINTER_SIZE[abi]]
+        case t.Integer(size=size, signed=signed):
+            code = _INTEGER[size or t.POINTER_SIZE[abi]]
             return Reader(code if signed else code.upper(), None)
-        case Enum():
+        case t.Enum():
             return Reader("i", _enum(type_))
-        case Flags(size=size):
+        case t.Flags(size=size):
             return Reader(_INTEGER[size].upper(), _flags(type_))
-        case Float(size=size):
+        case t.Float(size=size):
             return Reader("f" if size == 4 else "d", None)
-        case StructSize():
+        case t.StructSize():
             return Reader("I", None)
-        case ByteArray(size=size):
+        case t.ByteArray(size=size):
             return Reader(f"{size}s", None)
-        case WCharArray():
+        case t.WCharArray():
             size, _ = measure(type_, abi)
             return Reader(f"{size}s", lambda now, was, frame, source: source.string(now)[0])
-        case Struct():
+        case t.Struct():
             read = struct_reader(lay_out(type_, abi), arms)
             return Reader(f"{read.layout.size}s", read)
-        case Array():
+        case t.Array():
             return Reader(f"{measure(type_, abi)[0]}s", _array(type_, abi, arms))
-        case Union():
+        case t.Union():
             return Reader(f"{measure(type_, abi)[0]}s", _overlay(type_, abi, arms))
-        case CountedString():
-            return Reader(f"{2 * POINTER_SIZE[abi]}s", _counted_string(POINTER_SIZE[abi]))
-        case Address():
+        case t.CountedString():
+            return Reader(f"{2 * t.POINTER_SIZE[abi]}s", _counted_string(t.POINTER_SIZE[abi]))
+        case t.Address():
             return Reader(_POINTER[abi], lambda now, was, frame, source: now or None)
     leads = _pointer(type_, abi, arms)
     return Reader(_POINTER[abi], lambda now, was, frame, source: leads(now, was, frame, source) if now else None)
 
 
 _INTEGER = {1: "b", 2: "h", 4: "i", 8: "q"}
-_POINTER = {abi: _INTEGER[size].upper() for abi, size in POINTER_SIZE.items()}
+_POINTER = {abi: _INTEGER[size].upper() for abi, size in t.POINTER_SIZE.items()}
 
 
-def _enum(type_: Enum) -> Convert:
+def _enum(type_: t.Enum) -> Convert:
     members = python_enum(type_)
     found = {number - (1 << 32) if number >= 1 << 31 else number: members(number) for _, number in type_.members}
     return lambda now, was, frame, source: found.get(now, now)
 
 
-def _flags(type_: Flags) -> Convert:
+def _flags(type_: t.Flags) -> Convert:
     if type_.has_bitfields:
         bits = {bit.name: (type_.mask(bit.name), bit.position) for bit in type_.bits}
 
@@ -307,7 +280,9 @@ class _Members(dict[int, Any]):
         return self[number]
 
 
-def _each(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Callable[[bytes, bytes, StructContext, Source], list[Any]]:
+def _each(
+    type_: t.Type, abi: t.Abi, arms: tuple[str, ...]
+) -> Callable[[bytes, bytes, StructContext, Source], list[Any]]:
     """Values of one type that lie one behind the other."""
     code, convert = reader_of(type_, abi, arms)
     unpack = packing.Struct(f"<{code}").iter_unpack
@@ -321,7 +296,7 @@ def _each(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Callable[[bytes, byte
     return values
 
 
-def _array(type_: Array, abi: Abi, arms: tuple[str, ...]) -> Convert:
+def _array(type_: t.Array, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
     size, _ = measure(type_.of, abi)
     each = _each(type_.of, abi, arms)
 
@@ -332,7 +307,7 @@ def _array(type_: Array, abi: Abi, arms: tuple[str, ...]) -> Convert:
     return array
 
 
-def used_of(frame: StructContext, type_: Array) -> int:
+def used_of(frame: StructContext, type_: t.Array) -> int:
     """How many elements of an array in place mean something."""
     if type_.used is None:
         return type_.count
@@ -342,7 +317,7 @@ def used_of(frame: StructContext, type_: Array) -> int:
     return min(type_.count, after if written else min(before, after))
 
 
-def _overlay(type_: Union, abi: Abi, arms: tuple[str, ...]) -> Convert:
+def _overlay(type_: t.Union, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
     inside = [(measure(arm.type, abi)[0], _each(arm.type, abi, arms)) for arm in type_.arms]
     choose = select_arm(type_, arms)
 
@@ -367,32 +342,32 @@ def _counted_string(pointer: int) -> Convert:
     return counted_string
 
 
-def _pointer(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Convert:
+def _pointer(type_: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
     """What a pointer that is not null leads to."""
     match type_:
-        case Pointer(to=Struct() as to, count=None):
+        case t.Pointer(to=t.Struct() as to, count=None):
             return struct_reader(lay_out(to, abi), arms).at
-        case Pointer(to=to, count=None):
+        case t.Pointer(to=to, count=None):
             return _pointee(to, abi, arms)
-        case Pointer(to=to, count=count) if count is not None:
+        case t.Pointer(to=to, count=count) if count is not None:
             return _elements(to, count, abi, arms)
-        case WString(length=None):
+        case t.WString(length=None):
             return lambda now, was, frame, source: source.text(now)
-        case RawWindow(size=size):
+        case t.RawWindow(size=size):
             return lambda now, was, frame, source: source.window(now, size)
-        case Payload():
+        case t.Payload():
             return _payload(type_, abi, arms)
-        case VariableRecords():
+        case t.VariableRecords():
             return _records(type_, abi, arms)
-        case Bytes(length=length, set_by_call=set_by_call):
-            capacity = count_of(length)
+        case t.Bytes(length=length, set_by_call=set_by_call):
+            capacity = t.count_of(length)
 
             def octets(now: int, _was: int, frame: StructContext, source: Source) -> bytes | Unreadable:
                 return source.read(now, frame.count(capacity, source.deref)[set_by_call])
 
             return octets
-        case WString(length=length) if length is not None:
-            units = count_of(length)
+        case t.WString(length=length) if length is not None:
+            units = t.count_of(length)
 
             def text(now: int, _was: int, frame: StructContext, source: Source) -> str | Unreadable:
                 found = source.read(now, source.wchar * frame.count(units, source.deref)[0])
@@ -402,8 +377,8 @@ def _pointer(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Convert:
     raise TypeError(type_)
 
 
-def _pointee(to: Type, abi: Abi, arms: tuple[str, ...]) -> Convert:
-    if isinstance(to, Struct):
+def _pointee(to: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
+    if isinstance(to, t.Struct):
         return struct_reader(lay_out(to, abi), arms).at
     size, _ = measure(to, abi)
     each = _each(to, abi, arms)
@@ -415,9 +390,9 @@ def _pointee(to: Type, abi: Abi, arms: tuple[str, ...]) -> Convert:
     return pointee
 
 
-def _elements(to: Type, count: LengthRef, abi: Abi, arms: tuple[str, ...]) -> Convert:
+def _elements(to: t.Type, count: t.LengthRef, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
     size, _ = measure(to, abi)
-    counted = count_of(count)
+    counted = t.count_of(count)
     each, one = _each(to, abi, arms), _pointee(to, abi, arms)
 
     def elements(now: int, was: int, frame: StructContext, source: Source) -> Any:
@@ -442,9 +417,9 @@ def _elements(to: Type, count: LengthRef, abi: Abi, arms: tuple[str, ...]) -> Co
     return elements
 
 
-def _payload(type_: Payload, abi: Abi, arms: tuple[str, ...]) -> Convert:
-    length = count_of(type_.length)
-    cases: dict[int, Type] = {}
+def _payload(type_: t.Payload, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
+    length = t.count_of(type_.length)
+    cases: dict[int, t.Type] = {}
     for number, _, case in type_.cases:
         cases.setdefault(number, case)
     made: dict[int, Callable[[bytes, bytes, StructContext, Source], Any]] = {}
@@ -461,10 +436,10 @@ def _payload(type_: Payload, abi: Abi, arms: tuple[str, ...]) -> Convert:
     return payload
 
 
-def _sized(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Callable[[bytes, bytes, StructContext, Source], Any]:
+def _sized(type_: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Callable[[bytes, bytes, StructContext, Source], Any]:
     """What is in a buffer that may end before it does, or go on behind it."""
     size, _ = measure(type_, abi)
-    if not isinstance(type_, Struct):
+    if not isinstance(type_, t.Struct):
         each = _each(type_, abi, arms)
         return lambda now, was, frame, source: each(now, was, frame, source)[0] if len(now) == size else now
     read = struct_reader(lay_out(type_, abi), arms)
@@ -481,8 +456,8 @@ def _sized(type_: Type, abi: Abi, arms: tuple[str, ...]) -> Callable[[bytes, byt
     return sized
 
 
-def _records(type_: VariableRecords, abi: Abi, arms: tuple[str, ...]) -> Convert:
-    length = count_of(type_.length)
+def _records(type_: t.VariableRecords, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
+    length = t.count_of(type_.length)
     place = lay_out(type_.to, abi).place(type_.size)
     read = _sized(type_.to, abi, arms)
 
@@ -507,9 +482,9 @@ def cut_records(data: bytes, offset: int, size: int, number: int) -> Iterator[by
         at += length
 
 
-def has_tail(struct: Struct) -> bool:
+def has_tail(struct: t.Struct) -> bool:
     """Return True if the last field of a payload's structure extends to the end of the buffer."""
-    return any(isinstance(field.type, (ByteArray, WCharArray)) and field.type.tail for field in struct.fields())
+    return any(isinstance(field.type, (t.ByteArray, t.WCharArray)) and field.type.tail for field in struct.fields())
 
 
 def _unsigned(data: bytes) -> int:

@@ -13,27 +13,8 @@ from tracekmt.codec.memory import Memory, MemoryFault
 from tracekmt.codec.parameters import parameter_block
 from tracekmt.codec.readers import TEXT_LIMIT, Source, cut_records, has_tail
 from tracekmt.codec.values import Unreadable, payload_case
+from tracekmt.spec import types as t
 from tracekmt.spec.layout import Layout, lay_out, measure
-from tracekmt.spec.types import (
-    POINTER_SIZE,
-    Abi,
-    Array,
-    ByteArray,
-    Bytes,
-    CallSpec,
-    CountedString,
-    LengthRef,
-    Payload,
-    Pointer,
-    RawWindow,
-    Struct,
-    Type,
-    Union,
-    VariableRecords,
-    WCharArray,
-    WString,
-    count_of,
-)
 
 
 class Span(NamedTuple):
@@ -48,8 +29,8 @@ class Span(NamedTuple):
 
 
 def spans(
-    call: CallSpec,
-    abi: Abi,
+    call: t.CallSpec,
+    abi: t.Abi,
     memory: Memory,
     arguments: Sequence[int],
     before: Memory | None = None,
@@ -67,7 +48,7 @@ def spans(
 
 
 class _Walk:
-    def __init__(self, abi: Abi, arms: tuple[str, ...], source: Source) -> None:
+    def __init__(self, abi: t.Abi, arms: tuple[str, ...], source: Source) -> None:
         self.abi = abi
         self.arms = arms
         self.source = source
@@ -82,78 +63,83 @@ class _Walk:
         for slot in in_effect(frame, self.arms):
             here, end = at + slot.offset, slot.offset + slot.size
             if isinstance(slot, UndecidedUnion):
-                plain = not any(isinstance(each.field.type, (WCharArray, ByteArray, Struct)) for each in slot.slots)
+                plain = not any(
+                    isinstance(each.field.type, (t.WCharArray, t.ByteArray, t.Struct)) for each in slot.slots
+                )
                 yield Span(here, slot.size, "value" if plain else "data")
                 continue
             type_ = slot.field.type
-            if isinstance(type_, (ByteArray, WCharArray)) and type_.tail:
+            if isinstance(type_, (t.ByteArray, t.WCharArray)) and type_.tail:
                 rest = len(data) - slot.offset
-                yield self.text(here, rest) if isinstance(type_, WCharArray) else Span(here, rest, "data")
+                yield self.text(here, rest) if isinstance(type_, t.WCharArray) else Span(here, rest, "data")
             else:
                 yield from self.value(type_, here, data[slot.offset : end], was[slot.offset : end], frame)
 
     def text(self, address: int, size: int) -> Span:
         return Span(address, size, "text", self.source.wchar)
 
-    def value(self, type_: Type, at: int, data: bytes, was: bytes, frame: StructContext) -> Iterator[Span]:
+    def value(self, type_: t.Type, at: int, data: bytes, was: bytes, frame: StructContext) -> Iterator[Span]:
         """The spans of a value that lies in place, and of what it leads to."""
         match type_:
-            case WCharArray():
+            case t.WCharArray():
                 yield self.text(at, len(data))
-            case Struct():
+            case t.Struct():
                 yield from self.fields(lay_out(type_, self.abi), data, was, at, frame)
-            case Array(of=of):
+            case t.Array(of=of):
                 size, _ = measure(of, self.abi)
                 for offset in range(0, len(data), size):
                     yield from self.value(
                         of, at + offset, data[offset : offset + size], was[offset : offset + size], frame
                     )
-            case Union():
+            case t.Union():
                 arm = frame.arm(type_, self.arms)
                 size = measure(arm.type, self.abi)[0] if arm is not None else 0
                 if arm is None:
                     yield Span(at, len(data), "value")
                 else:
                     yield from self.value(arm.type, at, data[:size], was[:size], frame)
-            case CountedString():
+            case t.CountedString():
                 yield Span(at, len(data), "value")
-                size = POINTER_SIZE[self.abi]
+                size = t.POINTER_SIZE[self.abi]
                 length, address = int.from_bytes(data[:2], "little"), int.from_bytes(data[size:], "little")
                 if address:
                     yield Span(address, length, "text", 2, counted=True)
             case _:
                 yield Span(at, len(data), "value")
                 address, before = int.from_bytes(data, "little"), int.from_bytes(was, "little")
-                if isinstance(type_, (Pointer, WString, RawWindow, Payload, VariableRecords, Bytes)) and address:
+                if (
+                    isinstance(type_, (t.Pointer, t.WString, t.RawWindow, t.Payload, t.VariableRecords, t.Bytes))
+                    and address
+                ):
                     yield from self.pointer(type_, address, before, frame)
 
     def pointer(
         self,
-        type_: Pointer | WString | RawWindow | Payload | VariableRecords | Bytes,
+        type_: t.Pointer | t.WString | t.RawWindow | t.Payload | t.VariableRecords | t.Bytes,
         address: int,
         before: int,
         frame: StructContext,
     ) -> Iterator[Span]:
         match type_:
-            case Pointer(to=to, count=count):
+            case t.Pointer(to=to, count=count):
                 yield from self.elements(to, count, address, before, frame)
-            case WString(length=length):
+            case t.WString(length=length):
                 units = TEXT_LIMIT if length is None else self.source.wchar * self.count(length, frame)[0]
                 yield self.text(address, units)
-            case RawWindow(size=size):
+            case t.RawWindow(size=size):
                 yield Span(address, size, "data")
-            case Bytes(length=length, set_by_call=set_by_call):
+            case t.Bytes(length=length, set_by_call=set_by_call):
                 yield Span(address, self.count(length, frame)[set_by_call], "data")
-            case Payload():
+            case t.Payload():
                 yield from self.payload(type_, address, before, frame)
-            case VariableRecords():
+            case t.VariableRecords():
                 yield from self.records(type_, address, frame)
 
-    def count(self, length: LengthRef, frame: StructContext) -> tuple[int, int]:
-        return frame.count(count_of(length), self.source.deref)
+    def count(self, length: t.LengthRef, frame: StructContext) -> tuple[int, int]:
+        return frame.count(t.count_of(length), self.source.deref)
 
     def elements(
-        self, to: Type, count: LengthRef | None, address: int, before: int, frame: StructContext
+        self, to: t.Type, count: t.LengthRef | None, address: int, before: int, frame: StructContext
     ) -> Iterator[Span]:
         size, _ = measure(to, self.abi)
         for index in range(1 if count is None else min(self.count(count, frame))):
@@ -164,7 +150,7 @@ class _Walk:
                 return  # what lies behind the first element that is missing is missing too
             yield from self.value(to, at, data, self.source.entered(was_at, data), frame)
 
-    def payload(self, type_: Payload, address: int, before: int, frame: StructContext) -> Iterator[Span]:
+    def payload(self, type_: t.Payload, address: int, before: int, frame: StructContext) -> Iterator[Span]:
         size, _ = self.count(type_.length, frame)
         data = self.source.read(address, size)
         case = payload_case(type_, frame.number(type_.by)[0])
@@ -173,15 +159,15 @@ class _Walk:
         else:
             yield from self.sized(case, data, self.source.entered(before, data), address, frame)
 
-    def sized(self, type_: Type, data: bytes, was: bytes, at: int, frame: StructContext) -> Iterator[Span]:
+    def sized(self, type_: t.Type, data: bytes, was: bytes, at: int, frame: StructContext) -> Iterator[Span]:
         """What is in a buffer that may end before it does, or go on behind it."""
         size, _ = measure(type_, self.abi)
         inside = self.value(type_, at, data.ljust(size, b"\0"), was.ljust(size, b"\0"), frame)
         yield from inside
-        if len(data) > size and not (isinstance(type_, Struct) and has_tail(type_)):
+        if len(data) > size and not (isinstance(type_, t.Struct) and has_tail(type_)):
             yield Span(at + size, len(data) - size, "data")
 
-    def records(self, type_: VariableRecords, address: int, frame: StructContext) -> Iterator[Span]:
+    def records(self, type_: t.VariableRecords, address: int, frame: StructContext) -> Iterator[Span]:
         data = self.source.read(address, self.count(type_.length, frame)[0])
         place = lay_out(type_.to, self.abi).place(type_.size)
         if isinstance(data, Unreadable):

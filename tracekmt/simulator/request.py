@@ -15,21 +15,8 @@ from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.nt_handles import CURRENT_PROCESS
 from tracekmt.simulator.model.objects import Adapter
 from tracekmt.simulator.rule import NULL_ARGUMENT, ValidationRule
+from tracekmt.spec import types as t
 from tracekmt.spec.layout import Layout, lay_out
-from tracekmt.spec.types import (
-    POINTER_SIZE,
-    WCHAR_SIZE,
-    Abi,
-    Address,
-    Array,
-    Bytes,
-    CallSpec,
-    Enum,
-    Flags,
-    Integer,
-    Pointer,
-    Struct,
-)
 
 TEXT_LIMIT = 1 << 15
 
@@ -60,7 +47,7 @@ class View(dict[str, int]):
     def flags(self, name: str) -> frozenset[str]:
         """The names of the bits that are set in a word of flags."""
         word = self.layout.slot(name).field.type
-        assert isinstance(word, Flags)
+        assert isinstance(word, t.Flags)
         return _names_of(word, self[name])
 
     def signed(self, path: str) -> int:
@@ -71,16 +58,16 @@ class View(dict[str, int]):
     def follow(self, name: str, index: int = 0) -> View:
         """The structure that a field points to, or one element of the array."""
         pointer = self.layout.slot(name).field.type
-        assert isinstance(pointer, Pointer)
-        assert isinstance(pointer.to, Struct)
+        assert isinstance(pointer, t.Pointer)
+        assert isinstance(pointer.to, t.Struct)
         layout = lay_out(pointer.to, self.layout.abi)
         return View(self.memory, layout, self[name] + index * layout.size)
 
     def elements(self, name: str, count: int) -> list[View]:
         """The first structures of an array in place."""
         slot = self.layout.slot(name)
-        assert isinstance(slot.field.type, Array)
-        assert isinstance(slot.field.type.of, Struct)
+        assert isinstance(slot.field.type, t.Array)
+        assert isinstance(slot.field.type.of, t.Struct)
         layout = lay_out(slot.field.type.of, self.layout.abi)
         room = min(count, slot.field.type.count)
         return [View(self.memory, layout, self.address + slot.offset + at * layout.size) for at in range(room)]
@@ -92,27 +79,27 @@ class View(dict[str, int]):
     def numbers(self, name: str, count: int) -> list[int]:
         """The numbers that a field points to."""
         pointer = self.layout.slot(name).field.type
-        assert isinstance(pointer, Pointer)
-        assert isinstance(pointer.to, Integer)
-        size = pointer.to.size or POINTER_SIZE[self.layout.abi]
+        assert isinstance(pointer, t.Pointer)
+        assert isinstance(pointer.to, t.Integer)
+        size = pointer.to.size or t.POINTER_SIZE[self.layout.abi]
         data = self.memory.read(self[name], size * count) if count else b""
         return [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
 
     def write_through(self, name: str, value: int) -> None:
         """Write a number to where a field points."""
         pointer = self.layout.slot(name).field.type
-        assert isinstance(pointer, Pointer)
-        assert isinstance(pointer.to, Integer)
-        self.memory.write(self[name], value.to_bytes(pointer.to.size or POINTER_SIZE[self.layout.abi], "little"))
+        assert isinstance(pointer, t.Pointer)
+        assert isinstance(pointer.to, t.Integer)
+        self.memory.write(self[name], value.to_bytes(pointer.to.size or t.POINTER_SIZE[self.layout.abi], "little"))
 
     def characters(self, path: str) -> str:
         """The WCHARs of an array in place, up to a zero."""
         start, end, _ = self.layout.span(path)
-        return decode_terminated(self._data[start:end], WCHAR_SIZE[self.layout.abi])[0]
+        return decode_terminated(self._data[start:end], t.WCHAR_SIZE[self.layout.abi])[0]
 
     def text(self, name: str) -> str:
         """The WCHARs that a pointer leads to, up to a zero."""
-        size, address, found = WCHAR_SIZE[self.layout.abi], self[name], bytearray()
+        size, address, found = t.WCHAR_SIZE[self.layout.abi], self[name], bytearray()
         while len(found) < TEXT_LIMIT and any(character := self.memory.read(address + len(found), size)):
             found += character
         return decode_terminated(bytes(found), size)[0]
@@ -131,26 +118,28 @@ def _numbers(layout: Layout) -> tuple[tuple[str, ...], Callable[[bytes], tuple[i
     return tuple(names), packing.Struct(code).unpack_from
 
 
-_PLAIN = (Integer, Enum, Flags, Pointer, Address, Bytes)
+_PLAIN = (t.Integer, t.Enum, t.Flags, t.Pointer, t.Address, t.Bytes)
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 @lru_cache(maxsize=4096)
-def _names_of(word: Flags, value: int) -> frozenset[str]:
+def _names_of(word: t.Flags, value: int) -> frozenset[str]:
     return frozenset(bit.name for bit in word.bits if value & word.mask(bit.name))
 
 
 class Request:
     """One call: who makes it, with what. Families add what their rules look at."""
 
-    def __init__(self, process: Process, call: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
+    def __init__(
+        self, process: Process, call: t.CallSpec, abi: t.Abi, memory: Memory, arguments: Sequence[int]
+    ) -> None:
         self.process = process
         self.machine = process.machine
         self.spec = call
         self.memory = memory
         self.abi = abi
         self.arguments = arguments
-        self.pointer_size = POINTER_SIZE[abi]
+        self.pointer_size = t.POINTER_SIZE[abi]
         layout = lay_out(call.argument, abi)
         if call.argument.parameters:
             self.args = View(memory, layout, 0, parameter_block(layout, arguments))

@@ -6,33 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tracekmt.spec import paths
-from tracekmt.spec.types import (
-    NEVER,
-    Array,
-    Bit,
-    ByteArray,
-    CallSpec,
-    Condition,
-    Creates,
-    Destroys,
-    Enum,
-    Field,
-    Flags,
-    Float,
-    Integer,
-    Kind,
-    Length,
-    Payload,
-    Pointer,
-    Struct,
-    StructSize,
-    Type,
-    Union,
-    VariableRecords,
-    WCharArray,
-    count_of,
-    length_of,
-)
+from tracekmt.spec import types as t
 
 ARRAY_LIMIT = 1 << 16
 
@@ -41,26 +15,26 @@ ARRAY_LIMIT = 1 << 16
 class _Here:
     """Where a check is: the structure, those that lead to it, the call's arms, and how a message names the place."""
 
-    struct: Struct
-    outer: tuple[Struct, ...]
+    struct: t.Struct
+    outer: tuple[t.Struct, ...]
     arms: tuple[str, ...]
     where: str
 
     def at(self, name: str) -> str:
         return f"{self.where}: {name}"
 
-    def outwards(self, steps: int) -> Struct | None:
+    def outwards(self, steps: int) -> t.Struct | None:
         chain = (self.struct, *self.outer)
         return chain[steps] if 0 <= steps < len(chain) else None
 
 
-def check(call: CallSpec) -> list[str]:
+def check(call: t.CallSpec) -> list[str]:
     """Every contradiction in one description, as a line that names the place and says what to mend."""
     problems = list(_check_struct(_Here(call.argument, (), call.union_arms, f"{call.name}: {call.argument.name}")))
     if problems:
         return problems
     here = _Here(call.argument, (), call.union_arms, call.name)
-    lives: list[Creates | Destroys] = [*call.creates, *call.destroys]
+    lives: list[t.Creates | t.Destroys] = [*call.creates, *call.destroys]
     for part in lives:
         problems += _check_life(call, part)
         for condition in part.when:
@@ -70,7 +44,7 @@ def check(call: CallSpec) -> list[str]:
     return problems
 
 
-def check_all(calls: Iterable[CallSpec]) -> list[str]:
+def check_all(calls: Iterable[t.CallSpec]) -> list[str]:
     """The contradictions in each description, and between them."""
     calls = list(calls)
     problems = [problem for call in calls for problem in check(call)]
@@ -95,13 +69,13 @@ def check_all(calls: Iterable[CallSpec]) -> list[str]:
     return problems
 
 
-def unused(calls: Iterable[CallSpec], structs: Iterable[Struct]) -> list[str]:
+def unused(calls: Iterable[t.CallSpec], structs: Iterable[t.Struct]) -> list[str]:
     """The structures that no call leads to."""
     used = {struct for call in calls for struct in paths.structures(call.argument)}
     return [f"{struct.name}: no call leads to it; use it or remove it" for struct in structs if struct not in used]
 
 
-def misnamed(calls: Iterable[CallSpec], functions: Iterable[str], structs: Iterable[str]) -> list[str]:
+def misnamed(calls: Iterable[t.CallSpec], functions: Iterable[str], structs: Iterable[str]) -> list[str]:
     """The functions and structures whose names are not among those of the interface."""
     known_functions, known_structs = set(functions), set(structs)
     problems: list[str] = []
@@ -116,13 +90,13 @@ def misnamed(calls: Iterable[CallSpec], functions: Iterable[str], structs: Itera
     return problems
 
 
-def kind_of(type_: Type) -> Kind | None:
+def kind_of(type_: t.Type) -> t.Kind | None:
     """The kind of the values that a field holds, behind its pointer or in its array too."""
     inner, _ = paths.element(type_)
     return getattr(inner, "kind", None)
 
 
-def _family(kind: Kind) -> set[Kind]:
+def _family(kind: t.Kind) -> set[t.Kind]:
     """A kind, what it is a sort of, and what it may stand for."""
     found = {kind, kind.space}
     for each in kind.any_of:
@@ -130,7 +104,7 @@ def _family(kind: Kind) -> set[Kind]:
     return found
 
 
-def _handles(call: CallSpec) -> Iterator[tuple[str, Kind]]:
+def _handles(call: t.CallSpec) -> Iterator[tuple[str, t.Kind]]:
     for path, field, _ in paths.fields(call.argument, arms=call.union_arms):
         kind = kind_of(field.type)
         if kind is not None and kind.binding == "handle":
@@ -145,17 +119,19 @@ def _check_struct(here: _Here) -> Iterator[str]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"{here.at(name)} stands twice; names are unique within a structure"
     for member in struct.members:
-        if isinstance(member, Union):
+        if isinstance(member, t.Union):
             yield from _check_overlay(member, here)
         elif member.when:
             yield f"{here.at(member.name)} has a condition outside a union; conditions choose arms"
-        elif struct.parameters and isinstance(member.type, (Struct, Array, ByteArray, WCharArray, Float, Union)):
+        elif struct.parameters and isinstance(
+            member.type, (t.Struct, t.Array, t.ByteArray, t.WCharArray, t.Float, t.Union)
+        ):
             yield f"{here.at(member.name)}: does not fit into a parameter; give a pointer to it"
     for field in struct.fields():
         yield from _check_field(field, here)
 
 
-def _check_overlay(overlay: Union, here: _Here) -> Iterator[str]:
+def _check_overlay(overlay: t.Union, here: _Here) -> Iterator[str]:
     names = "/".join(arm.name for arm in overlay.arms)
     if overlay.by_call:
         if sum(arm.name in here.arms for arm in overlay.arms) != 1:
@@ -171,12 +147,12 @@ def _check_overlay(overlay: Union, here: _Here) -> Iterator[str]:
         yield f"{here.at(names)}: two arms without a rule; say when each is in effect"
 
 
-def _has_union(arm: Field) -> bool:
-    unnamed = not arm.name and isinstance(arm.type, Struct)
-    return unnamed and any(isinstance(member, Union) for member in arm.type.members)  # type: ignore[union-attr]
+def _has_union(arm: t.Field) -> bool:
+    unnamed = not arm.name and isinstance(arm.type, t.Struct)
+    return unnamed and any(isinstance(member, t.Union) for member in arm.type.members)  # type: ignore[union-attr]
 
 
-def _check_field(field: Field, here: _Here) -> Iterator[str]:
+def _check_field(field: t.Field, here: _Here) -> Iterator[str]:
     if not field.name.isidentifier():
         yield f"{here.at(repr(field.name))} is no name"
     if field.fence_handle is not None:
@@ -188,69 +164,69 @@ def _check_field(field: Field, here: _Here) -> Iterator[str]:
     yield from _check_type(field.type, field.name, here)
 
 
-def _check_lengths(field: Field, here: _Here) -> Iterator[str]:
+def _check_lengths(field: t.Field, here: _Here) -> Iterator[str]:
     type_ = field.type
-    lengths = [length_of(type_)]
-    if isinstance(type_, Array):
-        lengths = [count_of(type_.used) if type_.used else None]
+    lengths = [t.length_of(type_)]
+    if isinstance(type_, t.Array):
+        lengths = [t.count_of(type_.used) if type_.used else None]
         if not 0 < type_.count <= ARRAY_LIMIT:
             yield f"{here.at(field.name)}: an array of {type_.count} elements; {ARRAY_LIMIT} at most"
-    if isinstance(type_, VariableRecords):
-        lengths.append(count_of(type_.number))
-        if not isinstance(_target(type_.to, Length(type_.size)), Integer):
+    if isinstance(type_, t.VariableRecords):
+        lengths.append(t.count_of(type_.number))
+        if not isinstance(_target(type_.to, t.Length(type_.size)), t.Integer):
             yield f"{here.at(field.name)}: {type_.size} is no integer field of {type_.to.name}"
-    if isinstance(type_, Payload):
-        by = _target(here.struct, Length(type_.by))
-        if not isinstance(by, (Integer, Enum)):
+    if isinstance(type_, t.Payload):
+        by = _target(here.struct, t.Length(type_.by))
+        if not isinstance(by, (t.Integer, t.Enum)):
             yield f"{here.at(field.name)}: its form follows from {type_.by}, which is no number of {here.struct.name}"
         for value, name, _ in type_.cases:
-            if isinstance(by, Enum) and (name, value) not in by.members:
+            if isinstance(by, t.Enum) and (name, value) not in by.members:
                 yield f"{here.at(field.name)}: {by.name} has no {name} = {value}"
     for length in lengths:
         if length is None:
             continue
         holder = here.outwards(length.parent)
         target = _target(holder, length) if holder else None
-        if not isinstance(target, Integer):
+        if not isinstance(target, t.Integer):
             name = holder.name if holder else "what led here"
             yield f"{here.at(field.name)}: its length {length.path} is no integer field of {name}"
 
 
-def _target(struct: Struct, length: Length) -> Type | None:
+def _target(struct: t.Struct, length: t.Length) -> t.Type | None:
     try:
         type_ = paths.find(struct, length.path).type
     except KeyError:
         return None
-    return type_.to if length.deref and isinstance(type_, Pointer) else type_
+    return type_.to if length.deref and isinstance(type_, t.Pointer) else type_
 
 
-def _check_type(type_: Type, name: str, here: _Here) -> Iterator[str]:
+def _check_type(type_: t.Type, name: str, here: _Here) -> Iterator[str]:
     match type_:
-        case Flags():
+        case t.Flags():
             yield from _check_flags(type_, here.at(name))
-        case Enum():
+        case t.Enum():
             yield from _check_names([type_.name], here.at(name))
             yield from _check_names([member for member, _ in type_.members], here.at(name))
-        case Integer(size=size) if size not in (1, 2, 4, 8, None):
+        case t.Integer(size=size) if size not in (1, 2, 4, 8, None):
             yield f"{here.at(name)}: an integer of {size} bytes"
-        case Float(size=size) if size not in (4, 8):
+        case t.Float(size=size) if size not in (4, 8):
             yield f"{here.at(name)}: a floating point number of {size} bytes"
-        case ByteArray(size=size) if size < 1:
+        case t.ByteArray(size=size) if size < 1:
             yield f"{here.at(name)}: has no bytes"
-        case StructSize() if here.struct.parameters:
+        case t.StructSize() if here.struct.parameters:
             yield f"{here.at(name)}: parameters have no size of their own"
-        case Pointer(to=to):
+        case t.Pointer(to=to):
             yield from _check_type(to, name, here)
-        case Array(of=of):
+        case t.Array(of=of):
             yield from _check_type(of, name, here)
-        case Union():
+        case t.Union():
             yield from _check_overlay(type_, here)
             for arm in type_.arms:
                 yield from _check_field(arm, here)
-        case Payload(cases=cases) if any(not isinstance(case, Struct) for _, _, case in cases):
+        case t.Payload(cases=cases) if any(not isinstance(case, t.Struct) for _, _, case in cases):
             for _, _, case in cases:
                 yield from _check_type(case, name, here)
-        case Struct() | VariableRecords() | Payload():
+        case t.Struct() | t.VariableRecords() | t.Payload():
             for struct in _inside(type_):
                 where = f"{here.where}: {struct.name}"
                 yield from _check_struct(_Here(struct, (here.struct, *here.outer), here.arms, where))
@@ -258,13 +234,17 @@ def _check_type(type_: Type, name: str, here: _Here) -> Iterator[str]:
             pass
 
 
-def _inside(type_: Struct | VariableRecords | Payload) -> list[Struct]:
-    if isinstance(type_, Struct):
+def _inside(type_: t.Struct | t.VariableRecords | t.Payload) -> list[t.Struct]:
+    if isinstance(type_, t.Struct):
         return [type_]
-    return [type_.to] if isinstance(type_, VariableRecords) else [c for _, _, c in type_.cases if isinstance(c, Struct)]
+    return (
+        [type_.to]
+        if isinstance(type_, t.VariableRecords)
+        else [c for _, _, c in type_.cases if isinstance(c, t.Struct)]
+    )
 
 
-def _check_flags(flags: Flags, where: str) -> Iterator[str]:
+def _check_flags(flags: t.Flags, where: str) -> Iterator[str]:
     yield from _check_names(flags.name.split("."), where)
     yield from _check_names([bit.name for bit in flags.bits], where)
     if flags.size not in (1, 2, 4, 8):
@@ -287,7 +267,7 @@ def _check_flags(flags: Flags, where: str) -> Iterator[str]:
         yield f"{where}: has a field wider than one bit, so all of its bits need names; add the reserved ones"
 
 
-def _takes_turns(bit: Bit, flags: Flags) -> bool:
+def _takes_turns(bit: t.Bit, flags: t.Flags) -> bool:
     """Whether those that share a bit's place have it when this one has not."""
     place = (bit.position, bit.width)
     others = [each for each in flags.bits if each is not bit and flags.mask(each.name) & flags.mask(bit.name)]
@@ -309,31 +289,31 @@ def _check_names(names: list[str], where: str) -> Iterator[str]:
             yield f"{where}: {name!r} is no name, or stands twice"
 
 
-def _check_when(when: Condition, here: _Here, what: str) -> Iterator[str]:
+def _check_when(when: t.Condition, here: _Here, what: str) -> Iterator[str]:
     holder = here.outwards(when.parent)
-    if when == NEVER:
+    if when == t.NEVER:
         return
     if holder is None:
         yield f"{here.at(what)}: its condition looks {when.parent} outwards, where there is nothing"
         return
     path, _, last = when.path.rpartition(".")
-    word = _target(holder, Length(path)) if path else None
-    if isinstance(word, Flags):
+    word = _target(holder, t.Length(path)) if path else None
+    if isinstance(word, t.Flags):
         if not any(bit.name == last for bit in word.bits):
             yield f"{here.at(what)}: its condition names {when.path}, but {path} has no such bit"
         return
-    target = _target(holder, Length(when.path)) or _target(holder, Length(f"{when.path}[]"))
+    target = _target(holder, t.Length(when.path)) or _target(holder, t.Length(f"{when.path}[]"))
     if target is None:
         yield f"{here.at(what)}: its condition names {when.path}, which does not exist there"
     elif when.kind is not None and kind_of(target) is None:
         yield f"{here.at(what)}: its condition asks for the kind of {when.path}, which holds no handle"
 
 
-def _check_life(call: CallSpec, part: Creates | Destroys) -> Iterator[str]:
-    wanted: list[tuple[str, Kind | None]] = [(part.path, part.kind)]
-    if isinstance(part, Creates):
+def _check_life(call: t.CallSpec, part: t.Creates | t.Destroys) -> Iterator[str]:
+    wanted: list[tuple[str, t.Kind | None]] = [(part.path, part.kind)]
+    if isinstance(part, t.Creates):
         wanted += [(path, None) for path in part.within]
-        if part.size is not None and not isinstance(_target(call.argument, Length(part.size)), Integer):
+        if part.size is not None and not isinstance(_target(call.argument, t.Length(part.size)), t.Integer):
             yield f"{call.name}: {part.path}: its size {part.size} is no integer field of {call.argument.name}"
     for path, kind in wanted:
         try:

@@ -5,24 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
-from tracekmt.spec.types import (
-    POINTER_SIZE,
-    WCHAR_SIZE,
-    Abi,
-    Array,
-    ByteArray,
-    CountedString,
-    Enum,
-    Field,
-    Flags,
-    Float,
-    Integer,
-    Struct,
-    StructSize,
-    Type,
-    Union,
-    WCharArray,
-)
+from tracekmt.spec import types as t
 
 
 @dataclass(frozen=True)
@@ -30,19 +13,19 @@ class Slot:
     """Where one field lies. overlay: the unnamed union that it is in; arm: the arm there that it is, or is part of;
     inner: of a union within that arm, the arm that it is."""
 
-    field: Field
+    field: t.Field
     offset: int
     size: int
-    overlay: Union | None = None
-    arm: Field | None = None
-    inner: Field | None = None
+    overlay: t.Union | None = None
+    arm: t.Field | None = None
+    inner: t.Field | None = None
 
 
 @dataclass(frozen=True)
 class FieldLocation:
     """Where a path leads inside a structure: the bytes, and of a bit its mask."""
 
-    type: Type
+    type: t.Type
     offset: int
     size: int
     mask: int | None = None
@@ -53,8 +36,8 @@ class Layout:
     """A structure in one ABI: its size and alignment in bytes, and its members in declaration order: the slots of one
     field, or of all arms of an unnamed union."""
 
-    struct: Struct
-    abi: Abi
+    struct: t.Struct
+    abi: t.Abi
     size: int
     align: int
     members: tuple[tuple[Slot, ...], ...]
@@ -93,10 +76,10 @@ class Layout:
         name, _, rest = path.partition(".")
         slot = self.slot(name)
         match slot.field.type:
-            case Struct() as inner if rest:
+            case t.Struct() as inner if rest:
                 found = lay_out(inner, self.abi).place(rest)
                 return FieldLocation(found.type, slot.offset + found.offset, found.size, found.mask)
-            case Flags() as word if rest:
+            case t.Flags() as word if rest:
                 return FieldLocation(word, slot.offset, slot.size, word.mask(rest))
             case _ if rest:
                 raise KeyError(path)
@@ -104,47 +87,47 @@ class Layout:
                 return FieldLocation(type_, slot.offset, slot.size)
 
 
-def measure(type_: Type, abi: Abi) -> tuple[int, int]:
+def measure(type_: t.Type, abi: t.Abi) -> tuple[int, int]:
     """Size and alignment of a type, in bytes."""
     match type_:
-        case Integer(size=size):
-            size = size or POINTER_SIZE[abi]
+        case t.Integer(size=size):
+            size = size or t.POINTER_SIZE[abi]
             return size, size
-        case Float(size=size) | Flags(size=size):
+        case t.Float(size=size) | t.Flags(size=size):
             return size, size
-        case Enum() | StructSize():
+        case t.Enum() | t.StructSize():
             return 4, 4
-        case Array(of=of, count=count):
+        case t.Array(of=of, count=count):
             size, align = measure(of, abi)
             return size * count, align
-        case ByteArray(size=size):
+        case t.ByteArray(size=size):
             return size, 1
-        case WCharArray(count=count):
-            return WCHAR_SIZE[abi] * count, WCHAR_SIZE[abi]
-        case CountedString():
-            return 2 * POINTER_SIZE[abi], POINTER_SIZE[abi]
-        case Union(arms=arms):
+        case t.WCharArray(count=count):
+            return t.WCHAR_SIZE[abi] * count, t.WCHAR_SIZE[abi]
+        case t.CountedString():
+            return 2 * t.POINTER_SIZE[abi], t.POINTER_SIZE[abi]
+        case t.Union(arms=arms):
             sizes = [measure(arm.type, abi) for arm in arms]
             align = max(align for _, align in sizes)
             return _round_up(max(size for size, _ in sizes), align), align
-        case Struct():
+        case t.Struct():
             layout = lay_out(type_, abi)
             return layout.size, layout.align
     # What is left are the pointers.
-    return POINTER_SIZE[abi], POINTER_SIZE[abi]
+    return t.POINTER_SIZE[abi], t.POINTER_SIZE[abi]
 
 
 @lru_cache(maxsize=4096)
-def lay_out(struct: Struct, abi: Abi) -> Layout:
+def lay_out(struct: t.Struct, abi: t.Abi) -> Layout:
     """The layout of a structure, computed once per ABI. Parameters have a word each."""
     members: list[tuple[Slot, ...]] = []
-    end, widest = 0, POINTER_SIZE[abi] if struct.parameters else 1
+    end, widest = 0, t.POINTER_SIZE[abi] if struct.parameters else 1
     for member in struct.members:
-        arms = member.arms if isinstance(member, Union) else (member,)
+        arms = member.arms if isinstance(member, t.Union) else (member,)
         sizes = [measure(arm.type, abi) for arm in arms]
-        align = POINTER_SIZE[abi] if struct.parameters else min(max(a for _, a in sizes), struct.pack or 8)
+        align = t.POINTER_SIZE[abi] if struct.parameters else min(max(a for _, a in sizes), struct.pack or 8)
         offset = _round_up(end, align)
-        if isinstance(member, Union):
+        if isinstance(member, t.Union):
             members.append(tuple(slot for arm in arms for slot in _arm(member, arm, offset, abi)))
         else:
             members.append((Slot(member, offset, sizes[0][0]),))
@@ -153,9 +136,9 @@ def lay_out(struct: Struct, abi: Abi) -> Layout:
     return Layout(struct, abi, _round_up(end, widest), widest, tuple(members))
 
 
-def _arm(overlay: Union, arm: Field, offset: int, abi: Abi) -> list[Slot]:
+def _arm(overlay: t.Union, arm: t.Field, offset: int, abi: t.Abi) -> list[Slot]:
     """An arm of an unnamed union: one field, or those of an unnamed structure."""
-    if arm.name or not isinstance(arm.type, Struct):
+    if arm.name or not isinstance(arm.type, t.Struct):
         return [Slot(arm, offset, measure(arm.type, abi)[0], overlay, arm)]
     inside = lay_out(arm.type, abi).slots
     return [Slot(slot.field, offset + slot.offset, slot.size, overlay, arm, slot.arm) for slot in inside]

@@ -5,25 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracekmt.convert.c.text import Names, comment, identifier, known_integers
+from tracekmt.spec import types as t
 from tracekmt.spec.layout import lay_out
-from tracekmt.spec.types import (
-    Array,
-    ByteArray,
-    CallSpec,
-    CountedString,
-    Enum,
-    Field,
-    Flags,
-    Float,
-    Integer,
-    Pointer,
-    Struct,
-    StructSize,
-    Type,
-    Union,
-    WCharArray,
-    WString,
-)
 
 _UNSIGNED = {1: "UCHAR", 2: "USHORT", 4: "UINT", 8: "UINT64", None: "ULONG_PTR"}
 _SIGNED = {1: "SCHAR", 2: "SHORT", 4: "INT", 8: "LONGLONG", None: "LONG_PTR"}
@@ -36,14 +19,14 @@ class Declarations:
     def __init__(self, reserved: Names) -> None:
         self._names = Names(outer=reserved)
         self._tags: dict[tuple[str, str], str] = {}
-        self._known: dict[Struct, str] = {}
-        self._bodies: dict[str, tuple[Struct, str]] = {}
+        self._known: dict[t.Struct, str] = {}
+        self._bodies: dict[str, tuple[t.Struct, str]] = {}
         self._whole: dict[str, None] = {}
         self._inside: dict[str, list[str]] = {}
-        self._members: dict[Struct, dict[str, str]] = {}
+        self._members: dict[t.Struct, dict[str, str]] = {}
         self._integers: set[str] = set()
 
-    def struct(self, struct: Struct) -> str:
+    def struct(self, struct: t.Struct) -> str:
         """The name of a structure that is declared in full, and with it what lies in it."""
         tag = self.tag(struct)
         if tag not in self._whole:
@@ -52,7 +35,7 @@ class Declarations:
             self._whole[tag] = None
         return tag
 
-    def tag(self, struct: Struct) -> str:
+    def tag(self, struct: t.Struct) -> str:
         """The name of a structure. Two of one name that are not alike have two names here."""
         if struct not in self._known:
             inside: list[str] = []
@@ -64,14 +47,14 @@ class Declarations:
             self._known[struct] = self._tags[wanted, body]
         return self._known[struct]
 
-    def member(self, struct: Struct, name: str) -> str:
+    def member(self, struct: t.Struct, name: str) -> str:
         """The name of a field in its structure."""
         if struct not in self._members:
             names = Names()
             self._members[struct] = {field.name: names.new(identifier(field.name)) for field in struct.fields()}
         return self._members[struct][name]
 
-    def integer(self, type_: Integer) -> str:
+    def integer(self, type_: t.Integer) -> str:
         """An integer's type: under Microsoft's name, where that is known to us."""
         basic = (_SIGNED if type_.signed else _UNSIGNED).get(type_.size, "UINT")
         if known_integers().get(type_.name) != (type_.size, type_.signed) or type_.name in BASIC:
@@ -79,7 +62,7 @@ class Declarations:
         self._integers.add(f"typedef {basic} {type_.name};")
         return type_.name
 
-    def declare(self, type_: Type, name: str) -> str:
+    def declare(self, type_: t.Type, name: str) -> str:
         """A declaration of a variable or member."""
         inside: list[str] = []
         base, suffix = self._parts(type_, inside)
@@ -87,7 +70,7 @@ class Declarations:
             self.struct(self._bodies[tag][0])
         return f"{base}{'' if base.endswith('*') else ' '}{name}{suffix}"
 
-    def function(self, call: CallSpec) -> str:
+    def function(self, call: t.CallSpec) -> str:
         """What a function takes."""
         if not call.argument.parameters:
             return f"struct {self.struct(call.argument)} *"
@@ -112,7 +95,7 @@ class Declarations:
             yield from self._checks(self._bodies[tag][0], tag)
         yield ""
 
-    def _checks(self, struct: Struct, tag: str) -> Iterator[str]:
+    def _checks(self, struct: t.Struct, tag: str) -> Iterator[str]:
         x64, x86, wsl = (lay_out(struct, abi) for abi in ("x64", "x86", "wsl"))
         rows = [(f"sizeof(struct {tag})", x64.size, x86.size, wsl.size)]
         for slots in zip(x64.slots, x86.slots, wsl.slots, strict=True):
@@ -126,17 +109,17 @@ class Declarations:
                 else (f"LAID_OUT({what}, {x64_at}, {x86_at});")
             )
 
-    def _body(self, struct: Struct, inside: list[str]) -> str:
+    def _body(self, struct: t.Struct, inside: list[str]) -> str:
         lines: list[str] = []
         for member in struct.members:
             lines += self._member_lines(struct, member, inside, "    ")
         return "\n".join(lines)
 
-    def _member_lines(self, struct: Struct, member: Field | Union, inside: list[str], indent: str) -> list[str]:
-        if isinstance(member, Union):
+    def _member_lines(self, struct: t.Struct, member: t.Field | t.Union, inside: list[str], indent: str) -> list[str]:
+        if isinstance(member, t.Union):
             arms = [line for arm in member.arms for line in self._member_lines(struct, arm, inside, f"{indent}    ")]
             return [f"{indent}union {{", *arms, f"{indent}}};"]
-        if not member.name and isinstance(member.type, Struct):
+        if not member.name and isinstance(member.type, t.Struct):
             inner = [
                 line
                 for each in member.type.members
@@ -148,49 +131,49 @@ class Declarations:
         told = _told(member.type)
         return [f"{indent}{base}{'' if base.endswith('*') else ' '}{name}{suffix};{told}"]
 
-    def _parts(self, type_: Type, inside: list[str]) -> tuple[str, str]:
+    def _parts(self, type_: t.Type, inside: list[str]) -> tuple[str, str]:
         """What stands before and behind the name in a declaration."""
         match type_:
-            case Integer():
+            case t.Integer():
                 return self.integer(type_), ""
-            case Float(size=size):
+            case t.Float(size=size):
                 return "FLOAT" if size == 4 else "DOUBLE", ""
-            case Flags(size=size):
+            case t.Flags(size=size):
                 return _UNSIGNED.get(size, "UINT"), ""
-            case Enum():
+            case t.Enum():
                 return "INT", ""
-            case StructSize():
+            case t.StructSize():
                 return "UINT", ""
-            case ByteArray(size=size):
+            case t.ByteArray(size=size):
                 return "UCHAR", f"[{size}]"
-            case WCharArray(count=count):
+            case t.WCharArray(count=count):
                 return "WCHAR", f"[{count}]"
-            case CountedString():
+            case t.CountedString():
                 return "struct UNICODE_STRING", ""
-            case Array(of=of, count=count):
+            case t.Array(of=of, count=count):
                 base, suffix = self._parts(of, inside)
                 return base, f"[{count}]{suffix}"
-            case WString():
+            case t.WString():
                 return "WCHAR *", ""
-            case Pointer(to=to):
+            case t.Pointer(to=to):
                 return self._pointee(to), ""
-            case Union():
+            case t.Union():
                 return self._union(type_, inside), ""
-            case Struct():
+            case t.Struct():
                 tag = self.tag(type_)
                 inside.append(tag)
                 return f"struct {tag}", ""
         return "void *", ""
 
-    def _pointee(self, to: Type) -> str:
-        if isinstance(to, Struct):
+    def _pointee(self, to: t.Type) -> str:
+        if isinstance(to, t.Struct):
             return f"struct {self.tag(to)} *"
-        if isinstance(to, (Array, Union, ByteArray, WCharArray)):
+        if isinstance(to, (t.Array, t.Union, t.ByteArray, t.WCharArray)):
             return "void *"
         base, _ = self._parts(to, [])
         return f"{base}*" if base.endswith("*") else f"{base} *"
 
-    def _union(self, union: Union, inside: list[str]) -> str:
+    def _union(self, union: t.Union, inside: list[str]) -> str:
         names = self.arms(union)
         arms = []
         for arm in union.arms:
@@ -198,17 +181,17 @@ class Declarations:
             arms.append(f"{base}{'' if base.endswith('*') else ' '}{names[arm.name]}{suffix};")
         return "union { " + " ".join(arms) + " }"
 
-    def arms(self, union: Union) -> dict[str, str]:
+    def arms(self, union: t.Union) -> dict[str, str]:
         """The names of a named union's arms."""
         names = Names()
         return {arm.name: names.new(identifier(arm.name)) for arm in union.arms}
 
 
-def _told(type_: Type) -> str:
+def _told(type_: t.Type) -> str:
     """What a declaration of C does not say of a member."""
     match type_:
-        case Enum(name=name):
+        case t.Enum(name=name):
             return f" /* {comment(name)} */"
-        case Flags(bits=bits) if bits:
+        case t.Flags(bits=bits) if bits:
             return f" /* {comment(', '.join(bit.name for bit in bits))} */"
     return ""

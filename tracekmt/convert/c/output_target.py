@@ -24,22 +24,7 @@ from tracekmt.ntstatus import Status
 from tracekmt.objects.identity import Bindings
 from tracekmt.replayer.engine import replay
 from tracekmt.replayer.simulator_target import Transcript
-from tracekmt.spec.types import (
-    POINTER_SIZE,
-    Abi,
-    ByteArray,
-    Bytes,
-    CountedString,
-    Float,
-    Kind,
-    Payload,
-    RawWindow,
-    Struct,
-    Type,
-    VariableRecords,
-    WCharArray,
-    WString,
-)
+from tracekmt.spec import types as t
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.reader import Trace
 
@@ -58,7 +43,7 @@ def read_back(
     found = printout.read(path)
     with Trace(Path(trace)) as recorded:
         _refuse_another(found, recorded)
-        abi = recorded.abi if POINTER_SIZE[recorded.abi] >= POINTER_SIZE[found.abi] else found.abi
+        abi = recorded.abi if t.POINTER_SIZE[recorded.abi] >= t.POINTER_SIZE[found.abi] else found.abi
     with replacing(output) as part:
         return replay(trace, on=ReproducerTarget(found, abi), output=part, force=True)
 
@@ -77,9 +62,9 @@ class ReproducerTarget:
 
     real = False
 
-    def __init__(self, found: ReproducerOutput, abi: Abi) -> None:
+    def __init__(self, found: ReproducerOutput, abi: t.Abi) -> None:
         self.name = "printout of a reproducer"
-        self.abi: Abi = abi
+        self.abi: t.Abi = abi
         self.machine: dict[str, Any] = {}
         self._found = found
 
@@ -101,7 +86,7 @@ class ReproducerTarget:
     def close(self) -> None:
         """It has made nothing."""
 
-    def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
+    def adopt(self, kind: t.Kind, given: dict[t.Kind, int]) -> int | None:
         """A reproducer has no objects that are older than the trace."""
         return None
 
@@ -158,26 +143,26 @@ class ReproducerTarget:
         return outputs
 
 
-def _leaves(struct: Struct, values: Any) -> Iterator[FieldValue]:
+def _leaves(struct: t.Struct, values: Any) -> Iterator[FieldValue]:
     """The values of an argument, to the last number."""
     for leaf in codec.iter_values(struct, values):
-        if isinstance(leaf.type, Struct) and isinstance(leaf.value, dict):
+        if isinstance(leaf.type, t.Struct) and isinstance(leaf.value, dict):
             yield from codec.iter_values(leaf.type, leaf.value, f"{leaf.path}.", f"{leaf.pattern}.")
         else:
             yield leaf
 
 
-def _value(type_: Type, text: str, where: str) -> Any:
+def _value(type_: t.Type, text: str, where: str) -> Any:
     """A printed value of a type."""
-    if isinstance(type_, (WString, WCharArray, CountedString)):
+    if isinstance(type_, (t.WString, t.WCharArray, t.CountedString)):
         if text.startswith('"'):
             return _ESCAPE.sub(_character, text[1:-1])
-    elif isinstance(type_, (Bytes, RawWindow, Payload, VariableRecords, ByteArray)):
+    elif isinstance(type_, (t.Bytes, t.RawWindow, t.Payload, t.VariableRecords, t.ByteArray)):
         if _OCTETS.fullmatch(text):
             return b"" if text == "empty" else bytes.fromhex(text)
     elif _NUMBER.fullmatch(text):
         number = int(text, 0) if text.startswith("0x") else int(text)
-        return number if not isinstance(type_, Float) else _real(type_, number)
+        return number if not isinstance(type_, t.Float) else _real(type_, number)
     raise TraceError(f"{where} is printed as {text[:40]}, which it cannot be")
 
 
@@ -186,7 +171,7 @@ def _character(found: re.Match[str]) -> str:
     return chr(number) if number <= sys.maxunicode else "\ufffd"
 
 
-def _real(type_: Float, bits: int) -> float:
+def _real(type_: t.Float, bits: int) -> float:
     size = type_.size
     value: float = packing.unpack("<f" if size == 4 else "<d", (bits & (1 << 8 * size) - 1).to_bytes(size, "little"))[0]
     return value

@@ -11,28 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tracekmt.errors import DescriptionError
+from tracekmt.spec import types as t
 from tracekmt.spec.layout import Layout, lay_out, measure
-from tracekmt.spec.types import (
-    NEVER,
-    POINTER_SIZE,
-    WCHAR_SIZE,
-    Abi,
-    Array,
-    CallSpec,
-    Condition,
-    CountedString,
-    Field,
-    Length,
-    Payload,
-    Pointer,
-    RawWindow,
-    Struct,
-    Type,
-    Union,
-    VariableRecords,
-    WString,
-    length_of,
-)
 
 TEXT_COPIED = 2048
 """How many bytes are copied of a string without a length: names of devices are paths, and not longer."""
@@ -67,18 +47,18 @@ class _StackEntry:
     level: int
 
 
-def compile_plan(calls: Iterable[tuple[int, CallSpec]], abi: Abi) -> Plan:
+def compile_plan(calls: Iterable[tuple[int, t.CallSpec]], abi: t.Abi) -> Plan:
     """The plan for calls, each with the number that its events carry."""
     return _Compiler(abi).compile(calls)
 
 
 class _Compiler:
-    def __init__(self, abi: Abi) -> None:
-        self.abi: Abi = abi
-        self.plan = Plan(words=[POINTER_SIZE[abi]])
+    def __init__(self, abi: t.Abi) -> None:
+        self.abi: t.Abi = abi
+        self.plan = Plan(words=[t.POINTER_SIZE[abi]])
         self.arms: tuple[str, ...] = ()
 
-    def compile(self, calls: Iterable[tuple[int, CallSpec]]) -> Plan:
+    def compile(self, calls: Iterable[tuple[int, t.CallSpec]]) -> Plan:
         for number, call in calls:
             self.arms = call.union_arms
             layout = lay_out(call.argument, self.abi)
@@ -117,92 +97,95 @@ class _Compiler:
             yield from self.in_place(slot.field.type, here.offset + slot.offset, places, here.level, conditions)
 
     def in_place(
-        self, type_: Type, offset: int, places: tuple[_StackEntry, ...], level: int, conditions: _Conditions
+        self, type_: t.Type, offset: int, places: tuple[_StackEntry, ...], level: int, conditions: _Conditions
     ) -> Iterator[list[int]]:
         """The pointers in a type that lies at an offset of what the walker is at, `level` pointers from the start."""
         match type_:
-            case Array(of=of, count=count):
+            case t.Array(of=of, count=count):
                 size, _ = measure(of, self.abi)
                 for index in range(count):
                     yield from self.in_place(of, offset + index * size, places, level, conditions)
-            case Struct():
+            case t.Struct():
                 inner = _StackEntry(lay_out(type_, self.abi), offset, level)
                 yield from self.pointers((*places, inner), conditions)
-            case Union():
+            case t.Union():
                 for arm in filter(lambda arm: _leads_on(arm.type), type_.arms):
                     chosen = self.arm_conditions(type_, arm, places)
                     if chosen is not None:
                         yield from self.in_place(arm.type, offset, places, level, conditions + chosen)
-            case CountedString():
-                at = offset + POINTER_SIZE[self.abi]
+            case t.CountedString():
+                at = offset + t.POINTER_SIZE[self.abi]
                 yield _pointer(at, 1, (0, 0, offset, 2, 0), 0, conditions)
-            case Pointer(to=to):
+            case t.Pointer(to=to):
                 stride, _ = measure(to, self.abi)
                 shape = self.element(to, places, level + 1)
-                yield _pointer(offset, stride, _number(length_of(type_), places, level), shape, conditions)
-            case WString(length=None):
+                yield _pointer(offset, stride, _number(t.length_of(type_), places, level), shape, conditions)
+            case t.WString(length=None):
                 yield _pointer(offset, 1, (TEXT_COPIED, 0, 0, 0, 0), 0, conditions)
-            case RawWindow(size=size):
+            case t.RawWindow(size=size):
                 yield _pointer(offset, 1, (size, 0, 0, 0, 0), 0, conditions)
-            case Payload():
-                yield _pointer(offset, 1, _number(length_of(type_), places, level), 0, conditions)
+            case t.Payload():
+                yield _pointer(offset, 1, _number(t.length_of(type_), places, level), 0, conditions)
                 for value, _, case in type_.cases:
-                    if not isinstance(case, Struct):
+                    if not isinstance(case, t.Struct):
                         continue
                     layout = lay_out(case, self.abi)
                     inside = self.shape((*places, _StackEntry(layout, 0, level + 1)))
                     if inside:
-                        only = _condition(Condition(type_.by, equals=value), places, expected=True)
+                        only = _condition(t.Condition(type_.by, equals=value), places, expected=True)
                         yield _pointer(offset, layout.size, _ONE, inside, [*conditions, only])
-            case VariableRecords(to=to) if self.shape((*places, _StackEntry(lay_out(to, self.abi), 0, level + 1))):
+            case t.VariableRecords(to=to) if self.shape((*places, _StackEntry(lay_out(to, self.abi), 0, level + 1))):
                 raise DescriptionError(f"{to.name}: records that hold pointers cannot be recorded")
-            case _ if length_of(type_) is not None:
-                stride = WCHAR_SIZE[self.abi] if isinstance(type_, WString) else 1
-                yield _pointer(offset, stride, _number(length_of(type_), places, level), 0, conditions)
+            case _ if t.length_of(type_) is not None:
+                stride = t.WCHAR_SIZE[self.abi] if isinstance(type_, t.WString) else 1
+                yield _pointer(offset, stride, _number(t.length_of(type_), places, level), 0, conditions)
             case _:
                 pass
 
-    def element(self, to: Type, places: tuple[_StackEntry, ...], level: int) -> int:
+    def element(self, to: t.Type, places: tuple[_StackEntry, ...], level: int) -> int:
         """The shape of what a pointer leads to."""
-        if isinstance(to, Struct):
+        if isinstance(to, t.Struct):
             return self.shape((*places, _StackEntry(lay_out(to, self.abi), 0, level)))
         inside = list(self.in_place(to, 0, places, level, []))
         return self.append([len(inside), *(word for words in inside for word in words)]) if inside else 0
 
-    def arm_conditions(self, overlay: Union, field: Field, places: tuple[_StackEntry, ...]) -> _Conditions | None:
+    def arm_conditions(self, overlay: t.Union, field: t.Field, places: tuple[_StackEntry, ...]) -> _Conditions | None:
         """That an arm's own condition holds and that of no arm before it (for the arm without one: of no other); None
         where the call has chosen another. What only the objects can tell is left open: all is copied."""
         if overlay.by_call:
             return [] if field.name in self.arms else None
-        if field.when == NEVER:
+        if field.when == t.NEVER:
             return None
         conditions: _Conditions = []
         for arm in overlay.arms:
-            if arm.when and arm.when.kind is None and arm.when != NEVER:
+            if arm.when and arm.when.kind is None and arm.when != t.NEVER:
                 conditions.append(_condition(arm.when, places, expected=arm is field))
             if arm is field and arm.when:
                 break
         return conditions
 
 
-def _leads_on(type_: Type) -> bool:
+def _leads_on(type_: t.Type) -> bool:
     """Whether there is a pointer to follow in a type."""
     match type_:
-        case Array(of=of):
+        case t.Array(of=of):
             return _leads_on(of)
-        case Union(arms=arms):
+        case t.Union(arms=arms):
             return any(_leads_on(arm.type) for arm in arms)
-        case Struct():
+        case t.Struct():
             return any(_leads_on(field.type) for field in type_.fields())
         case _:
-            return isinstance(type_, (Pointer, CountedString, WString, RawWindow)) or length_of(type_) is not None
+            return (
+                isinstance(type_, (t.Pointer, t.CountedString, t.WString, t.RawWindow))
+                or t.length_of(type_) is not None
+            )
 
 
 def _pointer(offset: int, stride: int, count: _Number, shape: int, conditions: _Conditions) -> list[int]:
     return [offset, stride, *count, shape, len(conditions), *(word for condition in conditions for word in condition)]
 
 
-def _number(length: Length | None, places: tuple[_StackEntry, ...], level: int) -> _Number:
+def _number(length: t.Length | None, places: tuple[_StackEntry, ...], level: int) -> _Number:
     """How many elements a pointer leads to."""
     if length is None:
         return _ONE
@@ -212,11 +195,11 @@ def _number(length: Length | None, places: tuple[_StackEntry, ...], level: int) 
     return length.add, level - holder.level, holder.offset + place.offset, size, length.minimum
 
 
-def _condition(when: Condition, places: tuple[_StackEntry, ...], *, expected: bool) -> list[int]:
+def _condition(when: t.Condition, places: tuple[_StackEntry, ...], *, expected: bool) -> list[int]:
     """A condition, seen from the innermost structure: what lies in it by itself is at the same level."""
     holder = places[-1 - when.parent]
     place = holder.layout.place(when.path)
-    if place.size != POINTER_SIZE["x86"] or when.any_of:
+    if place.size != t.POINTER_SIZE["x86"] or when.any_of:
         raise DescriptionError(
             f"{holder.layout.struct.name}.{when.path}: the recorder compares words of 32 bits with one value only"
         )
