@@ -1,4 +1,4 @@
-"""Random values for described arguments, in the value form, such that encoding and decoding gives them back."""
+"""Random arguments in the value form. Decoding an encoded argument returns the same values."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tracekmt.spec import types as t
+from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import lay_out, measure
 
 Outer = list[tuple[t.Struct, dict[str, Any]]]
+"""The structures around a value with their drawn fields, innermost first."""
+
 LETTERS = st.characters(min_codepoint=1, max_codepoint=0xFFFF)
 
 
 class Drawn:
-    """What was drawn: the values, and the kind of object that every handle is taken to lead to."""
+    """A drawn argument.
+
+    Attributes:
+        values: The argument in the value form.
+        kind: Kind of the object of every handle, or None if the kinds are unknown.
+    """
 
     def __init__(self, values: dict[str, Any], kind: t.Kind | None) -> None:
         self.values = values
@@ -27,13 +35,13 @@ class Drawn:
         return self.kind
 
 
-def arguments(call: t.CallSpec, abi: t.Abi) -> st.SearchStrategy[Drawn]:
-    """Values of a call's whole argument; lengths are left out."""
+def arguments(spec: t.CallSpec, abi: t.Abi) -> st.SearchStrategy[Drawn]:
+    """Return a strategy for the whole argument of a call, without its length fields."""
 
     def draw_all(draw: Any) -> Drawn:
-        kinds = [None, *_kinds(call.argument)]
+        kinds = [None, *_kinds(spec.argument)]
         kind = draw(st.sampled_from(kinds)) if len(kinds) > 1 else None
-        return Drawn(_Draw(draw, abi, call.union_arms, kind).struct(call.argument, []), kind)
+        return Drawn(_Draw(draw, abi, spec.union_arms, kind).struct(spec.argument, []), kind)
 
     return st.composite(draw_all)()
 
@@ -49,43 +57,43 @@ class _Draw:
         self.arms = arms
         self.kind = kind
         self.counts: dict[tuple[int, str], int] = {}
-        self.kept: list[Any] = []  # so that identities stay apart
+        self.kept: list[Any] = []  # `counts` uses identities, so no drawn structure may be freed
 
     def struct(self, struct: t.Struct, outer: Outer, forced: dict[str, Any] | None = None) -> dict[str, Any]:
         values: dict[str, Any] = dict(forced or {})
-        here = [(struct, values), *outer]
+        chain = [(struct, values), *outer]
         self.kept.append(values)
         lengths = {name for field in struct.fields() for name in _lengths(field.type)}
         plain = [member for member in struct.members if not isinstance(member, t.Union)]
-        # Words first: conditions are about them. Then what lies in place: lengths may lie in it.
+        # Conditions read scalars, so these are first. Nested structures are next, because they may contain lengths.
         for field in sorted(plain, key=lambda field: _order(field.type)):
             if field.name not in lengths and field.name not in values and not isinstance(field.type, t.StructSize):
-                values[field.name] = self.value(field.type, here)
+                values[field.name] = self.value(field.type, chain)
         for member in struct.members:
             if isinstance(member, t.Union):
-                arm = self.arm(member, here)
+                arm = self.arm(member, chain)
                 if arm is None:
                     continue
-                inside = arm.type.fields() if not arm.name and isinstance(arm.type, t.Struct) else [arm]
-                for field in inside:
-                    values[field.name] = self.value(field.type, here)
+                fields = arm.type.fields() if not arm.name and isinstance(arm.type, t.Struct) else [arm]
+                for field in fields:
+                    values[field.name] = self.value(field.type, chain)
         return values
 
-    def arm(self, overlay: t.Union, here: Outer) -> t.Field | None:
-        if overlay.open:
+    def arm(self, union: t.Union, outer: Outer) -> t.Field | None:
+        if union.open:
             return None
-        if overlay.by_call:
-            return next(arm for arm in overlay.arms if arm.name in self.arms)
-        held = (arm for arm in overlay.arms if arm.when and self.holds(arm.when, here))
-        return next(held, next((arm for arm in overlay.arms if arm.when is None), None))
+        if union.by_call:
+            return next(arm for arm in union.arms if arm.name in self.arms)
+        in_effect = (arm for arm in union.arms if arm.when and self.holds(arm.when, outer))
+        return next(in_effect, next((arm for arm in union.arms if arm.when is None), None))
 
-    def holds(self, when: t.Condition, values: Outer) -> bool:
+    def holds(self, when: t.Condition, outer: Outer) -> bool:
         if when == t.NEVER:
             return False
         if when.kind:
-            # What only the objects can tell must be told by one: without it nothing is in effect.
+            # Without a known kind no such condition is true.
             return self.kind == when.kind
-        struct, fields = values[when.parent]
+        struct, fields = outer[when.parent]
         name, _, bit = when.path.partition(".")
         word = fields[name]
         if bit:
@@ -96,7 +104,7 @@ class _Draw:
             return (word in when.any_of) != when.negate
         return bool(word == when.equals if when.equals is not None else word) != when.negate
 
-    def value(self, type_: t.Type, here: Outer) -> Any:
+    def value(self, type_: t.Type, outer: Outer) -> Any:
         draw = self.draw
         match type_:
             case t.Integer(size=size, signed=signed):
@@ -123,51 +131,57 @@ class _Draw:
                 return draw(st.none() | st.text(LETTERS, min_size=1, max_size=20))
             case t.CountedString():
                 return draw(st.none() | st.text(LETTERS, max_size=20))
-            case t.ByteArray(size=size, tail=False):
+            case t.ByteArray(size=size):
                 return draw(st.binary(min_size=size, max_size=size))
             case t.WCharArray(count=count):
                 return draw(st.text(LETTERS, max_size=min(count, 20)))
-            case t.Pointer(to=to, count=None):
-                return draw(st.none()) if draw(st.booleans()) else self.value(to, here)
-            case t.Pointer(to=to, count=count) if count is not None:
-                length = t.count_of(count)
-                # Arrays on one count have as many elements each.
-                key = (id(here[0][1]), length.path)
-                number = self.counts.setdefault(key, draw(st.integers(max(1, length.add), 3 + length.add)))
-                if "." in length.path:  # in a structure of its own, which draws its own count
-                    inner, name = length.path.split(".")
-                    nested = here[0][1].get(inner) or {}
-                    arrays = [len(value) for key, value in nested.items() if key == "BroadcastContext"]
-                    number = arrays[0] + length.add
-                    assert name == "BroadcastContextCount"
-                return [self.value(to, here) for _ in range(number)]
+            case t.Pointer(to=to, count=count):
+                if count is None:
+                    return draw(st.none()) if draw(st.booleans()) else self.value(to, outer)
+                return [self.value(to, outer) for _ in range(self.count(t.count_of(count), outer))]
             case t.Array(of=of, count=count, used=used):
                 number = count
                 if used is not None:
-                    number = self.counts.setdefault((id(here[0][1]), used), draw(st.integers(1, min(count, 3))))
-                return [self.value(of, here) for _ in range(number)]
+                    number = self.counts.setdefault((id(outer[0][1]), used), draw(st.integers(1, min(count, 3))))
+                return [self.value(of, outer) for _ in range(number)]
             case t.Payload():
-                return self.payload(type_, here)
+                return self.payload(type_, outer)
             case t.VariableRecords(to=to):
-                return [self.struct(to, here, {type_.size: lay_out(to, self.abi).size}) for _ in range(draw(_FEW))]
+                return [self.struct(to, outer, {type_.size: lay_out(to, self.abi).size}) for _ in range(draw(_FEW))]
             case t.Union():
-                arm = self.arm(type_, here)
+                arm = self.arm(type_, outer)
                 if arm is None:
                     size, _ = measure(type_, self.abi)
                     return {"raw": draw(st.binary(min_size=1, max_size=8)).ljust(size, b"\0")}
-                return {arm.name: self.value(arm.type, here)}
+                return {arm.name: self.value(arm.type, outer)}
             case t.Struct():
-                return self.struct(type_, here)
-        raise TypeError(type_)
+                return self.struct(type_, outer)
+            case t.StructSize():
+                return lay_out(outer[0][0], self.abi).size
+            case _:
+                return assert_never(type_)
 
-    def payload(self, type_: t.Payload, here: Outer) -> Any:
-        number = here[0][1][type_.by]
+    def count(self, length: t.Length, outer: Outer) -> int:
+        """Draw the number of elements of an array. Arrays with one length field have the same number."""
+        values = outer[0][1]
+        count = self.counts.setdefault(
+            (id(values), length.path), self.draw(st.integers(max(1, length.add), 3 + length.add))
+        )
+        if "." in length.path:  # a nested structure draws its own count
+            nested_name, name = length.path.split(".")
+            nested = values.get(nested_name) or {}
+            assert name == "BroadcastContextCount"
+            count = len(nested["BroadcastContext"]) + length.add
+        return count
+
+    def payload(self, type_: t.Payload, outer: Outer) -> Any:
+        number = outer[0][1][type_.by]
         case = next((case for value, _, case in type_.cases if value == number), None)
         if case is None:
             return self.draw(st.none() | st.binary(min_size=1, max_size=40))
         if not isinstance(case, t.Struct):
-            return self.value(case, here)
-        values = self.struct(_without_tails(case), here)
+            return self.value(case, outer)
+        values = self.struct(_without_tails(case), outer)
         for field in case.fields():
             if isinstance(field.type, t.ByteArray) and field.type.tail and field.name in values:
                 room = lay_out(case, self.abi).size - lay_out(case, self.abi).slot(field.name).offset
@@ -183,7 +197,7 @@ _FEW = st.integers(0, 2)
 
 
 def _without_tails(struct: t.Struct) -> t.Struct:
-    """The same structure, with tails drawn as if they were short."""
+    """Return a copy of a structure whose tails have one byte."""
     members = [
         t.Union(tuple(map(_short, member.arms)), member.by_call, member.name, member.open)
         if isinstance(member, t.Union)
@@ -200,11 +214,11 @@ def _short(field: t.Field) -> t.Field:
 
 
 def _lengths(type_: t.Type) -> set[str]:
-    """The fields that are left out because they say how much another holds."""
-    found = {type_.used} if isinstance(type_, t.Array) and type_.used else set()
+    """Return the fields with the lengths of a type."""
+    names = {type_.used} if isinstance(type_, t.Array) and type_.used else set()
     if isinstance(type_, t.VariableRecords):
-        found.add(type_.number)
+        names.add(type_.number)
     length = t.length_of(type_)
     if length is not None and "." not in length.path:
-        found.add(length.path)
-    return found
+        names.add(length.path)
+    return names

@@ -1,23 +1,23 @@
-"""The errors that reach a user: each is one or two plain lines that say where, what, and what to do."""
+"""Errors for users. Each message is one or two plain lines with the place, the problem, and the correction."""
 
 from __future__ import annotations
 
 
 class Error(Exception):
-    """Whatever tracekmt refuses or cannot do."""
+    """Base class of all errors that tracekmt raises on purpose."""
 
 
 class UsageError(Error):
-    """The request itself cannot be carried out as it was made."""
+    """The request is not valid."""
 
 
 class TraceError(Error):
-    """A trace cannot be read, or not further."""
+    """A trace cannot be read, or only in part."""
 
 
 class RecordError(Error):
-    """A process cannot be recorded, or not further."""
+    """A process cannot be recorded, or no longer."""
 
 
 class DescriptionError(Error):
-    """A description contradicts itself; the message says which one and what to mend."""
+    """A description contradicts itself or is not supported. The message names the description and the correction."""

@@ -1,4 +1,4 @@
-"""NTSTATUS codes by name. The table is `data/ntstatus.json`: code -> names, the first of which is shown."""
+"""NTSTATUS codes and their names. The table is `data/ntstatus.json`: code -> names. The first name is displayed."""
 
 from __future__ import annotations
 
@@ -9,59 +9,65 @@ from importlib.resources import files
 
 from tracekmt.errors import UsageError
 
-# What Microsoft's documentation calls codes that the headers know by another name.
+# Names in Microsoft's documentation of codes that have another name in the headers.
 _DOCUMENTATION_NAMES = {"STATUS_NO_VIDEO_MEMORY": 0xC01E0100}
 
 
 class Status(int):
-    """An NTSTATUS, unsigned. `name` is the code in hex where it has no name."""
+    """An NTSTATUS code, unsigned."""
 
     @property
     def name(self) -> str:
-        """The first name of the code in the table."""
+        """First name of the code in the table. The code in hexadecimal if it has no name."""
         names = _names().get(int(self))
         return names[0] if names else self.code
 
     @property
     def names(self) -> list[str]:
-        """All names that stand for the code."""
+        """All names of the code."""
         documented = [name for name, code in _DOCUMENTATION_NAMES.items() if code == self]
         return [*_names().get(int(self), ()), *documented]
 
     @property
     def code(self) -> str:
-        """The code as people write it, "0xC000000D" in lower case."""
+        """The code in hexadecimal: "0xc000000d"."""
         return f"0x{int(self):08x}"
 
     @property
     def succeeded(self) -> bool:
-        """Whether it is no error: STATUS_PENDING and informational codes are successes (NT_SUCCESS)."""
+        """True for a success (NT_SUCCESS), which includes STATUS_PENDING and informational codes."""
         return int(self) < 0x80000000
 
 
 def status(value: object) -> Status:
-    """A status from any name in the table, the documentation's names, a number, or "0x..."; UsageError otherwise."""
+    """Parse a status: a name of the table or the documentation, a number, or "0x...".
+
+    Raises:
+        UsageError: The value is not a status.
+    """
     if isinstance(value, int):
-        return _in_range(value, str(value) if abs(value) < 1 << 64 else "such a number")
+        return _in_range(value, str(value) if abs(value) < 1 << 64 else "a number of more than 64 bits")
     text = reprlib.repr(value).strip("'") if not isinstance(value, str) else value
     code = _codes().get(text, _DOCUMENTATION_NAMES.get(text))
     if code is None:
         try:
             code = int(text, 0)
         except ValueError:
-            raise UsageError(f"{text[:60]} is no NTSTATUS; give a name such as STATUS_NO_MEMORY or a number") from None
+            raise UsageError(
+                f"invalid NTSTATUS: {text[:60]} (expected a name such as STATUS_NO_MEMORY, or a number)"
+            ) from None
     return _in_range(code, text[:60])
 
 
 def is_name(text: str) -> bool:
-    """Whether a text is the name of a status."""
+    """Return True if a text is the name of a status."""
     return text in _codes() or text in _DOCUMENTATION_NAMES
 
 
 def _in_range(code: int, text: str) -> Status:
-    """Codes are of 32 bits, with either sign."""
+    """Return a code of 32 bits, which may be given signed or unsigned."""
     if not -1 << 31 <= code < 1 << 32:
-        raise UsageError(f"{text} is no NTSTATUS; it does not fit into 32 bits")
+        raise UsageError(f"invalid NTSTATUS: {text} (expected 32 bits)")
     return Status(code & 0xFFFFFFFF)
 
 

@@ -1,4 +1,4 @@
-"""The facts that descriptions are held against: what a compiler read from Microsoft's headers."""
+"""Facts to compare descriptions with: the layouts that a compiler computed from Microsoft's headers."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ FUNCTIONS = {function["name"]: function for function in FACTS["functions"]}
 STRUCTS = {**FACTS["structs"], **FACTS["payloads"]}
 STRUCTS |= {alias: STRUCTS[tag] for alias, tag in FACTS["aliases"].items() if tag in STRUCTS and alias not in STRUCTS}
 ENUMS = FACTS["enums"]
-# Structures of the system's own headers, of which the facts have the sizes alone.
+# Structures of other system headers. The facts contain only their sizes.
 EXTERNAL = {**FACTS["external"], "UNICODE_STRING": [16, 8]}
 
-# Names that stand for one another: what the facts say of a pointer, and what it is called.
+# Types of pointers in the facts, with the names of the same types in descriptions.
 TYPE_NAMES = {"PLARGE_INTEGER": ("LARGE_INTEGER",), "void": ("void *",)}
 
-_POINTER = "the header's note is about the pointer; the call writes what it leads to"
+_POINTER = "the header's note is about the pointer, but the call writes the memory behind it"
 _BACK = "the driver may rewrite the bytes (WSL's dxgkrnl copies them back)"
-_OPENED = "the header's note is for the driver that is asked; for the caller of an open it is an output (documentation)"
-_RENDER = "documented as in and out: what is wanted, and what was given; with RenderKm the buffers are inputs"
+_OPENED = "the header's note is for the driver; for the caller that opens it is an output (documentation)"
+_RENDER = "documented as in and out: the requested and the actual size; with RenderKm the buffers are inputs"
 
-# Fields whose direction is not the one that the header notes, and why.
+# Fields with another direction than the header's note: (structure, field) -> reason.
 DIRECTIONS = {
-    (struct, field): why
-    for struct, fields, why in (
+    (struct, field): reason
+    for struct, fields, reason in (
         ("D3DDDI_ALLOCATIONINFO", "pPrivateDriverData", _BACK),
         ("D3DDDI_ALLOCATIONINFO2", "pPrivateDriverData", _BACK),
         ("D3DDDI_OPENALLOCATIONINFO", "hAllocation pPrivateDriverData PrivateDriverDataSize", _OPENED),
@@ -52,16 +52,47 @@ DIRECTIONS = {
     for field in fields.split()
 }
 
+_KERNEL_BUFFER = "the kernel allocates the buffer for later calls and returns its address and size"
+_FENCE_HANDLE = "a HANDLE; the header's comment is: NT handle to FlipEx fence"
+_GPU_WAIT = "the wait is added to a context's commands; the calling thread continues (documentation)"
+
+# Descriptions that contradict their names, and why that is right: (function, path) -> reason.
+NAMING = {
+    (function, path): reason
+    for function, paths, reason in (
+        ("D3DKMTCreateContext", "pCommandBuffer pAllocationList pPatchLocationList", _KERNEL_BUFFER),
+        ("D3DKMTCreateDevice", "pCommandBuffer pAllocationList pPatchLocationList", _KERNEL_BUFFER),
+        ("D3DKMTRender", "pNewCommandBuffer pNewAllocationList pNewPatchLocationList", _KERNEL_BUFFER),
+        ("D3DKMTPresent", "PresentHistoryToken.Token.Flip.hSyncObject", _FENCE_HANDLE),
+        (
+            "D3DKMTSubmitPresentToHwQueue",
+            "PrivatePresentData.PresentHistoryToken.Token.Flip.hSyncObject",
+            _FENCE_HANDLE,
+        ),
+        (
+            "D3DKMTSubmitPresentBltToHwQueue",
+            "PrivatePresentData.PresentHistoryToken.Token.Flip.hSyncObject",
+            _FENCE_HANDLE,
+        ),
+        ("D3DKMTGetPresentHistory", "pTokens[].Token.Flip.hSyncObject", _FENCE_HANDLE),
+        ("D3DKMTWaitForSynchronizationObject", "", _GPU_WAIT),
+        ("D3DKMTWaitForSynchronizationObject2", "", _GPU_WAIT),
+        ("D3DKMTWaitForSynchronizationObjectFromGpu", "", _GPU_WAIT),
+        ("D3DKMTCloseDxCoreDevice", "", "it has no parameters, so there is no handle to destroy"),
+    )
+    for path in paths.split() or [""]
+}
+
 Place = tuple[int, int]
 
 
 def pair(value: Any) -> Place:
-    """A fact for x64 and x86."""
+    """Return a fact for x64 and x86."""
     return (value[0], value[1]) if isinstance(value, list) else (value, value)
 
 
 def is_word(fields: list[dict[str, Any]]) -> bool:
-    """Whether fields are one word of bits, with or without a name for the whole."""
+    """Return True if fields are one word of bits, with or without a name for the word."""
     inner = fields[0]["fields"] if len(fields) == 1 and "name" not in fields[0] and "fields" in fields[0] else fields
     return all(
         "bit" in f or f.get("name") == "Value" or ("fields" in f and is_word(f["fields"])) for f in inner
@@ -69,7 +100,7 @@ def is_word(fields: list[dict[str, Any]]) -> bool:
 
 
 def named_word(field: dict[str, Any]) -> dict[str, Any] | None:
-    """The named word in an unnamed union of bits and a whole."""
+    """Return the named word in an unnamed union of a word and its bits."""
     if "name" in field or field.get("type") != "union":
         return None
     named = [f for f in field["fields"] if "name" in f]
@@ -77,7 +108,7 @@ def named_word(field: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def flat(fields: list[dict[str, Any]], base: Place = (0, 0)) -> Iterator[tuple[str, dict[str, Any], Place]]:
-    """Named fields with their offsets in both ABIs, unnamed unions and structures flattened."""
+    """Iterate over the named fields with their offsets in both ABIs. Unnamed unions and structures are flattened."""
     for field in fields:
         offset = pair(field.get("offset", 0))
         place = (base[0] + offset[0], base[1] + offset[1])
@@ -91,17 +122,17 @@ def flat(fields: list[dict[str, Any]], base: Place = (0, 0)) -> Iterator[tuple[s
 
 
 def bits(fields: list[dict[str, Any]]) -> dict[str, Place]:
-    """The named bits of a word: position and width."""
-    found: dict[str, Place] = {}
+    """Return the position and width of the named bits of a word."""
+    places: dict[str, Place] = {}
     for field in fields:
         if "bit" in field:
-            found[field["name"]] = (field["bit"], field["bits"])
+            places[field["name"]] = (field["bit"], field["bits"])
         elif "fields" in field:
-            found.update(bits(field["fields"]))
-    return found
+            places.update(bits(field["fields"]))
+    return places
 
 
 def inner_fields(field: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a field's own structure or union holds, in place or by name."""
-    found: list[dict[str, Any]] = field["fields"] if "fields" in field else STRUCTS[field["type"]]["fields"]
-    return found
+    """Return the fields of a field's structure or union, which the fact contains or names."""
+    fields: list[dict[str, Any]] = field["fields"] if "fields" in field else STRUCTS[field["type"]]["fields"]
+    return fields

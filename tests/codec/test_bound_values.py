@@ -1,4 +1,4 @@
-"""Places say of what stands for something just what the decoded leaves say, and where it lies."""
+"""The bound values found in memory equal those of the decoded argument."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ from tracekmt.codec import BoundLocation, Unreadable, decode, encode, finder, it
 from tracekmt.codec.memory import Arena, Memory, Recorded
 from tracekmt.spec.types import ABIS, Abi, CallSpec
 
-IN_MEMORY = sorted(name for name, call in CALLS.items() if finder(call, "x64") is not None)
+IN_MEMORY = sorted(name for name, spec in CALLS.items() if finder(spec, "x64") is not None)
 CREATE = CALLS["D3DKMTCreateAllocation2"]
 
 
-def by_leaves(call: CallSpec, value: Any) -> list[tuple[Any, ...]]:
-    bound = (
-        leaf for leaf in iter_values(call.argument, value) if leaf.kind is not None and leaf.kind.binding != "literal"
-    )
-    return [(leaf.path, leaf.pattern, leaf.field, leaf.type, leaf.kind, leaf.value) for leaf in bound if leaf.value]
+def decoded_bound_values(spec: CallSpec, argument: Any) -> list[tuple[Any, ...]]:
+    """The bound values of a decoded argument that are not null."""
+    return [
+        (value.path, value.pattern, value.field, value.type, value.kind, value.value)
+        for value in iter_values(spec.argument, argument)
+        if value.kind is not None and value.kind.binding != "literal" and value.value
+    ]
 
 
-def found(
-    call: CallSpec, abi: Abi, memory: Memory, arguments: tuple[int, ...], before: Memory | None
+def find_locations(
+    spec: CallSpec, abi: Abi, memory: Memory, arguments: tuple[int, ...], before: Memory | None
 ) -> list[BoundLocation] | None:
-    find = finder(call, abi)
-    assert find is not None
-    frame = find.frame(memory, arguments[0], before)
-    return None if frame is None else find.places(frame, memory, arguments[0], before)
+    spec_finder = finder(spec, abi)
+    assert spec_finder is not None
+    context = spec_finder.context(memory, arguments[0], before)
+    return None if context is None else spec_finder.locations(context, memory, arguments[0], before)
 
 
-def test_nearly_every_call_can_be_looked_at_so() -> None:
+def test_most_functions_have_a_finder() -> None:
     assert len(IN_MEMORY) > 0.8 * len(CALLS)
     assert finder(CALLS["D3DKMTShareObjects"], "x64") is None  # its parameters have no address
 
@@ -42,46 +44,46 @@ def test_nearly_every_call_can_be_looked_at_so() -> None:
 @pytest.mark.parametrize("name", IN_MEMORY)
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_places_are_the_leaves_that_stand_for_something(name: str, data: st.DataObject) -> None:
-    call, abi = CALLS[name], data.draw(st.sampled_from(ABIS))
+def test_locations_equal_the_decoded_bound_values(name: str, data: st.DataObject) -> None:
+    spec, abi = CALLS[name], data.draw(st.sampled_from(ABIS))
     arena = Arena(abi, 1)
-    argument = encode(call, abi, arena, data.draw(arguments(call, abi)).values)
+    argument = encode(spec, abi, arena, data.draw(arguments(spec, abi)).values)
     entered = arena.regions()
     before = None
     if data.draw(st.booleans()):
-        # What the call left: some bytes are others, wherever they lie; counts and pointers may be nonsense.
+        # The call changes random bytes, so that counts and pointers may be invalid.
         before = Recorded(entered)
         for start, size, _ in entered:
             at = data.draw(st.integers(0, size - 1))
             arena.write(start + at, data.draw(st.binary(min_size=1, max_size=min(8, size - at))))
-    places = found(call, abi, arena, argument, before)
-    value = decode(call, abi, arena, argument, before)
-    if places is None:  # some memory on the way is not there: then the leaves say so, or begin behind it
+    locations = find_locations(spec, abi, arena, argument, before)
+    value = decode(spec, abi, arena, argument, before)
+    if locations is None:  # only memory that the call changed can be unreadable
         assert before is not None
         return
-    told = [(*tuple(place[:5]), place.value) for place in places if place.value]
-    assert told == [each for each in by_leaves(call, value) if not isinstance(each[-1], Unreadable)]
+    rows = [(*tuple(location[:5]), location.value) for location in locations if location.value]
+    assert rows == [row for row in decoded_bound_values(spec, value) if not isinstance(row[-1], Unreadable)]
 
 
-def test_a_place_holds_what_it_says() -> None:
+def test_a_location_is_that_of_its_value() -> None:
     arena = Arena("x64", 1)
     value = {"hDevice": 0x40000040, "hResource": 0x40000080, "pAllocationInfo2": [{"hAllocation": 1}, {}]}
     argument = encode(CREATE, "x64", arena, value)
-    places = {place.path: place for place in found(CREATE, "x64", arena, argument, None) or ()}
-    assert places["pAllocationInfo2[1].hAllocation"].value == 0
+    locations = {location.path: location for location in find_locations(CREATE, "x64", arena, argument, None) or ()}
+    assert locations["pAllocationInfo2[1].hAllocation"].value == 0
     for path, number in (("hResource", 7), ("pAllocationInfo2[1].hAllocation", 0x80000002)):
-        place = places[path]
-        arena.write(place.address, place.packed(number))
-        assert place.unpacked(arena.read(place.address, place.size)) == number
-    again: Any = decode(CREATE, "x64", arena, argument)
-    assert again["hResource"] == 7
-    assert [each["hAllocation"] for each in again["pAllocationInfo2"]] == [1, 0x80000002]
+        location = locations[path]
+        arena.write(location.address, location.packed(number))
+        assert location.unpacked(arena.read(location.address, location.size)) == number
+    changed: Any = decode(CREATE, "x64", arena, argument)
+    assert changed["hResource"] == 7
+    assert [info["hAllocation"] for info in changed["pAllocationInfo2"]] == [1, 0x80000002]
 
 
-def test_memory_that_is_missing_is_nobody_s_place() -> None:
+def test_unreadable_memory_has_no_locations() -> None:
     arena = Arena("x64", 1)
     argument = encode(CREATE, "x64", arena, {"hDevice": 0x40000040, "pAllocationInfo2": [{}]})
     whole = arena.regions()
-    assert found(CREATE, "x64", Recorded(whole[:1]), argument, None) is None  # no elements
-    assert found(CREATE, "x64", Recorded([]), argument, None) is None
-    assert found(CREATE, "x64", Recorded(whole), (0,), None) is None
+    assert find_locations(CREATE, "x64", Recorded(whole[:1]), argument, None) is None  # no elements
+    assert find_locations(CREATE, "x64", Recorded([]), argument, None) is None
+    assert find_locations(CREATE, "x64", Recorded(whole), (0,), None) is None

@@ -1,4 +1,4 @@
-"""The value form, as the contract has it, from values to memory and back in both ABIs."""
+"""The value form: encoding to memory and decoding, in each ABI."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tracekmt.spec.types import ABIS, Abi, CallSpec
 CREATE = CALLS["D3DKMTCreateAllocation2"]
 
 
-def there_and_back(call: CallSpec, abi: Abi, value: Any, kind_of: Any = None) -> Any:
+def there_and_back(spec: CallSpec, abi: Abi, value: Any, kind_of: Any = None) -> Any:
     arena = Arena(abi, 1)
-    return decode(call, abi, arena, encode(call, abi, arena, value), None, kind_of)
+    return decode(spec, abi, arena, encode(spec, abi, arena, value), None, kind_of)
 
 
 def contains(whole: Any, part: Any) -> bool:
-    """Whether `part` is `whole` without the lengths."""
+    """Return True if `part` is `whole` without its lengths."""
     if isinstance(part, dict):
         return all(key in whole and contains(whole[key], value) for key, value in part.items())
     if isinstance(part, list):
@@ -41,13 +41,13 @@ def created(value: dict[str, Any], abi: Abi = "x64") -> Any:
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_values_to_bytes_to_values_is_the_identity(name: str, data: st.DataObject) -> None:
-    call, abi = CALLS[name], data.draw(st.sampled_from(ABIS))
-    drawn = data.draw(arguments(call, abi))
-    first = there_and_back(call, abi, drawn.values, drawn.kind_of)
+    spec, abi = CALLS[name], data.draw(st.sampled_from(ABIS))
+    drawn = data.draw(arguments(spec, abi))
+    first = there_and_back(spec, abi, drawn.values, drawn.kind_of)
     assert contains(first, drawn.values)
-    assert there_and_back(call, abi, first, drawn.kind_of) == first
-    text = json.loads(json.dumps(to_json(call.argument, first)))
-    assert there_and_back(call, abi, text, drawn.kind_of) == first
+    assert there_and_back(spec, abi, first, drawn.kind_of) == first
+    text = json.loads(json.dumps(to_json(spec.argument, first)))
+    assert there_and_back(spec, abi, text, drawn.kind_of) == first
 
 
 def test_the_json_form() -> None:
@@ -114,16 +114,16 @@ def test_arms_follow_flags_of_the_outer_structure_too() -> None:
         "0x3",
     ],
 )
-def test_flag_words_are_taken_in_every_form(flags: Any) -> None:
+def test_a_flag_word_has_several_input_forms(flags: Any) -> None:
     assert int(created({"Flags": flags})["Flags"]) == 3
 
 
 @pytest.mark.parametrize("number", [64, "64", "0x40"])
-def test_integers_are_taken_as_text(number: Any) -> None:
+def test_an_integer_may_be_text(number: Any) -> None:
     assert created({"hDevice": number})["hDevice"] == 64
 
 
-def test_a_missing_length_is_taken_from_what_it_counts_and_an_explicit_one_wins() -> None:
+def test_a_missing_length_is_inferred_and_an_explicit_one_wins() -> None:
     assert created({"pAllocationInfo2": [{}, {}]})["NumAllocations"] == 2
     value = created({"pAllocationInfo2": [{"VidPnSourceId": 4}], "NumAllocations": 3})
     assert [element["VidPnSourceId"] for element in value["pAllocationInfo2"]] == [4, 0, 0]
@@ -141,31 +141,37 @@ def test_an_absurd_count_costs_nothing() -> None:
 
 
 WRONG = [
-    ({"pAllocationInfo": []}, "pAllocationInfo: is not in effect here; give pAllocationInfo2 instead"),
-    ({"pStandardAllocation": {}}, "pStandardAllocation: is not in effect here; give pPrivateDriverData instead"),
+    ({"pAllocationInfo": []}, "pAllocationInfo: is not in effect; give pAllocationInfo2 instead"),
+    ({"pStandardAllocation": {}}, "pStandardAllocation: is not in effect; give pPrivateDriverData instead"),
     ({"Flags": ["StandardAllocation"], "pPrivateDriverData": b""}, "give pStandardAllocation instead"),
     (
         {"pAllocationInfo2": [{"hSection": 1, "pSystemMem": 1}]},
-        "pAllocationInfo2[0].hSection: is not in effect here; give pSystemMem",
+        "pAllocationInfo2[0].hSection: is not in effect; give pSystemMem",
     ),
     ({"hDevise": 1}, "hDevise: D3DKMT_CREATEALLOCATION has no such field"),
     ({"Flags": ["CreateRessource"]}, "Flags: D3DKMT_CREATEALLOCATIONFLAGS has no bit 'CreateRessource'"),
     ({"hDevice": 1 << 32}, "hDevice: 4294967296 does not fit into 32 bits"),
-    ({"hDevice": "many"}, "hDevice: takes a number, not 'many'"),
-    ({"pPrivateRuntimeData": "xyz"}, "pPrivateRuntimeData: takes bytes or hex digits, not 'xyz'"),
-    ({"pAllocationInfo2": 7}, "pAllocationInfo2: takes a list, not 7"),
-    ({"pAllocationInfo2": [7]}, "pAllocationInfo2[0]: takes the fields of D3DDDI_ALLOCATIONINFO2, not 7"),
-    ({"pAllocationInfo2": [{"Reserved": [0] * 6}]}, "pAllocationInfo2[0].Reserved: takes a list of at most 5"),
+    ({"hDevice": "many"}, "hDevice: invalid value: 'many' (expected a number)"),
+    ({"pPrivateRuntimeData": "xyz"}, "pPrivateRuntimeData: invalid value: 'xyz' (expected bytes or hex digits)"),
+    ({"pAllocationInfo2": 7}, "pAllocationInfo2: invalid value: 7 (expected a list)"),
+    (
+        {"pAllocationInfo2": [7]},
+        "pAllocationInfo2[0]: invalid value: 7 (expected the fields of D3DDDI_ALLOCATIONINFO2)",
+    ),
+    (
+        {"pAllocationInfo2": [{"Reserved": [0] * 6}]},
+        "pAllocationInfo2[0].Reserved: invalid value: [0, 0, 0, 0, 0, 0] (expected a list of at most 5)",
+    ),
     (
         {"Flags": ["StandardAllocation"], "pStandardAllocation": {"Type": "HEAP"}},
-        "pStandardAllocation.Type: D3DKMT_STANDARDALLOCATIONTYPE has no 'HEAP'",
+        "pStandardAllocation.Type: D3DKMT_STANDARDALLOCATIONTYPE has no member 'HEAP'",
     ),
-    ("argument", "takes the fields of D3DKMT_CREATEALLOCATION, not 'argument'"),
+    ("argument", "invalid value: 'argument' (expected the fields of D3DKMT_CREATEALLOCATION)"),
 ]
 
 
 @pytest.mark.parametrize(("value", "message"), WRONG, ids=[message for _, message in WRONG])
-def test_what_is_wrong_is_named(value: Any, message: str) -> None:
+def test_an_error_names_the_field(value: Any, message: str) -> None:
     with pytest.raises(UsageError) as error:
         created(value)
     assert message in str(error.value)
@@ -178,7 +184,7 @@ def test_null_and_unreadable_arguments() -> None:
     assert to_json(CREATE.argument, Unreadable(0x10)) == {"unreadable": "0x10"}
 
 
-def test_unreadable_parts_are_marked_and_come_back() -> None:
+def test_unreadable_memory_survives_decoding_and_encoding() -> None:
     arena = Arena("x64")
     address = encode(CREATE, "x64", arena, {"pPrivateRuntimeData": b"abcdef", "pAllocationInfo2": [{}, {}]})
     regions = arena.regions()
@@ -194,7 +200,7 @@ def test_unreadable_parts_are_marked_and_come_back() -> None:
     assert created(form)["pPrivateRuntimeData"] == Unreadable(start[6])
 
 
-def test_at_leave_counts_are_the_smaller_ones_and_buffers_keep_their_capacity() -> None:
+def test_at_return_arrays_have_the_smaller_count_and_buffers_their_capacity() -> None:
     before, after = Arena("x64"), Arena("x64")
     value = {"pAllocationInfo2": [{}, {}, {}], "pPrivateDriverData": b"abcdef"}
     address = encode(CREATE, "x64", before, value)
@@ -208,9 +214,9 @@ def test_at_leave_counts_are_the_smaller_ones_and_buffers_keep_their_capacity() 
     assert len(inverse["pAllocationInfo2"]) == 2
 
 
-def test_leaves_have_concrete_paths_and_their_patterns() -> None:
+def test_field_values_have_paths_and_patterns() -> None:
     value = created({"pAllocationInfo2": [{}, {}]})
-    found = {leaf.path: leaf for leaf in iter_values(CREATE.argument, value)}
-    assert found["pAllocationInfo2[1].hAllocation"].pattern == "pAllocationInfo2[].hAllocation"
-    found["hDevice"].values[found["hDevice"].key] = 9
+    fields = {field_value.path: field_value for field_value in iter_values(CREATE.argument, value)}
+    assert fields["pAllocationInfo2[1].hAllocation"].pattern == "pAllocationInfo2[].hAllocation"
+    fields["hDevice"].values[fields["hDevice"].key] = 9
     assert value["hDevice"] == 9

@@ -1,4 +1,4 @@
-"""Memory by address: what is not there is a fault that says from where on."""
+"""Memory by address. Reading missing memory is a fault with the first missing address."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tracekmt.codec.memory import Arena, MemoryFault, Recorded
 
 
-def test_recorded_regions_are_read_from_within_and_overlap() -> None:
+def test_recorded_regions_may_overlap() -> None:
     memory = Recorded([(100, 8, b"abcdefgh"), (104, 2, b"ef"), (200, 4, b"wx")])
     assert memory.read(102, 3) == b"cde"
     assert memory.read(104, 4) == b"efgh"
@@ -18,7 +18,7 @@ def test_recorded_regions_are_read_from_within_and_overlap() -> None:
         memory.read(50, 1)
 
 
-def test_placements_are_apart_and_come_back_to_their_place() -> None:
+def test_blocks_are_separate_and_keep_their_addresses() -> None:
     arena = Arena("x64")
     first, second = arena.place("a", 8), arena.place("b", 8)
     with pytest.raises(MemoryFault):

@@ -1,4 +1,4 @@
-"""The value form, row by row of the reference: what Python gets, what JSON holds, what is taken as input."""
+"""The value form, by rows of the reference: the Python value, the JSON value, and the accepted inputs."""
 
 from __future__ import annotations
 
@@ -45,23 +45,23 @@ WIDE = flags("WIDE", t.Bit("Low", 0, 4), t.Bit("On", 4), t.Bit("Reserved", 5, 27
 
 
 def call_of(*members: t.Field | t.Union) -> t.CallSpec:
-    call = t.CallSpec("F", structure("S", *members))
-    assert check(call) == []
-    return call
+    spec = t.CallSpec("F", structure("S", *members))
+    assert check(spec) == []
+    return spec
 
 
-def through(call: t.CallSpec, value: Any, abi: t.Abi = "x64", kind_of: Any = None) -> Any:
+def through(spec: t.CallSpec, value: Any, abi: t.Abi = "x64", kind_of: Any = None) -> Any:
     arena = Arena(abi)
-    return decode(call, abi, arena, encode(call, abi, arena, value), None, kind_of)
+    return decode(spec, abi, arena, encode(spec, abi, arena, value), None, kind_of)
 
 
-def json_of(call: t.CallSpec, value: Any) -> Any:
-    text = json.dumps(to_json(call.argument, value))
-    assert through(call, json.loads(text)) == value, "what JSON holds is taken as input"
+def json_of(spec: t.CallSpec, value: Any) -> Any:
+    text = json.dumps(to_json(spec.argument, value))
+    assert through(spec, json.loads(text)) == value, "the JSON form is an input form"
     return json.loads(text)
 
 
-# A field's type, a value given for it, what Python gets, what JSON holds.
+# A field's type, an input value, its Python form, its JSON form.
 ROWS: list[tuple[t.Type, Any, Any, Any]] = [
     (POINT, {"x": 1}, {"x": 1, "y": 0}, {"x": 1, "y": 0}),
     (t.Pointer(POINT), {"y": -2}, {"x": 0, "y": -2}, {"x": 0, "y": -2}),
@@ -107,21 +107,21 @@ ROWS: list[tuple[t.Type, Any, Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("type_", "given", "python", "form"), ROWS, ids=lambda value: str(value)[:40])
-def test_a_row_of_the_table(type_: t.Type, given: Any, python: Any, form: Any) -> None:
-    call = call_of(in_("v", type_))
-    value = through(call, {"v": given})
-    assert value == {"v": python}
-    assert through(call, {"v": given}, "x86") == value
-    assert through(call, {"v": given}, "wsl") == value
-    assert json_of(call, value) == {"v": form}
+@pytest.mark.parametrize(("type_", "value", "python", "form"), ROWS, ids=lambda value: str(value)[:40])
+def test_a_row_of_the_table(type_: t.Type, value: Any, python: Any, form: Any) -> None:
+    spec = call_of(in_("v", type_))
+    decoded = through(spec, {"v": value})
+    assert decoded == {"v": python}
+    assert through(spec, {"v": value}, "x86") == decoded
+    assert through(spec, {"v": value}, "wsl") == decoded
+    assert json_of(spec, decoded) == {"v": form}
 
 
 def test_nan_is_a_string_in_json() -> None:
-    call = call_of(in_("v", t.Float("FLOAT", 4)))
-    value = through(call, {"v": math.nan})
+    spec = call_of(in_("v", t.Float("FLOAT", 4)))
+    value = through(spec, {"v": math.nan})
     assert math.isnan(value["v"])
-    assert to_json(call.argument, value) == {"v": "nan"}
+    assert to_json(spec.argument, value) == {"v": "nan"}
 
 
 def test_python_gets_enumerations_and_flags() -> None:
@@ -134,8 +134,8 @@ def test_python_gets_enumerations_and_flags() -> None:
 
 
 def test_object_attributes() -> None:
-    call = call_of(in_("p", t.Pointer(OBJECT_ATTRIBUTES)))
-    value = through(call, {"p": {"ObjectName": "\\Shared\\thing", "Attributes": 0x40}})
+    spec = call_of(in_("p", t.Pointer(OBJECT_ATTRIBUTES)))
+    value = through(spec, {"p": {"ObjectName": "\\Shared\\thing", "Attributes": 0x40}})
     assert value["p"] == {
         "RootDirectory": 0,
         "ObjectName": "\\Shared\\thing",
@@ -143,8 +143,8 @@ def test_object_attributes() -> None:
         "SecurityDescriptor": None,
         "SecurityQualityOfService": None,
     }
-    assert json_of(call, value)["p"]["RootDirectory"] == "0x0"
-    odd = through(call, {"p": {"Length": 5}})
+    assert json_of(spec, value)["p"]["RootDirectory"] == "0x0"
+    odd = through(spec, {"p": {"Length": 5}})
     assert odd["p"]["Length"] == 5
 
 
@@ -164,32 +164,32 @@ def test_lengths() -> None:
     assert through(ARRAYS, {"a": None, "n": 9}) == {"a": None, "b": None, "n": 9, "d": None, "s": 0}
     assert through(ARRAYS, {"d": {"capacity": 3}})["d"] == bytes(3)
     assert through(ARRAYS, {"d": b""})["d"] == b""
-    with pytest.raises(UsageError, match=r"^F: b: has 1 elements where a has 2$"):
+    with pytest.raises(UsageError, match=r"^F: b: has length 1, but a has length 2$"):
         through(ARRAYS, {"a": [1, 2], "b": [{}]})
 
 
-def test_a_large_buffer_may_be_given_by_its_length() -> None:
+def test_a_large_buffer_may_be_only_its_length() -> None:
     assert through(ARRAYS, {"d": b"x", "s": 5 << 20})["d"] == b"x".ljust(5 << 20, b"\0")
 
 
-def test_lengths_further_away() -> None:
+def test_lengths_in_other_structures() -> None:
     inner = structure("IN", in_("n", UINT))
-    call = call_of(in_("p", t.Pointer(UINT, t.Length("in_.n", add=1))), in_("in_", inner))
-    assert through(call, {"p": [1, 2, 3]}) == {"p": [1, 2, 3], "in_": {"n": 2}}
-    assert through(call, {"p": [1], "in_": {"n": 3}})["p"] == [1, 0, 0, 0]
+    spec = call_of(in_("p", t.Pointer(UINT, t.Length("in_.n", add=1))), in_("in_", inner))
+    assert through(spec, {"p": [1, 2, 3]}) == {"p": [1, 2, 3], "in_": {"n": 2}}
+    assert through(spec, {"p": [1], "in_": {"n": 3}})["p"] == [1, 0, 0, 0]
     row = structure("ROW", in_("p", t.Pointer(UINT, t.Length("n", parent=1))))
-    call = call_of(in_("rows", t.Pointer(row, "m")), in_("m", UINT), in_("n", UINT))
-    assert through(call, {"rows": [{"p": [1, 2]}, {"p": [3, 4]}], "n": 2})["rows"] == [{"p": [1, 2]}, {"p": [3, 4]}]
-    call = call_of(out("t", t.WString("WCHAR *", t.Length("c", deref=True))), in_("c", t.Pointer(UINT)))
-    assert through(call, {"t": "abc"}) == {"t": "abc", "c": 3}
-    assert through(call, {"t": {"capacity": 8}}) == {"t": "", "c": 8}
+    spec = call_of(in_("rows", t.Pointer(row, "m")), in_("m", UINT), in_("n", UINT))
+    assert through(spec, {"rows": [{"p": [1, 2]}, {"p": [3, 4]}], "n": 2})["rows"] == [{"p": [1, 2]}, {"p": [3, 4]}]
+    spec = call_of(out("t", t.WString("WCHAR *", t.Length("c", deref=True))), in_("c", t.Pointer(UINT)))
+    assert through(spec, {"t": "abc"}) == {"t": "abc", "c": 3}
+    assert through(spec, {"t": {"capacity": 8}}) == {"t": "", "c": 8}
 
 
-def test_a_fixed_array_shows_what_its_count_says() -> None:
-    call = call_of(in_("n", UINT), in_("a", t.Array(UINT, 4, used="n")))
-    assert through(call, {"a": [5, 6]}) == {"n": 2, "a": [5, 6]}
-    assert through(call, {"n": 9, "a": [5]}) == {"n": 9, "a": [5, 0, 0, 0]}
-    assert through(call, {"n": 1, "a": [5, 6]})["a"] == [5]
+def test_a_fixed_array_has_as_many_elements_as_its_count() -> None:
+    spec = call_of(in_("n", UINT), in_("a", t.Array(UINT, 4, used="n")))
+    assert through(spec, {"a": [5, 6]}) == {"n": 2, "a": [5, 6]}
+    assert through(spec, {"n": 9, "a": [5]}) == {"n": 9, "a": [5, 0, 0, 0]}
+    assert through(spec, {"n": 1, "a": [5, 6]})["a"] == [5]
 
 
 UNIONS = call_of(
@@ -209,17 +209,17 @@ def test_unions() -> None:
 
 
 def test_unnamed_structures_in_unions() -> None:
-    call = call_of(
+    spec = call_of(
         in_("t", UINT), t.Union((in_("a", UINT64, t.Condition("t", 1)), group(in_("b", UINT), in_("c", UINT))))
     )
-    assert through(call, {"b": 1, "c": 2}) == {"t": 0, "b": 1, "c": 2}
-    assert through(call, {"t": 1, "a": 1 << 32 | 7}) == {"t": 1, "a": 1 << 32 | 7}
-    with pytest.raises(UsageError, match=r"^F: a: is not in effect here; give b, c instead$"):
-        through(call, {"a": 1})
+    assert through(spec, {"b": 1, "c": 2}) == {"t": 0, "b": 1, "c": 2}
+    assert through(spec, {"t": 1, "a": 1 << 32 | 7}) == {"t": 1, "a": 1 << 32 | 7}
+    with pytest.raises(UsageError, match=r"^F: a: is not in effect; give b, c instead$"):
+        through(spec, {"a": 1})
 
 
-def test_what_only_an_object_decides() -> None:
-    call = call_of(
+def test_the_kind_of_an_object_decides_a_union() -> None:
+    spec = call_of(
         in_("h", t.Integer("HANDLE", 4, kind=OBJECT)),
         t.Union(
             (
@@ -229,13 +229,13 @@ def test_what_only_an_object_decides() -> None:
         ),
         in_("n", UINT),
     )
-    given = {"h": 1, "list": [4, 5]}
-    assert through(call, given, kind_of=lambda handle: OBJECT)["list"] == [4, 5]
-    assert through(call, {"h": 1, "one": 6}, kind_of=lambda handle: t.Kind("x"))["one"] == 6
-    assert through(call, {"h": 1, "one": 6})["union@8"] == {"raw": (6).to_bytes(8, "little")}
-    assert "union@8" in through(call, {"h": 1, "one": 6}, "x86"), "the name is x64's in both ABIs"
+    inputs = {"h": 1, "list": [4, 5]}
+    assert through(spec, inputs, kind_of=lambda handle: OBJECT)["list"] == [4, 5]
+    assert through(spec, {"h": 1, "one": 6}, kind_of=lambda handle: t.Kind("x"))["one"] == 6
+    assert through(spec, {"h": 1, "one": 6})["union@8"] == {"raw": (6).to_bytes(8, "little")}
+    assert "union@8" in through(spec, {"h": 1, "one": 6}, "x86"), "the name is x64's in both ABIs"
     with pytest.raises(UsageError, match=r"give only one of them"):
-        through(call, {"list": [1], "one": 1})
+        through(spec, {"list": [1], "one": 1})
 
 
 PAYLOAD = call_of(
@@ -254,27 +254,27 @@ def test_payloads() -> None:
     assert through(PAYLOAD, {"t": 1, "p": {"capacity": 8}})["p"] == {"x": 0, "y": 0}
     longer = through(PAYLOAD, {"t": 1, "p": {"x": 1, "rest": b"abc"}})
     assert (longer["s"], json_of(PAYLOAD, longer)["p"]["rest"]) == (11, "616263")
-    with pytest.raises(UsageError, match=r"^F: p: takes bytes: what t says has no described form$"):
+    with pytest.raises(UsageError, match=r"^F: p: invalid value: .* \(expected bytes, as t selects no structure\)$"):
         through(PAYLOAD, {"t": 9, "p": {"x": 1}})
 
 
 def test_a_payload_s_value_in_place() -> None:
-    call = CALLS["D3DKMTQueryAdapterInfo"]
-    given = {"Type": "KMTQAITYPE_QUERYREGISTRY", "pPrivateDriverData": {"ValueType": 1, "OutputString": "C:\\Windows"}}
-    value = through(call, given)
+    spec = CALLS["D3DKMTQueryAdapterInfo"]
+    inputs = {"Type": "KMTQAITYPE_QUERYREGISTRY", "pPrivateDriverData": {"ValueType": 1, "OutputString": "C:\\Windows"}}
+    value = through(spec, inputs)
     assert value["PrivateDriverDataSize"] == 544 + 2 * len("C:\\Windows")
     assert value["pPrivateDriverData"]["OutputString"] == "C:\\Windows"
-    number = through(call, {"Type": 48, "pPrivateDriverData": {"ValueType": 4, "OutputDword": 9}})
+    number = through(spec, {"Type": 48, "pPrivateDriverData": {"ValueType": 4, "OutputDword": 9}})
     assert (number["PrivateDriverDataSize"], number["pPrivateDriverData"]["OutputDword"]) == (552, 9)
 
 
 def test_records_of_their_own_length() -> None:
     record = structure("RECORD", in_("size", UINT), in_("a", UINT), in_("b", UINT))
-    call = call_of(in_("p", t.VariableRecords(record, "room", "n", "size")), in_("room", UINT), in_("n", UINT))
-    value = through(call, {"p": [{"size": 8, "a": 1}, {"a": 2, "b": 3}]})
+    spec = call_of(in_("p", t.VariableRecords(record, "room", "n", "size")), in_("room", UINT), in_("n", UINT))
+    value = through(spec, {"p": [{"size": 8, "a": 1}, {"a": 2, "b": 3}]})
     assert value == {"p": [{"size": 8, "a": 1}, {"size": 12, "a": 2, "b": 3}], "room": 20, "n": 2}
-    assert json_of(call, value)["p"][0] == {"size": 8, "a": 1}
-    assert through(call, {"p": {"capacity": 100}, "n": 3})["p"] == [], "records without a length end the list"
+    assert json_of(spec, value)["p"][0] == {"size": 8, "a": 1}
+    assert through(spec, {"p": {"capacity": 100}, "n": 3})["p"] == [], "records without a length end the list"
 
 
 PLAIN = t.CallSpec(
@@ -297,50 +297,50 @@ def test_plain_parameters(abi: t.Abi) -> None:
     assert len(words) == 5
     before = decode(PLAIN, abi, arena, words)
     assert before == {"n": 2, "p": [1, 2], "b": 1, "q": 5, "c": 1}
-    # What lies above a parameter in its register is nobody's.
+    # The upper bits of a parameter's register are undefined.
     dirty = tuple(word | 0xDEAD << 32 if index in (0, 2) else word for index, word in enumerate(words))
     assert decode(PLAIN, abi, arena, dirty if abi == "x64" else words) == before
     after = decode(PLAIN, abi, arena, words, arena)
-    assert after == {"p": [1, 2], "q": 5}, "afterwards only what pointers lead to"
+    assert after == {"p": [1, 2], "q": 5}, "at return only the memory behind pointers"
 
 
 WRONG: list[tuple[t.Type, Any, str]] = [
-    (UINT, "12 monkeys", "takes a number, not '12 monkeys'"),
-    (UINT, "1_0", "takes a number, not '1_0'"),
-    (UINT, 1.5, "takes a number, not 1.5"),
+    (UINT, "12 monkeys", "invalid value: '12 monkeys' (expected a number)"),
+    (UINT, "1_0", "invalid value: '1_0' (expected a number)"),
+    (UINT, 1.5, "invalid value: 1.5 (expected a number)"),
     (UINT, -1, "-1 does not fit into 32 bits (x64)"),
-    (UINT, [1], "takes a number, not [1]"),
-    (UINT, "9" * 6000, "takes a number, not '999999999999...9999999999999'"),
+    (UINT, [1], "invalid value: [1] (expected a number)"),
+    (UINT, "9" * 6000, "invalid value: '999999999999...9999999999999' (expected a number)"),
     (UINT, 10**6000, "int does not fit into 32 bits (x64)"),
     (POINT, {"rest": "00"}, "v.rest: POINT has no such field"),
-    (t.Array(UINT, 2), range(1 << 30), "has 1073741824 elements; a list has at most 1048576"),
+    (t.Array(UINT, 2), range(1 << 30), "has 1073741824 elements, but a list may have at most 1048576"),
     (t.Address("HANDLE"), Unreadable(-5), "-5 does not fit into 64 bits (x64)"),
     (NARROW, ["C"], "NARROW has no bit 'C'"),
     (NARROW, {"C": 0}, "NARROW has no bit 'C'"),
     (NARROW, {"A": 2}, "v.A: 2 does not fit into its bits"),
     (WIDE, {"Low": 16}, "v.Low: 16 does not fit into its bits"),
-    (COLOR, "BLUE", "COLOR has no 'BLUE'"),
-    (t.ByteArray("BYTE", 2), b"abc", "has 3 bytes; there is room for 2"),
-    (t.ByteArray("BYTE", 2), [1, 2], "takes bytes or hex digits, not [1, 2]"),
-    (t.ByteArray("BYTE", 2), "abc", "takes bytes or hex digits, not 'abc'"),
-    (t.WCharArray(2), "abc", "has 6 bytes; there is room for 4"),
-    (t.WCharArray(2), b"ab", "takes a string, not b'ab'"),
-    (t.WString("PCWSTR"), 5, "takes a string, not 5"),
-    (t.Array(UINT, 2), "12345", "takes a list, not '12345'"),
-    (t.Array(UINT, 2), [1, 2, 3], "takes a list of at most 2, not [1, 2, 3]"),
-    (POINT, 5, "takes the fields of POINT, not 5"),
+    (COLOR, "BLUE", "COLOR has no member 'BLUE'"),
+    (t.ByteArray("BYTE", 2), b"abc", "has 3 bytes, but the field has room for 2"),
+    (t.ByteArray("BYTE", 2), [1, 2], "invalid value: [1, 2] (expected bytes or hex digits)"),
+    (t.ByteArray("BYTE", 2), "abc", "invalid value: 'abc' (expected bytes or hex digits)"),
+    (t.WCharArray(2), "abc", "has 6 bytes, but the field has room for 4"),
+    (t.WCharArray(2), b"ab", "invalid value: b'ab' (expected a string)"),
+    (t.WString("PCWSTR"), 5, "invalid value: 5 (expected a string)"),
+    (t.Array(UINT, 2), "12345", "invalid value: '12345' (expected a list)"),
+    (t.Array(UINT, 2), [1, 2, 3], "invalid value: [1, 2, 3] (expected a list of at most 2)"),
+    (POINT, 5, "invalid value: 5 (expected the fields of POINT)"),
     (POINT, {"z": 1}, "v.z: POINT has no such field"),
-    (t.Float("FLOAT", 4), "much", "takes a number, not 'much'"),
+    (t.Float("FLOAT", 4), "much", "invalid value: 'much' (expected a number)"),
     (t.Float("FLOAT", 4), 1e300, "1e+300 does not fit into 32 bits"),
     (t.Union((in_("x", UINT),), name="U"), {"z": 1}, "v.z: U has no such arm"),
-    (t.Union((in_("x", UINT),), name="U"), {}, "takes one arm of U: give x, not {}"),
+    (t.Union((in_("x", UINT),), name="U"), {}, "invalid value: {} (expected one arm of U: x)"),
 ]
 
 
-@pytest.mark.parametrize(("type_", "given", "message"), WRONG, ids=[message for *_, message in WRONG])
-def test_what_is_wrong_is_named(type_: t.Type, given: Any, message: str) -> None:
+@pytest.mark.parametrize(("type_", "value", "message"), WRONG, ids=[message for *_, message in WRONG])
+def test_an_error_names_the_field(type_: t.Type, value: Any, message: str) -> None:
     with pytest.raises(UsageError) as error:
-        through(call_of(in_("v", type_)), {"v": given})
+        through(call_of(in_("v", type_)), {"v": value})
     assert str(error.value).startswith("F: v")
     assert str(error.value).endswith(message)
 
@@ -358,132 +358,129 @@ CHOICE = call_of(
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("value", "message"),
     [
-        ({"Which": 1, "b": 5}, "F: b: is not in effect here; give a instead"),
-        ({"Which": 1, "a": 4, "b": 5}, "F: b: is not in effect here; give a instead"),
-        ({"Which": 1, "a": 4, "union@4": {"raw": "00"}}, "F: a: is not in effect beside the other"),
-        ({"Which": 1, "union@4": {"raw": "00"}}, "F: union@4: is not in effect here; give a instead"),
-        ({"Which": 1, "c": {"a": 1, "b": 2}}, "F: c: takes one arm of U: give a, not"),
-        ({"Which": 1, "c": {"raw": "00"}}, "F: c.raw: is not in effect here; give a instead"),
+        ({"Which": 1, "b": 5}, "F: b: is not in effect; give a instead"),
+        ({"Which": 1, "a": 4, "b": 5}, "F: b: is not in effect; give a instead"),
+        ({"Which": 1, "a": 4, "union@4": {"raw": "00"}}, "F: a: is a second arm of one union"),
+        ({"Which": 1, "union@4": {"raw": "00"}}, "F: union@4: is not in effect; give a instead"),
+        ({"Which": 1, "c": {"a": 1, "b": 2}}, "F: c: invalid value: "),
+        ({"Which": 1, "c": {"raw": "00"}}, "F: c.raw: is not in effect; give a instead"),
     ],
 )
-def test_the_right_arm_is_named(given: Any, message: str) -> None:
+def test_the_right_arm_is_named(value: Any, message: str) -> None:
     with pytest.raises(UsageError) as error:
-        through(CHOICE, given)
+        through(CHOICE, value)
     assert str(error.value).startswith(message)
 
 
 def test_a_union_within_an_arm() -> None:
-    """Nobody says which arm is in effect: whichever is given is laid out, at its place, and told as bytes."""
+    """In an open union any arm is encoded at its offset, and the decoded value is the union's bytes."""
     inner = t.Union(
         (in_("x", UINT, t.Condition("n", equals=1)), in_("y", t.ByteArray("BYTE", 8), t.Condition("n", equals=2)))
     )
-    call = call_of(
+    spec = call_of(
         in_("k", UINT), t.Union((in_("s", t.ByteArray("BYTE", 16)), group(in_("n", UINT), inner)), open=True)
     )
 
-    def room(given: Any) -> bytes:
-        return bytes(through(call, {"k": 1, **given})["union@4"]["raw"])
+    def union_bytes(arm: Any) -> bytes:
+        return bytes(through(spec, {"k": 1, **arm})["union@4"]["raw"])
 
-    assert room({}) == bytes(16)
-    assert room({"n": 1, "x": 7}) == b"\1\0\0\0\7" + bytes(11)
-    assert room({"y": "0102030405060708"}) == bytes(4) + bytes(range(1, 9)) + bytes(4)
-    assert room({"s": b"abc"}) == b"abc" + bytes(13)
+    assert union_bytes({}) == bytes(16)
+    assert union_bytes({"n": 1, "x": 7}) == b"\1\0\0\0\7" + bytes(11)
+    assert union_bytes({"y": "0102030405060708"}) == bytes(4) + bytes(range(1, 9)) + bytes(4)
+    assert union_bytes({"s": b"abc"}) == b"abc" + bytes(13)
     for wrong in ({"x": 1, "y": ""}, {"s": "", "x": 1}):
-        with pytest.raises(UsageError, match="is not in effect beside the other"):
-            room(wrong)
-    decided = group(in_("n", UINT), inner, when=t.Condition("k", equals=1))
-    problems = check(t.CallSpec("F", structure("S", in_("k", UINT), t.Union((decided, in_("z", UINT))))))
-    assert any("a union inside of an arm" in problem for problem in problems)
+        with pytest.raises(UsageError, match="is a second arm of one union"):
+            union_bytes(wrong)
+    decidable = group(in_("n", UINT), inner, when=t.Condition("k", equals=1))
+    problems = check(t.CallSpec("F", structure("S", in_("k", UINT), t.Union((decidable, in_("z", UINT))))))
+    assert any("an arm contains an unnamed union" in problem for problem in problems)
 
 
-def test_bits_with_a_name_of_their_own_while_another_is_set() -> None:
-    call = CALLS["D3DKMTGetDeviceState"]
+def test_a_bit_may_select_the_name_of_others() -> None:
+    spec = CALLS["D3DKMTGetDeviceState"]
 
-    def code(given: Any) -> Any:
+    def code(word: Any) -> Any:
         value = through(
-            call, {"StateType": "D3DKMT_DEVICESTATE_PAGE_FAULT", "PageFaultState": {"FaultErrorCode": given}}
+            spec, {"StateType": "D3DKMT_DEVICESTATE_PAGE_FAULT", "PageFaultState": {"FaultErrorCode": word}}
         )
         return value["PageFaultState"]["FaultErrorCode"]
 
     assert code(3) == {"IsDeviceSpecificCode": 1, "DeviceSpecificCode": 1}
     assert code(4) == {"IsDeviceSpecificCode": 0, "GeneralErrorCode": 2}
-    for given in (
+    for word in (
         {"IsDeviceSpecificCode": 1, "DeviceSpecificCode": 5},
         {"GeneralErrorCode": 7, "IsDeviceSpecificCode": 0},
     ):
-        assert code(given) == given
-    with pytest.raises(UsageError, match="GeneralErrorCode: is not in effect here; give DeviceSpecificCode instead"):
+        assert code(word) == word
+    with pytest.raises(UsageError, match="GeneralErrorCode: is not in effect; give DeviceSpecificCode instead"):
         code({"IsDeviceSpecificCode": 1, "GeneralErrorCode": 5})
-    with pytest.raises(UsageError, match="DeviceSpecificCode: is not in effect here; give GeneralErrorCode instead"):
+    with pytest.raises(UsageError, match="DeviceSpecificCode: is not in effect; give GeneralErrorCode instead"):
         code({"DeviceSpecificCode": 5})
 
 
-def test_no_address_is_an_address_by_hand() -> None:
+def test_the_address_of_an_unreadable_argument_is_checked() -> None:
     for address in ("x", 1 << 70, -5):
         with pytest.raises(UsageError, match="F: its one parameter: "):
             encode(call_of(in_("v", UINT)), "x64", Arena("x64"), Unreadable(address))  # type: ignore[arg-type]
 
 
-def test_a_length_behind_a_pointer_that_leads_nowhere() -> None:
-    call = call_of(in_("t", t.WString("PWCHAR", t.Length("n", deref=True))), in_("n", t.Pointer(UINT)))
-    assert through(call, {"t": "", "n": None})["t"] == ""
-    assert through(call, {"t": "", "n": Unreadable(16)})["n"] == Unreadable(16)
+def test_a_length_behind_an_invalid_pointer() -> None:
+    spec = call_of(in_("t", t.WString("PWCHAR", t.Length("n", deref=True))), in_("n", t.Pointer(UINT)))
+    assert through(spec, {"t": "", "n": None})["t"] == ""
+    assert through(spec, {"t": "", "n": Unreadable(16)})["n"] == Unreadable(16)
 
 
-def test_an_array_whose_memory_ended_ends_there_again() -> None:
-    call = call_of(in_("n", UINT), in_("p", t.Pointer(t.Pointer(POINT), "n")), in_("q", t.Pointer(POINT, "n")))
+def test_a_truncated_array_stays_truncated() -> None:
+    spec = call_of(in_("n", UINT), in_("p", t.Pointer(t.Pointer(POINT), "n")), in_("q", t.Pointer(POINT, "n")))
     point = {"x": 1, "y": 2}
-    given = {"n": 1_000_000, "p": [point, Unreadable(16)], "q": [point, Unreadable(32)]}
-    value = through(call, given)
+    value = through(spec, {"n": 1_000_000, "p": [point, Unreadable(16)], "q": [point, Unreadable(32)]})
     assert [item for item in value["p"] if not isinstance(item, Unreadable)] == [point]
     assert [item for item in value["q"] if not isinstance(item, Unreadable)] == [point]
-    assert (len(value["p"]), len(value["q"])) == (2, 2), "what is missing is told once"
-    kept = through(call, {"n": 2, "p": [point, Unreadable(16)]})
-    assert kept["p"] == [point, Unreadable(16)], "a pointer that leads nowhere is an element like others"
+    assert (len(value["p"]), len(value["q"])) == (2, 2), "missing memory is one item"
+    complete = through(spec, {"n": 2, "p": [point, Unreadable(16)]})
+    assert complete["p"] == [point, Unreadable(16)], "an invalid pointer is an element like others"
 
 
 def test_the_longest_strings() -> None:
-    call = call_of(in_("t", t.WString("PCWSTR")), in_("u", t.CountedString("UNICODE_STRING")))
-    assert through(call, {"t": "a" * 32767, "u": "b" * 32767}) == {"t": "a" * 32767, "u": "b" * 32767}
+    spec = call_of(in_("t", t.WString("PCWSTR")), in_("u", t.CountedString("UNICODE_STRING")))
+    assert through(spec, {"t": "a" * 32767, "u": "b" * 32767}) == {"t": "a" * 32767, "u": "b" * 32767}
     with pytest.raises(UsageError, match="does not fit into 16 bits"):
-        through(call, {"u": "b" * 32768})
+        through(spec, {"u": "b" * 32768})
 
 
-def test_values_that_never_end_are_refused() -> None:
+def test_deeply_nested_values_are_refused() -> None:
     deep: Any = {}
     for _ in range(100_000):
         deep = {"x": deep}
     with pytest.raises(UsageError, match=r"has no such field|nested too deeply"):
         through(call_of(in_("v", POINT)), {"v": {"x": 1, "z": deep}})
-    with pytest.raises(UsageError, match=r"takes a number, not"):
+    with pytest.raises(UsageError, match=r"invalid value: .* \(expected a number\)"):
         through(call_of(in_("v", POINT)), {"v": deep})
 
 
-def test_unreadable_memory_comes_back_as_it_was() -> None:
-    call = call_of(in_("p", t.Pointer(POINT)), in_("t", t.WString("PCWSTR")), in_("d", t.Bytes("s")), in_("s", UINT))
-    given = {name: {"unreadable": "0x10"} for name in ("p", "t", "d")} | {"s": 4}
-    value = through(call, given)
+def test_unreadable_memory_survives_decoding_and_encoding() -> None:
+    spec = call_of(in_("p", t.Pointer(POINT)), in_("t", t.WString("PCWSTR")), in_("d", t.Bytes("s")), in_("s", UINT))
+    value = through(spec, {name: {"unreadable": "0x10"} for name in ("p", "t", "d")} | {"s": 4})
     assert value == {"p": Unreadable(16), "t": Unreadable(16), "d": Unreadable(16), "s": 4}
-    assert json_of(call, value)["p"] == {"unreadable": "0x10"}
+    assert json_of(spec, value)["p"] == {"unreadable": "0x10"}
 
 
-def test_a_structure_may_be_compared_by_nobody() -> None:
-    """LUIDs are one value, not two numbers: a path leads to the whole."""
+def test_a_luid_is_one_value() -> None:
     assert isinstance(LUID, t.Struct)
     assert LUID.kind is not None
 
 
 def test_a_wchar_of_four_bytes() -> None:
-    call = call_of(
+    spec = call_of(
         in_("v", t.WCharArray(4)), in_("t", t.WString("PCWSTR")), in_("n", t.WString("WCHAR *", "c")), in_("c", UINT)
     )
     arena = Arena("wsl")
-    words = encode(call, "wsl", arena, {"v": "ab", "t": "\ud800", "n": "xyz"})
-    assert decode(call, "wsl", arena, words) == {"v": "ab", "t": "\ud800", "n": "xyz", "c": 3}
+    words = encode(spec, "wsl", arena, {"v": "ab", "t": "\ud800", "n": "xyz"})
+    assert decode(spec, "wsl", arena, words) == {"v": "ab", "t": "\ud800", "n": "xyz", "c": 3}
     assert sorted(size for _, size, _ in arena.regions()) == [8, 12, 40]
     arena.write(words[0], b"\xff\xff\xff\xff")
-    value = decode(call, "wsl", arena, words)
+    value = decode(spec, "wsl", arena, words)
     assert isinstance(value, dict)
-    assert value["v"] == "\ufffdb", "what is no character is shown as none"
+    assert value["v"] == "\ufffdb", "a unit that is not a code point becomes U+FFFD"

@@ -1,4 +1,4 @@
-"""Bad descriptions, each with the message that says what to mend."""
+"""Invalid descriptions, each with the message that names the correction."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ def described(*members: object, **rest: object) -> t.CallSpec:
 
 
 BAD = [
-    (described(in_("p", t.Bytes("n"))), "F: S: p: its length n is no integer field of S"),
-    (described(in_("p", t.Bytes("n")), in_("n", WORD)), "F: S: p: its length n is no integer field of S"),
-    (described(in_("p", t.Pointer(UINT, "n"))), "F: S: p: its length n is no integer field of S"),
-    (described(in_("a", UINT), in_("a", UINT)), "F: S: a stands twice; names are unique within a structure"),
+    (described(in_("p", t.Bytes("n"))), "F: S: p: its length n is not an integer field of S"),
+    (described(in_("p", t.Bytes("n")), in_("n", WORD)), "F: S: p: its length n is not an integer field of S"),
+    (described(in_("p", t.Pointer(UINT, "n"))), "F: S: p: its length n is not an integer field of S"),
+    (described(in_("a", UINT), in_("a", UINT)), "F: S: a: duplicate field; names must be unique within a structure"),
     (described(), "F: S: has no fields"),
-    (described(in_("e", enum("E\0", A=1))), "F: S: e: 'E\\x00' is no name, or stands twice"),
-    (described(in_("e", enum("E", mro=1))), "F: S: e: 'mro' is no name, or stands twice"),
-    (described(in_("f", flags("F G", "A"))), "F: S: f: 'F G' is no name, or stands twice"),
+    (described(in_("e", enum("E\0", A=1))), "F: S: e: invalid name: 'E\\x00' (expected a unique identifier)"),
+    (described(in_("e", enum("E", mro=1))), "F: S: e: invalid name: 'mro' (expected a unique identifier)"),
+    (described(in_("f", flags("F G", "A"))), "F: S: f: invalid name: 'F G' (expected a unique identifier)"),
     (
         described(in_("t", UINT), in_("n", UINT), in_("p", t.Payload("t", "n", ((0, "ODD", t.Integer("ODD", 3)),)))),
-        "F: S: p: an integer of 3 bytes",
+        "F: S: p: invalid integer size: 3 (expected 1, 2, 4 or 8)",
     ),
-    (described(in_("a", t.Array(UINT, 0))), "F: S: a: an array of 0 elements; 65536 at most"),
-    (described(in_("a", t.Integer("ODD", 3))), "F: S: a: an integer of 3 bytes"),
+    (described(in_("a", t.Array(UINT, 0))), "F: S: a: invalid array size: 0 (expected 1 to 65536)"),
+    (described(in_("a", t.Integer("ODD", 3))), "F: S: a: invalid integer size: 3 (expected 1, 2, 4 or 8)"),
     (
         described(in_("a", UINT, t.Condition("a"))),
-        "F: S: a has a condition outside a union; conditions choose arms",
+        "F: S: a: has a condition outside a union; conditions select arms",
     ),
     (
         described(t.Union((in_("a", UINT), in_("b", UINT)))),
-        "F: S: a/b: two arms without a rule; say when each is in effect",
+        "F: S: a/b: two arms have no condition; add a condition to all but one",
     ),
     (
         described(t.Union((in_("a", UINT), in_("b", UINT)), by_call=True)),
-        "F: S: a/b: the call must name one of these arms",
+        "F: S: a/b: the call must name one of these arms in union_arms",
     ),
     (
         described(t.Union((in_("a", UINT, t.Condition("w.Three")), in_("b", UINT))), in_("w", WORD)),
-        "F: S: a: its condition names w.Three, but w has no such bit",
+        "F: S: a: its condition reads w.Three, but w has no such bit",
     ),
     (
         described(t.Union((in_("a", UINT, t.Condition("gone")), in_("b", UINT)))),
-        "F: S: a: its condition names gone, which does not exist there",
+        "F: S: a: its condition reads gone, which is not a field there",
     ),
     (
         described(t.Union((in_("a", UINT, t.Condition("a", parent=1)), in_("b", UINT)))),
-        "F: S: a: its condition looks 1 outwards, where there is nothing",
+        "F: S: a: its condition reads the structure 1 outwards, but there is none",
     ),
-    (described(in_("w", t.Flags("W", (t.Bit("x", 31, 2),)))), "F: S: w.x: lies outside a word of 32 bits"),
+    (described(in_("w", t.Flags("W", (t.Bit("x", 31, 2),)))), "F: S: w.x: is outside a word of 32 bits"),
     (described(in_("w", t.Flags("W", (t.Bit("x", 0, 2), t.Bit("y", 1))))), "F: S: w.y: shares bits with another name"),
     (
         described(in_("w", t.Flags("W", (t.Bit("s", 0), t.Bit("x", 1, when="s"), t.Bit("y", 1, when="s"))))),
@@ -69,25 +69,28 @@ BAD = [
     ),
     (
         described(in_("w", t.Flags("W", (t.Bit("x", 1, when="gone"),)))),
-        "F: S: w.x: depends on gone, which is no bit that is always there",
+        "F: S: w.x: depends on gone, which is not an unconditional bit",
     ),
     (
         described(in_("w", t.Flags("W", (t.Bit("x", 0, 2),)))),
         "F: S: w: has a field wider than one bit, so all of its bits need names; add the reserved ones",
     ),
-    (described(in_("w", t.Flags("W", (t.Bit("x", 0),), size=3))), "F: S: w: a word of 3 bytes"),
+    (
+        described(in_("w", t.Flags("W", (t.Bit("x", 0),), size=3))),
+        "F: S: w: invalid size of a flag word: 3 (expected 1, 2, 4 or 8)",
+    ),
     (
         described(in_("p", t.Bytes(t.Length("n", parent=1)))),
-        "F: S: p: its length n is no integer field of what led here",
+        "F: S: p: its length n is not an integer field of the structure 1 outwards, which does not exist",
     ),
     (
         described(in_("p", t.Pointer(structure("T", in_("q", t.Bytes(t.Length("m", parent=1)))))), in_("n", UINT)),
-        "F: S: T: q: its length m is no integer field of S",
+        "F: S: T: q: its length m is not an integer field of S",
     ),
-    (described(in_("a", t.Array(UINT, 4, used="n"))), "F: S: a: its length n is no integer field of S"),
+    (described(in_("a", t.Array(UINT, 4, used="n"))), "F: S: a: its length n is not an integer field of S"),
     (
         described(in_("p", t.Payload("n", "by", ())), in_("n", UINT)),
-        "F: S: p: its form follows from by, which is no number of S",
+        "F: S: p: by is not an integer or enumeration of S",
     ),
     (
         described(in_("p", t.Payload("n", "t", ((2, "TWO", UINT),))), in_("n", UINT), in_("t", enum("T", ONE=1))),
@@ -95,56 +98,56 @@ BAD = [
     ),
     (
         described(t.Union((in_("a", UINT, t.Condition("n", kind=THING)), in_("b", UINT))), in_("n", UINT)),
-        "F: S: a: its condition asks for the kind of n, which holds no handle",
+        "F: S: a: its condition reads the kind of n, which is not a handle",
     ),
     (
         described(in_("f", t.Integer("UINT64", 8), fence_handle="h")),
-        "F: S: f: belongs to h, which does not exist there",
+        "F: S: f: its fence_handle h is not a field there",
     ),
     (
         described(in_("a", UINT), may_block_when=(t.Condition("gone"),)),
-        "F: blocks: its condition names gone, which does not exist there",
+        "F: may_block_when: its condition reads gone, which is not a field there",
     ),
     (
         described(out("a", HANDLE), creates=(t.Creates(THING, "a", size="gone"),)),
-        "F: a: its size gone is no integer field of S",
+        "F: a: its size gone is not an integer field of S",
     ),
     (
         t.CallSpec("F", parameters("F", in_("s", structure("T", in_("x", UINT))))),
-        "F: F: s: does not fit into a parameter; give a pointer to it",
+        "F: F: s: does not fit into a parameter; use a pointer to it",
     ),
-    (described(in_("a", UINT), creates=(t.Creates(THING, "b"),)), "F: b leads to no field of S"),
-    (described(in_("a", UINT), creates=(t.Creates(THING, "a"),)), "F: a holds no handle, not thing"),
-    (described(out("a", HANDLE), destroys=(t.Destroys(OTHER, "a"),)), "F: a holds thing, not other"),
+    (described(in_("a", UINT), creates=(t.Creates(THING, "b"),)), "F: b is not a field of S"),
+    (described(in_("a", UINT), creates=(t.Creates(THING, "a"),)), "F: a: holds no handle, expected thing"),
+    (described(out("a", HANDLE), destroys=(t.Destroys(OTHER, "a"),)), "F: a: holds thing, expected other"),
 ]
 
 
-@pytest.mark.parametrize(("call", "message"), BAD, ids=[message for _, message in BAD])
-def test_a_contradiction_is_named(call: t.CallSpec, message: str) -> None:
-    assert message in check(call)
+@pytest.mark.parametrize(("spec", "message"), BAD, ids=[message for _, message in BAD])
+def test_a_contradiction_is_reported(spec: t.CallSpec, message: str) -> None:
+    assert message in check(spec)
 
 
-def test_kinds_need_a_beginning_and_an_end() -> None:
+def test_every_kind_is_created_and_destroyed() -> None:
     creates = described(out("h", HANDLE), creates=(t.Creates(THING, "h"),))
     uses = described(in_("h", HANDLE))
     assert check_all([creates]) == [
-        "F: h: nothing ends the kind thing; name the call, or what it dies_with, or mark the kind external"
+        "F: h: no call destroys the kind thing; add it to the call that does, set dies_with, or mark the kind external"
     ]
-    assert "F: h: no call creates the kind thing; name the one that does, or mark the kind external" in check_all(
+    assert "F: h: no call creates the kind thing; add it to the call that does, or mark the kind external" in check_all(
         [uses]
     )
     assert "F: described twice; keep one" in check_all([creates, uses])
 
 
-def test_names_that_the_interface_does_not_have_are_found() -> None:
-    call = described(in_("a", UINT))
-    assert misnamed([call], ["F"], ["S"]) == []
-    assert misnamed([call], ["G"], ["T"]) == [
+def test_names_outside_of_the_interface_are_found() -> None:
+    spec = described(in_("a", UINT))
+    assert misnamed([spec], ["F"], ["S"]) == []
+    assert misnamed([spec], ["G"], ["T"]) == [
         "F: the interface has no such function; spell it as the header does",
         "F: S: the interface has no such structure",
     ]
 
 
-def test_structures_without_use_are_found() -> None:
+def test_unused_structures_are_found() -> None:
     used, idle = structure("S", in_("a", UINT)), structure("IDLE", in_("a", UINT))
-    assert unused([t.CallSpec("F", used)], [used, idle]) == ["IDLE: no call leads to it; use it or remove it"]
+    assert unused([t.CallSpec("F", used)], [used, idle]) == ["IDLE: no call uses it; use it or remove it"]

@@ -1,4 +1,4 @@
-"""Descriptions travel as plain data and come back whole; other data is refused."""
+"""Descriptions convert to plain data and back unchanged. Other data is refused."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from tracekmt.calls import CALLS
 from tracekmt.errors import DescriptionError
-from tracekmt.spec.serial import call_from_data, to_data
+from tracekmt.spec.serial import spec_from_data, to_data
 from tracekmt.spec.types import CallSpec
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_to_json_and_back(call: CallSpec) -> None:
-    data = json.loads(json.dumps(to_data(call)))
-    assert to_data(call_from_data(data)) == data
+@pytest.mark.parametrize("spec", CALLS.values(), ids=CALLS)
+def test_to_json_and_back(spec: CallSpec) -> None:
+    data = json.loads(json.dumps(to_data(spec)))
+    assert to_data(spec_from_data(data)) == data
 
 
 @given(
@@ -33,13 +33,13 @@ def test_to_json_and_back(call: CallSpec) -> None:
         max_leaves=12,
     )
 )
-def test_anything_else_is_refused(data: Any) -> None:
+def test_other_data_is_refused(data: Any) -> None:
     with pytest.raises(DescriptionError):
-        call_from_data(data)
+        spec_from_data(data)
 
 
 def test_a_part_of_the_wrong_class_is_refused() -> None:
     data = to_data(CALLS["D3DKMTCloseAdapter"])
     data["argument"]["members"][0]["type"] = {"is": "Field"}
     with pytest.raises(DescriptionError, match="invalid part in a description"):
-        call_from_data(data)
+        spec_from_data(data)

@@ -1,4 +1,4 @@
-"""Adapters: opening, listing, closing, and what can be asked of them."""
+"""Adapters: open, enumerate, query and close."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FAMILY = "adapter"
 D3DKMT_OPENADAPTERFROMLUID = structure(
     "D3DKMT_OPENADAPTERFROMLUID",
     in_("AdapterLuid", LUID),
-    # The header declares the argument const; the handle is written into it all the same (documentation: [out]).
+    # The header declares the argument const, but the call writes the handle into it (documentation: [out]).
     out("hAdapter", handle(ADAPTER)),
 )
 
@@ -50,14 +50,14 @@ D3DKMT_ADAPTERINFO = structure(
 
 D3DKMT_ENUMADAPTERS = structure(
     "D3DKMT_ENUMADAPTERS",
-    # Documented as [in], yet the function lists adapters: the number found is written here.
+    # Documented as [in], but the function enumerates adapters and writes their number here.
     out("NumAdapters", ULONG),
     out("Adapters", Array(D3DKMT_ADAPTERINFO, 16, used="NumAdapters")),
 )
 
 D3DKMT_ENUMADAPTERS2 = structure(
     "D3DKMT_ENUMADAPTERS2",
-    # In: how many pAdapters holds. Out: how many there are; with pAdapters NULL how many there may be at most.
+    # In: capacity of pAdapters. Out: number of adapters, or with pAdapters NULL an upper limit.
     inout("NumAdapters", ULONG),
     out("pAdapters", Pointer(D3DKMT_ADAPTERINFO, "NumAdapters")),
 )

@@ -1,8 +1,9 @@
-"""What D3DKMTQueryAdapterInfo is asked for: the structures in its buffer, by type.
+"""The structures in the buffer of D3DKMTQueryAdapterInfo, by query type.
 
-Types and structures are matched by the enumeration's documentation page, and where that says nothing by their names in
-d3dkmthk.h. Types that are not here are kept as bytes: KMTQAITYPE_UMDRIVERPRIVATE is the driver's own, the others hold
-lists, or nothing that a source describes. All structures may be cut short by the caller's buffer."""
+The documentation page of the enumeration assigns structures to types. Where it does not, their names in d3dkmthk.h do.
+Other types are recorded as bytes: KMTQAITYPE_UMDRIVERPRIVATE belongs to the driver, and the rest have lists or are not
+documented. The caller's buffer may truncate every structure.
+"""
 
 from __future__ import annotations
 
@@ -146,7 +147,7 @@ D3DKMT_OUTPUTDUPLCONTEXTSCOUNT = structure(
 
 D3DKMT_WDDM_1_2_CAPS = structure(
     "D3DKMT_WDDM_1_2_CAPS",
-    # A structure that d3dkmthk.h takes from elsewhere; its layout is not among the facts at hand.
+    # d3dkmthk.h takes this structure from another header, so its compiler-read layout is not available.
     out("PreemptionCaps", ByteArray("D3DKMDT_PREEMPTION_CAPS", 8)),
     out(
         "Value",
@@ -217,7 +218,7 @@ D3DKMT_WDDM_2_0_CAPS = flags(
 D3DKMT_NODEMETADATA = structure(
     "D3DKMT_NODEMETADATA",
     in_("NodeOrdinalAndAdapterIndex", UINT),
-    # A structure that d3dkmthk.h takes from elsewhere; its layout is not among the facts at hand.
+    # d3dkmthk.h takes this structure from another header, so its compiler-read layout is not available.
     out("NodeData", ByteArray("DXGK_NODEMETADATA", 74)),
     pack=1,
 )
@@ -324,7 +325,7 @@ D3DKMT_QUERY_PHYSICAL_ADAPTER_PNP_KEY = structure(
     "D3DKMT_QUERY_PHYSICAL_ADAPTER_PNP_KEY",
     in_("PhysicalAdapterIndex", UINT),
     in_("PnPKeyType", D3DKMT_PNP_KEY_TYPE),
-    # Its length lies behind a pointer of its own.
+    # The length is the pointee of another pointer.
     out("pDest", WString("WCHAR *", Length("pCchDest", deref=True))),
     inout("pCchDest", Pointer(UINT)),
 )
@@ -394,7 +395,7 @@ D3DDDI_QUERYREGISTRY_INFO = structure(
     in_("PhysicalAdapterIndex", ULONG),
     out("OutputValueSize", ULONG),
     out("Status", D3DDDI_QUERYREGISTRY_STATUS),
-    # The value lies in place, as long as the buffer; paths are asked for with value type 0.
+    # The value is in place and extends to the end of the buffer. Queries for paths have value type 0.
     Union(
         (
             out("OutputDword", DWORD, Condition("ValueType", REG_DWORD)),
@@ -569,7 +570,7 @@ IDENTITY = (
     "KMTQAITYPE_ADAPTERTYPE_RENDER",
     "KMTQAITYPE_DRIVERVERSION_RENDER",
 )
-"""The questions whose answers say which adapter and which driver it is."""
+"""The query types whose results identify the adapter and its driver."""
 
 CASES = (
     (1, "KMTQAITYPE_UMDRIVERNAME", D3DKMT_UMDFILENAMEINFO),

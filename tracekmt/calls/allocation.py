@@ -79,7 +79,7 @@ D3DDDI_ALLOCATIONINFO2 = structure(
             in_("pSystemMem", CPU_POINTER),
         )
     ),
-    # In and out: the driver may rewrite the bytes, never their number (WSL's dxgkrnl copies them back).
+    # In and out: the driver may rewrite the bytes, but not their number (WSL's dxgkrnl copies them back).
     inout("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True)),
     in_("PrivateDriverDataSize", UINT),
     in_("VidPnSourceId", D3DDDI_VIDEO_PRESENT_SOURCE_ID),
@@ -121,7 +121,7 @@ D3DKMT_CREATEALLOCATIONFLAGS = flags(
 )
 
 HEAP_SIZE = "pStandardAllocation.ExistingHeapData.Size"
-"""Where a call that creates allocations says how large the caller's memory is that they lie on."""
+"""Path of the size of the caller's memory that a call creates allocations on."""
 
 D3DKMT_CREATEALLOCATION = structure(
     "D3DKMT_CREATEALLOCATION",
@@ -138,7 +138,7 @@ D3DKMT_CREATEALLOCATION = structure(
     ),
     in_("PrivateDriverDataSize", UINT),
     in_("NumAllocations", UINT),
-    # Which of the two the memory holds is known from the function alone: elements of 40 bytes (x86: 24) for
+    # Only the function determines which arm is in effect: elements of 40 bytes (x86: 24) for
     # D3DKMTCreateAllocation, of 96 (x86: 56) for D3DKMTCreateAllocation2.
     Union(
         (
@@ -178,7 +178,7 @@ D3DKMT_SETALLOCATIONPRIORITY = structure(
     in_("hResource", handle(RESOURCE)),
     in_("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
     in_("AllocationCount", UINT),
-    # With hResource set there is one priority, while AllocationCount is 0 (documentation).
+    # With hResource set, there is one priority although AllocationCount is 0 (documentation).
     in_("pPriorities", Pointer(UINT, Length("AllocationCount", minimum=1))),
 )
 
@@ -204,7 +204,7 @@ D3DKMT_QUERYALLOCATIONRESIDENCY = structure(
     in_("hResource", handle(RESOURCE)),
     in_("phAllocationList", Pointer(handle(ALLOCATION), "AllocationCount")),
     in_("AllocationCount", UINT),
-    # With hResource set there is one status, while AllocationCount is 0 (documentation).
+    # With hResource set, there is one status although AllocationCount is 0 (documentation).
     out("pResidencyStatus", Pointer(D3DKMT_ALLOCATIONRESIDENCYSTATUS, Length("AllocationCount", minimum=1))),
 )
 
@@ -245,7 +245,7 @@ D3DDDI_UPDATEALLOCPROPERTY = structure(
     ),
 )
 
-# Both forms of the call make the same and fail alike.
+# Both functions create the same objects and return the same codes.
 _NEW_RESOURCE = Creates(RESOURCE, "hResource", when=(Condition("Flags.CreateResource"),), within=("hDevice",))
 _NEW_SHARE = Creates(
     GLOBAL_SHARE,

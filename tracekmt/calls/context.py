@@ -1,4 +1,4 @@
-"""Contexts and hardware queues: the streams that work is submitted to, and their priorities."""
+"""Contexts and hardware queues, which execute submitted work, and their priorities."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ D3DKMT_CREATECONTEXT = structure(
     in_("PrivateDriverDataSize", UINT),
     in_("ClientHint", D3DKMT_CLIENTHINT),
     out("hContext", handle(CONTEXT)),
-    # Memory that D3DKMTRender reads the client's commands from; this call only hands it out.
+    # D3DKMTRender reads the client's commands from this memory. This call only returns its address.
     out("pCommandBuffer", CPU_POINTER),
     out("CommandBufferSize", UINT),
     out("pAllocationList", Address("D3DDDI_ALLOCATIONLIST *", CPU_ADDRESS)),

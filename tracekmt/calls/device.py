@@ -1,4 +1,4 @@
-"""Devices: a client's own context on an adapter."""
+"""Devices: the state of one client on an adapter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ D3DKMT_CREATEDEVICEFLAGS = flags("D3DKMT_CREATEDEVICEFLAGS", "LegacyMode", "Requ
 
 D3DKMT_CREATEDEVICE = structure(
     "D3DKMT_CREATEDEVICE",
-    # pAdapter is how kernel-mode callers name the adapter (header comment); from user mode it is always hAdapter.
+    # Only kernel-mode callers pass pAdapter (header comment). User-mode callers always pass hAdapter.
     Union(
         (
             in_("hAdapter", handle(ADAPTER)),
@@ -23,8 +23,8 @@ D3DKMT_CREATEDEVICE = structure(
     ),
     in_("Flags", D3DKMT_CREATEDEVICEFLAGS),
     out("hDevice", handle(DEVICE)),
-    # The legacy command buffer and lists: handed out for later calls, not filled by this one; NULL and 0 on Windows
-    # as Wine's conformance test sees them.
+    # The legacy command buffer and lists are for later calls, and this call does not fill them. On Windows they are
+    # NULL and 0 (Wine's conformance test).
     out("pCommandBuffer", CPU_POINTER),
     out("CommandBufferSize", UINT),
     out("pAllocationList", Address("D3DDDI_ALLOCATIONLIST *", CPU_ADDRESS)),

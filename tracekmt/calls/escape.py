@@ -1,4 +1,4 @@
-"""Escapes: a driver's and the kernel's private requests."""
+"""Escapes: private requests to a driver or the kernel."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ D3DKMT_REQUEST_MACHINE_CRASH_ESCAPE = structure(
     in_("Param3", Integer("D3DKMT_ULONG_PTR", None)),
 )
 
-# All types but D3DKMT_ESCAPE_DRIVERPRIVATE, which is the driver's own, are documented as being for tests only.
+# D3DKMT_ESCAPE_DRIVERPRIVATE belongs to the driver. All other types are documented as for tests only.
 CASES = (
     (13, "D3DKMT_ESCAPE_BDD_FALLBACK", D3DKMT_BDDFALLBACK_CTL),
     (14, "D3DKMT_ESCAPE_ACTIVATE_SPECIFIC_DIAG", D3DKMT_ACTIVATE_SPECIFIC_DIAG_ESCAPE),

@@ -1,4 +1,4 @@
-"""GPU virtual addresses: reserving, mapping, updating, freeing ranges."""
+"""GPU virtual addresses: reserve, map, update and free ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keyed mutexes: who may use a shared resource next."""
+"""Keyed mutexes, which give one client at a time access to a shared resource."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ D3DKMT_ACQUIREKEYEDMUTEX = structure(
     "D3DKMT_ACQUIREKEYEDMUTEX",
     in_("hKeyedMutex", handle(KEYED_MUTEX)),
     in_("Key", UINT64),
-    # NULL waits for ever, 0 not at all; negative is relative, in units of 100 ns.
+    # NULL waits forever, and 0 does not wait. A negative number is relative, in units of 100 ns.
     in_("pTimeout", Pointer(LARGE_INTEGER)),
     out("FenceValue", UINT64),
 )

@@ -1,10 +1,10 @@
-"""The kinds of values that D3DKMT calls pass around, and the types that carry them.
+"""The kinds of values in D3DKMT calls, and the types with these kinds.
 
-Lifetimes: a device outlives the adapter handle that it was made from (assumption: the device keeps its own reference
-on the adapter); what belongs to a device, a resource or a queue ends with it (D3DKMTDestroyAllocation,
-D3DKMTCreatePagingQueue and D3DKMTDestroyPagingQueue documentation; Wine's conformance test, run on Windows; WSL's
-dxgkrnl for devices). Local handles of all kinds share one table per process, global handles another, NT handles a
-third (Wine's conformance test).
+A device outlives the adapter handle that it was created with (assumption: it holds its own reference to the adapter).
+Objects of a device, a resource or a queue are destroyed with it. Sources: documentation of D3DKMTDestroyAllocation,
+D3DKMTCreatePagingQueue and D3DKMTDestroyPagingQueue; Wine's conformance test, run on Windows; WSL's dxgkrnl for
+devices. Local handles of all kinds share one table per process. Global handles share another table, and NT handles a
+third one (Wine's conformance test).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ DEVICE_OR_CONTEXT = Kind("device or context", any_of=(DEVICE, CONTEXT))
 QUEUE_OR_ADAPTER = Kind("paging queue or adapter", any_of=(PAGING_QUEUE, ADAPTER))
 SHAREABLE = Kind("resource, keyed mutex or sync object", any_of=(RESOURCE, KEYED_MUTEX, SYNC_OBJECT))
 
-# Handles that name an object to other processes; they end with the last reference to it.
+# Handles that other processes open an object with. They are valid until its last reference is gone.
 GLOBAL_SHARE = Kind("global share", dies_with=(RESOURCE, SYNC_OBJECT, KEYED_MUTEX), external=True)
 
-# NT handles come from, and end in, the rest of the system too: NtClose and what makes events, sections, processes.
+# Other system calls create and close NT handles too: NtClose, and those for events, sections and processes.
 NT_HANDLE = Kind("nt handle", external=True)
 SHARED_OBJECT = Kind("shared object", base=NT_HANDLE, external=True)
 PROCESS = Kind("process", base=NT_HANDLE, external=True)
@@ -40,7 +40,7 @@ EVENT = Kind("event", base=NT_HANDLE, external=True)
 SEMAPHORE = Kind("semaphore", base=NT_HANDLE, external=True)
 SECTION = Kind("section", base=NT_HANDLE, external=True)
 
-# Values that are no handles.
+# Values other than handles.
 GPU_ADDRESS = Kind("gpu address", binding="range", dies_with=(ALLOCATION, SYNC_OBJECT, DEVICE), external=True)
 CPU_ADDRESS = Kind("cpu address", binding="range", dies_with=(ALLOCATION, SYNC_OBJECT, DEVICE), external=True)
 FENCE_VALUE = Kind("fence value", binding="fence")
@@ -52,19 +52,33 @@ VIDPN_TARGET = Kind("vidpn target", binding="literal")
 WINDOW = Kind("window", binding="literal")
 RUNTIME_HANDLE = Kind("runtime handle", binding="literal")
 
+HANDLE_NAMES = {
+    "hAdapter": ADAPTER,
+    "hDevice": DEVICE,
+    "hContext": CONTEXT,
+    "hHwContext": HW_CONTEXT,
+    "hHwQueue": HW_QUEUE,
+    "hPagingQueue": PAGING_QUEUE,
+    "hResource": RESOURCE,
+    "hAllocation": ALLOCATION,
+    "hSyncObject": SYNC_OBJECT,
+    "hKeyedMutex": KEYED_MUTEX,
+}
+"""Names of handle fields in the header, each with the kind that a field of this name holds."""
+
 
 def handle(kind: Kind) -> Integer:
-    """A D3DKMT_HANDLE to an object of one kind."""
+    """Create a D3DKMT_HANDLE to an object of a kind."""
     return Integer("D3DKMT_HANDLE", 4, hexadecimal=True, kind=kind)
 
 
 def nt_handle(kind: Kind, name: str = "HANDLE") -> Integer:
-    """A HANDLE of the system, to an object of one kind."""
+    """Create a HANDLE of the system to an object of a kind."""
     return Integer(name, None, hexadecimal=True, kind=kind)
 
 
 def fence(name: str, of: str, *, direction: str = "in") -> Field:
-    """A field with a value of the fence whose handle is at `of`."""
+    """Create a field with a value of the fence whose handle is at the path `of`."""
     return Field(name, FENCE_UINT64, "out" if direction == "out" else "in", fence_handle=of)
 
 

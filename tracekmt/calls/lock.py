@@ -1,4 +1,4 @@
-"""Locks: an allocation's memory in the process's own address space."""
+"""Locks, which map an allocation's memory into the address space of the process."""
 
 from __future__ import annotations
 

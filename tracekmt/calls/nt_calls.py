@@ -1,5 +1,4 @@
-"""Calls of the rest of the system that make and end what graphics calls refer to: events, sections, processes, and NT
-handles to all of them."""
+"""System calls for the other objects that graphics calls use: events, sections, processes, and NT handles to them."""
 
 from __future__ import annotations
 

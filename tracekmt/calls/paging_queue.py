@@ -1,4 +1,4 @@
-"""Paging queues: where residency and mapping are carried out, with a fence that tells how far they are."""
+"""Paging queues, which execute residency and mapping operations. The fence of a queue counts completed ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Presenting, and what the compositor is told about it."""
+"""Presenting, and the present history that the compositor reads."""
 
 from __future__ import annotations
 
@@ -233,11 +233,12 @@ D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN = structure(
     inout("PresentCount", UINT),
     inout("RevealColor", t.Array(FLOAT, 4)),
     inout("Rotation", D3DDDI_ROTATION),
-    # No source says when which is in effect.
+    # No source documents which arm is in effect.
     t.Union(
         (
             inout("ScatterBlts", D3DKMT_SCATTERBLTS),
             group(
+                # The header's comment: NT handle to FlipEx fence.
                 inout("hSyncObject", nt_handle(SHARED_OBJECT)),
                 inout("HDRMetaDataType", D3DDDI_HDR_METADATA_TYPE),
                 t.Union(
@@ -452,7 +453,7 @@ D3DKMT_GETPRESENTHISTORY = structure(
     in_("hAdapter", handle(ADAPTER)),
     in_("ProvidedSize", UINT),
     out("WrittenSize", UINT),
-    # Each token says how long it is; the next one follows it.
+    # Each token contains its size, and the next token follows it.
     out("pTokens", t.VariableRecords(D3DKMT_PRESENTHISTORYTOKEN, "ProvidedSize", "NumTokens", "TokenSize")),
     out("NumTokens", UINT),
 )

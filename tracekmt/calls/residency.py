@@ -1,4 +1,4 @@
-"""Residency: what has to be in memory, what may leave it, what is offered to others."""
+"""Residency: make allocations resident, evict them, and offer or reclaim their memory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ D3DDDI_MAKERESIDENT_FLAGS = flags("D3DDDI_MAKERESIDENT_FLAGS", "CantTrimFurther"
 D3DDDI_MAKERESIDENT = structure(
     "D3DDDI_MAKERESIDENT",
     in_("hPagingQueue", handle(PAGING_QUEUE)),
-    # In: the length of the list. Out: how many were made resident.
+    # In: length of the list. Out: number of allocations made resident.
     inout("NumAllocations", UINT),
     in_("AllocationList", Pointer(handle(ALLOCATION), "NumAllocations")),
-    # Documented as an array, but ignored; real callers (Intel's compute runtime) point it at a single number.
+    # Documented as an array, but ignored. Intel's compute runtime passes a pointer to a single number.
     in_("PriorityList", Pointer(UINT)),
     in_("Flags", D3DDDI_MAKERESIDENT_FLAGS),
     out("PagingFenceValue", FENCE_UINT64, fence_handle="hPagingQueue"),

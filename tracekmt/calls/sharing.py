@@ -30,7 +30,7 @@ D3DKMT_QUERYRESOURCEINFO = structure(
     "D3DKMT_QUERYRESOURCEINFO",
     in_("hDevice", handle(DEVICE)),
     in_("hGlobalShare", handle(GLOBAL_SHARE)),
-    # Documented as filled; Windows does not write it (Wine's conformance test).
+    # Documented as an output, but Windows does not write it (Wine's conformance test).
     out("pPrivateRuntimeData", Bytes("PrivateRuntimeDataSize")),
     inout("PrivateRuntimeDataSize", UINT),
     out("TotalPrivateDriverDataSize", UINT),
@@ -52,7 +52,7 @@ D3DKMT_QUERYRESOURCEINFOFROMNTHANDLE = structure(
 D3DDDI_OPENALLOCATIONINFO = structure(
     "D3DDDI_OPENALLOCATIONINFO",
     out("hAllocation", handle(ALLOCATION)),
-    # Set by the call to the allocation's part of pTotalPrivateDriverDataBuffer (WSL's dxgkrnl).
+    # The call sets it to the allocation's part of pTotalPrivateDriverDataBuffer (WSL's dxgkrnl).
     out("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True, set_by_call=True)),
     out("PrivateDriverDataSize", UINT),
 )
@@ -60,7 +60,7 @@ D3DDDI_OPENALLOCATIONINFO = structure(
 D3DDDI_OPENALLOCATIONINFO2 = structure(
     "D3DDDI_OPENALLOCATIONINFO2",
     out("hAllocation", handle(ALLOCATION)),
-    # Set by the call to the allocation's part of pTotalPrivateDriverDataBuffer (WSL's dxgkrnl).
+    # The call sets it to the allocation's part of pTotalPrivateDriverDataBuffer (WSL's dxgkrnl).
     out("pPrivateDriverData", Bytes("PrivateDriverDataSize", opaque=True, set_by_call=True)),
     out("PrivateDriverDataSize", UINT),
     out("GpuVirtualAddress", D3DGPU_VIRTUAL_ADDRESS),
@@ -84,7 +84,7 @@ D3DKMT_OPENRESOURCE = structure(
     out("pResourcePrivateDriverData", Bytes("ResourcePrivateDriverDataSize", opaque=True)),
     in_("ResourcePrivateDriverDataSize", UINT),
     out("pTotalPrivateDriverDataBuffer", Bytes("TotalPrivateDriverDataBufferSize", opaque=True)),
-    # In: what the buffer holds. Out: what was used of it.
+    # In: capacity of the buffer. Out: bytes used.
     inout("TotalPrivateDriverDataBufferSize", UINT),
     out("hResource", handle(RESOURCE)),
 )

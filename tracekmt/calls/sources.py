@@ -1,4 +1,4 @@
-"""What many descriptions rest on. Documentation is named beside each call by the page it is on."""
+"""Sources of many descriptions. Each call also names the pages of its documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statistics, clocks, and the state of devices and processes."""
+"""Statistics, clocks, and the states of devices and processes."""
 
 from __future__ import annotations
 

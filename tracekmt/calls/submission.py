@@ -1,4 +1,4 @@
-"""Command submission: by the packet, by GPU address, to hardware queues."""
+"""Command submission: by command buffer, by GPU address, and to hardware queues."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ D3DKMT_RENDER = structure(
     in_("CommandLength", UINT),
     in_("AllocationCount", UINT),
     in_("PatchLocationCount", UINT),
-    # Out: the next buffer. In with Flags.RenderKm: the one to render.
+    # Out: the next buffer. In, with Flags.RenderKm: the buffer to render.
     inout("pNewCommandBuffer", CPU_POINTER),
     inout("NewCommandBufferSize", UINT),
     inout("pNewAllocationList", Address("D3DDDI_ALLOCATIONLIST *", CPU_ADDRESS)),

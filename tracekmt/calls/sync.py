@@ -1,4 +1,4 @@
-"""Synchronization objects: mutexes, semaphores, fences, monitored fences; waiting and signalling from CPU and GPU."""
+"""Synchronization objects (mutexes, semaphores, fences, monitored fences): waits and signals on CPU and GPU."""
 
 from __future__ import annotations
 
@@ -305,7 +305,7 @@ D3DKMT_WAITFORSYNCHRONIZATIONOBJECTFROMGPU = structure(
     in_("hContext", handle(CONTEXT)),
     in_("ObjectCount", UINT),
     in_("ObjectHandleArray", Pointer(handle(SYNC_OBJECT), "ObjectCount")),
-    # Decided by what the handles lead to: values for monitored fences, one value for fences.
+    # The kind of the objects decides: monitored fences have an array of values, fences a single value.
     Union(
         (
             in_(

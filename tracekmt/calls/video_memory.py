@@ -1,4 +1,4 @@
-"""Video memory: budgets, reservations, and notices to give some back."""
+"""Video memory: budgets, reservations, and requests to release memory."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ D3DKMT_REGISTERTRIMNOTIFICATION = structure(
     "D3DKMT_REGISTERTRIMNOTIFICATION",
     in_("AdapterLuid", LUID),
     in_("hDevice", handle(DEVICE)),
-    # Code of the caller: it cannot be called again in a replay.
+    # Code of the caller, which a replay cannot call.
     in_("Callback", Address("PFND3DKMT_TRIMNOTIFICATIONCALLBACK")),
     in_("Context", Address("void *")),
     out("Handle", nt_handle(TRIM_CALLBACK, "void *")),
@@ -65,7 +65,7 @@ D3DKMT_REGISTERTRIMNOTIFICATION = structure(
 
 D3DKMT_UNREGISTERTRIMNOTIFICATION = structure(
     "D3DKMT_UNREGISTERTRIMNOTIFICATION",
-    # Documented as [out]; it is the handle that the registration gave.
+    # Documented as [out], but it is the handle that the registration returned.
     in_("Handle", nt_handle(TRIM_CALLBACK, "void *")),
     in_("Callback", Address("PFND3DKMT_TRIMNOTIFICATIONCALLBACK")),
 )

@@ -1,6 +1,6 @@
-"""Bytes to values and back, for one ABI, as the descriptions say.
+"""Conversion between bytes and values in one ABI, driven by descriptions.
 
-Values have the form that the documentation calls the value form: a call's argument is a dict by Microsoft's names.
+Values have the documented value form: a call's argument is a dict with Microsoft's names as keys.
 """
 
 from tracekmt.codec.bound_values import BoundLocation, BoundValueFinder, finder
@@ -11,8 +11,10 @@ from tracekmt.codec.json_form import json_form, to_json
 from tracekmt.codec.values import (
     FieldValue,
     Unreadable,
+    common_direction,
     condition_holds,
     flags_to_int,
+    is_truncated,
     iter_values,
     look_up,
     member_type,
@@ -25,11 +27,13 @@ __all__ = [
     "KindOf",
     "StructContext",
     "Unreadable",
+    "common_direction",
     "condition_holds",
     "decode",
     "encode",
     "finder",
     "flags_to_int",
+    "is_truncated",
     "iter_values",
     "json_form",
     "look_up",

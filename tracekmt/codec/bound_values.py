@@ -1,7 +1,7 @@
-"""What stands for something, found in memory as it lies: handles, addresses, fence values and LUIDs with their places.
+"""Search for bound values in raw memory: handles, addresses, fence values and LUIDs, with their locations.
 
-It is what `leaves` tells of the values that have a kind, without the values around them: a replay passes by most of a
-call, and has to look at these in every one.
+The result equals the values of `iter_values` that have a kind, without decoding the values around them. A replay skips
+most of each call, but has to translate the bound values of every call.
 """
 
 from __future__ import annotations
@@ -12,15 +12,26 @@ from typing import Any, NamedTuple
 
 from tracekmt.codec.context import StructContext
 from tracekmt.codec.memory import Memory, MemoryFault
-from tracekmt.codec.readers import Source, reader_of, select_arm, used_of
+from tracekmt.codec.readers import Source, reader_of, select_arm, used_count
 from tracekmt.spec import types as t
+from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
 from tracekmt.spec.paths import structures
 
 
 class BoundLocation(NamedTuple):
-    """A value that stands for something, and the `size` bytes at `address` that hold it. The rest is as a `Leaf` has
-    it."""
+    """A bound value and its location in memory.
+
+    Attributes:
+        path: Path in the argument, as in `FieldValue`.
+        pattern: Path in the description, as in `FieldValue`.
+        field: The member with the direction of the value.
+        type: Type of the value.
+        kind: Kind of the object that the value refers to.
+        address: Address of the value.
+        size: Size of the value in bytes.
+        value: The value.
+    """
 
     path: str
     pattern: str
@@ -32,35 +43,36 @@ class BoundLocation(NamedTuple):
     value: Any
 
     def unpacked(self, data: bytes) -> int:
-        """The number that such bytes are."""
+        """Convert bytes at this location to a number."""
         return int.from_bytes(data, "little", signed=isinstance(self.type, t.Integer) and self.type.signed)
 
     def packed(self, value: int) -> bytes:
-        """Another value of the same sort, as it would lie there."""
+        """Convert a number to the bytes at this location."""
         return (value & (1 << 8 * self.size) - 1).to_bytes(self.size, "little")
 
 
-class _Walk(NamedTuple):
-    """What one walk needs everywhere."""
+class _Search(NamedTuple):
+    """The state of one search: its results, and the memory that it reads."""
 
-    found: list[BoundLocation]
+    locations: list[BoundLocation]
     source: Source
 
 
-Step = Callable[[bytes, int, StructContext, str, str, _Walk], None]
-"""Looks at one member of a structure: its bytes, its address, its frame, the paths that lead to it."""
+Step = Callable[[bytes, int, StructContext, str, str, _Search], None]
+"""Searches one member of a structure. Arguments: the bytes of the structure, its address, its context, the prefixes of
+the member's path and pattern, the search."""
 
 
 class BoundValueFinder:
-    """Finds the places of one call in one ABI."""
+    """Finds the bound values in the argument of one function, in one ABI."""
 
-    def __init__(self, call: t.CallSpec, abi: t.Abi) -> None:
-        self._layout = lay_out(call.argument, abi)
+    def __init__(self, spec: t.CallSpec, abi: t.Abi) -> None:
+        self._layout = lay_out(spec.argument, abi)
         self._abi: t.Abi = abi
-        self._look = _structure(self._layout, call.union_arms)
+        self._search_argument = _struct_step(self._layout, spec.union_arms)
 
-    def frame(self, memory: Memory, address: int, before: Memory | None = None) -> StructContext | None:
-        """The argument itself; None for NULL, and where it is not there."""
+    def context(self, memory: Memory, address: int, before: Memory | None = None) -> StructContext | None:
+        """Read the argument structure. Return None for NULL and for unreadable memory."""
         if not address:
             return None
         try:
@@ -69,254 +81,304 @@ class BoundValueFinder:
         except MemoryFault:
             return None
 
-    def places(
-        self, frame: StructContext, memory: Memory, address: int, before: Memory | None = None
+    def locations(
+        self, context: StructContext, memory: Memory, address: int, before: Memory | None = None
     ) -> list[BoundLocation] | None:
-        """The places of an argument, in the order of `leaves`; None where some memory on the way to them is not there.
-        before: the memory that the call was entered with, where `memory` is how it left it."""
-        walk = _Walk([], Source(self._abi, memory, before, None))
+        """Find the bound values of an argument.
+
+        Args:
+            context: The argument structure.
+            memory: Memory to search: at enter, or at return if `before` is given.
+            address: Address of the argument structure.
+            before: Memory at enter, if `memory` is that at return.
+
+        Returns:
+            The values in the order of `iter_values`. None if some memory on the way to them is unreadable.
+        """
+        search = _Search([], Source(self._abi, memory, before, None))
         try:
-            if self._look is not None:
-                self._look(frame.data, address, frame, "", "", walk)
+            if self._search_argument is not None:
+                self._search_argument(context.data, address, context, "", "", search)
         except MemoryFault:
             return None
-        return walk.found
+        return search.locations
 
 
 @lru_cache(maxsize=1024)
-def finder(call: t.CallSpec, abi: t.Abi) -> BoundValueFinder | None:
-    """What finds a call's places; None where something in its form is told by more than its memory, or has no address
-    of its own: parameters, payloads and records with such values, unions that the objects decide."""
-    if call.argument.parameters:
+def finder(spec: t.CallSpec, abi: t.Abi) -> BoundValueFinder | None:
+    """Return the finder of a function, or None if its bound values cannot be found in memory alone.
+
+    That is so for parameters, which have no address, for payloads and records with bound values, and for unions that
+    depend on the kinds of objects.
+    """
+    if spec.argument.parameters:
         return None
-    for struct in structures(call.argument):
+    for struct in structures(spec.argument):
         for field in struct.fields():
-            if isinstance(field.type, (t.Payload, t.VariableRecords)) and _stands(field.type):
+            if isinstance(field.type, (t.Payload, t.VariableRecords)) and _has_bound_values(field.type):
                 return None
             if field.when is not None and field.when.kind is not None:
                 return None
-    layout = lay_out(call.argument, abi)
+    layout = lay_out(spec.argument, abi)
     try:
-        for path in _asked(call):
+        for path in _lifetime_paths(spec):
             layout.span(path)
     except KeyError:
         return None
-    return BoundValueFinder(call, abi)
+    return BoundValueFinder(spec, abi)
 
 
-def _asked(call: t.CallSpec) -> Iterator[str]:
-    """The fields of the argument that say what a call makes and ends."""
-    for creates in call.creates:
+def _lifetime_paths(spec: t.CallSpec) -> Iterator[str]:
+    """Iterate over the fields that determine the objects that a call creates and destroys."""
+    for creates in spec.creates:
         yield from (when.path for when in creates.when)
         yield from (creates.size,) if creates.size else ()
-    for destroys in call.destroys:
+    for destroys in spec.destroys:
         yield from (when.path for when in destroys.when)
 
 
 @lru_cache(maxsize=4096)
-def _stands(type_: t.Type) -> bool:
-    """Whether something in a type may stand for something else than its name."""
-    kind: t.Kind | None = getattr(type_, "kind", None)
+def _has_bound_values(type_: t.Type) -> bool:
+    """Return True if a type contains or points to values that a replay binds."""
+    kind = t.kind_of(type_)
     if kind is not None:
         return kind.binding != "literal"
     match type_:
         case t.Pointer(to=inner) | t.Array(of=inner) | t.VariableRecords(to=inner):
-            return _stands(inner)
+            return _has_bound_values(inner)
         case t.Union(arms=arms):
-            return any(_stands(arm.type) for arm in arms)
+            return any(_has_bound_values(arm.type) for arm in arms)
         case t.Payload(cases=cases):
-            return any(_stands(case) for _, _, case in cases)
+            return any(_has_bound_values(case) for _, _, case in cases)
         case t.Struct():
-            return any(_stands(field.type) for field in type_.fields())
-    return False
+            return any(_has_bound_values(field.type) for field in type_.fields())
+        case _ if isinstance(type_, t.LEAF_TYPES):
+            return False
+        case _:
+            return assert_never(type_)
 
 
-def _structure(layout: Layout, arms: tuple[str, ...]) -> Step | None:
-    """What looks at a structure; None where nothing in it stands for anything."""
-    if not _stands(layout.struct):
+def _struct_step(layout: Layout, arms: tuple[str, ...]) -> Step | None:
+    """Return the search of a structure, or None if it has no bound values."""
+    if not _has_bound_values(layout.struct):
         return None
     steps: list[Step] = []
     for member in layout.members:
-        union = member[0].overlay
+        union = member[0].union
         if union is None:
-            steps += _member(member[0], layout.abi, arms)
+            steps += _member_steps(member[0], layout.abi, arms)
         else:
-            by_arm = [
-                [step for slot in member if slot.arm is arm for step in _member(slot, layout.abi, arms)]
+            steps_by_arm = [
+                [step for slot in member if slot.arm is arm for step in _member_steps(slot, layout.abi, arms)]
                 for arm in union.arms
             ]
-            if any(by_arm):
-                steps.append(_chosen(union, by_arm, arms))
+            if any(steps_by_arm):
+                steps.append(_union_step(union, steps_by_arm, arms))
 
-    def look(data: bytes, address: int, frame: StructContext, path: str, pattern: str, walk: _Walk) -> None:
+    def search_struct(
+        data: bytes, address: int, context: StructContext, path: str, pattern: str, search: _Search
+    ) -> None:
         for step in steps:
-            step(data, address, frame, path, pattern, walk)
+            step(data, address, context, path, pattern, search)
 
-    return look
-
-
-def _chosen(union: t.Union, by_arm: Sequence[Sequence[Step]], arms: tuple[str, ...]) -> Step:
-    choose = select_arm(union, arms)
-
-    def look(data: bytes, address: int, frame: StructContext, path: str, pattern: str, walk: _Walk) -> None:
-        number = choose(frame)
-        for step in by_arm[number] if number >= 0 else ():
-            step(data, address, frame, path, pattern, walk)
-
-    return look
+    return search_struct
 
 
-def _member(slot: Slot, abi: t.Abi, arms: tuple[str, ...]) -> list[Step]:
-    """What looks at one member where it lies."""
+def _union_step(union: t.Union, steps_by_arm: Sequence[Sequence[Step]], arms: tuple[str, ...]) -> Step:
+    select = select_arm(union, arms)
+
+    def search_arm(data: bytes, address: int, context: StructContext, path: str, pattern: str, search: _Search) -> None:
+        number = select(context)
+        for step in steps_by_arm[number] if number >= 0 else ():
+            step(data, address, context, path, pattern, search)
+
+    return search_arm
+
+
+def _member_steps(slot: Slot, abi: t.Abi, arms: tuple[str, ...]) -> list[Step]:
     return _in_place(slot.field, slot.field.type, slot.field.name, slot.field.name, slot.offset, abi, arms)
 
 
 def _in_place(
     field: t.Field, type_: t.Type, name: str, pattern: str, offset: int, abi: t.Abi, arms: tuple[str, ...]
 ) -> list[Step]:
-    if not _stands(type_):
+    """Return the search of a type in place.
+
+    Args:
+        field: The member with the direction of the values.
+        type_: The type.
+        name: Last part of its path.
+        pattern: Last part of its pattern.
+        offset: Offset in the bytes that a step gets.
+        abi: ABI of the recorded process.
+        arms: The arms in effect of unions that leave the choice to the call.
+    """
+    if not _has_bound_values(type_):
         return []
     match type_:
-        case t.Integer() | t.Address() | t.Struct(kind=t.Kind()):
-            return [_value(field, type_, name, pattern, offset, abi)]
-        case t.Struct():
-            return [_inside(type_, name, pattern, offset, abi, arms)]
+        case t.Struct(kind=None):
+            return [_nested_step(type_, name, pattern, offset, abi, arms)]
+        case t.Integer() | t.Address() | t.Struct():
+            return [_value_step(field, type_, name, pattern, offset, abi)]
         case t.Union():
-            inside = [
+            steps_by_arm = [
                 _in_place(arm, arm.type, f"{name}.{arm.name}", f"{pattern}.{arm.name}", offset, abi, arms)
                 for arm in type_.arms
             ]
-            return [_chosen(type_, inside, arms)]
+            return [_union_step(type_, steps_by_arm, arms)]
         case t.Array():
-            return [_array(field, type_, name, pattern, offset, abi, arms)]
+            return [_array_step(field, type_, name, pattern, offset, abi, arms)]
         case t.Pointer():
-            return [_behind(field, type_, name, pattern, offset, abi, arms)]
-    raise TypeError(type_)
+            return [_pointer_step(field, type_, name, pattern, offset, abi, arms)]
+        case _ if isinstance(type_, (*t.LEAF_TYPES, t.VariableRecords)):
+            raise TypeError(type_)  # `finder` refuses payloads and records, and the other types have no kind
+        case _:
+            return assert_never(type_)
 
 
-def _value(
+def _value_step(
     field: t.Field, type_: t.Integer | t.Address | t.Struct, name: str, pattern: str, offset: int, abi: t.Abi
 ) -> Step:
+    assert type_.kind is not None
     kind = type_.kind
-    assert kind is not None
-    known = kind
     size, _ = measure(type_, abi)
     end = offset + size
     read = reader_of(type_, abi, ()).convert if isinstance(type_, t.Struct) else None
     signed = isinstance(type_, t.Integer) and type_.signed
 
-    def look(data: bytes, address: int, frame: StructContext, path: str, before: str, walk: _Walk) -> None:
-        now = data[offset:end]
-        value = int.from_bytes(now, "little", signed=signed) if read is None else read(now, now, frame, walk.source)
-        walk.found.append(
-            BoundLocation(path + name, before + pattern, field, type_, known, address + offset, size, value)
+    def add_value(
+        data: bytes, address: int, context: StructContext, path: str, outer_pattern: str, search: _Search
+    ) -> None:
+        part = data[offset:end]
+        value = (
+            int.from_bytes(part, "little", signed=signed) if read is None else read(part, part, context, search.source)
+        )
+        search.locations.append(
+            BoundLocation(path + name, outer_pattern + pattern, field, type_, kind, address + offset, size, value)
         )
 
-    return look
+    return add_value
 
 
-def _inside(type_: t.Struct, name: str, pattern: str, offset: int, abi: t.Abi, arms: tuple[str, ...]) -> Step:
+def _nested_step(type_: t.Struct, name: str, pattern: str, offset: int, abi: t.Abi, arms: tuple[str, ...]) -> Step:
     layout = lay_out(type_, abi)
-    look_at = _structure(layout, arms)
-    assert look_at is not None
-    inside, end = look_at, offset + layout.size
+    struct_step = _struct_step(layout, arms)
+    assert struct_step is not None
+    step, end = struct_step, offset + layout.size
 
-    def look(data: bytes, address: int, frame: StructContext, path: str, before: str, walk: _Walk) -> None:
+    def search_nested(
+        data: bytes, address: int, context: StructContext, path: str, outer_pattern: str, search: _Search
+    ) -> None:
         part = data[offset:end]
-        was = part if frame.before is frame.data else frame.before[offset:end]
-        inner = StructContext(layout, part, was, frame)
-        inside(part, address + offset, inner, f"{path}{name}.", f"{before}{pattern}.", walk)
+        before = part if context.before is context.data else context.before[offset:end]
+        inner = StructContext(layout, part, before, context)
+        step(part, address + offset, inner, f"{path}{name}.", f"{outer_pattern}{pattern}.", search)
 
-    return look
+    return search_nested
 
 
-def _array(
+def _array_step(
     field: t.Field, type_: t.Array, name: str, pattern: str, offset: int, abi: t.Abi, arms: tuple[str, ...]
 ) -> Step:
     size, _ = measure(type_.of, abi)
-    each = _element(field, type_.of, abi, arms)
+    search_elements = _elements(field, type_.of, abi, arms)
 
-    def look(data: bytes, address: int, frame: StructContext, path: str, before: str, walk: _Walk) -> None:
-        number = used_of(frame, type_)
-        now, was = data[offset : offset + size * number], frame.before[offset : offset + size * number]
-        each(now, was, number, address + offset, frame, f"{path}{name}", f"{before}{pattern}[]", walk)
+    def search_array(
+        data: bytes, address: int, context: StructContext, path: str, outer_pattern: str, search: _Search
+    ) -> None:
+        count = used_count(context, type_)
+        now, before = data[offset : offset + size * count], context.before[offset : offset + size * count]
+        search_elements(
+            now, before, count, address + offset, context, f"{path}{name}", f"{outer_pattern}{pattern}[]", search
+        )
 
-    return look
+    return search_array
 
 
-def _behind(
+def _pointer_step(
     field: t.Field, type_: t.Pointer, name: str, pattern: str, offset: int, abi: t.Abi, arms: tuple[str, ...]
 ) -> Step:
-    """What looks at one thing behind a pointer, or at as many as a count says."""
     size, end = measure(type_.to, abi)[0], offset + t.POINTER_SIZE[abi]
-    count = t.count_of(type_.count) if type_.count is not None else None
-    each = _element(field, type_.to, abi, arms)
-    behind = pattern if count is None else f"{pattern}[]"
+    length = t.count_of(type_.count) if type_.count is not None else None
+    search_elements = _elements(field, type_.to, abi, arms)
+    element_pattern = pattern if length is None else f"{pattern}[]"
 
-    def look(data: bytes, _address: int, frame: StructContext, path: str, before: str, walk: _Walk) -> None:
+    def search_pointee(
+        data: bytes, _address: int, context: StructContext, path: str, outer_pattern: str, search: _Search
+    ) -> None:
+        source = search.source
         start = int.from_bytes(data[offset:end], "little")
-        number = 1 if count is None else min(frame.count(count, walk.source.deref))
-        if not start or not number:
+        count = 1 if length is None else min(context.count(length, source.deref))
+        if not start or not count:
             return
-        now = was = walk.source.memory.read(start, size * number)
-        if walk.source.before is not None:
-            entered = int.from_bytes(frame.before[offset:end], "little")
-            was = walk.source.before.read(entered, size * number) if entered else now
-        each(now, was, None if count is None else number, start, frame, path + name, before + behind, walk)
+        now = before = source.memory.read(start, size * count)
+        if source.before is not None:
+            before_start = int.from_bytes(context.before[offset:end], "little")
+            before = source.before.read(before_start, size * count) if before_start else now
+        search_elements(
+            now,
+            before,
+            None if length is None else count,
+            start,
+            context,
+            path + name,
+            outer_pattern + element_pattern,
+            search,
+        )
 
-    return look
+    return search_pointee
 
 
-Elements = Callable[[bytes, bytes, "int | None", int, StructContext, str, str, _Walk], None]
-"""Looks at things that lie one behind the other: their bytes now and when the call was entered, how many (None for one
-that is no array), their address, the frame around them, their paths without an index."""
+Elements = Callable[[bytes, bytes, "int | None", int, StructContext, str, str, _Search], None]
+"""Searches consecutive elements. Arguments: their bytes now and at enter, their count (None for a single value that is
+no array), their address, the context around them, their path and pattern without an index, the search."""
 
 
-def _element(field: t.Field, of: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Elements:
+def _elements(field: t.Field, of: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Elements:
     if not isinstance(of, t.Struct) or of.kind is not None:
-        return _plain_element(field, of, abi, arms)
+        return _plain_elements(field, of, abi, arms)
     layout = lay_out(of, abi)
-    size, inside = layout.size, _structure(layout, arms)
-    assert inside is not None
+    size, struct_step = layout.size, _struct_step(layout, arms)
+    assert struct_step is not None
 
-    def each(
+    def search_structs(
         now: bytes,
-        was: bytes,
-        number: int | None,
+        before: bytes,
+        count: int | None,
         address: int,
-        frame: StructContext,
+        context: StructContext,
         path: str,
         pattern: str,
-        walk: _Walk,
+        search: _Search,
     ) -> None:
-        for index in range(1 if number is None else number):
-            at = index * size
-            data = now[at : at + size]
-            inner = StructContext(layout, data, data if was is now else was[at : at + size], frame)
-            one = f"{path}." if number is None else f"{path}[{index}]."
-            inside(data, address + at, inner, one, f"{pattern}.", walk)
+        for index in range(1 if count is None else count):
+            start = index * size
+            data = now[start : start + size]
+            inner = StructContext(layout, data, data if before is now else before[start : start + size], context)
+            element_path = f"{path}." if count is None else f"{path}[{index}]."
+            struct_step(data, address + start, inner, element_path, f"{pattern}.", search)
 
-    return each
+    return search_structs
 
 
-def _plain_element(field: t.Field, of: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Elements:
+def _plain_elements(field: t.Field, of: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Elements:
     size, _ = measure(of, abi)
     steps = _in_place(field, of, "", "", 0, abi, arms)
 
-    def each(
+    def search_values(
         now: bytes,
-        _was: bytes,
-        number: int | None,
+        _before: bytes,
+        count: int | None,
         address: int,
-        frame: StructContext,
+        context: StructContext,
         path: str,
         pattern: str,
-        walk: _Walk,
+        search: _Search,
     ) -> None:
-        for index in range(1 if number is None else number):
-            at = index * size
-            one = path if number is None else f"{path}[{index}]"
+        for index in range(1 if count is None else count):
+            start = index * size
+            element_path = path if count is None else f"{path}[{index}]"
             for step in steps:
-                step(now[at : at + size], address + at, frame, one, pattern, walk)
+                step(now[start : start + size], address + start, context, element_path, pattern, search)
 
-    return each
+    return search_values

@@ -1,4 +1,4 @@
-"""A structure on its way between bytes and values: what its conditions and lengths are read from."""
+"""A structure while it is decoded or encoded: the source of its conditions and lengths."""
 
 from __future__ import annotations
 
@@ -11,34 +11,47 @@ from tracekmt.spec.layout import Layout, Slot, lay_out
 from tracekmt.spec.types import NEVER, Condition, Field, Kind, Length, Union
 
 KindOf = Callable[[int], "Kind | None"]
-"""What sort of object a handle leads to, as far as that is known."""
+"""Returns the kind of the object that a handle refers to, or None if it is unknown."""
 
 KindAt = Callable[["StructContext", str], "Kind | None"]
+"""Returns the kind of the first handle at a path of a structure, or None if it is unknown."""
 
 
 @dataclass(frozen=True)
 class UndecidedUnion:
-    """An unnamed union of which nothing says what it holds. key: the name that stands for it in values. certain: it is
-    known that no arm is in effect."""
+    """An unnamed union without an arm in effect.
+
+    Attributes:
+        key: Name of the union in decoded values.
+        slots: The slots of all arms.
+        is_decidable: True if it is known that no arm is in effect, False if an unknown arm may be.
+    """
 
     key: str
     slots: tuple[Slot, ...]
-    certain: bool
+    is_decidable: bool
 
     @property
     def offset(self) -> int:
-        """Where it begins."""
+        """The offset of the union in its structure, in bytes."""
         return min(slot.offset for slot in self.slots)
 
     @property
     def size(self) -> int:
-        """Its bytes, as far as a field has them."""
+        """The size of the union in bytes, without trailing padding."""
         return max(slot.offset + slot.size for slot in self.slots) - self.offset
 
 
 class StructContext:
-    """A structure being decoded or encoded: its bytes, those that it had when the call was entered, and the
-    structure that led to it. kind_at: tells the kind of the handles at a path, where anybody can."""
+    """A structure that is being decoded or encoded.
+
+    Attributes:
+        layout: Layout of the structure.
+        data: Its bytes.
+        before: Its bytes when the call was entered. The same object as `data` if the call has not returned.
+        outer: The structure that contains or points to this one.
+        kind_at: Returns the kind of a handle, for unions that depend on it.
+    """
 
     __slots__ = ("before", "data", "kind_at", "layout", "outer")
 
@@ -51,71 +64,81 @@ class StructContext:
         self.outer = outer
         self.kind_at = kind_at
 
-    def outwards(self, steps: int) -> StructContext:
-        """The structure so many steps outwards."""
-        frame = self
+    def enclosing(self, steps: int) -> StructContext:
+        """Return the structure `steps` outwards."""
+        context = self
         for _ in range(steps):
-            assert frame.outer is not None
-            frame = frame.outer
-        return frame
+            assert context.outer is not None
+            context = context.outer
+        return context
 
     def number(self, path: str) -> tuple[int, int]:
-        """What a field said at enter, and says now."""
+        """Return the number in a field at enter, and now."""
         start, end, mask = self.layout.span(path)
         now = int.from_bytes(self.data[start:end], "little") & mask
         return now if self.before is self.data else int.from_bytes(self.before[start:end], "little") & mask, now
 
-    def holds(self, when: Condition) -> bool | None:
-        """Whether a condition is true of what the call was entered with; None where only the objects can tell."""
-        if when is NEVER or when == NEVER:
+    def holds(self, condition: Condition) -> bool | None:
+        """Return True if a condition was true when the call was entered. None if that depends on unknown objects."""
+        if condition is NEVER or condition == NEVER:
             return False
-        frame = self.outwards(when.parent) if when.parent else self
-        if when.kind is not None:
-            found = frame.kind_at(frame, when.path) if frame.kind_at else None
-            return None if found is None else (found == when.kind) != when.negate
-        start, end, mask = frame.layout.span(when.path)
-        value = int.from_bytes(frame.before[start:end], "little") & mask
-        if when.any_of:
-            return (value in when.any_of) != when.negate
-        return (value == when.equals if when.equals is not None else value != 0) != when.negate
+        context = self.enclosing(condition.parent) if condition.parent else self
+        if condition.kind is not None:
+            kind = context.kind_at(context, condition.path) if context.kind_at else None
+            return None if kind is None else (kind == condition.kind) != condition.negate
+        start, end, mask = context.layout.span(condition.path)
+        value = int.from_bytes(context.before[start:end], "little") & mask
+        if condition.any_of:
+            return (value in condition.any_of) != condition.negate
+        return (value == condition.equals if condition.equals is not None else value != 0) != condition.negate
 
-    def count(self, length: Length, behind: Callable[[int], int] = lambda address: 0) -> tuple[int, int]:
-        """What a length said at enter, and says now; `behind` reads the number that a pointer leads to."""
-        before, now = self.outwards(length.parent).number(length.path)
+    def count(self, length: Length, deref: Callable[[int], int] = lambda address: 0) -> tuple[int, int]:
+        """Return a length at enter, and now.
+
+        Args:
+            length: The length to read.
+            deref: Reads the 32-bit number at an address.
+        """
+        before, now = self.enclosing(length.parent).number(length.path)
         if length.deref:
-            before, now = behind(before), behind(now)
+            before, now = deref(before), deref(now)
         return max(before + length.add, length.minimum), max(now + length.add, length.minimum)
 
-    def arm(self, overlay: Union, arms: tuple[str, ...]) -> Field | None:
-        """The arm in effect; None where none is, or nothing says which."""
-        if overlay.open:
-            return None
-        if overlay.by_call:
-            return next((field for field in overlay.arms if field.name in arms), None)
-        held = (field for field in overlay.arms if field.when is not None and self.holds(field.when))
-        return next(held, next((field for field in overlay.arms if field.when is None), None))
+    def arm(self, union: Union, arms: tuple[str, ...]) -> Field | None:
+        """Return the arm in effect. None if there is none, or it cannot be decided.
 
-    def certain(self, overlay: Union) -> bool:
-        """Whether it is known which arm is in effect, if any is."""
-        return not overlay.open and all(arm.when is None or self.holds(arm.when) is not None for arm in overlay.arms)
+        Args:
+            union: A union of this structure.
+            arms: The arms in effect of unions that leave the choice to the call.
+        """
+        if union.open:
+            return None
+        if union.by_call:
+            return next((arm for arm in union.arms if arm.name in arms), None)
+        in_effect = (arm for arm in union.arms if arm.when is not None and self.holds(arm.when))
+        return next(in_effect, next((arm for arm in union.arms if arm.when is None), None))
+
+    def is_decidable(self, union: Union) -> bool:
+        """Return True if it is known which arm is in effect, or that none is."""
+        return not union.open and all(arm.when is None or self.holds(arm.when) is not None for arm in union.arms)
 
 
 @lru_cache(maxsize=512)
 def unions(layout: Layout) -> dict[Slot, str]:
-    """The unnamed unions of a structure by their first slots, with the names that stand for them in values."""
+    """Return the unnamed unions of a structure: the first slot of each, and its name in decoded values."""
     pairs = zip(layout.members, lay_out(layout.struct, "x64").members, strict=True)
-    return {member[0]: union_key(x64) for member, x64 in pairs if member[0].overlay is not None}
+    return {member[0]: union_key(x64) for member, x64 in pairs if member[0].union is not None}
 
 
-def in_effect(frame: StructContext, arms: tuple[str, ...]) -> Iterator[Slot | UndecidedUnion]:
-    """The fields of a structure without the arms that are not in effect."""
-    for member in frame.layout.members:
-        overlay = member[0].overlay
-        if overlay is None:
+def in_effect(context: StructContext, arms: tuple[str, ...]) -> Iterator[Slot | UndecidedUnion]:
+    """Iterate over the fields of a structure, without union arms that are not in effect."""
+    for member in context.layout.members:
+        union = member[0].union
+        if union is None:
             yield member[0]
             continue
-        arm = frame.arm(overlay, arms)
+        arm = context.arm(union, arms)
         if arm is None:
-            yield UndecidedUnion(unions(frame.layout)[member[0]], member, frame.certain(overlay))
+            yield UndecidedUnion(unions(context.layout)[member[0]], member, context.is_decidable(union))
         else:
             yield from (slot for slot in member if slot.arm is arm)

@@ -1,4 +1,4 @@
-"""Memory by address, wherever it is: what a recorder copied, what a replay laid out, or a running process's own."""
+"""Memory by address: that of a recorded event, a replay arena, or a live process."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from typing import ClassVar, Literal, Protocol
 from tracekmt.spec.types import POINTER_SIZE, Abi
 
 
-class MemoryFault(Exception):  # noqa: N818 (what processors call it)
-    """Memory at `address` that cannot be read or written; `data` is what could be read before it."""
+class MemoryFault(Exception):  # noqa: N818 (processors call it a fault)
+    """Memory cannot be read or written.
+
+    Attributes:
+        address: The first such address.
+        data: The bytes that were read before it.
+    """
 
     def __init__(self, address: int, data: bytes = b"") -> None:
         super().__init__(f"no memory at 0x{address:x}")
@@ -19,22 +24,26 @@ class MemoryFault(Exception):  # noqa: N818 (what processors call it)
 
 
 class Memory(Protocol):
-    """What the codec and the simulator need of memory. Both raise MemoryFault."""
+    """The memory that the codec and the simulator use. Both methods raise MemoryFault."""
 
     def read(self, address: int, size: int) -> bytes:
-        """`size` bytes from `address`."""
+        """Read `size` bytes from `address`."""
         ...
 
     def write(self, address: int, data: bytes) -> None:
-        """Put `data` at `address`."""
+        """Write `data` to `address`."""
         ...
 
 
 class Recorded:
-    """The memory of one event: regions of (address, bytes wanted, bytes read). It is only read."""
+    """Read-only memory of one event.
+
+    Args:
+        regions: Address, number of bytes requested, and bytes read of each copy.
+    """
 
     def __init__(self, regions: Iterable[tuple[int, int, bytes]]) -> None:
-        # Of two copies of one address the later stands: it is what the walker saw last.
+        # The later of two copies of one address wins, because the recorder made it last.
         self._longest: dict[int, bytes] = {}
         self._regions: list[tuple[int, bytes]] | None = None
         for address, _, data in regions:
@@ -42,7 +51,7 @@ class Recorded:
                 self._longest[address] = data
 
     def read(self, address: int, size: int) -> bytes:
-        """`size` bytes; MemoryFault with the readable beginning where fewer were recorded."""
+        """Read `size` bytes. A MemoryFault carries the readable beginning."""
         whole = self._longest.get(address)
         if whole is not None and len(whole) >= size:
             return whole[:size]
@@ -50,26 +59,32 @@ class Recorded:
             self._regions = sorted(self._longest.items())
             self._starts = [address for address, _ in self._regions]
         best = b""
-        # Regions may overlap, so a longer one may begin before the nearest; they are few, and sorted.
+        # Regions may overlap, so a longer one may begin before the nearest. An event has only a few regions.
         for index in range(bisect_right(self._starts, address) - 1, -1, -1):
             start, data = self._regions[index]
-            found = data[address - start : address - start + size]
-            if len(found) == size:
-                return found
-            best = max(best, found, key=len)
+            part = data[address - start : address - start + size]
+            if len(part) == size:
+                return part
+            best = max(best, part, key=len)
         raise MemoryFault(address + len(best), best)
 
     def write(self, address: int, data: bytes) -> None:
-        """A recording does not change."""
+        """Refuse to write: a recording does not change."""
         raise MemoryFault(address)
 
 
 class Arena:
-    """Memory that arguments are laid out in, at addresses of its own. Each placement is apart from the others, so
-    that reading past the end of one is a fault and not its neighbour."""
+    """Memory for the arguments of calls, at addresses that the arena chooses.
 
-    # Outside what programs use, and apart for traces made by hand (0) and for targets (1): an unreadable address of a
-    # recording must not point into the arena that the recording is laid out in again.
+    Blocks are separated, so reading past the end of one is a fault and does not reach its neighbour.
+
+    Args:
+        abi: ABI of the calls.
+        region: Address range of the arena: 0 for built traces, 1 for replay targets.
+    """
+
+    # Programs do not use these addresses. Built traces (0) and targets (1) have different ones, because an unreadable
+    # address of a recording must not point into the arena that its replay uses.
     _BASE: ClassVar[dict[Abi, tuple[int, int]]] = {
         "x64": (0x7B0000000000, 0x7C0000000000),
         "wsl": (0x7B0000000000, 0x7C0000000000),
@@ -86,23 +101,28 @@ class Arena:
 
     @classmethod
     def holding(cls, abi: Abi, regions: Iterable[tuple[int, int, bytes]]) -> Arena | None:
-        """An arena that is what an event holds, at the addresses that it had; None where some of it could not be read
-        to its end, or two regions overlap. Where nothing could be read, nothing is."""
+        """Create an arena with the memory of an event, at its recorded addresses.
+
+        Regions that were completely unreadable stay unreadable. Return None if a region was read in part, or if two
+        regions overlap.
+        """
         arena = cls(abi)
         end = 0
-        for address, wanted, data in sorted(regions):
-            if wanted and not data:
+        for address, size, data in sorted(regions):
+            if size and not data:
                 continue
-            if len(data) != wanted or address < end:
+            if len(data) != size or address < end:
                 return None
             arena._starts.append(address)
             arena._blocks[address] = bytearray(data)
-            end = address + wanted
+            end = address + size
         return arena
 
     def place(self, path: str, size: int) -> int:
-        """The address of `size` zeroed bytes for the value at `path`. The same path has the same place again, if it
-        still fits, with the bytes that are there."""
+        """Allocate `size` zeroed bytes for the value at `path`, and return their address.
+
+        A path gets its previous block again, with the bytes in it, if that is large enough.
+        """
         if path in self._places and self._places[path][1] >= size:
             return self._places[path][0]
         block = bytearray(max(size, 1))
@@ -113,13 +133,13 @@ class Arena:
         return address
 
     def locate(self, block: bytearray) -> int:
-        """The address that a new placement gets."""
+        """Return the address for a new block."""
         address = self._next
-        self._next += (len(block) + 31) & ~15  # 16 bytes at least to the next one
+        self._next += (len(block) + 31) & ~15  # at least 16 bytes to the next block
         return address
 
     def read(self, address: int, size: int) -> bytes:
-        """`size` bytes of one placement."""
+        """Read `size` bytes of one block."""
         block, offset = self._find(address)
         data = bytes(block[offset : offset + size])
         if len(data) < size:
@@ -127,14 +147,14 @@ class Arena:
         return data
 
     def write(self, address: int, data: bytes) -> None:
-        """Overwrite part of one placement."""
+        """Overwrite part of one block."""
         block, offset = self._find(address)
         if offset + len(data) > len(block):
             raise MemoryFault(address - offset + len(block))
         block[offset : offset + len(data)] = data
 
     def regions(self) -> list[tuple[int, int, bytes]]:
-        """Everything placed, as an event holds it."""
+        """Return all blocks as the regions of an event."""
         return [(start, len(self._blocks[start]), bytes(self._blocks[start])) for start in self._starts]
 
     def _find(self, address: int) -> tuple[bytearray, int]:

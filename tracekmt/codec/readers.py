@@ -1,7 +1,7 @@
-"""How each type is read from bytes, prepared once per structure: a structure's plain fields are unpacked in one go.
+"""Readers of description types: each turns the bytes of one type into its value.
 
-Every fixed part of a type is done when its reader is made, so that what is left for each value is a few calls. Readers
-are closures and not source text: descriptions come out of files that nobody vouches for.
+A reader does the fixed work of its type once, so that each value costs only a few calls. A structure's plain fields are
+unpacked in one step. Readers are closures and not generated source, because descriptions come from untrusted files.
 """
 
 from __future__ import annotations
@@ -16,14 +16,22 @@ from tracekmt.codec.memory import Memory, MemoryFault
 from tracekmt.codec.values import Unreadable, python_enum
 from tracekmt.codec.wchars import decode_terminated, decode_wchars
 from tracekmt.spec import types as t
+from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
 
 TEXT_LIMIT = 1 << 16
-"""How many bytes of a string without a length are looked at: as long as Windows' strings get."""
+"""Bytes to read at most of a string without a length. Windows' longest strings have this size."""
 
 
 class Source:
-    """Where values come from: the memory, the one before it if there is one, and what handles lead to."""
+    """The memory that values are read from.
+
+    Args:
+        abi: ABI of the recorded process.
+        memory: The memory to read.
+        before: The memory at enter, if `memory` is that at return.
+        kind_of: Returns the kind of a handle's object.
+    """
 
     __slots__ = ("before", "kind_of", "memory", "wchar")
 
@@ -33,19 +41,19 @@ class Source:
         self.before = before
         self.kind_of = kind_of
 
-    def kind_at(self, frame: StructContext, path: str) -> t.Kind | None:
-        """The kind of the first handle at a path, as the call was entered with it."""
-        place = frame.layout.place(path)
-        data = frame.before[place.offset : place.offset + place.size]
+    def kind_at(self, context: StructContext, path: str) -> t.Kind | None:
+        """Return the kind of the first handle at a path, as it was at enter."""
+        location = context.layout.locate(path)
+        data = context.before[location.offset : location.offset + location.size]
         try:
-            if isinstance(place.type, t.Pointer):
+            if isinstance(location.type, t.Pointer):
                 data = (self.before or self.memory).read(_unsigned(data), 4)
         except MemoryFault:
             return None
         return self.kind_of(_unsigned(data[:4])) if self.kind_of else None
 
-    def entered(self, address: int, now: bytes) -> bytes:
-        """What lay at an address when the call was entered, as many bytes as lie there `now`."""
+    def at_enter(self, address: int, now: bytes) -> bytes:
+        """Read as many bytes as `now` has from the memory at enter. Return `now` if that is not possible."""
         if self.before is not None and address:
             try:
                 return self.before.read(address, len(now))
@@ -54,57 +62,69 @@ class Source:
         return now
 
     def deref(self, address: int) -> int:
-        """The number that a pointer led to when the call was entered."""
+        """Read the 32-bit number at an address, as it was at enter. Return 0 for unreadable memory."""
         try:
             return _unsigned((self.before or self.memory).read(address, 4)) if address else 0
         except MemoryFault:
             return 0
 
     def read(self, address: int, size: int) -> bytes | Unreadable:
-        """Bytes, as far as they are there."""
+        """Read exactly `size` bytes."""
         try:
             return self.memory.read(address, size) if size else b""
         except MemoryFault as fault:
             return Unreadable(address, fault.data)
 
-    def window(self, address: int, size: int) -> bytes | Unreadable:
-        """As many bytes as can be read, up to `size`."""
-        read = self.read(address, size)
-        return read.data if isinstance(read, Unreadable) and read.data else read
+    def read_available(self, address: int, size: int) -> bytes | Unreadable:
+        """Read as many bytes as are readable, up to `size`."""
+        data = self.read(address, size)
+        return data.data if isinstance(data, Unreadable) and data.data else data
 
-    def text(self, address: int) -> str | Unreadable:
-        """A string that ends with a zero."""
-        found = self.window(address, TEXT_LIMIT)
-        if isinstance(found, Unreadable):
-            return found
-        text, ends = self.string(found)
-        return text if ends else Unreadable(address, found)
+    def read_string(self, address: int) -> str | Unreadable:
+        """Read a string that ends at a zero."""
+        data = self.read_available(address, TEXT_LIMIT)
+        if isinstance(data, Unreadable):
+            return data
+        text, is_terminated = self.decode_string(data)
+        return text if is_terminated else Unreadable(address, data)
 
-    def string(self, data: bytes) -> tuple[str, bool]:
-        """WCHARs up to a zero, and whether there was one. Any sequence of units is taken, lone surrogates kept."""
+    def decode_string(self, data: bytes) -> tuple[str, bool]:
+        """Decode WCHARs up to a zero. Also return True if there was one."""
         return decode_terminated(data, self.wchar)
 
 
 Convert = Callable[[Any, Any, StructContext, Source], Any]
-"""From what lies in place now, and what lay there at enter, to a value."""
+"""Turns an unpacked item, and the same item as it was at enter, into a value."""
 
 
 class Reader(NamedTuple):
-    """How a type lies in place: its code for the struct module, and what makes its value of that; None where that is
-    the value already."""
+    """The reader of a type in place.
+
+    Attributes:
+        code: Format code of the type for the struct module.
+        convert: Turns the unpacked item into the value. None if the item is the value.
+    """
 
     code: str
     convert: Convert | None
 
 
 class _Variant(NamedTuple):
-    """A structure with its unions' arms decided. sized: the fields that tell its own size."""
+    """A reader of a structure for one choice of its unions' arms.
+
+    Attributes:
+        names: Names of the fields in effect.
+        unpack: Unpacks them.
+        converts: Name and position of the fields whose items are converted.
+        undecided: The unions without an arm in effect.
+        size_fields: Names of the fields with the size of the structure.
+    """
 
     names: tuple[str, ...]
     unpack: Callable[[bytes], tuple[Any, ...]]
     converts: tuple[tuple[str, int, Convert], ...]
     undecided: tuple[UndecidedUnion, ...]
-    sized: tuple[str, ...]
+    size_fields: tuple[str, ...]
 
 
 class StructReader:
@@ -113,45 +133,59 @@ class StructReader:
     def __init__(self, layout: Layout, arms: tuple[str, ...]) -> None:
         self.layout = layout
         self._arms = arms
-        unions = [member[0].overlay for member in layout.members]
-        self._choices = tuple(select_arm(union, arms) for union in unions if union is not None)
+        unions = [member[0].union for member in layout.members]
+        self._selectors = tuple(select_arm(union, arms) for union in unions if union is not None)
         self._variants: dict[tuple[int, ...], _Variant] = {}
 
     def __call__(self, data: bytes, before: bytes, outer: StructContext | None, source: Source) -> dict[str, Any]:
-        """The values of a structure's bytes; `before` are those that it had when the call was entered."""
-        frame = StructContext(self.layout, data, before, outer, source.kind_at)
-        chosen = tuple([choose(frame) for choose in self._choices])
-        variant = self._variants.get(chosen)
+        """Decode the bytes of a structure.
+
+        Args:
+            data: The bytes.
+            before: The bytes at enter, the same object as `data` if there are no others.
+            outer: The structure that contains or points to this one.
+            source: The memory behind pointers.
+        """
+        context = StructContext(self.layout, data, before, outer, source.kind_at)
+        choices = tuple([select(context) for select in self._selectors])
+        variant = self._variants.get(choices)
         if variant is None:
-            variant = self._variants[chosen] = self._variant(frame)
-        now = variant.unpack(data)
-        was = now if before is data else variant.unpack(before)
-        values = dict(zip(variant.names, now))  # noqa: B905 (they are of one length, and this is the hot path)
+            variant = self._variants[choices] = self._variant(context)
+        items = variant.unpack(data)
+        before_items = items if before is data else variant.unpack(before)
+        values = dict(zip(variant.names, items))  # noqa: B905 (both have one length, and this is the hot path)
         for name, position, convert in variant.converts:
-            values[name] = convert(now[position], was[position], frame, source)
-        for name in variant.sized:
+            values[name] = convert(items[position], before_items[position], context, source)
+        for name in variant.size_fields:
             if values[name] == self.layout.size:
                 del values[name]
         for union in variant.undecided:
-            # Room that is known to hold nothing is told only where something lies in it all the same.
-            if union.certain and not any(values[union.key]["raw"]):
+            # A union that is known to have no arm in effect is a value only if its bytes are not zero.
+            if union.is_decidable and not any(values[union.key]["raw"]):
                 del values[union.key]
         return values
 
     def at(self, address: int, before: int, outer: StructContext | None, source: Source) -> dict[str, Any] | Unreadable:
-        """The structure at an address; `before` is where it was when the call was entered."""
+        """Decode the structure at an address.
+
+        Args:
+            address: The address.
+            before: Address of the structure at enter.
+            outer: The structure that points to this one.
+            source: The memory to read.
+        """
         try:
             data = source.memory.read(address, self.layout.size)
         except MemoryFault as fault:
             return Unreadable(address, fault.data)
-        return self(data, source.entered(before, data), outer, source)
+        return self(data, source.at_enter(before, data), outer, source)
 
-    def _variant(self, frame: StructContext) -> _Variant:
-        slots = tuple(in_effect(frame, self._arms))
+    def _variant(self, context: StructContext) -> _Variant:
+        slots = tuple(in_effect(context, self._arms))
         code, end = "<", 0
         converts: list[tuple[str, int, Convert]] = []
         for position, slot in enumerate(slots):
-            reader = _RAW if isinstance(slot, UndecidedUnion) else _in_slot(slot, self.layout.abi, self._arms)
+            reader = _RAW if isinstance(slot, UndecidedUnion) else _slot_reader(slot, self.layout.abi, self._arms)
             size = slot.size if reader is _RAW else packing.calcsize(f"<{reader.code}")
             code += f"{slot.offset - end}x" + (f"{size}s" if reader is _RAW else reader.code)
             end = slot.offset + size
@@ -162,58 +196,75 @@ class StructReader:
             unpack=packing.Struct(code).unpack_from,
             converts=tuple(converts),
             undecided=tuple(slot for slot in slots if isinstance(slot, UndecidedUnion)),
-            sized=tuple(_key(s) for s in slots if isinstance(s, Slot) and isinstance(s.field.type, t.StructSize)),
+            size_fields=tuple(
+                _key(slot) for slot in slots if isinstance(slot, Slot) and isinstance(slot.field.type, t.StructSize)
+            ),
         )
 
 
 @lru_cache(maxsize=4096)
 def struct_reader(layout: Layout, arms: tuple[str, ...]) -> StructReader:
-    """The reader of a structure, for calls whose arms are these."""
+    """Return the reader of a structure, for calls with these union arms."""
     return StructReader(layout, arms)
 
 
-_RAW = Reader("", lambda now, was, frame, source: {"raw": now})
+_RAW = Reader("", lambda now, before, context, source: {"raw": now})
 
 
 def _key(slot: Slot | UndecidedUnion) -> str:
     return slot.key if isinstance(slot, UndecidedUnion) else slot.field.name
 
 
+_NO_ARM, _UNKNOWN_ARM = -1, -2
+
+
 def select_arm(union: t.Union, arms: tuple[str, ...]) -> Callable[[StructContext], int]:
-    """What tells the arm in effect, by its number; -1 where it is known that none is, -2 where nothing tells."""
+    """Return a function that selects the arm in effect.
 
-    def choose(frame: StructContext) -> int:
-        arm = frame.arm(union, arms)
+    It returns the number of the arm. A negative number means that no arm is in effect (-1) or that it cannot be
+    decided (-2).
+    """
+
+    def by_context(context: StructContext) -> int:
+        arm = context.arm(union, arms)
         if arm is not None:
-            return next(number for number, each in enumerate(union.arms) if each is arm)
-        return -1 if frame.certain(union) else -2
+            return next(number for number, candidate in enumerate(union.arms) if candidate is arm)
+        return _NO_ARM if context.is_decidable(union) else _UNKNOWN_ARM
 
-    def by_value(frame: StructContext) -> int:
-        return next((number for number, when in conditions if when is None or frame.holds(when)), -1)
+    def by_value(context: StructContext) -> int:
+        return next((number for number, when in conditions if when is None or context.holds(when)), _NO_ARM)
 
     if union.by_call and not union.open:
-        by_call = next((number for number, arm in enumerate(union.arms) if arm.name in arms), -1)
-        return lambda frame: by_call
+        by_call = next((number for number, arm in enumerate(union.arms) if arm.name in arms), _NO_ARM)
+        return lambda context: by_call
     if union.open or any(arm.when is not None and arm.when.kind is not None for arm in union.arms):
-        return choose
-    # An arm without a condition stands for all others, wherever it stands; one that never holds need not be asked.
+        return by_context
+    # An arm without a condition is the last choice, whatever its position. An arm that is never in effect is skipped.
     conditions = [(number, arm.when) for number, arm in enumerate(union.arms) if arm.when != t.NEVER]
-    conditions.sort(key=lambda each: each[1] is None)
+    conditions.sort(key=lambda numbered: numbered[1] is None)
     return by_value
 
 
-def _in_slot(slot: Slot, abi: t.Abi, arms: tuple[str, ...]) -> Reader:
-    """The reader of a field; a tail goes on to the end of its buffer."""
+def _slot_reader(slot: Slot, abi: t.Abi, arms: tuple[str, ...]) -> Reader:
+    """Return the reader of a field. A tail extends to the end of its buffer."""
     type_, offset = slot.field.type, slot.offset
     if isinstance(type_, t.ByteArray) and type_.tail:
-        return Reader(f"{type_.size}s", lambda now, was, frame, source: frame.data[offset:])
+        return Reader(f"{type_.size}s", lambda now, before, context, source: context.data[offset:])
     if isinstance(type_, t.WCharArray) and type_.tail:
-        return Reader(f"{slot.size}s", lambda now, was, frame, source: source.string(frame.data[offset:])[0])
+        return Reader(
+            f"{slot.size}s", lambda now, before, context, source: source.decode_string(context.data[offset:])[0]
+        )
     return reader_of(type_, abi, arms)
 
 
 def reader_of(type_: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Reader:
-    """The reader of a type that lies in place."""
+    """Return the reader of a type in place.
+
+    Args:
+        type_: The type.
+        abi: ABI of the recorded process.
+        arms: The arms in effect of unions that leave the choice to the call.
+    """
     match type_:
         case t.Integer(size=size, signed=signed):
             code = _INTEGER[size or t.POINTER_SIZE[abi]]
@@ -230,20 +281,26 @@ def reader_of(type_: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Reader:
             return Reader(f"{size}s", None)
         case t.WCharArray():
             size, _ = measure(type_, abi)
-            return Reader(f"{size}s", lambda now, was, frame, source: source.string(now)[0])
+            return Reader(f"{size}s", lambda now, before, context, source: source.decode_string(now)[0])
         case t.Struct():
             read = struct_reader(lay_out(type_, abi), arms)
             return Reader(f"{read.layout.size}s", read)
         case t.Array():
             return Reader(f"{measure(type_, abi)[0]}s", _array(type_, abi, arms))
         case t.Union():
-            return Reader(f"{measure(type_, abi)[0]}s", _overlay(type_, abi, arms))
+            return Reader(f"{measure(type_, abi)[0]}s", _union(type_, abi, arms))
         case t.CountedString():
             return Reader(f"{2 * t.POINTER_SIZE[abi]}s", _counted_string(t.POINTER_SIZE[abi]))
         case t.Address():
-            return Reader(_POINTER[abi], lambda now, was, frame, source: now or None)
-    leads = _pointer(type_, abi, arms)
-    return Reader(_POINTER[abi], lambda now, was, frame, source: leads(now, was, frame, source) if now else None)
+            return Reader(_POINTER[abi], lambda now, before, context, source: now or None)
+        case _ if isinstance(type_, t.POINTER_TYPES):
+            follow = _pointer(type_, abi, arms)
+            return Reader(
+                _POINTER[abi],
+                lambda now, before, context, source: follow(now, before, context, source) if now else None,
+            )
+        case _:
+            return assert_never(type_)
 
 
 _INTEGER = {1: "b", 2: "h", 4: "i", 8: "q"}
@@ -251,26 +308,26 @@ _POINTER = {abi: _INTEGER[size].upper() for abi, size in t.POINTER_SIZE.items()}
 
 
 def _enum(type_: t.Enum) -> Convert:
-    members = python_enum(type_)
-    found = {number - (1 << 32) if number >= 1 << 31 else number: members(number) for _, number in type_.members}
-    return lambda now, was, frame, source: found.get(now, now)
+    python_type = python_enum(type_)
+    members = {number - (1 << 32) if number >= 1 << 31 else number: python_type(number) for _, number in type_.members}
+    return lambda now, before, context, source: members.get(now, now)
 
 
 def _flags(type_: t.Flags) -> Convert:
     if type_.has_bitfields:
         bits = {bit.name: (type_.mask(bit.name), bit.position) for bit in type_.bits}
 
-        def runs(now: Any, _was: Any, _frame: StructContext, _source: Source) -> Any:
-            told = (bit.name for bit in type_.in_effect(now))
-            return {name: (now & bits[name][0]) >> bits[name][1] for name in told}
+        def bitfields(now: Any, _before: Any, _context: StructContext, _source: Source) -> Any:
+            names = (bit.name for bit in type_.in_effect(now))
+            return {name: (now & bits[name][0]) >> bits[name][1] for name in names}
 
-        return runs
+        return bitfields
     members = _Members(python_enum(type_))
-    return lambda now, was, frame, source: members[now]
+    return lambda now, before, context, source: members[now]
 
 
 class _Members(dict[int, Any]):
-    """The words of bits that were seen, which are few; an IntFlag keeps them too, but takes longer to find one."""
+    """Cache of the IntFlag values of a flag word. A trace has few of them, and IntFlag's own look-up is slower."""
 
     def __init__(self, type_: Any) -> None:
         self._type = type_
@@ -280,137 +337,144 @@ class _Members(dict[int, Any]):
         return self[number]
 
 
-def _each(
+def _items(
     type_: t.Type, abi: t.Abi, arms: tuple[str, ...]
 ) -> Callable[[bytes, bytes, StructContext, Source], list[Any]]:
-    """Values of one type that lie one behind the other."""
+    """Return a function that decodes consecutive values of one type."""
     code, convert = reader_of(type_, abi, arms)
     unpack = packing.Struct(f"<{code}").iter_unpack
 
-    def values(now: bytes, was: bytes, frame: StructContext, source: Source) -> list[Any]:
+    def decode_items(now: bytes, before: bytes, context: StructContext, source: Source) -> list[Any]:
         if convert is None:
-            return [value for (value,) in unpack(now)]
-        pairs = zip(unpack(now), unpack(was), strict=True)
-        return [convert(value, before, frame, source) for (value,), (before,) in pairs]
+            return [item for (item,) in unpack(now)]
+        pairs = zip(unpack(now), unpack(before), strict=True)
+        return [convert(item, before_item, context, source) for (item,), (before_item,) in pairs]
 
-    return values
+    return decode_items
 
 
 def _array(type_: t.Array, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
     size, _ = measure(type_.of, abi)
-    each = _each(type_.of, abi, arms)
+    decode_items = _items(type_.of, abi, arms)
 
-    def array(now: bytes, was: bytes, frame: StructContext, source: Source) -> list[Any]:
-        count = used_of(frame, type_)
-        return each(now[: size * count], was[: size * count], frame, source)
+    def array(now: bytes, before: bytes, context: StructContext, source: Source) -> list[Any]:
+        count = used_count(context, type_)
+        return decode_items(now[: size * count], before[: size * count], context, source)
 
     return array
 
 
-def used_of(frame: StructContext, type_: t.Array) -> int:
-    """How many elements of an array in place mean something."""
+def used_count(context: StructContext, type_: t.Array) -> int:
+    """Return the number of valid elements of an array in place."""
     if type_.used is None:
         return type_.count
-    before, after = frame.number(type_.used)
-    # A count that the call only writes says nothing when the call is entered.
-    written = frame.layout.slot(type_.used).field.direction == "out"
-    return min(type_.count, after if written else min(before, after))
+    before, now = context.number(type_.used)
+    # A count that the call only writes is undefined at enter.
+    is_output = context.layout.slot(type_.used).field.direction == "out"
+    return min(type_.count, now if is_output else min(before, now))
 
 
-def _overlay(type_: t.Union, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
-    inside = [(measure(arm.type, abi)[0], _each(arm.type, abi, arms)) for arm in type_.arms]
-    choose = select_arm(type_, arms)
+def _union(type_: t.Union, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
+    readers = [(measure(arm.type, abi)[0], _items(arm.type, abi, arms)) for arm in type_.arms]
+    select = select_arm(type_, arms)
 
-    def overlay(now: bytes, was: bytes, frame: StructContext, source: Source) -> dict[str, Any]:
-        number = choose(frame)
+    def union(now: bytes, before: bytes, context: StructContext, source: Source) -> dict[str, Any]:
+        number = select(context)
         if number < 0:
             return {"raw": now}
-        size, each = inside[number]
-        return {type_.arms[number].name: each(now[:size], was[:size], frame, source)[0]}
+        size, decode_items = readers[number]
+        return {type_.arms[number].name: decode_items(now[:size], before[:size], context, source)[0]}
 
-    return overlay
+    return union
 
 
-def _counted_string(pointer: int) -> Convert:
-    def counted_string(now: bytes, _was: bytes, _frame: StructContext, source: Source) -> Any:
-        length, address = _unsigned(now[:2]), _unsigned(now[pointer:])
+def _counted_string(pointer_size: int) -> Convert:
+    def counted_string(now: bytes, _before: bytes, _context: StructContext, source: Source) -> Any:
+        length, address = _unsigned(now[:2]), _unsigned(now[pointer_size:])
         if address == 0:
             return None
-        found = source.read(address, length)
-        return found if isinstance(found, Unreadable) else decode_wchars(found, 2)
+        data = source.read(address, length)
+        return data if isinstance(data, Unreadable) else decode_wchars(data, 2)
 
     return counted_string
 
 
-def _pointer(type_: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
-    """What a pointer that is not null leads to."""
+def _pointer(type_: t.PointerType, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
+    """Return a function that decodes the memory behind a pointer that is not null."""
     match type_:
-        case t.Pointer(to=t.Struct() as to, count=None):
-            return struct_reader(lay_out(to, abi), arms).at
-        case t.Pointer(to=to, count=None):
-            return _pointee(to, abi, arms)
-        case t.Pointer(to=to, count=count) if count is not None:
-            return _elements(to, count, abi, arms)
-        case t.WString(length=None):
-            return lambda now, was, frame, source: source.text(now)
+        case t.Pointer(to=to, count=count):
+            return _pointee(to, abi, arms) if count is None else _elements(to, count, abi, arms)
+        case t.WString(length=length):
+            return (lambda now, before, context, source: source.read_string(now)) if length is None else _text(length)
         case t.RawWindow(size=size):
-            return lambda now, was, frame, source: source.window(now, size)
+            return lambda now, before, context, source: source.read_available(now, size)
         case t.Payload():
             return _payload(type_, abi, arms)
         case t.VariableRecords():
             return _records(type_, abi, arms)
-        case t.Bytes(length=length, set_by_call=set_by_call):
-            capacity = t.count_of(length)
+        case t.Bytes():
+            return _bytes(type_)
+        case _:
+            return assert_never(type_)
 
-            def octets(now: int, _was: int, frame: StructContext, source: Source) -> bytes | Unreadable:
-                return source.read(now, frame.count(capacity, source.deref)[set_by_call])
 
-            return octets
-        case t.WString(length=length) if length is not None:
-            units = t.count_of(length)
+def _bytes(type_: t.Bytes) -> Convert:
+    length, set_by_call = t.count_of(type_.length), type_.set_by_call
 
-            def text(now: int, _was: int, frame: StructContext, source: Source) -> str | Unreadable:
-                found = source.read(now, source.wchar * frame.count(units, source.deref)[0])
-                return found if isinstance(found, Unreadable) else source.string(found)[0]
+    def read_bytes(now: int, _before: int, context: StructContext, source: Source) -> bytes | Unreadable:
+        return source.read(now, context.count(length, source.deref)[set_by_call])
 
-            return text
-    raise TypeError(type_)
+    return read_bytes
+
+
+def _text(length_ref: t.LengthRef) -> Convert:
+    length = t.count_of(length_ref)
+
+    def text(now: int, _before: int, context: StructContext, source: Source) -> str | Unreadable:
+        data = source.read(now, source.wchar * context.count(length, source.deref)[0])
+        return data if isinstance(data, Unreadable) else source.decode_string(data)[0]
+
+    return text
 
 
 def _pointee(to: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
     if isinstance(to, t.Struct):
         return struct_reader(lay_out(to, abi), arms).at
     size, _ = measure(to, abi)
-    each = _each(to, abi, arms)
+    decode_items = _items(to, abi, arms)
 
-    def pointee(now: int, was: int, frame: StructContext, source: Source) -> Any:
+    def pointee(now: int, before: int, context: StructContext, source: Source) -> Any:
         data = source.read(now, size)
-        return data if isinstance(data, Unreadable) else each(data, source.entered(was, data), frame, source)[0]
+        if isinstance(data, Unreadable):
+            return data
+        return decode_items(data, source.at_enter(before, data), context, source)[0]
 
     return pointee
 
 
-def _elements(to: t.Type, count: t.LengthRef, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
+def _elements(to: t.Type, count_ref: t.LengthRef, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
     size, _ = measure(to, abi)
-    counted = t.count_of(count)
-    each, one = _each(to, abi, arms), _pointee(to, abi, arms)
+    length = t.count_of(count_ref)
+    decode_items, decode_one = _items(to, abi, arms), _pointee(to, abi, arms)
 
-    def elements(now: int, was: int, frame: StructContext, source: Source) -> Any:
-        number = min(frame.count(counted, source.deref))
+    def elements(now: int, before: int, context: StructContext, source: Source) -> Any:
+        count = min(context.count(length, source.deref))
         try:
-            data = source.memory.read(now, size * number) if number else b""
-            before = data if source.before is None or not (was and number) else source.before.read(was, len(data))
+            data = source.memory.read(now, size * count) if count else b""
+            before_data = (
+                data if source.before is None or not (before and count) else source.before.read(before, len(data))
+            )
         except MemoryFault:
-            return _one_by_one(now, was, number, frame, source)
-        return each(data, before, frame, source)
+            return one_by_one(now, before, count, context, source)
+        return decode_items(data, before_data, context, source)
 
-    def _one_by_one(now: int, was: int, number: int, frame: StructContext, source: Source) -> Any:
+    def one_by_one(now: int, before: int, count: int, context: StructContext, source: Source) -> Any:
         values: list[Any] = []
-        for index in range(number):
-            at = now + index * size
-            values.append(one(at, was + index * size if was else 0, frame, source))
-            if isinstance(values[-1], Unreadable) and values[-1].address == at:
-                # What lies behind the first element that is missing is missing too.
+        for index in range(count):
+            address = now + index * size
+            values.append(decode_one(address, before + index * size if before else 0, context, source))
+            if isinstance(values[-1], Unreadable) and values[-1].address == address:
+                # The memory behind the first missing element is missing too.
                 return values if index else values[0]
         return values
 
@@ -422,33 +486,35 @@ def _payload(type_: t.Payload, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
     cases: dict[int, t.Type] = {}
     for number, _, case in type_.cases:
         cases.setdefault(number, case)
-    made: dict[int, Callable[[bytes, bytes, StructContext, Source], Any]] = {}
+    readers: dict[int, Callable[[bytes, bytes, StructContext, Source], Any]] = {}
 
-    def payload(now: int, was: int, frame: StructContext, source: Source) -> Any:
-        data = source.read(now, frame.count(length, source.deref)[0])
-        number = frame.number(type_.by)[0]
+    def payload(now: int, before: int, context: StructContext, source: Source) -> Any:
+        data = source.read(now, context.count(length, source.deref)[0])
+        number = context.number(type_.by)[0]
         if number not in cases or isinstance(data, Unreadable):
             return data
-        if number not in made:
-            made[number] = _sized(cases[number], abi, arms)
-        return made[number](data, source.entered(was, data), frame, source)
+        if number not in readers:
+            readers[number] = _sized(cases[number], abi, arms)
+        return readers[number](data, source.at_enter(before, data), context, source)
 
     return payload
 
 
 def _sized(type_: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Callable[[bytes, bytes, StructContext, Source], Any]:
-    """What is in a buffer that may end before it does, or go on behind it."""
+    """Return a function that decodes a buffer of any size: it may be shorter or longer than the type."""
     size, _ = measure(type_, abi)
     if not isinstance(type_, t.Struct):
-        each = _each(type_, abi, arms)
-        return lambda now, was, frame, source: each(now, was, frame, source)[0] if len(now) == size else now
+        decode_items = _items(type_, abi, arms)
+        return lambda now, before, context, source: (
+            decode_items(now, before, context, source)[0] if len(now) == size else now
+        )
     read = struct_reader(lay_out(type_, abi), arms)
-    ends = [(slot.offset, slot.field.name) for slot in read.layout.slots]
+    starts = [(slot.offset, slot.field.name) for slot in read.layout.slots]
     tail = has_tail(read.layout.struct)
 
-    def sized(now: bytes, was: bytes, frame: StructContext, source: Source) -> dict[str, Any]:
-        values = read(now.ljust(size, b"\0"), was.ljust(size, b"\0"), frame, source)
-        for offset, name in ends if len(now) < size else ():
+    def sized(now: bytes, before: bytes, context: StructContext, source: Source) -> dict[str, Any]:
+        values = read(now.ljust(size, b"\0"), before.ljust(size, b"\0"), context, source)
+        for offset, name in starts if len(now) < size else ():
             if offset >= len(now):
                 values.pop(name, None)
         return values if tail or len(now) <= size else {**values, "rest": now[size:]}
@@ -458,28 +524,35 @@ def _sized(type_: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> Callable[[bytes,
 
 def _records(type_: t.VariableRecords, abi: t.Abi, arms: tuple[str, ...]) -> Convert:
     length = t.count_of(type_.length)
-    place = lay_out(type_.to, abi).place(type_.size)
+    size_field = lay_out(type_.to, abi).locate(type_.size)
     read = _sized(type_.to, abi, arms)
 
-    def records(now: int, _was: int, frame: StructContext, source: Source) -> Any:
-        data = source.read(now, frame.count(length, source.deref)[0])
+    def records(now: int, _before: int, context: StructContext, source: Source) -> Any:
+        data = source.read(now, context.count(length, source.deref)[0])
         if isinstance(data, Unreadable):
             return data
-        found = cut_records(data, place.offset, place.size, frame.number(type_.number)[1])
-        return [read(record, record, frame, source) for record in found]
+        parts = cut_records(data, size_field.offset, size_field.size, context.number(type_.number)[1])
+        return [read(record, record, context, source) for record in parts]
 
     return records
 
 
-def cut_records(data: bytes, offset: int, size: int, number: int) -> Iterator[bytes]:
-    """As many records as there are, each as long as it says; nothing behind one that cannot be right."""
-    at = 0
-    for _ in range(number):
-        length = _unsigned(data[at + offset : at + offset + size])
-        if length < offset + size or at + length > len(data):
+def cut_records(data: bytes, offset: int, size: int, count: int) -> Iterator[bytes]:
+    """Cut a buffer into records. Stop at a record with an impossible length.
+
+    Args:
+        data: The buffer.
+        offset: Offset of the length field in each record.
+        size: Size of the length field in bytes.
+        count: Number of records.
+    """
+    start = 0
+    for _ in range(count):
+        length = _unsigned(data[start + offset : start + offset + size])
+        if length < offset + size or start + length > len(data):
             return
-        yield data[at : at + length]
-        at += length
+        yield data[start : start + length]
+        start += length
 
 
 def has_tail(struct: t.Struct) -> bool:

@@ -1,7 +1,4 @@
-"""Which bytes of an event's memory are plain values, which are text, and which are data that only a driver understands.
-
-Whatever no span covers is not described: padding, what lies behind a string's end, an arm that is not in effect.
-"""
+"""Classification of an event's memory, for redaction: plain values, text, and data that only a driver understands."""
 
 from __future__ import annotations
 
@@ -14,12 +11,23 @@ from tracekmt.codec.parameters import parameter_block
 from tracekmt.codec.readers import TEXT_LIMIT, Source, cut_records, has_tail
 from tracekmt.codec.values import Unreadable, payload_case
 from tracekmt.spec import types as t
+from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import Layout, lay_out, measure
+
+_PARAMETERS_ADDRESS = -1 << 70
+"""Parameters have no address in memory. Spans below zero are parameters, and are dropped."""
 
 
 class Span(NamedTuple):
-    """Some bytes of memory. unit: bytes of a character, of text. counted: text that is as long as it is said to be, and
-    does not end at its first zero."""
+    """Classified bytes of memory.
+
+    Attributes:
+        address: First address.
+        size: Size in bytes.
+        sort: Class of the bytes.
+        unit: For text, bytes per character.
+        counted: For text, its length is recorded, so it does not end at its first zero.
+    """
 
     address: int
     size: int
@@ -29,20 +37,30 @@ class Span(NamedTuple):
 
 
 def spans(
-    call: t.CallSpec,
+    spec: t.CallSpec,
     abi: t.Abi,
     memory: Memory,
     arguments: Sequence[int],
     before: Memory | None = None,
     kind_of: KindOf | None = None,
 ) -> Iterator[Span]:
-    """The spans of everything that a call's argument leads to; the parameters are those of `decode`."""
-    walk = _Walk(abi, call.union_arms, Source(abi, memory, before, kind_of))
-    layout = lay_out(call.argument, abi)
-    if call.argument.parameters:
+    """Iterate over the spans of all memory that the argument of a call contains or points to.
+
+    Memory without a span is not described: padding, the bytes behind the end of a string, arms that are not in effect.
+
+    Args:
+        spec: Description of the function.
+        abi: ABI of the process that made the call.
+        memory: Memory to classify: at enter, or at return if `before` is given.
+        arguments: The raw arguments of the call.
+        before: Memory at enter, if `memory` is that at return.
+        kind_of: Returns the kind of a handle's object, for unions that depend on it.
+    """
+    walk = _Walk(abi, spec.union_arms, Source(abi, memory, before, kind_of))
+    layout = lay_out(spec.argument, abi)
+    if spec.argument.parameters:
         data = parameter_block(layout, arguments)
-        # The parameters themselves lie in no memory.
-        yield from (span for span in walk.fields(layout, data, data, -1 << 70, None) if span.address >= 0)
+        yield from (span for span in walk.fields(layout, data, data, _PARAMETERS_ADDRESS, None) if span.address >= 0)
     elif arguments and arguments[0]:
         yield from walk.struct(layout, arguments[0], arguments[0], None)
 
@@ -56,122 +74,128 @@ class _Walk:
     def struct(self, layout: Layout, address: int, before: int, outer: StructContext | None) -> Iterator[Span]:
         data = self.source.read(address, layout.size)
         if not isinstance(data, Unreadable):
-            yield from self.fields(layout, data, self.source.entered(before, data), address, outer)
+            yield from self.fields(layout, data, self.source.at_enter(before, data), address, outer)
 
-    def fields(self, layout: Layout, data: bytes, was: bytes, at: int, outer: StructContext | None) -> Iterator[Span]:
-        frame = StructContext(layout, data, was, outer, self.source.kind_at)
-        for slot in in_effect(frame, self.arms):
-            here, end = at + slot.offset, slot.offset + slot.size
+    def fields(
+        self, layout: Layout, data: bytes, before: bytes, address: int, outer: StructContext | None
+    ) -> Iterator[Span]:
+        context = StructContext(layout, data, before, outer, self.source.kind_at)
+        for slot in in_effect(context, self.arms):
+            slot_address, end = address + slot.offset, slot.offset + slot.size
             if isinstance(slot, UndecidedUnion):
-                plain = not any(
-                    isinstance(each.field.type, (t.WCharArray, t.ByteArray, t.Struct)) for each in slot.slots
-                )
-                yield Span(here, slot.size, "value" if plain else "data")
+                has_data = any(_may_be_data(arm.field.type) for arm in slot.slots)
+                yield Span(slot_address, slot.size, "data" if has_data else "value")
                 continue
             type_ = slot.field.type
             if isinstance(type_, (t.ByteArray, t.WCharArray)) and type_.tail:
-                rest = len(data) - slot.offset
-                yield self.text(here, rest) if isinstance(type_, t.WCharArray) else Span(here, rest, "data")
+                size = len(data) - slot.offset
+                is_text = isinstance(type_, t.WCharArray)
+                yield self.text(slot_address, size) if is_text else Span(slot_address, size, "data")
             else:
-                yield from self.value(type_, here, data[slot.offset : end], was[slot.offset : end], frame)
+                yield from self.value(type_, slot_address, data[slot.offset : end], before[slot.offset : end], context)
 
     def text(self, address: int, size: int) -> Span:
         return Span(address, size, "text", self.source.wchar)
 
-    def value(self, type_: t.Type, at: int, data: bytes, was: bytes, frame: StructContext) -> Iterator[Span]:
-        """The spans of a value that lies in place, and of what it leads to."""
+    def value(self, type_: t.Type, address: int, data: bytes, before: bytes, context: StructContext) -> Iterator[Span]:
+        """Iterate over the spans of a value in place, and of the memory that it points to."""
         match type_:
             case t.WCharArray():
-                yield self.text(at, len(data))
+                yield self.text(address, len(data))
             case t.Struct():
-                yield from self.fields(lay_out(type_, self.abi), data, was, at, frame)
+                yield from self.fields(lay_out(type_, self.abi), data, before, address, context)
             case t.Array(of=of):
                 size, _ = measure(of, self.abi)
-                for offset in range(0, len(data), size):
-                    yield from self.value(
-                        of, at + offset, data[offset : offset + size], was[offset : offset + size], frame
-                    )
+                for start in range(0, len(data), size):
+                    end = start + size
+                    yield from self.value(of, address + start, data[start:end], before[start:end], context)
             case t.Union():
-                arm = frame.arm(type_, self.arms)
-                size = measure(arm.type, self.abi)[0] if arm is not None else 0
+                arm = context.arm(type_, self.arms)
                 if arm is None:
-                    yield Span(at, len(data), "value")
+                    yield Span(address, len(data), "value")
                 else:
-                    yield from self.value(arm.type, at, data[:size], was[:size], frame)
+                    size = measure(arm.type, self.abi)[0]
+                    yield from self.value(arm.type, address, data[:size], before[:size], context)
             case t.CountedString():
-                yield Span(at, len(data), "value")
+                yield Span(address, len(data), "value")
                 size = t.POINTER_SIZE[self.abi]
-                length, address = int.from_bytes(data[:2], "little"), int.from_bytes(data[size:], "little")
-                if address:
-                    yield Span(address, length, "text", 2, counted=True)
+                length, buffer = int.from_bytes(data[:2], "little"), int.from_bytes(data[size:], "little")
+                if buffer:
+                    yield Span(buffer, length, "text", 2, counted=True)
+            case _ if isinstance(type_, t.POINTER_TYPES):
+                yield Span(address, len(data), "value")
+                pointer, before_pointer = int.from_bytes(data, "little"), int.from_bytes(before, "little")
+                if pointer:
+                    yield from self.pointee(type_, pointer, before_pointer, context)
+            case _ if isinstance(type_, t.PLAIN_TYPES):
+                yield Span(address, len(data), "value")
             case _:
-                yield Span(at, len(data), "value")
-                address, before = int.from_bytes(data, "little"), int.from_bytes(was, "little")
-                if (
-                    isinstance(type_, (t.Pointer, t.WString, t.RawWindow, t.Payload, t.VariableRecords, t.Bytes))
-                    and address
-                ):
-                    yield from self.pointer(type_, address, before, frame)
+                assert_never(type_)
 
-    def pointer(
-        self,
-        type_: t.Pointer | t.WString | t.RawWindow | t.Payload | t.VariableRecords | t.Bytes,
-        address: int,
-        before: int,
-        frame: StructContext,
-    ) -> Iterator[Span]:
+    def pointee(self, type_: t.PointerType, address: int, before: int, context: StructContext) -> Iterator[Span]:
         match type_:
             case t.Pointer(to=to, count=count):
-                yield from self.elements(to, count, address, before, frame)
+                yield from self.elements(to, count, address, before, context)
             case t.WString(length=length):
-                units = TEXT_LIMIT if length is None else self.source.wchar * self.count(length, frame)[0]
-                yield self.text(address, units)
+                size = TEXT_LIMIT if length is None else self.source.wchar * self.count(length, context)[0]
+                yield self.text(address, size)
             case t.RawWindow(size=size):
                 yield Span(address, size, "data")
             case t.Bytes(length=length, set_by_call=set_by_call):
-                yield Span(address, self.count(length, frame)[set_by_call], "data")
+                yield Span(address, self.count(length, context)[set_by_call], "data")
             case t.Payload():
-                yield from self.payload(type_, address, before, frame)
+                yield from self.payload(type_, address, before, context)
             case t.VariableRecords():
-                yield from self.records(type_, address, frame)
+                yield from self.records(type_, address, context)
+            case _:
+                assert_never(type_)
 
-    def count(self, length: t.LengthRef, frame: StructContext) -> tuple[int, int]:
-        return frame.count(t.count_of(length), self.source.deref)
+    def count(self, length: t.LengthRef, context: StructContext) -> tuple[int, int]:
+        return context.count(t.count_of(length), self.source.deref)
 
     def elements(
-        self, to: t.Type, count: t.LengthRef | None, address: int, before: int, frame: StructContext
+        self, to: t.Type, length: t.LengthRef | None, address: int, before: int, context: StructContext
     ) -> Iterator[Span]:
         size, _ = measure(to, self.abi)
-        for index in range(1 if count is None else min(self.count(count, frame))):
-            at, was_at = address + index * size, before + index * size if before else 0
+        for index in range(1 if length is None else min(self.count(length, context))):
+            start, before_start = address + index * size, before + index * size if before else 0
             try:
-                data = self.source.memory.read(at, size)
+                data = self.source.memory.read(start, size)
             except MemoryFault:
-                return  # what lies behind the first element that is missing is missing too
-            yield from self.value(to, at, data, self.source.entered(was_at, data), frame)
+                return  # the memory behind the first missing element is missing too
+            yield from self.value(to, start, data, self.source.at_enter(before_start, data), context)
 
-    def payload(self, type_: t.Payload, address: int, before: int, frame: StructContext) -> Iterator[Span]:
-        size, _ = self.count(type_.length, frame)
+    def payload(self, type_: t.Payload, address: int, before: int, context: StructContext) -> Iterator[Span]:
+        size, _ = self.count(type_.length, context)
         data = self.source.read(address, size)
-        case = payload_case(type_, frame.number(type_.by)[0])
+        case = payload_case(type_, context.number(type_.by)[0])
         if case is None or isinstance(data, Unreadable):
             yield Span(address, size, "data")
         else:
-            yield from self.sized(case, data, self.source.entered(before, data), address, frame)
+            yield from self.sized(case, data, self.source.at_enter(before, data), address, context)
 
-    def sized(self, type_: t.Type, data: bytes, was: bytes, at: int, frame: StructContext) -> Iterator[Span]:
-        """What is in a buffer that may end before it does, or go on behind it."""
+    def sized(self, type_: t.Type, data: bytes, before: bytes, address: int, context: StructContext) -> Iterator[Span]:
+        """Iterate over the spans of a buffer that may be shorter or longer than its type."""
         size, _ = measure(type_, self.abi)
-        inside = self.value(type_, at, data.ljust(size, b"\0"), was.ljust(size, b"\0"), frame)
-        yield from inside
+        yield from self.value(type_, address, data.ljust(size, b"\0"), before.ljust(size, b"\0"), context)
         if len(data) > size and not (isinstance(type_, t.Struct) and has_tail(type_)):
-            yield Span(at + size, len(data) - size, "data")
+            yield Span(address + size, len(data) - size, "data")
 
-    def records(self, type_: t.VariableRecords, address: int, frame: StructContext) -> Iterator[Span]:
-        data = self.source.read(address, self.count(type_.length, frame)[0])
-        place = lay_out(type_.to, self.abi).place(type_.size)
+    def records(self, type_: t.VariableRecords, address: int, context: StructContext) -> Iterator[Span]:
+        data = self.source.read(address, self.count(type_.length, context)[0])
+        size_field = lay_out(type_.to, self.abi).locate(type_.size)
         if isinstance(data, Unreadable):
             return
-        for record in cut_records(data, place.offset, place.size, frame.number(type_.number)[1]):
-            yield from self.sized(type_.to, record, record, address, frame)
+        count = context.number(type_.number)[1]
+        for record in cut_records(data, size_field.offset, size_field.size, count):
+            yield from self.sized(type_.to, record, record, address, context)
             address += len(record)
+
+
+def _may_be_data(type_: t.Type) -> bool:
+    """Return True if the bytes of a type in place may be text or data, so that redaction must remove them."""
+    if isinstance(type_, (t.ByteArray, t.WCharArray, t.Struct)):
+        return True
+    if isinstance(type_, (*t.PLAIN_TYPES, *t.POINTER_TYPES, t.CountedString, t.Array, t.Union)):
+        return False
+    return assert_never(type_)

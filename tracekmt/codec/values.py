@@ -1,52 +1,77 @@
-"""The value form: memory that could not be read, enumerations, and the leaves of an argument."""
+"""The value form: unreadable memory, enumerations, and the field values of an argument."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tracekmt.spec import types as t
+from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import Slot, lay_out
 from tracekmt.spec.paths import element
 
 RAW = t.Union((), name="undecided")
-"""The type of a union that is told as its bytes: {"raw": bytes}."""
+"""The type of a union whose value is its bytes: {"raw": bytes}."""
 
 REST = t.ByteArray("rest", 0, tail=True)
-"""The type of what a buffer holds behind its structure, told as "rest"."""
+"""The type of the bytes behind a structure in its buffer, which are the value "rest"."""
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Memory at `address` that could not be read when the call was recorded; `data` is the beginning that could."""
+    """Memory that was unreadable when the call was recorded.
+
+    Attributes:
+        address: Address of the memory.
+        data: The readable beginning.
+    """
 
     address: int
     data: bytes = b""
 
 
+def is_truncated(to: t.Type, items: Sequence[Any], count: int) -> bool:
+    """Return True if the memory of an array ends before the array does. Its last item is Unreadable then.
+
+    The last item of an array of pointers may be a pointer to unreadable memory, unless the array is too short.
+
+    Args:
+        to: Type of the elements.
+        items: The decoded elements.
+        count: The recorded number of elements.
+    """
+    ends_unreadable = bool(items) and isinstance(items[-1], Unreadable)
+    return ends_unreadable and (not isinstance(to, t.Pointer) or len(items) < count)
+
+
 @lru_cache(maxsize=4096)
 def python_enum(type_: t.Enum | t.Flags) -> Any:
-    """The IntEnum of an enumeration, the IntFlag of a word of single bits."""
+    """Return the IntEnum of an enumeration, or the IntFlag of a flag word."""
     if isinstance(type_, t.Enum):
         return enum.IntEnum(type_.name, type_.members)
-    # An enumeration needs a member; a word in which nothing is named has only what is reserved.
+    # An IntFlag needs a member. A word without named bits gets one for its reserved bits.
     bits = [(bit.name, 1 << bit.position) for bit in type_.bits] or [("Reserved", 0)]
     return enum.IntFlag(type_.name.replace(".", "_"), bits)
 
 
 def flags_to_int(type_: t.Flags, value: Any) -> int:
-    """A word of bits as one number, whichever form it has."""
+    """Convert a flag word in any of its forms to a number."""
     if not isinstance(value, Mapping):
         return int(value)
     return sum(int(number) << type_.low(name) for name, number in value.items())
 
 
 def member_type(struct: t.Struct, values: Mapping[str, Any], name: str) -> t.Type:
-    """The type of a member of a decoded structure; for a payload that follows from another member, the structure that
-    is in it."""
+    """Return the type of a member of a decoded structure. For a decoded payload, it is the type of its case.
+
+    Args:
+        struct: The structure.
+        values: Its decoded members, one of which selects the case of a payload.
+        name: Name of the member.
+    """
     if name.startswith("union@"):
         return RAW
     if name == "rest" and not struct.has(name):
@@ -58,28 +83,28 @@ def member_type(struct: t.Struct, values: Mapping[str, Any], name: str) -> t.Typ
 
 
 def payload_case(type_: t.Payload, number: int) -> t.Type | None:
-    """What is in a payload for one value of the field that decides; None for plain bytes."""
+    """Return the type of a payload for a value of its deciding field. None means plain bytes."""
     return next((case for value, _, case in type_.cases if value == number), None)
 
 
 def look_up(values: Any, path: str) -> Any:
-    """What stands at a path of structures in place; None where nothing does."""
+    """Return the value at a path of nested structures. None if there is none."""
     for name in path.split("."):
         values = values.get(name) if isinstance(values, Mapping) else None
     return values
 
 
-def condition_holds(when: t.Condition, struct: t.Struct, values: Mapping[str, Any]) -> bool:
-    """Whether a condition on a decoded argument is true."""
-    path, _, last = when.path.rpartition(".")
-    whole = _type_at(struct, path) if path else None
-    if isinstance(whole, t.Flags):
-        value = flags_to_int(whole, look_up(values, path) or 0) & whole.mask(last)
+def condition_holds(condition: t.Condition, struct: t.Struct, values: Mapping[str, Any]) -> bool:
+    """Return True if a condition on a decoded argument is true."""
+    path, _, bit = condition.path.rpartition(".")
+    word = _type_at(struct, path) if path else None
+    if isinstance(word, t.Flags):
+        value = flags_to_int(word, look_up(values, path) or 0) & word.mask(bit)
     else:
-        value = int(look_up(values, when.path) or 0)
-    if when.any_of:
-        return (value in when.any_of) != when.negate
-    return (value == when.equals if when.equals is not None else value != 0) != when.negate
+        value = int(look_up(values, condition.path) or 0)
+    if condition.any_of:
+        return (value in condition.any_of) != condition.negate
+    return (value == condition.equals if condition.equals is not None else value != 0) != condition.negate
 
 
 def _type_at(struct: t.Struct, path: str) -> t.Type:
@@ -91,11 +116,16 @@ def _type_at(struct: t.Struct, path: str) -> t.Type:
 
 
 class FieldValue(NamedTuple):
-    """One scalar, buffer or handle of a decoded argument.
+    """A scalar, buffer or handle of a decoded argument.
 
-    path: where it is ("pAllocationInfo2[0].hAllocation"). pattern: where the description has it ("...[].hAllocation").
-    field: the member that says its direction; type: what it is, behind pointers and in arrays. values[key] is it. kind:
-    what it stands for.
+    Attributes:
+        path: Path in the argument ("pAllocationInfo2[0].hAllocation").
+        pattern: Path in the description ("pAllocationInfo2[].hAllocation").
+        field: The member with the direction of the value.
+        type: Type of the value, behind pointers and in arrays.
+        values: The mapping or list that contains the value.
+        key: Key of the value in `values`.
+        kind: Kind of the object that the value refers to.
     """
 
     path: str
@@ -113,33 +143,40 @@ class FieldValue(NamedTuple):
 
 
 def iter_values(struct: t.Struct, value: Any, path: str = "", pattern: str = "") -> Iterator[FieldValue]:
-    """Every leaf of a decoded argument, in declaration order; none where there is no argument."""
+    """Iterate over the field values of a decoded argument, in declaration order.
+
+    Args:
+        struct: The structure.
+        value: Its decoded value. A value that is not a mapping has no field values.
+        path: Prefix of each path.
+        pattern: Prefix of each pattern.
+    """
     if isinstance(value, Mapping):
-        plain = _plain(struct)
+        scalars = _scalar_fields(struct)
         for name in value:
-            if name in plain:
-                field, kind = plain[name]
+            if name in scalars:
+                field, kind = scalars[name]
                 yield FieldValue(f"{path}{name}", f"{pattern}{name}", field, field.type, value, name, kind)
                 continue
             type_ = member_type(struct, value, name)
             field = struct.field(name) if struct.has(name) else t.Field(name, type_, _direction(struct, name))
-            yield from _leaves(field, type_, value, name, f"{path}{name}", f"{pattern}{name}")
+            yield from _iter_nested(field, type_, value, name, f"{path}{name}", f"{pattern}{name}")
 
 
 @lru_cache(maxsize=512)
-def _plain(struct: t.Struct) -> dict[str, tuple[t.Field, t.Kind | None]]:
-    """The members that are one leaf whatever they hold, with their kinds."""
+def _scalar_fields(struct: t.Struct) -> dict[str, tuple[t.Field, t.Kind | None]]:
+    """Return the fields that are always one field value, with their kinds."""
     scalar = (t.Integer, t.Enum, t.Flags, t.Address, t.Bytes, t.Float)
-    plain = [each for each in struct.fields() if type(each.type) in scalar]
-    return {each.name: (each, getattr(each.type, "kind", None)) for each in plain}
+    fields = [field for field in struct.fields() if type(field.type) in scalar]
+    return {field.name: (field, t.kind_of(field.type)) for field in fields}
 
 
-def _leaves(field: t.Field, type_: t.Type, values: Any, key: Any, path: str, pattern: str) -> Iterator[FieldValue]:
+def _iter_nested(field: t.Field, type_: t.Type, values: Any, key: Any, path: str, pattern: str) -> Iterator[FieldValue]:
     value = values[key]
     inner, many = element(type_)
     if many and isinstance(value, list):
         for index in range(len(value)):
-            yield from _leaves(field, inner, value, index, f"{path}[{index}]", f"{pattern}[]")
+            yield from _iter_nested(field, inner, value, index, f"{path}[{index}]", f"{pattern}[]")
     elif isinstance(inner, t.Struct) and inner.kind is None and isinstance(value, Mapping):
         yield from iter_values(inner, value, f"{path}.", f"{pattern}.")
     elif isinstance(inner, t.Union) and isinstance(value, Mapping):
@@ -147,30 +184,37 @@ def _leaves(field: t.Field, type_: t.Type, values: Any, key: Any, path: str, pat
             arm = arm_of(inner, name)
             if inner is RAW:
                 arm = t.Field(name, t.ByteArray("raw", 0), field.direction)
-            yield from _leaves(arm, arm.type, value, name, f"{path}.{name}", f"{pattern}.{name}")
+            yield from _iter_nested(arm, arm.type, value, name, f"{path}.{name}", f"{pattern}.{name}")
+    elif isinstance(inner, t.INNER_TYPES):
+        yield FieldValue(path, pattern, field, type_ if many else inner, values, key, t.kind_of(inner))
     else:
-        yield FieldValue(path, pattern, field, type_ if many else inner, values, key, getattr(inner, "kind", None))
+        assert_never(inner)
 
 
 def _direction(struct: t.Struct, name: str) -> t.Direction:
-    """Whether the call reads or writes a union that is told as its bytes: what all arms say, if they agree."""
+    """Return the direction of an unnamed union whose value is its bytes."""
     for member, slots in zip(struct.members, lay_out(struct, "x64").members, strict=True):
         if isinstance(member, t.Union) and name == union_key(slots):
-            return _common(member)
+            return common_direction(member)
     return "unknown"
 
 
-def _common(overlay: t.Union) -> t.Direction:
-    directions = {arm.direction for arm in overlay.arms}
+def common_direction(union: t.Union) -> t.Direction:
+    """Return the direction of all arms of a union, or "unknown" if they disagree."""
+    directions = {arm.direction for arm in union.arms}
     return directions.pop() if len(directions) == 1 else "unknown"
 
 
 def union_key(slots: tuple[Slot, ...]) -> str:
-    """The name under which an unnamed union stands in values when it is told as its bytes; the slots are x64's."""
+    """Return the name of an unnamed union whose value is its bytes.
+
+    Args:
+        slots: The slots of the union in the x64 layout.
+    """
     return f"union@{min(slot.offset for slot in slots)}"
 
 
-def arm_of(overlay: t.Union, name: str) -> t.Field:
-    """The arm of a named union that a decoded argument names; its bytes, where nothing decided."""
-    raw = t.Field(name, t.ByteArray("raw", 0), _common(overlay))
-    return next((arm for arm in overlay.arms if arm.name == name), raw)
+def arm_of(union: t.Union, name: str) -> t.Field:
+    """Return the arm of a named union by the name in a decoded value, or a field of bytes for an undecided union."""
+    raw = t.Field(name, t.ByteArray("raw", 0), common_direction(union))
+    return next((arm for arm in union.arms if arm.name == name), raw)

@@ -1,4 +1,4 @@
-"""The description language: types, their layout in both ABIs, and checks.
+"""The description language: types, their layout in each ABI, and checks.
 
-It knows no function and imports nothing from the rest of the package.
+It does not depend on any function of the interface, and imports only `errors` from the rest of the package.
 """

@@ -1,4 +1,4 @@
-"""How descriptions are written: short forms of the types, and the integers of Microsoft's headers."""
+"""Short forms of the description types, and the integer types of Microsoft's headers."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from tracekmt.spec.types import Bit, Condition, Enum, Field, Flags, Float, Integ
 
 
 def unless(path: str, *, parent: int = 0) -> Condition:
-    """The condition that a field or bit is not set."""
+    """Create the condition that a field or bit is not set."""
     return Condition(path, negate=True, parent=parent)
 
 
 def structure(name: str, *members: Field | Union, pack: int | None = None) -> Struct:
-    """A structure, written as its members follow each other."""
+    """Create a structure from its members in declaration order."""
     return Struct(name, members, pack=pack)
 
 
 def is_one(path: str, type_: Enum, *names: str, negate: bool = False) -> Condition:
-    """The condition that a field has one of the values of its enumeration."""
+    """Create the condition that a field has one of the named values of its enumeration."""
     numbers = tuple(type_.number(name) for name in names)
     return Condition(path, numbers[0], negate) if len(numbers) == 1 else Condition(path, None, negate, any_of=numbers)
 
 
 def parameters(name: str, *members: Field) -> Struct:
-    """The parameters of a function that takes no single structure."""
+    """Create the parameters of a function that does not take a single structure."""
     return Struct(name, members, parameters=True)
 
 
 def flags(name: str, *names: str | Bit, size: int = 4) -> Flags:
-    """A flag word, its bits counted from bit 0 in the order of the names."""
+    """Create a flag word. Names get consecutive bits from bit 0 on, or from the end of the preceding Bit."""
     bits: list[Bit] = []
     position = 0
     for item in names:
@@ -38,32 +38,32 @@ def flags(name: str, *names: str | Bit, size: int = 4) -> Flags:
 
 
 def enum(name: str, **members: int) -> Enum:
-    """An enumeration."""
+    """Create an enumeration."""
     return Enum(name, tuple(members.items()))
 
 
 def in_(name: str, type_: Type, when: Condition | None = None, fence_handle: str | None = None) -> Field:
-    """A field that the call reads."""
+    """Create a field that the call reads."""
     return Field(name, type_, "in", when, fence_handle)
 
 
 def out(name: str, type_: Type, when: Condition | None = None, fence_handle: str | None = None) -> Field:
-    """A field that the call writes."""
+    """Create a field that the call writes."""
     return Field(name, type_, "out", when, fence_handle)
 
 
 def inout(name: str, type_: Type, when: Condition | None = None, fence_handle: str | None = None) -> Field:
-    """A field that the call reads and writes."""
+    """Create a field that the call reads and writes."""
     return Field(name, type_, "inout", when, fence_handle)
 
 
 def group(*members: Field | Union, when: Condition | None = None) -> Field:
-    """An unnamed structure as the arm of a union."""
+    """Create an unnamed structure as the arm of a union."""
     return Field("", Struct("", members), "inout", when)
 
 
 def unknown(name: str, type_: Type, when: Condition | None = None) -> Field:
-    """A field of which no source says whether the call reads or writes it."""
+    """Create a field whose direction no source documents."""
     return Field(name, type_, "unknown", when)
 
 

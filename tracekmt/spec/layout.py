@@ -6,24 +6,40 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from tracekmt.spec import types as t
+from tracekmt.spec.dispatch import assert_never
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one field lies. overlay: the unnamed union that it is in; arm: the arm there that it is, or is part of;
-    inner: of a union within that arm, the arm that it is."""
+    """A field with its location in a structure.
+
+    Attributes:
+        field: The field.
+        offset: Offset in the structure, in bytes.
+        size: Size in bytes.
+        union: The unnamed union that contains the field.
+        arm: The arm of that union that is the field or contains it.
+        inner: The arm of a union inside that arm, if the field is one.
+    """
 
     field: t.Field
     offset: int
     size: int
-    overlay: t.Union | None = None
+    union: t.Union | None = None
     arm: t.Field | None = None
     inner: t.Field | None = None
 
 
 @dataclass(frozen=True)
 class FieldLocation:
-    """Where a path leads inside a structure: the bytes, and of a bit its mask."""
+    """Location of a path inside a structure.
+
+    Attributes:
+        type: Type of the field. For a bit, that of its flag word.
+        offset: Offset in the outer structure, in bytes.
+        size: Size in bytes.
+        mask: Mask of a bit in its word. None for a whole field.
+    """
 
     type: t.Type
     offset: int
@@ -33,39 +49,49 @@ class FieldLocation:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A structure in one ABI: its size and alignment in bytes, and its members in declaration order: the slots of one
-    field, or of all arms of an unnamed union."""
+    """Layout of a structure in one ABI.
+
+    Attributes:
+        struct: The structure.
+        abi: The ABI.
+        size: Size in bytes.
+        align: Alignment in bytes.
+        members: Members in declaration order. Each has the slot of one field, or of all arms of an unnamed union.
+    """
 
     struct: t.Struct
     abi: t.Abi
     size: int
     align: int
     members: tuple[tuple[Slot, ...], ...]
-    _places: dict[str, FieldLocation] = field(default_factory=dict)
+    _locations: dict[str, FieldLocation] = field(default_factory=dict)
     _spans: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
-        """Every field."""
+        """The slots of all fields."""
         return tuple(slot for member in self.members for slot in member)
 
     def slot(self, name: str) -> Slot:
-        """The place of one field; KeyError where there is none."""
+        """Return the slot of a field. Raise KeyError for an unknown name."""
         return self._by_name[name]
 
-    def place(self, path: str) -> FieldLocation:
-        """Where a path through structures that lie in this one leads: "Info.Type", "Info.Flags.Shared". KeyError
-        where it leads nowhere."""
-        if path not in self._places:
-            self._places[path] = self._find(path)
-        return self._places[path]
+    def locate(self, path: str) -> FieldLocation:
+        """Return the location of a path through nested structures: "Info.Type", "Info.Flags.Shared".
+
+        Raises:
+            KeyError: There is no such field or bit.
+        """
+        if path not in self._locations:
+            self._locations[path] = self._find(path)
+        return self._locations[path]
 
     def span(self, path: str) -> tuple[int, int, int]:
-        """The same as numbers: where it begins and ends, and the mask of what is read there."""
+        """Return the location of a path as its first byte, the byte behind it, and the mask of its bits."""
         if path not in self._spans:
-            place = self.place(path)
-            mask = -1 if place.mask is None else place.mask
-            self._spans[path] = place.offset, place.offset + place.size, mask
+            location = self.locate(path)
+            mask = -1 if location.mask is None else location.mask
+            self._spans[path] = location.offset, location.offset + location.size, mask
         return self._spans[path]
 
     @cached_property
@@ -75,20 +101,19 @@ class Layout:
     def _find(self, path: str) -> FieldLocation:
         name, _, rest = path.partition(".")
         slot = self.slot(name)
-        match slot.field.type:
-            case t.Struct() as inner if rest:
-                found = lay_out(inner, self.abi).place(rest)
-                return FieldLocation(found.type, slot.offset + found.offset, found.size, found.mask)
-            case t.Flags() as word if rest:
-                return FieldLocation(word, slot.offset, slot.size, word.mask(rest))
-            case _ if rest:
-                raise KeyError(path)
-            case type_:
-                return FieldLocation(type_, slot.offset, slot.size)
+        type_ = slot.field.type
+        if not rest:
+            return FieldLocation(type_, slot.offset, slot.size)
+        if isinstance(type_, t.Struct):
+            inner = lay_out(type_, self.abi).locate(rest)
+            return FieldLocation(inner.type, slot.offset + inner.offset, inner.size, inner.mask)
+        if isinstance(type_, t.Flags):
+            return FieldLocation(type_, slot.offset, slot.size, type_.mask(rest))
+        raise KeyError(path)
 
 
 def measure(type_: t.Type, abi: t.Abi) -> tuple[int, int]:
-    """Size and alignment of a type, in bytes."""
+    """Return the size and alignment of a type, in bytes."""
     match type_:
         case t.Integer(size=size):
             size = size or t.POINTER_SIZE[abi]
@@ -113,22 +138,25 @@ def measure(type_: t.Type, abi: t.Abi) -> tuple[int, int]:
         case t.Struct():
             layout = lay_out(type_, abi)
             return layout.size, layout.align
-    # What is left are the pointers.
-    return t.POINTER_SIZE[abi], t.POINTER_SIZE[abi]
+        case _ if isinstance(type_, (t.Address, *t.POINTER_TYPES)):
+            return t.POINTER_SIZE[abi], t.POINTER_SIZE[abi]
+        case _:
+            return assert_never(type_)
 
 
 @lru_cache(maxsize=4096)
 def lay_out(struct: t.Struct, abi: t.Abi) -> Layout:
-    """The layout of a structure, computed once per ABI. Parameters have a word each."""
+    """Return the layout of a structure, computed once per ABI. Each parameter of a function has a word of its own."""
     members: list[tuple[Slot, ...]] = []
     end, widest = 0, t.POINTER_SIZE[abi] if struct.parameters else 1
     for member in struct.members:
         arms = member.arms if isinstance(member, t.Union) else (member,)
         sizes = [measure(arm.type, abi) for arm in arms]
-        align = t.POINTER_SIZE[abi] if struct.parameters else min(max(a for _, a in sizes), struct.pack or 8)
+        natural_align = max(align for _, align in sizes)
+        align = t.POINTER_SIZE[abi] if struct.parameters else min(natural_align, struct.pack or 8)
         offset = _round_up(end, align)
         if isinstance(member, t.Union):
-            members.append(tuple(slot for arm in arms for slot in _arm(member, arm, offset, abi)))
+            members.append(tuple(slot for arm in arms for slot in _arm_slots(member, arm, offset, abi)))
         else:
             members.append((Slot(member, offset, sizes[0][0]),))
         end = offset + max(size for size, _ in sizes)
@@ -136,12 +164,12 @@ def lay_out(struct: t.Struct, abi: t.Abi) -> Layout:
     return Layout(struct, abi, _round_up(end, widest), widest, tuple(members))
 
 
-def _arm(overlay: t.Union, arm: t.Field, offset: int, abi: t.Abi) -> list[Slot]:
-    """An arm of an unnamed union: one field, or those of an unnamed structure."""
+def _arm_slots(union: t.Union, arm: t.Field, offset: int, abi: t.Abi) -> list[Slot]:
+    """Return the slots of an arm of an unnamed union: one, or those of the fields of an unnamed structure."""
     if arm.name or not isinstance(arm.type, t.Struct):
-        return [Slot(arm, offset, measure(arm.type, abi)[0], overlay, arm)]
-    inside = lay_out(arm.type, abi).slots
-    return [Slot(slot.field, offset + slot.offset, slot.size, overlay, arm, slot.arm) for slot in inside]
+        return [Slot(arm, offset, measure(arm.type, abi)[0], union, arm)]
+    inner_slots = lay_out(arm.type, abi).slots
+    return [Slot(slot.field, offset + slot.offset, slot.size, union, arm, slot.arm) for slot in inner_slots]
 
 
 def _round_up(number: int, multiple: int) -> int:

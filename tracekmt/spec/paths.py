@@ -1,15 +1,32 @@
-"""Paths from a call's argument to its fields, as descriptions and findings write them:
-"hDevice", "pStandardAllocation.Type", "pAllocationInfo2[].hAllocation"."""
+"""Paths from a call's argument to its fields.
+
+Descriptions and findings write them as "hDevice", "pStandardAllocation.Type", "pAllocationInfo2[].hAllocation".
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tracekmt.spec.types import Array, Field, Payload, Pointer, Struct, Type, Union, VariableRecords
+from tracekmt.spec.dispatch import assert_never
+from tracekmt.spec.types import (
+    INNER_TYPES,
+    LEAF_TYPES,
+    Array,
+    Field,
+    InnerType,
+    Kind,
+    Payload,
+    Pointer,
+    Struct,
+    Type,
+    Union,
+    VariableRecords,
+    kind_of,
+)
 
 
-def element(type_: Type) -> tuple[Type, bool]:
-    """What a field holds behind its pointers or in its array, and whether it holds many."""
+def element(type_: Type) -> tuple[InnerType, bool]:
+    """Return the type behind a field's pointers or in its array, and True if the field has many of it."""
     many = False
     while True:
         if isinstance(type_, Pointer):
@@ -19,15 +36,31 @@ def element(type_: Type) -> tuple[Type, bool]:
             type_, many = type_.of, True
         elif isinstance(type_, VariableRecords):
             type_, many = type_.to, True
-        else:
+        elif isinstance(type_, INNER_TYPES):
             return type_, many
+        else:
+            assert_never(type_)
+
+
+def element_kind(type_: Type) -> Kind | None:
+    """Return the kind of the values of a field, behind its pointers or in its array too."""
+    inner, _ = element(type_)
+    return kind_of(inner)
 
 
 def fields(
     struct: Struct | Union, prefix: str = "", arms: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, Field, Struct | Union]]:
-    """Every field that an argument leads to, with its path and the structure or named union that holds it. Of a union
-    that leaves the choice to the call only the arms named in `arms` are followed; payloads are not followed."""
+    """Iterate over every field that an argument contains or points to, without those of payloads.
+
+    Args:
+        struct: The structure or named union that holds the first fields.
+        prefix: Path of `struct`, which every path begins with.
+        arms: The arms to follow of unions that leave the choice to the call.
+
+    Yields:
+        The field's path, the field, and the structure or named union that holds it.
+    """
     members = (struct,) if isinstance(struct, Union) else struct.members
     for member in members:
         choices = (member,) if isinstance(member, Field) else member.arms
@@ -35,18 +68,24 @@ def fields(
             choices = tuple(arm for arm in member.arms if arm.name in arms)
         for field in choices:
             if not field.name and isinstance(field.type, Struct):
-                for path, inside, holder in fields(field.type, prefix, arms):
-                    yield path, inside, struct if holder is field.type else holder
+                for path, nested, holder in fields(field.type, prefix, arms):
+                    yield path, nested, struct if holder is field.type else holder
                 continue
             inner, many = element(field.type)
             path = f"{prefix}{field.name}{'[]' if many else ''}"
             yield path, field, struct
             if isinstance(inner, Union) or (isinstance(inner, Struct) and inner.kind is None):
                 yield from fields(inner, f"{path}.", arms)
+            elif not isinstance(inner, (Struct, *LEAF_TYPES)):
+                assert_never(inner)
 
 
 def find(struct: Struct, path: str) -> Field:
-    """The field at a path; KeyError where the path leads nowhere."""
+    """Return the field at a path.
+
+    Raises:
+        KeyError: There is no such field.
+    """
     field: Field | None = None
     current: Type = struct
     for part in path.split("."):
@@ -65,16 +104,22 @@ def find(struct: Struct, path: str) -> Field:
 
 
 def structures(type_: Type) -> Iterator[Struct]:
-    """Every structure that a type leads to, itself first, each once; those of payloads too."""
+    """Iterate over every structure that a type contains or points to, each once, the type itself first.
+
+    Structures of payloads are included.
+    """
     seen: set[Struct] = set()
     waiting: list[Type] = [type_]
     while waiting:
         inner, _ = element(waiting.pop())
-        if isinstance(inner, Struct) and inner not in seen:
-            seen.add(inner)
-            yield inner
-            waiting += [field.type for field in inner.fields()]
+        if isinstance(inner, Struct):
+            if inner not in seen:
+                seen.add(inner)
+                yield inner
+                waiting += [field.type for field in inner.fields()]
         elif isinstance(inner, Union):
             waiting += [arm.type for arm in inner.arms]
         elif isinstance(inner, Payload):
             waiting += [case for _, _, case in inner.cases]
+        elif not isinstance(inner, LEAF_TYPES):
+            assert_never(inner)

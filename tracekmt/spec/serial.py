@@ -1,4 +1,4 @@
-"""Descriptions as plain data (JSON, msgpack) and back, so that they can travel inside a trace."""
+"""Conversion of descriptions to plain data (JSON, msgpack) and back. A trace contains its descriptions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CLASSES: dict[str, Any] = {
     name: value for name, value in vars(types).items() if isinstance(value, type) and dataclasses.is_dataclass(value)
 }
 
-# Trace format 1 froze these names before the types got their present ones. A file keeps the names on the right.
+# Trace format 1 fixed the names on the right before the types got their present ones. Files keep them.
 _WIRE_CLASSES = {
     "ByteArray": "Blob",
     "CallSpec": "Call",
@@ -52,10 +52,15 @@ _CLASS_OF_WIRE = {_WIRE_CLASSES.get(name, name): name for name in _CLASSES}
 def to_data(item: Any) -> Any:
     """Convert a description, or a part of one, to dicts, lists and scalars.
 
-    The key "is" holds the name of a part's class. Fields that have their default value are left out.
+    The key "is" contains the name of a part's class. Fields with their default value are left out.
+
+    Raises:
+        DescriptionError: The part is not of the description language.
     """
     if dataclasses.is_dataclass(item) and not isinstance(item, type):
         name = type(item).__name__
+        if _CLASSES.get(name) is not type(item):
+            raise DescriptionError(f"unsupported type in a description: {name}")
         wire_fields = _WIRE_FIELDS.get(name, {})
         data = {"is": _WIRE_CLASSES.get(name, name)}
         for field in dataclasses.fields(item):
@@ -70,19 +75,23 @@ def to_data(item: Any) -> Any:
     return item
 
 
-def call_from_data(data: object) -> types.CallSpec:
-    """The call that `to_data` made the data from; DescriptionError where data is anything else."""
+def spec_from_data(data: object) -> types.CallSpec:
+    """Convert the data of `to_data` back to a description.
+
+    Raises:
+        DescriptionError: The data is not a description.
+    """
     try:
-        call = _build(types.CallSpec, data)
+        spec = _build(types.CallSpec, data)
     except RecursionError:
         raise DescriptionError("a description is nested too deeply") from None
-    assert isinstance(call, types.CallSpec)
-    return call
+    assert isinstance(spec, types.CallSpec)
+    return spec
 
 
-def layouts_of(call: types.CallSpec, abi: types.Abi) -> dict[str, list[Any]]:
-    """The layout of every structure that a call's argument leads to: name -> [size, [field, offset, size], ...]."""
-    layouts = [lay_out(struct, abi) for struct in structures(call.argument)]
+def layouts_of(spec: types.CallSpec, abi: types.Abi) -> dict[str, list[Any]]:
+    """Return the layout of every structure of an argument: name -> [size, [field, offset, size], ...]."""
+    layouts = [lay_out(struct, abi) for struct in structures(spec.argument)]
     return {
         layout.struct.name: [layout.size, *([slot.field.name, slot.offset, slot.size] for slot in layout.slots)]
         for layout in layouts
@@ -95,16 +104,16 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _build(hint: Any, data: object) -> Any:
-    """Data as what a type hint asks for, nothing else taken."""
+    """Convert data to the type of a type hint. Refuse any other data."""
     origin = typing.get_origin(hint)
     if origin is typing.Literal and data in typing.get_args(hint):
         return data
     if origin is tuple and isinstance(data, (list, tuple)):
         hints = typing.get_args(hint)
         if len(hints) == 2 and hints[1] is Ellipsis:
-            return tuple(_build(hints[0], each) for each in data)
+            return tuple(_build(hints[0], item) for item in data)
         if len(hints) == len(data):
-            return tuple(_build(each, value) for each, value in zip(hints, data, strict=True))
+            return tuple(_build(item_hint, item) for item_hint, item in zip(hints, data, strict=True))
     if origin in (typing.Union, UnionType):
         choices = typing.get_args(hint)
         if data is None and type(None) in choices:
@@ -112,7 +121,7 @@ def _build(hint: Any, data: object) -> Any:
         if isinstance(data, dict):
             choices = tuple(choice for choice in choices if _wire_name(choice) == data.get("is"))
         else:
-            choices = tuple(choice for choice in choices if _takes(choice, data))
+            choices = tuple(choice for choice in choices if _accepts(choice, data))
         if len(choices) == 1:
             return _build(choices[0], data)
     if dataclasses.is_dataclass(hint) and isinstance(data, dict) and data.get("is") == _wire_name(hint):
@@ -122,7 +131,7 @@ def _build(hint: Any, data: object) -> Any:
     raise DescriptionError(f"invalid part in a description: {str(data)[:60]!r} (expected {_expected(hint)})")
 
 
-def _takes(choice: Any, data: object) -> bool:
+def _accepts(choice: Any, data: object) -> bool:
     origin = typing.get_origin(choice)
     if origin is typing.Literal:
         return data in typing.get_args(choice)
@@ -157,7 +166,7 @@ def _build_part(data: dict[Any, Any]) -> Any:
 
 
 def _from_wire(name: str, field: str, value: Any) -> Any:
-    for ours, theirs in _WIRE_VALUES.get((name, field), {}).items():
-        if type(value) is type(theirs) and value == theirs:
-            return ours
+    for own_value, wire_value in _WIRE_VALUES.get((name, field), {}).items():
+        if type(value) is type(wire_value) and value == wire_value:
+            return own_value
     return value

@@ -1,7 +1,7 @@
-"""What a description is made of: plain data that says how an interface's memory looks and what it means.
+"""The types of a description: plain data for the memory layout and the meaning of a call's argument.
 
-Offsets are never written by hand; `layout` computes them from these types. Conditions and lengths are references
-to fields, never code.
+Offsets are never written by hand: `layout` computes them from these types. Conditions and lengths are references to
+fields, never code.
 """
 
 from __future__ import annotations
@@ -10,10 +10,15 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeGuard
+
+from tracekmt.spec.dispatch import assert_never
 
 Abi = Literal["x64", "x86", "wsl"]
-"""Windows' two, and that of native Linux processes: x64 with a WCHAR of four bytes (libdxg; Intel's driver for WSL)."""
+"""The two ABIs of Windows, and that of native Linux processes on WSL.
+
+The latter is x64 with a WCHAR of four bytes (libdxg, Intel's driver for WSL).
+"""
 
 ABIS: tuple[Abi, ...] = ("x64", "x86")
 POINTER_SIZE: dict[Abi, int] = {"x64": 8, "x86": 4, "wsl": 8}
@@ -22,23 +27,26 @@ Direction = Literal["in", "out", "inout", "unknown"]
 
 
 Binding = Literal["handle", "range", "fence", "per_machine", "literal"]
-"""How the values of a kind are bound in a replay, and compared:
+"""Rules by which a replay binds the values of a kind, and a diff compares them.
 
-handle: one to one while the object lives, and compared so: by identity, and by being null or live. range: to the
-range that a call handed out, as an offset in it; compared by being null, and by that offset. fence: the values that a
-call handed out, one to one for each object; values that the caller chose pass as they are. machine: one to one for
-good, since they belong to the machine and not to a call. name: passed on as they are, and compared as numbers.
+handle: Bound one to one while the object lives. Compared by identity, and by being null or live.
+range: Bound to a range that a call returned, by the offset in that range. Compared by being null, and by that offset.
+fence: Values that a call returned are bound one to one for each object. Values that the caller chose stay unchanged.
+per_machine: Bound one to one for the whole trace, because the values belong to the machine and not to a call.
+literal: Passed unchanged, and compared as numbers.
 """
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a value stands for, when it is more than a number: a replay has to bind it, a diff to compare it by that.
+    """The sort of object or range that a value refers to. A replay binds such values, and a diff compares the objects.
 
-    dies_with: the kinds whose destruction also ends this one, nearest first.
-    base: the kind that this one is a sort of; both share one space of values.
-    any_of: a value is of one of these kinds, which only the objects themselves can tell.
-    external: values may come from, and end in, interfaces that are not recorded; one never seen born is passed on.
+    Attributes:
+        dies_with: Kinds whose destruction also destroys this one, nearest first.
+        base: More general kind. Both share one space of values.
+        any_of: Kinds one of which a value has. Only the live objects decide which.
+        external: Values may be created and destroyed by interfaces that are not recorded. A replay passes a value
+            whose creation was not recorded unchanged.
     """
 
     name: str
@@ -49,22 +57,30 @@ class Kind:
     external: bool = False
 
     def __hash__(self) -> int:
-        return hash(self.name)  # what it leads to need not be walked
+        return hash(self.name)  # the default would hash every kind in dies_with too
 
     @property
     def space(self) -> Kind:
-        """The kind in whose space its values lie."""
+        """The kind whose space of values this kind shares."""
         return self.base.space if self.base else self
 
     @cached_property
     def spaces(self) -> tuple[str, ...]:
-        """The names of the spaces that a value of it may lie in; last its own, for what nobody saw born."""
-        return tuple(each.space.name for each in (*self.any_of, self))
+        """Names of the spaces that may contain a value. The kind's own is last, for values of unrecorded creation."""
+        return tuple(kind.space.name for kind in (*self.any_of, self))
 
 
 @dataclass(frozen=True)
 class Integer:
-    """A number of `size` bytes; None is the size of a pointer. `hexadecimal` is how people read it."""
+    """An integer.
+
+    Attributes:
+        name: Name of the type in Microsoft's headers.
+        size: Size in bytes. None means the size of a pointer.
+        signed: The integer has a sign.
+        hexadecimal: Print the integer in hexadecimal.
+        kind: Kind of the object or range that the integer refers to.
+    """
 
     name: str
     size: int | None
@@ -75,7 +91,7 @@ class Integer:
 
 @dataclass(frozen=True)
 class Float:
-    """A floating point number of 4 or 8 bytes."""
+    """A floating-point number of 4 or 8 bytes."""
 
     name: str
     size: int
@@ -92,15 +108,23 @@ class Enum:
         return hash(self.name)
 
     def number(self, name: str) -> int:
-        """The number of a name; KeyError where there is none."""
+        """Return the number of a name. Raise KeyError for an unknown name."""
         return dict(self.members)[name]
 
 
 @dataclass(frozen=True)
 class Bit:
-    """A run of bits in a word. direction: where it is not that of the whole word. opaque: only the driver or the memory
-    manager can say what it will be. when, unless: a bit of the word that must be set, or clear, for the run to have
-    this name."""
+    """A bit field of a word.
+
+    Attributes:
+        name: Name of the field.
+        position: Its lowest bit.
+        width: Number of bits.
+        direction: Direction, if it differs from that of the whole word.
+        opaque: Only the driver or the memory manager determines the value.
+        when: Bit of the word that must be set for the field to have this name.
+        unless: Bit of the word that must be clear for the field to have this name.
+    """
 
     name: str
     position: int
@@ -113,8 +137,10 @@ class Bit:
 
 @dataclass(frozen=True)
 class Flags:
-    """A word of named bits, of `size` bytes; what no bit names is reserved. A word with a field wider than one bit
-    names all of its bits."""
+    """A word of `size` bytes with named bits. Bits without a name are reserved.
+
+    A word with a field wider than one bit names all of its bits.
+    """
 
     name: str
     bits: tuple[Bit, ...]
@@ -125,20 +151,20 @@ class Flags:
 
     @property
     def has_bitfields(self) -> bool:
-        """Whether a field is wider than one bit; the word is then told field by field."""
+        """True if a field is wider than one bit. The value form then lists the fields of the word."""
         return any(bit.width > 1 for bit in self.bits)
 
     def mask(self, name: str) -> int:
-        """The mask of one named bit or run of bits; KeyError where there is none."""
+        """Return the mask of a named bit field. Raise KeyError for an unknown name."""
         bit = self._by_name[name]
         return ((1 << bit.width) - 1) << bit.position
 
     def low(self, name: str) -> int:
-        """The position of the lowest bit of a name."""
+        """Return the position of the lowest bit of a named bit field."""
         return self._by_name[name].position
 
     def in_effect(self, word: int) -> Iterator[Bit]:
-        """The bits by the names that they have in a word."""
+        """Iterate over the bit fields whose names apply to a word."""
         for bit in self.bits:
             if (not bit.when or word & self.mask(bit.when)) and not (bit.unless and word & self.mask(bit.unless)):
                 yield bit
@@ -150,7 +176,7 @@ class Flags:
 
 @dataclass(frozen=True)
 class Address:
-    """A pointer whose memory is not described: it has no length, or is not the caller's to read."""
+    """A pointer whose memory is not described: it has no length, or the caller may not read it."""
 
     name: str
     kind: Kind | None = None
@@ -158,9 +184,15 @@ class Address:
 
 @dataclass(frozen=True)
 class Length:
-    """A length: a field, by its path in the structure at hand or, `up` steps outwards, in the one that led to it;
-    `plus` more than it says, and `least` at least. behind: the field is a pointer, and the length is the 32-bit number
-    behind it."""
+    """A length that a field holds.
+
+    Attributes:
+        path: Path of the field in the structure that `parent` selects.
+        add: Number added to the field's value.
+        parent: Steps outwards: 0 is the structure of the counted field, 1 the structure that points to that one.
+        deref: The field is a pointer to the length, a 32-bit number.
+        minimum: Smallest value of the length.
+    """
 
     path: str
     add: int = 0
@@ -174,7 +206,7 @@ LengthRef = typing.Union[str, Length]  # noqa: UP007 (evaluated in 3.10); a path
 
 @dataclass(frozen=True)
 class Pointer:
-    """A pointer to one `to`, or, with `count`, to as many as that says when the call is entered."""
+    """A pointer to one value of type `to`, or with `count` to an array. The count is read when the call is entered."""
 
     to: Type
     count: LengthRef | None = None
@@ -182,8 +214,13 @@ class Pointer:
 
 @dataclass(frozen=True)
 class Bytes:
-    """A pointer to as many bytes as `length` says. `opaque`: only a driver can answer in it. moves: the call itself
-    sets pointer and length, to a part of another buffer that it was given."""
+    """A pointer to `length` bytes.
+
+    Attributes:
+        length: Length of the buffer in bytes.
+        opaque: Only a driver can write the contents.
+        set_by_call: The call itself sets pointer and length, to a part of another buffer of its argument.
+    """
 
     length: LengthRef
     opaque: bool = False
@@ -192,7 +229,7 @@ class Bytes:
 
 @dataclass(frozen=True)
 class WString:
-    """A pointer to WCHARs: to as many as `length` says, or up to a zero."""
+    """A pointer to `length` WCHARs, or to a string that ends at a zero."""
 
     name: str
     length: LengthRef | None = None
@@ -200,7 +237,7 @@ class WString:
 
 @dataclass(frozen=True)
 class RawWindow:
-    """A pointer to memory of unknown size, of which at most `size` bytes are looked at."""
+    """A pointer to memory of unknown size, of which at most `size` bytes are read."""
 
     name: str
     size: int
@@ -208,8 +245,15 @@ class RawWindow:
 
 @dataclass(frozen=True)
 class Payload:
-    """A pointer to `length` bytes whose form follows from the field `by`: one of the `cases` (value of the field, its
-    name, what is in the buffer), plain bytes otherwise. A buffer may be shorter or longer than its structure."""
+    """A pointer to `length` bytes whose type depends on another field.
+
+    A buffer may be shorter or longer than its structure.
+
+    Attributes:
+        length: Length of the buffer in bytes.
+        by: Name of the field that determines the type.
+        cases: Value of that field, name of the value, and type of the buffer. Other values mean plain bytes.
+    """
 
     length: LengthRef
     by: str
@@ -218,8 +262,14 @@ class Payload:
 
 @dataclass(frozen=True)
 class VariableRecords:
-    """A pointer to records that follow each other in a buffer of `length` bytes: as many as the field `number` says
-    after the call, each as long as its own field `size` says."""
+    """A pointer to a buffer of consecutive records of different sizes.
+
+    Attributes:
+        to: Structure of a record.
+        length: Length of the buffer in bytes.
+        number: Name of the field with the number of records, read after the call.
+        size: Name of the field of each record with its size in bytes.
+    """
 
     to: Struct
     length: LengthRef
@@ -229,7 +279,7 @@ class VariableRecords:
 
 @dataclass(frozen=True)
 class Array:
-    """`count` elements in place, of which as many mean something as the field `used` says, all without it."""
+    """An array of `count` elements in place. The field `used` holds the number of valid ones (without it, all are)."""
 
     of: Type
     count: int
@@ -238,7 +288,7 @@ class Array:
 
 @dataclass(frozen=True)
 class ByteArray:
-    """`size` bytes in place. tail: in a payload, everything from here to the end of the buffer."""
+    """`size` bytes in place. A `tail` extends to the end of its buffer if it is part of a payload."""
 
     name: str
     size: int
@@ -247,7 +297,7 @@ class ByteArray:
 
 @dataclass(frozen=True)
 class WCharArray:
-    """`count` WCHARs in place, up to a zero. tail: in a payload, everything from here to the end."""
+    """`count` WCHARs in place, up to a zero. A `tail` extends to the end of its buffer if it is part of a payload."""
 
     count: int
     tail: bool = False
@@ -255,25 +305,29 @@ class WCharArray:
 
 @dataclass(frozen=True)
 class CountedString:
-    """A string in place as its length in bytes, its capacity in bytes, both of 16 bits, and a pointer to its UTF-16."""
+    """A string structure in place: 16-bit length and 16-bit capacity, both in bytes, and a pointer to UTF-16 text."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class StructSize:
-    """A 32-bit field that holds the size of its own structure, and is told only where it holds something else."""
+    """A 32-bit field with the size of its own structure. The value form shows it only if it holds another number."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition: a field ("Type", "Info.Type"), or a bit of a flag word ("Flags.CreateResource"), is set, equals a
-    value, or is one of several. Conditions are about what the call was entered with.
+    """A condition on a field at enter: it is set, equals a value, or is one of several values.
 
-    parent: 0 looks in the structure at hand, 1 in the one that led to it.
-    kind: the field holds, or leads to, handles; the first of them is of this kind, as the objects themselves tell.
+    Attributes:
+        path: Path of a field ("Type", "Info.Type") or of a bit of a flag word ("Flags.CreateResource").
+        equals: Value to compare with. None means that the field must not be zero.
+        negate: The opposite must be true.
+        parent: Steps outwards: 0 is the structure of the conditional field, 1 the structure that points to that one.
+        kind: Kind of the first handle in the field or behind its pointer. Only the live objects decide it.
+        any_of: Values one of which the field must have.
     """
 
     path: str
@@ -285,13 +339,20 @@ class Condition:
 
 
 NEVER = Condition("", negate=True)
-"""The condition of an arm that only keeps room free."""
+"""The condition of an arm that only reserves space."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """A named member. `when` says, inside a union, in which case this arm is the one in effect. of: a fence value's
-    object, as the path of its handle."""
+    """A named member of a structure, or an arm of a union.
+
+    Attributes:
+        name: Name in the header. An unnamed arm is an unnamed structure.
+        type: Type of the value.
+        direction: Data flow of the call: read, written, both, or not documented.
+        when: Condition under which an arm of a union is in effect.
+        fence_handle: For a fence value, the path of the handle of its fence.
+    """
 
     name: str
     type: Type
@@ -302,13 +363,19 @@ class Field:
 
 @dataclass(frozen=True)
 class Union:
-    """A union: its arms lie at one offset. Unnamed it is a member of a structure, and its arms are fields of that;
-    named it is the type of a field.
+    """A union, whose arms all have one offset.
 
-    The first arm whose `when` holds is in effect, one without a `when` otherwise; without such an arm nothing is in
-    effect, and the union is told as its bytes. `by_call` leaves the choice to the call (its `arms`); `open` says that
-    no source tells which arm is in effect. An arm without a name is an unnamed structure, whose fields are told as
-    those of the structure around the union.
+    An unnamed union is a member of a structure, and its arms are fields of that structure. A named union is the type of
+    a field. An unnamed arm is an unnamed structure: its fields are fields of the structure around the union.
+
+    The first arm whose condition is true is in effect. If there is none, the arm without a condition is. Without such
+    an arm nothing is in effect, and the value form shows the bytes of the union.
+
+    Attributes:
+        arms: The alternatives.
+        by_call: The function decides which arm is in effect (`CallSpec.union_arms`).
+        name: Name of the type in the header, empty for an unnamed union.
+        open: No source documents which arm is in effect.
     """
 
     arms: tuple[Field, ...]
@@ -319,10 +386,14 @@ class Union:
 
 @dataclass(frozen=True, eq=False)
 class Struct:
-    """A structure in declaration order. Compared and hashed as the object it is, which keeps look-ups cheap.
+    """A structure. It is compared and hashed by identity, which keeps look-ups cheap.
 
-    kind: what the whole of it stands for. parameters: the members are a function's parameters, each in a word of its
-    own. pack: the widest alignment that its members may have, where the header limits it.
+    Attributes:
+        name: Name in the header.
+        members: Fields and unnamed unions in declaration order.
+        kind: Kind of the object that the whole structure refers to.
+        parameters: The members are the parameters of a function, each in a pointer-sized word.
+        pack: Largest alignment of a member in bytes, if the header limits it.
     """
 
     name: str
@@ -332,7 +403,7 @@ class Struct:
     pack: int | None = None
 
     def fields(self) -> Iterator[Field]:
-        """Every field, the arms of unions included."""
+        """Iterate over all fields, including the arms of unnamed unions."""
         for member in self.members:
             for field in member.arms if isinstance(member, Union) else (member,):
                 if field.name or not isinstance(field.type, Struct):
@@ -341,11 +412,11 @@ class Struct:
                     yield from field.type.fields()
 
     def has(self, name: str) -> bool:
-        """Whether there is a field of that name."""
+        """Return True if the structure has a field of this name."""
         return name in self._by_name
 
     def field(self, name: str) -> Field:
-        """One field by name; KeyError where there is none."""
+        """Return a field by name. Raise KeyError for an unknown name."""
         return self._by_name[name]
 
     @cached_property
@@ -374,13 +445,55 @@ Type = typing.Union[  # noqa: UP007 (evaluated in 3.10)
     Struct,
 ]
 
+PointerType = typing.Union[Pointer, Bytes, WString, RawWindow, Payload, VariableRecords]  # noqa: UP007
+"""A pointer whose memory is described. `Address` and the pointer inside a `CountedString` do not count."""
+
+LeafType = typing.Union[  # noqa: UP007
+    Integer,
+    Float,
+    Enum,
+    Flags,
+    Address,
+    ByteArray,
+    WCharArray,
+    StructSize,
+    CountedString,
+    Bytes,
+    WString,
+    RawWindow,
+    Payload,
+]
+"""A single value: a type with neither fields nor elements."""
+
+InnerType = typing.Union[LeafType, Struct, Union]  # noqa: UP007
+"""A type that is neither a pointer to described elements nor an array."""
+
+POINTER_TYPES = (Pointer, Bytes, WString, RawWindow, Payload, VariableRecords)
+"""The classes of `PointerType`."""
+
+PLAIN_TYPES = (Integer, Float, Enum, Flags, Address, ByteArray, WCharArray, StructSize)
+"""The types that are nothing but their bytes in place: no inner types, no described memory elsewhere."""
+
+LEAF_TYPES = (*PLAIN_TYPES, CountedString, Bytes, WString, RawWindow, Payload)
+"""The classes of `LeafType`."""
+
+INNER_TYPES = (Struct, Union, *LEAF_TYPES)
+"""The classes of `InnerType`."""
+
+_NOT_POINTER_TYPES = (*PLAIN_TYPES, Array, CountedString, Union, Struct)
+
 
 @dataclass(frozen=True)
 class Creates:
-    """A value of `kind` is born at `path` when the call succeeds and every `when` holds.
+    """A successful call creates a value at `path` if all conditions are true.
 
-    within: paths of the handles that own it, the first that is not null.
-    size: of a range, the path of its length, in units of `unit` bytes; without it the range has no known end.
+    Attributes:
+        kind: Kind of the value.
+        path: Path of the field that returns it.
+        when: The conditions.
+        within: Paths of handles. The first that is not null is the owner of the new object.
+        size: For a range, the path of its length in units of `unit` bytes. Without it the range has no known end.
+        unit: Bytes per unit of `size`.
     """
 
     kind: Kind
@@ -393,7 +506,7 @@ class Creates:
 
 @dataclass(frozen=True)
 class Destroys:
-    """The value at `path` ends when the call succeeds and every `when` holds."""
+    """A successful call destroys the object of the value at `path` if all conditions are true."""
 
     kind: Kind
     path: str
@@ -402,16 +515,21 @@ class Destroys:
 
 @dataclass(frozen=True, eq=False)
 class CallSpec:
-    """One function: its argument, what it makes and ends, and where that is known from.
+    """The description of one function.
 
-    argument: the structure that the single parameter points to, or the parameters themselves.
-    union_arms: the fields in effect of those unions that leave the choice to the call.
-    statuses: the codes that the sources name for it.
-    may_block_when: the conditions under which it may wait for others; none for always, None for never.
-    undescribed_memory: memory that it reads or writes although nothing in the argument leads there.
-    side_effect: what making it again would do to the machine, and to others' programs there; empty for what concerns its
-    own process alone.
-    raw: nobody has described it; its arguments are kept as they are.
+    Attributes:
+        name: Name of the function.
+        argument: The structure that its single parameter points to, or the parameters themselves.
+        union_arms: Names of the arms in effect, for unions with `by_call`.
+        creates: Values that a call creates.
+        destroys: Values that a call destroys.
+        statuses: Names of the status codes that the sources list for it.
+        sources: Where the description comes from.
+        may_block_when: Conditions under which a call may wait for other threads. Empty means always, None never.
+        undescribed_memory: Memory that a call reads or writes although no field of the argument points there.
+        side_effect: Effect of a replayed call on the machine and on other processes. Empty if it has none.
+        returns: Type of the return value.
+        raw: The function is not described. Its arguments are recorded unchanged.
     """
 
     name: str
@@ -429,11 +547,38 @@ class CallSpec:
 
 
 def count_of(length: LengthRef) -> Length:
-    """A length in its long form."""
+    """Convert a length given by its path alone to a Length."""
     return Length(length) if isinstance(length, str) else length
 
 
 def length_of(type_: Type) -> Length | None:
-    """What says how much a pointer leads to; None where it is one thing, or no pointer."""
-    length = type_.count if isinstance(type_, Pointer) else getattr(type_, "length", None)
-    return None if length is None else count_of(length)
+    """Return the length of the memory behind a pointer. None if it is one value, or the type has no such memory."""
+    if isinstance(type_, _NOT_POINTER_TYPES):
+        return None
+    match type_:
+        case Pointer(count=length) | WString(length=length):
+            return None if length is None else count_of(length)
+        case Bytes(length=length) | Payload(length=length) | VariableRecords(length=length):
+            return count_of(length)
+        case RawWindow():
+            return None
+        case _:
+            return assert_never(type_)
+
+
+def is_described_pointer(type_: Type) -> TypeGuard[PointerType]:
+    """Return True for a pointer whose memory is described."""
+    if isinstance(type_, POINTER_TYPES):
+        return True
+    if isinstance(type_, _NOT_POINTER_TYPES):
+        return False
+    return assert_never(type_)
+
+
+def kind_of(type_: Type) -> Kind | None:
+    """Return the kind of a value of this type. A pointer or an array has none, whatever its elements are."""
+    if isinstance(type_, (Integer, Address, Struct)):
+        return type_.kind
+    if isinstance(type_, (*POINTER_TYPES, *_NOT_POINTER_TYPES)):
+        return None
+    return assert_never(type_)

@@ -1,4 +1,4 @@
-"""Sets of calls as people write them: "17", "0-100", "0-100/2", "3,8,20-", "*Allocation*", "@file"."""
+"""Parsing of call sets: "17", "0-100", "0-100/2", "3,8,20-", "*Allocation*", "@file"."""
 
 from __future__ import annotations
 
@@ -13,27 +13,39 @@ from tracekmt.errors import UsageError
 _RANGE = re.compile(r"(\d{1,18})(-(\d{0,18}))?(/([1-9]\d{0,17}))?")
 
 _LAST = 10**18
+"""Index that no call has, the end of an open range."""
+
+_EXPECTED = "(expected 17, 0-100, 0-100/2, 20-, @FILE or a pattern of names)"
 
 
 @dataclass(frozen=True)
 class CallSet:
-    """A test of a call's index and name. first, last: no call outside of these indexes is in it."""
+    """A set of calls.
+
+    Attributes:
+        tests: Tests of an index and a function's name. A call that passes one of them is in the set.
+        first: First index that may be in the set.
+        last: Last index that may be in the set.
+    """
 
     tests: tuple[Callable[[int, str], bool], ...]
     first: int
     last: int
 
     def __call__(self, index: int, name: str) -> bool:
-        """Whether a call is in it."""
+        """Return True if a call is in the set."""
         return any(test(index, name) for test in self.tests)
 
 
 def parse_calls(text: str) -> CallSet:
-    """A set of calls from its text. Parts are joined by commas; @file holds parts, a line or a comma apart. UsageError
-    names the part that is none."""
+    """Parse a call set. Commas separate its parts, and @FILE reads parts separated by commas or newlines.
+
+    Raises:
+        UsageError: A part is not valid, or there is none.
+    """
     parts = [_parse_part(part) for part in _parts(text)]
     if not parts:
-        raise UsageError(f"{text or 'an empty set'}: names no calls; write indexes as 17, 0-100, 0-100/2, or a pattern")
+        raise UsageError(f"invalid call set: {text or 'empty'} {_EXPECTED}")
     return CallSet(
         tuple(part for part, _, _ in parts), min(first for _, first, _ in parts), max(last for _, _, last in parts)
     )
@@ -45,9 +57,13 @@ def _parts(text: str, nested: bool = False) -> Iterator[str]:
             try:
                 yield from _parts(Path(part[1:]).read_text("utf-8"), nested=True)
             except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(f"{part[1:]}: cannot be read as a list of calls ({type(error).__name__})") from None
+                raise UsageError(f"cannot read {part[1:]}: {_reason(error)}") from None
         elif part:
             yield part
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "not UTF-8 text"
 
 
 def _parse_part(part: str) -> tuple[Callable[[int, str], bool], int, int]:
@@ -58,4 +74,4 @@ def _parse_part(part: str) -> tuple[Callable[[int, str], bool], int, int]:
         return lambda index, _: first <= index <= end and (index - first) % step == 0, first, end
     if re.fullmatch(r"[\w*?\[\]!]+", part) and not part[0].isdigit():
         return lambda _, name: fnmatchcase(name, part), 0, _LAST
-    raise UsageError(f"{part}: is no set of calls; write indexes as 17, 0-100, 0-100/2, 20-, or a pattern of names")
+    raise UsageError(f"invalid call set: {part} {_EXPECTED}")

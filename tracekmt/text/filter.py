@@ -1,6 +1,6 @@
-"""Conditions on calls as people write them: failed and call ~ 'Create*' and in.NumAllocations > 1.
+"""The condition language of `--where` and rules: failed and call ~ 'Create*' and in.NumAllocations > 1.
 
-A condition is parsed into functions of a call; nothing of it is ever given to Python to run.
+A condition is parsed into Python functions that take a call. None of its text is evaluated by Python.
 """
 
 from __future__ import annotations
@@ -16,28 +16,33 @@ from tracekmt.calls import EXPORT_PREFIXES
 from tracekmt.codec import Unreadable
 from tracekmt.errors import UsageError
 from tracekmt.spec.paths import element, structures
-from tracekmt.spec.types import CallSpec, Enum, Flags
+from tracekmt.spec.types import CallSpec, Enum, Flags, Union
 from tracekmt.text.units import parse_size
 
 CallPredicate = Callable[[Any], bool]
-"""Of a call: what it is not asked for need not be there."""
+"""A test of a call. It reads only the attributes that the condition names."""
 
 Values = Callable[[Any], list[Any]]
-"""What an expression stands for in a call: no value where it is not there, several where a path leads to several."""
+"""Evaluates an expression for a call. A missing value gives an empty list, a path through an array one value each."""
 
 LENGTH_LIMIT = 4096
-DEPTH_LIMIT = 64
+"""Maximum number of characters of a condition."""
 
-_TIMES = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
+DEPTH_LIMIT = 64
+"""Maximum depth of nested parentheses."""
+
+_EXCERPT_BEFORE, _EXCERPT_AFTER = 30, 50
+"""Characters of a condition that an error shows around the place of the error."""
+
+_NANOSECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?)(?P<unit>[a-zA-Z]+)?(?![\w.])"
     r"|(?P<text>'[^']*'|\"[^\"]*\")|(?P<name>[A-Za-z_]\w*)|(?P<sign>==|!=|!~|<=|>=|[=<>~()\[\].]))"
 )
 _SIGNS = ("==", "=", "!=", "<", "<=", ">", ">=", "~", "!~")
 
-# What a call can be asked for besides its argument.
-FACTS: dict[str, Callable[[Any], Any]] = {
-    "call": lambda call: _Name(call.name),
+_PROPERTIES: dict[str, Callable[[Any], Any]] = {
+    "call": lambda call: _FunctionName(call.name),
     "index": lambda call: call.index,
     "status": lambda call: call.status,
     "result": lambda call: call.result,
@@ -52,37 +57,57 @@ FACTS: dict[str, Callable[[Any], Any]] = {
 _ARGUMENTS: dict[str, Callable[[Any], Any]] = {"in": lambda call: call.inputs, "out": lambda call: call.outputs}
 
 
-class _Name(str):
-    """A function's name, which patterns may also meet without the prefix that all of them have."""
+class _FunctionName(str):
+    """Name of a function. Patterns match it with or without the prefix of the interface's exports."""
 
     __slots__ = ()
 
 
 class _Token(NamedTuple):
+    """A token of a condition.
+
+    Attributes:
+        sort: "number", "text", "name" or "sign".
+        value: Its value.
+        text: Its characters.
+        start: Its position in the condition.
+    """
+
     sort: str
     value: Any
     text: str
+    start: int
 
 
-def parse_where(text: str, calls: Iterable[CallSpec]) -> CallPredicate:
-    """A test of a call. `calls` are the descriptions of a trace: a field that none of them has is an error, not a
-    condition that never holds. UsageError says what cannot be understood."""
+def parse_where(text: str, specs: Iterable[CallSpec]) -> CallPredicate:
+    """Parse a condition.
+
+    Args:
+        text: The condition.
+        specs: Descriptions of the functions in the trace. A field that none of them has is an error, because a
+            condition on it would never be true.
+
+    Raises:
+        UsageError: The text is not a condition.
+    """
     if len(text) > LENGTH_LIMIT:
-        raise UsageError(f"a condition has at most {LENGTH_LIMIT} characters, not {len(text)}")
-    parser = _Parser(text, *_names(calls))
+        raise UsageError(f"invalid condition: {len(text)} characters (expected at most {LENGTH_LIMIT})")
+    parser = _Parser(text, *_names(specs))
     condition = parser.parse_or(0)
     parser.expect_end()
     return condition
 
 
-def _names(calls: Iterable[CallSpec]) -> tuple[set[str], set[str]]:
-    """The names of fields, and the constants that they can be compared with."""
+def _names(specs: Iterable[CallSpec]) -> tuple[set[str], set[str]]:
+    """Return the names of all fields, and the constants that a condition may compare them with."""
     names: set[str] = set()
     constants = {"NULL"}
-    for call in calls:
-        for struct in structures(call.argument):
+    for spec in specs:
+        for struct in structures(spec.argument):
             for field in struct.fields():
-                names |= {field.name, *(arm.name for arm in getattr(field.type, "arms", ()))}
+                names.add(field.name)
+                if isinstance(field.type, Union):
+                    names |= {arm.name for arm in field.type.arms}
                 type_, _ = element(field.type)
                 if isinstance(type_, Flags):
                     names |= {bit.name for bit in type_.bits}
@@ -96,22 +121,22 @@ class _Parser:
         self._text = text
         self._fields = fields
         self._constants = constants
-        self._tokens = list(_tokens(text))
-        self._at = 0
+        self._tokens = list(_tokenize(text))
+        self._position = 0
 
     def parse_or(self, depth: int) -> CallPredicate:
-        """Conditions joined by "or"."""
+        """Parse conditions joined by "or"."""
         if depth > DEPTH_LIMIT:
-            raise self._wrong("is nested too deeply")
+            raise self._error("too many nested parentheses")
         parts = [self.parse_and(depth)]
         while self._take("or"):
             parts.append(self.parse_and(depth))
         return parts[0] if len(parts) == 1 else lambda call: any(part(call) for part in parts)
 
     def expect_end(self) -> None:
-        """Nothing may follow."""
-        if self._at < len(self._tokens):
-            raise self._wrong(f"is not understood from {self._tokens[self._at].text!r} on")
+        """Refuse any remaining tokens."""
+        if self._position < len(self._tokens):
+            raise self._error(f"unexpected {self._tokens[self._position].text!r}")
 
     def parse_and(self, depth: int) -> CallPredicate:
         parts = [self.parse_not(depth)]
@@ -126,138 +151,152 @@ class _Parser:
         if self._take("("):
             condition = self.parse_or(depth + 1)
             if not self._take(")"):
-                raise self._wrong("lacks a )")
+                raise self._error("missing )")
         else:
             condition = self._comparison()
         return (lambda call: not condition(call)) if negated else condition
 
     def _comparison(self) -> CallPredicate:
-        at = self._at
+        start = self._position
         left = self._values()
         sign = next((sign for sign in _SIGNS if self._take(sign)), None)
         if sign is None:
-            return lambda call: any(_holds(value) for value in left(call))
+            return lambda call: any(_is_true(value) for value in left(call))
         right = self._values()
-        if self._tokens[at].text == "status" and sign in ("==", "=", "!="):
-            self._check_status(self._tokens[self._at - 1])
+        if self._tokens[start].text == "status" and sign in ("==", "=", "!="):
+            self._check_status(self._tokens[self._position - 1])
         test = _TESTS[sign]
         return lambda call: any(test(a, b) for a in left(call) for b in right(call))
 
     def _check_status(self, token: _Token) -> None:
-        """A status that does not exist would never be found."""
+        """Refuse an unknown status, because a comparison with it would never be true."""
         if token.sort == "text":
             ntstatus.status(token.value)
 
     def _values(self) -> Values:
-        if self._at == len(self._tokens):
-            raise self._wrong("ends too early")
-        token = self._tokens[self._at]
-        self._at += 1
+        if self._position == len(self._tokens):
+            raise self._error("a value is missing at the end")
+        token = self._tokens[self._position]
         if token.sort in ("number", "text"):
+            self._position += 1
             return lambda call: [token.value]
         if token.sort != "name" or token.value in ("and", "or", "not"):
-            raise self._wrong(f"has {token.text!r} where a value should be")
-        if token.value in FACTS:
-            fact = FACTS[token.value]
-            return lambda call: [value for value in (fact(call),) if value is not None]
+            raise self._error(f"unexpected {token.text!r} (expected a value)")
+        if token.value in _PROPERTIES:
+            self._position += 1
+            get = _PROPERTIES[token.value]
+            return lambda call: [value for value in (get(call),) if value is not None]
         if token.value in _ARGUMENTS:
+            self._position += 1
             return self._path(_ARGUMENTS[token.value])
         if token.value in self._constants or ntstatus.is_name(token.value):
+            self._position += 1
             return lambda call: [token.value]
-        known = ", ".join((*FACTS, *(f"{name}.FIELD" for name in _ARGUMENTS)))
-        raise self._wrong(f"has {token.text!r}, which is no status, no value of an enumeration and none of {known}")
+        names = ", ".join((*_PROPERTIES, *(f"{name}.FIELD" for name in _ARGUMENTS)))
+        raise self._error(f"unknown name {token.text!r} (expected a status, an enumeration value, or one of {names})")
 
-    def _path(self, argument: Callable[[Any], Any]) -> Values:
+    def _path(self, get_argument: Callable[[Any], Any]) -> Values:
         steps: list[str | int | None] = []
         while True:
             if self._take("["):
-                index = self._tokens[self._at] if self._at < len(self._tokens) else None
+                index = self._tokens[self._position] if self._position < len(self._tokens) else None
                 if index is not None and index.sort == "number":
                     if not isinstance(index.value, int):
-                        raise self._wrong(f"has {index.text} where the number of an element should be")
-                    self._at += 1
+                        raise self._error(f"invalid element number: {index.text}")
+                    self._position += 1
                 steps.append(index.value if index is not None and index.sort == "number" else None)
                 if not self._take("]"):
-                    raise self._wrong("lacks a ]")
+                    raise self._error("missing ]")
             elif self._take("."):
-                name = self._tokens[self._at].value if self._at < len(self._tokens) else ""
+                name = self._tokens[self._position].value if self._position < len(self._tokens) else ""
                 if name not in self._fields:
-                    raise self._wrong(f"names the field {name!r}, which no function of the trace has")
+                    raise self._error(f"no function of the trace has a field {name!r}")
                 steps.append(name)
-                self._at += 1
+                self._position += 1
             else:
-                return lambda call: list(_follow(argument(call), steps))
+                return lambda call: list(_follow(get_argument(call), steps))
 
     def _take(self, text: str) -> bool:
-        found = self._at < len(self._tokens) and self._tokens[self._at].text == text
-        self._at += found
-        return found
+        is_next = self._position < len(self._tokens) and self._tokens[self._position].text == text
+        self._position += is_next
+        return is_next
 
-    def _wrong(self, what: str) -> UsageError:
-        return UsageError(f"{self._text}: the condition {what}")
+    def _error(self, reason: str) -> UsageError:
+        """Create an error at the current token."""
+        is_end = self._position == len(self._tokens)
+        return _condition_error(self._text, len(self._text) if is_end else self._tokens[self._position].start, reason)
 
 
-def _tokens(text: str) -> Iterator[_Token]:
-    at = 0
-    while text[at:].strip():
-        match = _TOKEN.match(text, at)
+def _condition_error(text: str, start: int, reason: str) -> UsageError:
+    first, last = max(start - _EXCERPT_BEFORE, 0), start + _EXCERPT_AFTER
+    excerpt = ("..." if first else "") + " ".join(text[first:last].split()) + ("..." if last < len(text) else "")
+    return UsageError(f"invalid condition: {reason}, at column {start + 1}: {excerpt}")
+
+
+def _tokenize(text: str) -> Iterator[_Token]:
+    end = 0
+    while rest := text[end:].strip():
+        match = _TOKEN.match(text, end)
         if match is None:
-            raise UsageError(f"{text}: the condition is not understood from {text[at:].strip()[:20]!r} on")
-        at = match.end()
+            start = len(text) - len(text[end:].lstrip())
+            raise _condition_error(text, start, f"unexpected {rest[:20]!r}")
+        end = match.end()
+        characters = match[0].strip()
+        start = end - len(characters)
         if match["number"]:
-            yield _Token("number", _number(text, match["number"], match["unit"]), match[0].strip())
+            yield _Token("number", _number(text, start, match["number"], match["unit"]), characters, start)
         elif match["text"]:
-            yield _Token("text", match["text"][1:-1], match[0].strip())
+            yield _Token("text", match["text"][1:-1], characters, start)
         else:
-            yield _Token("name" if match["name"] else "sign", match["name"] or match["sign"], match[0].strip())
+            yield _Token("name" if match["name"] else "sign", match["name"] or match["sign"], characters, start)
 
 
-def _number(text: str, digits: str, unit: str | None) -> int | float:
-    if unit and unit not in _TIMES:
+def _number(text: str, start: int, digits: str, unit: str | None) -> int | float:
+    if unit and unit not in _NANOSECONDS:
         try:
             return parse_size(f"{digits}{unit}")
         except UsageError:
-            raise UsageError(f"{text}: the condition has {digits}{unit}, which is no time and no size") from None
+            raise _condition_error(text, start, f"{digits}{unit} is neither a time nor a size") from None
     number = int(digits, 16) if digits[:2].lower() == "0x" else float(digits) if "." in digits else int(digits)
-    return number * _TIMES[unit] if unit else number
+    return number * _NANOSECONDS[unit] if unit else number
 
 
-_NOTHING = object()
+_MISSING = object()
 
 
-def _inside(value: Any, step: str | int | None) -> Any:
-    """An element, a field or a bit."""
+def _step_into(value: Any, step: str | int | None) -> Any:
+    """Return an element, a field or a bit of a value, or _MISSING."""
     if isinstance(step, int) and isinstance(value, list) and step < len(value):
         return value[step]
     if isinstance(step, str) and isinstance(value, Mapping) and step in value:
         return value[step]
     if isinstance(step, str) and isinstance(value, enum.IntFlag) and step in type(value).__members__:
         return bool(value & type(value)[step])
-    return _NOTHING
+    return _MISSING
 
 
 def _follow(value: Any, steps: list[str | int | None]) -> Iterator[Any]:
-    """What a path leads to: nothing where it leads nowhere, every element where no number is given."""
+    """Iterate over the values at a path. A step into an array without a number selects every element."""
     for position, step in enumerate(steps):
         if step is None and isinstance(value, list):
-            for each in value:
-                yield from _follow(each, steps[position + 1 :])
+            for item in value:
+                yield from _follow(item, steps[position + 1 :])
             return
         if isinstance(step, str) and isinstance(value, list):
             yield from _follow(value, [None, *steps[position:]])
             return
-        value = _inside(value, step)
-        if value is _NOTHING:
+        value = _step_into(value, step)
+        if value is _MISSING:
             return
     yield value
 
 
-def _holds(value: Any) -> bool:
+def _is_true(value: Any) -> bool:
     return isinstance(value, Unreadable) or bool(value)
 
 
-def _plain(value: Any, other: Any) -> Any:
-    """A value in the form that the other one has."""
+def _comparable(value: Any, other: Any) -> Any:
+    """Convert a value to text if it is compared with text, otherwise to a number."""
     if isinstance(other, str):
         if isinstance(value, ntstatus.Status):
             return value.name
@@ -278,14 +317,14 @@ def _equal(a: Any, b: Any) -> bool:
         return a == int(b, 0)
     if isinstance(a, ntstatus.Status) and isinstance(b, str):
         return b in a.names
-    return bool(_plain(a, b) == _plain(b, a))
+    return bool(_comparable(a, b) == _comparable(b, a))
 
 
-def _like(a: Any, b: Any) -> bool:
-    """Whether a value's text has the form of a pattern; of a word of bits, one of its names."""
-    text, pattern = str(_plain(a, "")), str(b)
+def _matches(a: Any, b: Any) -> bool:
+    """Return True if a value's text matches a pattern. One matching bit of a flag word is enough."""
+    text, pattern = str(_comparable(a, "")), str(b)
     names = text.split(" | ") if isinstance(a, enum.IntFlag) else [text]
-    if isinstance(a, _Name):
+    if isinstance(a, _FunctionName):
         names += [text.removeprefix(prefix) for prefix in EXPORT_PREFIXES]
     return any(fnmatchcase(name, pattern) for name in names)
 
@@ -301,8 +340,8 @@ _TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "==": _equal,
     "=": _equal,
     "!=": lambda a, b: not _equal(a, b),
-    "~": _like,
-    "!~": lambda a, b: not _like(a, b),
+    "~": _matches,
+    "!~": lambda a, b: not _matches(a, b),
     "<": _ordered(lambda a, b: a < b),
     "<=": _ordered(lambda a, b: a <= b),
     ">": _ordered(lambda a, b: a > b),

@@ -15,10 +15,14 @@ else:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """What a file holds; UsageError where it cannot be read, or is none."""
+    """Read a TOML file.
+
+    Raises:
+        UsageError: The file cannot be read, or is not valid TOML.
+    """
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: is no TOML: {error}") from None
+        raise UsageError(f"{path}: invalid TOML: {error}") from None

@@ -1,4 +1,4 @@
-"""Sizes of memory and lengths of time as people write them."""
+"""Parsing of memory sizes and durations."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def parse_size(value: int | str) -> int:
-    """A number of bytes from 65536, "64KB", "64 MiB" or "2GB" (units of 1024); UsageError otherwise."""
+    """Parse a size in bytes from 65536, "64KB", "64 MiB" or "2GB" (units of 1024).
+
+    Raises:
+        UsageError: The value is not a size.
+    """
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     match = re.fullmatch(r"(\d{1,18})\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
     if match is None:
-        raise UsageError(f"{value} is no size; write it as 65536, 64KB, 64MB or 2GB")
+        raise UsageError(f"invalid size: {value} (expected a form such as 65536, 64KB, 64MB or 2GB)")
     return int(match[1]) * _UNITS[match[2].upper()]
 
 
@@ -23,8 +27,12 @@ _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 def parse_duration(text: str) -> float:
-    """Seconds from "90", "2.5s", "500ms", "10m" or "1h"; UsageError otherwise."""
+    """Parse a duration in seconds from "90", "2.5s", "500ms", "10m" or "1h".
+
+    Raises:
+        UsageError: The text is not a duration.
+    """
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|min|m|h|)", text.strip())
     if match is None:
-        raise UsageError(f"{text} is no length of time; write it as 90, 2.5s, 500ms, 10m or 1h")
+        raise UsageError(f"invalid duration: {text} (expected a form such as 90, 2.5s, 500ms, 10m or 1h)")
     return float(match[1]) * _SECONDS[match[2]]
