@@ -1,4 +1,4 @@
-"""A simulator with a device, and calls that say only what matters."""
+"""Short calls of a simulator that has a device."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ RUNTIME, MUTEX_DATA = b"\x09\x08\x07\x06", bytes(range(20))
 HEAP = {"Type": 1, "ExistingHeapData": {"Size": 0x10000}}
 
 
-class Played:
-    """One process of a simulated machine."""
+class Caller:
+    """A process of a simulated machine, with an adapter handle and a device."""
 
     def __init__(self, simulator: Simulator, adapter: int, device: int) -> None:
         self.simulator, self.adapter, self.device = simulator, adapter, device
@@ -24,18 +24,18 @@ class Played:
         return self.simulator.call(prefix + name, fields if inputs is None else inputs)
 
     def status(self, name: str, inputs: Any = None, **fields: Any) -> str:
-        """How a call ends, without STATUS_."""
+        """Return the status of a call, without STATUS_."""
         return self(name, inputs, **fields).status.name.removeprefix("STATUS_")
 
-    def made(self, name: str, **fields: Any) -> Any:
-        """The outputs of a call that succeeds."""
-        outcome = self(name, **fields)
-        assert outcome.status == 0, outcome.rule
-        return outcome.outputs
+    def outputs(self, name: str, **fields: Any) -> Any:
+        """Return the outputs of a call that must succeed."""
+        result = self(name, **fields)
+        assert result.status == 0, result.rule
+        return result.outputs
 
     def resource(self, *flags: str, **fields: Any) -> Any:
-        """A resource with one standard allocation."""
-        return self.made(
+        """Create a resource with one standard allocation, and return the outputs."""
+        return self.outputs(
             "CreateAllocation2",
             hDevice=self.device,
             pStandardAllocation=HEAP,
@@ -45,36 +45,36 @@ class Played:
             **fields,
         )
 
-    def sync(self, kind: int = 1, *flags: str, **more: Any) -> Any:
-        """A synchronization object."""
-        info = {"Type": kind, "Flags": list(flags), "SharedHandle": SENTINEL, **more}
-        return self.made("CreateSynchronizationObject2", hDevice=self.device, hSyncObject=SENTINEL, Info=info)
+    def sync(self, type_: int = 1, *flags: str, **info_fields: Any) -> Any:
+        """Create a synchronization object, and return the outputs."""
+        info = {"Type": type_, "Flags": list(flags), "SharedHandle": SENTINEL, **info_fields}
+        return self.outputs("CreateSynchronizationObject2", hDevice=self.device, hSyncObject=SENTINEL, Info=info)
 
-    def share(self, *objects: int, name: str | None = None, access: int = 0x20000) -> CallResult:
-        """ShareObjects."""
+    def share_objects(self, *objects: int, name: str | None = None, access: int = 0x20000) -> CallResult:
+        """Call ShareObjects."""
         attributes = {"ObjectName": name} if name else {}
         return self("ShareObjects", hObjects=list(objects), pObjectAttributes=attributes, dwDesiredAccess=access)
 
-    def shared(self, *objects: int, name: str | None = None) -> int:
-        """The NT handle of objects that can be shared."""
-        outcome = self.share(*objects, name=name)
-        assert outcome.status == 0, outcome.rule
-        handle = outcome.outputs["phSharedNtHandle"]
+    def nt_handle(self, *objects: int, name: str | None = None) -> int:
+        """Share objects and return their NT handle."""
+        result = self.share_objects(*objects, name=name)
+        assert result.status == 0, result.rule
+        handle = result.outputs["phSharedNtHandle"]
         assert isinstance(handle, int)
         assert handle
         assert not handle & 0xC0000000
         return handle
 
-    def another(self) -> Played:
-        """Another process of the machine, with a device of its own."""
+    def another_process(self) -> Caller:
+        """Create another process on the machine, with its own device."""
         process = self.simulator.process()
         adapter = process.call("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1}}).outputs["hAdapter"]
-        return Played(process, adapter, process.call("D3DKMTCreateDevice", {"hAdapter": adapter}).outputs["hDevice"])
+        return Caller(process, adapter, process.call("D3DKMTCreateDevice", {"hAdapter": adapter}).outputs["hDevice"])
 
 
-def play(**settings: Any) -> Played:
-    """A fresh machine."""
-    return Played(*open_device(**settings))
+def new_caller(**settings: Any) -> Caller:
+    """Create a machine with one process."""
+    return Caller(*open_device(**settings))
 
 
 def is_local(handle: int) -> bool:

@@ -1,4 +1,4 @@
-"""Faults happen exactly where they are asked for, and whoever replays is told."""
+"""Injected failures happen at exactly the requested calls, and a replay reports them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tracekmt
-from tests.simulator.machine import Played, play
+from tests.simulator.machine import Caller, new_caller
 from tracekmt.errors import UsageError
 from tracekmt.resources import resource
 
@@ -17,12 +17,12 @@ CREATE = "D3DKMTCreateAllocation2"
 DEMO = resource("traces", "demo.kmt")
 
 
-def statuses(played: Played, number: int = 10) -> str:
-    """Ten allocations: x where one fails as it was told to."""
-    inputs = {"hDevice": played.device, "pAllocationInfo2": [{}]}
-    found = [played("CreateAllocation2", inputs).status.name for _ in range(number)]
-    assert set(found) <= {"STATUS_SUCCESS", NO_MEMORY}
-    return "".join("x" if name == NO_MEMORY else "." for name in found)
+def outcomes(caller: Caller, number: int = 10) -> str:
+    """Create ten allocations, and return an x for each that failed and a dot for each other."""
+    inputs = {"hDevice": caller.device, "pAllocationInfo2": [{}]}
+    names = [caller("CreateAllocation2", inputs).status.name for _ in range(number)]
+    assert set(names) <= {"STATUS_SUCCESS", NO_MEMORY}
+    return "".join("x" if name == NO_MEMORY else "." for name in names)
 
 
 @pytest.mark.parametrize(
@@ -39,54 +39,54 @@ def statuses(played: Played, number: int = 10) -> str:
         (f"D3DKMTDestroyAllocation2@1={NO_MEMORY}", ".........."),
     ],
 )
-def test_where(fault: str, expected: str) -> None:
-    assert statuses(play(faults=[fault])) == expected
+def test_the_requested_calls_fail(fault: str, expected: str) -> None:
+    assert outcomes(new_caller(faults=[fault])) == expected
 
 
-def test_a_call_that_fails_on_purpose_does_nothing() -> None:
-    played = play(faults=[f"{CREATE}@1={NO_MEMORY}"])
-    before = len(played.simulator.handles)
-    outcome = played("CreateAllocation2", {"hDevice": played.device, "pAllocationInfo2": [{"hAllocation": 7}]})
-    assert outcome.outputs["pAllocationInfo2"][0]["hAllocation"] == 7
-    assert outcome.rule is not None
-    assert outcome.rule.what == f"injected: {CREATE}@1={NO_MEMORY}"
-    assert len(played.simulator.handles) == before
+def test_a_rejected_call_changes_nothing() -> None:
+    caller = new_caller(faults=[f"{CREATE}@1={NO_MEMORY}"])
+    before = len(caller.simulator.handles)
+    result = caller("CreateAllocation2", {"hDevice": caller.device, "pAllocationInfo2": [{"hAllocation": 7}]})
+    assert result.outputs["pAllocationInfo2"][0]["hAllocation"] == 7
+    assert result.rule is not None
+    assert result.rule.reason == f"injected: {CREATE}@1={NO_MEMORY}"
+    assert len(caller.simulator.handles) == before
 
 
 def test_the_machine_changes() -> None:
-    """Two calls open the adapter and make the device; calls are counted from 0."""
-    played = play(faults=["adapter@4=stopped"])
-    allocation = {"hDevice": played.device, "pAllocationInfo2": [{}]}
-    found = [played.status("CreateAllocation2", allocation) for _ in range(3)]
-    assert found == ["SUCCESS", "SUCCESS", "DEVICE_REMOVED"]
-    played = play(faults=["video_memory@3=100KB", "system_memory@5=1000"])
-    allocation["hDevice"] = played.device
-    found = [played.status("CreateAllocation2", allocation) for _ in range(3)]
-    assert found == ["SUCCESS", "GRAPHICS_NO_VIDEO_MEMORY", "GRAPHICS_NO_VIDEO_MEMORY"]
-    assert played.status("CreateAllocation2", allocation) == "NO_MEMORY"
+    """Two calls open the adapter and create the device. Calls are counted from 0."""
+    caller = new_caller(faults=["adapter@4=stopped"])
+    allocation = {"hDevice": caller.device, "pAllocationInfo2": [{}]}
+    statuses = [caller.status("CreateAllocation2", allocation) for _ in range(3)]
+    assert statuses == ["SUCCESS", "SUCCESS", "DEVICE_REMOVED"]
+    caller = new_caller(faults=["video_memory@3=100KB", "system_memory@5=1000"])
+    allocation["hDevice"] = caller.device
+    statuses = [caller.status("CreateAllocation2", allocation) for _ in range(3)]
+    assert statuses == ["SUCCESS", "GRAPHICS_NO_VIDEO_MEMORY", "GRAPHICS_NO_VIDEO_MEMORY"]
+    assert caller.status("CreateAllocation2", allocation) == "NO_MEMORY"
 
 
 @pytest.mark.parametrize(
     ("faults", "message"),
     [
-        ("D3DKMTCreateDevice@1=STATUS_NO_MEMORY", "faults is a list"),
-        (["D3DKMTCreateDevice"], "is no fault; write FUNCTION@N=STATUS"),
-        (["Nothing@1=STATUS_NO_MEMORY"], "Nothing names no described function"),
+        ("D3DKMTCreateDevice@1=STATUS_NO_MEMORY", "expected a list of texts"),
+        (["D3DKMTCreateDevice"], "invalid fault: D3DKMTCreateDevice .expected FUNCTION@N=STATUS"),
+        (["Nothing@1=STATUS_NO_MEMORY"], "unknown function in fault Nothing@1=STATUS_NO_MEMORY: Nothing"),
         (["D3DKMTCreateDevice@0=STATUS_NO_MEMORY"], "counted from 1"),
         (["D3DKMTCreateDevice@1=STATUS_NONSENSE"], "STATUS_NONSENSE"),
         (["D3DKMTCreateDevice@1=STATUS_NO_MEMORY if in.Nothing"], "Nothing"),
-        (["adapter=stopped"], "say before which call"),
-        (["adapter@3=gone"], "adapters can be stopped"),
-        ([5], "is no fault"),
+        (["adapter=stopped"], "expected the index of a call"),
+        (["adapter@3=gone"], "expected adapter@3=stopped"),
+        ([5], "invalid fault: 5"),
     ],
 )
-def test_what_is_no_fault(faults: Any, message: str) -> None:
+def test_an_invalid_fault_is_refused(faults: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         tracekmt.Simulator(faults=faults)
 
 
 @pytest.mark.parametrize("number", [1, 3, 5])
-def test_a_replay_names_what_was_injected(number: int, tmp_path: Path) -> None:
+def test_a_replay_reports_an_injected_fault(number: int, tmp_path: Path) -> None:
     with tracekmt.open(DEMO) as trace:
         index = [call.index for call in trace.calls() if call.name == CREATE][number - 1]
     fault = f"{CREATE}@{number}=STATUS_GRAPHICS_ALLOCATION_BUSY"
@@ -100,7 +100,7 @@ def test_a_replay_names_what_was_injected(number: int, tmp_path: Path) -> None:
     assert all(finding.cause == index for finding in followed)
 
 
-def test_a_fault_that_nothing_met_is_said() -> None:
+def test_a_replay_reports_a_fault_that_never_happened() -> None:
     report = tracekmt.replay(DEMO, faults=[f"{CREATE}@999={NO_MEMORY}", "adapter@999=stopped"])
     assert report.same
     assert report.calls.injected == 0

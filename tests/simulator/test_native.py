@@ -1,4 +1,4 @@
-"""The simulator behind real C addresses, met by a C caller."""
+"""The simulator behind real C addresses, with a C caller."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from tracekmt import codec
 from tracekmt.calls import CALLS
 from tracekmt.codec.memory import MemoryFault
 from tracekmt.errors import Error
+from tracekmt.record.handover import HandOver
 from tracekmt.simulator import BEHAVIOURS
-from tracekmt.simulator.native import HandOver, ProcessArena, ProcessMemory, Thunks
+from tracekmt.simulator.native import ProcessArena, ProcessMemory, Thunks
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64") or sys.platform not in ("linux", "win32"),
-    reason="C addresses are made on x86-64 Linux and Windows",
+    reason="C addresses exist on x86-64 Linux and Windows",
 )
 
 
@@ -43,7 +44,7 @@ def test_every_function_has_an_address_and_answers() -> None:
     assert status == 0xC000000D - (1 << 32)
 
 
-def test_bad_pointers_are_answered() -> None:
+def test_bad_pointers_are_rejected() -> None:
     thunks = Thunks(tracekmt.Simulator())
     create = thunks.function("D3DKMTCreateAllocation2")
     for address in (0x10, 0xDEAD00000000, 0xFFFFFFFFFFFFFFF8):
@@ -86,7 +87,7 @@ def test_process_memory_faults_instead_of_crashing() -> None:
 def test_the_table_is_handed_over(tmp_path: Path) -> None:
     thunks = Thunks(tracekmt.Simulator(video_memory="1MB"))
     hand_over = HandOver(tmp_path / "table.json")
-    hand_over.offer(thunks)
+    hand_over.offer(thunks.addresses, thunks.simulator.machine.settings())
     table = json.loads(hand_over.path.read_text())
     assert {name: int(address, 16) for name, address in table["functions"].items()} == thunks.addresses
     assert tracekmt.Simulator(**table["machine"]).machine.settings() == thunks.simulator.machine.settings()
@@ -95,7 +96,7 @@ def test_the_table_is_handed_over(tmp_path: Path) -> None:
     assert hand_over.wait(0.02)
 
 
-def test_elsewhere_a_plain_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsupported_system_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
-    with pytest.raises(Error, match="x86-64 Linux and Windows only"):
+    with pytest.raises(Error, match="expected x86-64 Linux or Windows"):
         Thunks(tracekmt.Simulator())

@@ -1,4 +1,4 @@
-"""Other systems, machines from files, and drivers that say how large their allocations are."""
+"""Profiles of other systems, machine files, and sizes of allocations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tracekmt
-from tests.simulator.machine import HEAP, SENTINEL, Played, play
+from tests.simulator.machine import HEAP, SENTINEL, Caller, new_caller
 from tracekmt.errors import UsageError
 from tracekmt.resources import resource
 from tracekmt.simulator.model.allocation_size import SizeRule, allocation_size
@@ -20,13 +20,13 @@ STANDARD = {
 }
 
 
-def create(played: Played, **fields: Any) -> str:
-    return played.status("CreateAllocation2", {"hDevice": played.device, **fields})
+def create(caller: Caller, **fields: Any) -> str:
+    return caller.status("CreateAllocation2", {"hDevice": caller.device, **fields})
 
 
 def test_wine_opens_no_adapter_by_a_device_context() -> None:
-    assert play(profile="wine").status("OpenAdapterFromHdc", hDc=1) == "NO_MEMORY"
-    assert play().status("OpenAdapterFromHdc", hDc=1) == "SUCCESS"
+    assert new_caller(profile="wine").status("OpenAdapterFromHdc", hDc=1) == "NO_MEMORY"
+    assert new_caller().status("OpenAdapterFromHdc", hDc=1) == "SUCCESS"
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_wine_opens_no_adapter_by_a_device_context() -> None:
     ],
 )
 def test_wsl_refuses_more(fields: dict[str, Any], windows: str, wsl: str) -> None:
-    assert create(play(), **fields) == windows
-    assert create(play(profile="wsl"), **fields) == wsl
+    assert create(new_caller(), **fields) == windows
+    assert create(new_caller(profile="wsl"), **fields) == wsl
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,14 @@ def test_wsl_refuses_more(fields: dict[str, Any], windows: str, wsl: str) -> Non
 def test_wsl_takes_larger_buffers(more: int, windows: str, wsl: str) -> None:
     shared = ["CreateResource", "CreateShared", "NtSecuritySharing"]
     for profile, expected in (("windows", windows), ("wsl", wsl)):
-        played = play(profile=profile)
-        made = played.made(
-            "CreateAllocation2", hDevice=played.device, Flags=shared, pPrivateRuntimeData=b"four", pAllocationInfo2=[{}]
+        caller = new_caller(profile=profile)
+        created = caller.outputs(
+            "CreateAllocation2", hDevice=caller.device, Flags=shared, pPrivateRuntimeData=b"four", pAllocationInfo2=[{}]
         )
-        opened = played.status(
+        opened = caller.status(
             "OpenResourceFromNtHandle",
-            hDevice=played.device,
-            hNtHandle=played.shared(made["hResource"]),
+            hDevice=caller.device,
+            hNtHandle=caller.nt_handle(created["hResource"]),
             pOpenAllocationInfo2=[{}],
             pPrivateRuntimeData=bytes(4 + more),
             pTotalPrivateDriverDataBuffer=bytes(64),
@@ -73,21 +73,21 @@ def test_wsl_takes_larger_buffers(more: int, windows: str, wsl: str) -> None:
         assert opened == expected
 
 
-def test_wsl_makes_so_many_resident() -> None:
-    played = play(profile="wsl")
-    rule = played("MakeResident", {"AllocationList": [SENTINEL] * 10241}).rule
+def test_wsl_limits_the_list_of_make_resident() -> None:
+    caller = new_caller(profile="wsl")
+    rule = caller("MakeResident", {"AllocationList": [SENTINEL] * 10241}).rule
     assert rule is not None
-    assert rule.what == "NumAllocations is above 10240"
+    assert rule.reason == "NumAllocations is above 10240"
 
 
 def test_wsl_lacks_functions() -> None:
-    played = play(profile="wsl")
-    assert played.status("CreateKeyedMutex", {}) == "NOT_SUPPORTED"
-    assert played.status("Lock", hDevice=played.device) == "NOT_SUPPORTED"
-    assert played.status("OpenNtHandleFromName", {}) == "NOT_SUPPORTED"
-    assert played.status("CreateAllocation", hDevice=played.device) == "PROCEDURE_NOT_FOUND"
-    assert played.status("DestroyAllocation2", hDevice=played.device) == "INVALID_PARAMETER"
-    assert play().status("DestroyAllocation2", hDevice=played.device) == "SUCCESS"
+    caller = new_caller(profile="wsl")
+    assert caller.status("CreateKeyedMutex", {}) == "NOT_SUPPORTED"
+    assert caller.status("Lock", hDevice=caller.device) == "NOT_SUPPORTED"
+    assert caller.status("OpenNtHandleFromName", {}) == "NOT_SUPPORTED"
+    assert caller.status("CreateAllocation", hDevice=caller.device) == "PROCEDURE_NOT_FOUND"
+    assert caller.status("DestroyAllocation2", hDevice=caller.device) == "INVALID_PARAMETER"
+    assert new_caller().status("DestroyAllocation2", hDevice=caller.device) == "SUCCESS"
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_wsl_lacks_functions() -> None:
     ],
 )
 def test_wine_takes_one_standard_allocation(fields: dict[str, Any], windows: str, wine: str) -> None:
-    assert create(play(), **fields) == windows
-    assert create(play(profile="wine"), **fields) == wine
+    assert create(new_caller(), **fields) == windows
+    assert create(new_caller(profile="wine"), **fields) == wine
 
 
 MACHINE = """
@@ -141,19 +141,19 @@ def test_a_machine_from_a_file(tmp_path: Path) -> None:
     assert [adapter.luid for adapter in simulator.machine.adapters] == [(5, 0)]
     adapter = simulator.call("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 5}}).outputs["hAdapter"]
     device = simulator.call("D3DKMTCreateDevice", {"hAdapter": adapter}).outputs["hDevice"]
-    played = Played(simulator, adapter, device)
+    caller = Caller(simulator, adapter, device)
 
     def pages(number: int) -> list[dict[str, bytes]]:
         return [{"pPrivateDriverData": b"\xab\xcd" + number.to_bytes(2, "little")}]
 
-    assert create(played, pAllocationInfo2=pages(1)) == "SUCCESS"
+    assert create(caller, pAllocationInfo2=pages(1)) == "SUCCESS"
     assert simulator.machine.adapters[0].video_memory_used == 65536
-    assert create(played, pAllocationInfo2=pages(240)) == "SUCCESS"
-    assert create(played, pAllocationInfo2=pages(1)) == "GRAPHICS_NO_VIDEO_MEMORY"
-    assert create(played, hResource=SENTINEL, pAllocationInfo2=[{}]) == "INVALID_PARAMETER", "as WSL answers"
+    assert create(caller, pAllocationInfo2=pages(240)) == "SUCCESS"
+    assert create(caller, pAllocationInfo2=pages(1)) == "GRAPHICS_NO_VIDEO_MEMORY"
+    assert create(caller, hResource=SENTINEL, pAllocationInfo2=[{}]) == "INVALID_PARAMETER", "as WSL answers"
 
 
-def test_options_go_before_a_file(tmp_path: Path) -> None:
+def test_options_override_a_file(tmp_path: Path) -> None:
     path = tmp_path / "machine.toml"
     path.write_text('video_memory = "1MB"\n')
     assert tracekmt.Simulator(profile=str(path)).machine.adapters[0].video_memory == 1 << 20
@@ -168,26 +168,26 @@ def test_options_go_before_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("profile =", "is no TOML"),
-        ("colour = 1", "colour is no setting of a machine"),
-        ('profile = "amiga"', "amiga is no profile"),
-        ("adapters = 5", "adapters is a list"),
-        ("uniques = 0", "uniques is a number from 1 to 3"),
-        ("[[drivers]]\nmagic = 'zz'\noffset = 0\nwidth = 4", "a driver is a table"),
-        ("[[drivers]]\noffset = 0\nwidth = 9", "width 1 to 8"),
-        ("[[drivers]]\nmagic = 'ab'", "a driver is a table"),
+        ("profile =", "invalid TOML"),
+        ("colour = 1", "unknown machine setting: colour"),
+        ('profile = "amiga"', "invalid profile: amiga"),
+        ("adapters = 5", "invalid adapters: 5"),
+        ("uniques = 0", "invalid uniques: 0 .expected a number from 1 to 3"),
+        ("[[drivers]]\nmagic = 'zz'\noffset = 0\nwidth = 4", "expected a table of offset, width"),
+        ("[[drivers]]\noffset = 0\nwidth = 9", "width from 1 to 8"),
+        ("[[drivers]]\nmagic = 'ab'", "expected a table of offset, width"),
         ('system_memory = "much"', "much"),
     ],
 )
-def test_files_that_describe_no_machine(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_machine_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "machine.toml"
     path.write_text(text)
     with pytest.raises(UsageError, match=message):
         tracekmt.Simulator(profile=str(path))
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
+def test_a_missing_machine_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read"):
         tracekmt.Simulator(profile=str(tmp_path / "machine.toml"))
 
 

@@ -1,4 +1,4 @@
-"""A simulator of the graphics kernel: what Windows answers, as far as that is known, and from where it is known."""
+"""Simulator of the Windows graphics kernel. Each of its rules names a source and the confidence in it."""
 
 from tracekmt.simulator.simulator import BEHAVIOURS, CallResult, Simulator
 

@@ -1,13 +1,14 @@
-"""Failures on purpose, where they are asked for:
+"""Injected failures, and injected changes of the machine:
 
-    FUNCTION@N=STATUS            its Nth call, counted from 1
-    FUNCTION@N+M=STATUS          that one, and every Mth after it
-    FUNCTION=STATUS              every call of it
-    ... if CONDITION             of those, the ones whose inputs a condition of `dump --where` holds for
-    adapter@N=stopped            before call N of all, counted from 0 as indexes are, the adapters are stopped
-    video_memory@N=SIZE          the same for the budget of every adapter, or of the machine (system_memory)
+    FUNCTION@N=STATUS            call N of the function, counted from 1
+    FUNCTION@N+M=STATUS          call N, and every Mth call after it
+    FUNCTION=STATUS              every call of the function
+    ... if CONDITION             of these calls, those whose inputs satisfy a condition of `dump --where`
+    adapter@N=stopped            before call N of all calls, counted from 0 like indexes, all adapters stop
+    video_memory@N=SIZE          before call N, the budget of every adapter changes
+    system_memory@N=SIZE         before call N, the budget of the machine changes
 
-FUNCTION may be a pattern, as D3DKMTCreate*; a pattern's calls are counted together.
+FUNCTION may be a pattern, such as D3DKMTCreate*. The calls of all functions of a pattern are counted together.
 """
 
 from __future__ import annotations
@@ -26,15 +27,22 @@ from tracekmt.text.filter import CallPredicate, parse_where
 from tracekmt.text.units import parse_size
 
 _FORM = re.compile(
-    r"\s*(?P<what>[\w*?\[\]]+)\s*(?:@(?P<first>\d+)(?:\+(?P<step>\d+))?)?\s*=\s*(?P<result>[^\s]+)"
+    r"\s*(?P<target>[\w*?\[\]]+)\s*(?:@(?P<first>\d+)(?:\+(?P<step>\d+))?)?\s*=\s*(?P<result>[^\s]+)"
     r"(?:\s+if\s+(?P<condition>.+))?\s*"
 )
-_MACHINE = ("adapter", "video_memory", "system_memory")
+_EXAMPLE = "D3DKMTCreateDevice@2=STATUS_NO_MEMORY"
+
+Component = Literal["adapter", "video_memory", "system_memory"]
+_COMPONENTS: dict[str, Component] = {
+    "adapter": "adapter",
+    "video_memory": "video_memory",
+    "system_memory": "system_memory",
+}
 
 
 @dataclass
-class Asked:
-    """A call that a condition is about."""
+class CallInputs:
+    """Function name and inputs of a call, for conditions."""
 
     name: str
     inputs: Any
@@ -42,7 +50,18 @@ class Asked:
 
 @dataclass
 class InjectedFault:
-    """Calls to refuse. seen: how many calls it has counted. struck: how many it has refused."""
+    """Calls to reject.
+
+    Attributes:
+        text: The fault as the user wrote it.
+        function: Name or pattern of the functions.
+        status: Name of the status that the calls return.
+        first: Number of the first call to reject, from 1. None rejects every call.
+        step: Distance to each further call to reject. None rejects only the first.
+        condition: Condition on the inputs. Only calls that satisfy it are counted.
+        counted: Number of calls counted so far.
+        fired: Number of calls rejected so far.
+    """
 
     text: str
     function: str
@@ -50,26 +69,26 @@ class InjectedFault:
     first: int | None
     step: int | None
     condition: CallPredicate | None
-    seen: int = field(default=0, init=False)
+    counted: int = field(default=0, init=False)
     fired: int = field(default=0, init=False)
 
     def matches(self, name: str, inputs: Callable[[], Any]) -> bool:
-        """Whether the next call is one of them."""
+        """Count a call, and return True if the fault rejects it."""
         if not fnmatchcase(name, self.function):
             return False
-        if self.condition is not None and not self.condition(Asked(name, inputs())):
+        if self.condition is not None and not self.condition(CallInputs(name, inputs())):
             return False
-        self.seen += 1
+        self.counted += 1
         if self.first is None:
             return True
-        behind = self.seen - self.first
-        return behind == 0 or (self.step is not None and behind > 0 and behind % self.step == 0)
+        distance = self.counted - self.first
+        return distance == 0 or (self.step is not None and distance > 0 and distance % self.step == 0)
 
     @property
     def rule(self) -> ValidationRule:
-        """What it is answered with, as rules say it."""
+        """Rule for the rejected calls."""
         return ValidationRule(
-            self.status, f"injected: {self.text}", lambda request: True, "as it was asked for", "assumption"
+            self.status, f"injected: {self.text}", lambda request: True, "requested by the user", "assumption"
         )
 
 
@@ -79,58 +98,59 @@ class MachineChange:
 
     Attributes:
         text: The change as the user wrote it.
-        at: Index of the call that the change precedes.
-        what: Part of the machine that changes.
+        call_index: Index of the call that the change precedes.
+        component: Part of the machine that changes.
         size: New budget in bytes, for a memory change.
     """
 
     text: str
-    at: int
-    what: Literal["adapter", "video_memory", "system_memory"]
+    call_index: int
+    component: Component
     size: int = 0
 
 
 def parse_faults(texts: Any) -> tuple[list[InjectedFault], list[MachineChange]]:
-    """Faults, and changes by the call that they come before; UsageError names what is wrong."""
+    """Parse injected faults and machine changes.
+
+    Args:
+        texts: A list of texts in the forms of this module.
+
+    Raises:
+        UsageError: A text is invalid, or names an unknown function, status or field.
+    """
     if isinstance(texts, str) or not isinstance(texts, (list, tuple)):
-        raise UsageError(
-            f"faults is a list of texts such as D3DKMTCreateAllocation2@10=STATUS_NO_MEMORY, not {texts!r}"
-        )
+        raise UsageError(f"invalid faults: {texts!r} (expected a list of texts such as {_EXAMPLE})")
     faults: list[InjectedFault] = []
     changes: list[MachineChange] = []
     for text in texts:
-        found = _FORM.fullmatch(text) if isinstance(text, str) else None
-        if found is None:
-            raise UsageError(
-                f"{text}: is no fault; write FUNCTION@N=STATUS, such as D3DKMTCreateDevice@2=STATUS_NO_MEMORY"
-            )
-        if found["what"] in _MACHINE:
-            changes.append(_change(text, found))
+        match = _FORM.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise UsageError(f"invalid fault: {text} (expected FUNCTION@N=STATUS, such as {_EXAMPLE})")
+        if match["target"] in _COMPONENTS:
+            changes.append(_parse_change(text, match))
         else:
-            faults.append(_fault(text, found))
+            faults.append(_parse_fault(text, match))
     return faults, changes
 
 
-def _fault(text: str, found: re.Match[str]) -> InjectedFault:
-    named = [call for name, call in CALLS.items() if fnmatchcase(name, found["what"])]
-    if not named:
-        raise UsageError(f"{text}: {found['what']} names no described function; tracekmt calls lists them")
-    first, step = (None if found[part] is None else int(found[part]) for part in ("first", "step"))
+def _parse_fault(text: str, match: re.Match[str]) -> InjectedFault:
+    specs = [spec for name, spec in CALLS.items() if fnmatchcase(name, match["target"])]
+    if not specs:
+        raise UsageError(f"unknown function in fault {text}: {match['target']} (see `tracekmt calls`)")
+    first, step = (None if match[part] is None else int(match[part]) for part in ("first", "step"))
     if first == 0 or step == 0:
-        raise UsageError(f"{text}: calls of a function are counted from 1")
-    condition = None if found["condition"] is None else parse_where(found["condition"], named)
-    return InjectedFault(text, found["what"], ntstatus.status(found["result"]).name, first, step, condition)
+        raise UsageError(f"invalid fault: {text} (calls of a function are counted from 1)")
+    condition = None if match["condition"] is None else parse_where(match["condition"], specs)
+    return InjectedFault(text, match["target"], ntstatus.status(match["result"]).name, first, step, condition)
 
 
-def _change(text: str, found: re.Match[str]) -> MachineChange:
-    if found["first"] is None or found["step"] is not None or found["condition"] is not None:
-        raise UsageError(f"{text}: say before which call: {found['what']}@N={found['result']}")
-    at = int(found["first"])
-    if found["what"] == "adapter":
-        if found["result"] != "stopped":
-            raise UsageError(f"{text}: adapters can be stopped: adapter@{at}=stopped")
-        return MachineChange(text, at, "adapter")
-    what: Literal["video_memory", "system_memory"] = (
-        "video_memory" if found["what"] == "video_memory" else "system_memory"
-    )
-    return MachineChange(text, at, what, parse_size(found["result"]))
+def _parse_change(text: str, match: re.Match[str]) -> MachineChange:
+    component = _COMPONENTS[match["target"]]
+    if match["first"] is None or match["step"] is not None or match["condition"] is not None:
+        raise UsageError(f"invalid fault: {text} (expected the index of a call: {component}@N={match['result']})")
+    call_index = int(match["first"])
+    if component != "adapter":
+        return MachineChange(text, call_index, component, parse_size(match["result"]))
+    if match["result"] != "stopped":
+        raise UsageError(f"invalid fault: {text} (expected adapter@{call_index}=stopped)")
+    return MachineChange(text, call_index, component)

@@ -1,16 +1,16 @@
-"""A machine described in a TOML file:
+"""Machine files, in TOML:
 
-profile = "windows"            # what it is taken from
+profile = "windows"            # the base profile
 system_memory = "16GB"
 
 [[adapters]]
-luid = [1, 0]
-video_memory = "4GB"           # its own; shared_memory: of the machine's
-wddm = 3000
+luid = [1, 0]                  # LowPart, HighPart
+video_memory = "4GB"           # dedicated; shared_memory is the limit on the machine's memory
+wddm = 3000                    # the driver model times 1000
 
-[[drivers]]                    # how large an allocation is, by what its private data begin with
+[[drivers]]                    # size of an allocation in private data
 name = "a driver"
-magic = "4b4d5453"
+magic = "4b4d5453"             # first bytes of the private data, in hex
 offset = 8
 width = 8
 unit = 1                       # bytes
@@ -29,14 +29,25 @@ KEYS = ("profile", "adapters", "system_memory", "video_memory", "drivers", "faul
 
 
 def profile_settings(profile: str) -> dict[str, Any]:
-    """The keywords of `Simulator` that a profile stands for: itself, or what its file holds."""
+    """Return the keywords of `Simulator` for a profile.
+
+    Args:
+        profile: Name of a profile, or path of a machine file that ends in ".toml".
+
+    Raises:
+        UsageError: The file cannot be read, or has an unknown setting.
+    """
     return {"profile": "windows", **read_machine(Path(profile))} if profile.endswith(".toml") else {"profile": profile}
 
 
 def read_machine(path: Path) -> dict[str, Any]:
-    """The keywords of `Simulator` that a file holds; UsageError names what is wrong with it."""
-    found = read_toml(path)
-    for key in found:
+    """Read the keywords of `Simulator` from a machine file.
+
+    Raises:
+        UsageError: The file cannot be read, or has an unknown setting.
+    """
+    settings = read_toml(path)
+    for key in settings:
         if key not in KEYS:
-            raise UsageError(f"{path}: {key} is no setting of a machine; there are {', '.join(KEYS)}")
-    return found
+            raise UsageError(f"{path}: unknown machine setting: {key} (expected one of {', '.join(KEYS)})")
+    return settings

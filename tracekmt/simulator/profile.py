@@ -1,4 +1,4 @@
-"""Differences of one system from the simulator's rules of Windows."""
+"""Differences of one system from Windows, as changes of the simulator's rules."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from tracekmt.simulator.rule import ValidationRule
 
 @dataclass(frozen=True)
 class Profile:
-    """absent: functions that there are not. rules: looked at before a call's own; behind: after them. instead: what
-    stands for some of those. without: what of them does not hold.
-    heap_data: whether the kernel tells a driver of standard allocations."""
+    """Differences of one system from Windows.
+
+    Attributes:
+        not_exported: Functions that the system does not have, each with the rule that rejects its calls.
+        rules: Rules checked before those of a function.
+        append: Rules checked after those of a function.
+        replace: Rules that another rule replaces.
+        remove: Rules that the system does not have.
+        heap_data: True if the kernel informs the driver of standard allocations.
+    """
 
     not_exported: Mapping[str, ValidationRule] = field(default_factory=dict)
     rules: Mapping[str, Sequence[ValidationRule]] = field(default_factory=dict)

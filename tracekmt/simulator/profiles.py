@@ -1,6 +1,9 @@
-"""What other systems than Windows answer otherwise: small sets of differences over the same rules."""
+"""Profiles of the systems that the simulator knows, as differences from the rules of Windows."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from tracekmt.calls import FAMILIES
 from tracekmt.simulator.profile import Profile
@@ -10,16 +13,18 @@ from tracekmt.simulator.sources import WSL
 
 _LIBDXG = "microsoft/libdxg src/d3dkmt-wsl.cpp"
 _WINE = "Wine dlls/win32u/d3dkmt.c"
-_CREATES = ("D3DKMTCreateAllocation", "D3DKMTCreateAllocation2")
+_CREATE_FUNCTIONS = ("D3DKMTCreateAllocation", "D3DKMTCreateAllocation2")
 
 
-def _not_supported(what: str, source: str) -> ValidationRule:
-    return ValidationRule("STATUS_NOT_SUPPORTED", what, lambda request: True, source, "Microsoft source")
-
-
-def _absent() -> dict[str, ValidationRule]:
-    refused = _not_supported("WSL has no such function", _LIBDXG)
-    names = [call.name for call in FAMILIES["keyed mutex"]]
+def _wsl_not_exported() -> dict[str, ValidationRule]:
+    not_supported = ValidationRule(
+        "STATUS_NOT_SUPPORTED",
+        "WSL does not have this function",
+        lambda request: True,
+        _LIBDXG,
+        "Microsoft source",
+    )
+    names = [spec.name for spec in FAMILIES["keyed mutex"]]
     names += ["D3DKMTLock", "D3DKMTUnlock", "D3DKMTOpenNtHandleFromName", "D3DKMTOpenSyncObjectNtHandleFromName"]
     not_exported = ValidationRule(
         "STATUS_PROCEDURE_NOT_FOUND",
@@ -28,32 +33,33 @@ def _absent() -> dict[str, ValidationRule]:
         _LIBDXG,
         "Microsoft source",
     )
-    return {**dict.fromkeys(names, refused), "D3DKMTCreateAllocation": not_exported}
+    return {**dict.fromkeys(names, not_supported), "D3DKMTCreateAllocation": not_exported}
 
 
-def _wsl(what: str, broken: object) -> ValidationRule:
-    return invalid(what, broken, WSL, "Microsoft source")  # type: ignore[arg-type]
+def _wsl(reason: str, violated: Callable[[Any], Any]) -> ValidationRule:
+    return invalid(reason, violated, WSL, "Microsoft source")
 
 
 PACKET_SIZE = 128 << 10
+"""Bytes of the largest message to the host: DXG_MAX_VM_BUS_PACKET_SIZE."""
 
 
-def _private_data(request: allocation.CreateAllocation) -> int:
-    """Bytes of private data that a creation carries."""
-    own = request.args["PrivateRuntimeDataSize"] + request.args["PrivateDriverDataSize"]
-    return own + sum(element["PrivateDriverDataSize"] for element in request.elements)
+def _private_data_size(request: allocation.CreateAllocationRequest) -> int:
+    """Return the bytes of all private data of a creation."""
+    size = request.args["PrivateRuntimeDataSize"] + request.args["PrivateDriverDataSize"]
+    return size + sum(element["PrivateDriverDataSize"] for element in request.elements)
 
 
 WINDOWS = Profile()
 
 WSL_PROFILE = Profile(
-    not_exported=_absent(),
+    not_exported=_wsl_not_exported(),
     remove=(allocation.HEAP_SIZE,),
-    replace=dict(zip(sharing.EXACT_SIZES, sharing.LEAST_SIZES, strict=True)),
+    replace=dict(zip(sharing.EXACT_SIZES, sharing.MINIMUM_SIZES, strict=True)),
     rules={
         "D3DKMTCreateAllocation2": (
-            _wsl("NumAllocations is 0, or above 1024", lambda r: not 0 < r.args["NumAllocations"] <= 1024),
-            _wsl("an existing heap's Size is 0", lambda r: "StandardAllocation" in r.flags and not r.heap_size),
+            _wsl("NumAllocations is 0 or above 1024", lambda r: not 0 < r.args["NumAllocations"] <= 1024),
+            _wsl("the Size of an existing heap is 0", lambda r: "StandardAllocation" in r.flags and not r.heap_size),
             _wsl(
                 "CreateShared without NtSecuritySharing",
                 lambda r: "CreateShared" in r.flags and "NtSecuritySharing" not in r.flags,
@@ -63,49 +69,54 @@ WSL_PROFILE = Profile(
                 lambda r: "ExistingSection" in r.flags or "CreateProtected" in r.flags,
             ),
             _wsl(
-                "a standard allocation with private data",
-                lambda r: "StandardAllocation" in r.flags and any(e["PrivateDriverDataSize"] for e in r.elements),
+                "StandardAllocation with private driver data of an allocation",
+                lambda r: (
+                    "StandardAllocation" in r.flags and any(element["PrivateDriverDataSize"] for element in r.elements)
+                ),
             ),
             _wsl(
-                "pSystemMem is NULL for some allocations and not for others",
+                "pSystemMem is NULL for some allocations only",
                 lambda r: len({bool(element["pSystemMem"]) for element in r.elements}) > 1,
             ),
-            _wsl("hResource is no resource of the device", lambda r: r.args["hResource"] and r.resource is None),
+            _wsl("hResource is not a resource of the device", lambda r: r.args["hResource"] and r.resource is None),
             ValidationRule(
                 "STATUS_BUFFER_TOO_SMALL",
-                "all private data do not fit into one message to the host",
-                lambda r: _private_data(r) > PACKET_SIZE,
+                "the private data do not fit one message to the host",
+                lambda r: _private_data_size(r) > PACKET_SIZE,
                 _LIBDXG + "; DXG_MAX_VM_BUS_PACKET_SIZE of " + WSL,
                 "Microsoft source",
             ),
         ),
         "D3DKMTDestroyAllocation2": (
             _wsl("AllocationCount is above 1024", lambda r: r.args["AllocationCount"] > 1024),
-            _wsl("nothing to destroy", lambda r: not r.args["hResource"] and not r.args["AllocationCount"]),
-            _wsl("hResource and a list", lambda r: r.args["hResource"] and r.args["AllocationCount"]),
+            _wsl(
+                "hResource and AllocationCount are 0",
+                lambda r: not r.args["hResource"] and not r.args["AllocationCount"],
+            ),
+            _wsl("hResource with AllocationCount", lambda r: r.args["hResource"] and r.args["AllocationCount"]),
         ),
         "D3DKMTMakeResident": (_wsl("NumAllocations is above 10240", lambda r: r.args["NumAllocations"] > 10240),),
-        "D3DKMTShareObjects": (_wsl("more than one object", lambda r: r.args["cObjects"] != 1),),
+        "D3DKMTShareObjects": (_wsl("cObjects is not 1", lambda r: r.args["cObjects"] != 1),),
     },
 )
 
 WINE = Profile(
     not_exported={
         "D3DKMTOpenAdapterFromHdc": ValidationRule(
-            "STATUS_NO_MEMORY", "Wine does not have it yet", lambda request: True, _WINE, "assumption"
+            "STATUS_NO_MEMORY", "Wine does not implement this function", lambda request: True, _WINE, "assumption"
         )
     },
     append={
         name: (
             ValidationRule(
                 "STATUS_NOT_SUPPORTED",
-                "other allocations than one on existing memory",
+                "Wine supports allocations on existing system memory only",
                 lambda r: "StandardAllocation" not in r.flags or "ExistingSection" in r.flags,
                 _WINE,
                 "assumption",
             ),
         )
-        for name in _CREATES
+        for name in _CREATE_FUNCTIONS
     },
     remove=(allocation.HEAP_SIZE, allocation.MEMORY_INSIDE_A_PAGE),
     heap_data=False,

@@ -1,4 +1,4 @@
-"""A call on its way through the simulator: accessors on its argument, the rules it is held against, and its effect."""
+"""Requests: calls in the simulator, with access to their arguments and with the behaviour of each function."""
 
 from __future__ import annotations
 
@@ -19,44 +19,48 @@ from tracekmt.spec import types as t
 from tracekmt.spec.layout import Layout, lay_out
 
 TEXT_LIMIT = 1 << 15
+"""Longest zero-terminated text that is read, in bytes."""
 
 
 class View(dict[str, int]):
-    """A structure in the caller's memory, as the numbers of its fields by their paths: "hDevice", "Info.Type"; of one
-    bit: "Flags.CreateResource". It is read once, as the kernel does; what is set goes to the memory alone."""
+    """A structure in the caller's memory, as numbers by path: "hDevice", "Info.Type", and one bit "Flags.Shared".
+
+    The structure is read once, as in the kernel. Assignments write to the memory only. A path that the layout does not
+    have raises KeyError.
+    """
 
     def __init__(self, memory: Memory, layout: Layout, address: int, data: bytes | None = None) -> None:
         self.memory = memory
         self.layout = layout
         self.address = address
         self._data = memory.read(address, layout.size) if data is None else data
-        # Rules look at most fields, some of them many times: those that are plain numbers are unpacked in one go.
-        names, unpack = _numbers(layout)
+        # Rules read most fields, some of them many times. Fields that are plain numbers are unpacked together.
+        names, unpack = _number_fields(layout)
         super().__init__(zip(names, unpack(self._data)))  # noqa: B905
 
     def __missing__(self, path: str) -> int:
         start, end, mask = self.layout.span(path)
-        found = int.from_bytes(self._data[start:end], "little") & mask
-        super().__setitem__(path, found)
-        return found
+        number = int.from_bytes(self._data[start:end], "little") & mask
+        super().__setitem__(path, number)
+        return number
 
     def __setitem__(self, path: str, value: int) -> None:
         start, end, _ = self.layout.span(path)
         self.memory.write(self.address + start, value.to_bytes(end - start, "little"))
 
     def flags(self, name: str) -> frozenset[str]:
-        """The names of the bits that are set in a word of flags."""
+        """Return the names of the bits that are set in a flag word."""
         word = self.layout.slot(name).field.type
         assert isinstance(word, t.Flags)
-        return _names_of(word, self[name])
+        return _flag_names(word, self[name])
 
     def signed(self, path: str) -> int:
-        """A field as a signed number."""
+        """Return a field as a signed number."""
         start, end, _ = self.layout.span(path)
         return int.from_bytes(self._data[start:end], "little", signed=True)
 
     def follow(self, name: str, index: int = 0) -> View:
-        """The structure that a field points to, or one element of the array."""
+        """Return a view of the structure that a field points to, or of one element of an array there."""
         pointer = self.layout.slot(name).field.type
         assert isinstance(pointer, t.Pointer)
         assert isinstance(pointer.to, t.Struct)
@@ -64,20 +68,21 @@ class View(dict[str, int]):
         return View(self.memory, layout, self[name] + index * layout.size)
 
     def elements(self, name: str, count: int) -> list[View]:
-        """The first structures of an array in place."""
+        """Return views of at most `count` structures of an array that is part of this structure."""
         slot = self.layout.slot(name)
         assert isinstance(slot.field.type, t.Array)
         assert isinstance(slot.field.type.of, t.Struct)
         layout = lay_out(slot.field.type.of, self.layout.abi)
-        room = min(count, slot.field.type.count)
-        return [View(self.memory, layout, self.address + slot.offset + at * layout.size) for at in range(room)]
+        capacity = min(count, slot.field.type.count)
+        start = self.address + slot.offset
+        return [View(self.memory, layout, start + index * layout.size) for index in range(capacity)]
 
     def bytes(self, name: str, length: str) -> bytes:
-        """What a pointer with a length points to."""
+        """Return the bytes that a field points to. The field `length` has their number."""
         return self.memory.read(self[name], self[length]) if self[length] else b""
 
     def numbers(self, name: str, count: int) -> list[int]:
-        """The numbers that a field points to."""
+        """Return `count` numbers that a field points to."""
         pointer = self.layout.slot(name).field.type
         assert isinstance(pointer, t.Pointer)
         assert isinstance(pointer.to, t.Integer)
@@ -86,28 +91,28 @@ class View(dict[str, int]):
         return [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
 
     def write_through(self, name: str, value: int) -> None:
-        """Write a number to where a field points."""
+        """Write a number to the address in a field."""
         pointer = self.layout.slot(name).field.type
         assert isinstance(pointer, t.Pointer)
         assert isinstance(pointer.to, t.Integer)
         self.memory.write(self[name], value.to_bytes(pointer.to.size or t.POINTER_SIZE[self.layout.abi], "little"))
 
     def characters(self, path: str) -> str:
-        """The WCHARs of an array in place, up to a zero."""
+        """Return the text up to a zero in a WCHAR array that is part of this structure."""
         start, end, _ = self.layout.span(path)
         return decode_terminated(self._data[start:end], t.WCHAR_SIZE[self.layout.abi])[0]
 
     def text(self, name: str) -> str:
-        """The WCHARs that a pointer leads to, up to a zero."""
-        size, address, found = t.WCHAR_SIZE[self.layout.abi], self[name], bytearray()
-        while len(found) < TEXT_LIMIT and any(character := self.memory.read(address + len(found), size)):
-            found += character
-        return decode_terminated(bytes(found), size)[0]
+        """Return the text up to a zero that a field points to."""
+        size, address, units = t.WCHAR_SIZE[self.layout.abi], self[name], bytearray()
+        while len(units) < TEXT_LIMIT and any(unit := self.memory.read(address + len(units), size)):
+            units += unit
+        return decode_terminated(bytes(units), size)[0]
 
 
 @lru_cache(maxsize=1024)
-def _numbers(layout: Layout) -> tuple[tuple[str, ...], Callable[[bytes], tuple[int, ...]]]:
-    """The members of a structure that are plain numbers, of each union the first, and what unpacks them."""
+def _number_fields(layout: Layout) -> tuple[tuple[str, ...], Callable[[bytes], tuple[int, ...]]]:
+    """Return the names of the fields that are plain numbers, and their unpacker. Of a union only the first counts."""
     names: list[str] = []
     code, end = "<", 0
     for slot in sorted(layout.slots, key=lambda slot: slot.offset):
@@ -123,46 +128,61 @@ _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 @lru_cache(maxsize=4096)
-def _names_of(word: t.Flags, value: int) -> frozenset[str]:
+def _flag_names(word: t.Flags, value: int) -> frozenset[str]:
     return frozenset(bit.name for bit in word.bits if value & word.mask(bit.name))
 
 
 class Request:
-    """One call: who makes it, with what. Families add what their rules look at."""
+    """A call in the simulator. Subclasses add accessors for the rules of a family.
+
+    Attributes:
+        process: Calling process.
+        machine: Machine of the process.
+        spec: Description of the function.
+        abi: ABI of the caller.
+        memory: Memory of the caller.
+        arguments: Raw arguments.
+        pointer_size: Bytes of a pointer in the caller's ABI.
+        args: View of the argument, or of the parameters by name.
+    """
 
     def __init__(
-        self, process: Process, call: t.CallSpec, abi: t.Abi, memory: Memory, arguments: Sequence[int]
+        self, process: Process, spec: t.CallSpec, abi: t.Abi, memory: Memory, arguments: Sequence[int]
     ) -> None:
         self.process = process
         self.machine = process.machine
-        self.spec = call
+        self.spec = spec
         self.memory = memory
         self.abi = abi
         self.arguments = arguments
         self.pointer_size = t.POINTER_SIZE[abi]
-        layout = lay_out(call.argument, abi)
-        if call.argument.parameters:
+        layout = lay_out(spec.argument, abi)
+        if spec.argument.parameters:
             self.args = View(memory, layout, 0, parameter_block(layout, arguments))
         else:
             self.args = View(memory, layout, arguments[0])
 
     def is_current_process(self, name: str) -> bool:
-        """Whether a field holds what GetCurrentProcess gives."""
+        """Return True if a field has the pseudo handle of the calling process."""
         return self.args[name] == CURRENT_PROCESS & (1 << 8 * self.pointer_size) - 1
 
     @property
     def adapter(self) -> Adapter | None:
-        """The adapter that the call concerns, where it names one."""
+        """Adapter of the call, None if it names none."""
         return None
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """A call as the simulator plays it: rules in the order in which they are looked at, then the effect.
+    """Simulated behaviour of a function.
 
-    null: what a NULL argument is answered with. modelled: what it answers is what Windows would, as far as is known;
-    otherwise only handles are looked at, made and ended. driver: whether the answer is the driver's to give, so that a
-    refusal which no rule knows may be right.
+    Attributes:
+        rules: Rules in the order in which they are checked.
+        effect: Changes the machine and writes the outputs of a call that violates no rule.
+        request: Type of the request that rules and effect use.
+        null: Rule for a NULL argument.
+        modelled: True if the outcome is that of Windows, as far as known. Otherwise only handles are simulated.
+        driver_decides: True for a request that a driver may reject for a reason that no rule covers.
     """
 
     rules: Sequence[ValidationRule]
@@ -174,15 +194,19 @@ class Behaviour:
 
     @property
     def kernel_statuses(self) -> set[str]:
-        """The refusals that are not a driver's, whoever is asked."""
+        """Statuses that only the kernel returns, never a driver."""
         return {rule.status for rule in self.rules} - {"STATUS_INVALID_PARAMETER"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How a call was answered: the rule that refused it; None where it succeeded and its outputs are written. taken: it
-    was refused because the recording says so, which nobody here can judge. injected: the faults, and the changes of the
-    machine, that happened at this call because they were asked for."""
+    """Result of a request.
+
+    Attributes:
+        rule: Rule that rejected the call. None after a success, with outputs written, or with `from_recording`.
+        from_recording: True if the call failed in the recording for a reason that the simulator cannot judge.
+        injected: Injected faults and machine changes that happened at this call, as the user wrote them.
+    """
 
     rule: ValidationRule | None
     from_recording: bool = False

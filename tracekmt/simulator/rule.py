@@ -1,4 +1,4 @@
-"""Validation rules: the statuses the simulator returns for invalid calls, and where each is known from."""
+"""Validation rules: the statuses that the simulator returns for invalid calls, with their sources."""
 
 from __future__ import annotations
 
@@ -13,34 +13,41 @@ Confidence = Literal["Windows-verified", "Microsoft source", "documentation", "r
 
 @dataclass(frozen=True)
 class ValidationRule:
-    """If `broken` is true of a request, it is answered with `status`. source and confidence say where that is known
-    from."""
+    """A reason to reject a call.
+
+    Attributes:
+        status: Name of the status that the call returns.
+        reason: The reason in words, for reports.
+        violated: Predicate of a request, true if the call is rejected.
+        source: Where the rule is known from.
+        confidence: Kind of the source.
+    """
 
     status: str
-    what: str
-    broken: Callable[[Any], Any]
+    reason: str
+    violated: Callable[[Any], Any]
     source: str
     confidence: Confidence
 
 
-def invalid(what: str, broken: Callable[[Any], Any], source: str, confidence: Confidence) -> ValidationRule:
-    """A rule that is answered with STATUS_INVALID_PARAMETER."""
-    return ValidationRule("STATUS_INVALID_PARAMETER", what, broken, source, confidence)
+def invalid(reason: str, violated: Callable[[Any], Any], source: str, confidence: Confidence) -> ValidationRule:
+    """Return a rule that rejects a call with STATUS_INVALID_PARAMETER."""
+    return ValidationRule("STATUS_INVALID_PARAMETER", reason, violated, source, confidence)
 
 
-def null(status: str, source: str, confidence: Confidence, what: str = "the argument is NULL") -> ValidationRule:
-    """What a NULL argument is answered with."""
-    return ValidationRule(status, what, lambda request: True, source, confidence)
+def null(status: str, source: str, confidence: Confidence, reason: str = "the argument is NULL") -> ValidationRule:
+    """Return the rule for a NULL argument."""
+    return ValidationRule(status, reason, lambda request: True, source, confidence)
 
 
 NULL_ARGUMENT = null("STATUS_INVALID_PARAMETER", LIKE_OTHERS, "assumption")
 
-FULL = ValidationRule(
+HANDLE_TABLE_FULL = ValidationRule(
     "STATUS_NO_MEMORY", "every slot of the handle table is in use", lambda request: True, LIKE_OTHERS, "assumption"
 )
 UNREADABLE = ValidationRule(
     "STATUS_INVALID_PARAMETER",
-    "the argument, or what it points to, cannot be read or written",
+    "the argument, or memory that it points to, cannot be read or written",
     lambda request: True,
     WSL,
     "Microsoft source",

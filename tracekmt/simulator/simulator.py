@@ -1,4 +1,4 @@
-"""The simulator itself: calls in, statuses and outputs out."""
+"""The simulator itself: takes calls, and returns their statuses and outputs."""
 
 from __future__ import annotations
 
@@ -16,73 +16,81 @@ from tracekmt.ntstatus import Status, status
 from tracekmt.simulator import rules
 from tracekmt.simulator.injection import InjectedFault, parse_faults
 from tracekmt.simulator.machine_file import profile_settings
-from tracekmt.simulator.model.allocation_size import size_rule
-from tracekmt.simulator.model.handles import UNIQUES, Full
+from tracekmt.simulator.model.allocation_size import parse_size_rule
+from tracekmt.simulator.model.handles import UNIQUES, HandleTableFullError
 from tracekmt.simulator.model.machine import Machine, Process
-from tracekmt.simulator.model.objects import adapter_from
+from tracekmt.simulator.model.objects import parse_adapter
 from tracekmt.simulator.profile import Profile
 from tracekmt.simulator.profiles import PROFILES
 from tracekmt.simulator.request import Answer, Behaviour
-from tracekmt.simulator.rule import FULL, UNREADABLE, ValidationRule
-from tracekmt.simulator.unmodelled import DEFAULT
+from tracekmt.simulator.rule import HANDLE_TABLE_FULL, UNREADABLE, ValidationRule
+from tracekmt.simulator.unmodelled import UNMODELLED
 from tracekmt.spec.types import Abi, CallSpec
 from tracekmt.text.units import parse_size
 
-_RULE_KEYS = ("status", "what", "source", "confidence")
-BEHAVIOURS: dict[str, Behaviour] = dict.fromkeys(CALLS, DEFAULT) | rules.BEHAVIOURS
+BEHAVIOURS: dict[str, Behaviour] = dict.fromkeys(CALLS, UNMODELLED) | rules.BEHAVIOURS
 
 
 def describe_rules(name: str) -> dict[str, Any]:
-    """How a call is answered, for people: whether it is modelled, its rules in their order, and what becomes of it
-    where it breaks none."""
+    """Return the behaviour of a function for display: `modelled`, `rules` in their order, and `effect`."""
     behaviour = BEHAVIOURS[name]
     null = [] if CALLS[name].argument.parameters else [behaviour.null]
-    described = [{key: getattr(rule, key) for key in _RULE_KEYS} for rule in (*null, *behaviour.rules)]
-    return {"modelled": behaviour.modelled, "rules": described, "effect": inspect.getdoc(behaviour.effect)}
+    rows = [
+        {"status": rule.status, "what": rule.reason, "source": rule.source, "confidence": rule.confidence}
+        for rule in (*null, *behaviour.rules)
+    ]
+    return {"modelled": behaviour.modelled, "rules": rows, "effect": inspect.getdoc(behaviour.effect)}
 
 
 def validation_rules(name: str, profile: Profile) -> Sequence[ValidationRule]:
-    """The rules that a call is held against, in their order."""
+    """Return the rules of a function under a profile, in the order in which they are checked."""
     own = [profile.replace.get(rule, rule) for rule in BEHAVIOURS[name].rules if rule not in profile.remove]
     return (*profile.rules.get(name, ()), *own, *profile.append.get(name, ()))
 
 
-def _with_room(call: CallSpec, inputs: Any) -> Any:
-    """Inputs with room for what plain parameters hand back, where that was left out."""
-    if not call.argument.parameters or not isinstance(inputs, Mapping):
+def _with_output_parameters(spec: CallSpec, inputs: Any) -> Any:
+    """Add the omitted output parameters, so that the call has memory to write to."""
+    if not spec.argument.parameters or not isinstance(inputs, Mapping):
         return inputs
-    handed = [each.name for each in call.argument.fields() if each.direction == "out"]
-    return {**dict.fromkeys(handed, 0), **inputs}
+    outputs = [field.name for field in spec.argument.fields() if field.direction == "out"]
+    return {**dict.fromkeys(outputs, 0), **inputs}
 
 
-def _machine(told: Mapping[str, Any]) -> Machine:
-    """The machine that settings tell; UsageError names what is wrong with them."""
+def _create_machine(settings: Mapping[str, Any]) -> Machine:
+    """Create the machine of a simulator from the keywords of `Simulator`."""
     for name in ("adapters", "drivers"):
-        if not isinstance(told.get(name, ()), (list, tuple)):
-            raise UsageError(f"{name} is a list of tables of settings, not {str(told[name])[:40]}")
-    if told["profile"] not in PROFILES:
-        raise UsageError(f"{told['profile']} is no profile; there are {', '.join(PROFILES)}, and TOML files")
-    uniques = told.get("uniques", UNIQUES)
+        if not isinstance(settings.get(name, ()), (list, tuple)):
+            raise UsageError(f"invalid {name}: {str(settings[name])[:40]} (expected a list of tables of settings)")
+    profile = settings["profile"]
+    if profile not in PROFILES:
+        raise UsageError(f"invalid profile: {profile} (expected {', '.join(PROFILES)} or a TOML file)")
+    uniques = settings.get("uniques", UNIQUES)
     if not isinstance(uniques, int) or not 1 <= uniques <= UNIQUES:
-        raise UsageError(f"uniques is a number from 1 to {UNIQUES}, not {str(uniques)[:40]}")
+        raise UsageError(f"invalid uniques: {str(uniques)[:40]} (expected a number from 1 to {UNIQUES})")
     machine = Machine(
-        [adapter_from(settings) for settings in told.get("adapters") or [{}]],
-        None if told.get("system_memory") is None else parse_size(told["system_memory"]),
+        [parse_adapter(adapter) for adapter in settings.get("adapters") or [{}]],
+        None if settings.get("system_memory") is None else parse_size(settings["system_memory"]),
         uniques,
-        profile=PROFILES[told["profile"]],
-        drivers=[size_rule(settings) for settings in told.get("drivers", ())],
+        profile=PROFILES[profile],
+        drivers=[parse_size_rule(driver) for driver in settings.get("drivers", ())],
     )
-    if told.get("video_memory") is not None:
-        for each in machine.adapters:
-            each.video_memory = parse_size(told["video_memory"])
-    machine.faults, machine.changes = parse_faults(told.get("faults", ()))
+    if settings.get("video_memory") is not None:
+        for adapter in machine.adapters:
+            adapter.video_memory = parse_size(settings["video_memory"])
+    machine.faults, machine.changes = parse_faults(settings.get("faults", ()))
     return machine
 
 
 @dataclass(frozen=True)
 class CallResult:
-    """How a call ended: its status, the whole argument after it (a dict, None for NULL), and the rule that refused it,
-    if one did. modelled: Windows is taken to answer so; otherwise only handles were looked after."""
+    """Result of a simulated call.
+
+    Attributes:
+        status: Status that the call returned.
+        outputs: The whole argument after the call: a dict, or None for NULL.
+        rule: Rule that rejected the call, None after a success.
+        modelled: True if the outcome is that of Windows, as far as known. Otherwise only handles are simulated.
+    """
 
     status: Status
     outputs: Any
@@ -93,12 +101,21 @@ class CallResult:
 class Simulator(Process):
     """One process on a simulated machine.
 
-    adapters: the machine's adapters, as tables of settings (luid, name, device_name, video_memory, shared_memory, wddm,
-    stops_after); one with LUID (1, 0) by default. video_memory sets the budget of every adapter, system_memory the
-    machine's; both take bytes or "64MB". drivers: how private data say how large an allocation is, see
-    `simulator.driver.SizeRule`. profile: one of PROFILES, or a TOML file as `simulator.files` describes it. uniques:
-    how many generations of a handle's slot are told apart. faults: what is to fail, or to change, and when: see
-    `simulator.faults`.
+    A keyword takes precedence over the same setting of a machine file.
+
+    Args:
+        profile: "windows", "wsl", "wine", or the path of a machine file that ends in ".toml".
+        adapters: Tables of adapter settings: luid, name, device_name, video_memory, shared_memory, wddm, stops_after.
+            The default is one adapter with LUID (1, 0).
+        video_memory: Budget of every adapter's own memory, in bytes or as text such as "64MB".
+        system_memory: Budget of the machine's memory, in bytes or as text such as "2GB".
+        drivers: Tables with the location of an allocation's size in private data: name, magic (hex), offset, width,
+            unit, alignment.
+        uniques: Number of generations of a handle's slot, 1 to 3.
+        faults: Injected failures and machine changes, such as "D3DKMTCreateDevice@2=STATUS_NO_MEMORY".
+
+    Raises:
+        UsageError: A setting is unknown or invalid, or the machine file cannot be read.
     """
 
     def __init__(
@@ -112,7 +129,7 @@ class Simulator(Process):
         uniques: int | None = None,
         faults: Sequence[str] | None = None,
     ) -> None:
-        given = {
+        keywords = {
             "adapters": adapters,
             "video_memory": video_memory,
             "system_memory": system_memory,
@@ -120,38 +137,53 @@ class Simulator(Process):
             "uniques": uniques,
             "faults": faults,
         }
-        told = {**profile_settings(profile), **{name: value for name, value in given.items() if value is not None}}
-        super().__init__(_machine(told))
+        overrides = {name: value for name, value in keywords.items() if value is not None}
+        super().__init__(_create_machine({**profile_settings(profile), **overrides}))
 
     def process(self) -> Simulator:
-        """Another process on the same machine. It ends when it is told to `exit`, or when nobody has it any more."""
-        other = object.__new__(Simulator)
-        Process.__init__(other, self.machine)
-        return other
+        """Return another process on the same machine. It ends with `exit`, or with its last Python reference."""
+        simulator = object.__new__(Simulator)
+        Process.__init__(simulator, self.machine)
+        return simulator
 
     def __del__(self) -> None:
-        if hasattr(self, "nt"):
+        if hasattr(self, "nt_handles"):
             self.exit()
 
     def stop_adapter(self, luid: tuple[int, int] = (1, 0)) -> None:
-        """Stop an adapter, as when it is reset or unplugged. UsageError where none has this LUID."""
-        found = self.machine.adapter(Luid(*luid))
-        if found is None:
+        """Stop an adapter, as after a reset or an unplug.
+
+        Args:
+            luid: LowPart and HighPart of the adapter's LUID.
+
+        Raises:
+            UsageError: No adapter has this LUID.
+        """
+        adapter = self.machine.adapter(Luid(*luid))
+        if adapter is None:
             raise UsageError(f"no adapter has the LUID {Luid(*luid)}")
-        found.stop()
+        adapter.stop()
 
     def call(self, name: str, inputs: Any) -> CallResult:
-        """Make a call with an argument in the value form; None is NULL. UsageError for what cannot be laid out."""
-        call = CALLS.get(name) if isinstance(name, str) else None
-        if call is None:
-            raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
+        """Call a function.
+
+        Args:
+            name: Name of a described function.
+            inputs: The argument in the value form, None for NULL.
+
+        Raises:
+            UsageError: The function is not described, the inputs are invalid, or the process has ended.
+        """
+        spec = CALLS.get(name) if isinstance(name, str) else None
+        if spec is None:
+            raise UsageError(f"{name} is not described (see `tracekmt calls`)")
         arena = Arena("x64", 1)
-        arguments = codec.encode(call, "x64", arena, _with_room(call, inputs))
+        arguments = codec.encode(spec, "x64", arena, _with_output_parameters(spec, inputs))
         before = Recorded(arena.regions())
         rule = self.invoke(name, "x64", arena, arguments).rule
-        answer = status(rule.status) if rule else Status(0)
-        modelled = BEHAVIOURS[name].modelled
-        return CallResult(answer, codec.decode(call, "x64", arena, arguments, before), rule, modelled)
+        result = status(rule.status) if rule else Status(0)
+        outputs = codec.decode(spec, "x64", arena, arguments, before)
+        return CallResult(result, outputs, rule, BEHAVIOURS[name].modelled)
 
     def invoke(
         self,
@@ -162,88 +194,99 @@ class Simulator(Process):
         recorded: Status | None = None,
         index: int | None = None,
     ) -> Answer:
-        """Answer a call whose argument lies in memory. recorded: what it was answered with once: that is taken where it
-        was refused, and only a driver, or nobody here, can say whether it should be. index: its number, for what is to
-        happen at some call; the number of calls before it without."""
+        """Call a function with an argument in memory.
+
+        Args:
+            name: Name of a described function.
+            abi: ABI of the caller.
+            memory: Memory of the caller. Outputs are written there.
+            arguments: Raw arguments.
+            recorded: Status of the call in a recording. A failure is returned unchanged if only a driver can decide it,
+                or if the function is not modelled.
+            index: Index of the call, for injected failures. The default is the number of earlier calls.
+
+        Raises:
+            UsageError: The process has ended.
+        """
         with self.machine.lock:
             if self.id not in self.machine.processes:
-                raise UsageError("the process has ended; simulator.process() is a new one")
-            number = self.machine.calls if index is None else index
-            self.machine.calls = number + 1
-            changed = tuple(self._change(number)) if self.machine.changes else ()
-            fault = self._fault(name, abi, memory, arguments) if self.machine.faults else None
+                raise UsageError("the process has ended; create another with simulator.process()")
+            number = self.machine.call_count if index is None else index
+            self.machine.call_count = number + 1
+            changes = tuple(self._apply_changes(number)) if self.machine.changes else ()
+            fault = self._matching_fault(name, abi, memory, arguments) if self.machine.faults else None
             if fault is not None:
-                return Answer(fault.rule, injected=(*changed, fault.text))
+                return Answer(fault.rule, injected=(*changes, fault.text))
             answer = self._answer(name, abi, memory, arguments, recorded)
-            return replace(answer, injected=changed) if changed else answer
+            return replace(answer, injected=changes) if changes else answer
 
-    def _change(self, number: int) -> Iterator[str]:
-        """What happens to the machine before a call."""
-        for change in [change for change in self.machine.changes if change.at <= number]:
+    def _apply_changes(self, number: int) -> Iterator[str]:
+        """Apply the machine changes that precede a call, and yield their texts."""
+        for change in [change for change in self.machine.changes if change.call_index <= number]:
             self.machine.changes.remove(change)
             self.machine.apply(change)
             yield change.text
 
-    def _fault(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int]) -> InjectedFault | None:
-        """The fault that a call is to meet. Every fault counts every call."""
+    def _matching_fault(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int]) -> InjectedFault | None:
+        """Return the first fault that rejects a call. Every fault counts every call."""
 
         def inputs() -> Any:
             return codec.decode(CALLS[name], abi, memory, tuple(arguments), None)
 
-        met = [fault for fault in self.machine.faults if fault.matches(name, inputs)]
-        for fault in met[:1]:
+        faults = [fault for fault in self.machine.faults if fault.matches(name, inputs)]
+        for fault in faults[:1]:
             fault.fired += 1
-        return met[0] if met else None
+        return faults[0] if faults else None
 
     @property
-    def waiting(self) -> list[str]:
-        """What was asked for and has not happened."""
+    def pending_injections(self) -> list[str]:
+        """Injected faults and machine changes that have not happened yet, as the user wrote them."""
         faults = [fault.text for fault in self.machine.faults if not fault.fired]
         return faults + [change.text for change in self.machine.changes]
 
     def _answer(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int], recorded: Status | None) -> Answer:
-        behaviour, call = BEHAVIOURS[name], CALLS[name]
+        behaviour, spec = BEHAVIOURS[name], CALLS[name]
         if name in self.machine.profile.not_exported:
             return Answer(self.machine.profile.not_exported[name])
-        if tuple(arguments) == (0,) and not call.argument.parameters:
+        if tuple(arguments) == (0,) and not spec.argument.parameters:
             return Answer(behaviour.null)
-        self.machine.made.clear()  # what was adopted for the call is not its own
+        self.machine.created.clear()  # objects adopted before the call outlive its failure
         try:
-            request = behaviour.request(self, call, abi, memory, arguments)
-            broken = _first_broken(self._rules(name), request)
+            request = behaviour.request(self, spec, abi, memory, arguments)
+            violated = _first_violated(self._rules(name), request)
             adapter = request.adapter
             if adapter is not None:
-                adapter.calls += 1
-            if broken is not None:
-                return Answer(broken)
+                adapter.call_count += 1
+            if violated is not None:
+                return Answer(violated)
             if recorded is not None and not recorded.succeeded:
-                judge = behaviour.modelled and (
+                can_judge = behaviour.modelled and (
                     recorded.name in behaviour.kernel_statuses or not behaviour.driver_decides(request)
                 )
-                if not judge:
+                if not can_judge:
                     return Answer(None, from_recording=True)
             behaviour.effect(request)
-        except (MemoryFault, Full) as error:
-            for process, made in reversed(self.machine.made):
-                process.undo(made)
-            return Answer(UNREADABLE if isinstance(error, MemoryFault) else FULL)
+        except (MemoryFault, HandleTableFullError) as error:
+            for process, created in reversed(self.machine.created):
+                process.undo(created)
+            return Answer(UNREADABLE if isinstance(error, MemoryFault) else HANDLE_TABLE_FULL)
         finally:
-            self.machine.made.clear()
-        return _DONE
+            self.machine.created.clear()
+        return _SUCCESS
 
     def _rules(self, name: str) -> Sequence[ValidationRule]:
-        """The rules that a call is held against here, looked up once."""
-        known = self.machine.rules.get(name)
-        if known is None:
-            known = self.machine.rules[name] = validation_rules(name, self.machine.profile)
-        return known
+        """Return the rules of a function on this machine."""
+        cached = self.machine.rules.get(name)
+        if cached is None:
+            cached = self.machine.rules[name] = validation_rules(name, self.machine.profile)
+        return cached
 
 
-_DONE = Answer(None)
+_SUCCESS = Answer(None)
 
 
-def _first_broken(rules: Sequence[ValidationRule], request: Any) -> ValidationRule | None:
+def _first_violated(rules: Sequence[ValidationRule], request: Any) -> ValidationRule | None:
     for rule in rules:
-        if rule.broken(request):
+        if rule.violated(request):
             return rule
     return None

@@ -1,12 +1,12 @@
-"""Where rules are known from, as they name it."""
+"""Sources of validation rules."""
 
 WINE_TEST = "Wine dlls/win32u/tests/d3dkmt.c"
 REVERSED = "third-party notes on a decompiled dxgkrnl.sys"
 WSL = "WSL2-Linux-Kernel drivers/hv/dxgkrnl/ioctl.c"
-OTHER_TYPES = "as the system answers for handles of other types"
-LIKE_OTHERS = "as the calls for which Wine's conformance test saw it"
+OTHER_TYPES = "by analogy with handles of other types"
+LIKE_OTHERS = "by analogy with calls in Wine's conformance test"
 
 
 def page(name: str) -> str:
-    """Microsoft's page about a function or a structure."""
+    """Return the source for Microsoft's page about a function or a structure."""
     return f"Microsoft documentation: {name}"

@@ -1,5 +1,8 @@
-"""How a described call is answered that has no rules of its own: its handles must lead to living objects of their kind,
-what it makes is made, what it ends is ended, and plain outputs are zero. Nobody claims that Windows answers so."""
+"""Behaviour of described functions without rules of their own.
+
+Every given handle must be live and have its kind. The call creates its objects, destroys its objects, and sets its
+plain outputs to 0. This is a placeholder. It is not known to match Windows.
+"""
 
 from __future__ import annotations
 
@@ -14,66 +17,87 @@ from tracekmt.simulator.model.nt_handles import NtObject
 from tracekmt.simulator.model.objects import KernelObject, make_bare_object
 from tracekmt.simulator.request import Behaviour, Request, View
 from tracekmt.simulator.rule import invalid
+from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import lay_out, measure
-from tracekmt.spec.types import Address, Array, Creates, Enum, Flags, Integer, Kind, Pointer, Struct, Union
+from tracekmt.spec.types import (
+    INNER_TYPES,
+    Address,
+    Array,
+    Creates,
+    Enum,
+    Flags,
+    Integer,
+    Kind,
+    Pointer,
+    Struct,
+    Union,
+    VariableRecords,
+)
 
 _INDEXED = re.compile(r"(\w+)\[(\d+)\]")
 _NT, _GLOBAL = "nt handle", "global share"
+_RANGE_SIZE = 1 << 20
+"""Bytes of a new address range. The description of a call need not have its size."""
 
 
-class Described(Request):
+class UnmodelledRequest(Request):
     """A call of which only the description is known."""
 
     @cached_property
     def values(self) -> Any:
-        """The argument as it was given."""
+        """The decoded inputs."""
         return codec.decode(self.spec, self.abi, self.memory, self.arguments, None)
 
     @cached_property
-    def leaves(self) -> list[FieldValue]:
-        """Its parts."""
+    def field_values(self) -> list[FieldValue]:
+        """Values of all fields of the inputs."""
         return list(codec.iter_values(self.spec.argument, self.values))
 
     @property
-    def given(self) -> Iterator[tuple[FieldValue, Kind]]:
-        """The handles that it is given, as far as they can be read, and are not null."""
-        for leaf in self.leaves:
-            kind = leaf.kind
-            if kind is None or kind.binding != "handle" or leaf.field.direction == "out":
+    def input_handles(self) -> Iterator[tuple[FieldValue, Kind]]:
+        """Readable handles other than 0 that the caller passes, each with its kind."""
+        for field_value in self.field_values:
+            kind = field_value.kind
+            if kind is None or kind.binding != "handle" or field_value.field.direction == "out":
                 continue
-            if leaf.value and not isinstance(leaf.value, Unreadable):
-                yield leaf, kind
+            if field_value.value and not isinstance(field_value.value, Unreadable):
+                yield field_value, kind
 
     @cached_property
-    def dead(self) -> str | None:
-        """The first handle that leads nowhere. NT handles may come from elsewhere, global ones from other machines'
-        processes that are not played."""
-        for leaf, kind in self.given:
-            if kind.space.name not in (_NT, _GLOBAL) and not kind.external and self._node(leaf.value, kind) is None:
-                return leaf.path
+    def dead_handle(self) -> str | None:
+        """Path of the first handle without a live object of its kind.
+
+        NT handles may be external, and global handles may come from processes that are not simulated.
+        """
+        for field_value, kind in self.input_handles:
+            may_be_unknown = kind.space.name in (_NT, _GLOBAL) or kind.external
+            if not may_be_unknown and self._find(field_value.value, kind) is None:
+                return field_value.path
         return None
 
-    def _node(self, handle: int, kind: Kind) -> KernelObject | None:
-        node = self.process.find(handle, KernelObject)
-        return node if node is not None and _is(node, kind) else None
+    def _find(self, handle: int, kind: Kind) -> KernelObject | None:
+        kernel_object = self.process.find(handle, KernelObject)
+        return kernel_object if kernel_object is not None and _has_kind(kernel_object, kind) else None
 
     def object_at(self, path: str) -> KernelObject | None:
-        """What the handle at a path leads to, whether the call was given it or has just made it."""
-        place = locate(self.args, path)
-        return self.process.find(int.from_bytes(self.memory.read(*place), "little"), KernelObject) if place else None
+        """Return the live object of the handle at a path, given or just created."""
+        location = locate(self.args, path)
+        if location is None:
+            return None
+        return self.process.find(int.from_bytes(self.memory.read(*location), "little"), KernelObject)
 
-    def holds(self, creates: Creates) -> bool:
-        """Whether the call makes something at all."""
+    def creates_object(self, creates: Creates) -> bool:
+        """Return True if the inputs satisfy the conditions of a creation."""
         return all(codec.condition_holds(when, self.spec.argument, self.values) for when in creates.when)
 
 
-def _is(node: KernelObject, kind: Kind) -> bool:
-    names = {kind.name, *(each.name for each in kind.any_of), kind.space.name}
-    return node.kind in names
+def _has_kind(kernel_object: KernelObject, kind: Kind) -> bool:
+    names = {kind.name, *(alternative.name for alternative in kind.any_of), kind.space.name}
+    return kernel_object.kind in names
 
 
 def locate(view: View, path: str) -> tuple[int, int] | None:
-    """The address and size of what stands at a path of a decoded argument; None where nothing in memory does."""
+    """Return address and size of the value at a path of a decoded argument, None if it is not in memory."""
     name, _, rest = path.partition(".")
     indexed = _INDEXED.fullmatch(name)
     name, index = (indexed[1], int(indexed[2])) if indexed else (name, 0)
@@ -83,8 +107,11 @@ def locate(view: View, path: str) -> tuple[int, int] | None:
         type_, address = type_.to, view[name]
     elif isinstance(type_, Array):
         type_ = type_.of
-    elif view.layout.struct.parameters:
-        return None
+    elif isinstance(type_, (*INNER_TYPES, VariableRecords)):
+        if view.layout.struct.parameters:
+            return None
+    else:
+        assert_never(type_)
     if not address:
         return None
     size, _ = measure(type_, view.layout.abi)
@@ -92,85 +119,93 @@ def locate(view: View, path: str) -> tuple[int, int] | None:
     if not rest:
         return address, size
     if isinstance(type_, Union):
-        arm, _, rest = rest.partition(".")
-        type_ = next(each.type for each in type_.arms if each.name == arm)
+        arm_name, _, rest = rest.partition(".")
+        type_ = next(arm.type for arm in type_.arms if arm.name == arm_name)
         if not rest:
             return address, measure(type_, view.layout.abi)[0]
     assert isinstance(type_, Struct)
     return locate(View(view.memory, lay_out(type_, view.layout.abi), address), rest)
 
 
-def answer(request: Described) -> None:
-    """End what is ended, zero what is plain, make what is made."""
-    _end(request)
-    _zero(request)
+def answer(request: UnmodelledRequest) -> None:
+    """Destroy and create objects by the description of the call, and set plain outputs to 0."""
+    _destroy(request)
+    _clear_outputs(request)
     for creates in request.spec.creates:
-        if request.holds(creates):
-            for leaf in [each for each in request.leaves if each.pattern == creates.path]:
-                place = locate(request.args, leaf.path)
-                if place is not None:
-                    value = _make(request, creates, leaf)
-                    request.memory.write(place[0], value.to_bytes(place[1], "little"))
+        if request.creates_object(creates):
+            for field_value in _at(request, creates.path):
+                location = locate(request.args, field_value.path)
+                if location is not None:
+                    address, size = location
+                    request.memory.write(address, _create(request, creates, field_value).to_bytes(size, "little"))
 
 
-def _end(request: Described) -> None:
+def _at(request: UnmodelledRequest, pattern: str) -> list[FieldValue]:
+    return [field_value for field_value in request.field_values if field_value.pattern == pattern]
+
+
+def _destroy(request: UnmodelledRequest) -> None:
+    process = request.process
     for destroys in request.spec.destroys:
         if not all(codec.condition_holds(when, request.spec.argument, request.values) for when in destroys.when):
             continue
-        for leaf in [each for each in request.leaves if each.pattern == destroys.path]:
-            if not isinstance(leaf.value, int) or destroys.kind.binding != "handle":
+        for field_value in _at(request, destroys.path):
+            handle = field_value.value
+            if not isinstance(handle, int) or destroys.kind.binding != "handle":
                 continue
-            node = request.process.find(leaf.value, KernelObject)
+            kernel_object = process.find(handle, KernelObject)
             if destroys.kind.space.name == _NT:
-                if request.process.nt.get(leaf.value) is not None:
-                    request.process.close(leaf.value)
-            elif node is not None and _is(node, destroys.kind):
-                request.process.end(node)
+                if process.nt_handles.get(handle) is not None:
+                    process.close_nt_handle(handle)
+            elif kernel_object is not None and _has_kind(kernel_object, destroys.kind):
+                process.destroy(kernel_object)
 
 
-def _zero(request: Described) -> None:
-    """Numbers that the call writes in its own structure; buffers stay as they are."""
+def _clear_outputs(request: UnmodelledRequest) -> None:
+    """Set the output numbers of the call's own structure to 0. Buffers stay unchanged."""
     if request.spec.argument.parameters:
         return
     for slot in request.args.layout.slots:
-        plain = isinstance(slot.field.type, (Integer, Enum, Flags, Address))
-        if plain and slot.field.direction == "out" and slot.overlay is None:
+        is_number = isinstance(slot.field.type, (Integer, Enum, Flags, Address))
+        if is_number and slot.field.direction == "out" and slot.union is None:
             request.args[slot.field.name] = 0
 
 
-def _make(request: Described, creates: Creates, leaf: FieldValue) -> int:
-    """A new object, range or fence value."""
+def _create(request: UnmodelledRequest, creates: Creates, field_value: FieldValue) -> int:
+    """Create an object, an address range or a fence value, and return its handle or number."""
     kind, process = creates.kind, request.process
     if kind.binding == "range":
-        return process.range("cpu" if kind.name.startswith("cpu") else "gpu", 1 << 20, request.pointer_size)
+        space = "cpu" if kind.name.startswith("cpu") else "gpu"
+        return process.reserve_addresses(space, _RANGE_SIZE, request.pointer_size)
     if kind.binding == "fence":
-        return process.fence()
+        return process.next_fence_value()
     if kind.binding != "handle":
-        return leaf.value if isinstance(leaf.value, int) else 0
+        return field_value.value if isinstance(field_value.value, int) else 0
     if kind.space.name == _NT:
-        return process.open(NtObject(kind.name), 0)
-    owners = [request.object_at(_beside(path, leaf.path)) for path in creates.within]
-    owner = next((each for each in owners if each is not None), None)
+        return process.open_nt_handle(NtObject(kind.name), 0)
+    owners = [request.object_at(_with_indexes_of(field_value.path, pattern)) for pattern in creates.within]
+    owner = next((kernel_object for kernel_object in owners if kernel_object is not None), None)
     if kind.space.name == _GLOBAL:
-        return request.machine.share(owner.holds[0]) if owner is not None and owner.holds else 0
+        if owner is None or not owner.shared_objects:
+            return 0
+        return request.machine.create_global_handle(owner.shared_objects[0])
     return process.add(make_bare_object(kind.name), owner)
 
 
-def _beside(pattern: str, path: str) -> str:
-    """A path of a description with the indexes of another."""
-    indexes = re.findall(r"\[(\d+)\]", path)
-    for index in indexes:
+def _with_indexes_of(path: str, pattern: str) -> str:
+    """Return a path of a description, with the indexes of another path."""
+    for index in re.findall(r"\[(\d+)\]", path):
         pattern = pattern.replace("[]", f"[{index}]", 1)
     return pattern.replace("[]", "[0]")
 
 
-DEFAULT = Behaviour(
-    request=Described,
+UNMODELLED = Behaviour(
+    request=UnmodelledRequest,
     rules=(
         invalid(
-            "a handle leads to no living object of its kind",
-            lambda request: request.dead is not None,
-            "the rule of every call that has one",
+            "a handle is not a live object of its kind",
+            lambda request: request.dead_handle is not None,
+            "by analogy with every modelled call",
             "assumption",
         ),
     ),

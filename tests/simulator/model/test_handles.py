@@ -1,4 +1,4 @@
-"""The handle table counts as the kernel's does."""
+"""Handle values are those of the kernel."""
 
 from __future__ import annotations
 

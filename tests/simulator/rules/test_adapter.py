@@ -1,4 +1,4 @@
-"""Adapters: every way to open one, listing, asking, closing."""
+"""Adapters: every way to open one, enumeration, queries, closing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import tracekmt
-from tests.simulator.machine import SENTINEL, Played, is_local, play
+from tests.simulator.machine import SENTINEL, Caller, is_local, new_caller
 
 TWO = [{"luid": [1, 0]}, {"luid": [7, -2], "name": r"\\.\DISPLAY2", "device_name": r"\\?\PCI#two"}]
 ARRIVAL = r"\\?\PCI#VEN_8086#4#{1CA05180-A699-450A-9A0C-DE4FBE3DDD89}"
@@ -31,16 +31,16 @@ DISPLAY_ADAPTER = r"\\?\PCI#VEN_8086#4#{5b45201d-f2f2-4f3b-85bb-30ff1f953599}"
     ],
 )
 def test_opening(name: str, inputs: dict[str, Any], status: str) -> None:
-    played = Played(tracekmt.Simulator(), 0, 0)
-    outcome = played(name, {**inputs, "hAdapter": SENTINEL})
-    assert outcome.status.name == f"STATUS_{status}"
+    caller = Caller(tracekmt.Simulator(), 0, 0)
+    result = caller(name, {**inputs, "hAdapter": SENTINEL})
+    assert result.status.name == f"STATUS_{status}"
     if status != "SUCCESS":
-        assert outcome.outputs["hAdapter"] == SENTINEL
+        assert result.outputs["hAdapter"] == SENTINEL
         return
-    assert outcome.outputs["hAdapter"] == 0x40000000
-    assert outcome.outputs["AdapterLuid"] == {"LowPart": 1, "HighPart": 0}
-    assert played.status("CloseAdapter", hAdapter=0x40000000) == "SUCCESS"
-    assert played(name, inputs).outputs["hAdapter"] == 0x40000040
+    assert result.outputs["hAdapter"] == 0x40000000
+    assert result.outputs["AdapterLuid"] == {"LowPart": 1, "HighPart": 0}
+    assert caller.status("CloseAdapter", hAdapter=0x40000000) == "SUCCESS"
+    assert caller(name, inputs).outputs["hAdapter"] == 0x40000040
 
 
 @pytest.mark.parametrize(
@@ -65,48 +65,48 @@ def test_null(name: str, status: str) -> None:
     assert tracekmt.Simulator().call(f"D3DKMT{name}", None).status.name == f"STATUS_{status}"
 
 
-def test_listing() -> None:
-    played = play(adapters=TWO)
-    assert played.made("EnumAdapters2")["NumAdapters"] == 34
-    assert played.made("EnumAdapters3", Filter=["IncludeComputeOnly"])["NumAdapters"] == 34
+def test_enumeration() -> None:
+    caller = new_caller(adapters=TWO)
+    assert caller.outputs("EnumAdapters2")["NumAdapters"] == 34
+    assert caller.outputs("EnumAdapters3", Filter=["IncludeComputeOnly"])["NumAdapters"] == 34
     for name in ("EnumAdapters2", "EnumAdapters3"):
-        assert played.status(name, NumAdapters=1, pAdapters=[{}]) == "BUFFER_TOO_SMALL"
-        listed = played.made(name, NumAdapters=34, pAdapters=[{}] * 34)
+        assert caller.status(name, NumAdapters=1, pAdapters=[{}]) == "BUFFER_TOO_SMALL"
+        listed = caller.outputs(name, NumAdapters=34, pAdapters=[{}] * 34)
         assert listed["NumAdapters"] == 2
         first, second = listed["pAdapters"][:2]
         assert second["hAdapter"] == first["hAdapter"] + 0x40
         assert second["AdapterLuid"] == {"LowPart": 7, "HighPart": -2}
         assert first["NumOfSources"] == 1
-        for each in (first, second):
-            assert played.status("CloseAdapter", hAdapter=each["hAdapter"]) == "SUCCESS"
-    listed = played.made("EnumAdapters")
-    assert [is_local(each["hAdapter"]) for each in listed["Adapters"]] == [True, True]
+        for adapter in (first, second):
+            assert caller.status("CloseAdapter", hAdapter=adapter["hAdapter"]) == "SUCCESS"
+    listed = caller.outputs("EnumAdapters")
+    assert [is_local(adapter["hAdapter"]) for adapter in listed["Adapters"]] == [True, True]
 
 
 def test_several_adapters() -> None:
-    played = play(adapters=TWO)
-    by_name = played.made("OpenAdapterFromGdiDisplayName", DeviceName=r"\\.\DISPLAY2")
-    by_path = played.made("OpenAdapterFromDeviceName", pDeviceName=r"\\?\pci#TWO")
-    by_luid = played.made("OpenAdapterFromLuid", AdapterLuid={"LowPart": 7, "HighPart": -2})
+    caller = new_caller(adapters=TWO)
+    by_name = caller.outputs("OpenAdapterFromGdiDisplayName", DeviceName=r"\\.\DISPLAY2")
+    by_path = caller.outputs("OpenAdapterFromDeviceName", pDeviceName=r"\\?\pci#TWO")
+    by_luid = caller.outputs("OpenAdapterFromLuid", AdapterLuid={"LowPart": 7, "HighPart": -2})
     for opened in (by_name, by_path, by_luid):
         assert opened["AdapterLuid"] == {"LowPart": 7, "HighPart": -2}
-        device = played.made("CreateDevice", hAdapter=opened["hAdapter"])["hDevice"]
-        assert played.status("DestroyDevice", hDevice=device) == "SUCCESS"
+        device = caller.outputs("CreateDevice", hAdapter=opened["hAdapter"])["hDevice"]
+        assert caller.status("DestroyDevice", hDevice=device) == "SUCCESS"
 
 
 @pytest.mark.parametrize("kind", ["KMTQAITYPE_CHECKDRIVERUPDATESTATUS", "KMTQAITYPE_DRIVERVERSION"])
-def test_asking(kind: str) -> None:
-    played = play()
+def test_queries(kind: str) -> None:
+    caller = new_caller()
 
-    def ask(**fields: Any) -> tracekmt.simulator.CallResult:
-        return played("QueryAdapterInfo", {"hAdapter": played.adapter, "Type": kind, **fields})
+    def query(**fields: Any) -> tracekmt.simulator.CallResult:
+        return caller("QueryAdapterInfo", {"hAdapter": caller.adapter, "Type": kind, **fields})
 
-    assert ask(pPrivateDriverData=None, PrivateDriverDataSize=4).status.name == "STATUS_INVALID_PARAMETER"
-    assert ask(pPrivateDriverData=bytes(3)).status.name == "STATUS_INVALID_PARAMETER"
-    assert ask(hAdapter=SENTINEL, pPrivateDriverData=bytes(4)).status.name == "STATUS_INVALID_PARAMETER"
-    done = ask(pPrivateDriverData=bytes(4))
-    assert done.status == 0
-    assert not done.modelled
-    told = done.outputs["pPrivateDriverData"]
-    number = int.from_bytes(told, "little") if isinstance(told, bytes) else int(told)
+    assert query(pPrivateDriverData=None, PrivateDriverDataSize=4).status.name == "STATUS_INVALID_PARAMETER"
+    assert query(pPrivateDriverData=bytes(3)).status.name == "STATUS_INVALID_PARAMETER"
+    assert query(hAdapter=SENTINEL, pPrivateDriverData=bytes(4)).status.name == "STATUS_INVALID_PARAMETER"
+    answered = query(pPrivateDriverData=bytes(4))
+    assert answered.status == 0
+    assert not answered.modelled
+    info = answered.outputs["pPrivateDriverData"]
+    number = int.from_bytes(info, "little") if isinstance(info, bytes) else int(info)
     assert number == (3000 if "VERSION" in kind else 0)

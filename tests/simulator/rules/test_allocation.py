@@ -1,4 +1,4 @@
-"""What Windows answers, row by row: inputs, status, and which outputs are written."""
+"""Inputs, status and outputs of calls with allocations and devices, as known from Windows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 import tracekmt
 from tests.conftest import open_device
 from tracekmt.errors import UsageError
-from tracekmt.simulator import BEHAVIOURS
 from tracekmt.simulator.model.allocation_size import KERNEL_RECORD, sample_data
 
 SENTINEL = 0x1EADBEED
@@ -77,11 +76,11 @@ REFUSED = [
 def test_create_refuses(inputs: dict[str, Any], name: str) -> None:
     simulator, _, device = open_device()
     before = len(simulator.handles)
-    outcome = simulator.call("D3DKMTCreateAllocation2", {"hDevice": device, "hGlobalShare": SENTINEL, **inputs})
-    assert outcome.status.name == f"STATUS_{name}"
-    assert outcome.rule is not None
+    result = simulator.call("D3DKMTCreateAllocation2", {"hDevice": device, "hGlobalShare": SENTINEL, **inputs})
+    assert result.status.name == f"STATUS_{name}"
+    assert result.rule is not None
     assert len(simulator.handles) == before
-    assert outcome.outputs["hGlobalShare"] == SENTINEL
+    assert result.outputs["hGlobalShare"] == SENTINEL
 
 
 ACCEPTED = [
@@ -99,13 +98,13 @@ ACCEPTED = [
 @pytest.mark.parametrize("inputs", ACCEPTED, ids=[str(inputs)[:70] for inputs in ACCEPTED])
 def test_create_accepts_and_writes_its_outputs(inputs: dict[str, Any]) -> None:
     simulator, _, device = open_device()
-    outcome = simulator.call(
+    result = simulator.call(
         "D3DKMTCreateAllocation2",
         {"hDevice": device, "hGlobalShare": SENTINEL, "hPrivateRuntimeResourceHandle": SENTINEL, **inputs},
     )
-    assert outcome.status == 0
+    assert result.status == 0
     names = inputs.get("Flags", [])
-    outputs = outcome.outputs
+    outputs = result.outputs
     expected = device + 0x40
     if "CreateResource" in names:
         assert outputs["hResource"] == expected
@@ -133,7 +132,7 @@ def test_adding_to_a_resource() -> None:
     assert create(hResource=own, **STANDARD).status.name == "STATUS_INVALID_PARAMETER"
     refused = create(hResource=shared)
     assert refused.status.name == "STATUS_INVALID_PARAMETER"
-    assert refused.rule.what == "added to an existing shared resource"
+    assert refused.rule.reason == "hResource is a shared resource, which cannot grow"
     other = simulator.call("D3DKMTCreateDevice", {"hAdapter": 0x40000000}).outputs["hDevice"]
     assert create(hDevice=other, hResource=own).status.name == "STATUS_INVALID_HANDLE"
 
@@ -141,8 +140,8 @@ def test_adding_to_a_resource() -> None:
 def test_a_null_argument() -> None:
     simulator, _, _ = open_device()
     for name in ("D3DKMTCloseAdapter", "D3DKMTCreateDevice", "D3DKMTDestroyDevice"):
-        outcome = simulator.call(name, None)
-        assert (outcome.status.name, outcome.outputs) == ("STATUS_INVALID_PARAMETER", None)
+        result = simulator.call(name, None)
+        assert (result.status.name, result.outputs) == ("STATUS_INVALID_PARAMETER", None)
     assert simulator.call("D3DKMTCreateAllocation2", None).status.name == "STATUS_ACCESS_VIOLATION"
 
 
@@ -169,12 +168,12 @@ def test_budgets() -> None:
 def test_an_adapter_that_is_stopped() -> None:
     simulator, adapter, device = open_device()
     allocation = {"hDevice": device, "pAllocationInfo2": [{}]}
-    made = simulator.call("D3DKMTCreateAllocation2", allocation).outputs["pAllocationInfo2"][0]["hAllocation"]
+    handle = simulator.call("D3DKMTCreateAllocation2", allocation).outputs["pAllocationInfo2"][0]["hAllocation"]
     simulator.stop_adapter()
     assert simulator.call("D3DKMTCreateAllocation2", allocation).status == 0xC00002B6
     assert simulator.call("D3DKMTCreateDevice", {"hAdapter": adapter}).status.name == "STATUS_DEVICE_REMOVED"
     for name, inputs in (
-        ("D3DKMTDestroyAllocation2", {"hDevice": device, "phAllocationList": [made]}),
+        ("D3DKMTDestroyAllocation2", {"hDevice": device, "phAllocationList": [handle]}),
         ("D3DKMTDestroyDevice", {"hDevice": device}),
         ("D3DKMTCloseAdapter", {"hAdapter": adapter}),
     ):
@@ -196,14 +195,14 @@ SECTION = standard(Flags=["StandardAllocation", "ExistingSection"], pAllocationI
         (STANDARD, {"system_memory": KERNEL_RECORD}, "NO_MEMORY"),
     ],
 )
-def test_of_several_faults_the_first_is_told(inputs: dict[str, Any], settings: dict[str, Any], name: str) -> None:
-    """The order is that of third-party notes on dxgkrnl.sys."""
+def test_the_first_violated_rule_rejects_a_call(inputs: dict[str, Any], settings: dict[str, Any], name: str) -> None:
+    """The order of the rules is that of third-party notes on dxgkrnl.sys."""
     simulator, _, device = open_device(**settings)
-    outcome = simulator.call("D3DKMTCreateAllocation2", {"hDevice": device, **inputs})
-    assert outcome.status.name == f"STATUS_{name}"
+    result = simulator.call("D3DKMTCreateAllocation2", {"hDevice": device, **inputs})
+    assert result.status.name == f"STATUS_{name}"
 
 
-def test_an_old_driver_model_knows_no_standard_allocations() -> None:
+def test_an_old_driver_model_has_no_standard_allocations() -> None:
     simulator, _, device = open_device(adapters=[{"wddm": 1300}])
     assert (
         simulator.call("D3DKMTCreateAllocation2", {"hDevice": device, **STANDARD}).status.name
@@ -212,10 +211,10 @@ def test_an_old_driver_model_knows_no_standard_allocations() -> None:
 
 
 @pytest.fixture
-def made() -> tuple[tracekmt.Simulator, int, dict[str, int]]:
-    """A device with a resource of two allocations, a shared one, and an allocation of its own."""
+def objects() -> tuple[tracekmt.Simulator, int, dict[str, int]]:
+    """A device with a resource of two allocations, a shared resource, and two allocations without a resource."""
     simulator, _, device = open_device()
-    found: dict[str, int] = {}
+    handles: dict[str, int] = {}
     for name, flag_names, count in (
         ("own", ["CreateResource"], 2),
         ("shared", ["CreateResource", "CreateShared"], 1),
@@ -224,14 +223,14 @@ def made() -> tuple[tracekmt.Simulator, int, dict[str, int]]:
         outputs = simulator.call(
             "D3DKMTCreateAllocation2", {"hDevice": device, "Flags": flag_names, "pAllocationInfo2": [{}] * count}
         ).outputs
-        found[name] = outputs["hResource"]
+        handles[name] = outputs["hResource"]
         for index, element in enumerate(outputs["pAllocationInfo2"]):
-            found[f"{name}{index}"] = element["hAllocation"]
-    return simulator, device, found
+            handles[f"{name}{index}"] = element["hAllocation"]
+    return simulator, device, handles
 
 
-def test_destroying(made: tuple[tracekmt.Simulator, int, dict[str, int]]) -> None:
-    simulator, device, of = made
+def test_destroying(objects: tuple[tracekmt.Simulator, int, dict[str, int]]) -> None:
+    simulator, device, handles = objects
 
     def destroy(**inputs: Any) -> str:
         inputs = {"hDevice": device, **inputs}
@@ -242,30 +241,30 @@ def test_destroying(made: tuple[tracekmt.Simulator, int, dict[str, int]]) -> Non
     assert destroy(AllocationCount=1) == "INVALID_PARAMETER"
     assert destroy(phAllocationList=[SENTINEL]) == "INVALID_PARAMETER"
     assert destroy(hResource=SENTINEL) == "INVALID_PARAMETER"
-    assert destroy(hResource=of["free0"]) == "INVALID_PARAMETER"
-    assert destroy(phAllocationList=[of["own"]]) == "INVALID_PARAMETER"
-    assert destroy(phAllocationList=[of["own0"], of["free0"]]) == "INVALID_PARAMETER"
-    assert destroy(phAllocationList=[of["free0"], SENTINEL]) == "INVALID_PARAMETER"
-    assert destroy(phAllocationList=[of["free0"], of["free0"]]) == "INVALID_PARAMETER"
-    assert destroy(phAllocationList=[of["shared0"]]) == "INVALID_PARAMETER"
-    assert destroy(phAllocationList=[of["free0"], of["free1"]]) == "SUCCESS"
-    assert destroy(phAllocationList=[of["free0"]]) == "INVALID_PARAMETER"
-    assert destroy(phAllocationList=[of["own0"]]) == "SUCCESS"
-    assert destroy(hResource=of["own"], phAllocationList=[SENTINEL]) == "SUCCESS"
-    assert destroy(phAllocationList=[of["own1"]]) == "INVALID_PARAMETER"
-    assert destroy(hResource=of["shared"]) == "SUCCESS"
-    assert len(simulator.machine.shares) == 0
+    assert destroy(hResource=handles["free0"]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[handles["own"]]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[handles["own0"], handles["free0"]]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[handles["free0"], SENTINEL]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[handles["free0"], handles["free0"]]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[handles["shared0"]]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[handles["free0"], handles["free1"]]) == "SUCCESS"
+    assert destroy(phAllocationList=[handles["free0"]]) == "INVALID_PARAMETER"
+    assert destroy(phAllocationList=[handles["own0"]]) == "SUCCESS"
+    assert destroy(hResource=handles["own"], phAllocationList=[SENTINEL]) == "SUCCESS"
+    assert destroy(phAllocationList=[handles["own1"]]) == "INVALID_PARAMETER"
+    assert destroy(hResource=handles["shared"]) == "SUCCESS"
+    assert len(simulator.machine.global_handles) == 0
     assert len(simulator.handles) == 2
 
 
-def test_a_device_takes_everything_in_it_along(made: tuple[tracekmt.Simulator, int, dict[str, int]]) -> None:
-    simulator, device, of = made
+def test_a_device_is_destroyed_with_its_objects(objects: tuple[tracekmt.Simulator, int, dict[str, int]]) -> None:
+    simulator, device, handles = objects
     assert simulator.call("D3DKMTDestroyDevice", {"hDevice": device}).status == 0
     assert len(simulator.handles) == 1
     assert simulator.machine.adapters[0].video_memory_used == simulator.machine.system_memory_used == 0
     assert simulator.call("D3DKMTDestroyDevice", {"hDevice": device}).status.name == "STATUS_INVALID_PARAMETER"
-    assert len(simulator.machine.shares) == 0
-    assert of
+    assert len(simulator.machine.global_handles) == 0
+    assert handles
 
 
 def test_adapters_and_devices() -> None:
@@ -296,8 +295,8 @@ def test_processes_share_the_machine_and_not_their_handles() -> None:
     theirs = other.call("D3DKMTCreateDevice", {"hAdapter": adapter}).outputs["hDevice"]
     element = {"pPrivateDriverData": sample_data(1 << 20)}
     for process, handle, status in ((simulator, device, 0), (other, theirs, 0xC01E0100)):
-        outcome = process.call("D3DKMTCreateAllocation2", {"hDevice": handle, "pAllocationInfo2": [element]})
-        assert outcome.status == status
+        result = process.call("D3DKMTCreateAllocation2", {"hDevice": handle, "pAllocationInfo2": [element]})
+        assert result.status == status
 
 
 @pytest.mark.parametrize(
@@ -311,7 +310,7 @@ def test_processes_share_the_machine_and_not_their_handles() -> None:
         {"adapters": [{"name": 5}]},
     ],
 )
-def test_settings_that_are_none_are_refused(settings: dict[str, Any]) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         tracekmt.Simulator(**settings)
 
@@ -321,16 +320,9 @@ def test_only_described_functions_are_called() -> None:
         tracekmt.Simulator().call("D3DKMTNothing", {})
 
 
-def test_every_rule_says_where_it_is_known_from() -> None:
-    for behaviour in BEHAVIOURS.values():
-        for rule in (*behaviour.rules, behaviour.null):
-            assert rule.source
-            assert rule.what
-
-
-def test_instance_bits_are_not_looked_at(made: tuple[tracekmt.Simulator, int, dict[str, int]]) -> None:
-    simulator, device, of = made
-    for inputs in ({"phAllocationList": [of["free0"] | 1, of["free1"]]}, {"hResource": of["own"] | 5}):
+def test_instance_bits_are_ignored(objects: tuple[tracekmt.Simulator, int, dict[str, int]]) -> None:
+    simulator, device, handles = objects
+    for inputs in ({"phAllocationList": [handles["free0"] | 1, handles["free1"]]}, {"hResource": handles["own"] | 5}):
         assert simulator.call("D3DKMTDestroyAllocation2", {"hDevice": device, **inputs}).status == 0
-    twice = {"hDevice": device, "phAllocationList": [of["shared0"], of["shared0"] | 1]}
+    twice = {"hDevice": device, "phAllocationList": [handles["shared0"], handles["shared0"] | 1]}
     assert simulator.call("D3DKMTDestroyAllocation2", twice).status.name == "STATUS_INVALID_PARAMETER"

@@ -1,4 +1,4 @@
-"""Synchronization objects and keyed mutexes, step by step as Wine's conformance test saw Windows answer."""
+"""Synchronization objects and keyed mutexes, with the answers of Windows in Wine's conformance test."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.machine import SENTINEL, Played, is_global, is_local, play
+from tests.simulator.machine import SENTINEL, Caller, is_global, is_local, new_caller
 
 
 @pytest.fixture
-def played() -> Played:
-    return play()
+def caller() -> Caller:
+    return new_caller()
 
 
 @pytest.mark.parametrize(
@@ -31,116 +31,116 @@ def played() -> Played:
         ("2", 7, "INVALID_PARAMETER"),
     ],
 )
-def test_types(played: Played, version: str, kind: int, status: str) -> None:
+def test_types(caller: Caller, version: str, kind: int, status: str) -> None:
     name = f"CreateSynchronizationObject{version}"
-    inputs: dict[str, Any] = {"hDevice": played.device, "Info": {"Type": kind}, "hSyncObject": SENTINEL}
-    assert played.status(name, {**inputs, "hDevice": 0}) == "INVALID_PARAMETER"
-    outcome = played(name, inputs)
-    assert outcome.status.name == f"STATUS_{status}"
+    inputs: dict[str, Any] = {"hDevice": caller.device, "Info": {"Type": kind}, "hSyncObject": SENTINEL}
+    assert caller.status(name, {**inputs, "hDevice": 0}) == "INVALID_PARAMETER"
+    result = caller(name, inputs)
+    assert result.status.name == f"STATUS_{status}"
     if status != "SUCCESS":
-        assert outcome.outputs["hSyncObject"] == SENTINEL
+        assert result.outputs["hSyncObject"] == SENTINEL
         return
-    assert outcome.outputs["hSyncObject"] == played.device + 0x40
-    again = played(name, inputs).outputs["hSyncObject"]
-    assert again == played.device + 0x80
-    destroy = {"hSyncObject": outcome.outputs["hSyncObject"]}
-    assert played.status("DestroySynchronizationObject", destroy) == "SUCCESS"
-    assert played.status("DestroySynchronizationObject", destroy) == "INVALID_PARAMETER"
+    assert result.outputs["hSyncObject"] == caller.device + 0x40
+    again = caller(name, inputs).outputs["hSyncObject"]
+    assert again == caller.device + 0x80
+    destroy = {"hSyncObject": result.outputs["hSyncObject"]}
+    assert caller.status("DestroySynchronizationObject", destroy) == "SUCCESS"
+    assert caller.status("DestroySynchronizationObject", destroy) == "INVALID_PARAMETER"
 
 
-def test_a_notification_needs_an_event(played: Played) -> None:
-    event = played.made("NtCreateEvent", EventType="SynchronizationEvent")["EventHandle"]
-    made = played.sync(4, CPUNotification={"Event": event})
-    assert is_local(made["hSyncObject"])
-    played.made("NtClose", Handle=event)
-    refused = played(
+def test_a_notification_needs_an_event(caller: Caller) -> None:
+    event = caller.outputs("NtCreateEvent", EventType="SynchronizationEvent")["EventHandle"]
+    created = caller.sync(4, CPUNotification={"Event": event})
+    assert is_local(created["hSyncObject"])
+    caller.outputs("NtClose", Handle=event)
+    refused = caller(
         "CreateSynchronizationObject2",
-        {"hDevice": played.device, "Info": {"Type": 4, "CPUNotification": {"Event": event}}},
+        {"hDevice": caller.device, "Info": {"Type": 4, "CPUNotification": {"Event": event}}},
     )
     assert refused.status.name == "STATUS_INVALID_HANDLE"
 
 
-def test_a_monitored_fence_can_be_looked_at(played: Played) -> None:
-    fence = played.sync(5, MonitoredFence={"InitialFenceValue": 7})["Info"]["MonitoredFence"]
+def test_a_monitored_fence_has_addresses(caller: Caller) -> None:
+    fence = caller.sync(5, MonitoredFence={"InitialFenceValue": 7})["Info"]["MonitoredFence"]
     assert fence["FenceValueCPUVirtualAddress"]
     assert fence["FenceValueGPUVirtualAddress"]
 
 
-def test_global_handles(played: Played) -> None:
-    plain = played.sync(1)
+def test_global_handles(caller: Caller) -> None:
+    plain = caller.sync(1)
     assert plain["Info"]["SharedHandle"] == SENTINEL
-    made = played.sync(1, "Shared")
-    share = made["Info"]["SharedHandle"]
+    created = caller.sync(1, "Shared")
+    share = created["Info"]["SharedHandle"]
     assert is_global(share)
-    assert played.status("DestroySynchronizationObject", hSyncObject=share) == "INVALID_PARAMETER"
-    for wrong in (SENTINEL, 0, made["hSyncObject"]):
-        assert played.status("OpenSynchronizationObject", hSharedHandle=wrong) == "INVALID_PARAMETER"
-    opened = played.made("OpenSynchronizationObject", hSharedHandle=share, hSyncObject=SENTINEL)["hSyncObject"]
-    assert opened == made["hSyncObject"] + 0x40
-    assert played.status("DestroySynchronizationObject", hSyncObject=opened) == "SUCCESS"
-    other = played.another()
-    theirs = other.made("OpenSynchronizationObject", hSharedHandle=share)["hSyncObject"]
+    assert caller.status("DestroySynchronizationObject", hSyncObject=share) == "INVALID_PARAMETER"
+    for wrong in (SENTINEL, 0, created["hSyncObject"]):
+        assert caller.status("OpenSynchronizationObject", hSharedHandle=wrong) == "INVALID_PARAMETER"
+    opened = caller.outputs("OpenSynchronizationObject", hSharedHandle=share, hSyncObject=SENTINEL)["hSyncObject"]
+    assert opened == created["hSyncObject"] + 0x40
+    assert caller.status("DestroySynchronizationObject", hSyncObject=opened) == "SUCCESS"
+    other = caller.another_process()
+    theirs = other.outputs("OpenSynchronizationObject", hSharedHandle=share)["hSyncObject"]
     assert theirs == other.device + 0x40
-    assert played.status("DestroySynchronizationObject", hSyncObject=made["hSyncObject"]) == "SUCCESS"
-    assert played.status("OpenSynchronizationObject", hSharedHandle=share) == "SUCCESS", "another process has it"
+    assert caller.status("DestroySynchronizationObject", hSyncObject=created["hSyncObject"]) == "SUCCESS"
+    assert caller.status("OpenSynchronizationObject", hSharedHandle=share) == "SUCCESS", "another process has it"
 
 
-def test_a_process_that_nobody_has_any_more_has_ended(played: Played) -> None:
-    made = played.sync(1, "Shared")
-    share = made["Info"]["SharedHandle"]
-    played.another().made("OpenSynchronizationObject", hSharedHandle=share)
-    assert played.status("DestroySynchronizationObject", hSyncObject=made["hSyncObject"]) == "SUCCESS"
-    assert played.status("OpenSynchronizationObject", hSharedHandle=share) == "INVALID_PARAMETER"
+def test_a_process_ends_with_its_last_reference(caller: Caller) -> None:
+    created = caller.sync(1, "Shared")
+    share = created["Info"]["SharedHandle"]
+    caller.another_process().outputs("OpenSynchronizationObject", hSharedHandle=share)
+    assert caller.status("DestroySynchronizationObject", hSyncObject=created["hSyncObject"]) == "SUCCESS"
+    assert caller.status("OpenSynchronizationObject", hSharedHandle=share) == "INVALID_PARAMETER"
 
 
-def test_nt_handles(played: Played) -> None:
+def test_nt_handles(caller: Caller) -> None:
     info = {"Type": 1, "Flags": ["NtSecuritySharing"]}
-    assert played.status("CreateSynchronizationObject2", hDevice=played.device, Info=info) == "INVALID_PARAMETER"
-    made = played.sync(1, "Shared", "NtSecuritySharing")
-    assert made["Info"]["SharedHandle"] == 0
-    handle = played.shared(made["hSyncObject"])
-    assert played.status("DestroySynchronizationObject", hSyncObject=handle) == "INVALID_PARAMETER"
-    assert played.status("DestroySynchronizationObject", hSyncObject=made["hSyncObject"]) == "SUCCESS"
-    assert played.share(made["hSyncObject"]).status.name == "STATUS_INVALID_PARAMETER"
-    assert played.status("OpenSyncObjectFromNtHandle", {}) == "INVALID_HANDLE"
-    assert is_local(played.made("OpenSyncObjectFromNtHandle", hNtHandle=handle)["hSyncObject"])
-    assert played.status("OpenSyncObjectFromNtHandle2", {}) == "INVALID_PARAMETER"
-    assert played.status("OpenSyncObjectFromNtHandle2", hNtHandle=handle) == "INVALID_PARAMETER"
-    assert played.status("OpenSyncObjectFromNtHandle2", hDevice=played.device) == "INVALID_HANDLE"
-    opened = played.made("OpenSyncObjectFromNtHandle2", hNtHandle=handle, hDevice=played.device)["hSyncObject"]
-    played.made("NtClose", Handle=played.shared(opened))
-    played.made("NtClose", Handle=handle)
-    assert played.status("OpenSyncObjectFromNtHandle", hNtHandle=handle) == "INVALID_HANDLE"
-    assert played.status("NtClose", Handle=handle) == "INVALID_HANDLE"
+    assert caller.status("CreateSynchronizationObject2", hDevice=caller.device, Info=info) == "INVALID_PARAMETER"
+    created = caller.sync(1, "Shared", "NtSecuritySharing")
+    assert created["Info"]["SharedHandle"] == 0
+    handle = caller.nt_handle(created["hSyncObject"])
+    assert caller.status("DestroySynchronizationObject", hSyncObject=handle) == "INVALID_PARAMETER"
+    assert caller.status("DestroySynchronizationObject", hSyncObject=created["hSyncObject"]) == "SUCCESS"
+    assert caller.share_objects(created["hSyncObject"]).status.name == "STATUS_INVALID_PARAMETER"
+    assert caller.status("OpenSyncObjectFromNtHandle", {}) == "INVALID_HANDLE"
+    assert is_local(caller.outputs("OpenSyncObjectFromNtHandle", hNtHandle=handle)["hSyncObject"])
+    assert caller.status("OpenSyncObjectFromNtHandle2", {}) == "INVALID_PARAMETER"
+    assert caller.status("OpenSyncObjectFromNtHandle2", hNtHandle=handle) == "INVALID_PARAMETER"
+    assert caller.status("OpenSyncObjectFromNtHandle2", hDevice=caller.device) == "INVALID_HANDLE"
+    opened = caller.outputs("OpenSyncObjectFromNtHandle2", hNtHandle=handle, hDevice=caller.device)["hSyncObject"]
+    caller.outputs("NtClose", Handle=caller.nt_handle(opened))
+    caller.outputs("NtClose", Handle=handle)
+    assert caller.status("OpenSyncObjectFromNtHandle", hNtHandle=handle) == "INVALID_HANDLE"
+    assert caller.status("NtClose", Handle=handle) == "INVALID_HANDLE"
 
 
-def test_signalling_and_waiting_from_the_cpu(played: Played) -> None:
-    fence = played.sync(5)["hSyncObject"]
+def test_signalling_and_waiting_from_the_cpu(caller: Caller) -> None:
+    fence = caller.sync(5)["hSyncObject"]
     for name in ("SignalSynchronizationObjectFromCpu", "WaitForSynchronizationObjectFromCpu"):
-        inputs = {"hDevice": played.device, "ObjectHandleArray": [fence], "FenceValueArray": [3]}
-        assert played.status(name, inputs) == "SUCCESS"
-        assert played.status(name, {**inputs, "hDevice": 0}) == "INVALID_PARAMETER"
-        assert played.status(name, {**inputs, "ObjectHandleArray": [SENTINEL]}) == "INVALID_PARAMETER"
-        assert played.status(name, hDevice=played.device) == "INVALID_PARAMETER"
-    assert played.status("DestroyDevice", hDevice=played.device) == "SUCCESS"
-    assert played.status("DestroySynchronizationObject", hSyncObject=fence) == "INVALID_PARAMETER"
+        inputs = {"hDevice": caller.device, "ObjectHandleArray": [fence], "FenceValueArray": [3]}
+        assert caller.status(name, inputs) == "SUCCESS"
+        assert caller.status(name, {**inputs, "hDevice": 0}) == "INVALID_PARAMETER"
+        assert caller.status(name, {**inputs, "ObjectHandleArray": [SENTINEL]}) == "INVALID_PARAMETER"
+        assert caller.status(name, hDevice=caller.device) == "INVALID_PARAMETER"
+    assert caller.status("DestroyDevice", hDevice=caller.device) == "SUCCESS"
+    assert caller.status("DestroySynchronizationObject", hSyncObject=fence) == "INVALID_PARAMETER"
 
 
-def test_keyed_mutexes(played: Played) -> None:
-    made = played.made("CreateKeyedMutex", hKeyedMutex=SENTINEL, hSharedHandle=SENTINEL)
-    assert made["hKeyedMutex"] == played.device + 0x40
-    assert is_global(made["hSharedHandle"])
-    for wrong in (0, made["hKeyedMutex"]):
-        assert played.status("OpenKeyedMutex", hSharedHandle=wrong) == "INVALID_PARAMETER"
-    opened = played.made("OpenKeyedMutex", hSharedHandle=made["hSharedHandle"])["hKeyedMutex"]
-    assert opened == made["hKeyedMutex"] + 0x40
-    for wrong in (0, made["hSharedHandle"]):
-        assert played.status("DestroyKeyedMutex", hKeyedMutex=wrong) == "INVALID_PARAMETER"
-    assert played.status("DestroyKeyedMutex", hKeyedMutex=opened) == "SUCCESS"
-    assert played.status("DestroyKeyedMutex", hKeyedMutex=opened) == "INVALID_PARAMETER"
-    assert played.status("DestroyKeyedMutex", hKeyedMutex=made["hKeyedMutex"]) == "SUCCESS"
-    assert played.status("OpenKeyedMutex", hSharedHandle=made["hSharedHandle"]) == "INVALID_PARAMETER"
-    hidden = played.made("CreateKeyedMutex2", Flags=["NtSecuritySharing"], hSharedHandle=SENTINEL)
+def test_keyed_mutexes(caller: Caller) -> None:
+    created = caller.outputs("CreateKeyedMutex", hKeyedMutex=SENTINEL, hSharedHandle=SENTINEL)
+    assert created["hKeyedMutex"] == caller.device + 0x40
+    assert is_global(created["hSharedHandle"])
+    for wrong in (0, created["hKeyedMutex"]):
+        assert caller.status("OpenKeyedMutex", hSharedHandle=wrong) == "INVALID_PARAMETER"
+    opened = caller.outputs("OpenKeyedMutex", hSharedHandle=created["hSharedHandle"])["hKeyedMutex"]
+    assert opened == created["hKeyedMutex"] + 0x40
+    for wrong in (0, created["hSharedHandle"]):
+        assert caller.status("DestroyKeyedMutex", hKeyedMutex=wrong) == "INVALID_PARAMETER"
+    assert caller.status("DestroyKeyedMutex", hKeyedMutex=opened) == "SUCCESS"
+    assert caller.status("DestroyKeyedMutex", hKeyedMutex=opened) == "INVALID_PARAMETER"
+    assert caller.status("DestroyKeyedMutex", hKeyedMutex=created["hKeyedMutex"]) == "SUCCESS"
+    assert caller.status("OpenKeyedMutex", hSharedHandle=created["hSharedHandle"]) == "INVALID_PARAMETER"
+    hidden = caller.outputs("CreateKeyedMutex2", Flags=["NtSecuritySharing"], hSharedHandle=SENTINEL)
     assert hidden["hSharedHandle"] == 0
 
 
@@ -156,25 +156,25 @@ def test_keyed_mutexes(played: Played) -> None:
         (b"123456", {"pPrivateRuntimeData": b"\xcd" * 6}, "SUCCESS"),
     ],
 )
-def test_runtime_data_of_keyed_mutexes(played: Played, stored: bytes, fields: dict[str, Any], status: str) -> None:
-    share = played.made("CreateKeyedMutex2", pPrivateRuntimeData=stored)["hSharedHandle"]
-    outcome = played("OpenKeyedMutex2", {"hSharedHandle": share, **fields})
-    assert outcome.status.name == f"STATUS_{status}"
-    assert not outcome.outputs["pPrivateRuntimeData"] or set(outcome.outputs["pPrivateRuntimeData"]) == {0xCD}
+def test_runtime_data_of_keyed_mutexes(caller: Caller, stored: bytes, fields: dict[str, Any], status: str) -> None:
+    share = caller.outputs("CreateKeyedMutex2", pPrivateRuntimeData=stored)["hSharedHandle"]
+    result = caller("OpenKeyedMutex2", {"hSharedHandle": share, **fields})
+    assert result.status.name == f"STATUS_{status}"
+    assert not result.outputs["pPrivateRuntimeData"] or set(result.outputs["pPrivateRuntimeData"]) == {0xCD}
 
 
-def test_a_keyed_mutex_is_one_s_at_a_time(played: Played) -> None:
-    share = played.made("CreateKeyedMutex", InitialValue=0)["hSharedHandle"]
-    one = played.made("OpenKeyedMutex", hSharedHandle=share)["hKeyedMutex"]
-    two = played.made("OpenKeyedMutex", hSharedHandle=share)["hKeyedMutex"]
+def test_a_keyed_mutex_is_acquired_once_at_a_time(caller: Caller) -> None:
+    share = caller.outputs("CreateKeyedMutex", InitialValue=0)["hSharedHandle"]
+    one = caller.outputs("OpenKeyedMutex", hSharedHandle=share)["hKeyedMutex"]
+    two = caller.outputs("OpenKeyedMutex", hSharedHandle=share)["hKeyedMutex"]
 
     def acquire(mutex: int, key: int) -> str:
-        return played.status("AcquireKeyedMutex", hKeyedMutex=mutex, Key=key, pTimeout=0)
+        return caller.status("AcquireKeyedMutex", hKeyedMutex=mutex, Key=key, pTimeout=0)
 
     assert acquire(one, 1) == "TIMEOUT"
     assert acquire(one, 0) == "SUCCESS"
     assert acquire(two, 0) == "TIMEOUT"
-    assert played.status("ReleaseKeyedMutex", hKeyedMutex=one, Key=1) == "SUCCESS"
+    assert caller.status("ReleaseKeyedMutex", hKeyedMutex=one, Key=1) == "SUCCESS"
     assert acquire(two, 0) == "TIMEOUT"
     assert acquire(two, 1) == "SUCCESS"
     assert acquire(SENTINEL, 1) == "INVALID_PARAMETER"

@@ -1,8 +1,8 @@
-"""The handle table of a process, as the graphics kernel keeps it.
+"""Handle table of a process, with the handle values of the graphics kernel.
 
 A handle has 32 bits: 6 of instance (always 0), 24 of index, 2 of unique. Fresh slots have unique 1, so handles run
-0x40000000, 0x40000040, ...; all local kinds share one table (Wine's conformance test, run on Windows). A freed slot
-goes to the end of the free list and is not reused before those ahead of it; the table grows while at least
+0x40000000, 0x40000040, ... All local kinds share one table (Wine's conformance test, run on Windows). A freed slot
+goes to the end of the free list and is not reused before the slots ahead of it. The table grows while at most
 `RESERVE` slots are free (WSL2-Linux-Kernel drivers/hv/dxgkrnl/hmgr.c).
 """
 
@@ -13,10 +13,10 @@ from typing import TypeVar
 
 STEP = 0x40
 UNIQUES = 3
-"""How many generations of a slot are told apart, unless somebody asks for fewer: the two bits without 0."""
+"""Default number of generations of a slot: the values of the two unique bits without 0."""
 
 GLOBAL = 2
-"""The low six bits of a global handle; those of a local one are 0, and are otherwise not looked at."""
+"""Low six bits of a global handle. Those of a local handle are 0, and look-ups ignore other values."""
 
 GROWTH = 1024
 RESERVE = 128
@@ -26,13 +26,19 @@ _UNIQUE_SHIFT = 30
 T = TypeVar("T")
 
 
-class Full(Exception):  # noqa: N818 (the state of a table)
+class HandleTableFullError(Exception):
     """Every slot of a handle table is in use."""
 
 
 class HandleTable:
-    """Handles to live objects. `uniques` is how many generations a slot counts before it begins again: on freeing,
-    1 becomes 2, 2 becomes 3, 3 becomes 1 (the evident intent of hmgr.c; not verified on Windows)."""
+    """Handles to live objects.
+
+    A free changes the unique of its slot from 1 to 2, from 2 to 3, and from 3 to 1. This is the evident intent of
+    hmgr.c, and is not verified on Windows.
+
+    Args:
+        uniques: Number of generations that a slot counts before it starts again.
+    """
 
     def __init__(self, uniques: int = UNIQUES) -> None:
         self._uniques = uniques
@@ -41,20 +47,24 @@ class HandleTable:
         self._free: deque[int] = deque()
 
     def add(self, item: object) -> int:
-        """A fresh handle to an object."""
+        """Return a fresh handle to an object.
+
+        Raises:
+            HandleTableFullError: Every slot is in use.
+        """
         if len(self._free) <= RESERVE and len(self._objects) < 1 << _INDEX_BITS:
             first = len(self._objects)
             self._objects += [None] * GROWTH
             self._generation += b"\1" * GROWTH
             self._free.extend(range(first, first + GROWTH))
         if not self._free:
-            raise Full
+            raise HandleTableFullError
         index = self._free.popleft()
         self._objects[index] = item
         return self._generation[index] << _UNIQUE_SHIFT | index * STEP
 
     def get(self, handle: int, type_: type[T]) -> T | None:
-        """The object behind a handle, if it lives and is of that type. Instance bits are not looked at."""
+        """Return the live object of a handle, None if it has another type. Instance bits are ignored."""
         if handle & STEP - 1 == GLOBAL:
             return None
         index = handle >> 6 & ((1 << _INDEX_BITS) - 1)
@@ -65,25 +75,25 @@ class HandleTable:
         return None
 
     @staticmethod
-    def plain(handle: int) -> int:
-        """A handle as `add` gave it, whatever its instance bits."""
+    def without_instance(handle: int) -> int:
+        """Return a local handle without its instance bits, as `add` returned it."""
         return handle if handle & STEP - 1 == GLOBAL else handle & ~(STEP - 1)
 
     def remove(self, handle: int) -> None:
-        """End a handle that `add` gave; its slot goes to the end of the free list."""
+        """Free a handle that `add` returned. Its slot goes to the end of the free list."""
         index = handle >> 6 & ((1 << _INDEX_BITS) - 1)
         self._objects[index] = None
         self._generation[index] = self._generation[index] % self._uniques + 1
         self._free.append(index)
 
-    def take_back(self, handle: int) -> None:
-        """Undo the last `add`: nobody has seen its handle."""
+    def undo_add(self, handle: int) -> None:
+        """Undo the last `add`, whose handle no caller received."""
         index = handle >> 6 & ((1 << _INDEX_BITS) - 1)
         self._objects[index] = None
         self._free.appendleft(index)
 
-    def all(self) -> list[object]:
-        """Everything that a handle leads to."""
+    def objects(self) -> list[object]:
+        """Return all live objects."""
         return [item for item in self._objects if item is not None]
 
     def __len__(self) -> int:
@@ -91,26 +101,26 @@ class HandleTable:
 
 
 class GlobalHandles:
-    """Share handles, one space for the machine: their low six bits are 2 (Wine's conformance test, run on Windows)."""
+    """Global handles of the machine. Their low six bits are 2 (Wine's conformance test, run on Windows)."""
 
     def __init__(self) -> None:
         self._objects: dict[int, object] = {}
         self._next = 1 << _UNIQUE_SHIFT | GLOBAL
 
     def add(self, item: object) -> int:
-        """A fresh global handle to an object."""
+        """Return a fresh global handle to an object."""
         handle = self._next
         self._next += STEP
         self._objects[handle] = item
         return handle
 
     def get(self, handle: int, type_: type[T]) -> T | None:
-        """What a global handle leads to, if it is of that type."""
+        """Return the object of a global handle, None if it has another type."""
         item = self._objects.get(handle)
         return item if isinstance(item, type_) else None
 
     def remove(self, handle: int) -> None:
-        """End a global handle."""
+        """Free a global handle."""
         del self._objects[handle]
 
     def __len__(self) -> int:

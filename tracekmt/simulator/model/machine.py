@@ -1,4 +1,4 @@
-"""The machine that the simulator plays, and the processes on it."""
+"""The simulated machine, and the processes on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tracekmt.errors import UsageError
 from tracekmt.simulator.injection import InjectedFault, MachineChange
 from tracekmt.simulator.model.allocation_size import SizeRule
 from tracekmt.simulator.model.handles import UNIQUES, GlobalHandles, HandleTable
-from tracekmt.simulator.model.nt_handles import Name, NtObject, NtTable
+from tracekmt.simulator.model.nt_handles import Name, NtHandleTable, NtObject
 from tracekmt.simulator.model.objects import (
     Adapter,
     Allocation,
@@ -30,19 +30,38 @@ from tracekmt.simulator.model.objects import (
 from tracekmt.simulator.profile import Profile
 from tracekmt.simulator.rule import ValidationRule
 
-FIRST_PROCESS = 0x1000
+FIRST_PROCESS_ID = 0x1000
+PROCESS_ID_STEP = 4
 PAGE = 4096
 _CPU_ADDRESSES = 0x7FF000000000
 _CPU32_ADDRESSES = 0x70000000
 _GPU_ADDRESSES = 0x100000000
 
-N = TypeVar("N", bound=KernelObject)
+K = TypeVar("K", bound=KernelObject)
 
 
 @dataclass
 class Machine:
-    """What the processes share. system_memory: bytes for the kernel's own records and for the memory that
-    allocations pin; None is as much as anyone asks for."""
+    """State that all processes of a machine share.
+
+    Attributes:
+        adapters: Graphics adapters.
+        system_memory: Budget in bytes for the kernel's own records and for the memory that allocations pin. None is
+            unlimited.
+        uniques: Number of generations of a handle's slot.
+        profile: Differences of the machine's system from Windows.
+        drivers: Rules for the size of an allocation.
+        system_memory_used: Bytes of system memory in use.
+        global_handles: Handles that all processes may use.
+        named_objects: NT objects with a name, by canonical name.
+        processes: Live processes by id.
+        next_process_id: Id of the next process.
+        call_count: Number of calls made so far.
+        faults: Injected faults.
+        changes: Changes of the machine that have not happened yet.
+        rules: Validation rules of each function under this profile, filled by its first call.
+        created: Objects and NT handles that the current call created so far, each with its process.
+    """
 
     adapters: list[Adapter]
     system_memory: int | None = None
@@ -50,28 +69,25 @@ class Machine:
     profile: Profile = field(kw_only=True)
     drivers: Sequence[SizeRule] = ()
     system_memory_used: int = 0
-    shares: GlobalHandles = field(default_factory=GlobalHandles)
-    names: dict[Name, NtObject] = field(default_factory=dict)
+    global_handles: GlobalHandles = field(default_factory=GlobalHandles)
+    named_objects: dict[Name, NtObject] = field(default_factory=dict)
     processes: WeakValueDictionary[int, Process] = field(default_factory=WeakValueDictionary)
-    # Calls may come from many threads; the kernel's own locks are not modelled, one call is answered after another.
+    # Calls may come from many threads. One call at a time is simulated: the kernel's own locks are not modelled.
     lock: threading.RLock = field(default_factory=threading.RLock)
-    next_process: int = FIRST_PROCESS
-    # Calls answered so far, and what is to fail or to change at some of them.
-    calls: int = 0
+    next_process_id: int = FIRST_PROCESS_ID
+    call_count: int = 0
     faults: list[InjectedFault] = field(default_factory=list)
-    # The rules of the calls that were made, under this machine's profile.
     rules: dict[str, Sequence[ValidationRule]] = field(default_factory=dict)
     changes: list[MachineChange] = field(default_factory=list)
-    # What the call that is being answered has made so far: objects, and NT handles.
-    made: list[tuple[Process, KernelObject | int]] = field(default_factory=list)
+    created: list[tuple[Process, KernelObject | int]] = field(default_factory=list)
 
     def adapter(self, luid: Luid) -> Adapter | None:
         """Return the adapter with a LUID, or None."""
         return next((adapter for adapter in self.adapters if adapter.luid == luid), None)
 
     def apply(self, change: MachineChange) -> None:
-        """Stop the adapters or set a memory budget, as an injected change says."""
-        match change.what:
+        """Stop the adapters or set a memory budget, according to an injected change."""
+        match change.component:
             case "adapter":
                 for adapter in self.adapters:
                     adapter.stop()
@@ -81,38 +97,38 @@ class Machine:
             case "system_memory":
                 self.system_memory = change.size
 
-    def share(self, body: SharedObject) -> int:
-        """Give a body a global handle, as long as somebody holds it."""
-        body.global_share = self.shares.add(body)
-        return body.global_share
+    def create_global_handle(self, shared_object: SharedObject) -> int:
+        """Assign a global handle, valid while the shared object has references."""
+        shared_object.global_handle = self.global_handles.add(shared_object)
+        return shared_object.global_handle
 
-    def hold(self, body: SharedObject) -> None:
-        """One more holds it."""
-        body.holders += 1
-        if body.holders == 1 and isinstance(body, AllocationMemory):
-            self._account(body, 1)
+    def add_reference(self, shared_object: SharedObject) -> None:
+        """Add a reference. The first reference to allocation memory charges it to the budgets."""
+        shared_object.references += 1
+        if shared_object.references == 1 and isinstance(shared_object, AllocationMemory):
+            self._charge(shared_object, 1)
 
-    def release(self, body: SharedObject) -> None:
-        """One less holds it; with the last it is gone, and its memory is free."""
-        body.holders -= 1
-        if body.holders:
+    def remove_reference(self, shared_object: SharedObject) -> None:
+        """Remove a reference. Without references, the shared object loses its global handle and its memory."""
+        shared_object.references -= 1
+        if shared_object.references:
             return
-        if body.global_share:
-            self.shares.remove(body.global_share)
-            body.global_share = 0
-        if isinstance(body, AllocationMemory):
-            self._account(body, -1)
-        if isinstance(body, ResourceState):
-            for backing in body.backings:
-                self.release(backing)
+        if shared_object.global_handle:
+            self.global_handles.remove(shared_object.global_handle)
+            shared_object.global_handle = 0
+        if isinstance(shared_object, AllocationMemory):
+            self._charge(shared_object, -1)
+        if isinstance(shared_object, ResourceState):
+            for memory in shared_object.memories:
+                self.remove_reference(memory)
 
-    def _account(self, backing: AllocationMemory, sign: int) -> None:
-        backing.adapter.video_memory_used += sign * backing.video
-        backing.adapter.shared_memory_used += sign * backing.shared
-        self.system_memory_used += sign * backing.system
+    def _charge(self, memory: AllocationMemory, sign: int) -> None:
+        memory.adapter.video_memory_used += sign * memory.video_size
+        memory.adapter.shared_memory_used += sign * memory.shared_size
+        self.system_memory_used += sign * memory.system_size
 
     def settings(self) -> dict[str, Any]:
-        """What a like machine is made of: the keywords of Simulator."""
+        """Return the keywords of `Simulator` that create a machine with equal adapters and memory."""
         return {
             "adapters": [adapter.settings() for adapter in self.adapters],
             "system_memory": self.system_memory,
@@ -120,126 +136,145 @@ class Machine:
 
 
 class Process:
-    """A process on a machine: its handles, and what becomes of the objects behind them."""
+    """A process on a machine, with its handles.
+
+    Attributes:
+        machine: The machine that the process runs on.
+        handles: Local handles of graphics objects.
+        nt_handles: NT handles.
+        id: Process id.
+        memory_usage: Bytes that the process's allocations use, by the LUID of their adapter. True is the adapter's own
+            memory, False the machine's memory.
+    """
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.handles = HandleTable(machine.uniques)
-        self.nt = NtTable()
-        self.id = machine.next_process
-        machine.next_process += 4
+        self.nt_handles = NtHandleTable()
+        self.id = machine.next_process_id
+        machine.next_process_id += PROCESS_ID_STEP
         machine.processes[self.id] = self
-        # Bytes of each adapter's own memory (True), and of the machine's that it uses (False), for allocations here.
-        self.usage: Counter[tuple[Luid, bool]] = Counter()
-        self._held: Counter[AllocationMemory] = Counter()
-        self._addresses = {"cpu": _CPU_ADDRESSES, "cpu32": _CPU32_ADDRESSES, "gpu": _GPU_ADDRESSES}
-        self._fence = 0
+        self.memory_usage: Counter[tuple[Luid, bool]] = Counter()
+        self._memory_references: Counter[AllocationMemory] = Counter()
+        self._next_addresses = {"cpu": _CPU_ADDRESSES, "cpu32": _CPU32_ADDRESSES, "gpu": _GPU_ADDRESSES}
+        self._fence_value = 0
 
-    def find(self, handle: int, type_: type[N]) -> N | None:
-        """The object of that type that a handle leads to."""
+    def find(self, handle: int, type_: type[K]) -> K | None:
+        """Return the live object of a handle, None if it has another type."""
         return self.handles.get(handle, type_)
 
-    def add(self, node: N, *parents: KernelObject | None) -> int:
-        """A handle to a new object, which ends with any of its parents."""
-        node.handle = self.handles.add(node)
-        self.machine.made.append((self, node))
-        node.parents = tuple(parent for parent in parents if parent is not None)
-        for parent in node.parents:
-            parent.children[node.handle] = node
-        for body in node.holds:
-            self.machine.hold(body)
-            if isinstance(body, AllocationMemory):
-                self._held[body] += 1
-                if self._held[body] == 1:
-                    self._use(body, 1)
-        return node.handle
+    def add(self, kernel_object: K, *parents: KernelObject | None) -> int:
+        """Return a handle to a new object, which is destroyed with any of its parents."""
+        kernel_object.handle = self.handles.add(kernel_object)
+        self.machine.created.append((self, kernel_object))
+        kernel_object.parents = tuple(parent for parent in parents if parent is not None)
+        for parent in kernel_object.parents:
+            parent.children[kernel_object.handle] = kernel_object
+        for shared_object in kernel_object.shared_objects:
+            self.machine.add_reference(shared_object)
+            if isinstance(shared_object, AllocationMemory):
+                self._memory_references[shared_object] += 1
+                if self._memory_references[shared_object] == 1:
+                    self._count_usage(shared_object, 1)
+        return kernel_object.handle
 
-    def end(self, node: KernelObject) -> None:
-        """End an object and everything that lives in it."""
-        for child in list(node.children.values()):
+    def destroy(self, kernel_object: KernelObject) -> None:
+        """Destroy an object and its children."""
+        for child in list(kernel_object.children.values()):
             if child.handle:
-                self.end(child)
-        for parent in node.parents:
-            parent.children.pop(node.handle, None)
-        self.handles.remove(node.handle)
-        node.handle = 0
-        self._let_go(node)
+                self.destroy(child)
+        for parent in kernel_object.parents:
+            parent.children.pop(kernel_object.handle, None)
+        self.handles.remove(kernel_object.handle)
+        kernel_object.handle = 0
+        self._remove_references(kernel_object)
 
-    def _let_go(self, node: KernelObject) -> None:
-        for body in node.holds:
-            self.machine.release(body)
-            if isinstance(body, AllocationMemory):
-                self._held[body] -= 1
-                if not self._held[body]:
-                    del self._held[body]
-                    self._use(body, -1)
+    def _remove_references(self, kernel_object: KernelObject) -> None:
+        for shared_object in kernel_object.shared_objects:
+            self.machine.remove_reference(shared_object)
+            if isinstance(shared_object, AllocationMemory):
+                self._memory_references[shared_object] -= 1
+                if not self._memory_references[shared_object]:
+                    del self._memory_references[shared_object]
+                    self._count_usage(shared_object, -1)
 
-    def _use(self, backing: AllocationMemory, sign: int) -> None:
-        """Count the memory of an allocation, which may have been opened several times, once."""
-        self.usage[backing.adapter.luid, True] += sign * backing.video
-        self.usage[backing.adapter.luid, False] += sign * backing.shared
+    def _count_usage(self, memory: AllocationMemory, sign: int) -> None:
+        """Add memory to the usage or subtract it, once for all allocations that opened it."""
+        self.memory_usage[memory.adapter.luid, True] += sign * memory.video_size
+        self.memory_usage[memory.adapter.luid, False] += sign * memory.shared_size
 
-    def range(self, space: str, size: int, pointer_size: int = 8) -> int:
-        """Addresses that nobody has: "cpu", which have to fit into a pointer, or "gpu"."""
+    def reserve_addresses(self, space: str, size: int, pointer_size: int = 8) -> int:
+        """Return the first address of an unused range.
+
+        Args:
+            space: "cpu" or "gpu".
+            size: Size of the range in bytes.
+            pointer_size: Bytes of a pointer, which a CPU address must fit.
+        """
         space = "cpu32" if space == "cpu" and pointer_size == 4 else space
-        address = self._addresses[space]
-        self._addresses[space] += -(-max(size, 1) // PAGE) * PAGE
+        address = self._next_addresses[space]
+        self._next_addresses[space] += -(-max(size, 1) // PAGE) * PAGE
         return address
 
-    def fence(self) -> int:
-        """The next value of a queue's fence."""
-        self._fence += 1
-        return self._fence
+    def next_fence_value(self) -> int:
+        """Return the next value of a queue's fence."""
+        self._fence_value += 1
+        return self._fence_value
 
     def exit(self) -> None:
-        """End the process: all of its handles are closed."""
+        """End the process and close all its handles."""
         with self.machine.lock:
-            for node in self.handles.all():
-                if isinstance(node, KernelObject) and node.handle:
-                    self.end(node)
-            for handle in list(self.nt.handles):
-                self.close(handle)
+            for kernel_object in self.handles.objects():
+                if isinstance(kernel_object, KernelObject) and kernel_object.handle:
+                    self.destroy(kernel_object)
+            for handle in list(self.nt_handles.entries):
+                self.close_nt_handle(handle)
             self.machine.processes.pop(self.id, None)
 
-    def close(self, handle: int) -> None:
-        """Close an NT handle; with an object's last one its name is free, and what it shares is let go."""
-        gone = self.nt.remove(handle)
-        gone.handles -= 1
-        if gone.handles:
+    def close_nt_handle(self, handle: int) -> None:
+        """Close an NT handle. The last handle to an object frees its name and removes its references."""
+        nt_object = self.nt_handles.remove(handle)
+        nt_object.handle_count -= 1
+        if nt_object.handle_count:
             return
-        if gone.name is not None and self.machine.names.get(gone.name) is gone:
-            del self.machine.names[gone.name]
-        for body in gone.holds:
-            self.machine.release(body)
+        if nt_object.name is not None and self.machine.named_objects.get(nt_object.name) is nt_object:
+            del self.machine.named_objects[nt_object.name]
+        for shared_object in nt_object.shared_objects:
+            self.machine.remove_reference(shared_object)
 
-    def open(self, item: NtObject, access: int) -> int:
-        """An NT handle to an object."""
-        item.handles += 1
-        if item.handles == 1:
-            for body in item.holds:
-                self.machine.hold(body)
-            if item.name is not None:
-                self.machine.names[item.name] = item
-        handle = self.nt.add(item, access)
-        self.machine.made.append((self, handle))
+    def open_nt_handle(self, nt_object: NtObject, access: int) -> int:
+        """Open an NT handle to an object, with an access mask."""
+        nt_object.handle_count += 1
+        if nt_object.handle_count == 1:
+            for shared_object in nt_object.shared_objects:
+                self.machine.add_reference(shared_object)
+            if nt_object.name is not None:
+                self.machine.named_objects[nt_object.name] = nt_object
+        handle = self.nt_handles.add(nt_object, access)
+        self.machine.created.append((self, handle))
         return handle
 
-    def undo(self, made: KernelObject | int) -> None:
-        """Take back what a call has made that could not be handed over."""
-        if isinstance(made, int):
-            self.close(made)
+    def undo(self, created: KernelObject | int) -> None:
+        """Undo the creation of an object or an NT handle by a call that failed later."""
+        if isinstance(created, int):
+            self.close_nt_handle(created)
             return
-        handle, made.handle = made.handle, 0
-        for parent in made.parents:
+        handle, created.handle = created.handle, 0
+        for parent in created.parents:
             parent.children.pop(handle, None)
-        self.handles.take_back(handle)
-        self._let_go(made)
+        self.handles.undo_add(handle)
+        self._remove_references(created)
 
     def adopt(self, kind: str, device: int = 0, resource: int = 0) -> int:
-        """A handle to an object that was made before anyone looked, for a trace that begins in the middle.
+        """Create an object that is older than the trace, and return its handle.
 
-        kind: as descriptions name it. What belongs to a device is made in the one with the handle given, an allocation
-        also in the resource, if one is given. UsageError for what cannot be adopted.
+        Args:
+            kind: Name of the kind, as in the descriptions.
+            device: Handle of the device that owns the object.
+            resource: Handle of the resource that contains an allocation, 0 without one.
+
+        Raises:
+            UsageError: A resource or an allocation has no live device.
         """
         adapter = self.machine.adapters[0]
         if kind == "adapter":
@@ -250,9 +285,9 @@ class Process:
         if kind not in ("resource", "allocation"):
             return self.add(make_bare_object(kind), owner)
         if owner is None:
-            raise UsageError(f"a {kind} cannot be adopted without the device that it belongs to")
+            raise UsageError(f"cannot adopt a {kind} without its device")
         if kind == "resource":
-            body = ResourceState(owner.adapter, shared=False, nt=False, runtime_data=b"", driver_data=b"")
-            return self.add(Resource(owner, body), owner)
-        within = self.find(resource, Resource)
-        return self.add(Allocation(owner, within, AllocationMemory(owner.adapter, b"", 0, 0, 0)), owner, within)
+            state = ResourceState(owner.adapter, shared=False, nt_shared=False, runtime_data=b"", driver_data=b"")
+            return self.add(Resource(owner, state), owner)
+        parent = self.find(resource, Resource)
+        return self.add(Allocation(owner, parent, AllocationMemory(owner.adapter, b"", 0, 0, 0)), owner, parent)

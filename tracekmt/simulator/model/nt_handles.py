@@ -1,4 +1,4 @@
-"""NT handles, as far as graphics calls pass them around: a table per process, objects, and their names."""
+"""NT handles that graphics calls use: one table per process, and the objects with their names."""
 
 from __future__ import annotations
 
@@ -9,65 +9,96 @@ from tracekmt.simulator.model.objects import SharedObject
 
 STEP = 4
 CURRENT_PROCESS = (1 << 64) - 1
-"""What GetCurrentProcess gives: no handle, but taken for one."""
+"""Pseudo handle that GetCurrentProcess returns. The table has no entry for it."""
 
-PLAUSIBLE = 1 << 24
-"""Handles of other makers than this simulator are below this, and multiples of four; others are refused."""
+EXTERNAL_LIMIT = 1 << 24
+"""Handles that the simulator did not create are accepted below this value, if they are multiples of four."""
+
+EVENT = "event"
+PROCESS = "process"
+SECTION = "section"
+SHARED_RESOURCE = "shared resource"
+SHARED_SYNC_OBJECT = "shared sync object"
 
 Name = str
 
 
 def canonical_name(text: str) -> Name:
-    """A name as names are compared: without regard to case (Wine's conformance test), letter by letter."""
+    """Return a name in the form in which names are compared: in upper case, letter by letter.
+
+    Windows ignores the case of names (Wine's conformance test).
+    """
     return "".join(upper if len(upper := letter.upper()) == 1 else letter for letter in text)
 
 
 @dataclass(eq=False)
 class NtObject:
-    """What an NT handle leads to. type: "event", "section", "process", "shared resource" or "shared sync object".
-    handles: how many lead to it. process: the id of one."""
+    """An object behind NT handles.
+
+    Attributes:
+        type: EVENT, PROCESS, SECTION, SHARED_RESOURCE or SHARED_SYNC_OBJECT. An object without rules has the name of
+            its kind.
+        shared_objects: Shared objects that it keeps alive while a handle is open.
+        name: Canonical name, None without one.
+        process_id: Id of the process, for the type PROCESS.
+        handle_count: Number of open handles.
+    """
 
     type: str
-    holds: tuple[SharedObject, ...] = ()
+    shared_objects: tuple[SharedObject, ...] = ()
     name: Name | None = None
-    process: int = 0
-    handles: int = field(default=0, init=False)
+    process_id: int = 0
+    handle_count: int = field(default=0, init=False)
 
 
-class NtTable:
-    """The NT handles of a process: multiples of four, the lowest free one first."""
+class NtHandleTable:
+    """NT handles of a process: multiples of four, the lowest free one first.
+
+    Attributes:
+        entries: Object and access of each open handle.
+    """
 
     def __init__(self) -> None:
-        self.handles: dict[int, tuple[NtObject, int]] = {}
+        self.entries: dict[int, tuple[NtObject, int]] = {}
         self._next = STEP
         self._free: list[int] = []
 
-    def add(self, item: NtObject, access: int) -> int:
-        """A handle with some access."""
+    def add(self, nt_object: NtObject, access: int) -> int:
+        """Open a handle to an object, with an access mask."""
         handle = heappop(self._free) if self._free else self._next
         self._next += STEP if handle == self._next else 0
-        self.handles[handle] = item, access
+        self.entries[handle] = nt_object, access
         return handle
 
     def get(self, handle: int) -> NtObject | None:
-        """What a handle leads to."""
-        return self.handles[handle][0] if handle in self.handles else None
+        """Return the object of a handle, None if the handle is not open."""
+        return self.entries[handle][0] if handle in self.entries else None
 
     def access(self, handle: int) -> int:
-        """What a handle allows."""
-        return self.handles[handle][1]
+        """Return the access mask of an open handle."""
+        return self.entries[handle][1]
 
     def may_be_external(self, handle: int) -> bool:
-        """Whether a handle may come from a part of the system that is not simulated: it was never given out here."""
-        return handle not in self.handles and self._next <= handle < PLAUSIBLE and handle % STEP == 0
+        """Return True if a part of the system that is not simulated may have created the handle.
+
+        The simulator never returned such a handle.
+        """
+        return handle not in self.entries and self._next <= handle < EXTERNAL_LIMIT and handle % STEP == 0
 
     def is_invalid(self, handle: int, type_: str | None = None) -> bool:
-        """Whether a handle leads to nothing of a type, as far as can be known here; to nothing at all without one."""
-        found = self.get(handle)
-        return not self.may_be_external(handle) if found is None else type_ is not None and found.type != type_
+        """Return True if a handle is known not to be open.
+
+        Args:
+            handle: The handle.
+            type_: Type of object that the handle must have. Without it, every type is valid.
+        """
+        nt_object = self.get(handle)
+        if nt_object is None:
+            return not self.may_be_external(handle)
+        return type_ is not None and nt_object.type != type_
 
     def remove(self, handle: int) -> NtObject:
-        """End a handle."""
-        item, _ = self.handles.pop(handle)
+        """Close a handle and return its object."""
+        nt_object, _ = self.entries.pop(handle)
         heappush(self._free, handle)
-        return item
+        return nt_object

@@ -1,4 +1,4 @@
-"""What handles lead to: objects of one process, and what several of them, in several processes, may share."""
+"""Objects behind handles: those of one process, and the shared objects that several processes may refer to."""
 
 from __future__ import annotations
 
@@ -10,18 +10,36 @@ from tracekmt.codec.luid import Luid
 from tracekmt.errors import UsageError
 from tracekmt.text.units import parse_size
 
+FIRST_LUID = Luid(1, 0)
+"""LUID of an adapter whose settings have none."""
+
+_SETTING_FORMS: dict[str, tuple[type, str]] = {
+    "name": (str, "a string"),
+    "device_name": (str, "a string"),
+    "wddm": (int, "an integer"),
+    "stops_after": (int, "an integer"),
+}
+_SETTINGS = {"luid", "video_memory", "shared_memory", *_SETTING_FORMS}
+
 
 @dataclass
 class Adapter:
     """A graphics adapter of the machine.
 
-    video_memory: bytes of its own, shared_memory: of the machine's that it may use; None is as much as anyone asks for.
-    device_name: the path of its interface, for D3DKMTOpenAdapterFromDeviceName. wddm: the driver model times 1000, as
-    D3DKMT_DRIVERVERSION counts. stops_after: the calls it answers before it is stopped, as a device that is reset or
-    unplugged; None is never.
+    Attributes:
+        luid: Locally unique identifier.
+        name: GDI name of its display.
+        device_name: Path of its device interface, for D3DKMTOpenAdapterFromDeviceName.
+        video_memory: Budget of its own memory in bytes. None is unlimited.
+        shared_memory: Budget of the machine's memory that it may use, in bytes. None is unlimited.
+        wddm: Version of the driver model times 1000, as D3DKMT_DRIVERVERSION counts.
+        stops_after: Number of calls that it answers before it stops, as after a reset or an unplug. None is never.
+        video_memory_used: Bytes of its own memory in use.
+        shared_memory_used: Bytes of the machine's memory in use.
+        call_count: Number of calls answered so far.
     """
 
-    luid: Luid = Luid(1, 0)
+    luid: Luid = FIRST_LUID
     name: str = r"\\.\DISPLAY1"
     device_name: str = r"\\?\PCI#VEN_0000&DEV_0000#0#{1ca05180-a699-450a-9a0c-de4fbe3ddd89}"
     video_memory: int | None = None
@@ -30,19 +48,19 @@ class Adapter:
     stops_after: int | None = None
     video_memory_used: int = field(default=0, init=False)
     shared_memory_used: int = field(default=0, init=False)
-    calls: int = field(default=0, init=False)
+    call_count: int = field(default=0, init=False)
 
     @property
     def stopped(self) -> bool:
-        """Whether the adapter has been stopped."""
-        return self.stops_after is not None and self.calls >= self.stops_after
+        """True if the adapter has stopped."""
+        return self.stops_after is not None and self.call_count >= self.stops_after
 
     def stop(self) -> None:
         """Stop the adapter now."""
         self.stops_after = 0
 
     def settings(self) -> dict[str, Any]:
-        """What `adapter_from` makes a like adapter of."""
+        """Return the settings from which `parse_adapter` creates an equal adapter."""
         return {
             "luid": list(self.luid),
             "name": self.name,
@@ -54,101 +72,151 @@ class Adapter:
         }
 
 
-def adapter_from(settings: Any) -> Adapter:
-    """An adapter from its settings, any of which may be missing; UsageError names what is wrong."""
+def parse_adapter(settings: Any) -> Adapter:
+    """Create an adapter from its settings.
+
+    Args:
+        settings: An adapter, or a table with any of the attributes of `Adapter`. A missing or None setting has its
+            default. Sizes are bytes, or text such as "64MB".
+
+    Raises:
+        UsageError: A setting is unknown or invalid.
+    """
     if isinstance(settings, Adapter):
         return settings
     if not isinstance(settings, dict):
-        raise UsageError(f"an adapter is a table of settings, not {str(settings)[:40]}")
-    known = {"luid", "name", "device_name", "video_memory", "shared_memory", "wddm", "stops_after"}
+        raise UsageError(f"invalid adapter: {str(settings)[:40]} (expected a table of settings)")
     for name in settings:
-        if name not in known:
-            raise UsageError(f"adapter: {name} is no setting; known are {', '.join(sorted(known))}")
+        if name not in _SETTINGS:
+            raise UsageError(f"unknown adapter setting: {name} (expected one of {', '.join(sorted(_SETTINGS))})")
     values = {name: value for name, value in settings.items() if value is not None}
-    luid = values.pop("luid", (1, 0))
+    luid = values.pop("luid", FIRST_LUID)
     if not isinstance(luid, (list, tuple)) or len(luid) != 2 or not all(isinstance(part, int) for part in luid):
-        raise UsageError(f"adapter: luid is [LowPart, HighPart], not {str(luid)[:40]}")
+        raise UsageError(f"invalid adapter luid: {str(luid)[:40]} (expected [LowPart, HighPart])")
     for name in {"video_memory", "shared_memory"} & values.keys():
         values[name] = parse_size(values[name])
-    for name, wanted in (("name", str), ("device_name", str), ("wddm", int), ("stops_after", int)):
-        if name in values and not isinstance(values[name], wanted):
-            raise UsageError(f"adapter: {name} is no {wanted.__name__}: {str(values[name])[:40]}")
+    for name, (type_, form) in _SETTING_FORMS.items():
+        if name in values and not isinstance(values[name], type_):
+            raise UsageError(f"invalid adapter {name}: {str(values[name])[:40]} (expected {form})")
     return Adapter(luid=Luid(luid[0], luid[1]), **values)
 
 
 class SharedObject:
-    """What outlives any one handle to it, as long as somebody holds it. global_share: its handle for other processes,
-    0 without. nt: it is shared by NT handles."""
+    """An object that lives while it has references, independent of any one handle.
 
-    __slots__ = ("global_share", "holders", "nt")
+    Attributes:
+        nt_shared: True if the object is shared by NT handles.
+        references: Number of handles, NT objects and resources that keep the object alive.
+        global_handle: Handle for other processes, 0 without one.
+    """
 
-    def __init__(self, *, nt: bool = False) -> None:
-        self.nt = nt
-        self.holders = 0
-        self.global_share = 0
+    __slots__ = ("global_handle", "nt_shared", "references")
+
+    def __init__(self, *, nt_shared: bool = False) -> None:
+        self.nt_shared = nt_shared
+        self.references = 0
+        self.global_handle = 0
 
 
 class AllocationMemory(SharedObject):
-    """The memory of an allocation. video, shared: bytes of the adapter's own memory, and of the machine's that it uses.
-    system: what the kernel keeps of it, and what is pinned. data: the driver's private data."""
+    """Memory of an allocation.
 
-    __slots__ = ("adapter", "data", "shared", "system", "video")
+    Attributes:
+        adapter: Adapter that the allocation was created on.
+        private_data: Private data of the driver.
+        video_size: Bytes of the adapter's own memory.
+        shared_size: Bytes of the machine's memory that the adapter uses.
+        system_size: Bytes of system memory: the kernel's own record, and the memory that the allocation pins.
+    """
 
-    def __init__(self, adapter: Adapter, data: bytes, video: int, shared: int, system: int) -> None:
+    __slots__ = ("adapter", "private_data", "shared_size", "system_size", "video_size")
+
+    def __init__(
+        self, adapter: Adapter, private_data: bytes, video_size: int, shared_size: int, system_size: int
+    ) -> None:
         super().__init__()
-        self.adapter, self.data = adapter, data
-        self.video, self.shared, self.system = video, shared, system
+        self.adapter, self.private_data = adapter, private_data
+        self.video_size, self.shared_size, self.system_size = video_size, shared_size, system_size
 
 
 class ResourceState(SharedObject):
-    """A group of allocations, and what its maker said of it."""
+    """State of a resource, common to all processes that opened it.
 
-    __slots__ = ("adapter", "backings", "driver_data", "runtime_data", "shared")
+    Attributes:
+        adapter: Adapter that the resource was created on.
+        shared: True if the resource was created with CreateShared.
+        runtime_data: Private data of the runtime.
+        driver_data: Private data of the driver.
+        memories: Memory of each allocation of a shared resource, in order.
+    """
 
-    def __init__(self, adapter: Adapter, *, shared: bool, nt: bool, runtime_data: bytes, driver_data: bytes) -> None:
-        super().__init__(nt=nt)
+    __slots__ = ("adapter", "driver_data", "memories", "runtime_data", "shared")
+
+    def __init__(
+        self, adapter: Adapter, *, shared: bool, nt_shared: bool, runtime_data: bytes, driver_data: bytes
+    ) -> None:
+        super().__init__(nt_shared=nt_shared)
         self.adapter, self.shared = adapter, shared
         self.runtime_data, self.driver_data = runtime_data, driver_data
-        self.backings: list[AllocationMemory] = []
+        self.memories: list[AllocationMemory] = []
 
 
 class SyncState(SharedObject):
-    """A synchronization object. value: what its fence has reached."""
+    """State of a synchronization object.
+
+    Attributes:
+        type: Number of the D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.
+        value: Current value of the fence.
+    """
 
     __slots__ = ("type", "value")
 
-    def __init__(self, type_: int, value: int = 0, *, nt: bool = False) -> None:
-        super().__init__(nt=nt)
+    def __init__(self, type_: int, value: int = 0, *, nt_shared: bool = False) -> None:
+        super().__init__(nt_shared=nt_shared)
         self.type, self.value = type_, value
 
 
 class MutexState(SharedObject):
-    """A keyed mutex: who acquires it with `key` may have it, unless it is held."""
+    """State of a keyed mutex.
 
-    __slots__ = ("held", "key", "runtime_data")
+    Attributes:
+        key: Key with which the mutex can be acquired.
+        runtime_data: Private data of the runtime.
+        acquired: True from an acquire until the release.
+    """
 
-    def __init__(self, key: int, runtime_data: bytes = b"", *, nt: bool = False) -> None:
-        super().__init__(nt=nt)
+    __slots__ = ("acquired", "key", "runtime_data")
+
+    def __init__(self, key: int, runtime_data: bytes = b"", *, nt_shared: bool = False) -> None:
+        super().__init__(nt_shared=nt_shared)
         self.key, self.runtime_data = key, runtime_data
-        self.held = False
+        self.acquired = False
 
 
 class KernelObject:
-    """An object of one process. It ends with any of its parents. holds: what it shares with others."""
+    """An object of one process, destroyed with any of its parents.
+
+    Attributes:
+        kind: Name of the kind of its handle.
+        handle: Handle of the object, 0 after its destruction.
+        parents: Objects whose destruction destroys this one.
+        children: Objects that have this one as a parent, by handle.
+        shared_objects: Shared objects that this one keeps alive.
+    """
 
     kind = ""
 
-    __slots__ = ("children", "handle", "holds", "parents")
+    __slots__ = ("children", "handle", "parents", "shared_objects")
 
-    def __init__(self, *holds: SharedObject) -> None:
+    def __init__(self, *shared_objects: SharedObject) -> None:
         self.handle = 0
         self.parents: tuple[KernelObject, ...] = ()
         self.children: dict[int, KernelObject] = {}
-        self.holds = holds
+        self.shared_objects = shared_objects
 
 
 class OpenAdapter(KernelObject):
-    """One opening of an adapter; each has a handle of its own."""
+    """One opening of an adapter. Each opening has its own handle."""
 
     kind = "adapter"
 
@@ -172,55 +240,55 @@ class Device(KernelObject):
 
 
 class Resource(KernelObject):
-    """A resource of a device, made or opened there."""
+    """A resource that a device created or opened."""
 
     kind = "resource"
 
-    __slots__ = ("body", "device")
+    __slots__ = ("device", "state")
 
-    def __init__(self, device: Device, body: ResourceState) -> None:
-        super().__init__(body)
-        self.device, self.body = device, body
+    def __init__(self, device: Device, state: ResourceState) -> None:
+        super().__init__(state)
+        self.device, self.state = device, state
 
 
 class Allocation(KernelObject):
-    """An allocation of a device, in a resource or by itself."""
+    """An allocation of a device, in a resource or without one."""
 
     kind = "allocation"
 
-    __slots__ = ("backing", "device", "resource")
+    __slots__ = ("device", "memory", "resource")
 
-    def __init__(self, device: Device, resource: Resource | None, backing: AllocationMemory) -> None:
-        super().__init__(backing)
-        self.device, self.resource, self.backing = device, resource, backing
+    def __init__(self, device: Device, resource: Resource | None, memory: AllocationMemory) -> None:
+        super().__init__(memory)
+        self.device, self.resource, self.memory = device, resource, memory
 
 
 class SyncObject(KernelObject):
-    """A synchronization object, made or opened."""
+    """A synchronization object that a process created or opened."""
 
     kind = "sync object"
 
-    __slots__ = ("body",)
+    __slots__ = ("state",)
 
-    def __init__(self, body: SyncState) -> None:
-        super().__init__(body)
-        self.body = body
+    def __init__(self, state: SyncState) -> None:
+        super().__init__(state)
+        self.state = state
 
 
 class KeyedMutex(KernelObject):
-    """A keyed mutex, made or opened."""
+    """A keyed mutex that a process created or opened."""
 
     kind = "keyed mutex"
 
-    __slots__ = ("body",)
+    __slots__ = ("state",)
 
-    def __init__(self, body: MutexState) -> None:
-        super().__init__(body)
-        self.body = body
+    def __init__(self, state: MutexState) -> None:
+        super().__init__(state)
+        self.state = state
 
 
 class UnmodelledObject(KernelObject):
-    """An object of a kind that no rule knows."""
+    """An object of a kind without rules."""
 
     __slots__ = ("kind",)
 
@@ -237,7 +305,7 @@ _SYNC_TYPES = {
 
 
 def make_bare_object(kind: str) -> KernelObject:
-    """An object of a kind of which nothing else is known."""
+    """Create an object of which only the kind is known."""
     if kind in _SYNC_TYPES:
         return SyncObject(SyncState(_SYNC_TYPES[kind]))
     return KeyedMutex(MutexState(0)) if kind == KeyedMutex.kind else UnmodelledObject(kind)

@@ -1,4 +1,4 @@
-"""How adapters are opened, listed, asked and closed."""
+"""Adapters: open, enumerate, query and close."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tracekmt.simulator.rule import ValidationRule, invalid, null
 from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST, page
 from tracekmt.spec.types import Abi, CallSpec
 
-ROOM_FOR = 34
-"""How many adapters EnumAdapters2 says to make room for: Windows 11; before it 32 (Wine's conformance test)."""
+SUGGESTED_CAPACITY = 34
+"""Number of adapters that EnumAdapters2 returns without a list: Windows 11. Before it 32 (Wine's conformance test)."""
 
 DISPLAY_DEVICE_ARRIVAL = "{1ca05180-a699-450a-9a0c-de4fbe3ddd89}"
-"""The interface class whose device names open an adapter; those of GUID_DEVINTERFACE_DISPLAY_ADAPTER do not."""
+"""Interface class whose device names open an adapter. Those of GUID_DEVINTERFACE_DISPLAY_ADAPTER do not."""
 
 KMTQAITYPE_CHECKDRIVERUPDATESTATUS = KMTQUERYADAPTERINFOTYPE.number("KMTQAITYPE_CHECKDRIVERUPDATESTATUS")
 KMTQAITYPE_DRIVERVERSION = KMTQUERYADAPTERINFOTYPE.number("KMTQAITYPE_DRIVERVERSION")
@@ -30,83 +30,89 @@ INFO_SIZES = {KMTQAITYPE_CHECKDRIVERUPDATESTATUS: 4, KMTQAITYPE_DRIVERVERSION: 4
 VERIFIED_NULL = null("STATUS_INVALID_PARAMETER", WINE_TEST, "Windows-verified")
 
 
-class Opening(Request):
-    """A call that opens an adapter. Families of names differ in how they find it."""
+class OpenAdapterRequest(Request):
+    """A call that opens an adapter. Subclasses define how the caller names it."""
 
     @cached_property
-    def found(self) -> Adapter | None:
-        """The adapter that is asked for."""
+    def target(self) -> Adapter | None:
+        """Adapter to open, None if there is no such adapter."""
         raise NotImplementedError
 
     @property
     def adapter(self) -> Adapter | None:
-        """The call concerns it."""
-        return self.found
+        """Adapter to open."""
+        return self.target
 
 
-class OpenFromLuid(Opening):
-    """Opening by LUID."""
+class OpenFromLuidRequest(OpenAdapterRequest):
+    """A call that opens an adapter by LUID."""
 
     @cached_property
-    def found(self) -> Adapter | None:
-        """The adapter with that LUID."""
+    def target(self) -> Adapter | None:
+        """Adapter with the LUID."""
         return self.machine.adapter(Luid(self.args["AdapterLuid.LowPart"], self.args.signed("AdapterLuid.HighPart")))
 
 
-class OpenFromGdiDisplayName(Opening):
-    """Opening by the name of a display."""
+class OpenFromGdiDisplayNameRequest(OpenAdapterRequest):
+    """A call that opens an adapter by the name of a display."""
 
     @cached_property
-    def found(self) -> Adapter | None:
-        """The adapter with that display."""
+    def target(self) -> Adapter | None:
+        """Adapter of the display."""
         name = canonical_name(self.args.characters("DeviceName"))
-        return next((each for each in self.machine.adapters if name and canonical_name(each.name) == name), None)
+        return next(
+            (adapter for adapter in self.machine.adapters if name and canonical_name(adapter.name) == name), None
+        )
 
 
-class OpenFromHdc(Opening):
-    """Opening by a device context. Which display it belongs to is not known here: it is the first."""
+class OpenFromHdcRequest(OpenAdapterRequest):
+    """A call that opens an adapter by a device context. The simulator does not know its display."""
 
     @cached_property
-    def found(self) -> Adapter | None:
-        """The first adapter, unless there is no device context."""
+    def target(self) -> Adapter | None:
+        """The first adapter, None without a device context."""
         return self.machine.adapters[0] if self.args["hDc"] else None
 
 
-class OpenFromDeviceName(Opening):
-    """Opening by the path of a device interface."""
+class OpenFromDeviceNameRequest(OpenAdapterRequest):
+    """A call that opens an adapter by the path of a device interface."""
 
     @cached_property
-    def found(self) -> Adapter | None:
-        """The adapter with that path; a path of the right class that no adapter has is the first one's."""
+    def target(self) -> Adapter | None:
+        """Adapter with the path. Another path of the right interface class opens the first adapter."""
         if not self.args["pDeviceName"]:
             return None
         name = canonical_name(self.args.text("pDeviceName"))
-        for each in self.machine.adapters:
-            if canonical_name(each.device_name) == name:
-                return each
+        for adapter in self.machine.adapters:
+            if canonical_name(adapter.device_name) == name:
+                return adapter
         return self.machine.adapters[0] if name.endswith(canonical_name(DISPLAY_DEVICE_ARRIVAL)) else None
 
 
-class ByAdapter(Request):
-    """A call that names an opened adapter."""
+class AdapterRequest(Request):
+    """A call with an adapter handle.
 
-    def __init__(self, process: Process, call: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
-        super().__init__(process, call, abi, memory, arguments)
-        self.opened = process.find(self.args["hAdapter"], OpenAdapter)
+    Attributes:
+        open_adapter: Live opening of hAdapter, or None.
+    """
+
+    def __init__(self, process: Process, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
+        super().__init__(process, spec, abi, memory, arguments)
+        self.open_adapter = process.find(self.args["hAdapter"], OpenAdapter)
 
     @property
     def adapter(self) -> Adapter | None:
-        """The adapter behind it."""
-        return self.opened.adapter if self.opened else None
+        """Adapter of the handle."""
+        return self.open_adapter.adapter if self.open_adapter else None
 
 
-def open_adapter(request: Opening) -> None:
-    """A fresh handle for every opening, and what else the argument has room for."""
-    assert request.found is not None
+def open_adapter(request: OpenAdapterRequest) -> None:
+    """Create a new adapter handle, and write the adapter's LUID and source if the argument has them."""
+    assert request.target is not None
     args = request.args
-    args["hAdapter"] = request.process.add(OpenAdapter(request.found))
-    if not isinstance(request, OpenFromLuid):
-        _write_luid(args, request.found)
+    args["hAdapter"] = request.process.add(OpenAdapter(request.target))
+    if not isinstance(request, OpenFromLuidRequest):
+        _write_luid(args, request.target)
     if request.spec.argument.has("VidPnSourceId"):
         args["VidPnSourceId"] = 0
 
@@ -116,8 +122,8 @@ def _write_luid(args: View, adapter: Adapter) -> None:
     args["AdapterLuid.HighPart"] = adapter.luid.high_part & 0xFFFFFFFF
 
 
-def _rooms(request: Request) -> Iterator[View]:
-    """The elements of the caller's list."""
+def _list_elements(request: Request) -> Iterator[View]:
+    """Yield the elements of the caller's list, at most one for each adapter."""
     if request.spec.argument.has("pAdapters"):
         yield from (request.args.follow("pAdapters", index) for index in range(len(request.machine.adapters)))
     else:
@@ -125,39 +131,41 @@ def _rooms(request: Request) -> Iterator[View]:
 
 
 def list_adapters(request: Request) -> None:
-    """Every adapter with a fresh handle; without a list, how many elements it should have."""
-    asks = request.spec.argument.has("pAdapters") and not request.args["pAdapters"]
+    """Open every adapter and write the list. Without a list, write a sufficient number of elements."""
+    has_no_list = request.spec.argument.has("pAdapters") and not request.args["pAdapters"]
     count = len(request.machine.adapters)
-    if asks:
-        request.args["NumAdapters"] = max(ROOM_FOR, count)
+    if has_no_list:
+        request.args["NumAdapters"] = max(SUGGESTED_CAPACITY, count)
         return
-    rooms = list(_rooms(request))
-    request.args["NumAdapters"] = len(rooms)
-    for element, adapter in zip(rooms, request.machine.adapters, strict=False):
+    elements = list(_list_elements(request))
+    request.args["NumAdapters"] = len(elements)
+    for element, adapter in zip(elements, request.machine.adapters, strict=False):
         element["hAdapter"] = request.process.add(OpenAdapter(adapter))
         _write_luid(element, adapter)
         element["NumOfSources"] = 1
         element["bPrecisePresentRegionsPreferred"] = 0
 
 
-def close_adapter(request: ByAdapter) -> None:
-    """Ends the handle; devices on the adapter live on."""
-    assert request.opened is not None
-    request.process.end(request.opened)
+def close_adapter(request: AdapterRequest) -> None:
+    """Close the handle. Devices on the adapter stay alive."""
+    assert request.open_adapter is not None
+    request.process.destroy(request.open_adapter)
 
 
-def answer_info(request: ByAdapter) -> None:
-    """The two answers that do not come from a driver; buffers of others stay as they are."""
-    kind = request.args["Type"]
-    if kind in INFO_SIZES:
+def write_adapter_info(request: AdapterRequest) -> None:
+    """Write the driver model version or the update status. The buffers of other types stay unchanged."""
+    info_type = request.args["Type"]
+    if info_type in INFO_SIZES:
         assert request.adapter is not None
-        value = request.adapter.wddm if kind == KMTQAITYPE_DRIVERVERSION else 0
+        value = request.adapter.wddm if info_type == KMTQAITYPE_DRIVERVERSION else 0
         request.memory.write(request.args["pPrivateDriverData"], value.to_bytes(4, "little"))
 
 
-BAD_ADAPTER = invalid("hAdapter is no opened adapter", lambda r: r.opened is None, WINE_TEST, "Windows-verified")
+BAD_ADAPTER = invalid(
+    "hAdapter is not an open adapter handle", lambda r: r.open_adapter is None, WINE_TEST, "Windows-verified"
+)
 
-TOO_SMALL = ValidationRule(
+LIST_TOO_SMALL = ValidationRule(
     "STATUS_BUFFER_TOO_SMALL",
     "pAdapters has fewer elements than there are adapters",
     lambda r: r.args["pAdapters"] and r.args["NumAdapters"] < len(r.machine.adapters),
@@ -166,23 +174,13 @@ TOO_SMALL = ValidationRule(
 )
 
 
-def _unknown_display(source: str) -> ValidationRule:
-    return ValidationRule(
-        "STATUS_UNSUCCESSFUL",
-        "no display that belongs to the desktop has this name",
-        lambda r: r.found is None,
-        source,
-        "Windows-verified",
-    )
-
-
 BEHAVIOURS = {
     "D3DKMTOpenAdapterFromLuid": Behaviour(
-        request=OpenFromLuid,
+        request=OpenFromLuidRequest,
         rules=(
             invalid(
                 "no adapter has this LUID",
-                lambda r: r.found is None,
+                lambda r: r.target is None,
                 page("D3DKMTOpenAdapterFromLuid"),
                 "documentation",
             ),
@@ -190,29 +188,37 @@ BEHAVIOURS = {
         effect=open_adapter,
     ),
     "D3DKMTOpenAdapterFromGdiDisplayName": Behaviour(
-        request=OpenFromGdiDisplayName,
+        request=OpenFromGdiDisplayNameRequest,
         null=null("STATUS_UNSUCCESSFUL", WINE_TEST, "Windows-verified"),
-        rules=(_unknown_display(WINE_TEST),),
+        rules=(
+            ValidationRule(
+                "STATUS_UNSUCCESSFUL",
+                "DeviceName is not the name of a display on the desktop",
+                lambda r: r.target is None,
+                WINE_TEST,
+                "Windows-verified",
+            ),
+        ),
         effect=open_adapter,
     ),
     "D3DKMTOpenAdapterFromHdc": Behaviour(
-        request=OpenFromHdc,
+        request=OpenFromHdcRequest,
         null=null(
             "STATUS_ACCESS_VIOLATION",
             WINE_TEST + " (comment)",
             "Windows-verified",
             "the argument is NULL: on Windows 10 2004 and later the caller itself crashes",
         ),
-        rules=(invalid("hDc is NULL", lambda r: r.found is None, WINE_TEST, "Windows-verified"),),
+        rules=(invalid("hDc is NULL", lambda r: r.target is None, WINE_TEST, "Windows-verified"),),
         effect=open_adapter,
     ),
     "D3DKMTOpenAdapterFromDeviceName": Behaviour(
-        request=OpenFromDeviceName,
+        request=OpenFromDeviceNameRequest,
         null=VERIFIED_NULL,
         rules=(
             invalid(
-                "pDeviceName is NULL, or no interface of a display device",
-                lambda r: r.found is None,
+                "pDeviceName is NULL, or not an interface of a display device",
+                lambda r: r.target is None,
                 WINE_TEST,
                 "Windows-verified",
             ),
@@ -220,27 +226,29 @@ BEHAVIOURS = {
         effect=open_adapter,
     ),
     "D3DKMTEnumAdapters": Behaviour(rules=(), effect=list_adapters),
-    "D3DKMTEnumAdapters2": Behaviour(null=VERIFIED_NULL, rules=(TOO_SMALL,), effect=list_adapters),
+    "D3DKMTEnumAdapters2": Behaviour(null=VERIFIED_NULL, rules=(LIST_TOO_SMALL,), effect=list_adapters),
     "D3DKMTEnumAdapters3": Behaviour(
-        rules=(replace(TOO_SMALL, source=LIKE_OTHERS, confidence="assumption"),),
+        rules=(replace(LIST_TOO_SMALL, source=LIKE_OTHERS, confidence="assumption"),),
         effect=list_adapters,
     ),
-    "D3DKMTCloseAdapter": Behaviour(request=ByAdapter, null=VERIFIED_NULL, rules=(BAD_ADAPTER,), effect=close_adapter),
+    "D3DKMTCloseAdapter": Behaviour(
+        request=AdapterRequest, null=VERIFIED_NULL, rules=(BAD_ADAPTER,), effect=close_adapter
+    ),
     "D3DKMTQueryAdapterInfo": Behaviour(
-        request=ByAdapter,
+        request=AdapterRequest,
         rules=(
             BAD_ADAPTER,
             invalid(
                 "pPrivateDriverData is NULL", lambda r: not r.args["pPrivateDriverData"], WINE_TEST, "Windows-verified"
             ),
             invalid(
-                "the buffer is smaller than what is asked for",
+                "PrivateDriverDataSize is smaller than the information of this Type",
                 lambda r: r.args["PrivateDriverDataSize"] < INFO_SIZES.get(r.args["Type"], 0),
                 WINE_TEST,
                 "Windows-verified",
             ),
         ),
-        effect=answer_info,
+        effect=write_adapter_info,
         modelled=False,
     ),
 }

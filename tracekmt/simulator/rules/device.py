@@ -1,4 +1,4 @@
-"""How devices are made and ended."""
+"""Creation and destruction of devices."""
 
 from __future__ import annotations
 
@@ -9,36 +9,40 @@ from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.objects import Adapter, Device
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import ValidationRule, invalid
-from tracekmt.simulator.rules.adapter import BAD_ADAPTER, VERIFIED_NULL, ByAdapter
+from tracekmt.simulator.rules.adapter import BAD_ADAPTER, VERIFIED_NULL, AdapterRequest
 from tracekmt.simulator.sources import WINE_TEST, page
 from tracekmt.spec.types import Abi, CallSpec
 
 
-class ByDevice(Request):
-    """A call that names a device."""
+class DeviceRequest(Request):
+    """A call with a device handle.
 
-    def __init__(self, process: Process, call: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
-        super().__init__(process, call, abi, memory, arguments)
+    Attributes:
+        device: Live device of hDevice, or None.
+    """
+
+    def __init__(self, process: Process, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
+        super().__init__(process, spec, abi, memory, arguments)
         self.device = process.find(self.args["hDevice"], Device)
 
     @property
     def adapter(self) -> Adapter | None:
-        """The adapter that the device is on."""
+        """Adapter of the device."""
         return self.device.adapter if self.device else None
 
 
-BAD_DEVICE = invalid("hDevice is no device", lambda r: r.device is None, WINE_TEST, "Windows-verified")
+BAD_DEVICE = invalid("hDevice is not a device handle", lambda r: r.device is None, WINE_TEST, "Windows-verified")
 
 
-def stopped(source: str) -> ValidationRule:
-    """The rule for an adapter that is gone; `source` is the function whose page says so."""
+def adapter_stopped(function: str) -> ValidationRule:
+    """Return the rule for a stopped adapter. Microsoft's page about the function documents the status."""
     return ValidationRule(
-        "STATUS_DEVICE_REMOVED", "the adapter was stopped", lambda r: r.adapter.stopped, page(source), "documentation"
+        "STATUS_DEVICE_REMOVED", "the adapter has stopped", lambda r: r.adapter.stopped, page(function), "documentation"
     )
 
 
-def create_device(request: ByAdapter) -> None:
-    """A device; the legacy command buffer is not handed out."""
+def create_device(request: AdapterRequest) -> None:
+    """Create a device. The fields of the legacy command buffer become 0."""
     assert request.adapter is not None
     request.args["hDevice"] = request.process.add(Device(request.adapter))
     for name in (
@@ -52,18 +56,20 @@ def create_device(request: ByAdapter) -> None:
         request.args[name] = 0
 
 
-def destroy_device(request: ByDevice) -> None:
-    """Ends the device with everything in it (WSL2-Linux-Kernel drivers/hv/dxgkrnl)."""
+def destroy_device(request: DeviceRequest) -> None:
+    """Destroy the device and all its objects (WSL2-Linux-Kernel drivers/hv/dxgkrnl)."""
     assert request.device is not None
-    request.process.end(request.device)
+    request.process.destroy(request.device)
 
 
 BEHAVIOURS = {
     "D3DKMTCreateDevice": Behaviour(
-        request=ByAdapter,
+        request=AdapterRequest,
         null=VERIFIED_NULL,
-        rules=(BAD_ADAPTER, stopped("D3DKMTCreateDevice")),
+        rules=(BAD_ADAPTER, adapter_stopped("D3DKMTCreateDevice")),
         effect=create_device,
     ),
-    "D3DKMTDestroyDevice": Behaviour(request=ByDevice, null=VERIFIED_NULL, rules=(BAD_DEVICE,), effect=destroy_device),
+    "D3DKMTDestroyDevice": Behaviour(
+        request=DeviceRequest, null=VERIFIED_NULL, rules=(BAD_DEVICE,), effect=destroy_device
+    ),
 }

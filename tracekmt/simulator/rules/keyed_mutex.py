@@ -1,4 +1,4 @@
-"""How keyed mutexes are answered."""
+"""Keyed mutexes: create, open, acquire, release and destroy."""
 
 from __future__ import annotations
 
@@ -9,98 +9,99 @@ from tracekmt.simulator.model.objects import KeyedMutex, MutexState
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import VERIFIED_NULL
-from tracekmt.simulator.rules.sharing import LIKE_BAD_NT_HANDLE, NamesNtHandle
+from tracekmt.simulator.rules.sharing import LIKE_BAD_NT_HANDLE, NtHandleRequest
 from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, page
 
 
 class CreateKeyedMutexRequest(Request):
-    """Version 1 has neither runtime data nor flags."""
+    """A call that creates a keyed mutex. Version 1 has neither runtime data nor flags."""
 
     @cached_property
-    def nt(self) -> bool:
-        """Whether it is shared by NT handles."""
+    def nt_shared(self) -> bool:
+        """True if the mutex is shared by NT handles."""
         return self.spec.argument.has("Flags") and bool(self.args["Flags.NtSecuritySharing"])
 
     @cached_property
     def runtime_data(self) -> bytes:
-        """What its maker leaves for those who open it."""
-        has = self.spec.argument.has("pPrivateRuntimeData")
-        return self.args.bytes("pPrivateRuntimeData", "PrivateRuntimeDataSize") if has else b""
+        """Private data for the processes that open the mutex."""
+        has_data = self.spec.argument.has("pPrivateRuntimeData")
+        return self.args.bytes("pPrivateRuntimeData", "PrivateRuntimeDataSize") if has_data else b""
 
 
 class OpenKeyedMutexRequest(Request):
-    """Opening by the global handle."""
+    """A call that opens a keyed mutex by its global handle."""
 
     @cached_property
-    def body(self) -> MutexState | None:
-        """The mutex."""
-        return self.machine.shares.get(self.args["hSharedHandle"], MutexState)
+    def state(self) -> MutexState | None:
+        """Mutex of hSharedHandle, or None."""
+        return self.machine.global_handles.get(self.args["hSharedHandle"], MutexState)
 
 
-class OpenKeyedMutexFromNtHandleRequest(NamesNtHandle):
-    """Opening by an NT handle."""
+class OpenKeyedMutexFromNtHandleRequest(NtHandleRequest):
+    """A call that opens a keyed mutex by an NT handle."""
 
     @cached_property
-    def body(self) -> MutexState | None:
-        """The mutex that was shared in it."""
-        return next((each for each in self.holds if isinstance(each, MutexState)), None)
+    def state(self) -> MutexState | None:
+        """Mutex that hNtHandle shares, or None."""
+        mutexes = (shared for shared in self.shared_objects if isinstance(shared, MutexState))
+        return next(mutexes, None)
 
 
-class ByMutex(Request):
-    """A call that names a mutex of this process."""
+class KeyedMutexRequest(Request):
+    """A call with the handle of a keyed mutex."""
 
     @cached_property
     def mutex(self) -> KeyedMutex | None:
-        """What hKeyedMutex leads to."""
+        """Live mutex of hKeyedMutex, or None."""
         return self.process.find(self.args["hKeyedMutex"], KeyedMutex)
 
     @property
-    def waits(self) -> bool:
-        """Whether the caller would wait, and may."""
+    def may_wait(self) -> bool:
+        """True if the call has no timeout, or a timeout other than 0."""
         return not self.args["pTimeout"] or any(self.memory.read(self.args["pTimeout"], 8))
 
 
 def create(request: CreateKeyedMutexRequest) -> None:
-    """A mutex, with a global handle unless it is shared by NT handles."""
-    body = MutexState(request.args["InitialValue"], request.runtime_data, nt=request.nt)
-    request.args["hKeyedMutex"] = request.process.add(KeyedMutex(body))
-    request.args["hSharedHandle"] = 0 if request.nt else request.machine.share(body)
+    """Create a keyed mutex, with a global handle unless NT handles share it."""
+    state = MutexState(request.args["InitialValue"], request.runtime_data, nt_shared=request.nt_shared)
+    request.args["hKeyedMutex"] = request.process.add(KeyedMutex(state))
+    request.args["hSharedHandle"] = 0 if state.nt_shared else request.machine.create_global_handle(state)
 
 
 def open_mutex(request: OpenKeyedMutexRequest | OpenKeyedMutexFromNtHandleRequest) -> None:
-    """Another handle; the runtime data's buffer stays as it is (Wine's conformance test)."""
-    assert request.body is not None
-    request.args["hKeyedMutex"] = request.process.add(KeyedMutex(request.body))
+    """Open another handle. The buffer for runtime data stays unchanged (Wine's conformance test)."""
+    assert request.state is not None
+    request.args["hKeyedMutex"] = request.process.add(KeyedMutex(request.state))
 
 
-def destroy(request: ByMutex) -> None:
-    """Ends this handle; the mutex ends with its last."""
+def destroy(request: KeyedMutexRequest) -> None:
+    """Close the handle. The last handle destroys the mutex."""
     assert request.mutex is not None
-    request.process.end(request.mutex)
+    request.process.destroy(request.mutex)
 
 
-def acquire(request: ByMutex) -> None:
-    """The mutex is the caller's; who would have to wait has waited."""
+def acquire(request: KeyedMutexRequest) -> None:
+    """Acquire the mutex. A wait returns immediately."""
     assert request.mutex is not None
-    request.mutex.body.held = True
+    request.mutex.state.acquired = True
     request.args["FenceValue"] = 0
 
 
-def release(request: ByMutex) -> None:
-    """The mutex is for those who acquire it with the key."""
+def release(request: KeyedMutexRequest) -> None:
+    """Release the mutex with the key for the next acquire."""
     assert request.mutex is not None
-    request.mutex.body.held, request.mutex.body.key = False, request.args["Key"]
+    request.mutex.state.acquired, request.mutex.state.key = False, request.args["Key"]
 
 
-_NO_MUTEX = invalid(
-    "hKeyedMutex is no keyed mutex of this process", lambda r: r.mutex is None, WINE_TEST, "Windows-verified"
+_BAD_MUTEX = invalid(
+    "hKeyedMutex is not a keyed mutex of this process", lambda r: r.mutex is None, WINE_TEST, "Windows-verified"
 )
-_LIKE_NO_MUTEX = replace(_NO_MUTEX, source=LIKE_OTHERS, confidence="assumption")
-_NO_SHARE = invalid(
-    "hSharedHandle is no global handle of a keyed mutex", lambda r: r.body is None, WINE_TEST, "Windows-verified"
+_LIKE_BAD_MUTEX = replace(_BAD_MUTEX, source=LIKE_OTHERS, confidence="assumption")
+_BAD_GLOBAL_HANDLE = invalid(
+    "hSharedHandle is not the global handle of a keyed mutex", lambda r: r.state is None, WINE_TEST, "Windows-verified"
 )
 _NO_BUFFER = invalid(
-    "PrivateRuntimeDataSize without a buffer",
+    "PrivateRuntimeDataSize without pPrivateRuntimeData",
     lambda r: r.args["PrivateRuntimeDataSize"] and not r.args["pPrivateRuntimeData"],
     WINE_TEST,
     "Windows-verified",
@@ -108,21 +109,21 @@ _NO_BUFFER = invalid(
 _RUNTIME_DATA = (
     _NO_BUFFER,
     invalid(
-        "the buffer is smaller than the runtime data",
-        lambda r: r.args["pPrivateRuntimeData"] and r.args["PrivateRuntimeDataSize"] < len(r.body.runtime_data),
+        "PrivateRuntimeDataSize is smaller than the runtime data",
+        lambda r: r.args["pPrivateRuntimeData"] and r.args["PrivateRuntimeDataSize"] < len(r.state.runtime_data),
         WINE_TEST,
         "Windows-verified",
     ),
 )
-_BUSY = ValidationRule(
+_TIMEOUT = ValidationRule(
     "STATUS_TIMEOUT",
-    "the mutex is held, or released for another key, and the caller does not wait",
-    lambda r: (r.mutex.body.held or r.mutex.body.key != r.args["Key"]) and not r.waits,
+    "the mutex is acquired, or was released with another key, and the timeout is 0",
+    lambda r: (r.mutex.state.acquired or r.mutex.state.key != r.args["Key"]) and not r.may_wait,
     page("D3DKMTAcquireKeyedMutex"),
     "documentation",
 )
-_ACQUIRE = Behaviour(request=ByMutex, rules=(_LIKE_NO_MUTEX, _BUSY), effect=acquire)
-_RELEASE = Behaviour(request=ByMutex, rules=(_LIKE_NO_MUTEX,), effect=release)
+_ACQUIRE = Behaviour(request=KeyedMutexRequest, rules=(_LIKE_BAD_MUTEX, _TIMEOUT), effect=acquire)
+_RELEASE = Behaviour(request=KeyedMutexRequest, rules=(_LIKE_BAD_MUTEX,), effect=release)
 
 BEHAVIOURS = {
     "D3DKMTCreateKeyedMutex": Behaviour(request=CreateKeyedMutexRequest, null=VERIFIED_NULL, rules=(), effect=create),
@@ -132,9 +133,9 @@ BEHAVIOURS = {
         rules=(replace(_NO_BUFFER, source=LIKE_OTHERS, confidence="assumption"),),
         effect=create,
     ),
-    "D3DKMTOpenKeyedMutex": Behaviour(request=OpenKeyedMutexRequest, rules=(_NO_SHARE,), effect=open_mutex),
+    "D3DKMTOpenKeyedMutex": Behaviour(request=OpenKeyedMutexRequest, rules=(_BAD_GLOBAL_HANDLE,), effect=open_mutex),
     "D3DKMTOpenKeyedMutex2": Behaviour(
-        request=OpenKeyedMutexRequest, rules=(_NO_SHARE, *_RUNTIME_DATA), effect=open_mutex
+        request=OpenKeyedMutexRequest, rules=(_BAD_GLOBAL_HANDLE, *_RUNTIME_DATA), effect=open_mutex
     ),
     "D3DKMTOpenKeyedMutexFromNtHandle": Behaviour(
         request=OpenKeyedMutexFromNtHandleRequest,
@@ -142,8 +143,8 @@ BEHAVIOURS = {
             LIKE_BAD_NT_HANDLE,
             ValidationRule(
                 "STATUS_OBJECT_TYPE_MISMATCH",
-                "no keyed mutex was shared in hNtHandle",
-                lambda r: r.body is None,
+                "hNtHandle does not share a keyed mutex",
+                lambda r: r.state is None,
                 OTHER_TYPES,
                 "assumption",
             ),
@@ -151,7 +152,7 @@ BEHAVIOURS = {
         ),
         effect=open_mutex,
     ),
-    "D3DKMTDestroyKeyedMutex": Behaviour(request=ByMutex, rules=(_NO_MUTEX,), effect=destroy),
+    "D3DKMTDestroyKeyedMutex": Behaviour(request=KeyedMutexRequest, rules=(_BAD_MUTEX,), effect=destroy),
     "D3DKMTAcquireKeyedMutex": _ACQUIRE,
     "D3DKMTAcquireKeyedMutex2": _ACQUIRE,
     "D3DKMTReleaseKeyedMutex": _RELEASE,

@@ -1,11 +1,11 @@
-"""The calls of the rest of the system that make and end what graphics calls refer to."""
+"""System calls for the NT handles of graphics calls: handles of events, sections and processes."""
 
 from __future__ import annotations
 
 from functools import cached_property
 
 from tracekmt.simulator.model.machine import Process
-from tracekmt.simulator.model.nt_handles import NtObject
+from tracekmt.simulator.model.nt_handles import EVENT, PROCESS, SECTION, NtObject
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import ValidationRule
 from tracekmt.simulator.rules.sharing import object_name
@@ -16,116 +16,124 @@ DUPLICATE_SAME_ACCESS = 2
 OBJ_OPENIF = 0x80
 ALL_ACCESS = 0x1FFFFF
 
-_BAD_HANDLE = "as the system answers for handles that lead nowhere"
+_LIKE_BAD_HANDLES = "by analogy with other handles that are not open"
 
 
-class Make(Request):
-    """Something to make, perhaps with a name."""
+class CreateNamedObjectRequest(Request):
+    """A call that creates an object, with or without a name."""
 
     @cached_property
     def name(self) -> str | None:
-        """The name."""
+        """Canonical name of the object, or None."""
         return object_name(self.args.follow("ObjectAttributes") if self.args["ObjectAttributes"] else None)
 
     @property
-    def named(self) -> NtObject | None:
-        """What has that name already."""
-        return self.machine.names.get(self.name) if self.name else None
+    def existing(self) -> NtObject | None:
+        """Object that already has the name, or None."""
+        return self.machine.named_objects.get(self.name) if self.name else None
 
 
-class OpenProcess(Request):
-    """A process to open."""
+class OpenProcessRequest(Request):
+    """A call that opens a process."""
 
     @cached_property
-    def asked(self) -> int:
-        """Its id."""
+    def process_id(self) -> int:
+        """Id in ClientId, 0 without one."""
         return self.args.follow("ClientId")["UniqueProcess"] if self.args["ClientId"] else 0
 
 
-class Duplicate(Request):
-    """A handle, where it is, and where it is to go."""
+class DuplicateObjectRequest(Request):
+    """A call that duplicates a handle of a source process in a target process."""
 
     def _process(self, name: str) -> Process | None:
         if self.is_current_process(name):
             return self.process
-        found = self.process.nt.get(self.args[name])
-        return self.machine.processes.get(found.process) if found else None
+        nt_object = self.process.nt_handles.get(self.args[name])
+        return self.machine.processes.get(nt_object.process_id) if nt_object else None
 
     @cached_property
-    def source(self) -> Process | None:
-        """Whose handle it is."""
+    def source_process(self) -> Process | None:
+        """Process that has the source handle, or None."""
         return self._process("SourceProcessHandle")
 
     @cached_property
-    def target(self) -> Process | None:
-        """Who gets one."""
+    def target_process(self) -> Process | None:
+        """Process that receives the new handle, or None."""
         return self._process("TargetProcessHandle")
 
     @cached_property
-    def item(self) -> NtObject | None:
-        """What it leads to."""
-        if self.source is None:
+    def nt_object(self) -> NtObject | None:
+        """Object of the source handle, or None."""
+        if self.source_process is None:
             return None
         if self.is_current_process("SourceHandle"):
-            return NtObject("process", process=self.source.id)
-        return self.source.nt.get(self.args["SourceHandle"])
+            return NtObject(PROCESS, process_id=self.source_process.id)
+        return self.source_process.nt_handles.get(self.args["SourceHandle"])
 
 
 def close(request: Request) -> None:
-    """Close a handle; one from elsewhere is somebody else's affair."""
-    if request.process.nt.get(request.args["Handle"]) is not None:
-        request.process.close(request.args["Handle"])
+    """Close the handle. Handles that the simulator did not create are ignored."""
+    if request.process.nt_handles.get(request.args["Handle"]) is not None:
+        request.process.close_nt_handle(request.args["Handle"])
 
 
-def maker(type_: str, parameter: str) -> Behaviour:
-    """Making an object of a type, or opening the one that has its name."""
+def create_object_behaviour(type_: str, parameter: str) -> Behaviour:
+    """Return the behaviour of a call that creates objects.
 
-    def make(request: Make) -> None:
-        item = request.named or NtObject(type_, name=request.name)
-        request.args.write_through(parameter, request.process.open(item, request.args["DesiredAccess"]))
+    Args:
+        type_: Type of the objects, as in `NtObject`.
+        parameter: Name of the parameter that receives the handle.
+    """
+
+    def create_object(request: CreateNamedObjectRequest) -> None:
+        """Create the object, or open the one with this name."""
+        nt_object = request.existing or NtObject(type_, name=request.name)
+        handle = request.process.open_nt_handle(nt_object, request.args["DesiredAccess"])
+        request.args.write_through(parameter, handle)
 
     return Behaviour(
-        request=Make,
+        request=CreateNamedObjectRequest,
         rules=(
             ValidationRule(
                 "STATUS_OBJECT_TYPE_MISMATCH",
-                "something of another type has this name",
-                lambda r: r.named is not None and r.named.type != type_,
+                "an object of another type has this name",
+                lambda r: r.existing is not None and r.existing.type != type_,
                 page(f"ZwCreate{type_.capitalize()}"),
                 "assumption",
             ),
             ValidationRule(
                 "STATUS_OBJECT_NAME_COLLISION",
-                "something has this name, and OBJ_OPENIF is not asked for",
-                lambda r: r.named is not None and not r.args.follow("ObjectAttributes")["Attributes"] & OBJ_OPENIF,
+                "another object has this name, and Attributes lacks OBJ_OPENIF",
+                lambda r: r.existing is not None and not r.args.follow("ObjectAttributes")["Attributes"] & OBJ_OPENIF,
                 page(f"ZwCreate{type_.capitalize()}"),
                 "documentation",
             ),
         ),
-        effect=make,
+        effect=create_object,
     )
 
 
-def open_process(request: OpenProcess) -> None:
-    """A handle to a process of the machine, or to one that is not simulated."""
-    item = NtObject("process", process=request.asked)
-    request.args.write_through("ProcessHandle", request.process.open(item, request.args["DesiredAccess"]))
+def open_process(request: OpenProcessRequest) -> None:
+    """Open a handle to a process, simulated or not."""
+    nt_object = NtObject(PROCESS, process_id=request.process_id)
+    handle = request.process.open_nt_handle(nt_object, request.args["DesiredAccess"])
+    request.args.write_through("ProcessHandle", handle)
 
 
-def duplicate(request: Duplicate) -> None:
-    """Another handle to the same, in the target process; the source's may end with it."""
-    assert request.source is not None
-    assert request.item is not None
+def duplicate(request: DuplicateObjectRequest) -> None:
+    """Open another handle to the object in the target process, and close the source handle on request."""
+    assert request.source_process is not None
+    assert request.nt_object is not None
     source, options = request.args["SourceHandle"], request.args["Options"]
-    listed = source in request.source.nt.handles
-    whole = request.source.nt.access(source) if listed else ALL_ACCESS
-    access = whole if options & DUPLICATE_SAME_ACCESS else request.args["DesiredAccess"]
-    if request.target is not None:
-        made = request.target.open(request.item, access)
+    is_open = source in request.source_process.nt_handles.entries
+    source_access = request.source_process.nt_handles.access(source) if is_open else ALL_ACCESS
+    access = source_access if options & DUPLICATE_SAME_ACCESS else request.args["DesiredAccess"]
+    if request.target_process is not None:
+        handle = request.target_process.open_nt_handle(request.nt_object, access)
         if request.args["TargetHandle"]:
-            request.args.write_through("TargetHandle", made)
-    if options & DUPLICATE_CLOSE_SOURCE and listed:
-        request.source.close(source)
+            request.args.write_through("TargetHandle", handle)
+    if options & DUPLICATE_CLOSE_SOURCE and is_open:
+        request.source_process.close_nt_handle(source)
 
 
 BEHAVIOURS = {
@@ -133,23 +141,23 @@ BEHAVIOURS = {
         rules=(
             ValidationRule(
                 "STATUS_INVALID_HANDLE",
-                "Handle leads nowhere",
-                lambda r: r.process.nt.is_invalid(r.args["Handle"]),
+                "Handle is not open",
+                lambda r: r.process.nt_handles.is_invalid(r.args["Handle"]),
                 page("NtClose"),
                 "documentation",
             ),
         ),
         effect=close,
     ),
-    "NtCreateEvent": maker("event", "EventHandle"),
-    "NtCreateSection": maker("section", "SectionHandle"),
+    "NtCreateEvent": create_object_behaviour(EVENT, "EventHandle"),
+    "NtCreateSection": create_object_behaviour(SECTION, "SectionHandle"),
     "NtOpenProcess": Behaviour(
-        request=OpenProcess,
+        request=OpenProcessRequest,
         rules=(
             ValidationRule(
                 "STATUS_INVALID_CID",
-                "ClientId names no process",
-                lambda r: not r.asked,
+                "ClientId has no process id",
+                lambda r: not r.process_id,
                 page("NtOpenProcess"),
                 "documentation",
             ),
@@ -157,23 +165,23 @@ BEHAVIOURS = {
         effect=open_process,
     ),
     "NtDuplicateObject": Behaviour(
-        request=Duplicate,
+        request=DuplicateObjectRequest,
         rules=(
             ValidationRule(
                 "STATUS_INVALID_HANDLE",
-                "SourceProcessHandle or SourceHandle leads nowhere",
-                lambda r: r.item is None,
-                _BAD_HANDLE,
+                "SourceProcessHandle or SourceHandle is not open",
+                lambda r: r.nt_object is None,
+                _LIKE_BAD_HANDLES,
                 "assumption",
             ),
             ValidationRule(
                 "STATUS_INVALID_HANDLE",
-                "TargetProcessHandle leads to no process",
+                "TargetProcessHandle is not a process handle",
                 lambda r: (
-                    r.target is None
+                    r.target_process is None
                     and (r.args["TargetProcessHandle"] or not r.args["Options"] & DUPLICATE_CLOSE_SOURCE)
                 ),
-                _BAD_HANDLE,
+                _LIKE_BAD_HANDLES,
                 "assumption",
             ),
         ),

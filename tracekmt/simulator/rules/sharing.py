@@ -1,11 +1,11 @@
-"""How resources are shared, asked about and opened: by global handle, by NT handle, by name."""
+"""Sharing of resources: by global handle, by NT handle and by name, with queries and opens."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
 
-from tracekmt.simulator.model.nt_handles import NtObject, canonical_name
+from tracekmt.simulator.model.nt_handles import SHARED_RESOURCE, SHARED_SYNC_OBJECT, NtObject, canonical_name
 from tracekmt.simulator.model.objects import (
     Allocation,
     KernelObject,
@@ -19,141 +19,145 @@ from tracekmt.simulator.model.objects import (
 )
 from tracekmt.simulator.request import Behaviour, Request, View
 from tracekmt.simulator.rule import ValidationRule, invalid
-from tracekmt.simulator.rules.device import BAD_DEVICE, ByDevice
+from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest
 from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, WSL, page
 from tracekmt.spec.types import POINTER_SIZE
 
-RESOURCE_TYPE = "shared resource"
-SYNC_TYPE = "shared sync object"
 
-
-class ByGlobal(ByDevice):
-    """A call about what a global handle leads to."""
+class GlobalHandleRequest(DeviceRequest):
+    """A call with the global handle of a resource."""
 
     @cached_property
-    def body(self) -> ResourceState | None:
-        """The resource."""
-        return self.machine.shares.get(self.args["hGlobalShare"], ResourceState)
+    def state(self) -> ResourceState | None:
+        """Resource of hGlobalShare, or None."""
+        return self.machine.global_handles.get(self.args["hGlobalShare"], ResourceState)
 
 
-class NamesNtHandle(Request):
-    """A call that is given an NT handle."""
+class NtHandleRequest(Request):
+    """A call with an NT handle."""
 
     @cached_property
-    def item(self) -> NtObject | None:
-        """What the handle leads to."""
-        return self.process.nt.get(self.args["hNtHandle"])
+    def nt_object(self) -> NtObject | None:
+        """Object of hNtHandle, or None."""
+        return self.process.nt_handles.get(self.args["hNtHandle"])
 
     @property
-    def holds(self) -> tuple[SharedObject, ...]:
-        """What was shared in it, the object that it is named for first."""
-        return self.item.holds if self.item else ()
+    def shared_objects(self) -> tuple[SharedObject, ...]:
+        """Shared objects of hNtHandle. The first one determines the type of the handle."""
+        return self.nt_object.shared_objects if self.nt_object else ()
 
 
-class ByNtHandle(NamesNtHandle, ByDevice):
-    """A call about the resource that an NT handle leads to."""
+class ResourceNtHandleRequest(NtHandleRequest, DeviceRequest):
+    """A call with the NT handle of a resource."""
 
     @cached_property
-    def body(self) -> ResourceState | None:
-        """The resource, where it leads to one."""
-        return next((each for each in self.holds[:1] if isinstance(each, ResourceState)), None)
+    def state(self) -> ResourceState | None:
+        """Resource that hNtHandle shares first, or None."""
+        return next((shared for shared in self.shared_objects[:1] if isinstance(shared, ResourceState)), None)
 
     @property
-    def mutex_data_misfits(self) -> bool:
-        """Whether the buffer for the runtime data of a keyed mutex in the bundle is none, or too small."""
+    def exceeds_mutex_buffer(self) -> bool:
+        """True if a shared keyed mutex has runtime data that do not fit the caller's buffer.
+
+        Without a buffer, a size other than 0 is invalid.
+        """
         size, buffer = (
             self.args[name] for name in ("KeyedMutexPrivateRuntimeDataSize", "pKeyedMutexPrivateRuntimeData")
         )
-        bundled = [each for each in self.holds if isinstance(each, MutexState)]
-        return any(size < len(each.runtime_data) if buffer else size for each in bundled)
+        mutexes = [shared for shared in self.shared_objects if isinstance(shared, MutexState)]
+        return any(size < len(mutex.runtime_data) if buffer else size for mutex in mutexes)
 
 
-def query(request: ByGlobal | ByNtHandle) -> None:
-    """Sizes and the number of allocations; the runtime data's buffer stays as it is (Wine's conformance test)."""
-    assert request.body is not None
+def query(request: GlobalHandleRequest | ResourceNtHandleRequest) -> None:
+    """Write the sizes and the number of allocations. The buffer stays unchanged (Wine's conformance test)."""
+    assert request.state is not None
     args = request.args
-    args["PrivateRuntimeDataSize"] = len(request.body.runtime_data)
-    args["TotalPrivateDriverDataSize"] = total_size(request.body)
-    args["ResourcePrivateDriverDataSize"] = len(request.body.driver_data)
-    args["NumAllocations"] = len(request.body.backings)
+    args["PrivateRuntimeDataSize"] = len(request.state.runtime_data)
+    args["TotalPrivateDriverDataSize"] = total_size(request.state)
+    args["ResourcePrivateDriverDataSize"] = len(request.state.driver_data)
+    args["NumAllocations"] = len(request.state.memories)
 
 
-def total_size(body: ResourceState) -> int:
-    """Bytes of all allocations' private data."""
-    return sum(len(backing.data) for backing in body.backings)
+def total_size(state: ResourceState) -> int:
+    """Return the bytes of all allocations' private data."""
+    return sum(len(memory.private_data) for memory in state.memories)
 
 
 def _list_name(request: Request) -> str:
     return next((arm for arm in request.spec.union_arms if arm.startswith("pOpenAllocation")), "pOpenAllocationInfo2")
 
 
-def open_resource(request: ByGlobal | ByNtHandle) -> None:
-    """The resource with the next handle, then its allocations (Wine's conformance test). Their private data lie one
-    after the other in the one buffer, and each element leads to its own there (WSL2-Linux-Kernel)."""
-    process, device, body, args = request.process, request.device, request.body, request.args
+def open_resource(request: GlobalHandleRequest | ResourceNtHandleRequest) -> None:
+    """Open the resource and its allocations.
+
+    The resource has the first handle, and each allocation the next one (Wine's conformance test). The allocations'
+    private data follow each other in one buffer, and each element points to its own part (WSL2-Linux-Kernel).
+    """
+    process, device, state, args = request.process, request.device, request.state, request.args
     assert device is not None
-    assert body is not None
-    resource = Resource(device, body)
+    assert state is not None
+    resource = Resource(device, state)
     args["hResource"] = process.add(resource, device)
-    at = 0
-    for index, backing in enumerate(body.backings):
+    offset = 0
+    for index, memory in enumerate(state.memories):
         element = args.follow(_list_name(request), index)
-        element["hAllocation"] = process.add(Allocation(device, resource, backing), device, resource)
-        element["PrivateDriverDataSize"] = len(backing.data)
-        if backing.data:
-            element["pPrivateDriverData"] = args["pTotalPrivateDriverDataBuffer"] + at
-            request.memory.write(args["pTotalPrivateDriverDataBuffer"] + at, backing.data)
-            at += len(backing.data)
-    args["TotalPrivateDriverDataBufferSize"] = at
+        element["hAllocation"] = process.add(Allocation(device, resource, memory), device, resource)
+        element["PrivateDriverDataSize"] = len(memory.private_data)
+        if memory.private_data:
+            element["pPrivateDriverData"] = args["pTotalPrivateDriverDataBuffer"] + offset
+            request.memory.write(args["pTotalPrivateDriverDataBuffer"] + offset, memory.private_data)
+            offset += len(memory.private_data)
+    args["TotalPrivateDriverDataBufferSize"] = offset
     for name, data in (
-        ("pPrivateRuntimeData", body.runtime_data),
-        ("pResourcePrivateDriverData", body.driver_data),
+        ("pPrivateRuntimeData", state.runtime_data),
+        ("pResourcePrivateDriverData", state.driver_data),
     ):
         if data:
             request.memory.write(args[name], data)
 
 
-def open_from_nt_handle(request: ByNtHandle) -> None:
-    """The same, and what was shared in one handle with it."""
+def open_from_nt_handle(request: ResourceNtHandleRequest) -> None:
+    """Open the resource, its allocations, and the keyed mutex and synchronization object shared with it."""
     open_resource(request)
-    mutex = next((each for each in request.holds if isinstance(each, MutexState)), None)
-    sync = next((each for each in request.holds if isinstance(each, SyncState)), None)
+    mutex = next((shared for shared in request.shared_objects if isinstance(shared, MutexState)), None)
+    sync = next((shared for shared in request.shared_objects if isinstance(shared, SyncState)), None)
     process, args = request.process, request.args
     args["hKeyedMutex"] = process.add(KeyedMutex(mutex)) if mutex else 0
     args["hSyncObject"] = process.add(SyncObject(sync), request.device) if sync else 0
 
 
-class ShareObjects(Request):
-    """The objects to share."""
+class ShareObjectsRequest(Request):
+    """A call that shares objects by an NT handle."""
 
     @cached_property
-    def nodes(self) -> list[KernelObject | None]:
-        """What the handles lead to."""
-        return [self.process.find(each, KernelObject) for each in self.args.numbers("hObjects", self.args["cObjects"])]
+    def objects(self) -> list[KernelObject | None]:
+        """Live object of each handle, or None."""
+        handles = self.args.numbers("hObjects", self.args["cObjects"])
+        return [self.process.find(handle, KernelObject) for handle in handles]
 
     @cached_property
     def attributes(self) -> View | None:
-        """The name and what else is asked for."""
+        """OBJECT_ATTRIBUTES of the NT handle, or None."""
         return self.args.follow("pObjectAttributes") if self.args["pObjectAttributes"] else None
 
     @cached_property
     def name(self) -> str | None:
-        """The name that the NT handle's object gets."""
+        """Canonical name for the object of the NT handle, or None."""
         return object_name(self.attributes)
 
     @property
-    def kinds(self) -> list[type[KernelObject]]:
-        """The sorts of the objects, in order."""
-        return [type(node) for node in self.nodes if node is not None]
+    def object_types(self) -> list[type[KernelObject]]:
+        """Types of the live objects, in order."""
+        return [type(kernel_object) for kernel_object in self.objects if kernel_object is not None]
 
 
 def object_name(attributes: View | None) -> str | None:
-    """The name in an OBJECT_ATTRIBUTES, as names are compared; None without."""
+    """Return the canonical name in an OBJECT_ATTRIBUTES, None without a name."""
     if attributes is None or not attributes["ObjectName"]:
         return None
-    pointer = POINTER_SIZE[attributes.layout.abi]
-    head = attributes.memory.read(attributes["ObjectName"], 2 * pointer)
-    length, buffer = int.from_bytes(head[:2], "little"), int.from_bytes(head[pointer:], "little")
+    pointer_size = POINTER_SIZE[attributes.layout.abi]
+    string = attributes.memory.read(attributes["ObjectName"], 2 * pointer_size)
+    length, buffer = int.from_bytes(string[:2], "little"), int.from_bytes(string[pointer_size:], "little")
     text = attributes.memory.read(buffer, length & ~1) if length else b""
     return canonical_name(text.decode("utf-16-le", "surrogatepass")) if text else None
 
@@ -161,53 +165,60 @@ def object_name(attributes: View | None) -> str | None:
 SHAREABLE: tuple[list[type[KernelObject]], ...] = ([Resource], [SyncObject], [Resource, KeyedMutex, SyncObject])
 
 
-def share(request: ShareObjects) -> None:
-    """An NT handle that keeps the objects alive. Its object has the name, as long as a handle to it is open."""
-    bodies = tuple(body for node in request.nodes if node is not None for body in node.holds)
-    type_ = RESOURCE_TYPE if isinstance(bodies[0], ResourceState) else SYNC_TYPE
-    item = NtObject(type_, bodies, request.name)
-    request.args.write_through("phSharedNtHandle", request.process.open(item, request.args["dwDesiredAccess"]))
+def share(request: ShareObjectsRequest) -> None:
+    """Open an NT handle that keeps the objects alive. Their name is valid while a handle is open."""
+    shared_objects = tuple(
+        shared
+        for kernel_object in request.objects
+        if kernel_object is not None
+        for shared in kernel_object.shared_objects
+    )
+    type_ = SHARED_RESOURCE if isinstance(shared_objects[0], ResourceState) else SHARED_SYNC_OBJECT
+    nt_object = NtObject(type_, shared_objects, request.name)
+    handle = request.process.open_nt_handle(nt_object, request.args["dwDesiredAccess"])
+    request.args.write_through("phSharedNtHandle", handle)
 
 
-class ByName(Request):
-    """A call that opens what a name leads to."""
+class OpenByNameRequest(Request):
+    """A call that opens a shared object by name."""
 
     @cached_property
-    def item(self) -> NtObject | None:
-        """The object of that name."""
+    def nt_object(self) -> NtObject | None:
+        """Object with the name, or None."""
         name = object_name(self.args.follow("pObjAttrib"))
-        return None if name is None else self.machine.names.get(name)
+        return None if name is None else self.machine.named_objects.get(name)
 
 
-def open_by_name(request: ByName) -> None:
-    """Another NT handle to the object."""
-    assert request.item is not None
-    request.args["hNtHandle"] = request.process.open(request.item, request.args["dwDesiredAccess"])
+def open_by_name(request: OpenByNameRequest) -> None:
+    """Open another NT handle to the object."""
+    assert request.nt_object is not None
+    handle = request.process.open_nt_handle(request.nt_object, request.args["dwDesiredAccess"])
+    request.args["hNtHandle"] = handle
 
 
-def by_name(type_: str, function: str) -> Behaviour:
-    """Opening objects of one type by name."""
+def open_by_name_behaviour(type_: str, function: str) -> Behaviour:
+    """Return the behaviour of a function that opens NT objects of one type by name."""
     return Behaviour(
-        request=ByName,
+        request=OpenByNameRequest,
         rules=(
             invalid("pObjAttrib is NULL", lambda r: not r.args["pObjAttrib"], WINE_TEST, "Windows-verified"),
             ValidationRule(
                 "STATUS_OBJECT_NAME_NOT_FOUND",
-                "nothing has this name",
-                lambda r: r.item is None,
+                "no object has this name",
+                lambda r: r.nt_object is None,
                 WINE_TEST,
                 "Windows-verified",
             ),
             ValidationRule(
                 "STATUS_OBJECT_TYPE_MISMATCH",
-                f"what has this name is no {type_}",
-                lambda r: r.item.type != type_,
+                f"the object with this name is not a {type_}",
+                lambda r: r.nt_object.type != type_,
                 page(function),
                 "assumption",
             ),
             ValidationRule(
                 "STATUS_ACCESS_DENIED",
-                "no access is asked for",
+                "dwDesiredAccess is 0",
                 lambda r: not r.args["dwDesiredAccess"],
                 WINE_TEST,
                 "Windows-verified",
@@ -217,65 +228,67 @@ def by_name(type_: str, function: str) -> Behaviour:
     )
 
 
-def _exact(size: str, buffer: str, stored: str) -> ValidationRule:
-    """The rule for a buffer that has to be as large as what the resource has."""
+def _exact_size(size: str, buffer: str, attribute: str) -> ValidationRule:
+    """Return the rule for a buffer that must be as large as the resource's data."""
 
-    def misfits(request: ByGlobal | ByNtHandle) -> bool:
-        data = getattr(request.body, stored)
+    def is_violated(request: GlobalHandleRequest | ResourceNtHandleRequest) -> bool:
+        data = getattr(request.state, attribute)
         return request.args[size] != len(data) or bool(data and not request.args[buffer])
 
-    return invalid(f"{size} is not the resource's, or there is no buffer", misfits, WINE_TEST, "Windows-verified")
+    reason = f"{size} differs from the resource's size, or {buffer} is NULL"
+    return invalid(reason, is_violated, WINE_TEST, "Windows-verified")
 
 
-def _at_least(size: str, buffer: str, stored: str) -> ValidationRule:
-    """The rule for a buffer that may be larger, too."""
+def _minimum_size(size: str, buffer: str, attribute: str) -> ValidationRule:
+    """Return the rule for a buffer that may be larger than the resource's data."""
 
-    def misfits(request: ByGlobal | ByNtHandle) -> bool:
-        data = getattr(request.body, stored)
+    def is_violated(request: GlobalHandleRequest | ResourceNtHandleRequest) -> bool:
+        data = getattr(request.state, attribute)
         return request.args[size] < len(data) or bool(data and not request.args[buffer])
 
-    return invalid(f"{size} is less than the resource's, or there is no buffer", misfits, WSL, "Microsoft source")
+    reason = f"{size} is smaller than the resource's size, or {buffer} is NULL"
+    return invalid(reason, is_violated, WSL, "Microsoft source")
 
 
 _RUNTIME_DATA = "PrivateRuntimeDataSize", "pPrivateRuntimeData", "runtime_data"
 _DRIVER_DATA = "ResourcePrivateDriverDataSize", "pResourcePrivateDriverData", "driver_data"
-EXACT_SIZES = (_exact(*_RUNTIME_DATA), _exact(*_DRIVER_DATA))
-LEAST_SIZES = (_at_least(*_RUNTIME_DATA), _at_least(*_DRIVER_DATA))
-"""What stands in WSL for the exact sizes."""
+EXACT_SIZES = (_exact_size(*_RUNTIME_DATA), _exact_size(*_DRIVER_DATA))
+MINIMUM_SIZES = (_minimum_size(*_RUNTIME_DATA), _minimum_size(*_DRIVER_DATA))
+"""Replacements of EXACT_SIZES in WSL."""
 
-_NO_SHARE = invalid(
-    "hGlobalShare is no global handle of a resource", lambda r: r.body is None, WINE_TEST, "Windows-verified"
+_BAD_GLOBAL_HANDLE = invalid(
+    "hGlobalShare is not the global handle of a resource", lambda r: r.state is None, WINE_TEST, "Windows-verified"
 )
-_TOO_BIG = ValidationRule(
+_SIZE_OVERFLOW = ValidationRule(
     "STATUS_INTEGER_OVERFLOW",
-    "all private data together do not fit into 32 bits",
-    lambda r: total_size(r.body) > 0xFFFFFFFF,
+    "the size of all private data exceeds 32 bits",
+    lambda r: total_size(r.state) > 0xFFFFFFFF,
     page("D3DKMTQueryResourceInfo"),
     "documentation",
 )
 BAD_NT_HANDLE = ValidationRule(
-    "STATUS_INVALID_HANDLE", "hNtHandle leads nowhere", lambda r: r.item is None, WINE_TEST, "Windows-verified"
+    "STATUS_INVALID_HANDLE", "hNtHandle is not open", lambda r: r.nt_object is None, WINE_TEST, "Windows-verified"
 )
 LIKE_BAD_NT_HANDLE = replace(BAD_NT_HANDLE, source=LIKE_OTHERS, confidence="assumption")
 _NO_RESOURCE = ValidationRule(
     "STATUS_OBJECT_TYPE_MISMATCH",
-    "hNtHandle leads to no resource",
-    lambda r: r.body is None,
+    "hNtHandle does not share a resource",
+    lambda r: r.state is None,
     OTHER_TYPES,
     "assumption",
 )
 _OPEN_RULES = (
     ValidationRule(
         "STATUS_ACCESS_VIOLATION",
-        "the list of allocations is NULL, in a process of 32 bits",
+        "the list of allocations is NULL, in a 32-bit process",
         lambda r: r.abi == "x86" and r.args["NumAllocations"] and not r.args[_list_name(r)],
         WINE_TEST + " (by NT handle)",
         "Windows-verified",
     ),
     invalid("NumAllocations is 0", lambda r: not r.args["NumAllocations"], WINE_TEST, "Windows-verified"),
     invalid(
-        "NumAllocations is not the resource's",
-        lambda r: r.args["NumAllocations"] != len(r.body.backings),
+        "NumAllocations differs from the resource's number of allocations",
+        lambda r: r.args["NumAllocations"] != len(r.state.memories),
         WSL,
         "Microsoft source",
     ),
@@ -283,74 +296,84 @@ _OPEN_RULES = (
     *EXACT_SIZES,
     invalid(
         "pTotalPrivateDriverDataBuffer is NULL",
-        lambda r: total_size(r.body) and not r.args["pTotalPrivateDriverDataBuffer"],
+        lambda r: total_size(r.state) and not r.args["pTotalPrivateDriverDataBuffer"],
         WINE_TEST,
         "Windows-verified",
     ),
     ValidationRule(
         "STATUS_NO_MEMORY",
         "TotalPrivateDriverDataBufferSize is too small",
-        lambda r: r.args["TotalPrivateDriverDataBufferSize"] < total_size(r.body),
+        lambda r: r.args["TotalPrivateDriverDataBufferSize"] < total_size(r.state),
         WINE_TEST + " (by NT handle)",
         "Windows-verified",
     ),
 )
-_OPEN = Behaviour(request=ByGlobal, rules=(BAD_DEVICE, _NO_SHARE, *_OPEN_RULES), effect=open_resource)
+_OPEN = Behaviour(
+    request=GlobalHandleRequest, rules=(BAD_DEVICE, _BAD_GLOBAL_HANDLE, *_OPEN_RULES), effect=open_resource
+)
 
 BEHAVIOURS = {
-    "D3DKMTQueryResourceInfo": Behaviour(request=ByGlobal, rules=(BAD_DEVICE, _NO_SHARE, _TOO_BIG), effect=query),
+    "D3DKMTQueryResourceInfo": Behaviour(
+        request=GlobalHandleRequest, rules=(BAD_DEVICE, _BAD_GLOBAL_HANDLE, _SIZE_OVERFLOW), effect=query
+    ),
     "D3DKMTQueryResourceInfoFromNtHandle": Behaviour(
-        request=ByNtHandle, rules=(BAD_DEVICE, LIKE_BAD_NT_HANDLE, _NO_RESOURCE, _TOO_BIG), effect=query
+        request=ResourceNtHandleRequest,
+        rules=(BAD_DEVICE, LIKE_BAD_NT_HANDLE, _NO_RESOURCE, _SIZE_OVERFLOW),
+        effect=query,
     ),
     "D3DKMTOpenResource": _OPEN,
     "D3DKMTOpenResource2": _OPEN,
     "D3DKMTOpenResourceFromNtHandle": Behaviour(
-        request=ByNtHandle,
+        request=ResourceNtHandleRequest,
         rules=(
             BAD_DEVICE,
             LIKE_BAD_NT_HANDLE,
             _NO_RESOURCE,
             *_OPEN_RULES,
             invalid(
-                "there is no room for the keyed mutex's runtime data",
-                lambda r: r.mutex_data_misfits,
-                "as D3DKMTOpenKeyedMutex2 answers in Wine's conformance test",
+                "the buffer for the keyed mutex's runtime data is NULL or too small",
+                lambda r: r.exceeds_mutex_buffer,
+                "by analogy with D3DKMTOpenKeyedMutex2 in Wine's conformance test",
                 "assumption",
             ),
         ),
         effect=open_from_nt_handle,
     ),
     "D3DKMTShareObjects": Behaviour(
-        request=ShareObjects,
+        request=ShareObjectsRequest,
         rules=(
             invalid(
-                "a handle leads to no object of this process",
-                lambda r: any(node is None for node in r.nodes),
+                "a handle in hObjects is not an object of this process",
+                lambda r: any(kernel_object is None for kernel_object in r.objects),
                 WINE_TEST,
                 "Windows-verified",
             ),
             invalid(
-                "other objects than a resource, a sync object, or a resource, a keyed mutex and a sync object",
-                lambda r: r.kinds not in SHAREABLE,
+                "hObjects is not a resource, a sync object, or a resource, a keyed mutex and a sync object",
+                lambda r: r.object_types not in SHAREABLE,
                 WINE_TEST,
                 "Windows-verified",
             ),
             invalid(
-                "an object that was made without NtSecuritySharing",
-                lambda r: not all(body.nt for node in r.nodes for body in node.holds),
+                "an object was created without NtSecuritySharing",
+                lambda r: (
+                    not all(shared.nt_shared for kernel_object in r.objects for shared in kernel_object.shared_objects)
+                ),
                 WINE_TEST,
                 "Windows-verified",
             ),
             ValidationRule(
                 "STATUS_OBJECT_NAME_COLLISION",
-                "something else has this name",
-                lambda r: r.name is not None and r.name in r.machine.names,
-                "as the system answers for objects of other types",
+                "another object has this name",
+                lambda r: r.name is not None and r.name in r.machine.named_objects,
+                OTHER_TYPES,
                 "assumption",
             ),
         ),
         effect=share,
     ),
-    "D3DKMTOpenNtHandleFromName": by_name(RESOURCE_TYPE, "D3DKMTOpenNtHandleFromName"),
-    "D3DKMTOpenSyncObjectNtHandleFromName": by_name(SYNC_TYPE, "D3DKMTOpenSyncObjectNtHandleFromName"),
+    "D3DKMTOpenNtHandleFromName": open_by_name_behaviour(SHARED_RESOURCE, "D3DKMTOpenNtHandleFromName"),
+    "D3DKMTOpenSyncObjectNtHandleFromName": open_by_name_behaviour(
+        SHARED_SYNC_OBJECT, "D3DKMTOpenSyncObjectNtHandleFromName"
+    ),
 }

@@ -1,16 +1,17 @@
-"""How synchronization objects are answered: made, opened, shared, ended; signalled and waited for from the CPU."""
+"""Synchronization objects: create, open and destroy, and CPU signals and waits."""
 
 from __future__ import annotations
 
 from functools import cached_property
 
 from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
+from tracekmt.simulator.model.nt_handles import EVENT
 from tracekmt.simulator.model.objects import SyncObject, SyncState
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import VERIFIED_NULL
-from tracekmt.simulator.rules.device import BAD_DEVICE, ByDevice, stopped
-from tracekmt.simulator.rules.sharing import BAD_NT_HANDLE, NamesNtHandle
+from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest, adapter_stopped
+from tracekmt.simulator.rules.sharing import BAD_NT_HANDLE, NtHandleRequest
 from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, page
 
 MUTEX, SEMAPHORE, FENCE, CPU_NOTIFICATION, MONITORED_FENCE, PERIODIC_MONITORED_FENCE = (
@@ -24,154 +25,164 @@ MUTEX, SEMAPHORE, FENCE, CPU_NOTIFICATION, MONITORED_FENCE, PERIODIC_MONITORED_F
         "PERIODIC_MONITORED_FENCE",
     )
 )
-_INITIAL = {FENCE: "Info.Fence.FenceValue", MONITORED_FENCE: "Info.MonitoredFence.InitialFenceValue"}
-_ADDRESSES = {
+_INITIAL_VALUES = {FENCE: "Info.Fence.FenceValue", MONITORED_FENCE: "Info.MonitoredFence.InitialFenceValue"}
+_FENCE_ARMS = {
     MONITORED_FENCE: "Info.MonitoredFence",
     PERIODIC_MONITORED_FENCE: "Info.PeriodicMonitoredFence",
 }
 
 
-class CreateSyncObjectRequest(ByDevice):
-    """Making one. Version 1 has no flags."""
+class CreateSyncObjectRequest(DeviceRequest):
+    """A call that creates a synchronization object. Version 1 has no flags."""
 
     @property
     def type(self) -> int:
-        """What it is to be."""
+        """Type of the object to create."""
         return self.args["Info.Type"]
 
-    def has(self, flag: str) -> bool:
-        """Whether a flag is set."""
-        return self.spec.name.endswith("2") and bool(self.args[f"Info.Flags.{flag}"])
+    @property
+    def is_version_2(self) -> bool:
+        """True for a call of version 2."""
+        return self.spec.name.endswith("2")
+
+    def has_flag(self, flag: str) -> bool:
+        """Return True if a flag is set."""
+        return self.is_version_2 and bool(self.args[f"Info.Flags.{flag}"])
 
     @property
-    def no_event(self) -> bool:
-        """Whether the event of a CPU notification is none."""
-        return self.process.nt.is_invalid(self.args["Info.CPUNotification.Event"], "event")
+    def is_event_invalid(self) -> bool:
+        """True if the event of a CPU notification is not an event handle."""
+        return self.process.nt_handles.is_invalid(self.args["Info.CPUNotification.Event"], EVENT)
 
 
 class OpenSyncObjectRequest(Request):
-    """Opening by the global handle."""
+    """A call that opens a synchronization object by its global handle."""
 
     @cached_property
-    def body(self) -> SyncState | None:
-        """The object."""
-        return self.machine.shares.get(self.args["hSharedHandle"], SyncState)
+    def state(self) -> SyncState | None:
+        """Synchronization object of hSharedHandle, or None."""
+        return self.machine.global_handles.get(self.args["hSharedHandle"], SyncState)
 
 
-class OpenSyncObjectFromNtHandleRequest(NamesNtHandle):
-    """Opening by an NT handle."""
-
-    @cached_property
-    def body(self) -> SyncState | None:
-        """The object, where the handle leads to one."""
-        return next((each for each in self.holds[:1] if isinstance(each, SyncState)), None)
-
-
-class OpenInDevice(OpenSyncObjectFromNtHandleRequest, ByDevice):
-    """The same, for a device."""
-
-
-class ByObject(Request):
-    """A call that names one object of this process."""
+class OpenSyncObjectFromNtHandleRequest(NtHandleRequest):
+    """A call that opens a synchronization object by an NT handle."""
 
     @cached_property
-    def object(self) -> SyncObject | None:
-        """What hSyncObject leads to."""
+    def state(self) -> SyncState | None:
+        """Synchronization object that hNtHandle shares first, or None."""
+        return next((shared for shared in self.shared_objects[:1] if isinstance(shared, SyncState)), None)
+
+
+class OpenSyncObjectFromNtHandle2Request(OpenSyncObjectFromNtHandleRequest, DeviceRequest):
+    """A call that opens a synchronization object by an NT handle for a device."""
+
+
+class SyncObjectRequest(Request):
+    """A call with the handle of a synchronization object."""
+
+    @cached_property
+    def sync_object(self) -> SyncObject | None:
+        """Live synchronization object of hSyncObject, or None."""
         return self.process.find(self.args["hSyncObject"], SyncObject)
 
 
-class FromCpu(ByDevice):
-    """Signalling, or waiting for, several objects from the CPU."""
+class FromCpuRequest(DeviceRequest):
+    """A call that signals several synchronization objects from the CPU, or waits for them."""
 
     @cached_property
-    def objects(self) -> list[SyncObject | None]:
-        """What the handles lead to."""
+    def sync_objects(self) -> list[SyncObject | None]:
+        """Live synchronization object of each handle, or None."""
         handles = self.args.numbers("ObjectHandleArray", self.args["ObjectCount"])
         return [self.process.find(handle, SyncObject) for handle in handles]
 
 
 def create(request: CreateSyncObjectRequest) -> None:
-    """The object, and its global handle where it is shared by one; otherwise SharedHandle stays as it is."""
+    """Create the object and, with Shared, its global handle.
+
+    Without Shared, SharedHandle stays unchanged.
+    """
     args = request.args
-    initial = args[_INITIAL[request.type]] if request.type in _INITIAL and request.spec.name.endswith("2") else 0
-    body = SyncState(request.type, initial, nt=request.has("NtSecuritySharing"))
-    args["hSyncObject"] = request.process.add(SyncObject(body), request.device)
-    if request.has("Shared"):
-        args["Info.SharedHandle"] = 0 if body.nt else request.machine.share(body)
-    if request.type in _ADDRESSES:
-        _map_fence(request, _ADDRESSES[request.type])
+    has_value = request.is_version_2 and request.type in _INITIAL_VALUES
+    initial_value = args[_INITIAL_VALUES[request.type]] if has_value else 0
+    state = SyncState(request.type, initial_value, nt_shared=request.has_flag("NtSecuritySharing"))
+    args["hSyncObject"] = request.process.add(SyncObject(state), request.device)
+    if request.has_flag("Shared"):
+        args["Info.SharedHandle"] = 0 if state.nt_shared else request.machine.create_global_handle(state)
+    if request.is_version_2 and request.type in _FENCE_ARMS:
+        _map_fence(request, _FENCE_ARMS[request.type])
 
 
-def _map_fence(request: CreateSyncObjectRequest | OpenInDevice, arm: str) -> None:
-    """Where the fence's value can be read."""
-    cpu = request.process.range("cpu", 8, request.pointer_size)
-    request.args[f"{arm}.FenceValueCPUVirtualAddress"] = cpu
-    request.args[f"{arm}.FenceValueGPUVirtualAddress"] = request.process.range("gpu", 8)
+def _map_fence(request: CreateSyncObjectRequest | OpenSyncObjectFromNtHandle2Request, arm: str) -> None:
+    """Write the addresses at which CPU and GPU can read the value of the fence."""
+    cpu_address = request.process.reserve_addresses("cpu", 8, request.pointer_size)
+    request.args[f"{arm}.FenceValueCPUVirtualAddress"] = cpu_address
+    request.args[f"{arm}.FenceValueGPUVirtualAddress"] = request.process.reserve_addresses("gpu", 8)
 
 
 def open_object(request: OpenSyncObjectRequest | OpenSyncObjectFromNtHandleRequest) -> None:
-    """Another handle to the object."""
-    assert request.body is not None
-    request.args["hSyncObject"] = request.process.add(SyncObject(request.body))
+    """Open another handle to the object."""
+    assert request.state is not None
+    request.args["hSyncObject"] = request.process.add(SyncObject(request.state))
 
 
-def open_in_device(request: OpenInDevice) -> None:
-    """The same, which ends with the device."""
-    assert request.body is not None
-    request.args["hSyncObject"] = request.process.add(SyncObject(request.body), request.device)
-    if request.body.type == MONITORED_FENCE:
+def open_for_device(request: OpenSyncObjectFromNtHandle2Request) -> None:
+    """Open another handle to the object, which is closed with the device."""
+    assert request.state is not None
+    request.args["hSyncObject"] = request.process.add(SyncObject(request.state), request.device)
+    if request.state.type == MONITORED_FENCE:
         _map_fence(request, "MonitoredFence")
 
 
-def destroy(request: ByObject) -> None:
-    """Ends this handle; the object ends with its last."""
-    assert request.object is not None
-    request.process.end(request.object)
+def destroy(request: SyncObjectRequest) -> None:
+    """Close the handle. The last handle destroys the object."""
+    assert request.sync_object is not None
+    request.process.destroy(request.sync_object)
 
 
-def signal(request: FromCpu) -> None:
-    """Fences reach their values."""
-    values = request.args.numbers("FenceValueArray", len(request.objects)) if request.args["FenceValueArray"] else []
-    for node, value in zip(request.objects, values, strict=False):
-        assert node is not None
-        node.body.value = value
+def signal(request: FromCpuRequest) -> None:
+    """Set the fences to their new values."""
+    count = len(request.sync_objects)
+    values = request.args.numbers("FenceValueArray", count) if request.args["FenceValueArray"] else []
+    for sync_object, value in zip(request.sync_objects, values, strict=False):
+        assert sync_object is not None
+        sync_object.state.value = value
 
 
-def wait(request: FromCpu) -> None:
-    """Whoever would have to wait has waited: what others do meanwhile is not played."""
+def wait(request: FromCpuRequest) -> None:
+    """Return immediately. Concurrent signals are not simulated."""
 
 
-_TYPES_1 = invalid(
+_BAD_TYPE_1 = invalid(
     "Info.Type is neither a mutex nor a semaphore",
     lambda r: r.type not in (MUTEX, SEMAPHORE),
     WINE_TEST,
     "Windows-verified",
 )
-_TYPES_2 = invalid(
-    "Info.Type is none that there is",
+_BAD_TYPE_2 = invalid(
+    "Info.Type is unknown",
     lambda r: not MUTEX <= r.type <= PERIODIC_MONITORED_FENCE,
     WINE_TEST + " (0)",
     "Windows-verified",
 )
-_NOT_THERE = invalid(
-    "hSyncObject is no synchronization object of this process",
-    lambda r: r.object is None,
+_BAD_SYNC_OBJECT = invalid(
+    "hSyncObject is not a synchronization object of this process",
+    lambda r: r.sync_object is None,
     WINE_TEST,
     "Windows-verified",
 )
-_NO_OBJECT = ValidationRule(
+_NO_SYNC_OBJECT = ValidationRule(
     "STATUS_OBJECT_TYPE_MISMATCH",
-    "hNtHandle leads to no synchronization object",
-    lambda r: r.body is None,
+    "hNtHandle does not share a synchronization object",
+    lambda r: r.state is None,
     OTHER_TYPES,
     "assumption",
 )
-_FROM_CPU = (
+_FROM_CPU_RULES = (
     BAD_DEVICE,
     invalid("ObjectCount is 0", lambda r: not r.args["ObjectCount"], LIKE_OTHERS, "assumption"),
     invalid(
-        "a handle leads to no synchronization object of this process",
-        lambda r: any(node is None for node in r.objects),
+        "a handle in ObjectHandleArray is not a synchronization object of this process",
+        lambda r: any(sync_object is None for sync_object in r.sync_objects),
         page("D3DKMTSignalSynchronizationObjectFromCpu"),
         "documentation",
     ),
@@ -181,7 +192,7 @@ BEHAVIOURS = {
     "D3DKMTCreateSynchronizationObject": Behaviour(
         request=CreateSyncObjectRequest,
         null=VERIFIED_NULL,
-        rules=(BAD_DEVICE, _TYPES_1, stopped("D3DKMTCreateSynchronizationObject")),
+        rules=(BAD_DEVICE, _BAD_TYPE_1, adapter_stopped("D3DKMTCreateSynchronizationObject")),
         effect=create,
     ),
     "D3DKMTCreateSynchronizationObject2": Behaviour(
@@ -189,21 +200,21 @@ BEHAVIOURS = {
         null=VERIFIED_NULL,
         rules=(
             BAD_DEVICE,
-            _TYPES_2,
+            _BAD_TYPE_2,
             invalid(
                 "NtSecuritySharing without Shared",
-                lambda r: r.has("NtSecuritySharing") and not r.has("Shared"),
+                lambda r: r.has_flag("NtSecuritySharing") and not r.has_flag("Shared"),
                 WINE_TEST + " (older versions of Windows accept it)",
                 "Windows-verified",
             ),
             ValidationRule(
                 "STATUS_INVALID_HANDLE",
-                "the event of a CPU notification is none",
-                lambda r: r.type == CPU_NOTIFICATION and r.no_event,
+                "the Event of a CPU notification is not an event handle",
+                lambda r: r.type == CPU_NOTIFICATION and r.is_event_invalid,
                 WINE_TEST,
                 "Windows-verified",
             ),
-            stopped("D3DKMTCreateSynchronizationObject2"),
+            adapter_stopped("D3DKMTCreateSynchronizationObject2"),
         ),
         effect=create,
     ),
@@ -211,8 +222,8 @@ BEHAVIOURS = {
         request=OpenSyncObjectRequest,
         rules=(
             invalid(
-                "hSharedHandle is no global handle of a synchronization object",
-                lambda r: r.body is None,
+                "hSharedHandle is not the global handle of a synchronization object",
+                lambda r: r.state is None,
                 WINE_TEST,
                 "Windows-verified",
             ),
@@ -220,14 +231,16 @@ BEHAVIOURS = {
         effect=open_object,
     ),
     "D3DKMTOpenSyncObjectFromNtHandle": Behaviour(
-        request=OpenSyncObjectFromNtHandleRequest, rules=(BAD_NT_HANDLE, _NO_OBJECT), effect=open_object
+        request=OpenSyncObjectFromNtHandleRequest, rules=(BAD_NT_HANDLE, _NO_SYNC_OBJECT), effect=open_object
     ),
     "D3DKMTOpenSyncObjectFromNtHandle2": Behaviour(
-        request=OpenInDevice,
-        rules=(BAD_DEVICE, BAD_NT_HANDLE, _NO_OBJECT),
-        effect=open_in_device,
+        request=OpenSyncObjectFromNtHandle2Request,
+        rules=(BAD_DEVICE, BAD_NT_HANDLE, _NO_SYNC_OBJECT),
+        effect=open_for_device,
     ),
-    "D3DKMTDestroySynchronizationObject": Behaviour(request=ByObject, rules=(_NOT_THERE,), effect=destroy),
-    "D3DKMTSignalSynchronizationObjectFromCpu": Behaviour(request=FromCpu, rules=_FROM_CPU, effect=signal),
-    "D3DKMTWaitForSynchronizationObjectFromCpu": Behaviour(request=FromCpu, rules=_FROM_CPU, effect=wait),
+    "D3DKMTDestroySynchronizationObject": Behaviour(
+        request=SyncObjectRequest, rules=(_BAD_SYNC_OBJECT,), effect=destroy
+    ),
+    "D3DKMTSignalSynchronizationObjectFromCpu": Behaviour(request=FromCpuRequest, rules=_FROM_CPU_RULES, effect=signal),
+    "D3DKMTWaitForSynchronizationObjectFromCpu": Behaviour(request=FromCpuRequest, rules=_FROM_CPU_RULES, effect=wait),
 }

@@ -1,93 +1,93 @@
-"""What is answered about video memory."""
+"""Queries of video memory."""
 
 from __future__ import annotations
 
 from functools import cached_property
 
 from tracekmt.calls.video_memory import D3DKMT_MEMORY_SEGMENT_GROUP
-from tracekmt.simulator.model.nt_handles import NtObject
+from tracekmt.simulator.model.nt_handles import PROCESS, NtObject
 from tracekmt.simulator.request import Behaviour
 from tracekmt.simulator.rule import ValidationRule, invalid
-from tracekmt.simulator.rules.adapter import BAD_ADAPTER, ByAdapter
+from tracekmt.simulator.rules.adapter import BAD_ADAPTER, AdapterRequest
 from tracekmt.simulator.sources import WINE_TEST
 
 LOCAL, NON_LOCAL = (
     D3DKMT_MEMORY_SEGMENT_GROUP.number(f"D3DKMT_MEMORY_SEGMENT_GROUP_{name}") for name in ("LOCAL", "NON_LOCAL")
 )
 UNLIMITED = 1 << 34
-"""What a budget is said to be that nobody has set (an assumption, as is that half of it may be reserved)."""
+"""Budget in bytes that a query returns for an unlimited budget (an assumption, like half of it as reservation)."""
 
 PROCESS_QUERY_INFORMATION = 0x400
 GENERIC_ALL, GENERIC_READ, MAXIMUM_ALLOWED = 0x10000000, 0x80000000, 0x02000000
-MAY_ASK = PROCESS_QUERY_INFORMATION | GENERIC_ALL | GENERIC_READ | MAXIMUM_ALLOWED
+QUERY_ACCESS = PROCESS_QUERY_INFORMATION | GENERIC_ALL | GENERIC_READ | MAXIMUM_ALLOWED
 
 
-class Query(ByAdapter):
-    """A question about a process's memory on an adapter."""
+class VideoMemoryRequest(AdapterRequest):
+    """A query of a process's memory on an adapter."""
 
     @cached_property
-    def item(self) -> NtObject | None:
-        """What hProcess leads to, where it is a handle."""
-        return self.process.nt.get(self.args["hProcess"])
+    def target(self) -> NtObject | None:
+        """Object of hProcess, None if it is 0, a pseudo handle or not open."""
+        return self.process.nt_handles.get(self.args["hProcess"])
 
     @property
-    def current(self) -> bool:
-        """Whether the caller asks about itself."""
+    def is_own_process(self) -> bool:
+        """True if the caller queries its own memory."""
         return not self.args["hProcess"] or self.is_current_process("hProcess")
 
     @property
-    def no_process(self) -> bool:
-        """Whether hProcess leads to none."""
-        return not self.current and self.process.nt.is_invalid(self.args["hProcess"], "process")
+    def is_process_invalid(self) -> bool:
+        """True if hProcess is not a process handle."""
+        return not self.is_own_process and self.process.nt_handles.is_invalid(self.args["hProcess"], PROCESS)
 
     @property
-    def forbidden(self) -> bool:
-        """Whether the handle does not let its owner ask."""
-        if self.item is None:
+    def is_access_denied(self) -> bool:
+        """True if the access of hProcess does not allow a query."""
+        if self.target is None:
             return False
-        return not self.process.nt.access(self.args["hProcess"]) & MAY_ASK
+        return not self.process.nt_handles.access(self.args["hProcess"]) & QUERY_ACCESS
 
     @property
-    def used(self) -> int:
-        """Bytes of the group that the process uses."""
-        asked = self.machine.processes.get(self.item.process) if self.item else self.process
+    def usage(self) -> int:
+        """Bytes of the segment group that the process uses."""
+        process = self.machine.processes.get(self.target.process_id) if self.target else self.process
         assert self.adapter is not None
-        return asked.usage[self.adapter.luid, self.args["MemorySegmentGroup"] == LOCAL] if asked else 0
+        return process.memory_usage[self.adapter.luid, self.args["MemorySegmentGroup"] == LOCAL] if process else 0
 
 
-def query(request: Query) -> None:
-    """Budget, usage, and what may be reserved; nothing is reserved."""
+def query(request: VideoMemoryRequest) -> None:
+    """Write budget, usage, the reservation of 0 and half of the budget as available for reservation."""
     assert request.adapter is not None
-    local = request.args["MemorySegmentGroup"] == LOCAL
-    limit = request.adapter.video_memory if local else request.adapter.shared_memory
+    is_local = request.args["MemorySegmentGroup"] == LOCAL
+    limit = request.adapter.video_memory if is_local else request.adapter.shared_memory
     budget = UNLIMITED if limit is None else limit
     request.args["Budget"] = budget
-    request.args["CurrentUsage"] = request.used
+    request.args["CurrentUsage"] = request.usage
     request.args["CurrentReservation"] = 0
     request.args["AvailableForReservation"] = budget // 2
 
 
 BEHAVIOURS = {
     "D3DKMTQueryVideoMemoryInfo": Behaviour(
-        request=Query,
+        request=VideoMemoryRequest,
         rules=(
             ValidationRule(
                 "STATUS_INVALID_HANDLE",
-                "hProcess leads to no process",
-                lambda r: r.no_process,
+                "hProcess is not a process handle",
+                lambda r: r.is_process_invalid,
                 WINE_TEST,
                 "Windows-verified",
             ),
             ValidationRule(
                 "STATUS_ACCESS_DENIED",
                 "hProcess was opened without PROCESS_QUERY_INFORMATION",
-                lambda r: r.forbidden,
+                lambda r: r.is_access_denied,
                 WINE_TEST,
                 "Windows-verified",
             ),
             BAD_ADAPTER,
             invalid(
-                "PhysicalAdapterIndex is above 0, and adapters here are single",
+                "PhysicalAdapterIndex is above 0, and the simulator has no linked adapters",
                 lambda r: r.args["PhysicalAdapterIndex"],
                 WINE_TEST,
                 "Windows-verified",
