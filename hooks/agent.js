@@ -1,38 +1,38 @@
 /*
- * The agent: loads the recorder into the traced process, puts its hooks on the functions, and takes them off again.
- * It moves no events and knows no function: names come with the plan, addresses from a locator.
+ * The agent: loads the recorder into the target process, hooks functions and removes the hooks again. It transfers no events,
+ * except where memory is not shared. It contains no function names: the plan has the names, a locator finds the addresses.
  *
- * Messages to the recorder's side are {type: 'kmt:module' | 'kmt:hooked' | 'kmt:missed' | 'kmt:raw' | 'kmt:rest' | 'kmt:error', ...}.
+ * Messages to the host are {type, ...} with the types kmt:module, kmt:hooked, kmt:missed, kmt:raw, kmt:rest and kmt:error.
  */
 'use strict';
 
 const PAGE = 4096;
-const SLOTS_SIZE = 8192 * PAGE;  // SLOTS and SLOT_SIZE in the recorder
+const SLOTS_SIZE = 8192 * PAGE;  // SLOTS * SLOT_SIZE in recorder.c
 
-// A thread may be inside the recorder when the hooks come off; its code and memory stay until this has passed.
+// A thread may run in the recorder when the hooks are removed. Code and memory of the recorder stay for this time.
 const GRACE_SECONDS = 0.1;
 
-// Bytes into the recorder's state; S_WINDOWS there.
+// Offset in the recorder's state: S_WINDOWS in recorder.c.
 const WINDOWS = 1 * 8;
 
-const MORE = 0xffffffffffffffffn;  // in the sender, too
+const MORE = 0xffffffffffffffffn;  // MORE in sender.c
 
 let recorder = null;
-let sender = null;  // collects what is new into a buffer, where the memory is not shared
-const keptAlive = [];  // memory that hooks use
-let hooks = null;  // name of a function -> address of its entry in the plan
-let raw = null;  // {prefixes, patterns} of names that the plan does not know but may have to hook, {entries} left for them
-let wanted = [];  // the modules whose exports are hooked, by file name or path
-let kind = null;  // see functionsOf
+let sender = null;  // collects new data into a buffer if the memory is not shared
+const keptAlive = [];  // memory that hooks use, kept from garbage collection
+let hooks = null;  // function name -> address of its hook in the plan
+let raw = null;  // {prefixes, patterns} of undescribed functions to hook, and {entries}: unused hooks in the plan for them
+let moduleNames = [];  // file names or paths of the modules whose exports are hooked
+let naming = null;  // name prefixes of the functions, see functionsOf
 const system = Process.platform === 'windows' ? windows : linux;
-let convention = Process.platform === 'windows' ? microsoftItself : sysv;  // of the functions
+let convention = Process.platform === 'windows' ? windowsNative : sysv;  // calling convention of the functions, see stubs.js
 let observer = null;
-let watch = null;  // the timer that looks for modules that Wine maps
+let moduleTimer = null;  // polls for modules that Wine maps
 let gate = null;  // see gate.c
 const EXIT = 'exit';
-const hooked = new Map();  // address -> what takes the hook off
+const hooked = new Map();  // address -> function that removes the hook
 
-/* The memory that events are written to, where the recorder's side cannot map it: it asks for what is there. */
+/* Creates the memory that events are written to, for a host that cannot map it and fetches the events instead. */
 const BUFFER_SIZE = 1 << 20;
 
 function ownMemory({ size, blockSize, source }) {
@@ -47,7 +47,7 @@ function ownMemory({ size, blockSize, source }) {
   return control;
 }
 
-/* Sends what is left, without being asked. */
+/* Sends all remaining events, unasked. */
 function sendRest() {
   if (sender === null) return;
   for (let more = true; more;) {
@@ -61,9 +61,9 @@ function sendRest() {
 function start(config) {
   const source = config.sources[`${Process.platform} ${Process.arch}`];
   if (source === undefined)
-    throw new Error(`processes of ${Process.platform} ${Process.arch} cannot be recorded, x64 and ia32 of Linux and Windows can`);
+    throw new Error(`unsupported process: ${Process.platform} ${Process.arch} (expected x64 or ia32, on Linux or Windows)`);
   const control = config.memory.path === null ? ownMemory(config.memory) : system.share(config.memory);
-  // A forked child has the mapping too: what leads there is zero for it, and its hooks do nothing.
+  // A forked child inherits the mapping. `enabled` is zero in the child, so that its hooks do nothing.
   const enabled = system.mapWiped(PAGE);
   const plan = Memory.alloc(config.plan.length * 4);
   plan.writeByteArray(new Uint32Array(config.plan).buffer);
@@ -81,42 +81,42 @@ function start(config) {
     entries: config.raw.hooks.map(index => plan.add(index * 4)),
   };
   new NativeFunction(recorder.recorder_start, 'void', [])();
-  system.standIn(recorder, state);
+  system.replaceSignalFunctions(recorder, state);
   const atExit = Interceptor.attach(system.exit(), { onEnter: recorder.recorder_exit });
   hooked.set(EXIT, () => atExit.detach());
   Interceptor.flush();
   enabled.writeU32(1);
-  const overhead = raw.entries.length > 0 && standsIn() ? measure() : null;
+  const overhead = raw.entries.length > 0 && canReplace() ? measure() : null;
   if (config.windows) {
-    if (system === linux) convention = microsoft;
-    state.add(WINDOWS).writeU64(1);  // from here on: under Wine, this thread is none of Windows'
+    if (system === linux) convention = windowsUnderWine;
+    state.add(WINDOWS).writeU64(1);  // after the measurement, because this thread is not a Windows thread under Wine
   }
   return overhead;
 }
 
-/* Whether functions are replaced, which costs least; on 32-bit processors Gum calls us for all of them. */
-const standsIn = () => Process.arch === 'x64';
+/* Returns true if functions can be replaced, which is the cheapest hook. On 32-bit processors, all hooks are listeners. */
+const canReplace = () => Process.arch === 'x64';
 
-/* What a call costs with nothing but its arguments, and each kilobyte that is copied, in nanoseconds. */
+/* Measures the cost of a call with its arguments only, and of each kilobyte copied, in nanoseconds. */
 const MEASURED_CALLS = 150;
 const MEASURED_COPIES = 10;
 
 function measure() {
-  // Its arguments are looked at, 256 bytes of each.
+  // A raw call copies 256 bytes at each argument: none with NULL, a kilobyte with readable memory.
   const [{ stub, setOriginal }] = makeStubs(convention, [raw.entries[0]], system.exit(), recorder.recorder_call, keptAlive);
   setOriginal(recorder.recorder_nothing);
   const run = new NativeFunction(recorder.recorder_measure, 'uint64', ['pointer', 'pointer', 'uint']);
   const call = run(stub, NULL, MEASURED_CALLS).toNumber();
   const copied = run(stub, Memory.alloc(PAGE), MEASURED_COPIES).toNumber();
-  return { call_ns: call, kilobyte_ns: Math.max(Math.round((copied - call) / 2), 0) };  // before, and after
+  return { call_ns: call, kilobyte_ns: Math.max(Math.round((copied - call) / 2), 0) };  // / 2: copied before and after
 }
 
-/* A spare entry of the plan for a function that it does not know, under a number of its own. */
-function spareFor(name) {
+/* Takes a spare hook of the plan for an undescribed function. Returns null for a function that is not to be hooked. */
+function takeSpare(name) {
   if (!raw.prefixes.some(prefix => name.startsWith(prefix))) return null;
   if (raw.patterns.length > 0 && !raw.patterns.some(pattern => pattern.test(name))) return null;
   const entry = raw.entries.shift();
-  if (entry === undefined) throw new Error(`more functions are unknown than there is room for (${name})`);
+  if (entry === undefined) throw new Error(`too many undescribed functions: no hook is left for ${name}`);
   send({ type: 'kmt:raw', name, number: entry.readU32() });
   return entry;
 }
@@ -125,94 +125,94 @@ function attach(name, address, entry) {
   try {
     const listener = Interceptor.attach(address, recorder, entry);
     hooked.set(address.toString(), () => listener.detach());
-  } catch (error) {  // shorter than any jump
+  } catch (error) {  // the function is shorter than any jump
     send({ type: 'kmt:missed', name, reason: error.message });
   }
 }
 
-/* Hooks the functions of {name, address} that are to be hooked. Those whose parameters are known, and all in registers,
-   are replaced, which costs least; others Gum calls us for. */
-function hook(functions, where) {
+/* Hooks functions of the form {name, address}, each address once. A described function with all parameters in registers is
+   replaced. All others get listeners. */
+function hook(functions, source) {
   // One address may have several names.
-  const places = new Set(hooked.keys());
-  const fresh = functions.filter(({ address }) => places.size < places.add(address.toString()).size);
-  const inRegisters = name => standsIn() && hooks.has(name) && hooks.get(name).add(4).readU32() <= REGISTERS;
-  const known = fresh.filter(({ name }) => inRegisters(name));
-  if (known.length > 0) {
-    const entries = known.map(({ name }) => hooks.get(name));
-    const stubs = makeStubs(convention, entries, known[0].address, recorder.recorder_call, keptAlive);
-    known.forEach(({ name, address }, index) => {
+  const addresses = new Set(hooked.keys());
+  const fresh = functions.filter(({ address }) => addresses.size < addresses.add(address.toString()).size);
+  const isReplaceable = name => canReplace() && hooks.has(name) && hooks.get(name).add(4).readU32() <= REGISTERS;
+  const replaceable = fresh.filter(({ name }) => isReplaceable(name));
+  if (replaceable.length > 0) {
+    const entries = replaceable.map(({ name }) => hooks.get(name));
+    const stubs = makeStubs(convention, entries, replaceable[0].address, recorder.recorder_call, keptAlive);
+    replaceable.forEach(({ name, address }, index) => {
       const { stub, setOriginal } = stubs[index];
       try {
-        // The recorder waits for the original's address where a thread is quicker than this line.
+        // A thread may call the stub before the original is set. The recorder then waits for the address.
         setOriginal(Interceptor.replaceFast(address, stub));
         hooked.set(address.toString(), () => Interceptor.revert(address));
-      } catch {  // too short for the jump that this takes; another way takes a shorter one
+      } catch {  // too short for this jump; a listener needs a shorter one
         attach(name, address, hooks.get(name));
       }
     });
   }
-  for (const { name, address } of fresh.filter(({ name }) => !inRegisters(name))) {
-    const entry = hooks.get(name) ?? spareFor(name);
+  for (const { name, address } of fresh.filter(({ name }) => !isReplaceable(name))) {
+    const entry = hooks.get(name) ?? takeSpare(name);
     if (entry === null) continue;
     attach(name, address, entry);
   }
   for (const { name, address } of fresh)
-    if (hooked.has(address.toString())) send({ type: 'kmt:hooked', name, address: address.toString(), where });
+    if (hooked.has(address.toString())) send({ type: 'kmt:hooked', name, address: address.toString(), source });
 }
 
-const isWanted = (name, path) => wanted.some(each => each === path || each.toLowerCase() === name.toLowerCase());
+const isChosen = (name, path) => moduleNames.some(module => module === path || module.toLowerCase() === name.toLowerCase());
 
 function hookModule(name, functions) {
   try {
     hook(functions(), name);
     Interceptor.flush();
   } catch (error) {
-    send({ type: 'kmt:error', message: `${name} could not be hooked: ${error.message}` });
+    send({ type: 'kmt:error', message: `cannot hook ${name}: ${error.message}` });
   }
 }
 
-/* A library of this system was loaded. */
+/* Handles a module that the system's loader has loaded. */
 function onAdded(module) {
   const { name, path, base, size } = module;
   send({ type: 'kmt:module', name, path, base: base.toString(), size });
-  if (convention === microsoft) {
+  if (convention === windowsUnderWine) {
     if (name === 'ntdll.so') watchWine(module);
   } else if (system === windows) {
     hookWindows(module);
-  } else if (isWanted(name, path)) {
-    hookModule(name, () => module.enumerateExports().filter(each => each.type === 'function'));
+  } else if (isChosen(name, path)) {
+    hookModule(name, () => module.enumerateExports().filter(({ type }) => type === 'function'));
   }
 }
 
 function onRemoved(module) {
-  if (system === windows) leaveRange(module.base, module.size);
+  if (system === windows) unhookRange(module.base, module.size);
 }
 
-/* Takes the hooks off what is about to go away. */
-function leaveRange(base, size) {
+/* Removes the hooks from a module that is to be unmapped. */
+function unhookRange(base, size) {
   const end = base.add(size);
-  for (const [address, takeOff] of hooked) {
-    const at = ptr(address === EXIT ? 0 : address);
-    if (at.compare(base) < 0 || at.compare(end) >= 0) continue;
-    takeOff();
-    hooked.delete(address);
+  for (const [key, unhook] of hooked) {
+    const address = ptr(key === EXIT ? 0 : key);
+    if (address.compare(base) < 0 || address.compare(end) >= 0) continue;
+    unhook();
+    hooked.delete(key);
   }
   Interceptor.flush();
 }
 
-/* Takes the hooks off, once. False: the recorder's code has to stay loaded, a signal handler leads to it. */
+/* Removes all hooks, once. Returns false if the recorder's code must stay loaded: a signal handler or an open call needs it. */
 function stop() {
   if (recorder === null) return true;
   if (observer !== null) observer.detach();
-  if (watch !== null) clearInterval(watch);
-  for (const takeOff of hooked.values()) takeOff();
-  system.leave();
+  if (moduleTimer !== null) clearInterval(moduleTimer);
+  for (const unhook of hooked.values()) unhook();
+  system.restoreSignalFunctions();
   Interceptor.flush();
   const unhooked = new NativeFunction(recorder.recorder_stop, 'int', [])() === 1;
   Thread.sleep(GRACE_SECONDS);
   sendRest();
-  // A thread that waits in a function comes back into the recorder, however late; it then finds it not enabled.
+  // A thread that waits in a replaced function returns through the recorder, however late, and finds it disabled.
   const inside = new NativeFunction(recorder.recorder_inside, 'uint', [])() !== 0;
   if (!inside) system.release();
   recorder = null;
@@ -220,35 +220,38 @@ function stop() {
 }
 
 rpc.exports = {
-  /* Loads the recorder; hooks the module's functions now or whenever it is loaded. Gives what that costs. */
+  /* Loads the recorder, and hooks the functions of the modules now or when they are loaded. Returns the measured cost of a
+     call, and true as `early` if a Windows program had none of the modules loaded. */
   start(config) {
     const overhead = start(config);
-    wanted = config.modules;
-    kind = config.interface;
+    moduleNames = config.modules;
+    naming = config.interface;
     observer = Process.attachModuleObserver({ onAdded, onRemoved });
-    const early = () => system === windows ? hooked.size === 1 : lookAround().length === 0;  // one: the process's exit
+    // On Windows, one hook is that of the process's exit.
+    const early = () => system === windows ? hooked.size === 1 : updateImages().length === 0;
     return { overhead, early: config.windows && early() };
   },
 
-  /* Hooks functions that the process has handed over by address. */
+  /* Hooks functions by the addresses that the process has offered. */
   hookTable(functions) {
-    const found = Object.entries(functions).map(([name, address]) => ({ name, address: ptr(address) }));
-    for (const { name, address } of found) {
+    const offered = Object.entries(functions).map(([name, address]) => ({ name, address: ptr(address) }));
+    for (const { name, address } of offered) {
       const range = Process.findRangeByAddress(address);
-      if (range === null || !range.protection.includes('x')) throw new Error(`${address} of ${name} is not code`);
+      if (range === null || !range.protection.includes('x'))
+        throw new Error(`invalid address of ${name}: ${address} (expected executable memory)`);
     }
-    hook(found, 'table');
+    hook(offered, 'table');
     Interceptor.flush();
     return hooked.size;
   },
 
-  /* The next buffer of events, where the memory is not shared; null when the hooks are off. */
+  /* Returns the next buffer of events if the memory is not shared, null once the hooks are removed. */
   collect: () => sender === null ? null : sender(false),
 
   stop,
 
-  /* Frida's own call before it unloads this script: the recorder's side may have died without a word. At the process's
-     exit() the hooks stay, since destructors go on calling. */
+  /* Frida calls this before it unloads the script, also after the host was killed. At exit() of the process the hooks stay,
+     because destructors may still call functions. */
   dispose(reason) {
     if (reason === 'exit') sendRest();
     else stop();

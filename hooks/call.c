@@ -1,24 +1,27 @@
-/* Standing in for functions, which costs least: x86-64 only. Compiled behind the system's part; the code that leads here is made by
-   stubs.js. */
-typedef struct { const u32 *entry; volatile u64 original, function; } Hook;  /* function: for the code that original is */
+/* Replacement of functions, the cheapest kind of hook (x86-64 only). Compiled after the system's part. stubs.js generates the
+   code that calls recorder_call. */
+
+/* entry: the hook in the plan. original: address to call for the function. It is an adapter for Windows functions, which then
+   finds the function's own address in `function`. */
+typedef struct { const u32 *entry; volatile u64 original, function; } Hook;
 typedef u64 (*Function)(u64, u64, u64, u64, u64, u64);
 
-/* Stands in for a function whose parameters are known, all of them words in registers. A stub that the agent makes calls
-   it with the hook, and with the address that the function was called from, behind them. */
+/* Replaces a function with known parameters, all of them words in registers. A stub of the agent calls it with these
+   parameters, the hook, and the return address of the function's caller. */
 u64 recorder_call(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f, Hook *hook, u64 caller) {
-  u64 given[6], result;
+  u64 parameters[6], result;
   Invocation invocation;
   Function function;
   Thread *t;
-  while (!hook->original) {}  /* the stub may be called before the agent could note it */
+  while (!hook->original) {}  /* the stub may be called before the agent has stored the address */
   function = (Function)hook->original;
   if (!enabled[0]) return function(a, b, c, d, e, f);
-  given[0] = a; given[1] = b; given[2] = c; given[3] = d; given[4] = e; given[5] = f;
+  parameters[0] = a; parameters[1] = b; parameters[2] = c; parameters[3] = d; parameters[4] = e; parameters[5] = f;
   t = this_thread();
-  /* A function of Windows may call another that is hooked too; what the program asked for is recorded, once. */
+  /* A Windows function may call another hooked function. Only the program's own call is recorded. */
   if (t && t->depth && state[S_WINDOWS]) return function(a, b, c, d, e, f);
   if (t) t->depth++;
-  enter(t, &invocation, hook->entry, given, caller);
+  enter(t, &invocation, hook->entry, parameters, caller);
   result = function(a, b, c, d, e, f);
   if (enabled[0]) leave(t, &invocation, result);
   if (t) t->depth--;
@@ -27,21 +30,21 @@ u64 recorder_call(u64 a, u64 b, u64 c, u64 d, u64 e, u64 f, Hook *hook, u64 call
 
 u64 recorder_nothing(void) { return 0; }
 
-/* Nanoseconds that a call of a stub takes, the least of some rounds, before anything else is recorded. What a call writes
-   is forgotten at once: it never leaves the thread's first block. */
+/* Returns the nanoseconds of a call through a stub, the minimum of eight rounds. It must run before anything else is recorded.
+   The events of these calls are discarded in the thread's first block. */
 u64 recorder_measure(Function stub, u64 argument, u32 calls) {
-  u64 best = ~0ULL, took, began, sequence = control[C_SEQUENCE], lost = control[C_LOST];
+  u64 best = ~0ULL, elapsed, start, sequence = control[C_SEQUENCE], lost = control[C_LOST];
   Thread *t = 0;
   u32 round, i;
   for (round = 0; round < 8; round++) {
-    began = now();
+    start = now();
     for (i = 0; i < calls; i++) {
       stub(argument, argument, argument, argument, 0, 0);
       t = this_thread();
       if (t && t->block) t->used = 0;
     }
-    took = now() - began;
-    if (took < best) best = took;
+    elapsed = now() - start;
+    if (elapsed < best) best = elapsed;
     if (t && t->block) t->block[B_COMMITTED] = 0;
     control[C_SEQUENCE] = sequence;
     control[C_LOST] = lost;

@@ -1,5 +1,5 @@
 /*
- * What of the recorder depends on the system: Linux, Wine included. Compiled behind recorder.c.
+ * The recorder's part for Linux, including Wine. Compiled after recorder.c.
  */
 extern void *thread_get(word key);
 extern int thread_set(word key, void *value);
@@ -12,8 +12,8 @@ extern int pthread_sigmask(int how, const void *set, void *old);
 extern int raise(int signal);
 extern int getpid(void);
 
-/* The key of threads, the program's own actions for the two signals (struct sigaction), where its replaced functions have
-   gone, and the process. */
+/* Indexes of the state: the key of thread-specific data, the program's own actions for the two signals (struct sigaction),
+   the originals of the replaced functions, and the process id. */
 enum { S_KEY = S_SYSTEM, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57, S_PROCESS = 58 };
 enum { SEGV = 11, BUS = 7 };
 #define F_SIGINFO 0x4u
@@ -28,14 +28,14 @@ static u64 now(void) {
   return (u64)time[0] * 1000000000u + time[1];
 }
 
-static void *more_memory(u64 size) {
+static void *allocate_pages(u64 size) {
   void *memory = memory_map(0, size, 3, 0x22, -1, 0);
   return memory == (void *)-1 ? 0 : memory;
 }
 
-static void less_memory(void *memory, u64 size) { memory_unmap(memory, size); }
+static void free_pages(void *memory, u64 size) { memory_unmap(memory, size); }
 
-/* The call may come from a signal handler, so nothing is allocated: libc's own locks may be held. */
+/* A call may come from a signal handler that interrupted libc with its locks held. So nothing is allocated. */
 static Thread *this_thread(void) {
   Thread *t;
   u32 i;
@@ -55,7 +55,7 @@ static Thread *this_thread(void) {
   return t;
 }
 
-/* The original of a replaced function; it may be called before the agent could note where that is. */
+/* Returns the original of a replaced function. It may be called before the agent has stored the address. */
 static u64 original(u32 slot) {
   volatile u64 *at = state + slot;
   while (!*at) {}
@@ -69,13 +69,13 @@ static int real_sigaction(int signal, const void *action, void *old) {
 
 static word *program_action(int signal) { return (word *)(state + (signal == SEGV ? S_SEGV : S_BUS)); }
 
-/* Every fault that is not ours goes on to the program's own action, as the kernel would have delivered it. */
+/* Resumes guarded reads. Every other fault is passed to the program's own action, as the kernel would have delivered it. */
 static void on_fault(int signal, int *info, word *context) {
   word *action = program_action(signal), handler = action[0], mask[MASK_WORDS];
   u32 flags = A_FLAGS(action), i;
-  word behind = behind_fault(context[PROGRAM_COUNTER]);
-  if (behind) {
-    context[PROGRAM_COUNTER] = behind;
+  word resume = resume_address(context[PROGRAM_COUNTER]);
+  if (resume) {
+    context[PROGRAM_COUNTER] = resume;
     return;
   }
   if (handler > 1) {
@@ -86,22 +86,22 @@ static void on_fault(int signal, int *info, word *context) {
     if (flags & F_SIGINFO) ((void (*)(int, int *, word *))handler)(signal, info, context);
     else ((void (*)(int))handler)(signal);
   } else if (handler == 0 || info[2] > 0) {
-    /* The default, or an ignored fault, which ends the process all the same: let it happen again without us. */
+    /* The default action, or an ignored fault, which ends the process as well: let it occur again without the handler. */
     word fallback[ACTION_WORDS] = {0};
     real_sigaction(signal, fallback, 0);
     if (info[2] <= 0) raise(signal);
   }
 }
 
-/* Stand in for sigaction and signal: the program sees and sets its own action, ours stays in front of it. */
+/* Replacements of sigaction and signal. The program reads and sets its own action. The recorder's handler stays installed. */
 int recorder_sigaction(int signal, const word *action, word *old) {
-  word given[ACTION_WORDS], *mine = program_action(signal);
+  word new_action[ACTION_WORDS], *own = program_action(signal);
   u32 i;
   if (signal != SEGV && signal != BUS)
     return ((int (*)(int, const void *, void *))(word)original(S_SIGACTION))(signal, action, old);
-  for (i = 0; action && i < ACTION_WORDS; i++) given[i] = action[i];
-  for (i = 0; old && i < ACTION_WORDS; i++) old[i] = mine[i];
-  for (i = 0; action && i < ACTION_WORDS; i++) mine[i] = given[i];
+  for (i = 0; action && i < ACTION_WORDS; i++) new_action[i] = action[i];
+  for (i = 0; old && i < ACTION_WORDS; i++) old[i] = own[i];
+  for (i = 0; action && i < ACTION_WORDS; i++) own[i] = new_action[i];
   return 0;
 }
 
@@ -115,8 +115,8 @@ word recorder_signal(int signal, word handler) {
   return old[0];
 }
 
-/* Before _exit, which every end of a process leads to that is no signal's: the system tells its status to nobody but the
-   parent. A child that was made by vfork comes here too. */
+/* Listener of _exit, which every process calls that is not ended by a signal. The system reports the status to the parent
+   only. A child created by vfork calls this too, with the memory of its parent. */
 void recorder_exit(GumInvocationContext *ic) {
   u32 status = (u32)(word)gum_invocation_context_get_nth_argument(ic, 0) & 0xFF;
   if (enabled[0] && (u64)getpid() == state[S_PROCESS]) control[C_ENDED] = 1ULL << 32 | status;
@@ -132,8 +132,8 @@ void recorder_start(void) {
   sigaction(BUS, action, state + S_BUS);
 }
 
-/* Gives the signals back, after sigaction and signal are themselves again; 0 if somebody has put a handler on top of
-   ours by a system call of its own: then ours has to stay. */
+/* Restores the signal actions. The replacements of sigaction and signal must be removed before. Returns 0 if the program has
+   installed another handler by a direct system call. The recorder's handler must then stay. */
 int recorder_stop(void) {
   word current[ACTION_WORDS];
   enabled[0] = 0;

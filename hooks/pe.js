@@ -1,17 +1,16 @@
 /*
- * Where functions are in Windows' own modules (PE images, mapped or as Wine maps them): exports, forwarders by name and by
- * ordinal, and the names of API sets that forwarders may lead through. It reads memory through an Image alone, and takes
- * nothing there at its word.
+ * Locates functions in Windows modules (PE images, mapped by Windows or by Wine): exports, forwarders by name and by ordinal,
+ * and API sets that forwarders may name. Memory is read through an Image only, and every value in it is validated.
  */
 'use strict';
 
 const EXPORTS_LIMIT = 65536;
 const NAME_LIMIT = 512;
-const FORWARDS_LIMIT = 8;  // one forwarder may lead to the next
+const FORWARDS_LIMIT = 8;  // length of a chain of forwarders
 const PE32_PLUS = 0x20b;
 const PE32 = 0x10b;
 
-/* A PE image: its file's name, and `read(rva, size)`, which gives an ArrayBuffer or throws. */
+/* A PE image, with its file name and a function `read(rva, size)` that returns an ArrayBuffer or throws. */
 class Image {
   constructor(name, size, read) {
     this.name = name;
@@ -20,11 +19,13 @@ class Image {
     this._exports = null;
   }
 
-  /* size bytes at an offset from the image's base. */
+  /* Returns a DataView of memory at an offset from the image's base. */
   read(rva, size) {
-    if (rva < 0 || size < 0 || rva + size > this.size) throw new Error(`${this.name}: is no sound PE image: 0x${rva.toString(16)} lies outside of it`);
+    if (rva < 0 || size < 0 || rva + size > this.size) throw this.invalid(`0x${rva.toString(16)} is outside of the image`);
     return new DataView(this._read(rva, size));
   }
+
+  invalid(reason) { return new Error(`${this.name}: invalid PE image: ${reason}`); }
 
   u32(rva) { return this.read(rva, 4).getUint32(0, true); }
 
@@ -34,16 +35,16 @@ class Image {
   }
 
   text(rva) {
-    let found = '';
-    for (let at = rva; found.length < NAME_LIMIT; at++) {
+    let text = '';
+    for (let at = rva; text.length < NAME_LIMIT; at++) {
       const code = this.read(at, 1).getUint8(0);
-      if (code === 0) return found;
-      found += String.fromCharCode(code);
+      if (code === 0) return text;
+      text += String.fromCharCode(code);
     }
-    throw new Error(`${this.name}: is no sound PE image: a name in it has no end`);
+    throw this.invalid('unterminated name');
   }
 
-  /* {names: name -> index, first: the ordinal of index 0, addresses: of each index, start and end of the directory}. */
+  /* The export directory: {names: name -> index, first: ordinal of index 0, addresses: rva by index, start, end}. */
   get exports() {
     if (this._exports === null) this._exports = this._findExports();
     return this._exports;
@@ -51,27 +52,29 @@ class Image {
 
   _findExports() {
     const header = this.read(0, 64);
-    if (header.getUint16(0, true) !== 0x5a4d) throw new Error(`${this.name}: is no PE image`);
-    const at = header.getUint32(60, true);
-    const start = this.read(at, 26);
-    if (start.getUint32(0, true) !== 0x4550) throw new Error(`${this.name}: is no PE image`);
+    if (header.getUint16(0, true) !== 0x5a4d) throw this.invalid('no PE header');
+    const offset = header.getUint32(60, true);
+    const start = this.read(offset, 26);
+    if (start.getUint32(0, true) !== 0x4550) throw this.invalid('no PE header');
     const magic = start.getUint16(24, true);
-    if (magic !== PE32 && magic !== PE32_PLUS) throw new Error(`${this.name}: is no PE image of a known sort`);
-    const optional = at + 24;
+    if (magic !== PE32 && magic !== PE32_PLUS) throw this.invalid(`unknown magic number 0x${magic.toString(16)}`);
+    const optional = offset + 24;
     const directories = optional + (magic === PE32_PLUS ? 112 : 96);
     const none = { names: new Map(), first: 0, addresses: [], start: 0, end: 0 };
     if (this.u32(directories - 4) < 1) return none;
-    const [where, size] = this.words(directories, 2);
-    if (where === 0 || size === 0) return none;
-    const table = this.read(where, 40);
-    const [first, functions, count, toAddresses, toNames, toOrdinals] = [16, 20, 24, 28, 32, 36].map(each => table.getUint32(each, true));
-    if (functions > EXPORTS_LIMIT || count > EXPORTS_LIMIT) throw new Error(`${this.name}: is no sound PE image: it has ${Math.max(functions, count)} exports`);
-    const ordinals = this.read(toOrdinals, 2 * count);
-    const names = new Map(this.words(toNames, count).map((name, index) => [this.text(name), ordinals.getUint16(2 * index, true)]));
-    return { names, first, addresses: this.words(toAddresses, functions), start: where, end: where + size };
+    const [directory, size] = this.words(directories, 2);
+    if (directory === 0 || size === 0) return none;
+    const table = this.read(directory, 40);
+    const [first, functions, count, addressesRva, namesRva, ordinalsRva] = [16, 20, 24, 28, 32, 36].map(
+      offset => table.getUint32(offset, true));
+    if (functions > EXPORTS_LIMIT || count > EXPORTS_LIMIT) throw this.invalid(`${Math.max(functions, count)} exports`);
+    const ordinals = this.read(ordinalsRva, 2 * count);
+    const names = new Map(this.words(namesRva, count).map(
+      (nameRva, index) => [this.text(nameRva), ordinals.getUint16(2 * index, true)]));
+    return { names, first, addresses: this.words(addressesRva, functions), start: directory, end: directory + size };
   }
 
-  /* What an export is, by its name or '#ORDINAL': {rva}, or {forward: 'MODULE.NAME'}; null where there is none. */
+  /* Finds an export by name or '#ORDINAL'. Returns {rva} or {forward: 'MODULE.NAME'}, null without such an export. */
   find(symbol) {
     const { names, first, addresses, start, end } = this.exports;
     const index = symbol.startsWith('#') ? Number(symbol.slice(1)) - first : names.get(symbol);
@@ -81,10 +84,10 @@ class Image {
   }
 }
 
-/* A module's name as it is compared: file names stand for modules with and without their ending. */
+/* Normalizes a module name for comparison: lower case, without the ending. */
 const plainName = name => name.toLowerCase().replace(/\.(dll|drv|exe)$/, '');
 
-/* Images by name, and the API sets, by which other names lead to them. */
+/* Images by name, and by the names of API sets. */
 class Images {
   constructor(images, apiSets = null) {
     this._byName = new Map(images.map(image => [plainName(image.name), image]));
@@ -97,34 +100,35 @@ class Images {
     return this._byName.get(host === null ? plain : plainName(host)) ?? null;
   }
 
-  /* The image and the place that an export leads to in the end; null where a module on the way is not loaded, or does not
-     have it. */
+  /* Follows the forwarders of an export. Returns the image and rva of its code, null if a module on the way is not loaded or
+     lacks the export. */
   resolve(image, symbol) {
     for (let steps = 0; steps <= FORWARDS_LIMIT; steps++) {
-      const found = image.find(symbol);
-      if (found === null) return null;
-      if (found.forward === undefined) return { image, rva: found.rva };
-      const dot = found.forward.lastIndexOf('.');
-      const next = dot < 0 ? null : this.get(found.forward.slice(0, dot));
+      const target = image.find(symbol);
+      if (target === null) return null;
+      if (target.forward === undefined) return { image, rva: target.rva };
+      const dot = target.forward.lastIndexOf('.');
+      const next = dot < 0 ? null : this.get(target.forward.slice(0, dot));
       if (next === null) return null;
-      [image, symbol] = [next, found.forward.slice(dot + 1)];
+      [image, symbol] = [next, target.forward.slice(dot + 1)];
     }
-    throw new Error(`${image.name}: is no sound PE image: ${symbol} is forwarded without an end`);
+    throw image.invalid(`${symbol} is forwarded endlessly`);
   }
 }
 
-/* The module that stands behind an API set's name, by the schema that every process has (version 6: Windows 10 and later);
-   null where the schema does not know it. The last number of a name does not count. */
+/* Returns the module that implements an API set, from the schema in every process (version 6: Windows 10 and later). Returns
+   null if the schema lacks the name. The last number of the name is ignored. */
 function apiSetHost(schema, name) {
   const [version, , , count, entries] = schema.words(0, 5);
   if (version !== 6) return null;
-  if (count > EXPORTS_LIMIT) throw new Error(`${schema.name}: is no sound table of API sets`);
-  const wanted = name.slice(0, name.lastIndexOf('-'));
+  if (count > EXPORTS_LIMIT) throw new Error(`${schema.name}: invalid API set schema: ${count} entries`);
+  const key = name.slice(0, name.lastIndexOf('-'));
   for (let index = 0; index < count; index++) {
-    const [, nameAt, , hashed, values, number] = schema.words(entries + 24 * index, 6);
-    if (hashed !== 2 * wanted.length || wideText(schema, nameAt, hashed).toLowerCase() !== wanted || number === 0) continue;
-    const [, , , hostAt, hostLength] = schema.words(values, 5);
-    return hostLength === 0 ? null : wideText(schema, hostAt, hostLength);
+    const [, nameOffset, , keyLength, values, valueCount] = schema.words(entries + 24 * index, 6);
+    if (keyLength !== 2 * key.length || valueCount === 0) continue;
+    if (wideText(schema, nameOffset, keyLength).toLowerCase() !== key) continue;
+    const [, , , hostOffset, hostLength] = schema.words(values, 5);
+    return hostLength === 0 ? null : wideText(schema, hostOffset, hostLength);
   }
   return null;
 }
@@ -134,21 +138,21 @@ function wideText(image, at, length) {
   return Array.from({ length: length >> 1 }, (_, index) => String.fromCharCode(view.getUint16(2 * index, true))).join('');
 }
 
-/* The functions of a module that are to be hooked, [{name, image, rva}], each once, where the code is that all ways lead
-   to. kind: the interface: what its functions' names begin with (`functions`), and those of the system calls that they
-   come down to (`calls`, in `callsIn`) where they are in one of the modules of `system`. Names are the functions' own
-   where known(name) says that somebody knows them so. */
-function functionsOf(images, image, kind, known) {
-  const found = new Map();
-  const system = kind.system.includes(plainName(image.name)) ? images.get(kind.callsIn) : null;
+/* Returns the functions of a module that are to be hooked, [{name, image, rva}], each once, at the code that it forwards to.
+   naming: {functions: prefix of the functions' names, calls: prefix of the system calls' names, callsIn: the module with the
+   system calls, system: the modules whose functions forward to system calls}.
+   isDescribed(name): true for a described function. A system call gets the name of the function if that is described. */
+function functionsOf(images, image, naming, isDescribed) {
+  const functions = new Map();
+  const system = naming.system.includes(plainName(image.name)) ? images.get(naming.callsIn) : null;
   const add = (holder, symbol) => {
-    const function_ = symbol.replace(kind.calls, kind.functions);
-    const name = known(function_) ? function_ : symbol;
-    const place = found.has(name) ? null : images.resolve(holder, symbol);
-    if (place !== null) found.set(name, { name, ...place });
+    const functionName = symbol.replace(naming.calls, naming.functions);
+    const name = isDescribed(functionName) ? functionName : symbol;
+    const location = functions.has(name) ? null : images.resolve(holder, symbol);
+    if (location !== null) functions.set(name, { name, ...location });
   };
   for (const holder of system === null ? [image] : [system, image])
     for (const symbol of holder.exports.names.keys())
-      if (symbol.startsWith(kind.calls) || (symbol.startsWith(kind.functions) && holder === image)) add(holder, symbol);
-  return [...found.values()];
+      if (symbol.startsWith(naming.calls) || (symbol.startsWith(naming.functions) && holder === image)) add(holder, symbol);
+  return [...functions.values()];
 }

@@ -1,7 +1,8 @@
 /*
- * The drain of tracekmt/record/buffer/shared_buffer.py for where the recorder's side cannot map the memory: in another mount namespace,
- * on another machine. It runs on the agent's thread, copies what is new into one buffer, and gives closed blocks back at
- * once: what has been sent is as safe as the connection. The layout, C_... and B_..., comes from trace/spooled.py.
+ * The drain of tracekmt/record/buffer/shared_buffer.py, for a target process that cannot share memory with the recorder: in
+ * another mount namespace or on another machine. It runs on the agent's thread, copies new data into one buffer and releases
+ * closed blocks at once. Data that was sent is as safe as the connection. The layout, C_... and B_..., comes from
+ * tracekmt/trace/buffer_format.py.
  */
 typedef unsigned char u8;
 typedef unsigned int u32;
@@ -9,21 +10,21 @@ typedef unsigned long long u64;
 
 #define MORE (~0ULL)
 
-/* Given by the agent: the memory, how much of each block has been sent, and the block that the next call goes on with,
-   with what was told when the first was looked at. A variable of our own could not be written. */
+/* Symbols that the agent provides: the memory, the bytes sent of each block, and the state of a round through the blocks. A
+   CModule cannot write variables of its own. */
 extern volatile u64 control[];
 extern u32 sent[];
 extern u64 state[];
 
-#define NEXT state[0]
-#define UPTO state[1]
-#define ENDING state[2]
+#define NEXT state[0]    /* block at which the next call continues */
+#define UPTO state[1]    /* sequence number below which no event is missing after this round */
+#define ENDING state[2]  /* 1 in the last round */
 
 static volatile u64 *block(u64 number) {
   return (volatile u64 *)((volatile u8 *)control + control[C_BLOCKS] + number * control[C_BLOCK_SIZE]);
 }
 
-/* The order matters: the target may take it at once. */
+/* Appends a block to the queue of free blocks. TAIL is written last: the target may take the block at once. */
 static void release(u64 number) {
   volatile u64 *b = block(number);
   sent[number] = 0;
@@ -33,7 +34,7 @@ static void release(u64 number) {
   control[C_TAIL] = control[C_TAIL] + 1;
 }
 
-/* Lays out memory of so many bytes, which are zero. */
+/* Initializes the memory, which is zero. */
 void sender_prepare(u64 size, u64 block_size) {
   u64 count = (size - CONTROL_SIZE) / (block_size + 4), i;
   control[C_BLOCK_SIZE] = block_size;
@@ -43,12 +44,12 @@ void sender_prepare(u64 size, u64 block_size) {
   for (i = 0; i < control[C_BLOCK_COUNT]; i++) release(i);
 }
 
-/* Fills a buffer of so many bytes, of which a block has fewer; gives how many. It begins with the sequence number below
-   which nothing is missing once this has arrived (MORE: the next call goes on), and what the process ended with. last:
-   nobody writes. */
-u64 sender_collect(u8 *out, u64 room, u32 last) {
+/* Fills a buffer of `capacity` bytes, which is larger than a block, and returns the bytes written. The buffer begins with the
+   sequence number below which no event is missing (MORE: the next call continues the round) and the exit status of the
+   process. last: 1 if no thread writes any more. */
+u64 sender_collect(u8 *out, u64 capacity, u32 last) {
   u64 size = 16, i;
-  if (last && !ENDING) {  /* begin anew: what was committed behind a round that was under way is not to be missed */
+  if (last && !ENDING) {  /* restart: data may have been committed to the blocks that this round has passed */
     NEXT = 0;
     ENDING = 1;
   }
@@ -59,18 +60,19 @@ u64 sender_collect(u8 *out, u64 room, u32 last) {
   }
   for (; NEXT < control[C_BLOCK_COUNT]; NEXT++) {
     volatile u64 *b = block(NEXT);
-    u64 done, committed;
+    u64 is_done, committed;
     if (!b[B_USED]) continue;
-    /* In this order: a closed block takes no new event, and the one that it was closed in is no longer written. */
-    done = b[B_CLOSED] && b[B_ACTIVE] == IDLE;
+    /* The flags are read before COMMITTED. A closed block takes no new event. Once it is also idle, the event in which it was
+       closed is complete. */
+    is_done = b[B_CLOSED] && b[B_ACTIVE] == IDLE;
     committed = b[B_COMMITTED];
-    if (size + committed - sent[NEXT] > room) break;
+    if (size + committed - sent[NEXT] > capacity) break;
     for (i = sent[NEXT]; i < committed; i += 8) {
       *(u64 *)(out + size) = *(volatile u64 *)((volatile u8 *)b + BLOCK_HEADER + i);
       size += 8;
     }
     sent[NEXT] = (u32)committed;
-    if (done && b[B_COMMITTED] == committed) release(NEXT);
+    if (is_done && b[B_COMMITTED] == committed) release(NEXT);
   }
   ((u64 *)out)[0] = NEXT < control[C_BLOCK_COUNT] ? MORE : UPTO;
   ((u64 *)out)[1] = control[C_ENDED];

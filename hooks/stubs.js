@@ -1,13 +1,13 @@
 /*
- * Code that stands in for functions, one stub for each of the recorder's Hooks: it calls recorder_call, which follows the
- * convention of Linux, with the first six parameters, the Hook, and the address that the function was called from.
- * Stubs lie near what is hooked, so that a short jump leads there: functions may be of a few bytes.
+ * Generates the code that replaces functions, one stub for each Hook of the recorder. A stub calls recorder_call, which follows
+ * the calling convention of Linux, with the first six parameters, the Hook, and the return address of the function's caller.
+ * Stubs are allocated near the hooked functions, so that a short jump reaches them: a function may have a few bytes only.
  */
 'use strict';
 
-const HOOK_SIZE = 24;  // the recorder's Hook: its entry in the plan, what to call in the end; and where the function went
+const HOOK_SIZE = 24;  // Hook in call.c: hook in the plan, address to call for the function, address of the function
 const STUB_SIZE = 32;
-const REGISTERS = 6;  // parameters that a stub passes on; further ones are on the stack, where Gum leaves them
+const REGISTERS = 6;  // parameters that a stub passes on; functions with more get listeners
 const NEAR = { maxDistance: 0x7f000000 };
 
 const address64 = address => {
@@ -21,7 +21,7 @@ const address32 = distance => {
   return [...new Uint8Array(bytes.buffer)];
 };
 
-/* Functions that follow the convention of Linux: the registers stay as they are. */
+/* Functions with the calling convention of Linux. The registers stay as they are. */
 const sysv = {
   stub: (record, recorderCall) => [
     0x48, 0xb8, ...address64(record),        // mov rax, record
@@ -34,22 +34,23 @@ const sysv = {
   stubSize: STUB_SIZE,
   common: () => [],
   commonSize: 0,
-  adapter: null,  // the recorder calls the function itself
+  adapter: null,  // the recorder calls the function directly
 };
 
-/* Functions of Windows: four parameters in rcx, rdx, r8, r9, the others behind 32 bytes for these; rdi, rsi and
-   xmm6 to xmm15 belong to the caller. */
+/* Functions with the calling convention of Windows, in a process of Wine. Four parameters are in rcx, rdx, r8 and r9. Further
+   ones are on the stack above 32 bytes of shadow space. rdi, rsi and xmm6 to xmm15 are callee-saved. */
 const SAVED = 0xa0;
-const savedRegisters = opcode => [
-  0x0f, opcode, 0x34, 0x24,                                    // movups [rsp], xmm6, or back
+const moveRegisters = opcode => [
+  0x0f, opcode, 0x34, 0x24,                                    // movups [rsp], xmm6, or the reverse
   0x0f, opcode, 0x7c, 0x24, 0x10,
-  ...[0x44, 0x4c, 0x54, 0x5c, 0x64, 0x6c].flatMap((register, index) => [0x44, 0x0f, opcode, register, 0x24, 0x20 + 0x10 * index]),
+  ...[0x44, 0x4c, 0x54, 0x5c, 0x64, 0x6c].flatMap(
+    (register, index) => [0x44, 0x0f, opcode, register, 0x24, 0x20 + 0x10 * index]),
   0x44, 0x0f, opcode, 0xb4, 0x24, 0x80, 0, 0, 0,
   0x44, 0x0f, opcode, 0xbc, 0x24, 0x90, 0, 0, 0,
 ];
 const COMMON_SIZE = 256;
-const CALL_OUT = 224;  // where the second part of the common code is
-const microsoft = {
+const CALL_OUT = 224;  // offset of the second part of the common code
+const windowsUnderWine = {
   stub: (record, recorderCall, distance) => [
     0x48, 0xb8, ...address64(record),        // mov rax, record
     0xe9, ...address32(distance - 15),       // jmp common
@@ -59,7 +60,7 @@ const microsoft = {
       0x55, 0x48, 0x89, 0xe5,                // push rbp; mov rbp, rsp
       0x57, 0x56,                            // push rdi; push rsi
       0x48, 0x81, 0xec, SAVED, 0, 0, 0,      // sub rsp, SAVED
-      ...savedRegisters(0x11),
+      ...moveRegisters(0x11),
       0x48, 0x89, 0xcf, 0x48, 0x89, 0xd6,    // mov rdi, rcx; mov rsi, rdx
       0x4c, 0x89, 0xc2, 0x4c, 0x89, 0xc9,    // mov rdx, r8; mov rcx, r9
       0x4c, 0x8b, 0x45, 0x30,                // mov r8, [rbp + 0x30]
@@ -68,11 +69,11 @@ const microsoft = {
       0x48, 0xb8, ...address64(recorderCall),
       0xff, 0xd0,                            // call rax
       0x48, 0x83, 0xc4, 0x10,                // add rsp, 16
-      ...savedRegisters(0x10),
+      ...moveRegisters(0x10),
       0x48, 0x81, 0xc4, SAVED, 0, 0, 0,      // add rsp, SAVED
       0x5e, 0x5f, 0x5d, 0xc3,                // pop rsi; pop rdi; pop rbp; ret
     ];
-    const callOut = [                        // the function at rax, with the parameters where it looks for them
+    const callOut = [                        // calls the Windows function at rax with the recorder's parameters
       0x55, 0x48, 0x89, 0xe5,                // push rbp; mov rbp, rsp
       0x48, 0x83, 0xec, 0x30,                // sub rsp, 0x30
       0x4c, 0x89, 0x44, 0x24, 0x20,          // mov [rsp + 0x20], r8
@@ -92,9 +93,9 @@ const microsoft = {
   ],
 };
 
-/* The same functions where the recorder follows their convention too, on Windows itself. Nothing describes this frame to
-   the system yet: an exception does not get past it. */
-const microsoftItself = {
+/* Functions of Windows itself, where the recorder has the same calling convention. The stub has no unwind information yet, so
+   an exception cannot propagate through it. */
+const windowsNative = {
   stub: (record, recorderCall) => [
     0x55, 0x48, 0x89, 0xe5,                  // push rbp; mov rbp, rsp
     0x48, 0x83, 0xec, 0x40,                  // sub rsp, 0x40
@@ -109,24 +110,25 @@ const microsoftItself = {
   stubSize: 96,
   common: () => [],
   commonSize: 0,
-  adapter: null,  // the recorder calls the function itself
+  adapter: null,  // the recorder calls the function directly
 };
 
-/* Stubs for entries of the plan: [{stub, setOriginal(address)}]. keep: gets the memory that must stay. */
+/* Generates stubs for hooks of the plan and returns [{stub, setOriginal(address)}]. keep: list that gets the memory in use. */
 function makeStubs(convention, entries, near, recorderCall, keep) {
-  const each = convention.stubSize;
-  const size = Math.ceil((convention.commonSize + entries.length * each) / PAGE) * PAGE;  // nothing else becomes code
+  const { stubSize } = convention;
+  // Whole pages, so that no other memory becomes executable.
+  const size = Math.ceil((convention.commonSize + entries.length * stubSize) / PAGE) * PAGE;
   let code;
   try {
     code = Memory.alloc(size, { near, ...NEAR });
-  } catch {  // all of it is taken or reserved there; a longer jump may fit as well
+  } catch {  // no free memory nearby; a longer jump may fit too
     code = Memory.alloc(size);
   }
   const records = Memory.alloc(entries.length * HOOK_SIZE);
   keep.push(code, records);
   if (convention.commonSize > 0) code.writeByteArray(convention.common(recorderCall));
-  const made = entries.map((entry, index) => {
-    const offset = convention.commonSize + index * each;
+  const stubs = entries.map((entry, index) => {
+    const offset = convention.commonSize + index * stubSize;
     const record = records.add(index * HOOK_SIZE);
     record.writePointer(entry).add(8).writePointer(NULL).add(8).writePointer(NULL);
     const stub = code.add(offset);
@@ -137,6 +139,6 @@ function makeStubs(convention, entries, near, recorderCall, keep) {
     adapter.writeByteArray(convention.adapter(record, -offset - STUB_SIZE));
     return { stub, setOriginal: address => { record.add(16).writePointer(address); record.add(8).writePointer(adapter); } };
   });
-  if (!Memory.protect(code, size, 'r-x')) throw new Error('the process may not have executable memory');
-  return made;
+  if (!Memory.protect(code, size, 'r-x')) throw new Error('the process cannot map executable memory');
+  return stubs;
 }

@@ -1,6 +1,6 @@
 /*
- * What of the recorder depends on the system: Windows. Compiled behind recorder.c. Not yet run by Frida on Windows: tests
- * build it with MinGW and run it under Wine.
+ * The recorder's part for Windows. Compiled after recorder.c. Frida has not run it on Windows yet. Tests build it with MinGW
+ * and run it under Wine.
  */
 #ifdef __i386__
 #define WINAPI __attribute__((stdcall))
@@ -22,31 +22,32 @@ enum { EXCEPTION_CONTINUE_EXECUTION = -1, EXCEPTION_CONTINUE_SEARCH = 0 };
 #define STATUS_ACCESS_VIOLATION 0xC0000005u
 #define STATUS_IN_PAGE_ERROR 0xC0000006u
 
-/* In two steps, since the product would not fit after half an hour. */
+/* In two steps, because the product of counter and 10^9 overflows after half an hour. */
 static u64 now(void) {
   u64 counter, frequency = state[S_FREQUENCY];
   QueryPerformanceCounter(&counter);
   return counter / frequency * 1000000000u + counter % frequency * 1000000000u / frequency;
 }
 
-static void *more_memory(u64 size) { return VirtualAlloc(0, size, MEM_COMMIT_RESERVE, PAGE_READWRITE); }
+static void *allocate_pages(u64 size) { return VirtualAlloc(0, size, MEM_COMMIT_RESERVE, PAGE_READWRITE); }
 
-static void less_memory(void *memory, u64 size) {
+static void free_pages(void *memory, u64 size) {
   (void)size;
   VirtualFree(memory, 0, MEM_RELEASE);
 }
 
 static Thread *this_thread(void) { return windows_thread(); }
 
-/* In front of everybody's handlers; every exception but those of guarded reads is theirs. pointers: EXCEPTION_POINTERS. */
+/* First vectored exception handler. It resumes guarded reads and passes every other exception on. pointers:
+   EXCEPTION_POINTERS. */
 static WINAPI int on_exception(void **pointers) {
   u32 code = *(u32 *)pointers[0];
-  word *counter = (word *)((u8 *)pointers[1] + CONTEXT_COUNTER), behind;
+  word *counter = (word *)((u8 *)pointers[1] + CONTEXT_COUNTER), resume;
   if (code != STATUS_ACCESS_VIOLATION && code != STATUS_IN_PAGE_ERROR && code != STATUS_GUARD_PAGE_VIOLATION)
     return EXCEPTION_CONTINUE_SEARCH;
-  behind = behind_fault(*counter);
-  if (!behind) return EXCEPTION_CONTINUE_SEARCH;
-  *counter = behind;
+  resume = resume_address(*counter);
+  if (!resume) return EXCEPTION_CONTINUE_SEARCH;
+  *counter = resume;
   return EXCEPTION_CONTINUE_EXECUTION;
 }
 
@@ -56,14 +57,14 @@ void recorder_start(void) {
   state[S_HANDLER] = (u64)(word)AddVectoredExceptionHandler(1, on_exception);
 }
 
-/* Gives 1: nothing leads here any more. */
+/* Returns 1: no handler refers to the code any more. */
 int recorder_stop(void) {
   enabled[0] = 0;
   RemoveVectoredExceptionHandler((void *)(word)state[S_HANDLER]);
   return 1;
 }
 
-/* Before RtlExitUserProcess, which every end of a process by itself leads to. */
+/* Listener of RtlExitUserProcess, which every process calls that ends by itself. */
 void recorder_exit(GumInvocationContext *ic) {
   if (enabled[0]) control[C_ENDED] = 1ULL << 32 | (u32)argument(ic, 0, 1);
 }

@@ -1,5 +1,5 @@
 /*
- * What of the agent depends on the system: Windows. Not yet run there: no part of it can be run anywhere else.
+ * The agent's part for Windows. It has not run yet: no part of it can run on another system.
  */
 'use strict';
 
@@ -11,7 +11,7 @@ const PAGE_READWRITE = 4;
 const MEM_COMMIT_RESERVE = 0x3000;
 const MEM_RELEASE = 0x8000;
 
-// Where the process environment block has the table of API sets (its ApiSetMap), and where that has its size.
+// Offset of ApiSetMap, the API set schema, in the process environment block, and offset of the size in the schema.
 const API_SET_MAP = { x64: 0x68, ia32: 0x38 };
 const API_SET_SIZE = 4;
 
@@ -19,24 +19,26 @@ const KERNEL = ['VirtualAlloc', 'VirtualFree', 'QueryPerformanceCounter', 'Query
   'AddVectoredExceptionHandler', 'RemoveVectoredExceptionHandler'];
 
 const win32 = (name, result, ...types) => new NativeFunction(
-  Process.getModuleByName('kernel32.dll').getExportByName(name), result, types, { abi: Process.arch === 'ia32' ? 'stdcall' : 'default', exceptions: 'propagate' });
+  Process.getModuleByName('kernel32.dll').getExportByName(name), result, types,
+  { abi: Process.arch === 'ia32' ? 'stdcall' : 'default', exceptions: 'propagate' });
 
 const windows = {
   mapped: [],
   views: [],
 
-  /* Memory that is zero. */
+  /* Allocates zeroed memory. */
   map(size) {
-    const memory = win32('VirtualAlloc', 'pointer', 'pointer', 'size_t', 'uint32', 'uint32')(NULL, size, MEM_COMMIT_RESERVE, PAGE_READWRITE);
+    const allocate = win32('VirtualAlloc', 'pointer', 'pointer', 'size_t', 'uint32', 'uint32');
+    const memory = allocate(NULL, size, MEM_COMMIT_RESERVE, PAGE_READWRITE);
     if (memory.isNull()) throw new Error(`the process cannot allocate ${size} bytes`);
     this.mapped.push(memory);
     return memory;
   },
 
-  /* Nothing forks. */
+  /* Allocates zeroed memory. No process forks on Windows. */
   mapWiped(size) { return this.map(size); },
 
-  /* The memory that events are written to, as a file that both sides map. */
+  /* Maps the shared buffer, a file that the host maps too. */
   share({ path, offset, size }) {
     const close = win32('CloseHandle', 'int', 'pointer');
     const file = win32('CreateFileW', 'pointer', 'pointer', 'uint32', 'uint32', 'pointer', 'uint32', 'uint32', 'pointer')(
@@ -53,17 +55,17 @@ const windows = {
     return view.add(offset);
   },
 
-  /* What the recorder calls. */
+  /* Returns the functions that the recorder calls. */
   symbols() {
     const kernel = Process.getModuleByName('kernel32.dll');
     return Object.fromEntries(KERNEL.map(name => [name, kernel.getExportByName(name)]));
   },
 
-  standIn() {},
+  replaceSignalFunctions() {},
 
-  leave() {},
+  restoreSignalFunctions() {},
 
-  /* Every end of the process by itself leads to it. */
+  /* The function that every process calls that ends by itself. */
   exit: () => Process.getModuleByName('ntdll.dll').getExportByName('RtlExitUserProcess'),
 
   release() {
@@ -72,24 +74,25 @@ const windows = {
   },
 };
 
-/* A loaded module as the locator reads it. */
+/* Returns a loaded module as an image for the locator. */
 const imageOf = ({ name, base, size }) => new Image(name, size, (rva, count) => base.add(rva).readByteArray(count));
 
-/* The table that says which module stands behind an API set's name. */
-function apiSets() {
+/* Returns the API set schema of the process, which maps names of API sets to modules. */
+function apiSetSchema() {
   const peb = new NativeFunction(Process.getModuleByName('ntdll.dll').getExportByName('RtlGetCurrentPeb'), 'pointer', [])();
   const map = peb.add(API_SET_MAP[Process.arch]).readPointer();
-  return map.isNull() ? null : imageOf({ name: 'the table of API sets', base: map, size: map.add(API_SET_SIZE).readU32() });
+  return map.isNull() ? null : imageOf({ name: 'API set schema', base: map, size: map.add(API_SET_SIZE).readU32() });
 }
 
-/* Hooks what a module that was loaded has, or what it was that a wanted one's forwarders waited for. */
+/* Hooks the functions of the chosen modules. A newly loaded module may be chosen, or resolve a forwarder of a chosen one. */
 function hookWindows() {
   const loaded = Process.enumerateModules().map(module => ({ module, image: imageOf(module) }));
-  const images = new Images(loaded.map(each => each.image), apiSets());
+  const images = new Images(loaded.map(({ image }) => image), apiSetSchema());
   for (const { module, image } of loaded) {
-    if (!isWanted(module.name, module.path)) continue;
-    hookModule(module.name, () => functionsOf(images, image, kind, name => hooks.has(name)).map(({ name, image: holder, rva }) => ({
-      name, address: loaded.find(each => each.image === holder).module.base.add(rva),
+    if (!isChosen(module.name, module.path)) continue;
+    const functions = () => functionsOf(images, image, naming, name => hooks.has(name));
+    hookModule(module.name, () => functions().map(({ name, image: holder, rva }) => ({
+      name, address: loaded.find(entry => entry.image === holder).module.base.add(rva),
     })));
   }
 }

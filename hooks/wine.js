@@ -1,115 +1,120 @@
 /*
- * Windows' modules in a process of Wine's: they are no modules to the system, which only knows that parts of files are
- * mapped. Wine's own library tells when that changes, and the program waits there until we have looked around.
+ * Windows modules in a process of Wine. For the system they are not modules but mapped files. Hooks on Wine's library report
+ * each change, and the program waits there until the agent has handled it; see gate.c.
  */
 'use strict';
 
-const LOOK_MS = 1;
-const LOOK_OFTEN_MS = 20;
+const GATE_POLL_MS = 1;
+const IMAGES_POLL_MS = 20;
 const GATE_FIRST = 2 * 8;  // GATE_FIRST and GATE_PLACES in gate.c
 const GATE_PLACES = 64;
 const HEADER_SIZE = 4096;
 
-// A 32-bit program may have its modules in a 64-bit process, beside those that translate for it: only these can be hooked.
+// The machine of the images to hook. The process of a 32-bit program may be a 64-bit one, with 64-bit modules that translate
+// its calls. Then only these can be hooked.
 const MACHINE = { x64: 0x8664, ia32: 0x14c };
 
 const images = new Map();  // base -> {image, path, base, machine}
-let passed = 0;  // how many have passed the gate
+let answered = 0;  // requests at the gate that were answered
 
-/* The images that are mapped now, by their bases. */
+/* Returns the mapped images, by base. */
 function mappedImages() {
   const ranges = Process.enumerateRanges('r--');
-  const found = new Map();
+  const mapped = new Map();
   ranges.forEach((range, index) => {
     if (range.file === undefined || range.file.offset !== 0 || range.size < HEADER_SIZE) return;
     const base = range.base.toString();
-    if (found.has(base) || range.base.readU16() !== 0x5a4d) return;
+    if (mapped.has(base) || range.base.readU16() !== 0x5a4d) return;
     const header = range.base.add(60).readU32();
     if (header + 84 > HEADER_SIZE || range.base.add(header).readU32() !== 0x4550) return;
     const size = range.base.add(header + 80).readU32();
     const machine = range.base.add(header + 4).readU16();
-    found.set(base, { path: range.file.path, base: range.base, size, machine, readable: readable(ranges, index, range.base.add(size)) });
+    const readable = readableSpans(ranges, index, range.base.add(size));
+    mapped.set(base, { path: range.file.path, base: range.base, size, machine, readable });
   });
-  return found;
+  return mapped;
 }
 
-/* The stretches of memory that can be read from one range on: other mappings may lie between them. */
-function readable(ranges, first, end) {
-  const found = [];
+/* Returns the readable parts of an image, from its first range to its end. Adjacent ranges are joined. */
+function readableSpans(ranges, first, end) {
+  const spans = [];
   for (const { base, size } of ranges.slice(first)) {
     if (base.compare(end) >= 0) break;
-    const last = found[found.length - 1];
+    const last = spans[spans.length - 1];
     if (last !== undefined && last.end.equals(base)) last.end = base.add(size);
-    else found.push({ base, end: base.add(size) });
+    else spans.push({ base, end: base.add(size) });
   }
-  return found;
+  return spans;
 }
 
-/* What is mapped is read only where it can be: a fault in here would be the program's. */
+/* Returns an image that only reads readable memory, because a fault here would be delivered to the program. */
 function imageAt({ path, base, size, readable }) {
   const name = path.slice(path.lastIndexOf('/') + 1);
   return new Image(name, size, (rva, count) => {
-    const at = base.add(rva);
-    if (count > 0 && !readable.some(each => at.compare(each.base) >= 0 && at.add(count).compare(each.end) <= 0))
-      throw new Error(`${name}: is no sound PE image: 0x${rva.toString(16)} cannot be read`);
-    return count === 0 ? new ArrayBuffer(0) : at.readByteArray(count);
+    const address = base.add(rva);
+    const end = address.add(count);
+    if (count > 0 && !readable.some(span => address.compare(span.base) >= 0 && end.compare(span.end) <= 0))
+      throw new Error(`${name}: invalid PE image: 0x${rva.toString(16)} is not readable`);
+    return count === 0 ? new ArrayBuffer(0) : address.readByteArray(count);
   });
 }
 
-/* Whether a module has the system calls that functions of a wanted one come down to. */
-const holdsCalls = name =>
-  plainName(name) === plainName(kind.callsIn) && wanted.some(each => kind.system.includes(plainName(each)));
+/* Returns true if a module has the system calls that the functions of a chosen module forward to. */
+const hasSystemCalls = name =>
+  plainName(name) === plainName(naming.callsIn) && moduleNames.some(module => naming.system.includes(plainName(module)));
 
-/* Finds what is new, forgets what is gone, and hooks what is wanted; gives what it has hooked. */
-function lookAround() {
+/* Adds new images, drops unmapped ones and hooks the chosen ones. Returns the chosen images. */
+function updateImages() {
   const mapped = mappedImages();
   for (const base of images.keys()) if (!mapped.has(base)) images.delete(base);
-  const fresh = [...mapped].filter(([base]) => !images.has(base)).map(([base, found]) => {
-    const image = imageAt(found);
-    images.set(base, { ...found, image });
-    send({ type: 'kmt:module', name: image.name, path: found.path, base, size: found.size });
+  const fresh = [...mapped].filter(([base]) => !images.has(base)).map(([base, range]) => {
+    const image = imageAt(range);
+    images.set(base, { ...range, image });
+    send({ type: 'kmt:module', name: image.name, path: range.path, base, size: range.size });
     return image;
   });
-  const ours = [...images.values()].filter(each => each.machine === MACHINE[Process.arch]);
-  const all = new Images(ours.map(each => each.image));
-  const found = ours.filter(({ image, path }) => isWanted(image.name, path) || holdsCalls(image.name));
-  // A forwarder may lead to what has only come now.
+  const hookable = [...images.values()].filter(({ machine }) => machine === MACHINE[Process.arch]);
+  const all = new Images(hookable.map(({ image }) => image));
+  const chosen = hookable.filter(({ image, path }) => isChosen(image.name, path) || hasSystemCalls(image.name));
+  // A new image may resolve a forwarder of an image that was hooked before.
   if (fresh.length > 0) {
-    for (const { image } of found) {
-      hookModule(image.name, () => functionsOf(all, image, kind, name => hooks.has(name)).map(({ name, image: holder, rva }) => {
-        const { base } = ours.find(each => each.image === holder);
+    for (const { image } of chosen) {
+      const functions = () => functionsOf(all, image, naming, name => hooks.has(name));
+      hookModule(image.name, () => functions().map(({ name, image: holder, rva }) => {
+        const { base } = hookable.find(entry => entry.image === holder);
         return { name, address: base.add(rva) };
       }));
     }
   }
-  return found;
+  return chosen;
 }
 
-/* Takes the hooks off what is about to go away. */
-function leaveImage(base) {
-  const gone = images.get(base.toString());
-  if (gone === undefined) return;
-  leaveRange(gone.base, gone.size);
+/* Removes the hooks from an image that is to be unmapped. */
+function unhookImage(base) {
+  const entry = images.get(base.toString());
+  if (entry === undefined) return;
+  unhookRange(entry.base, entry.size);
   images.delete(base.toString());
 }
 
+/* Answers the requests at the gate. */
 function answerGate() {
-  const asked = gate.readU64().toNumber();
-  let looked = false;
-  for (; passed < asked; passed++) {
-    const place = GATE_FIRST + 8 * (passed % GATE_PLACES);
-    if (gate.add(place + 8 * GATE_PLACES).readU64().toNumber() !== passed + 1) break;  // being written
-    const base = gate.add(place).readPointer();
-    if (!base.isNull()) leaveImage(base);
-    else if (!looked) {
-      lookAround();
-      looked = true;
+  const requested = gate.readU64().toNumber();
+  let updated = false;
+  for (; answered < requested; answered++) {
+    const offset = GATE_FIRST + 8 * (answered % GATE_PLACES);
+    if (gate.add(offset + 8 * GATE_PLACES).readU64().toNumber() !== answered + 1) break;  // the base is not written yet
+    const base = gate.add(offset).readPointer();
+    if (!base.isNull()) unhookImage(base);
+    else if (!updated) {
+      updateImages();
+      updated = true;
     }
-    gate.add(8).writeU64(passed + 1);
+    gate.add(8).writeU64(answered + 1);
   }
 }
 
-/* Has everybody wait who maps or unmaps an image. */
+/* Makes every thread wait at the gate that maps or unmaps an image. */
 function watchWine(ntdll) {
   const listen = (name, callbacks) => {
     const address = ntdll.findExportByName(name);
@@ -122,7 +127,7 @@ function watchWine(ntdll) {
     .filter(name => listen(name, { onEnter: recorder.gate_mapping, onLeave: recorder.gate_mapped }));
   for (const name of ['NtUnmapViewOfSection', 'NtUnmapViewOfSectionEx'])
     listen(name, { onEnter: recorder.gate_unmapping });
-  // A Wine that has no such function to hook is looked at often instead.
-  watch = gates.length > 0 ? setInterval(answerGate, LOOK_MS) : setInterval(lookAround, LOOK_OFTEN_MS);
+  // A Wine without such a function is polled for new images instead.
+  moduleTimer = gates.length > 0 ? setInterval(answerGate, GATE_POLL_MS) : setInterval(updateImages, IMAGES_POLL_MS);
   Interceptor.flush();
 }

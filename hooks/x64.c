@@ -1,4 +1,4 @@
-/* What of the recorder depends on the processor: x86-64. Compiled in front of recorder.c. */
+/* The recorder's part for x86-64. Compiled before recorder.c. */
 #include <gum/guminterceptor.h>
 
 typedef unsigned char u8;
@@ -7,9 +7,9 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef __SIZE_TYPE__ word;
 
-/* struct sigaction, and struct ucontext's place of the instruction pointer, in words. */
+/* In words: sizes of struct sigaction and of its mask, and index of the instruction pointer in struct ucontext. */
 enum { ACTION_WORDS = 19, PROGRAM_COUNTER = 21, MASK_WORDS = 16 };
-/* Windows' CONTEXT: where Rip lies. */
+/* Offset of Rip in Windows' CONTEXT. */
 enum { CONTEXT_COUNTER = 0xF8 };
 #define A_FLAGS(action) ((u32 *)(action))[34]
 
@@ -18,26 +18,27 @@ static u64 fetch_add(volatile u64 *at, u64 n) {
   return n;
 }
 
-static u64 compare_swap(volatile u64 *at, u64 expected, u64 wanted) {
-  u64 seen;
-  __asm__ volatile("lock cmpxchgq %2, (%3)" : "=a"(seen) : "0"(expected), "r"(wanted), "r"(at) : "memory");
-  return seen;
+static u64 compare_swap(volatile u64 *at, u64 expected, u64 desired) {
+  u64 previous;
+  __asm__ volatile("lock cmpxchgq %2, (%3)" : "=a"(previous) : "0"(expected), "r"(desired), "r"(at) : "memory");
+  return previous;
 }
 
-/* The block that Windows keeps of the thread, and the thread's number in it. */
-static u64 windows_block(void) {
-  u64 block;
-  __asm__ volatile("mov %%gs:0x30, %0" : "=r"(block));
-  return block;
+/* The thread environment block (TEB) of the calling Windows thread, and the thread id in it. */
+static u64 current_teb(void) {
+  u64 teb;
+  __asm__ volatile("mov %%gs:0x30, %0" : "=r"(teb));
+  return teb;
 }
 
-static u64 windows_number(u64 block) { return *(u64 *)(block + 0x48); }
+static u64 teb_thread_id(u64 teb) { return *(u64 *)(teb + 0x48); }
 
-#define WORDS_LIMIT 512           /* up to so many bytes words are quicker than one instruction for all bytes */
+#define WORDS_LIMIT 512           /* up to this size, copying words is faster than rep movsb */
 
-/* Copies n bytes and gives how many were NOT copied: words while they are few, then bytes. A fault at either is moved by
-   on_fault to where the next is tried; where those places lie is told in place[0] to place[3]. */
-static u64 guarded_copy(void *to, const void *from, u64 n, u64 *place) {
+/* Copies n bytes and returns how many were NOT copied. It copies words if they are few, then the rest as bytes. After a fault
+   in the words, on_fault resumes at the bytes; after a fault in the bytes, at the end. fixups[0] to fixups[3] receive these
+   two pairs of a faulting and a resuming address. */
+static u64 guarded_copy(void *to, const void *from, u64 n, u64 *fixups) {
   u64 words = n <= WORDS_LIMIT ? n >> 3 : 0, left = n - (words << 3);
   __asm__ volatile(
       "lea 1f(%%rip), %%rax; mov %%rax, (%4); lea 2f(%%rip), %%rax; mov %%rax, 8(%4);"
@@ -46,21 +47,21 @@ static u64 guarded_copy(void *to, const void *from, u64 n, u64 *place) {
       "1: mov (%2), %%rax; mov %%rax, (%1); add $8, %2; add $8, %1; dec %3; jnz 1b;"
       "2: lea (%0, %3, 8), %0; test %0, %0; jz 4f;"
       "3: rep movsb; 4:"
-      : "+c"(left), "+D"(to), "+S"(from), "+d"(words) : "r"(place) : "rax", "memory");
+      : "+c"(left), "+D"(to), "+S"(from), "+d"(words) : "r"(fixups) : "rax", "memory");
   return left;
 }
 
-/* Four bytes, 0 where they cannot be read. */
-static u32 guarded_load(const void *from, u64 *place) {
+/* Reads four bytes. Returns 0 if they are not readable. */
+static u32 guarded_load(const void *from, u64 *fixups) {
   u64 value = 0;
   __asm__ volatile(
       "lea 1f(%%rip), %%rax; mov %%rax, (%2); lea 2f(%%rip), %%rax; mov %%rax, 8(%2);"
       "xor %%eax, %%eax; 1: mov (%1), %%eax; 2:"
-      : "+a"(value) : "S"(from), "D"(place) : "memory");
+      : "+a"(value) : "S"(from), "D"(fixups) : "memory");
   return (u32)value;
 }
 
-/* A parameter of a hooked function; Gum's own getter follows the convention of Linux. */
+/* Returns a parameter of a hooked function. Gum's own getter follows the calling convention of Linux. */
 static u64 argument(GumInvocationContext *ic, u32 i, u32 windows) {
   u64 scratch[4], value = 0;
   if (!windows) return (word)gum_invocation_context_get_nth_argument(ic, i);

@@ -1,4 +1,4 @@
-"""The newcomer's first minute, live and without."""
+"""The demonstration, with and without a live program."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ import tracekmt
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def check(folder: Path, told: str) -> None:
+def check_result(folder: Path, output: str) -> None:
     with tracekmt.open(folder / "demo.kmt") as trace:
         assert len(trace) == 19
         assert len(trace.threads) == 2
     assert tracekmt.replay(folder / "demo.kmt").same
-    assert "the same" in told
-    assert "replayed  STATUS_GRAPHICS_NO_VIDEO_MEMORY" in told
-    assert "The files are in " in told
+    assert "no differences" in output
+    assert "replayed  STATUS_GRAPHICS_NO_VIDEO_MEMORY" in output
+    assert "The files are in " in output
     assert {path.name for path in folder.iterdir()} == {"demo.kmt", "outcome.kmt", "less-memory.kmt"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are recorded on Linux only, so far")
 def test_live(command: Command, tmp_path: Path) -> None:
-    began = time.monotonic()
+    started = time.monotonic()
     result = command("demo")
     assert result.returncode == 0
     assert result.stderr == ""
     assert "Recorded 19 calls, 0 events lost." in result.stdout
     assert "sharer       after the adapter was unplugged: STATUS_DEVICE_REMOVED" in result.stdout
-    check(tmp_path / "tracekmt-demo", result.stdout)
+    check_result(tmp_path / "tracekmt-demo", result.stdout)
     assert command("demo").returncode == 0  # its own files may be overwritten
-    assert time.monotonic() - began < 40
+    assert time.monotonic() - started < 40
 
 
 def test_without_a_live_program(command: Command, tmp_path: Path) -> None:
     result = command("demo", "--no-live", "-o", "here")
     assert (result.returncode, result.stderr) == (0, "")
     assert "comes with tracekmt" in result.stdout
-    check(tmp_path / "here", result.stdout)
+    check_result(tmp_path / "here", result.stdout)
 
 
-def test_where_attaching_is_forbidden(tmp_path: Path) -> None:
-    """A stand-in for Yama or a container: the system refuses, and says so in Frida's words."""
+def test_attaching_is_forbidden(tmp_path: Path) -> None:
+    """Frida's attach is replaced by a refusal, as by Yama or a container."""
     program = (
         "import frida, sys, click\n"
         "def refuse(*_, **__): raise frida.PermissionDeniedError('unable to access process')\n"
@@ -58,6 +58,6 @@ def test_where_attaching_is_forbidden(tmp_path: Path) -> None:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "It cannot be recorded here: process" in result.stdout
+    assert "Recording failed: cannot record process" in result.stdout
     assert "forbids attaching" in result.stdout
-    check(tmp_path / "demo", result.stdout)
+    check_result(tmp_path / "demo", result.stdout)

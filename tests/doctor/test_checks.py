@@ -1,4 +1,4 @@
-"""What the doctor says of this machine and of real processes."""
+"""Checks of this machine and of real processes."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from pathlib import Path
 
 import pytest
 
-from tracekmt.doctor import checks as doctor
+from tracekmt.doctor import checks as checks_module
 from tracekmt.doctor.checks import Check, examine_machine, examine_process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are recorded on Linux only, so far")
 
 
-def found(checks: list[Check], what: str) -> Check:
-    return next(check for check in checks if check.what == what)
+def find_check(checks: list[Check], name: str) -> Check:
+    return next(check for check in checks if check.name == name)
 
 
 def test_this_machine_can_be_recorded_on() -> None:
     checks = list(examine_machine())
-    assert {check.what for check in checks} >= {"system", "frida", "attach", "memory", "replay"}
-    assert found(checks, "system").ok
-    assert found(checks, "frida").ok
-    assert found(checks, "memory").ok
+    assert {check.name for check in checks} >= {"system", "frida", "attach", "memory", "replay"}
+    assert find_check(checks, "system").ok
+    assert find_check(checks, "frida").ok
+    assert find_check(checks, "memory").ok
 
 
-def test_what_was_left_behind_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "default_folder", lambda: tmp_path)
+def test_leftover_buffers_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks_module, "default_folder", lambda: tmp_path)
     (tmp_path / f"tracekmt-{os.getpid()}-abc.spool").write_bytes(bytes(9 << 20))
-    assert not [check for check in examine_machine() if check.what == "left behind"]
+    assert not [check for check in examine_machine() if check.name == "left behind"]
     (tmp_path / "tracekmt-999999999-abc.spool").write_bytes(bytes(3 << 20))
-    left = found(list(examine_machine()), "left behind")
-    assert left.ok is None
-    assert left.found == f"1 files of recorders that were killed, 3 MB in {tmp_path}"
+    leftovers = find_check(list(examine_machine()), "left behind")
+    assert leftovers.ok is None
+    assert leftovers.finding == f"1 leftover buffer from killed recorders (3 MB in {tmp_path})"
 
 
 def test_a_process_that_can_be_recorded(native: Path, tmp_path: Path) -> None:
@@ -52,12 +52,12 @@ def test_a_process_that_can_be_recorded(native: Path, tmp_path: Path) -> None:
         program.kill()
         program.wait()
     assert all(check.ok for check in checks)
-    assert [check.what for check in checks] == ["process", "program", "thunks"]
+    assert [check.name for check in checks] == ["process", "program", "thunks"]
 
 
-def test_processes_that_cannot() -> None:
-    assert not found(list(examine_process(999_999_999)), "process").ok
-    assert not found(list(examine_process(2)), "process").ok
+def test_processes_that_cannot_be_recorded() -> None:
+    assert not find_check(list(examine_process(999_999_999)), "process").ok
+    assert not find_check(list(examine_process(2)), "process").ok
 
 
 def test_a_process_in_a_container() -> None:
@@ -72,13 +72,13 @@ def test_a_process_in_a_container() -> None:
     finally:
         program.kill()
         program.wait()
-    assert "another mount namespace" in found(checks, "container").found
-    assert found(checks, "thunks").ok is None
+    assert "another mount namespace" in find_check(checks, "container").finding
+    assert find_check(checks, "thunks").ok is None
 
 
 def test_the_command(command: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    told = command("doctor", "-p", os.getpid())
-    assert told.returncode == 0
-    assert "yes  frida" in told.stdout
+    result = command("doctor", "-p", os.getpid())
+    assert result.returncode == 0
+    assert "yes  frida" in result.stdout
     rows = json.loads(command("doctor", "-p", os.getpid(), "--json").stdout)
     assert {"what": "program", "ok": True, "found": "x86-64", "advice": ""} in rows

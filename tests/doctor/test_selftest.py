@@ -1,4 +1,4 @@
-"""The self-test records, replays and packs, and says so where something does not work."""
+"""The self-test records, replays and packs, and reports what does not work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tracekmt.doctor import windows_probe as probe
 from tracekmt.errors import RecordError
 
 
-def test_everything_that_can_run_here_is_recorded_and_replayed(
+def test_every_program_is_recorded_and_replayed(
     command: Callable[..., subprocess.CompletedProcess[str]],
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -26,8 +26,8 @@ def test_everything_that_can_run_here_is_recorded_and_replayed(
     environment = wine_environment(tmp_path_factory.mktemp("wine"))
     for name in ("WINEPREFIX", "DISPLAY"):
         monkeypatch.setenv(name, environment[name])
-    done = command("doctor", "--selftest", "-o", "result.zip")
-    assert (done.returncode, done.stdout) == (0, "result.zip: everything works\n"), done.stderr
+    result = command("doctor", "--selftest", "-o", "result.zip")
+    assert (result.returncode, result.stdout) == (0, "result.zip: all parts work\n"), result.stderr
     with zipfile.ZipFile(tmp_path / "result.zip") as packed:
         summary = json.loads(packed.read("summary.json"))
         assert [(part["name"], part["ok"]) for part in summary["parts"]] == [("native", True), ("wine", True)]
@@ -38,25 +38,32 @@ def test_everything_that_can_run_here_is_recorded_and_replayed(
     with tracekmt.open(tmp_path / "wine.kmt") as trace:
         assert [call.name for call in trace.calls()] == list(probe.CALLS)
         assert trace.abi == "x64"
-    again = command("doctor", "--selftest", "-o", "result.zip")
-    assert (again.returncode, again.stderr) == (2, "tracekmt: result.zip: exists already; -f overwrites it\n")
+    second = command("doctor", "--selftest", "-o", "result.zip")
+    assert (second.returncode, second.stderr) == (
+        2,
+        "tracekmt: cannot write result.zip: the file already exists (-f overwrites it)\n",
+    )
 
 
-def test_what_does_not_work_is_in_the_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(trace: Path, folder: Path) -> int:
+def test_problems_are_in_the_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(trace: Path, folder: Path) -> int:
         raise RecordError("the system forbids it")
 
-    monkeypatch.setattr(selftest, "_native", broken)
-    monkeypatch.setattr(selftest, "_under_wine", broken)
-    said: list[str] = []
-    assert not selftest.selftest(tmp_path / "result.zip", force=False, say=said.append)
-    assert "native: the system forbids it" in said
+    monkeypatch.setattr(selftest, "_record_native", fail)
+    monkeypatch.setattr(selftest, "_record_under_wine", fail)
+    lines: list[str] = []
+    assert not selftest.selftest(tmp_path / "result.zip", force=False, say=lines.append)
+    assert "native: the system forbids it" in lines
     with zipfile.ZipFile(tmp_path / "result.zip") as packed:
         (part, *_) = json.loads(packed.read("summary.json"))["parts"]
     assert part == {"name": "native", "calls": 0, "same": False, "problem": "the system forbids it", "ok": False}
 
 
-def test_its_options_go_together(command: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    for arguments in (["--selftest"], ["-o", "x.zip"]):
-        done = command("doctor", *arguments)
-        assert (done.returncode, done.stderr) == (2, "tracekmt: --selftest goes with -o FILE.zip\n")
+def test_its_options_require_each_other(command: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    errors = {
+        ("--selftest",): "tracekmt: --selftest requires -o FILE.zip\n",
+        ("-o", "x.zip"): "tracekmt: -o requires --selftest\n",
+    }
+    for arguments, error in errors.items():
+        result = command("doctor", *arguments)
+        assert (result.returncode, result.stderr) == (2, error)

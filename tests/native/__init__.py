@@ -1,4 +1,4 @@
-"""C programs that tests build and meet."""
+"""C programs that tests build and run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 FOLDER = Path(__file__).parent
 
 
-def lacking(what: str) -> NoReturn:
-    """Skip a test for what this machine lacks; in CI nothing may be lacking."""
+def skip_without(requirement: str) -> NoReturn:
+    """Skip a test that requires a missing program. In CI the test fails."""
     if os.environ.get("CI"):
-        pytest.fail(f"CI lacks {what}")
-    pytest.skip(f"there is no {what}")
+        pytest.fail(f"CI lacks {requirement}")
+    pytest.skip(f"requires {requirement}")

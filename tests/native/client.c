@@ -1,21 +1,24 @@
 /*
  * A program that calls thunks, for tests of the recorder: client LIBRARY JOURNAL MODE THREADS CALLS
  *
- * It loads the library late. Every thread counts the calls that returned to it in its own word of JOURNAL, a file that
- * the test maps, so that the test knows what must be in the trace whenever the program dies.
- *   work  every thread: open, create a device, CALLS allocations with 64 + thread bytes of data, destroy, close
- *   paced:N  the same, with a pause of N microseconds after each
- *   bad   one thread: every kind of bad pointer, with a SIGSEGV handler of the program's own at work
- *   signal  calls from a signal handler alone, which interrupts malloc and free, CALLS times
- *   late  work, after a second
- *   checked  as work, at some 40,000 calls a second in all, every call's data of its own; the words of JOURNAL from 64 on
- *           are each thread's sums over data and handles
- *   crowd   CALLS times: THREADS threads, all alive, make one call each
- *   freed   one thread: CALLS allocations whose data another thread unmaps and maps meanwhile; prints how many failed
- *   cancel  CALLS threads that are cancelled while they wait in a function
- *   churn   CALLS times: THREADS threads that end after one call each
- *   fork  work on one thread, then a child that calls too
- *   exec  work, then the same program again from its start
+ * It loads the library late. Every thread counts its returned calls in its own word of JOURNAL, a file that the test maps. So
+ * the test knows which calls must be in the trace, whenever the program is killed.
+ *   work     every thread: open, create a device, CALLS allocations with 64 + thread bytes of data, destroy, close
+ *   paced:N  work, with a pause of N microseconds after each allocation
+ *   bad      one thread: every kind of bad pointer, while the program's own SIGSEGV handler is in use
+ *   signal   CALLS calls from a signal handler that interrupts malloc and free
+ *   late     work, after a second
+ *   checked  allocations with random data, some 40,000 calls a second in all; from word 64 of JOURNAL, each thread's sums of
+ *            data and handles
+ *   crowd    CALLS times: THREADS threads, all alive, make one call each
+ *   freed    one thread: CALLS allocations, while another thread unmaps and maps half of their data; prints the failed calls
+ *   blocked  CALLS calls that take a second each
+ *   cancel   CALLS threads that are cancelled while they wait in a function
+ *   churn    CALLS times: THREADS threads that end after one call each
+ *   others   functions of other signatures
+ *   exit     calls before exit(), in an exit handler and, with 77 CALLS, in a destructor
+ *   fork     work on one thread, then a child that calls too
+ *   exec     work, then the same program again from its start
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -40,10 +43,10 @@ typedef int32_t (*Thunk)(void *);
 static Thunk open_adapter, create_device, create_allocation, destroy_device, close_adapter;
 static volatile uint64_t *journal;
 static long calls, pause_us;
-static sigjmp_buf back;
+static sigjmp_buf resume;
 static volatile int caught;
 
-static int32_t counted(long thread, Thunk thunk, void *arg) {
+static int32_t call(long thread, Thunk thunk, void *arg) {
   int32_t status = thunk(arg);
   journal[thread]++;
   return status;
@@ -55,16 +58,16 @@ static int32_t create(long thread, uint32_t device, Info *infos, uint32_t count)
   arg.hDevice = device;
   arg.NumAllocations = count;
   arg.infos = infos;
-  return counted(thread, create_allocation, &arg);
+  return call(thread, create_allocation, &arg);
 }
 
 static void *work(void *argument) {
   long thread = (long)argument, i;
   uint32_t adapter[3] = {1, 0, 0}, device[16] = {0};
   uint8_t data[320];
-  counted(thread, open_adapter, adapter);
+  call(thread, open_adapter, adapter);
   device[0] = adapter[2];
-  counted(thread, create_device, device);
+  call(thread, create_device, device);
   for (i = 0; i < calls; i++) {
     Info info;
     memset(&info, 0, sizeof info);
@@ -75,12 +78,12 @@ static void *work(void *argument) {
     create(thread, device[3], &info, 1);
     if (pause_us) usleep(pause_us);
   }
-  counted(thread, destroy_device, device + 3);
-  counted(thread, close_adapter, adapter + 2);
+  call(thread, destroy_device, device + 3);
+  call(thread, close_adapter, adapter + 2);
   return 0;
 }
 
-/* Data that nobody could guess, and sums that Python can check: of the bytes, each times its place, and of the handles. */
+/* Random data, and sums that the test compares: of the bytes, each times its position, and of the handles. */
 static void *checked(void *argument) {
   uint64_t thread = (uint64_t)argument, state = 0x9E3779B97F4A7C15ull * (thread + 1), i, k;
   uint8_t data[160];
@@ -132,11 +135,11 @@ static void *unmap_and_map(void *nothing) {
 }
 
 static void freed(void) {
-  pthread_t other;
+  pthread_t unmapper;
   long i, failed = 0;
   page = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   page += 4096;
-  pthread_create(&other, 0, unmap_and_map, 0);
+  pthread_create(&unmapper, 0, unmap_and_map, 0);
   for (i = 0; i < calls; i++) {
     Info info;
     memset(&info, 0, sizeof info);
@@ -145,13 +148,13 @@ static void freed(void) {
     failed += create(0, 1, &info, 1) != 0;
   }
   unmapping = 0;
-  pthread_join(other, 0);
+  pthread_join(unmapper, 0);
   printf("%ld\n", failed);
 }
 
 static void *blocked(void *nothing) {
   uint32_t device = 0xB10C;
-  counted(0, destroy_device, &device);
+  call(0, destroy_device, &device);
   return nothing;
 }
 
@@ -170,7 +173,7 @@ static void cancel(void) {
 static void on_segv(int signal) {
   (void)signal;
   caught++;
-  siglongjmp(back, 1);
+  siglongjmp(resume, 1);
 }
 
 static void bad(void) {
@@ -184,8 +187,8 @@ static void bad(void) {
   action.sa_flags = SA_NODEFER;
   sigaction(SIGSEGV, &action, 0);
   munmap(pages + 4096, 4096);
-  printf("%08x\n", counted(0, create_allocation, (void *)0x10));
-  printf("%08x\n", counted(0, create_allocation, pages + 4090));
+  printf("%08x\n", call(0, create_allocation, (void *)0x10));
+  printf("%08x\n", call(0, create_allocation, pages + 4090));
   printf("%08x\n", create(0, 1, 0, 3));
   printf("%08x\n", create(0, 1, (Info *)0xdead0000, 3));
   printf("%08x\n", create(0, 1, half, 2));
@@ -195,7 +198,7 @@ static void bad(void) {
   info.PrivateDriverDataSize = 200;
   printf("%08x\n", create(0, 1, &info, 1));
   for (i = 0; i < 3; i++)
-    if (!sigsetjmp(back, 1)) *(volatile int *)0x20 = 1;
+    if (!sigsetjmp(resume, 1)) *(volatile int *)0x20 = 1;
   printf("caught %d\n", caught);
 }
 
@@ -212,10 +215,10 @@ static void on_alarm(int signal) {
 }
 
 static void signals(void) {
-  struct itimerval every = {{0, 500}, {0, 500}}, off = {{0, 0}, {0, 0}};
+  struct itimerval interval = {{0, 500}, {0, 500}}, off = {{0, 0}, {0, 0}};
   long i;
   signal(SIGALRM, on_alarm);
-  setitimer(ITIMER_REAL, &every, 0);
+  setitimer(ITIMER_REAL, &interval, 0);
   while (alarms < calls) {
     void *blocks[64];
     for (i = 0; i < 64; i++) blocks[i] = malloc(100 + 700 * i);
@@ -224,7 +227,7 @@ static void signals(void) {
   setitimer(ITIMER_REAL, &off, 0);
 }
 
-/* Programs go on calling while they end. */
+/* Programs may still call functions while they exit. */
 static void at_exit(void) {
   Info info;
   memset(&info, 0, sizeof info);
@@ -235,21 +238,21 @@ __attribute__((destructor)) static void at_unload(void) {
   if (calls == 77) at_exit();
 }
 
-/* Functions of other shapes than one pointer to one described structure. */
+/* Functions with other signatures than one pointer to one described structure. */
 static void others(void *library) {
   wchar_t name[] = {'\\', '\\', '?', '\\', 'P', 'C', 'I', 0xD800, 0};
   uint32_t objects[] = {0x40000000, 0x40000040};
   uint64_t shared = 0, device_name[3] = {(uint64_t)name, 0, 0};
-  uint8_t unknown[16] = {1, 2, 3};
+  uint8_t data[16] = {1, 2, 3};
   int32_t (*share)(uint32_t, uint32_t *, void *, uint32_t, uint64_t *) = dlsym(library, "D3DKMTShareObjects");
   uint8_t (*owned)(void) = dlsym(library, "D3DKMTCheckExclusiveOwnership");
   Thunk by_name = (Thunk)dlsym(library, "D3DKMTOpenAdapterFromDeviceName");
-  int32_t (*not_known)(uint8_t *, uint64_t) = dlsym(library, "D3DKMTNotYetKnown");
+  int32_t (*undescribed)(uint8_t *, uint64_t) = dlsym(library, "D3DKMTNotYetKnown");
   share(2, objects, 0, 0x10000001, &shared);
   owned();
   by_name(device_name);
-  not_known(unknown, 5);
-  not_known(unknown, 6);
+  undescribed(data, 5);
+  undescribed(data, 6);
 }
 
 static void *once(void *thread) {
@@ -292,7 +295,7 @@ int main(int argc, char **argv) {
   }
   if (!strcmp(argv[3], "blocked")) {
     uint32_t device = 0xB10C;
-    while (calls--) counted(0, destroy_device, &device);
+    while (calls--) call(0, destroy_device, &device);
     return 7;
   }
   if (!strcmp(argv[3], "signal")) {

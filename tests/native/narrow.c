@@ -1,6 +1,6 @@
 /*
- * A library that exports thunks, and with CLIENT the program that calls them (client LIBRARY JOURNAL MODE THREADS CALLS), for
- * 32-bit processes: structures as Windows lays them out there. Modes: work, forever, bad; see client.c.
+ * A library that exports thunks, for 32-bit processes, with the structures of 32-bit Windows. With CLIENT defined, the program
+ * that calls them: client LIBRARY JOURNAL MODE THREADS CALLS. Modes: work, forever, bad; see client.c.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,7 +19,6 @@
 
 #define INVALID ((int32_t)0xC000000D)
 
-
 #ifndef CLIENT
 
 static uint32_t next_handle = 0x40000000;
@@ -27,8 +26,8 @@ static uint32_t next_handle = 0x40000000;
 static uint32_t handle(void) { return __sync_fetch_and_add(&next_handle, 0x40); }
 
 static int copy_in(void *to, const void *from, size_t size) {
-  struct iovec ours = {to, size}, theirs = {(void *)from, size};
-  return process_vm_readv(getpid(), &ours, 1, &theirs, 1, 0) == (ssize_t)size;
+  struct iovec local = {to, size}, remote = {(void *)from, size};
+  return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
 int32_t D3DKMTOpenAdapterFromLuid(uint32_t *arg) {
@@ -69,7 +68,7 @@ static int forever;
 static sigjmp_buf back;
 static volatile int caught;
 
-static int32_t counted(long thread, Thunk thunk, void *arg) {
+static int32_t call(long thread, Thunk thunk, void *arg) {
   int32_t status = thunk(arg);
   journal[thread]++;
   return status;
@@ -81,16 +80,16 @@ static int32_t create(long thread, uint32_t device, Info *infos, uint32_t count)
   arg.hDevice = device;
   arg.NumAllocations = count;
   arg.infos = infos;
-  return counted(thread, create_allocation, &arg);
+  return call(thread, create_allocation, &arg);
 }
 
 static void *work(void *argument) {
   long thread = (long)argument;
   uint32_t adapter[3] = {1, 0, 0}, device[9] = {0}, i;
   uint8_t data[320];
-  counted(thread, open_adapter, adapter);
+  call(thread, open_adapter, adapter);
   device[0] = adapter[2];
-  counted(thread, create_device, device);
+  call(thread, create_device, device);
   for (i = 0; i < (uint32_t)calls || forever; i++) {
     Info info;
     memset(&info, 0, sizeof info);
@@ -102,8 +101,8 @@ static void *work(void *argument) {
     create(thread, device[2], &info, 1);
     if (forever) usleep(1000);
   }
-  counted(thread, destroy_device, device + 2);
-  counted(thread, close_adapter, adapter + 2);
+  call(thread, destroy_device, device + 2);
+  call(thread, close_adapter, adapter + 2);
   return 0;
 }
 
@@ -120,7 +119,7 @@ static int bad(void) {
   memset(&info, 0, sizeof info);
   signal(SIGSEGV, on_segv);
   munmap(pages + 4096, 4096);
-  counted(0, create_allocation, (void *)0x10);
+  call(0, create_allocation, (void *)0x10);
   create(0, 1, (Info *)0xdead0000, 3);
   info.pPrivateDriverData = pages + 4000;
   info.PrivateDriverDataSize = 200;

@@ -1,6 +1,6 @@
 /*
- * A library that exports thunks, for tests of the recorder: it stands where libdxcore.so stands on WSL. Like a kernel
- * it probes what it is given: a bad pointer is a status, never a crash.
+ * A library that exports thunks, for tests of the recorder. It takes the place of libdxcore.so on WSL. Like a kernel, it probes
+ * its arguments: a bad pointer results in an error status, never in a crash.
  */
 #define _GNU_SOURCE
 #include <stdint.h>
@@ -15,8 +15,8 @@ static uint32_t next_handle = 0x40000000;
 static uint32_t handle(void) { return __sync_fetch_and_add(&next_handle, 0x40); }
 
 static int copy_in(void *to, const void *from, size_t size) {
-  struct iovec ours = {to, size}, theirs = {(void *)from, size};
-  return process_vm_readv(getpid(), &ours, 1, &theirs, 1, 0) == (ssize_t)size;
+  struct iovec local = {to, size}, remote = {(void *)from, size};
+  return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
 int32_t D3DKMTOpenAdapterFromLuid(uint32_t *arg) {
@@ -35,11 +35,11 @@ int32_t D3DKMTCreateAllocation2(uint8_t *arg) {
   if (!copy_in(create, arg, sizeof create)) return STATUS_INVALID_PARAMETER;
   count = *(uint32_t *)(create + 44);
   for (i = 0; i < count; i++) {
-    uint8_t *at = *(uint8_t **)(create + 48) + 96ul * i;
-    if (!copy_in(element, at, sizeof element)) return STATUS_INVALID_PARAMETER;
+    uint8_t *source = *(uint8_t **)(create + 48) + 96ul * i;
+    if (!copy_in(element, source, sizeof element)) return STATUS_INVALID_PARAMETER;
     size = *(uint32_t *)(element + 24);
     if (size > sizeof data || !copy_in(data, *(void **)(element + 16), size)) return STATUS_INVALID_PARAMETER;
-    *(uint32_t *)at = handle();
+    *(uint32_t *)source = handle();
   }
   return 0;
 }
@@ -51,14 +51,14 @@ int32_t D3DKMTDestroyDevice(uint32_t *arg) {
 }
 int32_t D3DKMTCloseAdapter(void *arg) { return arg ? 0 : STATUS_INVALID_PARAMETER; }
 
-/* Plain parameters. */
+/* A function with plain parameters. */
 int32_t D3DKMTShareObjects(uint32_t count, const uint32_t *objects, void *attributes, uint32_t access, uint64_t *shared) {
   (void)attributes;
   *shared = 0x100 + count + objects[0] % 16 + access % 16;
   return 0;
 }
 
-/* No status. */
+/* A function without a status. */
 uint8_t D3DKMTCheckExclusiveOwnership(void) { return 1; }
 
 int32_t D3DKMTOpenAdapterFromDeviceName(uint8_t *arg) {
@@ -66,7 +66,7 @@ int32_t D3DKMTOpenAdapterFromDeviceName(uint8_t *arg) {
   return 0;
 }
 
-/* A function that nobody has described. */
+/* An undescribed function. */
 int32_t D3DKMTNotYetKnown(uint8_t *arg, uint64_t number) {
   arg[0] += (uint8_t)number;
   return 0;

@@ -1,4 +1,4 @@
-/* Stands in for Frida around hooks/recorder.c: gives it its memory, and calls its two hooks. */
+/* Substitute for Frida around hooks/recorder.c: provides the recorder's memory and calls its two hooks. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -10,7 +10,7 @@
 
 #define PAGE __attribute__((aligned(4096)))
 
-PAGE volatile uint64_t control[(64 << 20) / 8]; /* the spool is mapped over it */
+PAGE volatile uint64_t control[(64 << 20) / 8]; /* the shared buffer is mapped over it */
 PAGE volatile uint32_t enabled[1024];
 PAGE uint64_t state[512];
 PAGE uint32_t plan[1 << 16];
@@ -24,14 +24,14 @@ extern int recorder_stop(void);
 void *thread_get(uint64_t key) { return pthread_getspecific((pthread_key_t)key); }
 int thread_set(uint64_t key, void *value) { return pthread_setspecific((pthread_key_t)key, value); }
 uint32_t thread_id(void) { return (uint32_t)gettid(); }
-void *memory_map(void *where, size_t size, int protection, int flags, int file, long long offset) {
-  return mmap(where, size, protection, flags, file, offset);
+void *memory_map(void *address, size_t size, int protection, int flags, int file, long long offset) {
+  return mmap(address, size, protection, flags, file, offset);
 }
 int memory_unmap(void *memory, size_t size) { return munmap(memory, size); }
 
-int walker_start(const char *spool, size_t offset, size_t size) {
+int walker_start(const char *buffer, size_t offset, size_t size) {
   pthread_key_t key;
-  int file = open(spool, O_RDWR);
+  int file = open(buffer, O_RDWR);
   if (file < 0 || size > sizeof control) return 1;
   if (mmap((void *)control, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, offset) == MAP_FAILED) return 2;
   close(file);
@@ -44,9 +44,9 @@ int walker_start(const char *spool, size_t offset, size_t size) {
 
 int walker_stop(void) { return recorder_stop(); }
 
-/* Memory of the test's choosing at an address of its choosing. */
-int walker_map(void *where, size_t size) {
-  return mmap(where, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != where;
+/* Maps memory at a fixed address. */
+int walker_map(void *address, size_t size) {
+  return mmap(address, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != address;
 }
 
 void walker_call(uint32_t hook, const uint64_t *arguments, size_t count) {

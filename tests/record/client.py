@@ -1,4 +1,4 @@
-"""The test client as tests of the recorder use it."""
+"""The test client, as the tests of the recorder use it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tracekmt.trace.reader import TracedCall
 
 
 class Client:
-    """The test client, its journal, and where it is recorded to."""
+    """The test client, its journal and the trace that it is recorded to."""
 
     def __init__(self, native: Path, folder: Path) -> None:
         self.native = native
@@ -25,21 +25,21 @@ class Client:
         return [str(self.native / "client"), str(library), str(self._journal), mode, str(threads), str(calls)]
 
     def journal(self) -> list[int]:
-        """Calls that returned, by the client's own count, for each of its threads; its sums from word 64 on."""
+        """Return the client's own counts of returned calls by thread. Its sums follow from word 64 on."""
         with self._journal.open("rb") as file, mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ) as mapped:
             words = memoryview(mapped[:4096]).cast("Q")
             return list(words)
 
     def calls(self) -> list[TracedCall]:
         with tracekmt.open(self.trace) as trace:
-            found = list(trace.calls())
-            for call in found:
+            calls = list(trace.calls())
+            for call in calls:
                 assert call.to_json()  # decoded while the file is open
-            return found
+            return calls
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Processes of 32 bits: structures as Windows lays them out in x86, recorded from this 64-bit side."""
+"""Processes of 32 bits, with the structures of x86 Windows, recorded by a 64-bit recorder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import tracekmt
-from tests.native import FOLDER, lacking
+from tests.native import FOLDER, skip_without
 from tests.record.client import Client, wait_for
 from tracekmt.codec import Unreadable
 from tracekmt.record.session import Recording
@@ -20,12 +20,12 @@ CREATE = "D3DKMTCreateAllocation2"
 
 @pytest.fixture(scope="session")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the test library and its client, of 32 bits."""
+    """Build the 32-bit test library and its client, and return their folder."""
     compiler = shutil.which("gcc")
     if compiler is None or not list(Path("/usr").glob("lib*/**/32/crtbegin.o")):
-        lacking("gcc-multilib, to build programs of 32 bits with")
+        skip_without("gcc-multilib")
     folder = tmp_path_factory.mktemp("narrow")
-    # Windows aligns 64-bit fields to 8 bytes in 32-bit processes too.
+    # Windows aligns 64-bit fields to 8 bytes also in 32-bit processes.
     command: list[str | Path] = [compiler, "-m32", "-malign-double", "-O1", "-Wall", "-Wextra"]
     subprocess.run([*command, "-shared", "-fPIC", "-o", folder / "libdxcore.so", FOLDER / "narrow.c"], check=True)
     library: list[str | Path] = ["-DCLIENT", "-o", folder / "client", FOLDER / "narrow.c", "-ldl", "-lpthread"]
@@ -47,35 +47,35 @@ def test_every_call_is_recorded_in_the_layout_of_x86(client: Client) -> None:
     with tracekmt.open(client.trace) as trace:
         assert (trace.abi, trace.lost) == ("x86", 0)
     data: dict[int, list[bytes]] = {}
-    for call in (each for each in calls if each.name == CREATE):
+    for call in [call for call in calls if call.name == CREATE]:
         assert isinstance(call.inputs, dict)
         assert isinstance(call.outputs, dict)
         (element,) = call.inputs["pAllocationInfo2"]
         data.setdefault(element["PrivateDriverDataSize"] - 64, []).append(element["pPrivateDriverData"])
         assert element["GpuVirtualAddress"] == 0x1234567890
         assert call.outputs["pAllocationInfo2"][0]["hAllocation"] >= 0x40000000
-    for thread, found in data.items():
-        assert found == [n.to_bytes(4, "little") + bytes([thread]) * (60 + thread) for n in range(200)]
+    for thread, contents in data.items():
+        assert contents == [n.to_bytes(4, "little") + bytes([thread]) * (60 + thread) for n in range(200)]
     assert tracekmt.replay(client.trace).same
 
 
-def test_bad_pointers_beside_the_program_s_own_handler(client: Client) -> None:
+def test_bad_pointers_with_a_handler_of_the_program(client: Client) -> None:
     recording = Recording(client.trace)
     recording.spawn(client.argv("bad"))
     assert recording.run().ended == "the process ended with status 7"
     calls = client.calls()
     assert len(calls) == client.journal()[0] == 3
-    whole, elements, behind = calls
-    assert whole.inputs == Unreadable(0x10)
+    argument, elements, data_end = calls
+    assert argument.inputs == Unreadable(0x10)
     assert isinstance(elements.inputs, dict)
     assert elements.inputs["pAllocationInfo2"] == Unreadable(0xDEAD0000)
-    assert isinstance(behind.inputs, dict)
-    data = behind.inputs["pAllocationInfo2"][0]["pPrivateDriverData"]
+    assert isinstance(data_end.inputs, dict)
+    data = data_end.inputs["pAllocationInfo2"][0]["pPrivateDriverData"]
     assert isinstance(data, Unreadable)
     assert len(data.data) == 96
 
 
-def test_a_running_process_is_attached_to_and_goes_on(client: Client) -> None:
+def test_a_running_process_is_recorded_and_continues(client: Client) -> None:
     program = subprocess.Popen(client.argv("forever", 2))
     try:
         wait_for(lambda: client.journal()[0] > 10)

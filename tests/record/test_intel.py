@@ -1,4 +1,4 @@
-"""A shipping driver as the target: Intel's OpenCL for WSL, on a stand-in for libdxcore.so that logs every call."""
+"""Recording of a shipping driver: Intel's OpenCL for WSL, on a stand-in for libdxcore.so that logs every call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import tracekmt
-from tests.native import lacking
+from tests.native import skip_without
 from tracekmt.record.session import Recording
 
 CLIENT = Path(__file__).parents[3] / "shared" / "clients" / "intel-wsl"
@@ -22,12 +22,12 @@ LINE = re.compile(r"^\d+ tid=(\d+) (D3DKMT\w+) -> (0x[0-9a-f]{8})")
 
 @pytest.fixture(scope="module")
 def program() -> Path:
-    """The client that .ci/run has built where the link leads to."""
+    """Return the client that .ci/run has built in the folder of the link's target."""
     if sys.platform != "linux" or not CLIENT.is_dir():
         pytest.skip("needs the Intel client, which is not part of the project")
     built = LINK.resolve().parent / "clprog"
     if not LINK.is_symlink() or not built.exists():
-        lacking(f"Intel client that is set up; as root: {CLIENT}/setup.sh FOLDER")
+        skip_without(f"installed Intel client (as root: {CLIENT}/setup.sh FOLDER)")
     return built
 
 
@@ -35,7 +35,7 @@ def program() -> Path:
 def recorded(
     program: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, list[re.Match[str]], list[str]]:
-    """A trace of the whole program, the calls that the stand-in saw, and the sums of all private data that it saw."""
+    """Return a trace of the program, and the calls and checksums of private data that the stand-in logged."""
     folder = tmp_path_factory.mktemp("intel")
     log, trace = folder / "log", folder / "intel.kmt"
     os.environ |= {"STANDIN_LOG": str(log), "STANDIN_PLATFORM": request.param}
@@ -48,7 +48,10 @@ def recorded(
     assert progress.lost == 0
     lines = log.read_text("utf-8").splitlines()
     sums = [
-        found for line in lines if "D3DKMTCreateAllocation2" in line for found in re.findall(r"crc=([0-9a-f]{8})", line)
+        checksum
+        for line in lines
+        if "D3DKMTCreateAllocation2" in line
+        for checksum in re.findall(r"crc=([0-9a-f]{8})", line)
     ]
     return trace, [match for line in lines if (match := LINE.match(line))], sums
 
@@ -59,32 +62,32 @@ def test_every_call_is_in_the_trace(recorded: tuple[Path, list[re.Match[str]], l
     with tracekmt.open(trace) as opened:
         calls = list(opened.calls())
         threads = {number: system for system, number in opened.threads.items()}
-        mine = Counter(
+        recorded_calls = Counter(
             (str(threads[call.thread]), call.name, call.status.code if call.status is not None else "")
             for call in calls
         )
-    assert mine == Counter(match.groups() for match in seen)
+    assert recorded_calls == Counter(match.groups() for match in seen)
     assert not any(call.spec.raw for call in calls)
 
 
 def test_private_data_is_what_the_driver_saw(recorded: tuple[Path, list[re.Match[str]], list[str]]) -> None:
     trace, _, sums = recorded
     with tracekmt.open(trace) as opened:
-        mine = [
+        recorded_sums = [
             f"{binascii.crc32(element['pPrivateDriverData']):08x}"
             for call in opened.calls()
             if call.name == "D3DKMTCreateAllocation2" and isinstance(call.inputs, dict)
             for element in call.inputs["pAllocationInfo2"]
         ]
-    assert len(mine) >= 75
-    assert Counter(mine) == Counter(sums)
+    assert len(recorded_sums) >= 75
+    assert Counter(recorded_sums) == Counter(sums)
 
 
-def test_what_it_asks_its_adapter_is_read_by_type(recorded: tuple[Path, list[re.Match[str]], list[str]]) -> None:
+def test_its_adapter_queries_are_decoded_by_type(recorded: tuple[Path, list[re.Match[str]], list[str]]) -> None:
     trace, *_ = recorded
     with tracekmt.open(trace) as opened:
-        asked = [call for call in opened.calls() if call.name == "D3DKMTQueryAdapterInfo"]
-        outputs = [call.outputs for call in asked]
+        queries = [call for call in opened.calls() if call.name == "D3DKMTQueryAdapterInfo"]
+        outputs = [call.outputs for call in queries]
     types = [value["Type"].name for value in outputs if isinstance(value, dict)]
     registry, kind = "KMTQAITYPE_QUERYREGISTRY", "KMTQAITYPE_ADAPTERTYPE"
     assert types == [registry, registry, kind, "KMTQAITYPE_UMDRIVERPRIVATE"]
@@ -97,11 +100,11 @@ def test_what_it_asks_its_adapter_is_read_by_type(recorded: tuple[Path, list[re.
     assert "RenderSupported" in repr(adapter["pPrivateDriverData"])
 
 
-def test_a_recording_of_it_replays_and_is_like_itself(recorded: tuple[Path, list[re.Match[str]], list[str]]) -> None:
+def test_its_recording_replays_without_differences(recorded: tuple[Path, list[re.Match[str]], list[str]]) -> None:
     trace, *_ = recorded
     report = tracekmt.diff(trace, trace)
     assert report.same
     assert report.calls.compared > 300
     replayed = tracekmt.replay(trace)
-    assert [f.message for f in replayed.findings if f.kind != "opaque"] == []
+    assert [finding.message for finding in replayed.findings if finding.kind != "opaque"] == []
     assert replayed.calls.compared > 150

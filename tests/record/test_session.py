@@ -1,4 +1,4 @@
-"""Live processes under Frida: every call is in the trace, and the process does not notice."""
+"""Recording of live processes: every call is in the trace, and the process behaves as without the recorder."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from tracekmt.codec import Unreadable
 from tracekmt.edit.recover import recover
 from tracekmt.errors import RecordError, UsageError
 from tracekmt.ntstatus import Status
-from tracekmt.record.buffer import shared_buffer as spools
+from tracekmt.record.buffer import shared_buffer
 from tracekmt.record.limits import Progress, StopConditions
 from tracekmt.record.session import Recording
 from tracekmt.report.summary import summarise, summary_lines
 from tracekmt.trace.buffer_format import CONTROL_SIZE, Control
 from tracekmt.trace.events import Lost
-from tracekmt.trace.frames import FrameReader, Room
+from tracekmt.trace.frames import FrameReader, LiveFrame
 from tracekmt.trace.reader import TracedCall
 
 CREATE = "D3DKMTCreateAllocation2"
 FORKS, FORK_SECONDS = 3, 20
 KILLS = 500 if "TRACEKMT_SOAK" in os.environ else 20 if "CI" in os.environ else 4
-"""How often a program, and a recorder, are killed at moments that chance chooses."""
+"""Number of times that a program, and a recorder, are killed at random moments."""
 
 
 def returned_by_thread(calls: list[TracedCall]) -> dict[int, int]:
-    """Calls that returned, by the client's number of the thread, which its private data tell."""
+    """Count the calls that returned, by the client's number of the thread, which its private data contain."""
     numbers: dict[int, int] = {}
     for call in calls:
         if call.name == CREATE and isinstance(call.inputs, dict):
@@ -49,12 +49,12 @@ def returned_by_thread(calls: list[TracedCall]) -> dict[int, int]:
     return dict(counts)
 
 
-@pytest.mark.parametrize("block_size", [4096, spools.BLOCK_SIZE])
-def test_nothing_is_left_of_what_the_cost_was_measured_with(
+@pytest.mark.parametrize("block_size", [4096, shared_buffer.BLOCK_SIZE])
+def test_the_events_of_the_overhead_measurement_are_discarded(
     client: Client, monkeypatch: pytest.MonkeyPatch, block_size: int
 ) -> None:
-    """It stood under sequence numbers that the program's own events have then."""
-    monkeypatch.setattr(spools, "BLOCK_SIZE", block_size)
+    """The program's own events get the same sequence numbers."""
+    monkeypatch.setattr(shared_buffer, "BLOCK_SIZE", block_size)
     program = subprocess.Popen(["sleep", "100"])
     recording = Recording(client.trace)
     try:
@@ -64,11 +64,11 @@ def test_nothing_is_left_of_what_the_cost_was_measured_with(
         with path.open("rb") as file:
             frames = FrameReader(path, file)
             *_, (_, _, room) = frames.scan()
-            assert isinstance(room, Room)
-            control = struct.unpack("<512Q", frames.bytes_at(room.start, CONTROL_SIZE))
-            assert [control[each] for each in (Control.SEQUENCE, Control.LOST)] == [0, 0]
-            assert control[Control.HEAD] == 1, "one block is taken, that of the thread that measured"
-            used, committed, *_ = struct.unpack("<8Q", frames.bytes_at(room.start + control[Control.BLOCKS], 64))
+            assert isinstance(room, LiveFrame)
+            control = struct.unpack("<512Q", frames.read_bytes(room.start, CONTROL_SIZE))
+            assert [control[index] for index in (Control.SEQUENCE, Control.LOST)] == [0, 0]
+            assert control[Control.HEAD] == 1, "only the measuring thread has taken a block"
+            used, committed, *_ = struct.unpack("<8Q", frames.read_bytes(room.start + control[Control.BLOCKS], 64))
             assert (used, committed) == (1, 0)
     finally:
         recording.stop()
@@ -76,12 +76,12 @@ def test_nothing_is_left_of_what_the_cost_was_measured_with(
         program.wait()
 
 
-@pytest.mark.parametrize("block_size", [4096, spools.BLOCK_SIZE])
-def test_every_call_of_every_thread_is_recorded_whole(
+@pytest.mark.parametrize("block_size", [4096, shared_buffer.BLOCK_SIZE])
+def test_every_call_of_every_thread_is_complete(
     client: Client, monkeypatch: pytest.MonkeyPatch, block_size: int
 ) -> None:
-    """Of small blocks one is full after a few calls."""
-    monkeypatch.setattr(spools, "BLOCK_SIZE", block_size)
+    """A small block is full after a few calls."""
+    monkeypatch.setattr(shared_buffer, "BLOCK_SIZE", block_size)
     recording = Recording(client.trace)
     recording.spawn(client.argv("work", 4, 500))
     progress = recording.run()
@@ -122,19 +122,19 @@ def test_a_killed_program_leaves_every_call_that_had_returned(client: Client, at
     pid = recording.spawn(client.argv("paced:20", 3, 10**9))
     threading.Timer(random.Random(attempt).uniform(0.1, 0.5), os.kill, (pid, signal.SIGKILL)).start()
     progress = recording.run()
-    # Frida asks the system too; who comes second is not told.
+    # Frida waits for the status too, and the system reports it once only.
     assert progress.ended in ("the process ended by SIGKILL", "the process ended")
-    noted = client.journal()[:3]
+    returned = client.journal()[:3]
     calls = client.calls()
     if progress.lost <= 3:  # at most the event that each thread was writing
         recorded = returned_by_thread(calls)
-        assert all(recorded[thread] >= noted[thread] for thread in range(3))
-    assert sum(noted) > 100
+        assert all(recorded[thread] >= returned[thread] for thread in range(3))
+    assert sum(returned) > 100
     assert sum(not call.returned for call in calls) <= 3
     assert progress.lost <= 3
 
 
-def test_bad_pointers_are_shown_and_the_program_s_own_handler_works(
+def test_bad_pointers_are_recorded_and_the_program_s_own_handler_works(
     client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
     plain = subprocess.run(client.argv("bad"), capture_output=True, text=True, check=False)
@@ -149,7 +149,7 @@ def test_bad_pointers_are_shown_and_the_program_s_own_handler_works(
     assert [call.status.code[2:] for call in calls if call.status is not None] == plain.stdout.splitlines()[:-1]
     assert inputs[0] == Unreadable(0x10)
     assert isinstance(inputs[1], Unreadable)
-    arrays = [each["pAllocationInfo2"] for each in inputs[2:] if isinstance(each, dict)]
+    arrays = [argument["pAllocationInfo2"] for argument in inputs[2:] if isinstance(argument, dict)]
     assert arrays[0] is None
     assert arrays[1] == Unreadable(0xDEAD0000)
     assert len(arrays[2]) == 2
@@ -162,18 +162,18 @@ def test_bad_pointers_are_shown_and_the_program_s_own_handler_works(
 
 
 def test_calls_from_a_signal_handler_never_wait_for_the_code_they_interrupt(client: Client) -> None:
-    """The program ends, and every call is there or counted: one that interrupts the recorder is two lost events."""
+    """Every call is recorded or counted. A call that interrupts the recorder is two lost events."""
     recording = Recording(client.trace)
     recording.spawn(client.argv("signal", 1, 300))
     progress = recording.run()
-    noted = client.journal()[0]
-    assert noted >= 300
-    assert progress.calls + progress.lost / 2 == noted
-    assert progress.calls >= noted * 0.9
+    returned = client.journal()[0]
+    assert returned >= 300
+    assert progress.calls + progress.lost / 2 == returned
+    assert progress.calls >= returned * 0.9
 
 
-def test_threads_without_number(client: Client) -> None:
-    """More threads than there are slots for their state, or blocks: each ends and leaves its own to the next."""
+def test_more_threads_than_slots_and_blocks(client: Client) -> None:
+    """Each thread ends and leaves its slot and block to the next one."""
     recording = Recording(client.trace)
     recording.spawn(client.argv("churn", 40, 250))
     progress = recording.run()
@@ -185,9 +185,11 @@ def _is_past(moment: float) -> bool:
     return time.monotonic() > moment
 
 
-def test_a_forked_child_is_left_alone(client: Client) -> None:
-    """On a busy machine Frida's own handling of a fork breaks now and then (17.26: in three of some seventy runs the
-    child stayed in it, resumed, or ended): it may need another try."""
+def test_a_forked_child_is_ignored(client: Client) -> None:
+    """On a busy machine, Frida's fork handling breaks a fork occasionally, so the test retries.
+
+    With Frida 17.26, the child hung in that handling, was resumed or ended, in three of some seventy runs.
+    """
     for _ in range(FORKS):
         recording = Recording(client.trace, force=True)
         recording.spawn(client.argv("fork", 1, 20))
@@ -209,12 +211,12 @@ def test_ctrl_c_ends_the_recording_and_not_the_program(client: Client) -> None:
         wait_for(lambda: client.trace.exists() and client.trace.stat().st_size > 50_000)
         recorder.send_signal(signal.SIGINT)
         assert recorder.stderr is not None
-        told = recorder.stderr.read()
+        output = recorder.stderr.read()
         assert recorder.wait(20) == 0
-        assert "stopped; the process goes on" in told
+        assert "stopped; the process goes on" in output
         before = sum(client.journal())
         wait_for(lambda: sum(client.journal()) > before + 100)
-        assert lives(program.pid)
+        assert is_running(program.pid)
     finally:
         program.kill()
         program.wait()
@@ -223,11 +225,11 @@ def test_ctrl_c_ends_the_recording_and_not_the_program(client: Client) -> None:
         assert trace.ended == "stopped; the process goes on"
         report = tracekmt.replay(client.trace)
     assert report.same
-    assert report.calls.ambient_handles == 2  # the devices that were there before
+    assert report.calls.ambient_handles == 2  # the devices created before the recording
 
 
-def test_a_thread_that_waits_in_a_function_comes_back_after_the_hooks_are_off(client: Client) -> None:
-    """Its way back leads through the recorder, which has to be there still."""
+def test_a_thread_that_waits_in_a_function_returns_after_the_hooks_are_removed(client: Client) -> None:
+    """The thread returns through the recorder, whose code must still be loaded."""
     program = subprocess.Popen(client.argv("blocked", 1, 1000))
     try:
         wait_for(lambda: client.journal()[0] > 0)
@@ -239,19 +241,19 @@ def test_a_thread_that_waits_in_a_function_comes_back_after_the_hooks_are_off(cl
         recording.stop()
         calls = client.journal()[0]
         wait_for(lambda: client.journal()[0] > calls + 1)
-        assert lives(program.pid)
-        again = Recording(client.trace, force=True)  # and it can be recorded again
-        again.attach(program.pid)
+        assert is_running(program.pid)
+        second = Recording(client.trace, force=True)
+        second.attach(program.pid)
         calls = client.journal()[0]
         wait_for(lambda: client.journal()[0] > calls + 1)
-        again.stop()
+        second.stop()
     finally:
         program.kill()
         program.wait()
 
 
 def test_a_program_is_recorded_twice(client: Client) -> None:
-    """Hooks come off whole: the next recorder finds the process as it was."""
+    """All hooks are removed: the next recorder finds the process unchanged."""
     program = subprocess.Popen(client.argv("paced:1000", 2, 10**9))
     try:
         for _ in range(2):
@@ -260,15 +262,17 @@ def test_a_program_is_recorded_twice(client: Client) -> None:
             until = time.monotonic() + 0.3
             progress = recording.run(until=lambda until=until: time.monotonic() > until)  # type: ignore[misc]
             assert progress.calls > 100
-        assert lives(program.pid)
+        assert is_running(program.pid)
     finally:
         program.kill()
         program.wait()
 
 
-def lives(pid: int) -> bool:
-    """Whether a process runs. Popen.poll() cannot be asked: where Frida injects from the parent's own process, it may
-    take a stop of the tracee for its end."""
+def is_running(pid: int) -> bool:
+    """Return True if a process runs.
+
+    Popen.poll may mistake a stop of the process for its end, if Frida injects from the parent process.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except OSError:
@@ -277,12 +281,12 @@ def lives(pid: int) -> bool:
 
 
 def caught_signals(pid: int) -> int:
-    """The signals that a process has handlers for, as a mask."""
+    """Return the mask of the signals that a process has handlers for."""
     (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt")]
     return int(line.split()[1], 16)
 
 
-def test_a_recorder_that_is_killed_leaves_the_program_as_it_was(client: Client) -> None:
+def test_a_killed_recorder_leaves_the_program_unchanged(client: Client) -> None:
     program = subprocess.Popen(client.argv("paced:1000", 2, 10**9))
     segv_and_bus = 1 << signal.SIGSEGV - 1 | 1 << signal.SIGBUS - 1
     try:
@@ -292,12 +296,12 @@ def test_a_recorder_that_is_killed_leaves_the_program_as_it_was(client: Client) 
         assert caught_signals(program.pid) & segv_and_bus == segv_and_bus
         recorder.kill()
         recorder.wait()
-        for spool in Path("/dev/shm").glob(f"tracekmt-{recorder.pid}-*"):
-            spool.unlink()
+        for path in Path("/dev/shm").glob(f"tracekmt-{recorder.pid}-*"):
+            path.unlink()
         wait_for(lambda: caught_signals(program.pid) & segv_and_bus == 0)
         before = sum(client.journal())
         wait_for(lambda: sum(client.journal()) > before + 200)
-        assert lives(program.pid)
+        assert is_running(program.pid)
     finally:
         program.kill()
         program.wait()
@@ -306,8 +310,8 @@ def test_a_recorder_that_is_killed_leaves_the_program_as_it_was(client: Client) 
         assert trace.ended is None
 
 
-def numbered(calls: Iterable[TracedCall]) -> dict[int, list[int]]:
-    """What the client's threads count in the private data of the allocations that they have made."""
+def numbers_by_thread(calls: Iterable[TracedCall]) -> dict[int, list[int]]:
+    """Return the numbers that the client's threads wrote to the private data of their allocations."""
     numbers: dict[int, list[int]] = {0: [], 1: []}
     for call in calls:
         if call.name == CREATE and call.returned and isinstance(call.inputs, dict):
@@ -318,102 +322,103 @@ def numbered(calls: Iterable[TracedCall]) -> dict[int, list[int]]:
 
 
 @pytest.mark.parametrize("attempt", range(KILLS))
-def test_what_a_killed_recorder_had_seen_is_recovered(client: Client, tmp_path: Path, attempt: int) -> None:
+def test_the_events_of_a_killed_recorder_are_recovered(client: Client, tmp_path: Path, attempt: int) -> None:
     program = subprocess.Popen(client.argv("paced:200", 2, 10**9))
     words = [sys.executable, "-m", "tracekmt", "record", "-p", str(program.pid), "-o", str(client.trace)]
     recorder = subprocess.Popen(words)
     try:
         wait_for(lambda: client.trace.exists() and client.trace.stat().st_size > 12_000)
         time.sleep(random.Random(attempt).uniform(0.0, 0.4))
-        noted = client.journal()[:2]
+        returned = client.journal()[:2]
         recorder.kill()
         recorder.wait()
-        (left,) = Path("/dev/shm").glob(f"tracekmt-{recorder.pid}-*")
-        # Its hooks come off when Frida has noticed; until then the program goes on writing.
+        (leftover,) = Path("/dev/shm").glob(f"tracekmt-{recorder.pid}-*")
+        # The hooks are removed when Frida notices the end of the recorder. Until then the program continues to write.
         wait_for(lambda: caught_signals(program.pid) & 1 << signal.SIGSEGV - 1 == 0)
-        assert lives(program.pid)
+        assert is_running(program.pid)
         recover(client.trace, tmp_path / "whole.kmt")
-        left.unlink()
+        leftover.unlink()
     finally:
         program.kill()
         program.wait()
     with tracekmt.open(tmp_path / "whole.kmt") as trace:
-        numbers = numbered(trace.calls())
-    for thread, count in enumerate(noted):
+        numbers = numbers_by_thread(trace.calls())
+    for thread, count in enumerate(returned):
         assert numbers[thread] == list(range(numbers[thread][0], numbers[thread][-1] + 1))
-        assert numbers[thread][-1] >= count - 3  # an adapter, a device, then allocations from 0 on
+        assert numbers[thread][-1] >= count - 3  # the first two calls are not allocations
 
 
 @pytest.mark.parametrize("redact", [False, True])
-def test_what_recorder_and_program_leave_when_both_are_killed_is_recovered(
+def test_the_events_are_recovered_when_recorder_and_program_are_killed(
     client: Client, tmp_path: Path, redact: bool
 ) -> None:
-    """The recorder is held, so that what the program does meanwhile is in the shared memory alone; then both die."""
+    """The recorder is stopped, so that later calls are in the shared memory only. Then both are killed."""
     program = subprocess.Popen(client.argv("paced:500", 2, 10**9))
     words = [sys.executable, "-m", "tracekmt", "record", "-p", str(program.pid), "-o", str(client.trace)]
     recorder = subprocess.Popen(words + ["--redact"] * redact)
     try:
         wait_for(lambda: client.trace.exists() and client.trace.stat().st_size > 20_000)
         written = client.trace.stat().st_size
-        wait_for(lambda: client.trace.stat().st_size > written)  # what was drained before is let go by the next time
+        wait_for(lambda: client.trace.stat().st_size > written)  # the blocks of a drain are released by the next one
         recorder.send_signal(signal.SIGSTOP)
-        held = sum(client.journal())
-        wait_for(lambda: sum(client.journal()) > held + 400)
+        calls_before = sum(client.journal())
+        wait_for(lambda: sum(client.journal()) > calls_before + 400)
     finally:
         program.kill()
         program.wait()
         recorder.kill()
         recorder.wait()
-    (left,) = Path("/dev/shm").glob(f"tracekmt-{recorder.pid}-*")
+    (leftover,) = Path("/dev/shm").glob(f"tracekmt-{recorder.pid}-*")
     try:
         whole, part = tmp_path / "whole.kmt", tmp_path / "part.kmt"
-        calls, wrong = recover(client.trace, whole)
-        assert wrong == "the recording did not finish"
-        recover(left, part)
-        with tracekmt.open(client.trace) as before, tracekmt.open(whole) as after, tracekmt.open(left) as memory:
+        calls, defect = recover(client.trace, whole)
+        assert defect == "the recording did not finish"
+        recover(leftover, part)
+        with tracekmt.open(client.trace) as before, tracekmt.open(whole) as after, tracekmt.open(leftover) as memory:
             assert len(after) == calls >= len(before) + 400
             assert after.lost == 0
-            assert 400 <= len(memory) < calls  # what was drained is gone from it, but for the newest
+            assert 400 <= len(memory) < calls  # only the events of the newest drain are still in it
             tail = list(memory.calls())[-1]
             assert (tail.name, tail.enter.sequence) == (after[-1].name, after[-1].enter.sequence)
-            numbers = numbered(after.calls()) if not redact else {}
+            numbers = numbers_by_thread(after.calls()) if not redact else {}
             assert not redact or all(
                 not any(call.inputs["pAllocationInfo2"][0]["pPrivateDriverData"][16:])
                 for call in after.calls()
                 if isinstance(call.inputs, dict)
             )
             for thread, count in enumerate(client.journal()[:2] if not redact else ()):
-                # An adapter, a device, then allocations from 0 on; not one is missing, and the last is there.
+                # Allocations are numbered from 0, after an adapter and a device. None is missing up to the last one.
                 assert numbers[thread] == list(range(numbers[thread][0], numbers[thread][-1] + 1))
                 assert numbers[thread][-1] >= count - 3
     finally:
-        left.unlink()
+        leftover.unlink()
 
 
-def recorded(client: Client, limits: StopConditions, *, force: bool = False) -> Progress:
-    """A program that calls every millisecond for long, recorded until a limit; it goes on."""
+def record_until(client: Client, limits: StopConditions, *, force: bool = False) -> Progress:
+    """Record a program that calls every millisecond until a limit is reached. The program continues."""
     program = subprocess.Popen(client.argv("paced:1000", 2, 10**9))
     try:
         recording = Recording(client.trace, limits=limits, force=force)
         recording.attach(program.pid)
         progress = recording.run()
-        assert lives(program.pid)
+        assert is_running(program.pid)
     finally:
         program.kill()
         program.wait()
     return progress
 
 
-def test_a_recording_ends_by_itself(client: Client) -> None:
+def test_a_recording_stops_at_a_limit(client: Client) -> None:
     started = time.monotonic()
-    assert recorded(client, StopConditions(duration=0.5)).ended == "stopped, 0.5 s are over; the process goes on"
+    ended = record_until(client, StopConditions(duration=0.5)).ended
+    assert ended == "stopped, duration of 0.5 s reached; the process goes on"
     assert time.monotonic() - started < 8
-    ended = recorded(client, StopConditions(max_size=40_000), force=True).ended
+    ended = record_until(client, StopConditions(max_size=40_000), force=True).ended
     assert ended is not None
-    assert ended.startswith("stopped, the trace has 4")
+    assert ended.startswith("stopped, trace size of 4")
     limits = StopConditions(until_status=Status(0), after=0.3)
-    progress = recorded(client, limits, force=True)
-    assert progress.ended == "stopped, a call gave STATUS_SUCCESS; the process goes on"
+    progress = record_until(client, limits, force=True)
+    assert progress.ended == "stopped, a call returned STATUS_SUCCESS; the process goes on"
     assert progress.seen is not None
     with tracekmt.open(client.trace) as trace:
         assert trace.duration > 250_000_000
@@ -435,7 +440,7 @@ def test_a_flight_recorder_keeps_the_newest(client: Client) -> None:
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system with little room."""
+    """Mount a small file system."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
@@ -446,9 +451,11 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_memory_costs_events_and_nothing_else(client: Client, tmp_path: Path) -> None:
-    """On a small file system there is little room, and a program that does not pause fills it: every event is in the
-    trace or counted where it is missing, and the program's own count is right."""
+def test_a_full_buffer_loses_events_and_nothing_else(client: Client, tmp_path: Path) -> None:
+    """A program without pauses fills a small buffer.
+
+    Every event is in the trace or counted as lost, and the program's own count is right.
+    """
     with small_disk(tmp_path / "small", "3m") as small:
         recording = Recording(client.trace, spool=small)
         recording.spawn(client.argv("work", 4, 20_000))
@@ -465,8 +472,8 @@ def test_a_full_memory_costs_events_and_nothing_else(client: Client, tmp_path: P
         assert trace.lost == progress.lost
 
 
-def test_a_full_disk_breaks_a_recording_off_and_loses_nothing(client: Client, tmp_path: Path) -> None:
-    """The program goes on, and what could not be written is still where it was; recovered elsewhere it is whole."""
+def test_a_full_disk_ends_a_recording_without_loss(client: Client, tmp_path: Path) -> None:
+    """The program continues. The events that could not be written are still in the buffer and can be recovered."""
     memory = tmp_path / "memory"
     memory.mkdir()
     with small_disk(tmp_path / "small", "100k") as small:
@@ -474,10 +481,12 @@ def test_a_full_disk_breaks_a_recording_off_and_loses_nothing(client: Client, tm
         try:
             recording = Recording(small / "t.kmt", spool=memory)
             recording.attach(program.pid)
-            with pytest.raises(RecordError, match="was broken off: No space left on device; nothing is lost"):
+            with pytest.raises(
+                RecordError, match="cannot continue the recording: No space left on device; no event is lost"
+            ):
                 recording.run()
-            assert lives(program.pid)
-            (left,) = memory.iterdir()
+            assert is_running(program.pid)
+            (leftover,) = memory.iterdir()
             recover(small / "t.kmt", tmp_path / "whole.kmt")
         finally:
             program.kill()
@@ -485,12 +494,12 @@ def test_a_full_disk_breaks_a_recording_off_and_loses_nothing(client: Client, tm
         with tracekmt.open(small / "t.kmt") as torn, tracekmt.open(tmp_path / "whole.kmt") as whole:
             assert 0 < len(torn) < len(whole)
             assert whole.lost == 0
-            numbers = numbered(whole.calls())
-        assert all(found == list(range(found[0], found[-1] + 1)) for found in numbers.values())
-    left.unlink()
+            numbers = numbers_by_thread(whole.calls())
+        assert all(thread == list(range(thread[0], thread[-1] + 1)) for thread in numbers.values())
+    leftover.unlink()
 
 
-def test_the_memory_lies_where_it_is_asked_for(client: Client, tmp_path: Path) -> None:
+def test_the_buffer_is_in_the_chosen_folder(client: Client, tmp_path: Path) -> None:
     recording = Recording(client.trace, spool=tmp_path)
     recording.spawn(client.argv("work", 1, 10))
     assert len(list(tmp_path.glob("tracekmt-*.spool"))) == 1
@@ -505,26 +514,26 @@ def test_only_chosen_functions_are_recorded(client: Client) -> None:
     assert [call.name for call in client.calls()] == ["D3DKMTCreateDevice", "D3DKMTDestroyDevice"]
 
 
-def test_what_cannot_be_recorded_is_said(client: Client, tmp_path: Path) -> None:
+def test_impossible_recordings_are_refused(client: Client, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="there is no process 999999"):
         Recording(client.trace).attach(999999)
     with pytest.raises(UsageError, match="there is no such program"):
         Recording(client.trace).spawn(["/no/such/program"])
-    with pytest.raises(UsageError, match="names no described function"):
+    with pytest.raises(UsageError, match="unknown function in --functions: Nothing"):
         Recording(client.trace, functions=["Nothing*"])
     with pytest.raises(UsageError, match="there is no folder"):
         Recording(tmp_path / "no" / "such.kmt")
     client.trace.write_bytes(b"mine")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         Recording(client.trace)
     assert client.trace.read_bytes() == b"mine"
 
 
-def test_functions_of_every_shape_are_recorded(client: Client) -> None:
+def test_functions_of_every_signature_are_recorded(client: Client) -> None:
     recording = Recording(client.trace, modules=["libdxcore.so"])
     recording.spawn(client.argv("others"))
     recording.run()
-    share, owned, opened, *unknown = client.calls()
+    share, owned, opened, *undescribed = client.calls()
     assert share.inputs == {
         "cObjects": 2,
         "hObjects": [0x40000000, 0x40000040],
@@ -538,8 +547,8 @@ def test_functions_of_every_shape_are_recorded(client: Client) -> None:
     assert isinstance(opened.outputs, dict)
     assert opened.inputs["pDeviceName"] == "\\\\?\\PCI\ud800"
     assert opened.outputs["hAdapter"] != 0
-    assert [call.name for call in unknown] == ["D3DKMTNotYetKnown"] * 2
-    for call, before, after in zip(unknown, (1, 6), (6, 12), strict=True):
+    assert [call.name for call in undescribed] == ["D3DKMTNotYetKnown"] * 2
+    for call, before, after in zip(undescribed, (1, 6), (6, 12), strict=True):
         assert call.spec.raw
         assert isinstance(call.inputs, dict)
         assert isinstance(call.outputs, dict)
@@ -550,10 +559,10 @@ def test_functions_of_every_shape_are_recorded(client: Client) -> None:
         summary = summarise(trace)
     assert summary["undescribed"] == [{"call": "D3DKMTNotYetKnown", "count": 2}]
     assert "D3DKMTNotYetKnown (2)" in "\n".join(summary_lines(summary))
-    assert tracekmt.replay(client.trace).to_dict()["calls"]["skipped"] == 2, "those that nobody has described"
+    assert tracekmt.replay(client.trace).to_dict()["calls"]["skipped"] == 2, "the two undescribed calls"
 
 
-def test_a_function_that_nobody_has_described_is_chosen_by_name(client: Client) -> None:
+def test_an_undescribed_function_is_chosen_by_name(client: Client) -> None:
     recording = Recording(client.trace, modules=["libdxcore.so"], functions=["D3DKMTNot*Known"])
     recording.spawn(client.argv("others"))
     recording.run()
@@ -561,7 +570,7 @@ def test_a_function_that_nobody_has_described_is_chosen_by_name(client: Client) 
 
 
 def test_calls_after_exit_are_recorded(client: Client) -> None:
-    """Before exit(), in a handler of it, in a destructor."""
+    """One call each before exit(), in an exit handler and in a destructor."""
     recording = Recording(client.trace, modules=["libdxcore.so"])
     recording.spawn(client.argv("exit", calls=77))
     recording.run()

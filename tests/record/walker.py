@@ -1,5 +1,4 @@
-"""The recorder's hooks called outside of Frida: hooks/recorder.c built by the system's compiler, and what its copies
-are held against."""
+"""The recorder without Frida: hooks/recorder.c built by the system's compiler, and a comparison of its copies."""
 
 from __future__ import annotations
 
@@ -11,29 +10,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.native import FOLDER, lacking
+from tests.native import FOLDER, skip_without
 from tracekmt.calls import CALLS, raw_call
 from tracekmt.codec import decode, encode
-from tracekmt.codec.decode import _leads_on
 from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.record.agent.hooks import hook_source
 from tracekmt.record.agent.plan import Plan, compile_plan
 from tracekmt.record.buffer.event_queue import EventQueue
 from tracekmt.record.buffer.overflow_file import preface
 from tracekmt.record.buffer.shared_buffer import SharedBuffer
-from tracekmt.spec.types import ABIS, Abi, CallSpec
+from tracekmt.spec.types import ABIS, Abi, CallSpec, is_described_pointer
 from tracekmt.trace.events import Enter, Header, Leave, Region
 
 ROOM = 4 << 20
-# Where Arena lays things out for a target; the walker reads the real memory there.
+# Addresses at which Arena lays out arguments. The walker reads the real memory there.
 BASES = {"x64": 0x7C0000000000, "x86": 0xE0000000}
 
 
 class Walker(Protocol):
-    """Something that has the recorder's hooks called."""
+    """Calls the recorder's hooks."""
 
     def walk(self, abi: Abi, name: str, regions: list[Region], words: Sequence[int]) -> tuple[Enter, Leave]:
-        """Put memory where it belongs and make one call."""
+        """Write memory to its addresses and make one call."""
         ...
 
 
@@ -42,15 +40,15 @@ def plans() -> dict[Abi, Plan]:
 
 
 class Compiled:
-    """The recorder, compiled by gcc into a library, called in this process."""
+    """The recorder as a library built by gcc, called in this process."""
 
     def __init__(self, library: Path) -> None:
-        self.spool = SharedBuffer(preface(Header("x64"), {}), EventQueue())
+        self.buffer = SharedBuffer(preface(Header("x64"), {}), EventQueue())
         self.library = ctypes.CDLL(str(library))
         self.plans = plans()
         self.current: Abi | None = None
-        place = (ctypes.c_size_t(self.spool.offset), ctypes.c_size_t(self.spool.size))
-        assert self.library.walker_start(str(self.spool.path).encode(), *place) == 0
+        location = (ctypes.c_size_t(self.buffer.offset), ctypes.c_size_t(self.buffer.size))
+        assert self.library.walker_start(str(self.buffer.path).encode(), *location) == 0
         for base in BASES.values():
             assert self.library.walker_map(ctypes.c_void_p(base), ctypes.c_size_t(ROOM)) == 0
 
@@ -62,29 +60,29 @@ class Compiled:
             self.current = abi
         for address, _, content in regions:
             ctypes.memmove(address, content, len(content))
-        given_words = (ctypes.c_uint64 * 16)(*words)
-        self.library.walker_call(ctypes.c_uint32(plan.hooks[name]), given_words, ctypes.c_size_t(16))
-        return events(self.spool)
+        parameters = (ctypes.c_uint64 * 16)(*words)
+        self.library.walker_call(ctypes.c_uint32(plan.hooks[name]), parameters, ctypes.c_size_t(16))
+        return events(self.buffer)
 
     def close(self) -> None:
-        self.library.walker_stop()  # its handler may have to stay, below one that came later
-        self.spool.close()
+        self.library.walker_stop()  # fails if another handler was installed later, which is harmless
+        self.buffer.close()
 
 
-def events(spool: SharedBuffer) -> tuple[Enter, Leave]:
-    enter, leave = spool.drain()
+def events(buffer: SharedBuffer) -> tuple[Enter, Leave]:
+    enter, leave = buffer.drain()
     assert isinstance(enter, Enter)
     assert isinstance(leave, Leave)
     return enter, leave
 
 
 def build(folder: Path) -> Path:
-    """The recorder as a library; skips where there is no compiler."""
+    """Build the recorder as a library. Skip the test without a compiler."""
     compiler = shutil.which("gcc")
     if compiler is None:
-        lacking("gcc, to build the recorder with")
+        skip_without("gcc")
     library = folder / "walker.so"
-    # The guarded copy must be there once, so that a fault in it is known by its address.
+    # Without inlining there is one guarded copy, so that a fault in it is identified by its address.
     flags = ["-O1", "-fno-inline", "-fno-ipa-sra", "-w", "-shared", "-fPIC", "-I", str(FOLDER)]
     subprocess.run(
         [compiler, *flags, "-o", library, FOLDER / "walker.c", "-x", "c", "-", "-lpthread"],
@@ -94,18 +92,20 @@ def build(folder: Path) -> Path:
     return library
 
 
-def same_values(walker: Walker, call: CallSpec, abi: Abi, values: Any, kind_of: Any = None) -> Any:
-    """Lay values out, have the walker copy them, and hold what decodes against what lies there."""
+def same_values(walker: Walker, spec: CallSpec, abi: Abi, values: Any, kind_of: Any = None) -> Any:
+    """Lay out values, have the walker copy them, and compare the decoded copy with the values."""
     arena = Arena(abi, 1)
-    words = encode(call, abi, arena, values)
-    expected = decode(call, abi, arena, words, None, kind_of)
-    enter, leave = walker.walk(abi, call.name, arena.regions(), words)
+    words = encode(spec, abi, arena, values)
+    expected = decode(spec, abi, arena, words, None, kind_of)
+    enter, leave = walker.walk(abi, spec.name, arena.regions(), words)
     assert enter.arguments[: len(words)] == tuple(words)
-    found = decode(call, abi, Recorded(enter.regions), enter.arguments, None, kind_of)
-    assert found == expected
-    after = decode(call, abi, Recorded(leave.regions), enter.arguments, Recorded(enter.regions), kind_of)
-    if call.argument.parameters:
+    decoded = decode(spec, abi, Recorded(enter.regions), enter.arguments, None, kind_of)
+    assert decoded == expected
+    after = decode(spec, abi, Recorded(leave.regions), enter.arguments, Recorded(enter.regions), kind_of)
+    if spec.argument.parameters:
         assert isinstance(expected, dict)
-        expected = {name: value for name, value in expected.items() if _leads_on(call.argument.field(name).type)}
+        expected = {
+            name: value for name, value in expected.items() if is_described_pointer(spec.argument.field(name).type)
+        }
     assert after == expected
-    return found
+    return decoded

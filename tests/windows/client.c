@@ -1,14 +1,14 @@
 /*
  * A Windows program that calls thunks, for tests of the recorder: client.exe MODE THREADS CALLS JOURNAL
  *
- * The adapter and the device are gdi32's, allocations those of thunks.dll beside the program, which it loads late. What
- * it was answered it writes to JOURNAL in the end, a line per call: thread, function, status, handle.
- *   work    every thread: an adapter and a device, CALLS allocations with data of their own and some bad pointers,
- *           with exceptions of the program's own in between; then all is closed
- *   forever the same without an end
+ * It opens the adapter and the device with gdi32. Allocations come from thunks.dll beside the program, which it loads late. At
+ * the end, it writes a line per call to JOURNAL: thread, function, status, handle.
+ *   work    every thread: an adapter and a device, CALLS allocations with own data and some bad pointers, with exceptions of
+ *           the program in between; then all objects are destroyed
+ *   forever work, without an end
  *   late    work, after a second
- *   twice   CALLS calls of thunks.dll, which is let go and loaded again in between
- *   start   runs client.exe work in a process of its own, and ends before it does
+ *   twice   CALLS calls of thunks.dll, which is unloaded and loaded again in between
+ *   start   runs client.exe late in another process, and ends before it
  */
 #include <windows.h>
 #include <stdint.h>
@@ -30,12 +30,12 @@ static int32_t (WINAPI *share)(uint32_t, const uint32_t *, void *, uint32_t, HAN
 static long calls, forever;
 
 static Thunk find(HMODULE library, const char *name) {
-  Thunk found = (Thunk)(void *)GetProcAddress(library, name);
-  if (!found) {
-    fprintf(stderr, "there is no %s\n", name);
+  Thunk function = (Thunk)(void *)GetProcAddress(library, name);
+  if (!function) {
+    fprintf(stderr, "%s is not exported\n", name);
     exit(3);
   }
-  return found;
+  return function;
 }
 
 static void note(Thread *t, const char *function, int32_t status, uint32_t handle) {
@@ -43,26 +43,26 @@ static void note(Thread *t, const char *function, int32_t status, uint32_t handl
   if (!forever) t->line[t->lines++] = line;
 }
 
-/* The program's own exceptions: a bad store, which its handler makes good by giving the instruction another place. */
-static DWORD own;
-static uint32_t somewhere;
+/* The program's own exceptions: a bad store. The handler repairs it by another address for the instruction. */
+static DWORD expecting;
+static uint32_t valid_word;
 
 static LONG CALLBACK handler(EXCEPTION_POINTERS *info) {
   CONTEXT *context = info->ContextRecord;
-  if (info->ExceptionRecord->ExceptionCode != EXCEPTION_ACCESS_VIOLATION || !TlsGetValue(own)) return EXCEPTION_CONTINUE_SEARCH;
-  TlsSetValue(own, 0);
+  if (info->ExceptionRecord->ExceptionCode != EXCEPTION_ACCESS_VIOLATION || !TlsGetValue(expecting)) return EXCEPTION_CONTINUE_SEARCH;
+  TlsSetValue(expecting, 0);
 #ifdef _WIN64
-  context->Rdx = (uintptr_t)&somewhere;
+  context->Rdx = (uintptr_t)&valid_word;
 #else
-  context->Edx = (uintptr_t)&somewhere;
+  context->Edx = (uintptr_t)&valid_word;
 #endif
   return EXCEPTION_CONTINUE_EXECUTION;
 }
 
 static void fault(Thread *t) {
-  TlsSetValue(own, (void *)1);
+  TlsSetValue(expecting, (void *)1);
   __asm__ volatile("movl $1, (%0)" : : "d"((void *)(uintptr_t)16) : "memory");
-  t->caught += !TlsGetValue(own);
+  t->caught += !TlsGetValue(expecting);
 }
 
 static int32_t create(Thread *t, uint32_t device, Info *infos, uint32_t count) {
@@ -139,11 +139,11 @@ static int twice(const char *journal) {
 }
 
 static int start(char **argv) {
-  STARTUPINFOA with = {.cb = sizeof with};
-  PROCESS_INFORMATION made;
+  STARTUPINFOA startup = {.cb = sizeof startup};
+  PROCESS_INFORMATION process;
   char line[1024];
   snprintf(line, sizeof line, "\"%s\" late %s %s \"%s\"", argv[0], argv[2], argv[3], argv[4]);
-  if (!CreateProcessA(0, line, 0, 0, FALSE, 0, 0, 0, &with, &made)) return 4;
+  if (!CreateProcessA(0, line, 0, 0, FALSE, 0, 0, 0, &startup, &process)) return 4;
   return 0;
 }
 
@@ -169,7 +169,7 @@ int main(int argc, char **argv) {
   create_allocation = find(thunks, "D3DKMTCreateAllocation2");
   destroy_allocation = find(thunks, "D3DKMTDestroyAllocation2");
   share = (void *)find(thunks, "D3DKMTShareObjects");
-  own = TlsAlloc();
+  expecting = TlsAlloc();
   AddVectoredExceptionHandler(1, handler);
   for (i = 0; i < count; i++) {
     threads[i] = (Thread){i, 0, 0, calloc(4 * calls + 16, sizeof(Line))};

@@ -1,9 +1,10 @@
-/* Stands in for Frida around the recorder as Windows gets it: maps its memory, and calls stubs as the agent makes them.
+/* Substitute for Frida around the recorder for Windows: provides its memory, and calls a stub like those of the agent.
  *
- *   recorder SPOOL OFFSET SIZE HOOK STUBS   one thread after the other, each CALLS calls: with a structure that is there,
- *                                           with a pointer to nothing, and with the program's own exceptions in between
+ *   recorder BUFFER OFFSET SIZE PLAN PLAN_SIZE HOOK
  *
- * Prints what the function that is called was given and gave, and how many exceptions the program took itself. */
+ * Two threads run one after the other. Each makes CALLS calls with a valid structure and as many with a bad pointer, with
+ * exceptions of the program in between. The program prints the arguments and results of the calls, and the number of exceptions
+ * that it handled itself. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 
 #define PAGE __attribute__((aligned(4096)))
 #define CALLS 50
-#define OWN 0xE0000001u
+#define PROGRAM_EXCEPTION 0xE0000001u
 
 typedef struct { const uint32_t *entry; volatile uint64_t original, function; } Hook;
 typedef NTSTATUS (WINAPI *Thunk)(void *, uint64_t, uint64_t, uint64_t, uint64_t);
@@ -30,9 +31,9 @@ extern int recorder_stop(void);
 extern uint64_t recorder_call(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, Hook *, uint64_t);
 
 static Thunk stub;
-static volatile long taken, wrong;
+static volatile long handled, wrong;
 
-/* Writes into what it is given where that can be written to, as a thunk does; its fifth parameter lies on the stack. */
+/* Changes its argument like a thunk, unless the pointer is bad. Its fifth parameter is on the stack. */
 static NTSTATUS WINAPI function(void *argument, uint64_t b, uint64_t c, uint64_t d, uint64_t e) {
   if (b != 2 || c != 3 || d != 4 || e != 5) wrong++;
   if ((uintptr_t)argument < 0x10000) return (NTSTATUS)0xC000000D;
@@ -41,8 +42,8 @@ static NTSTATUS WINAPI function(void *argument, uint64_t b, uint64_t c, uint64_t
 }
 
 static LONG WINAPI handler(EXCEPTION_POINTERS *pointers) {
-  if (pointers->ExceptionRecord->ExceptionCode != OWN) return EXCEPTION_CONTINUE_SEARCH;
-  taken++;
+  if (pointers->ExceptionRecord->ExceptionCode != PROGRAM_EXCEPTION) return EXCEPTION_CONTINUE_SEARCH;
+  handled++;
   return EXCEPTION_CONTINUE_EXECUTION;
 }
 
@@ -50,9 +51,9 @@ static DWORD WINAPI work(void *unused) {
   (void)unused;
   for (uint32_t i = 0; i < CALLS; i++) {
     uint32_t hDevice = 100 + i;
-    NTSTATUS there = stub(&hDevice, 2, 3, 4, 5), nowhere = stub((void *)0x10, 2, 3, 4, 5);
-    RaiseException(OWN, 0, 0, NULL);
-    printf("%lu %u %08x %u %08x\n", GetCurrentThreadId(), 100 + i, (unsigned)there, hDevice, (unsigned)nowhere);
+    NTSTATUS good = stub(&hDevice, 2, 3, 4, 5), bad = stub((void *)0x10, 2, 3, 4, 5);
+    RaiseException(PROGRAM_EXCEPTION, 0, 0, NULL);
+    printf("%lu %u %08x %u %08x\n", GetCurrentThreadId(), 100 + i, (unsigned)good, hDevice, (unsigned)bad);
   }
   return 0;
 }
@@ -63,22 +64,22 @@ static void read_into(const char *path, volatile void *memory, long offset, size
   fclose(file);
 }
 
-int main(int count, char **given) {
-  if (count != 7) return 2;
-  size_t size = strtoul(given[3], NULL, 10);
+int main(int argc, char **argv) {
+  if (argc != 7) return 2;
+  size_t size = strtoul(argv[3], NULL, 10);
   if (size > sizeof control) return 2;
-  read_into(given[1], control, atol(given[2]), size);
-  read_into(given[4], plan, 0, strtoul(given[5], NULL, 10));
+  read_into(argv[1], control, atol(argv[2]), size);
+  read_into(argv[4], plan, 0, strtoul(argv[5], NULL, 10));
   static Hook hook;
-  hook.entry = plan + strtoul(given[6], NULL, 10);
+  hook.entry = plan + strtoul(argv[6], NULL, 10);
   hook.original = (uint64_t)(uintptr_t)function;
-  /* The agent's stub for Windows, byte for byte, with its two addresses. */
+  /* The agent's stub for Windows. Two addresses in it are replaced. */
   static const uint8_t code[] = {STUB};
-  uint8_t *made = VirtualAlloc(NULL, 4096, MEM_COMMIT | MEM_RESERVE, PAGE_EXECUTE_READWRITE);
-  for (size_t i = 0; i < sizeof code; i++) made[i] = code[i];
-  *(uint64_t *)(made + RECORD) = (uint64_t)(uintptr_t)&hook;
-  *(uint64_t *)(made + CALL) = (uint64_t)(uintptr_t)recorder_call;
-  stub = (Thunk)(void *)made;
+  uint8_t *memory = VirtualAlloc(NULL, 4096, MEM_COMMIT | MEM_RESERVE, PAGE_EXECUTE_READWRITE);
+  for (size_t i = 0; i < sizeof code; i++) memory[i] = code[i];
+  *(uint64_t *)(memory + RECORD) = (uint64_t)(uintptr_t)&hook;
+  *(uint64_t *)(memory + CALL) = (uint64_t)(uintptr_t)recorder_call;
+  stub = (Thunk)(void *)memory;
   AddVectoredExceptionHandler(1, handler);
   state[1] = 1;
   recorder_start();
@@ -88,9 +89,9 @@ int main(int count, char **given) {
     WaitForSingleObject(thread, INFINITE);
   }
   if (!recorder_stop()) return 4;
-  FILE *file = fopen(given[1], "r+b");
-  if (!file || fseek(file, atol(given[2]), SEEK_SET) || fwrite((void *)control, 1, size, file) != size) return 5;
+  FILE *file = fopen(argv[1], "r+b");
+  if (!file || fseek(file, atol(argv[2]), SEEK_SET) || fwrite((void *)control, 1, size, file) != size) return 5;
   fclose(file);
-  printf("taken %ld wrong %ld\n", taken, wrong);
+  printf("handled %ld wrong %ld\n", handled, wrong);
   return 0;
 }

@@ -1,6 +1,6 @@
 /*
- * A PE library that exports thunks, for tests of the recorder: what Wine's gdi32 lacks. Like a kernel it probes what it
- * is given: a bad pointer is a status, never a crash.
+ * A PE library with the thunks that Wine's gdi32 lacks, for tests of the recorder. Like a kernel, it probes its arguments: a bad
+ * pointer results in an error status, never in a crash.
  */
 #include <windows.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@ static volatile LONG next_handle = 0x40000000;
 
 static uint32_t handle(void) { return (uint32_t)InterlockedExchangeAdd(&next_handle, 0x40); }
 
-/* Not by ReadProcessMemory: Wine's server then traces the process, and nobody else can meanwhile. */
+/* ReadProcessMemory is not used: Wine's server would trace the process meanwhile, so that the recorder could not attach. */
 static int copy_in(void *to, const void *from, size_t size) {
   if (IsBadReadPtr(from, size)) return 0;
   memcpy(to, from, size);
@@ -41,21 +41,21 @@ EXPORT int32_t WINAPI D3DKMTDestroyAllocation2(void *arg) {
   return copy_in(destroy, arg, sizeof destroy) ? 0 : INVALID;
 }
 
-/* Plain parameters, of which the fifth is on the stack in x64, and all are in x86. */
+/* A function with plain parameters. On the stack are the fifth one in x64, and all of them in x86. */
 EXPORT int32_t WINAPI D3DKMTShareObjects(uint32_t count, const uint32_t *objects, void *attributes, uint32_t access, HANDLE *shared) {
   (void)attributes;
   *shared = (HANDLE)(uintptr_t)(0x100 + count + objects[0] % 16 + access % 16);
   return 0;
 }
 
-/* An exception that leaves the function, for its caller to take. */
+/* A function that lets an exception propagate to its caller. */
 EXPORT int32_t WINAPI D3DKMTCreateAllocation(void *arg) {
-  volatile int32_t *at = arg;
-  at[1] = at[0] + 1;
-  return at[1] - at[0] - 1;
+  volatile int32_t *words = arg;
+  words[1] = words[0] + 1;
+  return words[1] - words[0] - 1;
 }
 
-/* A function that nobody has described. */
+/* An undescribed function. */
 EXPORT int32_t WINAPI D3DKMTNotYetKnown(uint8_t *arg, uintptr_t number) {
   arg[0] += (uint8_t)number;
   return 0;

@@ -1,1 +1,1 @@
-"""A newcomer's first minute: a live program that makes calls, recorded, replayed and compared."""
+"""The demonstration: a live program is recorded, replayed and compared."""

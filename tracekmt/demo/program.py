@@ -1,8 +1,8 @@
 """The program that the demonstration records: python -m tracekmt.demo.program TABLE [SCENARIO...]
 
-It has a simulator behind C addresses, offers these in the file TABLE, waits until hooks are in place, and then plays
-the scenarios, by default "renderer" and "sharer", each on a thread of its own. What it calls, it calls as a native
-client does: with the address of a structure in its own memory.
+It has a simulator behind C addresses, offers the addresses in the file TABLE and waits until hooks are in place. Then
+it plays the scenarios, by default "renderer" and "sharer", each on its own thread. It calls the functions like a native
+client, with the address of a structure in its own memory.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import Any
 from tracekmt import codec
 from tracekmt.calls import CALLS
 from tracekmt.ntstatus import status
+from tracekmt.record.handover import HandOver
 from tracekmt.simulator import Simulator
 from tracekmt.simulator.model.allocation_size import sample_data
-from tracekmt.simulator.native import HandOver, ProcessArena, Thunks
+from tracekmt.simulator.native import ProcessArena, Thunks
 
 MB = 1 << 20
 HOOK_SECONDS = 30.0
@@ -31,75 +32,79 @@ SYSTEM_MEMORY = 512 * MB
 
 
 class Client:
-    """One thread's way of calling the thunks; it says what it does."""
+    """Calls the thunks on one thread and prints each call."""
 
     def __init__(self, name: str, thunks: Thunks) -> None:
         self.name = name
         self._thunks = thunks
         self._kept: list[Any] = []
 
-    def call(self, what: str, function: str, inputs: dict[str, Any]) -> Any:
-        """Make a call through its C address; the argument after it."""
-        call, arena = CALLS[function], ProcessArena()
-        arguments = codec.encode(call, "x64", arena, inputs)
+    def call(self, description: str, function: str, inputs: dict[str, Any]) -> Any:
+        """Call a function by its C address and return its argument after the call."""
+        spec, arena = CALLS[function], ProcessArena()
+        arguments = codec.encode(spec, "x64", arena, inputs)
         result = status(self._thunks.function(function)(arguments[0]))
-        sys.stdout.write(f"{self.name:<12} {what}: {result.name}\n")  # one write: two threads tell
+        sys.stdout.write(f"{self.name:<12} {description}: {result.name}\n")  # one write, because two threads print
         sys.stdout.flush()
-        return codec.decode(call, "x64", arena, arguments)
+        return codec.decode(spec, "x64", arena, arguments)
 
     def open(self, luid: int) -> tuple[int, int]:
-        """An adapter and a device on it, by their handles."""
+        """Open an adapter and create a device on it. Return both handles."""
         adapter = self.call("open the adapter", "D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": luid}})
         device = self.call("create a device", "D3DKMTCreateDevice", {"hAdapter": adapter["hAdapter"]})
         return adapter["hAdapter"], device["hDevice"]
 
-    def create(self, what: str, **inputs: Any) -> Any:
-        """D3DKMTCreateAllocation2."""
-        return self.call(what, "D3DKMTCreateAllocation2", inputs)
+    def create(self, description: str, **inputs: Any) -> Any:
+        """Call D3DKMTCreateAllocation2."""
+        return self.call(description, "D3DKMTCreateAllocation2", inputs)
 
-    def destroy(self, what: str, **inputs: Any) -> None:
-        """D3DKMTDestroyAllocation2."""
-        self.call(what, "D3DKMTDestroyAllocation2", inputs)
+    def destroy(self, description: str, **inputs: Any) -> None:
+        """Call D3DKMTDestroyAllocation2."""
+        self.call(description, "D3DKMTDestroyAllocation2", inputs)
 
     def close(self, adapter: int, device: int) -> None:
-        """The end of what `open` made."""
+        """Destroy the device and close the adapter that `open` returned."""
         self.call("destroy the device", "D3DKMTDestroyDevice", {"hDevice": device})
         self.call("close the adapter", "D3DKMTCloseAdapter", {"hAdapter": adapter})
 
     def pages(self, size: int) -> int:
-        """The address of page-aligned memory that stays until the program ends."""
+        """Return the address of page-aligned memory that is mapped until the program ends."""
         memory = mmap.mmap(-1, size)
         self._kept.append(memory)
         return addressof(c_char.from_buffer(memory))
 
 
 def stand_alone(client: Client, device: int) -> None:
-    """The first program of Microsoft's page on D3DKMTCreateAllocation2: an allocation in video memory that belongs to
-    no resource, with private driver data."""
-    made = client.create(
+    """Play the first example of Microsoft's page on D3DKMTCreateAllocation2.
+
+    It creates an allocation in video memory with private driver data, without a resource.
+    """
+    created = client.create(
         "stand-alone allocation in video memory",
         hDevice=device,
         pAllocationInfo2=[{"pPrivateDriverData": sample_data(16 * MB, b"RGBA8 2048x2048")}],
     )
-    allocation = made["pAllocationInfo2"][0]["hAllocation"]
+    allocation = created["pAllocationInfo2"][0]["hAllocation"]
     client.destroy("destroy it", hDevice=device, phAllocationList=[allocation])
 
 
 def preallocated(client: Client, device: int) -> None:
-    """The second: a resource with one allocation in system memory that is there already, with data of the resource
-    and of the allocation."""
-    made = client.create(
+    """Play the second example of the page.
+
+    It creates a resource with one allocation in existing system memory. Both have private data.
+    """
+    created = client.create(
         "resource with an allocation in system memory",
         hDevice=device,
         pPrivateDriverData=b"resource: one staging buffer",
         pAllocationInfo2=[{"pSystemMem": client.pages(4 * MB), "pPrivateDriverData": sample_data(4 * MB, b"staging")}],
         Flags=["CreateResource"],
     )
-    client.destroy("destroy the resource", hDevice=device, hResource=made["hResource"])
+    client.destroy("destroy the resource", hDevice=device, hResource=created["hResource"])
 
 
 def renderer(client: Client) -> None:
-    """Both programs of the page, and what does not fit."""
+    """Play both examples of the page, and two calls that fail."""
     adapter, device = client.open(1)
     stand_alone(client, device)
     preallocated(client, device)
@@ -115,7 +120,7 @@ def renderer(client: Client) -> None:
 
 
 def sharer(client: Client) -> None:
-    """A shared resource, what may not be done with it, and an adapter that goes away."""
+    """Create a shared resource, make calls that it does not allow, and lose the adapter."""
     adapter, device = client.open(2)
     textures = [{"pPrivateDriverData": sample_data(2 * MB, b"eye %d" % eye)} for eye in range(2)]
     shared = client.create(
@@ -147,7 +152,7 @@ def sharer(client: Client) -> None:
 
 
 def alone(play: Callable[[Client, int], None]) -> Callable[[Client], None]:
-    """A scenario that is one program of the page and nothing else."""
+    """Return a scenario that plays one example on the first adapter."""
 
     def scenario(client: Client) -> None:
         adapter, device = client.open(1)
@@ -166,13 +171,13 @@ SCENARIOS: dict[str, Callable[[Client], None]] = {
 
 
 def main() -> int:
-    """Offer the functions, wait for hooks, play."""
+    """Offer the functions, wait for hooks and play the scenarios."""
     table = HandOver(Path(sys.argv[1]))
     names = sys.argv[2:] or ["renderer", "sharer"]
     thunks = Thunks(Simulator(adapters=[FIRST_ADAPTER, SECOND_ADAPTER], system_memory=SYSTEM_MEMORY))
-    table.offer(thunks)
+    table.offer(thunks.addresses, thunks.simulator.machine.settings())
     if not table.wait(HOOK_SECONDS):
-        print("nobody came to record", file=sys.stderr)
+        print(f"no recorder attached within {HOOK_SECONDS:g} seconds", file=sys.stderr)
         return 1
     threads = [threading.Thread(target=SCENARIOS[name], args=(Client(name, thunks),)) for name in names]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""The demonstration: a live program is recorded, its trace replayed twice, and told what to try next."""
+"""The demonstration: records a live program, replays its trace twice and names commands to try next."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tracekmt.errors import RecordError, UsageError
+from tracekmt.plural import plural
 from tracekmt.replayer.engine import replay
 from tracekmt.report.text import report_lines
 from tracekmt.resources import resource
@@ -24,27 +25,36 @@ Say = Callable[[str], None]
 
 
 def run_tour(folder: Path, *, live: bool, say: Say) -> int:
-    """Show the whole job; files are left in `folder`. The exit status: 0, or 1 if the replay is not the same."""
+    """Record, replay and compare.
+
+    Args:
+        folder: Folder of the files, which remain.
+        live: False to take the packaged recording.
+        say: Prints a line.
+
+    Returns:
+        The exit status: 0, or 1 if a replay is not as expected.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be made: {error.strerror}") from None
+        raise UsageError(f"cannot create {folder}: {error.strerror}") from None
     trace = folder / TRACE
     if not live or not _record(trace, say):
-        say("Taking the recording that comes with tracekmt: the same program, recorded on Linux.")
+        say("Using the recording that comes with tracekmt: the same program, recorded on Linux.")
         trace.write_bytes(resource("traces", TRACE).read_bytes())
     say("")
-    _tell(trace, say)
+    _summarise(trace, say)
     say("")
-    say("Replaying it on a simulator of the machine that it was recorded on:")
+    say("Replaying it on a simulator of the recorded machine:")
     first = replay(trace, output=folder / "outcome.kmt", force=True)
     _print(list(report_lines(first)), say)
     say("")
-    say(f"Replaying it where every adapter has {LESS_VIDEO_MEMORY} of video memory:")
+    say(f"Replaying it with {LESS_VIDEO_MEMORY} of video memory on every adapter:")
     second = replay(trace, output=folder / "less-memory.kmt", force=True, video_memory=LESS_VIDEO_MEMORY)
     _print(list(report_lines(second)), say)
     say("")
-    say(f"The files are in {folder}. Go on with:")
+    say(f"The files are in {folder}. Commands to try next:")
     say(f"    tracekmt dump {trace} --calls 'D3DKMTCreateAllocation2'")
     say(f"    tracekmt diff {trace} {folder / 'less-memory.kmt'}")
     say(f"    tracekmt replay {trace} --system-memory 1MB")
@@ -52,10 +62,10 @@ def run_tour(folder: Path, *, live: bool, say: Say) -> int:
 
 
 def _record(trace: Path, say: Say) -> bool:
-    """Record a live program; False where the system does not allow it, which is said."""
+    """Record a live program. Return False, after printing the reason, if the system does not allow it."""
     from tracekmt.record.session import Recording
 
-    say("Starting a program with a simulated graphics kernel behind C addresses, and recording it with Frida:")
+    say("Recording a program with a simulated graphics kernel behind C addresses:")
     with tempfile.TemporaryDirectory(prefix="tracekmt-demo-") as scratch:
         table = Path(scratch) / "thunks.json"
         program = subprocess.Popen(
@@ -68,16 +78,17 @@ def _record(trace: Path, say: Say) -> bool:
             recording = Recording(trace, hand_over=table, force=True)
             recording.attach(program.pid)
             relay.start()
-            # Its output ends with it. To poll it would take a stop under Frida's injection for its end.
+            # The end of its output is the end of the program. Popen.poll could mistake a stop during Frida's injection
+            # for it.
             progress = recording.run(until=lambda: not relay.is_alive())
             relay.join(PROGRAM_SECONDS)
         except RecordError as error:
-            say(f"It cannot be recorded here: {error}")
+            say(f"Recording failed: {error}")
             return False
         finally:
             program.kill()
             program.wait()
-    say(f"Recorded {progress.calls} calls, {progress.lost} events lost.")
+    say(f"Recorded {plural(progress.calls, 'call')}, {plural(progress.lost, 'event')} lost.")
     return progress.calls > 0
 
 
@@ -86,10 +97,10 @@ def _relay(output: Iterable[str], say: Say) -> None:
         say(f"    {line.rstrip()}")
 
 
-def _tell(path: Path, say: Say) -> None:
+def _summarise(path: Path, say: Say) -> None:
     with Trace(path) as trace:
         counts = Counter((call.name, call.status.name if call.status is not None else "-") for call in trace.calls())
-        say(f"{path} holds {len(trace)} calls from {len(trace.threads)} threads:")
+        say(f"{path} has {plural(len(trace), 'call')} from {plural(len(trace.threads), 'thread')}:")
     for (name, status), count in counts.items():
         say(f"    {count:>3}  {name:<27}{status}")
 

@@ -1,4 +1,4 @@
-"""What can be recorded here, and why not: of this machine, and of one process."""
+"""Checks what this machine can record and replay, and what prevents the recording of one process."""
 
 from __future__ import annotations
 
@@ -10,186 +10,207 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tracekmt.errors import UsageError
-from tracekmt.objects.adapters import told_lines
+from tracekmt.objects.adapters import answer_lines
+from tracekmt.plural import plural
 from tracekmt.record.buffer.shared_buffer import SIZES, default_folder
-from tracekmt.thunks.host import adapters
+from tracekmt.record.process import proc
+from tracekmt.thunks.host import list_adapters
 from tracekmt.thunks.library import Library, LibraryProcessDied
 
-_CAP_SYS_PTRACE = 19
-_ELF_MACHINES = {62: "x86-64", 3: "x86, 32 bits"}
+_ELF_MACHINES = {proc.ELF_MACHINE_X86_64: "x86-64", proc.ELF_MACHINE_X86: "x86, 32 bits"}
+_CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
+_YAMA_CHILDREN_ONLY, _YAMA_NEVER = "1", "3"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. ok: False is why something cannot be recorded; None is worth knowing."""
+    """Result of one check.
 
-    what: str
+    Attributes:
+        name: What was checked.
+        ok: False if the finding prevents a recording or a replay. None if it is only worth knowing.
+        finding: The finding.
+        advice: The remedy, if there is one.
+    """
+
+    name: str
     ok: bool | None
-    found: str
+    finding: str
     advice: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the check as JSON data."""
+        return {"what": self.name, "ok": self.ok, "found": self.finding, "advice": self.advice}
 
 
 def examine_machine() -> Iterator[Check]:
-    """What this machine can be recorded with, and replay on."""
+    """Yield the checks of this machine."""
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     if sys.platform == "linux" and platform.machine() == "x86_64":
         yield Check("system", True, f"{system}: native x86-64 and x86 processes can be recorded")
     elif sys.platform == "win32":
-        yield Check("system", None, f"{system}: written for it, and not yet run; --selftest tells")
+        yield Check("system", None, f"{system}: recording was never run on it", "try it with --selftest -o FILE.zip")
         yield _frida()
-        yield from _replay()
+        yield from _replay_targets()
         return
     else:
         yield Check(
-            "system", False, f"{system}: nothing can be recorded here yet", "traces are read and replayed anywhere"
+            "system", False, f"{system}: recording is not supported", "traces can be read and replayed on any system"
         )
         return
     yield _frida()
     yield _attaching()
     yield _wine()
-    yield from _memory(default_folder())
-    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
-        yield Check("container", None, "this is one: processes in it can be recorded")
-    yield from _replay()
+    yield from _buffer_folder(default_folder())
+    if any(Path(path).exists() for path in _CONTAINER_FILES):
+        yield Check("container", None, "tracekmt runs in a container and can record the processes in it")
+    yield from _replay_targets()
 
 
-def _replay() -> Iterator[Check]:
+def _replay_targets() -> Iterator[Check]:
     yield Check("replay", True, "on the simulator")
     try:
         library = Library(None)
     except UsageError as error:
-        yield Check("replay", None, f"not on real thunks: {error}", "thunks:PATH takes a library that exports them")
+        yield Check(
+            "replay", None, f"not on real thunks: {error}", "replay --on thunks:PATH takes a library that exports them"
+        )
         return
     try:
         yield Check("replay", True, f"on real thunks: {library.name}")
-        for adapter in adapters(library):
-            yield Check("adapter", None, ", ".join([str(adapter), *told_lines(adapter.told)]))
-    except LibraryProcessDied as gone:
-        yield Check("replay", False, f"{library.name} {gone}")
+        for adapter in list_adapters(library):
+            yield Check("adapter", None, ", ".join([str(adapter), *answer_lines(adapter.answers)]))
+    except LibraryProcessDied as error:
+        yield Check("replay", False, f"{library.name} {error}")
     finally:
         library.close()
 
 
 def _frida() -> Check:
-    asked = importlib.metadata.requires("tracekmt") or ()
-    requirement = next(each for each in asked if each.startswith("frida"))
+    requirements = importlib.metadata.requires("tracekmt") or ()
+    requirement = next(requirement for requirement in requirements if requirement.startswith("frida"))
     try:
         version = importlib.metadata.version("frida")
     except importlib.metadata.PackageNotFoundError:
-        return Check("frida", False, "is not installed", f"pip install '{requirement}'")
-    if _numbers(version) < _numbers(requirement.partition(">=")[2]):
+        return Check("frida", False, "Frida is not installed", f"pip install '{requirement}'")
+    if _version_numbers(version) < _version_numbers(requirement.partition(">=")[2]):
         return Check("frida", False, f"{version} is too old", f"pip install -U '{requirement}'")
     return Check("frida", True, version)
+
+
+def _version_numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _wine() -> Check:
     path = shutil.which("wine")
     if path is None:
-        return Check("wine", None, "is not installed, so no Windows program can be started here")
-    return Check("wine", True, f"{path}: Windows programs can be recorded; tracekmt record -- wine PROGRAM")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+        return Check("wine", None, "Wine is not installed, so Windows programs cannot be started here")
+    return Check("wine", True, f"{path}: Windows programs can be recorded with tracekmt record -- wine PROGRAM")
 
 
 def _attaching() -> Check:
-    scope = Path("/proc/sys/kernel/yama/ptrace_scope")
-    value = scope.read_text().strip() if scope.exists() else "0"
-    if _capable():
-        return Check("attach", value != "3", f"may trace any process (ptrace_scope {value})")
-    if value == "0":
+    scope = proc.yama_scope() or "0"
+    if proc.may_trace_any_process():
+        return Check("attach", scope != _YAMA_NEVER, f"to any process (ptrace_scope {scope})")
+    if scope == "0":
         return Check("attach", True, "to processes of the same user")
-    started = "programs that tracekmt starts can be recorded; " if value == "1" else ""
-    found = f"Yama forbids it (ptrace_scope {value})"
-    return Check("attach", None if value == "1" else False, found, f"{started}be root, or set {scope} to 0")
+    children_only = scope == _YAMA_CHILDREN_ONLY
+    advice = "programs that tracekmt starts can be recorded; " if children_only else ""
+    return Check(
+        "attach",
+        None if children_only else False,
+        f"forbidden by Yama (ptrace_scope {scope})",
+        f"{advice}be root, or set {proc.PTRACE_SCOPE} to 0",
+    )
 
 
-def _capable() -> bool:
-    status = Path("/proc/self/status").read_text()
-    (effective,) = (line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
-    return bool(int(effective, 16) >> _CAP_SYS_PTRACE & 1)
-
-
-def _memory(folder: Path) -> Iterator[Check]:
+def _buffer_folder(folder: Path) -> Iterator[Check]:
     if sys.platform == "win32":
         return
-    room = os.statvfs(folder)
-    free = room.f_bavail * room.f_frsize
-    wanted = f"{free >> 20:,} MB free in {folder}, {SIZES[0] >> 20} MB are taken while recording"
-    yield Check("memory", free >= SIZES[-1], wanted, "" if free >= SIZES[0] else "less is taken, which fills sooner")
-    left = [path for path in folder.glob("tracekmt-*.spool") if not _lives(path)]
-    if left:
-        size = sum(path.stat().st_size for path in left)
+    status = os.statvfs(folder)
+    free = status.f_bavail * status.f_frsize
+    finding = f"{free >> 20:,} MB free in {folder}, a recording takes {SIZES[0] >> 20} MB"
+    advice = "" if free >= SIZES[0] else "the buffer is smaller then and fills sooner"
+    yield Check("memory", free >= SIZES[-1], finding, advice)
+    leftovers = [path for path in folder.glob("tracekmt-*.spool") if not _has_live_recorder(path)]
+    if leftovers:
+        size = sum(path.stat().st_size for path in leftovers)
         yield Check(
             "left behind",
             None,
-            f"{len(left)} files of recorders that were killed, {size >> 20:,} MB in {folder}",
-            "tracekmt recover FILE.spool -o FILE.kmt reads one; then remove it",
+            f"{plural(len(leftovers), 'leftover buffer')} from killed recorders ({size >> 20:,} MB in {folder})",
+            "read one with tracekmt recover FILE.spool -o FILE.kmt, then remove it",
         )
 
 
-def _lives(spool: Path) -> bool:
-    """Whether the recorder that a file belongs to still runs; its name has the process id."""
-    number = spool.name.split("-")[1]
-    return number.isdigit() and Path(f"/proc/{number}").exists()
+def _has_live_recorder(spool: Path) -> bool:
+    """Return True if the recorder of a buffer file runs. The file name contains its process id."""
+    pid = spool.name.split("-")[1]
+    return pid.isdigit() and proc.exists(int(pid))
 
 
 def examine_process(pid: int) -> Iterator[Check]:
-    """What keeps a process from being recorded."""
-    place = Path(f"/proc/{pid}")
-    if not place.is_dir():
+    """Yield the checks of a process, up to the first one that makes the others impossible."""
+    if not proc.exists(pid):
         yield Check("process", False, f"there is no process {pid}")
         return
-    name = (place / "comm").read_text("utf-8", "replace").strip()
+    name = proc.command_name(pid)
     try:
-        program = os.readlink(place / "exe")
-        mapped = (place / "maps").read_text("utf-8", "replace")
+        program = proc.executable(pid)
+        files = proc.mapped_files(pid)
     except PermissionError:
-        yield Check("process", False, f"{name} is another user's, or protected", "be the same user, or root")
+        yield Check("process", False, f"{name} belongs to another user, or is protected", "be the same user, or root")
         return
     except OSError:
-        yield Check("process", False, f"{name} is a thread of the kernel, or has ended")
+        yield Check("process", False, f"{name} is a kernel thread, or has ended")
         return
     yield Check("process", True, f"{name}: {program}")
-    yield _program(place / "exe", program)
-    status = dict(line.split(":\t", 1) for line in (place / "status").read_text().splitlines() if ":\t" in line)
-    tracer = status.get("TracerPid", "0").strip()
-    if tracer != "0":
+    yield _program(pid, program)
+    yield from _restrictions(pid)
+    yield _thunks({Path(path).name for path in files})
+
+
+def _program(pid: int, program: str) -> Check:
+    if proc.is_preloader(program):
+        return Check(
+            "program",
+            False,
+            "started through Wine's preloader, and would not survive hooks",
+            "start Wine with WINELOADERNOEXEC=1",
+        )
+    machine = proc.elf_machine(pid)
+    if machine not in _ELF_MACHINES:
+        return Check("program", False, "neither an x86-64 nor an x86 program, others cannot be recorded")
+    return Check("program", True, _ELF_MACHINES[machine])
+
+
+def _restrictions(pid: int) -> Iterator[Check]:
+    tracer = proc.tracer_pid(pid)
+    if tracer:
         yield Check("traced", False, f"process {tracer} traces it already", "end the debugger, or that recording")
-    if status.get("Seccomp", "0").strip() == "2":
-        yield Check("sandbox", None, "it filters its system calls (seccomp), which may end it when it is recorded")
-    if os.stat(place / "ns" / "mnt").st_ino != os.stat("/proc/self/ns/mnt").st_ino:
+    if proc.has_seccomp_filter(pid):
+        yield Check("sandbox", None, "filters its system calls (seccomp), which may end it when it is recorded")
+    if proc.mount_namespace(pid) != proc.mount_namespace():
         yield Check(
             "container",
             None,
-            "it is in another mount namespace: its events come over Frida's connection, and what it did last before it "
-            "is killed is gone",
-            "record from inside of the container to keep that",
+            "in another mount namespace: events use Frida's connection, and its last calls are lost if it is killed",
+            "record inside the container to keep them",
         )
-    libraries = {
-        Path(line.split(maxsplit=5)[5]).name for line in mapped.splitlines() if line.count(" ") and "/" in line
-    }
+
+
+def _thunks(libraries: set[str]) -> Check:
     if "libdxcore.so" in libraries:
-        yield Check("thunks", True, "libdxcore.so is loaded")
-    elif "gdi32.dll" in libraries or "win32u.dll" in libraries:
-        yield Check("thunks", True, "Wine's gdi32 or win32u is loaded")
-    else:
-        yield Check(
-            "thunks", None, "libdxcore.so is not loaded, so far", "it is hooked when it is; --module names another"
-        )
-
-
-def _program(path: Path, name: str) -> Check:
-    with path.open("rb") as file:
-        head = file.read(20)
-    if "wine" in Path(name).name and "preloader" in name:
-        return Check(
-            "program", False, "Wine's preloader, which attaching would kill", "start Wine with WINELOADERNOEXEC=1"
-        )
-    machine = int.from_bytes(head[18:20], "little") if head[:4] == b"\x7fELF" else None
-    if machine not in _ELF_MACHINES:
-        return Check("program", False, "neither an x86-64 nor an x86 program: others cannot be recorded")
-    return Check("program", True, _ELF_MACHINES[machine])
+        return Check("thunks", True, "libdxcore.so is loaded")
+    if "gdi32.dll" in libraries or "win32u.dll" in libraries:
+        return Check("thunks", True, "Wine's gdi32 or win32u is loaded")
+    return Check(
+        "thunks",
+        None,
+        "libdxcore.so is not loaded yet",
+        "it is hooked as soon as it is loaded; --module names another library",
+    )

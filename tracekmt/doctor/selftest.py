@@ -1,4 +1,4 @@
-"""Whether recording and replaying work on a machine: shown on small programs, and packed for who is to look at it."""
+"""Self-test: records and replays small programs and packs the results for a bug report."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from typing import Any
 
 from tracekmt.doctor import windows_probe as probe
 from tracekmt.doctor.checks import examine_machine
-from tracekmt.errors import Error, RecordError, UsageError
+from tracekmt.errors import Error, RecordError
 from tracekmt.findings import Report
+from tracekmt.plural import plural
 from tracekmt.record.session import Recording
 from tracekmt.replayer.engine import replay
+from tracekmt.trace.writer import refuse_existing
 from tracekmt.version import VERSION
 
 WINE_SECONDS = 120
@@ -30,8 +32,14 @@ WINE_SECONDS = 120
 
 @dataclass
 class Part:
-    """One program of the self-test: how many calls were recorded of it, and whether their replay is the same. problem:
-    why not."""
+    """Result of one program.
+
+    Attributes:
+        name: Name of the program, and of its files in the zip file.
+        calls: Recorded calls.
+        same: True if the replay has no differences.
+        problem: Reason why the part failed, if it did.
+    """
 
     name: str
     calls: int = 0
@@ -40,57 +48,74 @@ class Part:
 
     @property
     def ok(self) -> bool:
-        """Whether all of it worked."""
+        """True if the program was recorded and replayed without differences."""
         return self.problem is None and self.same
 
 
 def selftest(output: Path, *, force: bool, say: Callable[[str], None]) -> bool:
-    """Record and replay every program that can run here, and pack traces, reports and versions into a zip file. Whether
-    all of it worked."""
-    if output.exists() and not force:
-        raise UsageError(f"{output}: exists already; -f overwrites it")
+    """Record and replay every program that can run here, and pack traces, reports and versions into a zip file.
+
+    Args:
+        output: Path of the zip file.
+        force: True to overwrite an existing file.
+        say: Prints a line about the progress.
+
+    Returns:
+        True if every part is ok.
+
+    Raises:
+        UsageError: The output file exists.
+    """
+    refuse_existing(output, force=force)
     parts: list[Part] = []
     with tempfile.TemporaryDirectory(prefix="tracekmt-selftest-") as scratch:
         folder = Path(scratch)
         for part, record in _programs(folder):
-            say(f"{part.name}: recording")
-            trace = folder / f"{part.name}.kmt"
-            try:
-                part.calls = record(trace)
-                report = replay(trace)
-                part.same = report.same
-                (folder / f"{part.name}.json").write_text(json.dumps(report.to_dict(), indent=1))
-                part.problem = _expected(part, report)
-            except Error as error:
-                part.problem = str(error)
-            say(f"{part.name}: {part.problem or f'{part.calls} calls, their replay is the same'}")
+            _run_part(part, record, folder, say)
             parts.append(part)
-        with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as packed:
-            packed.writestr("summary.json", json.dumps(_summary(parts), indent=1))
+        with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("summary.json", json.dumps(_summary(parts), indent=1))
             for path in sorted(folder.glob("*.kmt")) + sorted(folder.glob("*.json")):
-                packed.write(path, path.name)
+                archive.write(path, path.name)
     return bool(parts) and all(part.ok for part in parts)
 
 
+def _run_part(part: Part, record: Callable[[Path], int], folder: Path, say: Callable[[str], None]) -> None:
+    say(f"{part.name}: recording")
+    trace = folder / f"{part.name}.kmt"
+    try:
+        part.calls = record(trace)
+        report = replay(trace)
+        part.same = report.same
+        (folder / f"{part.name}.json").write_text(json.dumps(report.to_dict(), indent=1))
+        part.problem = _problem(part, report)
+    except Error as error:
+        part.problem = str(error)
+    calls = plural(part.calls, "call")
+    say(f"{part.name}: {part.problem or f'{calls}, replayed without differences'}")
+
+
 def _programs(folder: Path) -> Iterator[tuple[Part, Callable[[Path], int]]]:
-    """The programs that can run here, each with what records it and gives the number of its calls."""
-    yield Part("native"), lambda trace: _native(trace, folder)
+    """Yield the programs that can run here, each with a function that records it and returns its number of calls."""
+    yield Part("native"), lambda trace: _record_native(trace, folder)
     if sys.platform == "win32":
-        yield Part("windows"), lambda trace: _probe(trace, folder, [])
+        yield Part("windows"), lambda trace: _record_probe(trace, folder, [])
     elif shutil.which("wine") is not None:
-        yield Part("wine"), lambda trace: _under_wine(trace, folder)
+        yield Part("wine"), lambda trace: _record_under_wine(trace, folder)
 
 
-def _expected(part: Part, report: Report) -> str | None:
+def _problem(part: Part, report: Report) -> str | None:
     if not part.calls:
         return "no call was recorded"
     if part.name != "native" and part.calls != len(probe.CALLS):
-        return f"{part.calls} calls were recorded of {len(probe.CALLS)}"
-    return None if report.same else f"{report.differing} calls are replayed otherwise"
+        return f"{part.calls} of {len(probe.CALLS)} calls were recorded"
+    if report.same:
+        return None
+    return f"{plural(report.differing, 'call')} {'differs' if report.differing == 1 else 'differ'} in the replay"
 
 
-def _native(trace: Path, folder: Path) -> int:
-    """The demonstration's program: a simulated graphics kernel behind C addresses."""
+def _record_native(trace: Path, folder: Path) -> int:
+    """Record the demonstration's program, which has a simulated graphics kernel behind C addresses."""
     table = folder / "thunks.table"
     command = [sys.executable, "-m", "tracekmt.demo.program", str(table)]
     program = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -103,13 +128,13 @@ def _native(trace: Path, folder: Path) -> int:
         program.wait()
 
 
-def _under_wine(trace: Path, folder: Path) -> int:
-    with _wine(folder):
-        return _probe(trace, folder, ["wine"])
+def _record_under_wine(trace: Path, folder: Path) -> int:
+    with _wine_prefix(folder):
+        return _record_probe(trace, folder, ["wine"])
 
 
-def _probe(trace: Path, folder: Path, runner: Sequence[str]) -> int:
-    """The probe, on the real gdi32 of Windows or of Wine."""
+def _record_probe(trace: Path, folder: Path, runner: Sequence[str]) -> int:
+    """Record the probe on the real gdi32 of Windows or of Wine."""
     path = folder / "probe.exe"
     path.write_bytes(probe.program())
     recording = Recording(trace)
@@ -118,22 +143,22 @@ def _probe(trace: Path, folder: Path, runner: Sequence[str]) -> int:
 
 
 @contextlib.contextmanager
-def _wine(folder: Path) -> Iterator[None]:
-    """The user's own Wine where there is one, or a new one for this alone."""
-    kept = {name: os.environ.get(name) for name in ("WINEPREFIX", "WINEDEBUG")}
-    own = Path(kept["WINEPREFIX"] or Path.home() / ".wine")
-    prefix = own if (own / "system.reg").exists() else folder / "prefix"
+def _wine_prefix(folder: Path) -> Iterator[None]:
+    """Select the user's Wine prefix if there is one, or create a temporary one."""
+    saved = {name: os.environ.get(name) for name in ("WINEPREFIX", "WINEDEBUG")}
+    user_prefix = Path(saved["WINEPREFIX"] or Path.home() / ".wine")
+    prefix = user_prefix if (user_prefix / "system.reg").exists() else folder / "prefix"
     os.environ.update(WINEPREFIX=str(prefix), WINEDEBUG="-all")
     try:
-        if prefix != own:
+        if prefix != user_prefix:
             subprocess.run(["wine", "wineboot", "-i"], check=True, capture_output=True, timeout=WINE_SECONDS)
         yield
     except (OSError, subprocess.SubprocessError) as error:
-        raise RecordError(f"Wine does not start: {error}") from None
+        raise RecordError(f"cannot start Wine: {error}") from None
     finally:
-        if prefix != own:
+        if prefix != user_prefix:
             subprocess.run(["wineserver", "-k"], check=False, capture_output=True)
-        for name, value in kept.items():
+        for name, value in saved.items():
             if value is None:
                 os.environ.pop(name)
             else:
@@ -147,7 +172,7 @@ def _summary(parts: list[Part]) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "wine": _wine_version(),
-        "checks": [asdict(check) for check in examine_machine()],
+        "checks": [check.to_dict() for check in examine_machine()],
         "parts": [{**asdict(part), "ok": part.ok} for part in parts],
     }
 
@@ -155,5 +180,5 @@ def _summary(parts: list[Part]) -> dict[str, Any]:
 def _wine_version() -> str | None:
     if shutil.which("wine") is None:
         return None
-    told = subprocess.run(["wine", "--version"], check=False, capture_output=True, text=True)
-    return told.stdout.strip() or None
+    result = subprocess.run(["wine", "--version"], check=False, capture_output=True, text=True)
+    return result.stdout.strip() or None

@@ -1,7 +1,7 @@
-"""A Windows program of one page that makes a fixed sequence of calls: what a self-test runs where no compiler is.
+"""A Windows program of one page that makes a fixed sequence of calls, for self-tests on machines without a compiler.
 
-It opens the first display's adapter, makes a device, ends it twice, and closes the adapter: functions that every gdi32
-since Windows 7, and Wine's since 8.0, exports.
+It opens the first display's adapter, creates a device, destroys the device twice and closes the adapter. gdi32 exports
+these functions since Windows 7, and in Wine since 8.0.
 """
 
 from __future__ import annotations
@@ -20,59 +20,64 @@ _OPEN, _CREATE, _DESTROY, _CLOSE = (
     f"D3DKMT{name}" for name in ("OpenAdapterFromGdiDisplayName", "CreateDevice", "DestroyDevice", "CloseAdapter")
 )
 CALLS = (_OPEN, _CREATE, _DESTROY, _DESTROY, _CLOSE)
-"""The calls that it makes, in order; the second DestroyDevice is given what is destroyed."""
+"""The calls of the program in order. The second DestroyDevice gets a destroyed handle."""
 
 STATUS = 42
-"""What it ends with."""
+"""Exit status of the program."""
 
 _IMPORTS = {"gdi32.dll": sorted(set(CALLS)), "kernel32.dll": ["ExitProcess"]}
 
 
 class _Page:
-    """The program's one section: data first, code behind it. Places are offsets in it."""
+    """The only section of the program: data, then code.
+
+    Attributes:
+        offsets: Offset of each named item in the section.
+        fixups: Operands to fill in: position in the code, name of the item and offset in it.
+    """
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.code = bytearray()
         self.fixups: list[tuple[int, str, int]] = []
-        self.places: dict[str, int] = {}
+        self.offsets: dict[str, int] = {}
 
     def put(self, name: str, content: bytes) -> None:
         self.data += bytes(-len(self.data) % 8)
-        self.places[name] = len(self.data)
+        self.offsets[name] = len(self.data)
         self.data += content
 
-    def at(self, opcode: bytes, name: str, offset: int = 0) -> None:
-        """An instruction whose operand is a place, by its distance."""
+    def append_relative(self, opcode: bytes, name: str, offset: int = 0) -> None:
+        """Append an instruction whose operand is an item, relative to the instruction pointer."""
         self.code += opcode
         self.fixups.append((len(self.code), name, offset))
         self.code += bytes(4)
 
     def call(self, function: str, argument: str) -> None:
-        self.at(b"\x48\x8d\x0d", argument)  # lea rcx, [rip + argument]
-        self.at(b"\xff\x15", f"&{function}")  # call [rip + the import]
+        self.append_relative(b"\x48\x8d\x0d", argument)  # lea rcx, [rip + argument]
+        self.append_relative(b"\xff\x15", f"&{function}")  # call [rip + the import]
 
     def copy(self, source: str, offset: int, to: str, to_offset: int) -> None:
-        self.at(b"\x8b\x05", source, offset)  # mov eax, [rip + source]
-        self.at(b"\x89\x05", to, to_offset)  # mov [rip + to], eax
+        self.append_relative(b"\x8b\x05", source, offset)  # mov eax, [rip + source]
+        self.append_relative(b"\x89\x05", to, to_offset)  # mov [rip + to], eax
 
     def finish(self) -> tuple[bytes, int]:
-        """The section's bytes, and where its code begins."""
+        """Return the bytes of the section and the offset of its code."""
         start = len(self.data) + -len(self.data) % 16
         for position, name, offset in self.fixups:
-            distance = self.places[name] + offset - (start + position + 4)
+            distance = self.offsets[name] + offset - (start + position + 4)
             self.code[position : position + 4] = struct.pack("<i", distance)
         return (bytes(self.data).ljust(start, b"\0") + bytes(self.code)).ljust(_SIZE, b"\0"), start
 
 
 def program() -> bytes:
-    """The program, as a file has it (x64)."""
+    """Return the program file (x64)."""
     page = _Page()
     imports = _put_imports(page)
     page.put("open", r"\\.\DISPLAY1".encode("utf-16-le").ljust(80, b"\0"))
     page.put("device", bytes(64))
     page.put("close", bytes(4))
-    page.code += b"\x48\x83\xec\x28"  # sub rsp, 40: room for four parameters, and aligned
+    page.code += b"\x48\x83\xec\x28"  # sub rsp, 40: space for four parameters, and alignment
     page.call(_OPEN, "open")
     page.copy("open", 64, "device", 0)
     page.copy("open", 64, "close", 0)
@@ -82,30 +87,35 @@ def program() -> bytes:
     page.call(_DESTROY, "device")
     page.call(_CLOSE, "close")
     page.code += b"\xb9" + struct.pack("<I", STATUS)  # mov ecx, STATUS
-    page.at(b"\xff\x15", "&ExitProcess")
+    page.append_relative(b"\xff\x15", "&ExitProcess")
     section, start = page.finish()
     return _headers(_SECTION + start, imports).ljust(_RAW, b"\0") + section
 
 
 def _put_imports(page: _Page) -> tuple[int, int]:
-    """The import directory; where it is in the image, and its size."""
+    """Append the import directory and return its address in the image and its size."""
     page.put("directory", bytes(20 * (len(_IMPORTS) + 1)))
     entries = b""
     for library, functions in _IMPORTS.items():
         page.put(library, library.encode() + b"\0")
         for function in functions:
             page.put(f"name of {function}", b"\0\0" + function.encode() + b"\0")
-        names = [_SECTION + page.places[f"name of {function}"] for function in functions]
+        names = [_SECTION + page.offsets[f"name of {function}"] for function in functions]
         table = b"".join(struct.pack("<Q", name) for name in [*names, 0])
         page.put(f"names of {library}", table)
         page.put(f"addresses of {library}", table)
         for index, function in enumerate(functions):
-            page.places[f"&{function}"] = page.places[f"addresses of {library}"] + 8 * index
-        where = [_SECTION + page.places[name] for name in (f"names of {library}", library, f"addresses of {library}")]
-        entries += struct.pack("<5I", where[0], 0, 0, where[1], where[2])
-    at = page.places["directory"]
-    page.data[at : at + len(entries)] = entries
-    return _SECTION + at, len(entries) + 20
+            page.offsets[f"&{function}"] = page.offsets[f"addresses of {library}"] + 8 * index
+        entries += _import_entry(page, library)
+    offset = page.offsets["directory"]
+    page.data[offset : offset + len(entries)] = entries
+    return _SECTION + offset, len(entries) + 20
+
+
+def _import_entry(page: _Page, library: str) -> bytes:
+    items = (f"names of {library}", library, f"addresses of {library}")
+    names, library_name, addresses = (_SECTION + page.offsets[item] for item in items)
+    return struct.pack("<5I", names, 0, 0, library_name, addresses)
 
 
 def _headers(entry: int, imports: Sequence[int]) -> bytes:

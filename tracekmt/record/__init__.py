@@ -1,1 +1,1 @@
-"""Recording: the plan for the target, the memory shared with it, and the session that drains it into a trace."""
+"""Recording of live programs: attaches to a process, drains its events and writes them to a trace."""

@@ -1,4 +1,4 @@
-"""When a recording ends by itself."""
+"""Progress of a recording, and the conditions under which it stops by itself."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from tracekmt.ntstatus import Status
 
 @dataclass
 class Progress:
-    """How far a recording is: calls entered, events lost, bytes written, functions hooked and those that could not be
-    (too short for a jump), how it ended.
+    """Counters of a recording.
 
-    failing: how many calls of a function gave a status that is an error. seen: when a status that is waited for came,
-    on the clock of time.monotonic.
+    Attributes:
+        calls: Calls entered.
+        lost: Events lost.
+        size: Bytes written to the trace.
+        hooked: Names of the hooked functions.
+        missed: Names of the functions that are too short for a hook.
+        ended: Reason for the end of the recording, None while it runs.
+        failing: Number of calls by function and error status.
+        started: Start of the recording, on the clock of time.monotonic.
+        seen: First call with the status of `StopConditions.until_status`, on the same clock.
     """
 
     calls: int = 0
@@ -30,14 +37,21 @@ class Progress:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the recording began."""
+        """Seconds since the start of the recording."""
         return time.monotonic() - self.started
 
 
 @dataclass(frozen=True)
 class StopConditions:
-    """duration: seconds. max_size: bytes of the trace. last: bytes of a trace that keeps the newest calls only.
-    until_status: a status that ends the recording, `after` so many seconds more."""
+    """Conditions under which a recording stops.
+
+    Attributes:
+        duration: Seconds from the start.
+        max_size: Bytes of the trace.
+        last: Bytes of a trace that keeps only the newest calls. This is not a reason to stop.
+        until_status: Status of a call that stops the recording.
+        after: Seconds to continue after that status.
+    """
 
     duration: float | None = None
     max_size: int | None = None
@@ -46,13 +60,12 @@ class StopConditions:
     after: float = 0.0
 
     def reached(self, progress: Progress) -> str | None:
-        """Why the recording ends now; None while it goes on."""
+        """Return the reason to stop now, None to continue."""
         if self.duration is not None and progress.elapsed >= self.duration:
-            return f"{self.duration:g} s are over"
+            return f"duration of {self.duration:g} s reached"
         if self.max_size is not None and progress.size >= self.max_size:
-            return f"the trace has {progress.size:,} bytes"
-        seen = self.until_status is not None and progress.seen is not None
-        if seen and time.monotonic() - (progress.seen or 0.0) >= self.after:
-            assert self.until_status is not None
-            return f"a call gave {self.until_status.name}"
+            return f"trace size of {progress.size:,} bytes reached"
+        seen = progress.seen if self.until_status is not None else None
+        if self.until_status is not None and seen is not None and time.monotonic() - seen >= self.after:
+            return f"a call returned {self.until_status.name}"
         return None

@@ -1,4 +1,4 @@
-/* What hooks/recorder.c needs of Frida's header, for the copy that tests build with the system's compiler. */
+/* The parts of Frida's header that hooks/recorder.c needs, for builds with the system's compiler. */
 #ifndef GUMINTERCEPTOR_H
 #define GUMINTERCEPTOR_H
 #include <stddef.h>

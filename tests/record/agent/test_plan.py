@@ -1,4 +1,4 @@
-"""The plan says what to copy: the same pointers, lengths and conditions that the codec follows."""
+"""The plan has the pointers, lengths and conditions that the codec follows."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tracekmt.spec.types import Abi, Bytes, CallSpec, Condition, Integer, Pointe
 
 
 def shape(words: list[int], index: int) -> list[dict[str, object]]:
-    """A shape taken apart again."""
-    found: list[dict[str, object]] = []
-    at = index + 1
+    """Parse a shape of a plan."""
+    pointers: list[dict[str, object]] = []
+    offset = index + 1
     for _ in range(words[index]):
-        names = ("offset", "stride", "fixed", "level", "length_at", "length_size", "least", "shape")
-        op: dict[str, object] = dict(zip(names, words[at : at + 8], strict=True))
-        conditions = words[at + 8]
-        at += 9
-        op["when"] = [tuple(words[at + 5 * n : at + 5 * n + 5]) for n in range(conditions)]
-        at += 5 * conditions
-        found.append(op)
-    return found
+        names = ("offset", "stride", "fixed", "level", "length_at", "length_size", "minimum", "shape")
+        pointer: dict[str, object] = dict(zip(names, words[offset : offset + 8], strict=True))
+        count = words[offset + 8]
+        offset += 9
+        pointer["when"] = [tuple(words[offset + 5 * n : offset + 5 * n + 5]) for n in range(count)]
+        offset += 5 * count
+        pointers.append(pointer)
+    return pointers
 
 
 @pytest.mark.parametrize(("abi", "size", "at", "element", "data_at"), [("x64", 72, 48, 96, 16), ("x86", 44, 32, 56, 8)])
@@ -46,7 +46,7 @@ def test_create_allocation(abi: Abi, size: int, at: int, element: int, data_at: 
     assert (data["offset"], data["stride"], data["level"]) == (data_at, 1, 0)
 
 
-def test_a_structure_in_place_is_part_of_the_one_that_holds_it() -> None:
+def test_an_embedded_structure_is_part_of_its_outer_structure() -> None:
     word = flags("W", "A", "B")
     inner = structure(
         "I",
@@ -67,7 +67,7 @@ def test_the_hash_follows_the_plan() -> None:
     assert first.hash != compile_plan(enumerate(CALLS.values()), "x86").hash
 
 
-def test_conditions_on_wide_fields_are_refused() -> None:
+def test_conditions_on_64_bit_fields_are_refused() -> None:
     wide = Integer("QWORD", 8)
     call = CallSpec(
         "F", structure("S", in_("x", wide), Union((in_("p", Pointer(UINT), Condition("x")), in_("q", wide))))

@@ -1,5 +1,8 @@
-"""The recorder's walker against the codec: what every described call is given, laid out in memory, is copied as the
-plan says and decodes to the same values; in both ABIs, compiled by the system's compiler and by Frida's."""
+"""The recorder's walker against the codec.
+
+The arguments of every described call are laid out in memory, copied by the plan, and decode to the same values. Both
+ABIs are tested, with the recorder compiled by the system's compiler and by Frida's.
+"""
 
 from __future__ import annotations
 
@@ -55,11 +58,11 @@ rpc.exports = {
 
 
 class Injected:
-    """The recorder, compiled by Frida in another process, with the agent's own hooks on it."""
+    """The recorder, compiled by Frida in another process and called by the agent's hooks."""
 
     def __init__(self, abi: Abi) -> None:
         frida = pytest.importorskip("frida")
-        self.spool, self.plan = SharedBuffer(preface(Header("x64"), {}), EventQueue()), plans()[abi]
+        self.buffer, self.plan = SharedBuffer(preface(Header("x64"), {}), EventQueue()), plans()[abi]
         program = "import time; print('ready', flush=True); time.sleep(1000)"
         self.process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
         assert self.process.stdout is not None
@@ -70,7 +73,7 @@ class Injected:
         for script in (self.agent, self.helper):
             script.load()
         config = {
-            "memory": {"path": str(self.spool.path), "offset": self.spool.offset, "size": self.spool.size},
+            "memory": {"path": str(self.buffer.path), "offset": self.buffer.offset, "size": self.buffer.size},
             "plan": self.plan.words,
             "hooks": self.plan.hooks,
             "raw": {"prefixes": [], "patterns": [], "hooks": []},
@@ -84,17 +87,17 @@ class Injected:
         self.agent.exports_sync.hook_table(self.helper.exports_sync.stubs(list(self.plan.hooks)))
 
     def walk(self, abi: Abi, name: str, regions: list[Region], words: Sequence[int]) -> tuple[Enter, Leave]:
-        told = [[hex(address), content.hex()] for address, _, content in regions]
-        self.helper.exports_sync.call(name, told, [*map(str, words), *["0"] * (7 - len(words))])
-        return events(self.spool)
+        contents = [[hex(address), content.hex()] for address, _, content in regions]
+        self.helper.exports_sync.call(name, contents, [*map(str, words), *["0"] * (7 - len(words))])
+        return events(self.buffer)
 
     def close(self) -> None:
         self.agent.exports_sync.stop()
         self.session.detach()
-        # Not Popen.kill(): it asks first whether the process lives, and was once told that it does not.
+        # Popen.kill() polls the process first, and once mistook it for ended.
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.communicate(timeout=60)
-        self.spool.close()
+        self.buffer.close()
 
 
 @pytest.fixture(scope="module", params=ABIS)
@@ -111,7 +114,7 @@ FEW = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthC
 @pytest.mark.parametrize("name", sorted(CALLS))
 @FEW
 @given(st.data())
-def test_what_gcc_s_walker_copies_decodes_to_what_was_there(
+def test_copies_of_the_walker_built_by_gcc_decode_to_the_arguments(
     compiled: Compiled, name: str, abi: Abi, data: st.DataObject
 ) -> None:
     drawn = data.draw(arguments(CALLS[name], abi))
@@ -121,7 +124,7 @@ def test_what_gcc_s_walker_copies_decodes_to_what_was_there(
 @pytest.mark.parametrize("name", sorted(CALLS))
 @FEW
 @given(st.data())
-def test_what_frida_s_walker_copies_decodes_to_what_was_there(
+def test_copies_of_the_walker_built_by_frida_decode_to_the_arguments(
     injected: Injected, name: str, data: st.DataObject
 ) -> None:
     abi: Abi = "x64" if injected.plan.words[0] == 8 else "x86"

@@ -1,4 +1,4 @@
-"""What a process becomes and starts, and several processes at once."""
+"""Recording of exec and child processes, and of several processes at once."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 import tracekmt
 from tests.record.client import Client, wait_for
+from tracekmt.errors import RecordError
+from tracekmt.record.attachment import Attacher, Attachment
 from tracekmt.record.session import Recording
 
 CREATE = "D3DKMTCreateAllocation2"
 PER_RUN = 20 + 4
-"""Calls of one thread of the client in its mode `work`, with 20 allocations."""
+"""Calls of one thread of the client in mode `work` with 20 allocations."""
 
 
 def calls_in(path: Path) -> Counter[str]:
@@ -32,7 +36,7 @@ def script(folder: Path, *lines: str) -> str:
     return str(path)
 
 
-def test_a_program_that_executes_itself_again_goes_on_in_its_trace(client: Client) -> None:
+def test_a_program_that_executes_itself_continues_in_its_trace(client: Client) -> None:
     recording = Recording(client.trace)
     recording.spawn(client.argv("exec", 2, 20))
     assert recording.run().ended == "the process ended with status 7"
@@ -43,7 +47,7 @@ def test_a_program_that_executes_itself_again_goes_on_in_its_trace(client: Clien
     assert tracekmt.replay(client.trace).calls.compared == len(calls)
 
 
-def test_a_script_is_started_and_what_it_becomes_is_recorded(client: Client, tmp_path: Path) -> None:
+def test_the_program_that_a_script_executes_is_recorded(client: Client, tmp_path: Path) -> None:
     words = " ".join(f"'{word}'" for word in client.argv("work", 1, 20))
     recording = Recording(client.trace)
     recording.spawn([script(tmp_path, "echo begun", f"exec {words}")])
@@ -54,38 +58,56 @@ def test_a_script_is_started_and_what_it_becomes_is_recorded(client: Client, tmp
         assert trace.header.process["complete_from_start"] is True
 
 
+def test_an_exec_that_cannot_be_followed_is_an_error(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The executed program runs on, and no buffer is left."""
+
+    def refuse(attacher: Attacher, pid: int, *, spawned: bool) -> Attachment:
+        raise RecordError("refused")
+
+    words = " ".join(f"'{word}'" for word in client.argv("work", 1, 20))
+    recording = Recording(client.trace)
+    recording.spawn([script(tmp_path, f"exec {words}")])
+    monkeypatch.setattr(Attacher, "attach", refuse)
+    with pytest.raises(RecordError, match="cannot continue the recording: refused; the trace is readable so far"):
+        recording.run()
+    wait_for(lambda: client.journal()[0] == PER_RUN)
+    assert client.calls() == []
+
+
 def record(client: Client, *words: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tracekmt", "record", "-o", str(client.trace), *map(str, words)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
-def test_children_have_traces_of_their_own(client: Client, tmp_path: Path) -> None:
-    """A launcher that starts two programs and others, and ends before one of them does."""
+def test_each_child_has_its_own_trace(client: Client, tmp_path: Path) -> None:
+    """A launcher starts two recorded programs and others, and ends before one of them."""
     words = " ".join(f"'{word}'" for word in client.argv("work", 1, 20))
     late = " ".join(f"'{word}'" for word in client.argv("late", 1, 20))
     launcher = script(tmp_path, f"{words} || true", "/bin/true", f"{late} &", "exit 3")
     process = record(client, "--children", "--", launcher)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 0, said
+    _, output = process.communicate(timeout=60)
+    assert process.returncode == 0, output
     traces = sorted(tmp_path.glob("client*.kmt"))
-    assert len(traces) == 3, said
+    assert len(traces) == 3, output
     assert client.trace in traces
     children = [path for path in traces if path != client.trace]
     for path in children:
         assert calls_in(path)[CREATE] == 20
         with tracekmt.open(path) as trace:
-            told = trace.header.process
-            assert path.name == f"client.{told['pid']}.kmt"
-            assert told["complete_from_start"] is True
-            assert told["parent"]
-    assert "the process ended with status 3" in said
-    assert said.count("24 calls; the process ended with status 7") == 2
+            process_header = trace.header.process
+            assert path.name == f"client.{process_header['pid']}.kmt"
+            assert process_header["complete_from_start"] is True
+            assert process_header["parent"]
+    assert "the process ended with status 3" in output
+    assert output.count("24 calls; the process ended with status 7") == 2
 
 
-def test_a_forked_child_that_calls_is_recorded_too(client: Client, tmp_path: Path) -> None:
+def test_a_forked_child_is_recorded(client: Client, tmp_path: Path) -> None:
     process = record(client, "--children", "--", *client.argv("fork", 1, 20))
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 0, said
+    _, output = process.communicate(timeout=60)
+    assert process.returncode == 0, output
     (child,) = [path for path in tmp_path.glob("client*.kmt") if path != client.trace]
     assert calls_in(client.trace).total() == PER_RUN
     assert calls_in(child).total() == PER_RUN
@@ -94,12 +116,12 @@ def test_a_forked_child_that_calls_is_recorded_too(client: Client, tmp_path: Pat
 def test_several_processes_at_once(client: Client, tmp_path: Path) -> None:
     running = [subprocess.Popen(client.argv("paced:2000", 1, 3000)) for _ in range(2)]  # six seconds at least
     wait_for(lambda: client.journal()[0] > 10)
-    process = record(client, *(word for each in running for word in ("-p", each.pid)))
-    assert [each.wait(60) for each in running] == [7, 7]
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 0, said
-    for each in running:
-        with tracekmt.open(tmp_path / f"client.{each.pid}.kmt") as trace:
+    process = record(client, *(word for program in running for word in ("-p", program.pid)))
+    assert [program.wait(60) for program in running] == [7, 7]
+    _, output = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    for program in running:
+        with tracekmt.open(tmp_path / f"client.{program.pid}.kmt") as trace:
             assert [call.name for call in trace.calls()][-3:] == [CREATE, "D3DKMTDestroyDevice", "D3DKMTCloseAdapter"]
             assert (trace.ended or "").startswith("the process ended")
     assert not client.trace.exists()
@@ -108,17 +130,17 @@ def test_several_processes_at_once(client: Client, tmp_path: Path) -> None:
 def test_ctrl_c_ends_the_recording_of_all(client: Client, tmp_path: Path) -> None:
     running = [subprocess.Popen(client.argv("paced:1000", 1, 100000)) for _ in range(2)]
     try:
-        process = record(client, *(word for each in running for word in ("-p", each.pid)))
+        process = record(client, *(word for program in running for word in ("-p", program.pid)))
         wait_for(lambda: len(list(tmp_path.glob("client.*.kmt"))) == 2, 30)
         time.sleep(1)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == 0, said
-        assert said.count("stopped; the process goes on") == 2
-        assert [each.poll() for each in running] == [None, None]
-        for each in running:
-            assert calls_in(tmp_path / f"client.{each.pid}.kmt")[CREATE] > 100
+        _, output = process.communicate(timeout=60)
+        assert process.returncode == 0, output
+        assert output.count("stopped; the process goes on") == 2
+        assert [program.poll() for program in running] == [None, None]
+        for program in running:
+            assert calls_in(tmp_path / f"client.{program.pid}.kmt")[CREATE] > 100
     finally:
-        for each in running:
-            each.kill()
-            each.wait()
+        for program in running:
+            program.kill()
+            program.wait()

@@ -1,4 +1,4 @@
-"""How much memory lies behind an address that a call was given: noted while events are drained."""
+"""The size of the memory behind undescribed addresses is recorded while events are drained."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tracekmt.record.process.memory_map import MemoryMap
 from tracekmt.trace.events import Enter
 from tracekmt.trace.reader import Trace
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the system is asked on Linux only")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc of Linux")
 
 
 def record(path: Path, address: int) -> Path:
@@ -26,16 +26,16 @@ def record(path: Path, address: int) -> Path:
     return path
 
 
-def test_what_is_mapped_from_an_address_on_is_noted(tmp_path: Path) -> None:
-    """Of this process itself: a mapping of three pages, given from its second page on."""
+def test_the_mapped_size_behind_an_address_is_recorded(tmp_path: Path) -> None:
+    """Passes the second page of a mapping of three pages in this process."""
     memory = mmap.mmap(-1, 3 * mmap.PAGESIZE)
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    # What follows directly may be joined to it by the system.
+    # The system may have joined the mapping with the next one.
     ends = (line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines())
     (end,) = (int(high, 16) for low, high in ends if int(low, 16) <= start < int(high, 16))
     address = start + mmap.PAGESIZE
     with Trace(record(tmp_path / "trace.kmt", address)) as trace:
-        events = list(MemoryMap(os.getpid()).annotate_events(trace.events(), trace.described, trace.abi))
+        events = list(MemoryMap(os.getpid()).annotate_events(trace.events(), trace.specs, trace.abi))
         assert len(events) == 4
         first, third = events[0], events[2]
         assert isinstance(first, Enter)
@@ -45,23 +45,21 @@ def test_what_is_mapped_from_an_address_on_is_noted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", [0, 0x123])
-def test_what_is_not_mapped_is_not(tmp_path: Path, address: int) -> None:
+def test_unmapped_addresses_have_no_size(tmp_path: Path, address: int) -> None:
     with Trace(record(tmp_path / "trace.kmt", address)) as trace:
-        assert list(MemoryMap(os.getpid()).annotate_events(trace.events(), trace.described, trace.abi)) == list(
+        assert list(MemoryMap(os.getpid()).annotate_events(trace.events(), trace.specs, trace.abi)) == list(
             trace.events()
         )
 
 
-def test_a_process_that_has_ended_says_nothing(tmp_path: Path) -> None:
+def test_a_process_that_has_ended_yields_no_sizes(tmp_path: Path) -> None:
     with Trace(record(tmp_path / "trace.kmt", 0x123000)) as trace:
-        assert list(MemoryMap(1 << 22).annotate_events(trace.events(), trace.described, trace.abi)) == list(
-            trace.events()
-        )
+        assert list(MemoryMap(1 << 22).annotate_events(trace.events(), trace.specs, trace.abi)) == list(trace.events())
 
 
-def test_a_replay_is_told(tmp_path: Path) -> None:
+def test_the_size_is_available_to_a_replay(tmp_path: Path) -> None:
     path = record(tmp_path / "trace.kmt", 0x7F0000001000)
-    there = tmp_path / "noted.kmt"
+    annotated = tmp_path / "annotated.kmt"
     with Trace(path) as trace:
         from tracekmt.edit.copy import open_copy, write_copy
 
@@ -69,9 +67,9 @@ def test_a_replay_is_told(tmp_path: Path) -> None:
         first = events[0]
         assert isinstance(first, Enter)
         events[0] = Enter(**{**vars(first), "regions": (*first.regions, (0x7F0000001000, 0x5000, b""))})
-        write_copy(trace, open_copy(trace, there), events)
-    with Trace(there) as trace:
+        write_copy(trace, open_copy(trace, annotated), events)
+    with Trace(annotated) as trace:
         assert caller_memory_size(trace[0], 0x7F0000001000) == (0x5000, None)
         assert trace[0].inputs == Trace(path)[0].inputs
-    assert tracekmt.diff(path, there).findings == []
-    assert tracekmt.replay(there).to_dict() == {**tracekmt.replay(path).to_dict()}
+    assert tracekmt.diff(path, annotated).findings == []
+    assert tracekmt.replay(annotated).to_dict() == {**tracekmt.replay(path).to_dict()}

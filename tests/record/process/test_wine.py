@@ -1,4 +1,4 @@
-"""Windows programs under Wine: every call is in the trace as the program made it, and the program does not notice."""
+"""Windows programs under Wine: every call is in the trace, and the program behaves as without the recorder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 
 import tracekmt
-from tests.native import lacking
+from tests.native import skip_without
 from tests.record.client import wait_for
 from tests.windows import FOLDER, compile_windows, wine_environment
 from tracekmt.codec import Unreadable
 from tracekmt.errors import RecordError, UsageError
-from tracekmt.record.process.spawn import wanted_program
+from tracekmt.record.process import proc
+from tracekmt.record.process.spawn import requested_windows_program
 from tracekmt.record.process.targets import await_process, find_process
 from tracekmt.record.process.wine import windows_program
 from tracekmt.record.session import Recording
@@ -44,7 +45,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the client and its library, for both ABIs."""
+    """Build the client and its library for both ABIs, and return their folder."""
     folder = tmp_path_factory.mktemp("windows")
     for abi in ABIS:
         (folder / abi).mkdir()
@@ -54,7 +55,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Program:
-    """The test client as Wine runs it."""
+    """The test client under Wine."""
 
     def __init__(self, built: Path, folder: Path, abi: str) -> None:
         self.folder, self.abi = folder, abi
@@ -65,8 +66,8 @@ class Program:
     def argv(self, mode: str, threads: int = 1, calls: int = 1) -> list[str]:
         return ["wine", str(self.folder / "client.exe"), mode, str(threads), str(calls), str(self.journal)]
 
-    def told(self) -> tuple[dict[int, list[list[str]]], int]:
-        """What each thread was answered, function, status and handle of every call, and the exceptions it took."""
+    def read_journal(self) -> tuple[dict[int, list[list[str]]], int]:
+        """Return function, status and handle of every call by thread, and the number of exceptions handled."""
         lines = [line.split() for line in self.journal.read_text().splitlines()]
         by_thread: dict[int, list[list[str]]] = defaultdict(list)
         for thread, *answer in (line for line in lines if line[0] != "caught"):
@@ -77,9 +78,9 @@ class Program:
         with tracekmt.open(self.trace) as trace:
             assert trace.abi == self.abi
             assert trace.lost == 0
-            found = list(trace.calls())
-            assert all(call.to_json() for call in found)
-            return found
+            calls = list(trace.calls())
+            assert all(call.to_json() for call in calls)
+            return calls
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def program(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Program:
-    """In x64, or in the ABI that a test is parametrized with."""
+    """Return the client in x64, or in the ABI that the test is parametrized with."""
     abi = getattr(request, "param", "x64")
     if abi == "x86" and not NARROW_WINE.exists():
         pytest.skip("there is no 32-bit Wine")
@@ -100,39 +101,39 @@ def program(
 
 
 @pytest.fixture(autouse=True)
-def nothing_goes_on(program: Program) -> Iterator[None]:
+def kill_clients(program: Program) -> Iterator[None]:
     yield
     for pid in processes(program):
         os.kill(pid, signal.SIGKILL)
 
 
 def processes(program: Program) -> list[int]:
-    """The clients that run in this test's folder."""
-    found = []
-    for pid in (int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()):
+    """Return the process ids of the clients in this test's folder."""
+    pids = []
+    for pid in proc.process_ids():
         try:
             if windows_program(pid) == "client.exe" and str(program.folder) in Path(f"/proc/{pid}/maps").read_text():
-                found.append(pid)
+                pids.append(pid)
         except OSError:
             continue
-    return found
+    return pids
 
 
 def answers(calls: Sequence[TracedCall]) -> dict[int, list[list[str]]]:
-    """The same as `told`, from a trace; the client's number of a thread stands in its private data."""
+    """Return the calls by thread, like `read_journal`. The private data contain the client's number of the thread."""
     numbers: dict[int, int] = {}
-    found: dict[int, list[list[str]]] = defaultdict(list)
+    by_thread: dict[int, list[list[str]]] = defaultdict(list)
     for call in calls:
         if call.name == CREATE and call.thread not in numbers:
             assert isinstance(call.inputs, dict)
             numbers[call.thread] = call.inputs["pAllocationInfo2"][0]["PrivateDriverDataSize"] - 64
     for call in calls:
         assert call.status is not None
-        found[numbers[call.thread]].append([call.name, call.status.code, handle_of(call)])
-    return found
+        by_thread[numbers[call.thread]].append([call.name, call.status.code, handle_of(call)])
+    return by_thread
 
 
-def given(call: TracedCall) -> dict[str, Any]:
+def inputs_of(call: TracedCall) -> dict[str, Any]:
     assert isinstance(call.inputs, dict)
     return call.inputs
 
@@ -151,29 +152,29 @@ def handle_of(call: TracedCall) -> str:
 
 
 @BOTH
-def test_a_program_that_is_started_is_recorded_from_its_start(program: Program) -> None:
+def test_a_spawned_program_is_recorded_from_its_start(program: Program) -> None:
     recording = Recording(program.trace, modules=MODULES)
     recording.spawn(program.argv("work", threads=4, calls=64))
     progress = recording.run()
     assert progress.ended == f"the process ended with status {EXIT_STATUS}"
-    told, caught = program.told()
+    journal, caught = program.read_journal()
     calls = program.calls()
-    assert answers(calls) == told
-    assert (len(told), caught) == (4, 4 * 64 // 8)
+    assert answers(calls) == journal
+    assert (len(journal), caught) == (4, 4 * 64 // 8)
     with tracekmt.open(program.trace) as trace:
         assert trace.header.process["complete_from_start"] is True
         assert {module.name for module in trace.modules} >= {"client.exe", "gdi32.dll", "thunks.dll", "win32u.dll"}
     opened = next(call for call in calls if call.name == "D3DKMTOpenAdapterFromGdiDisplayName")
-    assert given(opened)["DeviceName"] == r"\\.\DISPLAY1"
+    assert inputs_of(opened)["DeviceName"] == r"\\.\DISPLAY1"
     assert {call.caller.partition("+")[0] for call in calls if call.caller} == {"client.exe"}
 
 
-def test_structures_are_those_of_x64_and_bad_pointers_are_told(program: Program) -> None:
+def test_structures_are_those_of_x64_and_bad_pointers_are_recorded(program: Program) -> None:
     recording = Recording(program.trace, modules=MODULES)
     recording.spawn(program.argv("work", threads=2, calls=16))
     recording.run()
     unreadable = 0
-    for call in (each for each in program.calls() if each.name == CREATE):
+    for call in [call for call in program.calls() if call.name == CREATE]:
         assert isinstance(call.inputs, dict)
         elements = call.inputs["pAllocationInfo2"]
         if isinstance(elements, Unreadable):
@@ -189,12 +190,14 @@ def test_structures_are_those_of_x64_and_bad_pointers_are_told(program: Program)
             assert data[4:] == bytes([thread]) * (60 + thread)
     assert unreadable == 2 * 2 * 2
     shares = [call for call in program.calls() if call.name == "D3DKMTShareObjects"]
-    assert [given(call)["dwDesiredAccess"] for call in shares] == [7] * 4, "the fourth parameter"
-    assert all(call.outputs["phSharedNtHandle"] > 0x100 for call in shares), "on the stack"  # type: ignore[index]
+    assert [inputs_of(call)["dwDesiredAccess"] for call in shares] == [7] * 4, "the fourth parameter is wrong"
+    for call in shares:
+        assert isinstance(call.outputs, dict)
+        assert call.outputs["phSharedNtHandle"] > 0x100, "the fifth parameter, on the stack, is wrong"
 
 
 @BOTH
-def test_a_running_program_is_attached_to_and_goes_on(program: Program) -> None:
+def test_a_running_program_is_recorded_and_continues(program: Program) -> None:
     running = subprocess.Popen(program.argv("forever", threads=2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: len(processes(program)) == 1, 30)
     time.sleep(1)
@@ -215,47 +218,47 @@ def test_a_running_program_is_attached_to_and_goes_on(program: Program) -> None:
     running.wait()
 
 
-def test_a_module_that_goes_and_comes_again_is_hooked_again(program: Program) -> None:
+def test_a_module_that_is_loaded_again_is_hooked_again(program: Program) -> None:
     recording = Recording(program.trace, modules=["thunks.dll"])
     recording.spawn(program.argv("twice", calls=5))
     assert recording.run().ended == f"the process ended with status {EXIT_STATUS}"
-    assert [given(call)["hDevice"] for call in program.calls()] == list(range(5))
+    assert [inputs_of(call)["hDevice"] for call in program.calls()] == list(range(5))
 
 
-def test_what_a_windows_program_starts_is_recorded_beside_it(program: Program) -> None:
+def test_the_child_of_a_windows_program_is_recorded(program: Program) -> None:
     argv = program.argv("work", threads=2, calls=8)
     words = ["wine", "cmd", "/c", "Z:" + argv[1].replace("/", "\\"), *argv[2:]]
     command = [sys.executable, "-m", "tracekmt", "record", "--children", "-o", str(program.trace)]
-    chosen = [word for module in MODULES for word in ("--module", module)]
-    subprocess.run([*command, *chosen, "--", *words], check=True, timeout=100, capture_output=True)
-    told, _ = program.told()
+    modules = [word for module in MODULES for word in ("--module", module)]
+    subprocess.run([*command, *modules, "--", *words], check=True, timeout=100, capture_output=True)
+    journal, _ = program.read_journal()
     recorded = []
     for path in program.folder.glob("client.*.kmt"):
         with tracekmt.open(path) as trace:
             assert trace.header.process["parent"] > 0
             if len(trace):
                 recorded.append((trace.header.process["name"], answers(list(trace.calls()))))
-    assert recorded == [("client.exe", told)]
+    assert recorded == [("client.exe", journal)]
 
 
 def test_a_32_bit_program_in_a_64_bit_process(built: Path, program: Program, environment: dict[str, str]) -> None:
-    """Wine's launcher starts it in a process of its own; what it asks for arrives in the layout of 64 bits."""
+    """Wine's launcher starts it in another process. Its system calls have the 64-bit layout."""
     if NARROW_WINE.exists() or not (Path(environment["WINEPREFIX"]) / "drive_c/windows/syswow64/ntdll.dll").exists():
         pytest.skip("this Wine runs no 32-bit programs in 64-bit processes")
     narrow = Program(built, program.folder, "x86")
     recording = Recording(narrow.trace)
     recording.spawn(narrow.argv("work", threads=2, calls=8))
     assert recording.run().ended == f"the process ended with status {EXIT_STATUS}"
-    told, _ = narrow.told()
+    journal, _ = narrow.read_journal()
     with tracekmt.open(narrow.trace) as trace:
         assert (trace.abi, trace.header.process["name"]) == ("x64", "client.exe")
         assert trace.header.process["complete_from_start"] is True
         calls = [call for call in trace.calls() if call.status is not None]
-        found = [[call.name, call.status.code, handle_of(call)] for call in calls if call.status is not None]
-    # Which thread is which does not show there. The adapter's opening is no system call in Wine.
-    made = [answer for answers in told.values() for answer in answers if answer[0] in DEVICES]
-    assert sorted(each for each in found if each[0] in DEVICES) == sorted(made)
-    assert len(made) == 2 * len(DEVICES)
+        recorded = [[call.name, call.status.code, handle_of(call)] for call in calls if call.status is not None]
+    # The trace does not show the client's thread numbers. Opening the adapter is not a system call in Wine.
+    expected = [answer for answers in journal.values() for answer in answers if answer[0] in DEVICES]
+    assert sorted(answer for answer in recorded if answer[0] in DEVICES) == sorted(expected)
+    assert len(expected) == 2 * len(DEVICES)
 
 
 def test_a_windows_program_is_found_by_its_name(program: Program) -> None:
@@ -277,10 +280,10 @@ def tracekmt_device() -> object:
     return frida.get_local_device()
 
 
-def test_behind_the_preloader_nothing_is_tried(tmp_path: Path, program: Program) -> None:
+def test_a_process_behind_the_preloader_is_refused(tmp_path: Path, program: Program) -> None:
     sleep = shutil.which("sleep")
     if sleep is None:
-        lacking("sleep")
+        skip_without("sleep")
     loader = tmp_path / "wine64-preloader"
     shutil.copy(sleep, loader)
     process = subprocess.Popen([str(loader), "100"])
@@ -295,18 +298,18 @@ def test_behind_the_preloader_nothing_is_tried(tmp_path: Path, program: Program)
         process.wait()
 
 
-def test_a_program_that_never_comes_is_said(program: Program) -> None:
-    with pytest.raises(UsageError, match=r"nothing\.exe was not started"):
+def test_a_program_that_never_starts_is_an_error(program: Program) -> None:
+    with pytest.raises(UsageError, match=r"cannot start nothing\.exe"):
         Recording(program.trace).spawn(["true", str(program.folder / "nothing.exe")])
     assert not program.trace.exists()
     recording = Recording(program.trace)
-    recording.spawn(["wine", str(program.folder / "nothing.exe")])  # which Wine itself says no to
+    recording.spawn(["wine", str(program.folder / "nothing.exe")])  # Wine starts and reports the error
     assert recording.run().ended == "the process ended with status 53"
     assert program.calls() == []
 
 
 @pytest.mark.parametrize(
-    ("argv", "wanted"),
+    ("argv", "name"),
     [
         (["wine", "Game.exe", "-fast"], "game.exe"),
         (["/opt/wine/bin/wine64", r"C:\Games\Game.exe"], "game.exe"),
@@ -317,5 +320,5 @@ def test_a_program_that_never_comes_is_said(program: Program) -> None:
         (["wineserver"], None),
     ],
 )
-def test_what_a_command_line_is_about(argv: list[str], wanted: str | None) -> None:
-    assert wanted_program(argv) == wanted
+def test_the_windows_program_of_a_command_line(argv: list[str], name: str | None) -> None:
+    assert requested_windows_program(argv) == name

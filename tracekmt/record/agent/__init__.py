@@ -1,1 +1,1 @@
-"""TODO agent."""
+"""The recorder's part in the target process: the agent, the hooks and their plan."""

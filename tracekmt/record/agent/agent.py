@@ -1,4 +1,4 @@
-"""The agent in a process: how it gets there, what it is told and tells, and how it goes again."""
+"""The agent in a target process: loads it, starts it, exchanges messages with it and removes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import frida
 
 from tracekmt.errors import RecordError
-from tracekmt.record.process.targets import agent_error, attach_error_message, await_loading, has_loaded
+from tracekmt.record.process.targets import agent_error, attach_error_message, await_libc, has_libc
 from tracekmt.resources import resource
 
 SOURCES = ("pe.js", "stubs.js", "wine.js", "linux.js", "windows.js", "agent.js")
@@ -22,37 +22,49 @@ TERMINATED = "process-terminated"
 
 
 def agent_source() -> str:
-    """What runs in the process: one script from its files."""
+    """Return the script that runs in the target process, joined from its files."""
     return "\n".join(resource("hooks", name).read_text("utf-8") for name in SOURCES)
 
 
 def _attach(device: Any, pid: int) -> Any:
-    """Frida's session. A process that has only begun may be in the middle of its own loading, and take no agent yet."""
+    """Attach Frida and return its session. Retry, because a new process may not take an agent while it loads."""
     for _ in range(ATTEMPTS - 1):
         with contextlib.suppress(frida.ProcessNotRespondingError):
-            # Frida's own handler of exceptions stays out: a program's handled exceptions remain its own.
+            # Without Frida's exception handler, the exceptions that a program handles stay its own.
             return device.attach(pid, exceptor="off")
         time.sleep(ATTEMPT_SECONDS)
     return device.attach(pid, exceptor="off")
 
 
-def _attach_held(device: Any, pid: int) -> tuple[Any, bool]:
-    """Frida's session with a process that may be held, and whether it still is. Frida takes no process that has become
-    one of 64 bits from one of 32, or the other way round, before it has loaded itself: that one runs for a moment."""
+def _attach_suspended(device: Any, pid: int) -> tuple[Any, bool]:
+    """Attach Frida to a process that may be suspended.
+
+    Frida cannot attach to a process that executed a 64-bit program from a 32-bit one, or the reverse, before its C
+    library is loaded. Such a process is resumed until then.
+
+    Returns:
+        Frida's session, and True if the process was not resumed.
+    """
     try:
         return _attach(device, pid), True
     except frida.NotSupportedError:
-        if device.type != "local" or has_loaded(pid):
+        if device.type != "local" or has_libc(pid):
             raise
         with contextlib.suppress(frida.InvalidArgumentError):
             device.resume(pid)
-        await_loading(pid)
+        await_libc(pid)
         return _attach(device, pid), False
 
 
 class Agent:
-    """The agent in one process. detached: why the connection to it ended, None while it lasts. messages: what it has
-    told, each with its data. held: the process has not run since it was found, if it was held then."""
+    """The agent in one process.
+
+    Attributes:
+        pid: Id of the process.
+        detached: Frida's reason for the end of the connection, None while it lasts.
+        messages: Messages of the agent, each with its binary data.
+        still_suspended: False if the process had to be resumed to attach to it.
+    """
 
     def __init__(self, device: Any, pid: int) -> None:
         self.pid = pid
@@ -60,17 +72,24 @@ class Agent:
         self.messages: queue.SimpleQueue[tuple[dict[str, Any], bytes | None]] = queue.SimpleQueue()
         self._script: Any = None
         try:
-            self._session, self.held = _attach_held(device, pid)
+            self._session, self.still_suspended = _attach_suspended(device, pid)
             self._session.on("detached", lambda reason, *_: setattr(self, "detached", str(reason)))
         except Exception as error:
             raise RecordError(attach_error_message(pid, error)) from None
 
-    def follow(self) -> None:
-        """Have the processes that this one starts, and what it becomes, wait for whoever asked."""
+    def enable_child_gating(self) -> None:
+        """Have Frida suspend and report the processes that this one starts, and the programs that it executes."""
         self._session.enable_child_gating()
 
     def start(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Load the agent and put the hooks on; what it says of them."""
+        """Load the agent, place the hooks and return the agent's answer.
+
+        Args:
+            config: See `Hooks.config`.
+
+        Returns:
+            `overhead`: the measured cost of a call, or None. `early`: True if no module to hook was loaded before.
+        """
         try:
             self._script = self._session.create_script(agent_source(), runtime="qjs")
             self._script.on("message", self._on_message)
@@ -79,29 +98,34 @@ class Agent:
         except Exception as error:
             raise RecordError(attach_error_message(self.pid, error)) from None
 
-    def hook(self, functions: Mapping[str, Any], where: str) -> None:
-        """Hook functions that the process has handed over by address; `where` names the table in an error."""
+    def hook(self, functions: Mapping[str, Any], table: str) -> None:
+        """Hook functions by their addresses in the process.
+
+        Args:
+            functions: Address of each function, as "0x...".
+            table: Path of the table with the addresses, for errors.
+        """
         try:
             self._script.exports_sync.hook_table(functions)
         except Exception as error:
-            raise RecordError(f"{where}: cannot be hooked: {agent_error(error)}") from None
+            raise RecordError(f"cannot hook the functions in {table}: {agent_error(error)}") from None
 
     def fetch(self) -> bytes | None:
-        """What the process has collected, where the memory is not shared."""
+        """Return the events that the process has collected in memory of its own, None once it has ended."""
         try:
             data: bytes | None = self._script.exports_sync.collect()
         except (frida.InvalidOperationError, frida.TransportError):
-            return None  # the process ended meanwhile
+            return None  # the process has ended
         return data
 
     def detach(self) -> None:
-        """Take the hooks off, and go."""
-        with contextlib.suppress(frida.InvalidOperationError):  # the process ended meanwhile
+        """Remove the hooks and detach from the process."""
+        with contextlib.suppress(frida.InvalidOperationError):  # the process has ended
             if self._script is not None and not self._script.exports_sync.stop():
                 self._script.eternalize()
             self._session.detach()
 
     def _on_message(self, message: dict[str, Any], data: bytes | None) -> None:
-        """Called on Frida's thread: nothing else is touched there."""
-        told = message.get("payload") or {"type": "kmt:error", "message": message.get("description", "")}
-        self.messages.put((told, data))
+        """Queue a message. Frida calls this on a thread of its own, which does nothing else."""
+        payload = message.get("payload") or {"type": "kmt:error", "message": message.get("description", "")}
+        self.messages.put((payload, data))

@@ -1,4 +1,4 @@
-"""What is to be hooked in a process: which functions of which modules, and all that the agent is told of them."""
+"""Selects the functions to hook in a process and configures the agent for them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,13 @@ from tracekmt.errors import UsageError
 from tracekmt.record.agent.plan import Plan, compile_plan
 from tracekmt.resources import resource
 from tracekmt.spec.types import Abi, CallSpec
-from tracekmt.trace.buffer_format import layout_in_c
+from tracekmt.trace.buffer_format import c_definitions
 
 RAW_FUNCTIONS = 256
-"""How many functions that nobody has described one recording can hold (win32u has some 80 under Wine 8)."""
+"""Limit of undescribed functions in one recording (win32u has some 80 under Wine 8)."""
 
-
-def choose_calls(globs: Sequence[str]) -> list[CallSpec]:
-    """The described functions that any of the patterns names, all without patterns; UsageError where one names none."""
-    for glob in globs:
-        if not fnmatch.filter(CALLS, glob) and not glob.startswith(EXPORT_PREFIXES):
-            raise UsageError(f"{glob} names no described function; tracekmt calls lists them")
-    return [call for name, call in CALLS.items() if not globs or any(fnmatch.fnmatchcase(name, g) for g in globs)]
-
+WINDOWS_MODULE = "gdi32.dll"
+LINUX_MODULE = "libdxcore.so"
 
 MACHINES = {
     "linux x64": ("x64.c", "recorder.c", "linux.c", "call.c", "gate.c"),
@@ -32,58 +26,80 @@ MACHINES = {
     "windows x64": ("x64.c", "recorder.c", "windows.c", "call.c"),
     "windows ia32": ("x86.c", "recorder.c", "windows.c"),
 }
-"""The recorder's sources, by system and processor as Frida names them."""
+"""Source files of the recorder, by system and processor in Frida's names."""
+
+
+def choose_specs(globs: Sequence[str]) -> list[CallSpec]:
+    """Return the described functions that match any of the patterns, all of them without patterns.
+
+    Raises:
+        UsageError: A pattern matches no described function and cannot match an undescribed one.
+    """
+    for glob in globs:
+        if not fnmatch.filter(CALLS, glob) and not glob.startswith(EXPORT_PREFIXES):
+            raise UsageError(f"unknown function in --functions: {glob} (see `tracekmt calls`)")
+    return [spec for name, spec in CALLS.items() if not globs or any(fnmatch.fnmatchcase(name, glob) for glob in globs)]
 
 
 def hook_source(*names: str) -> str:
-    """C sources of hooks, one behind the other, with the layout of the memory that they work on."""
-    return layout_in_c() + "".join(resource("hooks", name).read_text("utf-8") for name in names)
+    """Return C source files of hooks/, concatenated behind the layout of the shared buffer."""
+    return c_definitions() + "".join(resource("hooks", name).read_text("utf-8") for name in names)
 
 
 class Hooks:
-    """calls: the functions by the numbers that their events carry; those that nobody has described get their names when
-    the agent meets them. windows: the process is a Windows program. layout: how its structures lie. plan: what the
-    recorder does with them."""
+    """The functions to hook in a process.
+
+    Attributes:
+        functions: Patterns of function names that the user chose.
+        specs: Descriptions by the ids that events carry. An undescribed function is added when the agent finds it.
+        modules: Libraries whose exports are hooked.
+        windows: True if the process is a Windows program.
+        abi: Layout of the process's structures.
+        plan: Program of the recorder for these functions and this layout.
+    """
 
     def __init__(self, functions: Sequence[str], modules: Sequence[str]) -> None:
         self.functions = tuple(functions)
-        self.calls: dict[int, CallSpec] = dict(enumerate(choose_calls(functions)))
+        self.specs: dict[int, CallSpec] = dict(enumerate(choose_specs(functions)))
         self.modules = list(modules)
         self.windows = False
         self.abi: Abi = "wsl"
         self.plan = Plan()
-        first = len(self.calls)
-        self._spare = {first + number: raw_call(f"{number}") for number in range(RAW_FUNCTIONS)}
+        first_spare = len(self.specs)
+        self._spare = {first_spare + number: raw_call(f"{number}") for number in range(RAW_FUNCTIONS)}
 
-    def configure(self, *, windows: bool, narrow: bool) -> None:
-        """Say what sort of process it is for; narrow: one of 32 bits. Without modules it is the library that has the
-        thunks there."""
-        self.windows, self.abi = windows, "x86" if narrow else "x64" if windows else "wsl"
+    def configure(self, *, windows: bool, is_32bit: bool) -> None:
+        """Compile the plan for one sort of process. Without modules, choose the one that has the thunks there."""
+        self.windows, self.abi = windows, "x86" if is_32bit else "x64" if windows else "wsl"
         self.plan = compile_plan(self.planned.items(), self.abi)
-        self.modules = self.modules or ["gdi32.dll" if windows else "libdxcore.so"]
+        self.modules = self.modules or [WINDOWS_MODULE if windows else LINUX_MODULE]
 
-    def name(self, number: int, name: str) -> None:
-        """A function that nobody has described was met."""
-        self.calls[number] = raw_call(name)
-        self.plan.hooks[name] = self.plan.hooks.pop(self._spare[number].name)
+    def name_raw(self, spec_id: int, name: str) -> None:
+        """Assign a spare id to an undescribed function that the agent has found."""
+        self.specs[spec_id] = raw_call(name)
+        self.plan.hooks[name] = self.plan.hooks.pop(self._spare[spec_id].name)
 
     @property
     def planned(self) -> dict[int, CallSpec]:
-        """Every call that events may carry the number of."""
-        return {**self._spare, **self.calls}
+        """Descriptions by every id that an event may carry, including the spare ones."""
+        return {**self._spare, **self.specs}
 
     def config(self, memory: Mapping[str, Any]) -> dict[str, Any]:
-        """What the agent starts with; `memory` is where the recorder in the process writes to."""
-        spare = {call.name for number, call in self._spare.items() if number not in self.calls}
-        places = self.plan.hooks
+        """Return the agent's configuration.
+
+        Args:
+            memory: Location of the buffer that the recorder in the process writes to.
+        """
+        spare_names = {spec.name for spec_id, spec in self._spare.items() if spec_id not in self.specs}
+        entries = self.plan.hooks
         return {
             "memory": memory,
             "plan": self.plan.words,
-            "hooks": {name: place for name, place in places.items() if name not in spare},
+            "hooks": {name: entry for name, entry in entries.items() if name not in spare_names},
             "raw": {
                 "prefixes": EXPORT_PREFIXES,
                 "patterns": [_regular_expression(glob) for glob in self.functions],
-                "hooks": [place for name, place in places.items() if name in spare],
+                "hooks": [entry for name, entry in entries.items() if name in spare_names],
             },
             "modules": self.modules,
             "windows": self.windows,
@@ -93,6 +109,6 @@ class Hooks:
 
 
 def _regular_expression(glob: str) -> str:
-    """A pattern as JavaScript takes it."""
-    wild = {"*": ".*", "?": "."}
-    return "^" + "".join(wild.get(letter, re.escape(letter)) for letter in glob) + "$"
+    """Return a pattern of function names as a regular expression of JavaScript."""
+    wildcards = {"*": ".*", "?": "."}
+    return "^" + "".join(wildcards.get(letter, re.escape(letter)) for letter in glob) + "$"

@@ -1,6 +1,6 @@
-"""From descriptions to the plan: the words that tell the recorder in the target what to copy.
+"""Compiles descriptions into the plan, a program that selects the memory to copy in the target process.
 
-The form of a plan is told at the top of hooks/recorder.c, which interprets it.
+The recorder interprets the plan. The top of hooks/recorder.c defines its form.
 """
 
 from __future__ import annotations
@@ -12,200 +12,258 @@ from dataclasses import dataclass, field
 
 from tracekmt.errors import DescriptionError
 from tracekmt.spec import types as t
+from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import Layout, lay_out, measure
 
 TEXT_COPIED = 2048
-"""How many bytes are copied of a string without a length: names of devices are paths, and not longer."""
+"""Bytes copied of a string without a length. Such strings are device names, which are paths and not longer."""
 
 _ALL = 0xFFFFFFFF
-_BEHIND = 0x100
-_ONE = (1, 0, 0, 0, 0)
+_DEREFERENCE = 0x100
+_ONE_ELEMENT = (1, 0, 0, 0, 0)
 
 _Conditions = list[list[int]]
-_Number = tuple[int, int, int, int, int]  # what is added, levels outwards, offset, size, least: as the plan has it
+_Length = tuple[int, int, int, int, int]  # in the form of the plan: add, level, offset, size, minimum
 
 
 @dataclass
 class Plan:
-    """words: the whole program. hooks: where the entry of each function is in it."""
+    """A compiled plan.
+
+    Attributes:
+        words: The program.
+        hooks: Index of each function's hook in the program.
+    """
 
     words: list[int] = field(default_factory=list)
     hooks: dict[str, int] = field(default_factory=dict)
 
     @property
     def hash(self) -> str:
-        """What was copied depends on this alone; it goes into the trace."""
+        """Hash of the program, which identifies in a trace what was copied."""
         return hashlib.sha256(array("I", self.words).tobytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class _StackEntry:
-    """A structure on the way to a field: where it begins, counted from the pointer target that holds it."""
+    """A structure that contains the current one.
+
+    Attributes:
+        layout: Layout of the structure.
+        offset: Offset of the structure in the memory of its pointer.
+        level: Number of pointers from the arguments to that memory.
+    """
 
     layout: Layout
     offset: int
     level: int
 
 
-def compile_plan(calls: Iterable[tuple[int, t.CallSpec]], abi: t.Abi) -> Plan:
-    """The plan for calls, each with the number that its events carry."""
-    return _Compiler(abi).compile(calls)
+def compile_plan(specs: Iterable[tuple[int, t.CallSpec]], abi: t.Abi) -> Plan:
+    """Compile the plan for descriptions, each with the id that its events carry.
+
+    Raises:
+        DescriptionError: The recorder cannot copy the memory of a description.
+    """
+    return _Compiler(abi).compile(specs)
 
 
 class _Compiler:
+    """Appends the hooks of descriptions to a plan.
+
+    A value has a level: the number of pointers from the arguments to its memory. It has an offset in that memory, and a
+    stack of the structures that contain it. Its pointers are copied under its conditions only.
+    """
+
     def __init__(self, abi: t.Abi) -> None:
         self.abi: t.Abi = abi
         self.plan = Plan(words=[t.POINTER_SIZE[abi]])
         self.arms: tuple[str, ...] = ()
 
-    def compile(self, calls: Iterable[tuple[int, t.CallSpec]]) -> Plan:
-        for number, call in calls:
-            self.arms = call.union_arms
-            layout = lay_out(call.argument, self.abi)
-            if call.argument.parameters:
-                # The arguments on entry are the outermost structure.
+    def compile(self, specs: Iterable[tuple[int, t.CallSpec]]) -> Plan:
+        for spec_id, spec in specs:
+            self.arms = spec.union_arms
+            layout = lay_out(spec.argument, self.abi)
+            if spec.argument.parameters:
+                # The words of the arguments are the outermost structure.
                 count, root = len(layout.slots), self.shape((_StackEntry(layout, 0, 0),))
             else:
                 inner = self.shape((_StackEntry(layout, 0, 1),))
-                count, root = 1, self.append([1, *_pointer(0, layout.size, _ONE, inner, [])])
-            self.plan.hooks[call.name] = self.append([number, count, root])
+                count, root = 1, self.append([1, *_pointer(0, layout.size, _ONE_ELEMENT, inner, [])])
+            self.plan.hooks[spec.name] = self.append([spec_id, count, root])
         return self.plan
 
     def append(self, words: list[int]) -> int:
+        """Append words and return their index."""
         self.plan.words += words
         return len(self.plan.words) - len(words)
 
-    def shape(self, places: tuple[_StackEntry, ...]) -> int:
-        """Append the shape of the innermost place and of what it leads to; its index, 0 if it has no pointers."""
-        pointers = list(self.pointers(places))
+    def shape(self, stack: tuple[_StackEntry, ...]) -> int:
+        """Append the shape of the innermost structure. Return its index, 0 if it has no pointers."""
+        pointers = list(self.pointers(stack))
         if not pointers:
             return 0
         return self.append([len(pointers), *(word for words in pointers for word in words)])
 
-    def pointers(self, places: tuple[_StackEntry, ...], given: _Conditions | None = None) -> Iterator[list[int]]:
-        """The words of every pointer in a structure and in those that lie in it."""
-        here = places[-1]
-        for slot in here.layout.slots:
-            if not _leads_on(slot.field.type):
-                continue
-            conditions = list(given or [])
-            if slot.overlay is not None and slot.arm is not None:
-                chosen = self.arm_conditions(slot.overlay, slot.arm, places)
-                if chosen is None:
-                    continue
-                conditions += chosen
-            yield from self.in_place(slot.field.type, here.offset + slot.offset, places, here.level, conditions)
+    def pointers(self, stack: tuple[_StackEntry, ...], outer: _Conditions | None = None) -> Iterator[list[int]]:
+        """Yield the words of every pointer in the innermost structure, including embedded structures.
 
-    def in_place(
-        self, type_: t.Type, offset: int, places: tuple[_StackEntry, ...], level: int, conditions: _Conditions
+        Args:
+            stack: The structure and those that contain it.
+            outer: Conditions of the structure itself.
+        """
+        entry = stack[-1]
+        for slot in entry.layout.slots:
+            if not _has_pointers(slot.field.type):
+                continue
+            conditions = list(outer or [])
+            if slot.union is not None and slot.arm is not None:
+                arm_conditions = self.arm_conditions(slot.union, slot.arm, stack)
+                if arm_conditions is None:
+                    continue
+                conditions += arm_conditions
+            offset = entry.offset + slot.offset
+            yield from self.type_pointers(slot.field.type, offset, stack, entry.level, conditions)
+
+    def type_pointers(
+        self, type_: t.Type, offset: int, stack: tuple[_StackEntry, ...], level: int, conditions: _Conditions
     ) -> Iterator[list[int]]:
-        """The pointers in a type that lies at an offset of what the walker is at, `level` pointers from the start."""
+        """Yield the words of the pointers in a value of a type, at an offset in the memory of a level."""
+        if isinstance(type_, t.PLAIN_TYPES):
+            return
         match type_:
             case t.Array(of=of, count=count):
                 size, _ = measure(of, self.abi)
                 for index in range(count):
-                    yield from self.in_place(of, offset + index * size, places, level, conditions)
+                    yield from self.type_pointers(of, offset + index * size, stack, level, conditions)
             case t.Struct():
                 inner = _StackEntry(lay_out(type_, self.abi), offset, level)
-                yield from self.pointers((*places, inner), conditions)
+                yield from self.pointers((*stack, inner), conditions)
             case t.Union():
-                for arm in filter(lambda arm: _leads_on(arm.type), type_.arms):
-                    chosen = self.arm_conditions(type_, arm, places)
-                    if chosen is not None:
-                        yield from self.in_place(arm.type, offset, places, level, conditions + chosen)
+                for arm in filter(lambda arm: _has_pointers(arm.type), type_.arms):
+                    arm_conditions = self.arm_conditions(type_, arm, stack)
+                    if arm_conditions is not None:
+                        yield from self.type_pointers(arm.type, offset, stack, level, conditions + arm_conditions)
             case t.CountedString():
-                at = offset + t.POINTER_SIZE[self.abi]
-                yield _pointer(at, 1, (0, 0, offset, 2, 0), 0, conditions)
+                pointer_offset = offset + t.POINTER_SIZE[self.abi]
+                yield _pointer(pointer_offset, 1, (0, 0, offset, 2, 0), 0, conditions)
             case t.Pointer(to=to):
                 stride, _ = measure(to, self.abi)
-                shape = self.element(to, places, level + 1)
-                yield _pointer(offset, stride, _number(t.length_of(type_), places, level), shape, conditions)
+                shape = self.element(to, stack, level + 1)
+                yield _pointer(offset, stride, _length(t.length_of(type_), stack, level), shape, conditions)
             case t.WString(length=None):
                 yield _pointer(offset, 1, (TEXT_COPIED, 0, 0, 0, 0), 0, conditions)
             case t.RawWindow(size=size):
                 yield _pointer(offset, 1, (size, 0, 0, 0, 0), 0, conditions)
             case t.Payload():
-                yield _pointer(offset, 1, _number(t.length_of(type_), places, level), 0, conditions)
-                for value, _, case in type_.cases:
-                    if not isinstance(case, t.Struct):
-                        continue
-                    layout = lay_out(case, self.abi)
-                    inside = self.shape((*places, _StackEntry(layout, 0, level + 1)))
-                    if inside:
-                        only = _condition(t.Condition(type_.by, equals=value), places, expected=True)
-                        yield _pointer(offset, layout.size, _ONE, inside, [*conditions, only])
-            case t.VariableRecords(to=to) if self.shape((*places, _StackEntry(lay_out(to, self.abi), 0, level + 1))):
-                raise DescriptionError(f"{to.name}: records that hold pointers cannot be recorded")
-            case _ if t.length_of(type_) is not None:
+                yield _pointer(offset, 1, _length(t.length_of(type_), stack, level), 0, conditions)
+                yield from self.case_pointers(type_, offset, stack, level, conditions)
+            case t.VariableRecords(to=to) if self.shape((*stack, _StackEntry(lay_out(to, self.abi), 0, level + 1))):
+                raise DescriptionError(f"{to.name}: cannot record the pointers of variable records")
+            case t.WString() | t.Bytes() | t.VariableRecords():
                 stride = t.WCHAR_SIZE[self.abi] if isinstance(type_, t.WString) else 1
-                yield _pointer(offset, stride, _number(t.length_of(type_), places, level), 0, conditions)
+                yield _pointer(offset, stride, _length(t.length_of(type_), stack, level), 0, conditions)
             case _:
-                pass
+                assert_never(type_)
 
-    def element(self, to: t.Type, places: tuple[_StackEntry, ...], level: int) -> int:
-        """The shape of what a pointer leads to."""
+    def case_pointers(
+        self, payload: t.Payload, offset: int, stack: tuple[_StackEntry, ...], level: int, conditions: _Conditions
+    ) -> Iterator[list[int]]:
+        """Yield the pointers in the cases of a payload, each with the condition of its case."""
+        for value, _, case in payload.cases:
+            if not isinstance(case, t.Struct):
+                if _has_pointers(case):
+                    raise DescriptionError(
+                        f"{payload.by}: cannot record the pointers of a payload case that is not a structure"
+                    )
+                continue
+            layout = lay_out(case, self.abi)
+            shape = self.shape((*stack, _StackEntry(layout, 0, level + 1)))
+            if shape:
+                case_condition = _condition(t.Condition(payload.by, equals=value), stack, expected=True)
+                yield _pointer(offset, layout.size, _ONE_ELEMENT, shape, [*conditions, case_condition])
+
+    def element(self, to: t.Type, stack: tuple[_StackEntry, ...], level: int) -> int:
+        """Append the shape of a pointer's target type. Return its index, 0 if it has no pointers."""
         if isinstance(to, t.Struct):
-            return self.shape((*places, _StackEntry(lay_out(to, self.abi), 0, level)))
-        inside = list(self.in_place(to, 0, places, level, []))
-        return self.append([len(inside), *(word for words in inside for word in words)]) if inside else 0
+            return self.shape((*stack, _StackEntry(lay_out(to, self.abi), 0, level)))
+        pointers = list(self.type_pointers(to, 0, stack, level, []))
+        return self.append([len(pointers), *(word for words in pointers for word in words)]) if pointers else 0
 
-    def arm_conditions(self, overlay: t.Union, field: t.Field, places: tuple[_StackEntry, ...]) -> _Conditions | None:
-        """That an arm's own condition holds and that of no arm before it (for the arm without one: of no other); None
-        where the call has chosen another. What only the objects can tell is left open: all is copied."""
-        if overlay.by_call:
+    def arm_conditions(self, union: t.Union, field: t.Field, stack: tuple[_StackEntry, ...]) -> _Conditions | None:
+        """Return the conditions under which an arm of a union is in effect.
+
+        The arm's own condition must hold, and none of the arms before it. For the arm without a condition, none of the
+        others may hold. A condition on the kind of an object is left out, because the recorder does not know objects.
+        All such arms are copied.
+
+        Returns:
+            The conditions, or None if the arm is never in effect, or the call has selected another arm.
+        """
+        if union.by_call:
             return [] if field.name in self.arms else None
         if field.when == t.NEVER:
             return None
         conditions: _Conditions = []
-        for arm in overlay.arms:
+        for arm in union.arms:
             if arm.when and arm.when.kind is None and arm.when != t.NEVER:
-                conditions.append(_condition(arm.when, places, expected=arm is field))
+                conditions.append(_condition(arm.when, stack, expected=arm is field))
             if arm is field and arm.when:
                 break
         return conditions
 
 
-def _leads_on(type_: t.Type) -> bool:
-    """Whether there is a pointer to follow in a type."""
+def _has_pointers(type_: t.Type) -> bool:
+    """Return True if a value of the type contains pointers to described memory."""
     match type_:
         case t.Array(of=of):
-            return _leads_on(of)
+            return _has_pointers(of)
         case t.Union(arms=arms):
-            return any(_leads_on(arm.type) for arm in arms)
+            return any(_has_pointers(arm.type) for arm in arms)
         case t.Struct():
-            return any(_leads_on(field.type) for field in type_.fields())
+            return any(_has_pointers(field.type) for field in type_.fields())
+        case t.CountedString():
+            return True
+        case _ if isinstance(type_, t.POINTER_TYPES):
+            return True
+        case _ if isinstance(type_, t.PLAIN_TYPES):
+            return False
         case _:
-            return (
-                isinstance(type_, (t.Pointer, t.CountedString, t.WString, t.RawWindow))
-                or t.length_of(type_) is not None
-            )
+            return assert_never(type_)
 
 
-def _pointer(offset: int, stride: int, count: _Number, shape: int, conditions: _Conditions) -> list[int]:
+def _pointer(offset: int, stride: int, count: _Length, shape: int, conditions: _Conditions) -> list[int]:
     return [offset, stride, *count, shape, len(conditions), *(word for condition in conditions for word in condition)]
 
 
-def _number(length: t.Length | None, places: tuple[_StackEntry, ...], level: int) -> _Number:
-    """How many elements a pointer leads to."""
+def _length(length: t.Length | None, stack: tuple[_StackEntry, ...], level: int) -> _Length:
+    """Return the number of elements of a pointer at a level, one without a length."""
     if length is None:
-        return _ONE
-    holder = places[-1 - length.parent]
-    place = holder.layout.place(length.path)
-    size = _BEHIND | 4 if length.deref else place.size
-    return length.add, level - holder.level, holder.offset + place.offset, size, length.minimum
+        return _ONE_ELEMENT
+    entry = stack[-1 - length.parent]
+    location = entry.layout.locate(length.path)
+    size = _DEREFERENCE | 4 if length.deref else location.size
+    return length.add, level - entry.level, entry.offset + location.offset, size, length.minimum
 
 
-def _condition(when: t.Condition, places: tuple[_StackEntry, ...], *, expected: bool) -> list[int]:
-    """A condition, seen from the innermost structure: what lies in it by itself is at the same level."""
-    holder = places[-1 - when.parent]
-    place = holder.layout.place(when.path)
-    if place.size != t.POINTER_SIZE["x86"] or when.any_of:
+def _condition(when: t.Condition, stack: tuple[_StackEntry, ...], *, expected: bool) -> list[int]:
+    """Return the words of a condition, relative to the level of the innermost structure.
+
+    Args:
+        when: The condition.
+        stack: The structure that the condition belongs to, and those that contain it.
+        expected: True if the condition must hold, False if it must not.
+    """
+    entry = stack[-1 - when.parent]
+    location = entry.layout.locate(when.path)
+    if location.size != t.POINTER_SIZE["x86"] or when.any_of:
         raise DescriptionError(
-            f"{holder.layout.struct.name}.{when.path}: the recorder compares words of 32 bits with one value only"
+            f"{entry.layout.struct.name}.{when.path}: the recorder compares words of 32 bits with one value only"
         )
-    holds = when.negate != expected
-    level = places[-1].level - holder.level
-    mask = _ALL if place.mask is None else place.mask
-    if when.equals is None:  # "is not zero"
-        return [level, holder.offset + place.offset, mask, 0, int(not holds)]
-    return [level, holder.offset + place.offset, mask, when.equals & _ALL, int(holds)]
+    is_equal = when.negate != expected
+    level = stack[-1].level - entry.level
+    offset = entry.offset + location.offset
+    mask = _ALL if location.mask is None else location.mask
+    if when.equals is None:  # the condition is that the value is not zero
+        return [level, offset, mask, 0, int(not is_equal)]
+    return [level, offset, mask, when.equals & _ALL, int(is_equal)]

@@ -1,4 +1,4 @@
-"""What has been found of a recording and waits to be taken apart, oldest first."""
+"""FIFO of raw event data drained from the target but not yet parsed."""
 
 from __future__ import annotations
 
@@ -10,111 +10,127 @@ from tracekmt.record.buffer.overflow_file import OverflowFile
 from tracekmt.trace.buffer_format import Assembler
 from tracekmt.trace.events import Enter, Leave, Lost
 
-KEPT = 16 << 20
-"""Bytes that wait here; more waits in a file."""
+MEMORY_LIMIT = 16 << 20
+"""Bytes that wait in memory. More data waits in the overflow file."""
 
-PART = 1 << 20
-"""Bytes that are taken apart at once."""
+PART_SIZE = 1 << 20
+"""Bytes that are parsed at once."""
 
 EVERYTHING = 1 << 62
-"""In place of the sequence number below which nothing is missing: nothing follows that could be waited for."""
+"""Sequence number above all others, for the last data of a target: no event can be missing below it."""
 
-Stretches = list[tuple[int, bytes]]
-"""What was found, each with the number of the block that it stands in: fragments of events."""
+Fragments = list[tuple[int, bytes]]
+"""Raw data found at once: fragments of events, each stretch with the number of its block."""
 
 
 class EventQueue:
-    """Stretches in, events out. open_spill: makes the file in which waits what comes faster than it goes; None: it all
-    waits here."""
+    """Takes raw stretches of event data and returns events in order."""
 
-    def __init__(self, open_spill: Callable[[], OverflowFile] | None = None) -> None:
+    def __init__(self, open_overflow: Callable[[], OverflowFile] | None = None) -> None:
+        """Create an empty queue.
+
+        Args:
+            open_overflow: Creates the overflow file when more data waits than `MEMORY_LIMIT`. None: all data waits in
+                memory.
+        """
         self._assembler = Assembler()
-        self._found: deque[tuple[int | None, Stretches]] = deque()
-        self._bytes = 0
-        # Of each block: how many stretches of it wait here, and the highest sequence number that was taken apart.
+        self._parts: deque[tuple[int | None, Fragments]] = deque()
+        self._size = 0
+        # By block: the number of its stretches in memory, and the highest sequence number parsed from it.
         self._waiting: Counter[int] = Counter()
         self._highest: dict[int, int] = {}
-        self._giving: Iterator[Enter | Leave | Lost] | None = None
-        self._open_spill = open_spill
-        self._spill: OverflowFile | None = None
+        self._events: Iterator[Enter | Leave | Lost] | None = None
+        self._open_overflow = open_overflow
+        self._overflow: OverflowFile | None = None
 
     def __bool__(self) -> bool:
-        return bool(self._giving is not None or self._found or self._spill)
+        return bool(self._events is not None or self._parts or self._overflow)
 
     def holds(self, block: int) -> bool:
-        """Whether a block has events that have not been given out, and that no file has."""
-        return self._waiting[block] > 0 or self._highest.get(block, -1) >= self._assembler.next
+        """Return True if a block has events that were neither returned nor written to the overflow file."""
+        return self._waiting[block] > 0 or self._highest.get(block, -1) >= self._assembler.next_sequence
 
     def forget(self, block: int) -> None:
-        """A block is free: what comes under its number is something else."""
+        """Drop the state of a released block. Later data with its number is new."""
         self._highest.pop(block, None)
 
-    def put(self, upto: int, found: Stretches) -> None:
-        """Append what was found at once. upto: the sequence number below which nothing is missing with it."""
-        size = sum(len(data) for _, data in found)
-        if self._spill is None and self._open_spill is not None and self._bytes + size > KEPT:
-            self._spill = self._open_spill()
-        # While something waits in the file, whatever comes is younger.
-        spills = self._spill is not None and (bool(self._spill) or self._bytes + size > KEPT)
-        for reached, part in _in_parts(upto, found):
-            if spills:
-                assert self._spill is not None
-                self._spill.put(reached, [data for _, data in part])
+    def put(self, upto: int, fragments: Fragments) -> None:
+        """Append the data that was found at once.
+
+        Args:
+            upto: Sequence number below which no event is missing once this data is parsed.
+            fragments: The data.
+        """
+        size = sum(len(data) for _, data in fragments)
+        if self._overflow is None and self._open_overflow is not None and self._size + size > MEMORY_LIMIT:
+            self._overflow = self._open_overflow()
+        # While data waits in the file, all new data is younger and must wait there too.
+        overflows = self._overflow is not None and (bool(self._overflow) or self._size + size > MEMORY_LIMIT)
+        for part_upto, part in _split_into_parts(upto, fragments):
+            if overflows:
+                assert self._overflow is not None
+                self._overflow.put(part_upto, [data for _, data in part])
                 continue
-            self._found.append((reached, part))
-            self._bytes += sum(len(data) for _, data in part)
+            self._parts.append((part_upto, part))
+            self._size += sum(len(data) for _, data in part)
             self._waiting.update(block for block, _ in part)
 
     def events(self, most: int | None = None) -> list[Enter | Leave | Lost]:
-        """What comes next, in order. most: how many are given at once, from at most one part. ValueError where
-        something was found that is no event."""
+        """Remove and return the next events in order.
+
+        Args:
+            most: Limit of the number of events, and of the work: at most one part is parsed. None: all events.
+
+        Raises:
+            ValueError: The data is not a valid event.
+        """
         events: list[Enter | Leave | Lost] = []
         while self and (most is None or len(events) < most):
-            if self._giving is None:
-                self._giving = self._take_apart()
-                if self._giving is None and most is not None:
-                    break  # that took its time, too
+            if self._events is None:
+                self._events = self._parse_part()
+                if self._events is None and most is not None:
+                    break  # a part was parsed, which takes time even without a complete event
                 continue
-            asked = None if most is None else most - len(events)
-            given = list(islice(self._giving, asked))
-            events += given
-            if asked is None or len(given) < asked:
-                self._giving = None
-        if self._spill is not None and not self and self._spill.size and self._assembler.idle:
-            self._spill.clear()
+            limit = None if most is None else most - len(events)
+            batch = list(islice(self._events, limit))
+            events += batch
+            if limit is None or len(batch) < limit:
+                self._events = None
+        if self._overflow is not None and not self and self._overflow.size and self._assembler.is_empty:
+            self._overflow.clear()
         return events
 
     def close(self, *, keep: bool = False) -> None:
-        """Remove the file, if there is one, unless it is to be kept for who recovers the recording."""
-        if self._spill is not None:
-            self._spill.close(keep=keep)
+        """Close the overflow file and remove it, unless it is kept for `tracekmt recover`."""
+        if self._overflow is not None:
+            self._overflow.close(keep=keep)
 
-    def _take_apart(self) -> Iterator[Enter | Leave | Lost] | None:
-        """The events of the oldest part; None where others belong to it."""
-        if self._found:
-            upto, found = self._found.popleft()
-            for block, data in found:
-                self._bytes -= len(data)
+    def _parse_part(self) -> Iterator[Enter | Leave | Lost] | None:
+        """Parse the oldest part and return its events, None if more parts belong to it."""
+        if self._parts:
+            upto, part = self._parts.popleft()
+            for block, data in part:
+                self._size -= len(data)
                 self._waiting[block] -= 1
-                self._highest[block] = max(self._highest.get(block, -1), self._assembler.take(data))
+                self._highest[block] = max(self._highest.get(block, -1), self._assembler.add_fragments(data))
         else:
-            assert self._spill is not None
-            upto, stretches = self._spill.take()
+            assert self._overflow is not None
+            upto, stretches = self._overflow.take()
             for data in stretches:
-                self._assembler.take(data)
+                self._assembler.add_fragments(data)
         if upto == EVERYTHING:
-            upto = self._assembler.end
-        return None if upto is None else self._assembler.in_order(upto)
+            upto = self._assembler.end_sequence
+        return None if upto is None else self._assembler.events_until(upto)
 
 
-def _in_parts(upto: int, found: Stretches) -> Iterator[tuple[int | None, Stretches]]:
-    """What was found at once, in parts; only the last knows below which sequence number nothing is missing."""
-    part: Stretches = []
+def _split_into_parts(upto: int, fragments: Fragments) -> Iterator[tuple[int | None, Fragments]]:
+    """Yield parts of about `PART_SIZE`. Only the last part carries `upto`, because the earlier ones are incomplete."""
+    part: Fragments = []
     size = 0
-    for block, data in found:
+    for block, data in fragments:
         part.append((block, data))
         size += len(data)
-        if size >= PART:
+        if size >= PART_SIZE:
             yield None, part
             part, size = [], 0
     yield upto, part

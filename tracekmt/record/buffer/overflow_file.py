@@ -1,8 +1,8 @@
-"""What a program writes faster than it is taken apart waits in a file beside the trace.
+"""File beside the trace for event data that the target writes faster than it is parsed.
 
-Raw stretches of the shared memory are moved there in the order in which they were found, so that the memory is free
-again at once; they are as safe there as in the memory, and `recover` reads them too. The file is gone when it has been
-worked off.
+Raw stretches of the shared buffer are moved to the file in the order in which they were found. The buffer then has free
+space again at once. The data is as safe in the file as in the buffer, and `tracekmt recover` reads both. The file is
+removed when all of it has been parsed.
 """
 
 from __future__ import annotations
@@ -13,29 +13,41 @@ from pathlib import Path
 
 from tracekmt.errors import RecordError, TraceError
 from tracekmt.spec.types import CallSpec
-from tracekmt.trace.events import Header, call_data
+from tracekmt.trace.events import Header, spec_to_data
 from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame, preamble
 
 
-def preface(header: Header, calls: Mapping[int, CallSpec]) -> bytes:
-    """What a file begins with so that it can be read by itself: a trace's beginning, with every description."""
-    told = preamble() + pack_frame(FrameKind.HEADER, header.to_data())
-    for number, call in calls.items():
-        told += pack_frame(FrameKind.CALL, call_data(number, call, header.layout))
-    return told
+def preface(header: Header, specs: Mapping[int, CallSpec]) -> bytes:
+    """Return the start of a buffer file: the start of a trace with every description, so that it is readable alone."""
+    data = preamble() + pack_frame(FrameKind.HEADER, header.to_data())
+    for spec_id, spec in specs.items():
+        data += pack_frame(FrameKind.CALL, spec_to_data(spec_id, spec, header.abi))
+    return data
 
 
 class OverflowFile:
-    """Parts of batches of stretches, first in first out. A batch is what one drain found: the `upto` of its last part
-    is the sequence number below which nothing is missing once it and those before it are known. told: the preface."""
+    """FIFO of parts in a file.
 
-    def __init__(self, path: Path, told: bytes) -> None:
+    A batch is the data of one drain, in one part or several. The last part of a batch has its `upto`. This is the
+    sequence number below which no event is missing once this batch and the earlier ones are parsed.
+    """
+
+    def __init__(self, path: Path, file_preface: bytes) -> None:
+        """Create the file.
+
+        Args:
+            path: Path of the file.
+            file_preface: Start of the file, from `preface`.
+
+        Raises:
+            RecordError: The file cannot be created.
+        """
         self.path = path
         try:
             self._file = path.open("w+b")
         except OSError as error:
-            raise RecordError(f"{path}: cannot be written: {error.strerror}") from None
-        self._file.write(told)
+            raise RecordError(f"cannot write {path}: {error.strerror}") from None
+        self._file.write(file_preface)
         self._end = self._begin = self._file.tell()
         self._file.flush()
         self._file.seek(0)
@@ -47,11 +59,16 @@ class OverflowFile:
 
     @property
     def size(self) -> int:
-        """Bytes in the file."""
+        """Bytes in the file after the preface."""
         return self._end - self._begin
 
     def put(self, upto: int | None, stretches: list[bytes]) -> None:
-        """Append a part; it is in the system's hands when this returns. upto: None where more of the batch follows."""
+        """Append a part and flush it to the system.
+
+        Args:
+            upto: See the class. None: more parts of the batch follow.
+            stretches: Raw data.
+        """
         data = pack_frame(FrameKind.SPILL, [upto, stretches], level=1)
         self._file.seek(self._end)
         self._file.write(data)
@@ -60,20 +77,20 @@ class OverflowFile:
         self._end += len(data)
 
     def take(self) -> tuple[int | None, list[bytes]]:
-        """The oldest part that was not taken yet."""
-        kind, value = self._frames.at(self._waiting.popleft())
+        """Remove the oldest part and return its `upto` and its data."""
+        kind, value = self._frames.read_frame(self._waiting.popleft())
         match value:
             case [upto, [*stretches]] if kind == FrameKind.SPILL:
                 return upto, stretches
-        raise TraceError(f"{self.path}: holds what was not written there")
+        raise TraceError(f"cannot read {self.path}: another program has changed it")
 
     def clear(self) -> None:
-        """Forget everything, when all of it has been taken and written elsewhere."""
+        """Truncate the file, after all of its events were written to the trace."""
         self._file.truncate(self._begin)
         self._end = self._begin
 
     def close(self, *, keep: bool = False) -> None:
-        """Close the file, and remove it unless it is to be kept."""
+        """Close the file and remove it, unless it is kept for `tracekmt recover`."""
         self._file.close()
         if not keep:
             self.path.unlink(missing_ok=True)

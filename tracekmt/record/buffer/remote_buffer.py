@@ -1,7 +1,7 @@
-"""Events over Frida's connection, where the memory cannot be shared: hooks/sender.c collects them in the process.
+"""Events over Frida's connection, for a target process that cannot map the shared buffer.
 
-The price: each is copied twice more, and what was not yet fetched when the process was killed is gone: how much,
-nobody knows.
+hooks/sender.c collects the events in the target process. Each event is copied twice more than with shared memory.
+Events that were not fetched when the process was killed are lost, and their number is unknown.
 """
 
 from __future__ import annotations
@@ -16,72 +16,82 @@ from tracekmt.record.buffer.shared_buffer import BUSY
 from tracekmt.trace.events import Enter, Leave, Lost
 
 MEMORY = 64 << 20
-"""Bytes that the process keeps for what has not been fetched."""
+"""Bytes that the target process reserves for events that were not fetched."""
 
 FETCHES = 16
-"""How many buffers are fetched at most before others things have their turn."""
+"""Limit of fetches in one drain."""
 
 _HEAD = struct.Struct("<QQ")
 _MORE = (1 << 64) - 1
 
 
 class RemoteBuffer:
-    """What stands in a `Spool`'s place. collect: asks the agent for the next buffer; None: there is none to be asked
-    any more."""
+    """Replacement of a `SharedBuffer` that fetches events from the agent.
+
+    Attributes:
+        path: Always None, because events use no file.
+        exit_status: Exit status of the target process, None while it runs or if it was killed.
+    """
 
     path = None
 
-    def __init__(self, collect: Callable[[], bytes | None], backlog: EventQueue) -> None:
-        self._collect = collect
-        self._backlog = backlog
-        self._arrived: deque[bytes] = deque()
+    def __init__(self, fetch: Callable[[], bytes | None], event_queue: EventQueue) -> None:
+        """Create the buffer.
+
+        Args:
+            fetch: Fetches the agent's next block of data. It returns None once the target process has ended.
+            event_queue: Queue that parses the data.
+        """
+        self._fetch = fetch
+        self._event_queue = event_queue
+        self._received: deque[bytes] = deque()
         self._parts: list[tuple[int, bytes]] = []
         self._ended = False
         self.exit_status: int | None = None
 
     @property
     def behind(self) -> bool:
-        """Whether more was fetched than has been taken apart."""
-        return bool(self._backlog)
+        """True while fetched data is not parsed."""
+        return bool(self._event_queue)
 
-    def arrived(self, data: bytes) -> None:
-        """Take a buffer that the agent has sent by itself, when the process ended or the hooks came off."""
-        self._arrived.append(data)
+    def receive(self, data: bytes) -> None:
+        """Take a block of data that the agent sent unasked, because the process ended or the hooks were removed."""
+        self._received.append(data)
 
     def drain(self, *, last: bool = False, most: int | None = None) -> list[Enter | Leave | Lost]:
-        """What has been recorded since the last time, in order, as `Spool.drain` gives it."""
-        found = 0
-        while self._arrived:
-            self._take(self._arrived.popleft())
+        """Return the events since the last drain, see `SharedBuffer.drain`."""
+        size = 0
+        while self._received:
+            self._take(self._received.popleft())
         for _ in range(0 if last else FETCHES):
-            data = self._collect()
+            data = self._fetch()
             if data is None:
                 break
-            found += len(data)
+            size += len(data)
             if self._take(data):
                 break
         if last and not self._ended:
-            self._backlog.put(EVERYTHING, self._parts)
+            self._event_queue.put(EVERYTHING, self._parts)
             self._ended = True
-        if most is not None and found > BUSY and not last:
+        if most is not None and size > BUSY and not last:
             return []
         try:
-            return self._backlog.events(most)
+            return self._event_queue.events(most)
         except ValueError as error:
-            raise RecordError(f"the recorded process sent what is no event: {error}") from None
+            raise RecordError(f"invalid event from the recorded process: {error}") from None
 
     def close(self, *, keep: bool = False) -> None:
-        """Remove what waits beside the trace, unless it is to be kept."""
-        self._backlog.close(keep=keep)
+        """Close the overflow file and remove it, unless it is kept for `tracekmt recover`."""
+        self._event_queue.close(keep=keep)
 
     def _take(self, data: bytes) -> bool:
-        """Whether nothing more was there when this was collected."""
+        """Queue a block of data. Return True if the target process had no more data when it was collected."""
         upto, ended = _HEAD.unpack_from(data)
         self.exit_status = ended & 0xFF if ended else self.exit_status
         if len(data) > _HEAD.size:
             self._parts.append((0, data[_HEAD.size :]))
         if upto == _MORE:
             return False
-        self._backlog.put(upto, self._parts)
+        self._event_queue.put(upto, self._parts)
         self._parts = []
         return True

@@ -1,7 +1,7 @@
-"""A flight recorder: of a recording only the newest calls are kept.
+"""Flight recorder: a trace writer that keeps only the newest calls.
 
-Two traces take turns beside the one that is wanted, each of half the room; the older is dropped when the younger is
-full. Both are whole traces, so a recorder that is killed leaves them to be read. At the end they become one.
+Two traces take turns beside the requested one, each with half of the space. The older is deleted when the newer is
+full. Both are valid traces, so a killed recorder leaves readable files. At the end they are merged into one.
 """
 
 from __future__ import annotations
@@ -17,60 +17,68 @@ from tracekmt.trace.writer import Writer
 
 
 class RingWriter:
-    """A Writer that forgets what is old. room: about how many bytes the trace may have."""
+    """A `Writer` that drops old calls."""
 
-    def __init__(self, path: Path, header: Header, room: int, *, force: bool = False) -> None:
-        # The name that is wanted is taken at once, so that nothing is recorded in vain.
+    def __init__(self, path: Path, header: Header, size_limit: int, *, force: bool = False) -> None:
+        """Create the trace file and the first part.
+
+        Args:
+            path: The requested trace.
+            header: Header of the trace.
+            size_limit: Approximate size of the trace in bytes.
+            force: True to overwrite an existing file.
+        """
+        # The requested file is created now, so that a bad path fails before anything is recorded.
         self._final = Writer(path, header, force=force)
         self._final.close()
         self._path = path
         self._header = header
-        self._half = room // 2
-        self._calls: dict[int, CallSpec] = {}
+        self._half = size_limit // 2
+        self._specs: dict[int, CallSpec] = {}
         self._modules: list[Module] = []
         self._index = 0
-        self._under_way: dict[int, Enter] = {}
+        self._in_flight: dict[int, Enter] = {}
         self._parts = 0
         self._older: Path | None = None
-        self._younger = self._begin()
+        self._newer = self._open_part()
 
     @property
     def size(self) -> int:
-        """Bytes written to the part at hand, and to the one before it."""
-        return self._younger.size + (self._older.stat().st_size if self._older is not None else 0)
+        """Bytes written to both parts."""
+        return self._newer.size + (self._older.stat().st_size if self._older is not None else 0)
 
-    def describe(self, number: int, call: CallSpec) -> None:
-        """As Writer.describe."""
-        self._calls[number] = call
-        self._younger.describe(number, call)
+    def describe(self, spec_id: int, spec: CallSpec) -> None:
+        """Write a description, see `Writer.describe`."""
+        self._specs[spec_id] = spec
+        self._newer.describe(spec_id, spec)
 
     def module(self, module: Module) -> None:
-        """As Writer.module."""
+        """Write a module, see `Writer.module`."""
         self._modules.append(module)
-        self._younger.module(module)
+        self._newer.module(module)
 
     def events(self, events: Iterable[Enter | Leave | Lost]) -> None:
-        """As Writer.events; what is old may go."""
-        self._younger.events(self._told(events))
-        if self._younger.size > self._half:
-            self._younger.close()
+        """Append events, see `Writer.events`. Delete the older part if the newer one is full."""
+        self._newer.events(self._number(events))
+        if self._newer.size > self._half:
+            self._newer.close()
             if self._older is not None:
                 self._older.unlink()
-            self._older = self._younger.path
-            self._younger = self._begin()
+            self._older = self._newer.path
+            self._newer = self._open_part()
 
     def end(self, how: str) -> None:
-        """Make one trace of what is kept."""
-        self._younger.close()
-        parts = [part for part in (self._older, self._younger.path) if part is not None]
+        """Merge the parts into the requested trace and end it."""
+        self._newer.close()
+        parts = [part for part in (self._older, self._newer.path) if part is not None]
         with Trace(parts[0]) as trace:
-            first = next(trace.calls()).index if len(trace) else 0
-        cut = f"{self._index} calls, of which the newest were kept" if first else ""
-        writer = self._write(self._path, replace(self._header, trimmed=cut))
+            first_index = next(trace.calls()).index if len(trace) else 0
+        trimmed = f"{self._index} calls, of which the newest were kept" if first_index else ""
+        writer = self._open_writer(self._path, replace(self._header, trimmed=trimmed))
         last = -1
         for part in parts:
             with Trace(part) as trace:
-                # Calls that were under way when the part began are told there once more.
+                # A part repeats the enter events of the calls that were in flight when it began.
                 writer.events((event for event in trace.events() if event.sequence > last), flush=False)
                 last = max((event.sequence for event in trace.events()), default=last)
         writer.end(how)
@@ -79,34 +87,34 @@ class RingWriter:
             part.unlink()
 
     def close(self) -> None:
-        """As Writer.close."""
-        self._younger.close()
+        """Close the newer part, see `Writer.close`."""
+        self._newer.close()
 
-    def _told(self, events: Iterable[Enter | Leave | Lost]) -> Iterator[Enter | Leave | Lost]:
-        """Events, with the calls' numbers in the whole recording."""
+    def _number(self, events: Iterable[Enter | Leave | Lost]) -> Iterator[Enter | Leave | Lost]:
+        """Yield the events, with call indexes that count from the start of the recording."""
         for event in events:
             if isinstance(event, Enter):
-                entered = replace(event, index=self._index)
+                enter = replace(event, index=self._index)
                 self._index += 1
-                self._under_way[event.sequence] = entered
-                yield entered
+                self._in_flight[event.sequence] = enter
+                yield enter
                 continue
             if isinstance(event, Leave):
-                del self._under_way[event.enter]
+                del self._in_flight[event.enter]
             yield event
 
-    def _begin(self) -> Writer:
+    def _open_part(self) -> Writer:
         self._parts += 1
-        writer = self._write(self._path.with_name(f"{self._path.name}.{self._parts}"), self._header)
-        # So that what returns here has been entered here.
-        writer.events(self._under_way.values())
+        writer = self._open_writer(self._path.with_name(f"{self._path.name}.{self._parts}"), self._header)
+        # Each leave event needs its enter event in the same part.
+        writer.events(self._in_flight.values())
         return writer
 
-    def _write(self, path: Path, header: Header) -> Writer:
-        """A trace that knows what this recording has told so far."""
+    def _open_writer(self, path: Path, header: Header) -> Writer:
+        """Open a trace and write all descriptions and modules so far."""
         writer = Writer(path, header, force=True)
-        for number, call in self._calls.items():
-            writer.describe(number, call)
+        for spec_id, spec in self._specs.items():
+            writer.describe(spec_id, spec)
         for module in self._modules:
             writer.module(module)
         return writer

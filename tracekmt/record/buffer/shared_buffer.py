@@ -1,10 +1,10 @@
-"""The memory that a recorder shares with the process it records: a file mapping, drained while it is written.
+"""The buffer that a recorder shares with its target process: a file mapping, drained while it is written.
 
-Its layout is `trace.spooled`'s. The drain finds what is published, and hands closed blocks back once their events have
-been given out and written. Nobody ever waits for anybody.
+`trace.buffer_format` defines the layout. The drain finds published data, and releases closed blocks once their events
+have been returned and written. Neither side ever blocks on the other.
 
-The file is a trace: it begins with a header and descriptions, and the memory is a frame of it. Whoever finds it after
-recorder and target are gone can read it.
+The file is a trace: it begins with a header and descriptions, and the shared memory is a frame of it. It is therefore
+readable after recorder and target are gone.
 """
 
 from __future__ import annotations
@@ -19,145 +19,164 @@ from tracekmt.errors import RecordError
 from tracekmt.record.buffer.event_queue import EventQueue
 from tracekmt.trace.buffer_format import BLOCK_HEADER, CONTROL_SIZE, IDLE, Block, Control
 from tracekmt.trace.events import Enter, Leave, Lost
-from tracekmt.trace.frames import pack_live
+from tracekmt.trace.frames import pack_live_head
 
 BLOCK_SIZE = 16 << 10
-"""Each thread that calls has a block for itself, so that this says how many there may be."""
+"""Bytes of a block. Each calling thread has its own block, so this limits the number of threads."""
 
 BUSY = 1 << 20
-"""Bytes that, found at once, say that the target fills the memory faster than it is taken apart."""
+"""Bytes found in one drain that show that the target fills the buffer faster than it is parsed."""
 
 SIZES = tuple(mib << 20 for mib in (64, 32, 16, 8, 4, 2))
 _PAGE = 4096
 
 
 class SharedBuffer:
-    """The mapping, from the recorder's side. It is a file in shared memory where there is such a folder.
+    """The recorder's side of the mapping, a file in shared memory where the system has a folder for that.
 
-    told: what the file begins with. offset, size: where the memory lies in it.
+    Attributes:
+        path: Path of the file.
+        offset: Offset of the shared memory in the file.
+        size: Bytes of the shared memory.
     """
 
-    def __init__(self, told: bytes, backlog: EventQueue, folder: Path | None = None) -> None:
-        # The heads of the frames before the memory do not depend on how much there is room for.
-        self.offset = len(told) + len(pack_live(len(told), 0, _PAGE))
+    def __init__(self, file_preface: bytes, event_queue: EventQueue, folder: Path | None = None) -> None:
+        """Create the file and map it.
+
+        Args:
+            file_preface: Start of the file, from `overflow_file.preface`.
+            event_queue: Queue that parses the data.
+            folder: Folder of the file, None for the default.
+
+        Raises:
+            RecordError: The folder has no space.
+        """
+        # The size of the frame headers does not depend on the size of the memory.
+        self.offset = len(file_preface) + len(pack_live_head(len(file_preface), 0, _PAGE))
         self.path, self.size = _allocate(folder or default_folder(), self.offset)
         self._map: mmap.mmap | None = None
         with self.path.open("r+b") as file:
-            file.write(told + pack_live(len(told), self.size, _PAGE))
+            file.write(file_preface + pack_live_head(len(file_preface), self.size, _PAGE))
             file.flush()
             self._map = mmap.mmap(file.fileno(), self.offset + self.size)
         self._memory = memoryview(self._map)[self.offset :]
         self._words = self._memory.cast("Q")
-        count = (self.size - CONTROL_SIZE) // (BLOCK_SIZE + 4)
-        self._blocks = -(-(CONTROL_SIZE + 4 * count) // BLOCK_SIZE) * BLOCK_SIZE
-        count = (self.size - self._blocks) // BLOCK_SIZE
-        self._queue = self._memory[CONTROL_SIZE : CONTROL_SIZE + 4 * count].cast("I")
-        self._count = count
+        self._blocks, self._count = _block_layout(self.size)
+        self._queue = self._memory[CONTROL_SIZE : CONTROL_SIZE + 4 * self._count].cast("I")
         words = self._words
-        words[Control.BLOCK_SIZE], words[Control.BLOCK_COUNT] = BLOCK_SIZE, count
+        words[Control.BLOCK_SIZE], words[Control.BLOCK_COUNT] = BLOCK_SIZE, self._count
         words[Control.QUEUE], words[Control.BLOCKS] = CONTROL_SIZE, self._blocks
-        self._backlog = backlog
-        # How much of each block has been found; which of them threads have taken, and which have nothing more to come.
-        self._taken = [0] * count
+        self._event_queue = event_queue
+        # By block: the bytes found so far.
+        self._found = [0] * self._count
         self._head = 0
+        # Blocks that threads have taken, and blocks that are closed and found completely.
         self._used: set[int] = set()
-        self._read: set[int] = set()
-        for block in range(count):
+        self._complete: set[int] = set()
+        for block in range(self._count):
             self._release(block)
 
-    def owned_by(self, user: int) -> None:
+    def change_owner(self, uid: int) -> None:
         """Let a process of another user open the file."""
         if sys.platform != "win32":
-            os.chown(self.path, user, -1)
+            os.chown(self.path, uid, -1)
 
     @property
     def exit_status(self) -> int | None:
-        """What the target ended with, if it did so by itself."""
+        """Exit status of the target process, None while it runs or if it was killed."""
         ended = int(self._words[Control.ENDED])
         return ended & 0xFFFFFFFF if ended else None
 
     @property
     def behind(self) -> bool:
-        """Whether more was found than has been taken apart."""
-        return bool(self._backlog)
+        """True while data that was found is not parsed."""
+        return bool(self._event_queue)
 
     def drain(self, *, last: bool = False, most: int | None = None) -> list[Enter | Leave | Lost]:
-        """What has been recorded since the last time, in order. What was given out then is taken to be written: it is
-        gone from the memory.
+        """Return the events since the last drain in order.
 
-        last: the target writes no more, so that what is unfinished never will be finished. most: how many events are
-        given; what is left waits for the next time.
+        The events of the last drain count as written: their blocks are released.
+
+        Args:
+            last: True if the target process writes no more. Unfinished events are then lost.
+            most: Limit of the number of events. The others wait for the next drain.
+
+        Raises:
+            RecordError: The target process has damaged the buffer.
         """
-        found = self._collect(last)
-        for block in [each for each in self._read if not self._backlog.holds(each)]:
+        size = self._collect(last)
+        for block in [block for block in self._complete if not self._event_queue.holds(block)]:
             self._release(block)
-        if most is not None and found > BUSY and not last:
-            return []  # making room comes first
+        if most is not None and size > BUSY and not last:
+            return []  # free blocks are more urgent than events
         try:
-            return self._backlog.events(most)
+            return self._event_queue.events(most)
         except ValueError as error:
             raise RecordError(f"{self.path}: damaged by the recorded process: {error}") from None
 
     def start_over(self) -> None:
-        """Whoever wrote is gone, and another begins: what is unfinished stays so, and every block is free again once
-        it is taken apart."""
+        """Close all blocks, because the process has executed another program and new threads write.
+
+        Unfinished events stay unfinished. Every block is released once it is parsed.
+        """
         for block in self._used:
             words, start = self._words, self._start(block)
             words[start + Block.ACTIVE] = IDLE
             words[start + Block.CLOSED] = 1
 
     def close(self, *, keep: bool = False) -> None:
-        """Unmap, and remove the file and what waits elsewhere, unless they are to be kept for who recovers the
-        recording."""
+        """Unmap and remove the file and the overflow file, unless they are kept for `tracekmt recover`."""
         if self._map is not None:
             self._words.release()
             self._queue.release()
             self._memory.release()
             self._map.close()
             self._map = None
-        self._backlog.close(keep=keep)
+        self._event_queue.close(keep=keep)
         if not keep:
             self.path.unlink(missing_ok=True)
 
     def _collect(self, last: bool) -> int:
-        """Find what is new in the memory; gives its bytes."""
-        # In this order: an event below `upto` stands in a block that has been taken.
+        """Move new data to the event queue and return its size in bytes."""
+        # The sequence number is read first: an event below `upto` is in a block that was taken before that.
         upto, head = int(self._words[Control.SEQUENCE]), self._words[Control.HEAD]
         if not 0 <= head - self._head <= self._count:
             raise RecordError(f"{self.path}: damaged by the recorded process: it took {head} blocks")
-        self._used.update(self._queue[place % self._count] for place in range(self._head, head))
+        self._used.update(self._queue[index % self._count] for index in range(self._head, head))
         self._head = head
         if not last:
             upto = min((upto, *(self._words[self._start(block) + Block.ACTIVE] for block in self._used)))
-        found = [(block, data) for block in self._used if (data := self._new_in(block))]
-        self._used -= self._read
-        self._backlog.put(upto, found)
-        return sum(len(data) for _, data in found)
+        fragments = [(block, data) for block in self._used if (data := self._new_data(block))]
+        self._used -= self._complete
+        self._event_queue.put(upto, fragments)
+        return sum(len(data) for _, data in fragments)
 
     def _start(self, block: int) -> int:
+        """Return the index of a block's first word."""
         return (self._blocks + block * BLOCK_SIZE) // 8
 
-    def _new_in(self, block: int) -> bytes:
-        """What a block has that was not found before."""
+    def _new_data(self, block: int) -> bytes:
+        """Return the data of a block that was not found before."""
         words, start = self._words, self._start(block)
         if not words[start + Block.USED]:
             return b""
-        # In this order: a closed block takes no new event, and the one that it was closed in is no longer written.
-        done = words[start + Block.CLOSED] and words[start + Block.ACTIVE] == IDLE
+        # The flags are read before COMMITTED. A closed block takes no new event. Once it is also idle, the event in
+        # which it was closed is complete.
+        is_done = words[start + Block.CLOSED] and words[start + Block.ACTIVE] == IDLE
         committed = words[start + Block.COMMITTED]
-        at = start * 8 + BLOCK_HEADER
-        data = bytes(self._memory[at + self._taken[block] : at + committed])
-        self._taken[block] = committed
-        if done and words[start + Block.COMMITTED] == committed:
-            self._read.add(block)
+        offset = start * 8 + BLOCK_HEADER
+        data = bytes(self._memory[offset + self._found[block] : offset + committed])
+        self._found[block] = committed
+        if is_done and words[start + Block.COMMITTED] == committed:
+            self._complete.add(block)
         return data
 
     def _release(self, block: int) -> None:
-        """Put a block into the queue of free ones. The order matters: the target may take it at once."""
+        """Append a block to the queue of free blocks. TAIL is written last: the target may take the block at once."""
         words, start = self._words, self._start(block)
-        self._taken[block] = 0
-        self._backlog.forget(block)
-        self._read.discard(block)
+        self._found[block] = 0
+        self._event_queue.forget(block)
+        self._complete.discard(block)
         words[start + Block.USED] = 0
         words[start + Block.COMMITTED] = 0
         words[start + Block.CLOSED] = 0
@@ -167,34 +186,44 @@ class SharedBuffer:
         words[Control.TAIL] = tail + 1
 
 
+def _block_layout(size: int) -> tuple[int, int]:
+    """Return the offset of the first block in memory of this size, aligned to a block, and the number of blocks."""
+    count = (size - CONTROL_SIZE) // (BLOCK_SIZE + 4)
+    blocks = -(-(CONTROL_SIZE + 4 * count) // BLOCK_SIZE) * BLOCK_SIZE
+    return blocks, (size - blocks) // BLOCK_SIZE
+
+
 def default_folder() -> Path:
-    """Where the memory lies unless it is asked for elsewhere."""
-    shared = Path("/dev/shm")  # noqa: S108 (a file of our own name, made exclusively)
+    """Return the folder of buffer files: /dev/shm, or the folder for temporary files."""
+    shared = Path("/dev/shm")  # noqa: S108 (a file of our own name, created exclusively)
     return shared if shared.is_dir() and os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
 
 
-def _fill(number: int, size: int) -> None:
-    """Make a file so large, with room for all of it."""
+def _reserve(descriptor: int, size: int) -> None:
+    """Extend a file and allocate all of its blocks on the disk."""
     if sys.platform == "win32":
-        os.ftruncate(number, size)  # which leaves no holes there
+        os.ftruncate(descriptor, size)  # leaves no holes on Windows
     else:
-        os.posix_fallocate(number, 0, size)
+        os.posix_fallocate(descriptor, 0, size)
 
 
 def _allocate(folder: Path, offset: int) -> tuple[Path, int]:
-    """A file with all its bytes in place, and as much memory behind an offset as there is room for: a store into a hole
-    of a full disk would kill the target."""
-    number, name = tempfile.mkstemp(prefix=f"tracekmt-{os.getpid()}-", suffix=".spool", dir=folder)
+    """Create a fully allocated file. A store into a hole on a full disk would kill the target process.
+
+    Returns:
+        The path, and the size in bytes of the memory after `offset`, the largest of `SIZES` that fits.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f"tracekmt-{os.getpid()}-", suffix=".spool", dir=folder)
     path = Path(name)
     try:
         for size in SIZES:
             try:
-                _fill(number, offset + size)
+                _reserve(descriptor, offset + size)
             except OSError:
-                os.ftruncate(number, 0)
+                os.ftruncate(descriptor, 0)
             else:
                 return path, size
     finally:
-        os.close(number)
+        os.close(descriptor)
     path.unlink()
     raise RecordError(f"{folder}: no room for {SIZES[-1] >> 20} MB of shared memory; free some, or set TMPDIR")

@@ -1,1 +1,1 @@
-"""TODO process."""
+"""Target processes: finding, starting and watching them, and reading their properties."""

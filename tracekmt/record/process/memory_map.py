@@ -1,7 +1,8 @@
-"""How much of a program's memory lies where a call's argument leads and nothing is copied: memory that an allocation is
-to lie on. A replay has to have as much.
+"""Size of the caller's memory behind addresses whose contents no description covers.
 
-It is looked up while events are drained, and stands in the trace as a region of which nothing was wanted but its size.
+Such memory is given to a call, for example as the backing of an allocation, and is not copied. A replay must allocate
+at least as much. The size is looked up while events are drained. The trace stores it as a region with a requested
+length and no bytes.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import TypeVar
 
 from tracekmt import codec
 from tracekmt.codec import BoundLocation
 from tracekmt.codec.memory import Recorded
+from tracekmt.record.process import proc
 from tracekmt.spec.paths import structures
 from tracekmt.spec.types import Abi, Address, CallSpec, Field
 from tracekmt.trace.events import Enter
@@ -24,62 +25,65 @@ E = TypeVar("E")
 
 
 class MemoryMap:
-    """The memory of one process, by what the system says of it; nothing where it says nothing."""
+    """Writable memory of one process, as the system reports it. Empty where the system reports nothing."""
 
     def __init__(self, pid: int) -> None:
-        self._maps = Path(f"/proc/{pid}/maps")
-        self._known: list[tuple[int, int]] = []
+        self._pid = pid
+        self._ranges: list[tuple[int, int]] = []
 
-    def annotate_events(self, events: Iterable[E], calls: Mapping[int, CallSpec], layout: Abi) -> Iterator[E | Enter]:
-        """The same events, with what lies behind such addresses."""
-        looked = False
+    def annotate_events(self, events: Iterable[E], specs: Mapping[int, CallSpec], abi: Abi) -> Iterator[E | Enter]:
+        """Yield the events, with a region for the size of the memory behind each undescribed address.
+
+        Args:
+            events: Events in the order of their sequence numbers.
+            specs: Descriptions by the ids that events carry.
+            abi: Layout of the arguments.
+        """
+        is_current = False
         for event in events:
-            call = calls.get(event.spec_id) if isinstance(event, Enter) else None
-            if call is None or not isinstance(event, Enter) or not _has_undescribed_pointer(call):
+            spec = specs.get(event.spec_id) if isinstance(event, Enter) else None
+            if spec is None or not isinstance(event, Enter) or not _has_undescribed_pointer(spec):
                 yield event
                 continue
-            found = []
-            for address in sorted(_addresses(call, event, layout)):
-                self._known = self._known if looked else self._mapped() or self._known
-                looked = True
-                size = _size(self._known, address)
-                found += [(address, size, b"")] if size else []
-            yield replace(event, regions=(*event.regions, *found)) if found else event
+            regions = []
+            for address in sorted(_undescribed_addresses(spec, event, abi)):
+                self._ranges = self._ranges if is_current else self._read_ranges() or self._ranges
+                is_current = True
+                size = _size_behind(self._ranges, address)
+                regions += [(address, size, b"")] if size else []
+            yield replace(event, regions=(*event.regions, *regions)) if regions else event
 
-    def _mapped(self) -> list[tuple[int, int]]:
-        """Every stretch of memory that can be written to: where it begins and ends."""
+    def _read_ranges(self) -> list[tuple[int, int]]:
         try:
-            lines = self._maps.read_text("utf-8", "replace").splitlines()
+            return proc.writable_ranges(self._pid)
         except OSError:
-            return []  # the process has ended, or is another's
-        spans = (line.split(None, 2)[:2] for line in lines)
-        return [(int(span.split("-")[0], 16), int(span.split("-")[1], 16)) for span, may in spans if may[:2] == "rw"]
+            return []  # the process has ended, or belongs to another user
 
 
-def _size(spans: list[tuple[int, int]], address: int) -> int:
-    """Bytes from an address to the end of the stretch that it lies in; 0 outside of all."""
-    at = bisect_right(spans, (address, 1 << 64)) - 1
-    return max(spans[at][1] - address, 0) if at >= 0 else 0
+def _size_behind(ranges: list[tuple[int, int]], address: int) -> int:
+    """Return the number of bytes from an address to the end of its range, 0 outside of all ranges."""
+    index = bisect_right(ranges, (address, 1 << 64)) - 1
+    return max(ranges[index][1] - address, 0) if index >= 0 else 0
 
 
 @lru_cache(maxsize=1024)
-def _has_undescribed_pointer(call: CallSpec) -> bool:
-    """Whether a call is given addresses whose memory nothing describes."""
-    return any(_given(field) for struct in structures(call.argument) for field in struct.fields())
+def _has_undescribed_pointer(spec: CallSpec) -> bool:
+    """Return True if a call passes addresses whose memory no description covers."""
+    return any(_is_undescribed_input(field) for struct in structures(spec.argument) for field in struct.fields())
 
 
-def _given(field: Field) -> bool:
+def _is_undescribed_input(field: Field) -> bool:
     type_ = field.type
-    ranged = isinstance(type_, Address) and type_.kind is not None and type_.kind.binding == "range"
-    return ranged and field.direction == "in"
+    is_range = isinstance(type_, Address) and type_.kind is not None and type_.kind.binding == "range"
+    return is_range and field.direction == "in"
 
 
-def _addresses(call: CallSpec, event: Enter, layout: Abi) -> set[int]:
-    """Those addresses. Where the argument's form is told by more than its memory, nobody looks."""
-    finder = codec.finder(call, layout)
+def _undescribed_addresses(spec: CallSpec, event: Enter, abi: Abi) -> set[int]:
+    """Return those addresses. A form of the argument that its memory alone does not decide yields none."""
+    finder = codec.finder(spec, abi)
     memory = Recorded(event.regions)
-    frame = finder.frame(memory, event.arguments[0]) if finder is not None and event.arguments else None
-    if finder is None or frame is None:
+    context = finder.context(memory, event.arguments[0]) if finder is not None and event.arguments else None
+    if finder is None or context is None:
         return set()
-    places: Iterable[BoundLocation] = finder.places(frame, memory, event.arguments[0]) or ()
-    return {place.value for place in places if place.value and _given(place.field)}
+    locations: Iterable[BoundLocation] = finder.locations(context, memory, event.arguments[0]) or ()
+    return {location.value for location in locations if location.value and _is_undescribed_input(location.field)}

@@ -1,4 +1,4 @@
-"""Where the process to record is: on which machine, under which number, and whether it shares our files."""
+"""Finds the process to record: its machine, its id, and the properties that decide how it can be attached to."""
 
 from __future__ import annotations
 
@@ -12,152 +12,195 @@ from typing import Any
 import frida
 
 from tracekmt.errors import RecordError, UsageError
+from tracekmt.record.process import proc
 
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 LOADING_SECONDS = 2.0
+"""Time limit for a new process to map its C library."""
+
+TRACER_SECONDS = 2.0
+"""Time limit for a short-lived tracer to detach, such as Wine's server."""
+
 PROCESS_QUERY_LIMITED_INFORMATION = 0x1000
 
 
 def open_device(host: str | None = None) -> Any:
-    """Frida's access to this machine, or to the one where frida-server answers at HOST or HOST:PORT."""
+    """Return Frida's device for this machine, or for the machine where frida-server answers.
+
+    Args:
+        host: HOST or HOST:PORT of that machine, None for this one.
+
+    Raises:
+        UsageError: No frida-server answers.
+    """
     if host is None:
         return frida.get_local_device()
     device = frida.get_device_manager().add_remote_device(host)
     try:
         device.query_system_parameters()
     except frida.NotSupportedError:
-        pass  # a portal, which has processes all the same
+        pass  # a Frida portal: it does not describe its system, but has processes
     except Exception as error:
         raise UsageError(
-            f"{host}: no frida-server answers there ({error}); start frida-server -l 0.0.0.0 on it, of version "
+            f"no frida-server answers on {host} ({error}); start frida-server -l 0.0.0.0 there, version "
             f"{frida.__version__}"
         ) from None
     return device
 
 
 def find_process(device: Any, name: str) -> int:
-    """The number of the one process of that name; UsageError where there is none, or more than one."""
-    found = _named(device, name)
-    if not found:
+    """Return the id of the one process of this name.
+
+    Raises:
+        UsageError: No process has the name, or several have it.
+    """
+    pids = _pids_by_name(device, name)
+    if not pids:
         raise UsageError(f"there is no process {name}; -w {name} waits for one")
-    if len(found) > 1:
-        raise UsageError(f"there are {len(found)} processes {name}: choose one with -p {', -p '.join(map(str, found))}")
-    return found[0]
+    if len(pids) > 1:
+        raise UsageError(f"there are {len(pids)} processes {name}: choose one with -p {', -p '.join(map(str, pids))}")
+    return pids[0]
 
 
 def await_process(device: Any, name: str) -> int:
-    """Wait for the next process of that name that begins; its number."""
-    before = set(_named(device, name))
-    while not (fresh := [pid for pid in _named(device, name) if pid not in before]):
-        time.sleep(LOOK_SECONDS)
+    """Wait for the next process of this name to start and return its id."""
+    earlier_pids = set(_pids_by_name(device, name))
+    while not (new_pids := [pid for pid in _pids_by_name(device, name) if pid not in earlier_pids]):
+        time.sleep(POLL_SECONDS)
     if device.type == "local":
-        await_loading(fresh[0])
-    return fresh[0]
+        await_libc(new_pids[0])
+    return new_pids[0]
 
 
-def has_loaded(pid: int) -> bool:
-    """Whether a process of this machine has come so far that an agent can be loaded into it."""
+def has_libc(pid: int) -> bool:
+    """Return True if a process of this machine has mapped its C library, so that an agent can be loaded into it."""
     try:
-        maps = Path(f"/proc/{pid}/maps").read_text("utf-8", "replace")
+        files = proc.mapped_files(pid)
     except OSError:
-        return True  # which attaching tells
-    return "/libc" in maps or "/ld-musl" in maps
+        return True  # attaching reports the reason
+    return any("/libc" in path or "/ld-musl" in path for path in files)
 
 
-def await_loading(pid: int) -> None:
-    """Let a process that has only begun come to itself: an agent in the middle of its loading would end it."""
-    until = time.monotonic() + LOADING_SECONDS
-    while not has_loaded(pid) and time.monotonic() < until:
-        time.sleep(LOOK_SECONDS / 10)
-    time.sleep(LOOK_SECONDS)
+def await_libc(pid: int) -> None:
+    """Wait until a new process has mapped its C library. An agent injected before that would end the process."""
+    deadline = time.monotonic() + LOADING_SECONDS
+    while not has_libc(pid) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS / 10)
+    time.sleep(POLL_SECONDS)
+
+
+def await_no_tracer(pid: int) -> None:
+    """Wait until no other process traces this one.
+
+    A process can have one tracer only. An attempt to attach beside another tracer leaves the process broken.
+
+    Raises:
+        RecordError: Another process still traces it after `TRACER_SECONDS`.
+    """
+    deadline = time.monotonic() + TRACER_SECONDS
+    while (tracer := _tracer(pid)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if tracer:
+        raise RecordError(
+            f"cannot record process {pid}: process {tracer} traces it (a debugger, or Wine's server); end that first"
+        )
+
+
+def _tracer(pid: int) -> int:
+    try:
+        return proc.tracer_pid(pid)
+    except OSError:
+        return 0
 
 
 def shares_filesystem(pid: int, path: Path) -> bool:
-    """Whether a process of this machine, which may have another root, finds our file under the same name."""
+    """Return True if a process of this machine finds our file at the same path.
+
+    Args:
+        pid: The process, which may be in another mount namespace or have another root.
+        path: Absolute path of the file.
+    """
     if sys.platform == "win32":
         return True
     try:
-        if os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
+        if proc.mount_namespace(pid) == proc.mount_namespace():
             return True
-        return os.path.samestat(os.stat(f"/proc/{pid}/root{path}"), path.stat())
+        return os.path.samestat(proc.path_in_root(pid, str(path)).stat(), path.stat())
     except FileNotFoundError:
         return False
     except OSError:
-        return True  # what cannot be looked at is told when the process cannot open the file
+        return True  # unknown, and the agent reports a file that it cannot open
 
 
 def is_32bit(pid: int) -> bool:
-    """Whether a process of this machine has 32 bits."""
+    """Return True if a process of this machine has 32 bits."""
     if sys.platform == "win32":
         return _is_wow64(pid)
     try:
-        with open(f"/proc/{pid}/exe", "rb") as program:
-            return program.read(5) == b"\x7fELF\x01"
+        return proc.elf_class(pid) == proc.ELF_CLASS_32
     except OSError:
         return False
 
 
 def _is_wow64(pid: int) -> bool:
-    """Whether Windows runs a process in its 32-bit half (IsWow64Process; not yet run on Windows)."""
+    """Return True if Windows runs a process under WoW64 (IsWow64Process, not yet run on Windows)."""
     if sys.platform != "win32":
         return False
-    kernel = ctypes.WinDLL("kernel32")
-    kernel.OpenProcess.restype = ctypes.c_void_p
-    process = ctypes.c_void_p(kernel.OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, False, pid))
-    narrow = ctypes.c_int(0)
+    kernel32 = ctypes.WinDLL("kernel32")
+    kernel32.OpenProcess.restype = ctypes.c_void_p
+    process = ctypes.c_void_p(kernel32.OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, False, pid))
+    is_wow64 = ctypes.c_int(0)
     try:
-        return bool(kernel.IsWow64Process(process, ctypes.byref(narrow)) and narrow.value)
+        return bool(kernel32.IsWow64Process(process, ctypes.byref(is_wow64)) and is_wow64.value)
     finally:
-        kernel.CloseHandle(process)
+        kernel32.CloseHandle(process)
 
 
-def tracer(pid: int) -> int:
-    """Who traces a process of this machine: a debugger, or Wine's server for a moment; 0 for nobody."""
+def owner_uid(pid: int) -> int:
+    """Return the user id of the owner of a process of this machine.
+
+    Raises:
+        RecordError: The process does not exist.
+    """
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return int(status.partition("TracerPid:")[2].split(maxsplit=1)[0])
-
-
-def owner(pid: int) -> int:
-    """The user whose process this is."""
-    try:
-        return os.stat(f"/proc/{pid}").st_uid
+        return proc.owner_uid(pid)
     except OSError:
         raise RecordError(f"there is no process {pid}") from None
 
 
-def name_of(device: Any, pid: int) -> str:
-    """What a process is called; its number where nobody knows."""
+def process_name(device: Any, pid: int) -> str:
+    """Return the name of a process, or its id as text if the device does not list it."""
     try:
-        return next((str(each.name) for each in device.enumerate_processes() if each.pid == pid), str(pid))
+        return next((str(process.name) for process in device.enumerate_processes() if process.pid == pid), str(pid))
     except frida.ServerNotRunningError:
         return str(pid)
 
 
 def attach_error_message(pid: int, error: Exception) -> str:
-    """Why a process cannot be recorded, and what to do about it."""
+    """Return the reason why Frida could not attach to a process, and the remedy if there is one."""
     match error:
         case frida.ProcessNotFoundError():
             return f"there is no process {pid}"
         case frida.PermissionDeniedError():
-            scope = Path("/proc/sys/kernel/yama/ptrace_scope")
-            if sys.platform != "win32" and scope.exists() and scope.read_text().strip() != "0" and os.geteuid() != 0:
+            scope = proc.yama_scope() if sys.platform != "win32" else None
+            if sys.platform != "win32" and scope not in (None, "0") and os.geteuid() != 0:
                 return (
-                    f"process {pid}: the system forbids attaching (Yama, {scope} is {scope.read_text().strip()}); "
-                    "be root, set it to 0, or start the program with: tracekmt record -- PROGRAM"
+                    f"cannot record process {pid}: the system forbids attaching "
+                    f"(Yama: {proc.PTRACE_SCOPE} is {scope}); "
+                    "be root, set it to 0, or start the program with tracekmt record -- PROGRAM"
                 )
-            return f"process {pid}: the system forbids attaching; be the same user or root (CAP_SYS_PTRACE)"
-    return f"process {pid} cannot be recorded: {agent_error(error)}"
+            return (
+                f"cannot record process {pid}: the system forbids attaching; be the same user or root (CAP_SYS_PTRACE)"
+            )
+    return f"cannot record process {pid}: {agent_error(error)}"
 
 
 def agent_error(error: Exception) -> str:
-    """What the agent said, without its stack."""
+    """Return the first line of an error that Frida reports, without the agent's stack."""
     return (str(error).splitlines() or [type(error).__name__])[0].removeprefix("Error: ")
 
 
-def _named(device: Any, name: str) -> list[int]:
-    # Windows does not tell capitals in file names, wherever its programs run.
-    same = str.lower if name.lower().endswith(".exe") else str
-    return [int(each.pid) for each in device.enumerate_processes() if same(each.name) == same(name)]
+def _pids_by_name(device: Any, name: str) -> list[int]:
+    # Windows file names ignore case, also under Wine.
+    normalize = str.lower if name.lower().endswith(".exe") else str
+    return [int(process.pid) for process in device.enumerate_processes() if normalize(process.name) == normalize(name)]

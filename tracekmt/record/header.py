@@ -1,0 +1,78 @@
+"""Header of a recording's trace and of the files that it can be recovered from."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import frida
+
+from tracekmt.record.agent.hooks import Hooks
+from tracekmt.trace.events import Header, header_fields
+from tracekmt.trace.recorder_id import recorder_id
+from tracekmt.trace.writer import now
+from tracekmt.version import VERSION
+
+
+@dataclass(frozen=True)
+class HeaderBuilder:
+    """Builds the headers of one recording.
+
+    Attributes:
+        hooks: The hooked functions, configured for the process.
+        recording_id: Identity that all files of the recording share.
+        local: True if the process is on this machine, whose clock its events then have.
+    """
+
+    hooks: Hooks
+    recording_id: str
+    local: bool
+
+    def build(
+        self,
+        process: dict[str, Any],
+        *,
+        machine: dict[str, Any] | None = None,
+        overhead: Mapping[str, int] | None = None,
+        location: Mapping[str, str] | None = None,
+    ) -> Header:
+        """Build a header.
+
+        Args:
+            process: Properties of the target process.
+            machine: Settings of the simulator behind the functions, if the process offered them.
+            overhead: Measured cost of a call, None before it was measured.
+            location: Path of the shared buffer (`spool`), or the `host` of the process.
+        """
+        hooks = self.hooks
+        return Header(
+            **header_fields(hooks.abi),
+            created=now(),
+            tool=f"tracekmt {VERSION}, frida {frida.__version__}",
+            process=process,
+            settings={
+                "modules": hooks.modules,
+                "functions": list(hooks.functions),
+                "plan": hooks.plan.hash,
+                "recording": self.recording_id,
+                "recorded_by": recorder_id(),
+                **({"overhead": dict(overhead)} if overhead else {}),
+                **(location or {}),
+            },
+            machine=machine or {},
+            clock=_clock() if self.local else {},
+        )
+
+
+def _clock() -> dict[str, int]:
+    """Return this moment on the clock of the events, on the wall clock and on the raw counter of other tools.
+
+    On Linux, the raw counter is the clock of the events.
+    """
+    clock = time.perf_counter_ns if sys.platform == "win32" else time.monotonic_ns
+    before, wall, after = clock(), time.time_ns(), clock()
+    event_time = (before + after) // 2
+    return {"time": event_time, "wall": wall, "counter": event_time, "frequency": 10**9}

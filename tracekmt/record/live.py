@@ -1,0 +1,132 @@
+"""A recording in progress: moves events and messages from an attached process to the trace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tracekmt.errors import RecordError
+from tracekmt.record.agent.agent import REPLACED, TERMINATED
+from tracekmt.record.attachment import Attachment
+from tracekmt.record.buffer.remote_buffer import RemoteBuffer
+from tracekmt.record.limits import Progress
+from tracekmt.record.process.exit_watcher import ExitWatcher
+from tracekmt.record.process.memory_map import MemoryMap
+from tracekmt.record.sink import Sink
+from tracekmt.trace.events import Enter, Leave, Lost, Module
+
+DRAIN_EVENTS = 4096
+"""Limit of events in one drain, which takes a tenth of a second. A program that makes 100,000 calls a second fills the
+buffer in half a second, so the drain must come back to free blocks."""
+
+MESSAGE_SECONDS = 5.0
+"""Time limit for the message that names an undescribed function."""
+
+
+@dataclass
+class LiveRecording:
+    """An attached process and the trace that its events go to.
+
+    Attributes:
+        attachment: The agent, its hooks and its buffer. Replaced when the process executes another program.
+        sink: The trace.
+        process: Properties of the process, from the trace's header.
+        progress: Counters of the recording.
+        memory_map: Memory of the process, None on another machine.
+        exit_watcher: Watches the exit of the process, None on another machine.
+    """
+
+    attachment: Attachment
+    sink: Sink
+    process: dict[str, Any]
+    progress: Progress
+    memory_map: MemoryMap | None
+    exit_watcher: ExitWatcher | None
+
+    def drain(self, *, last: bool = False) -> None:
+        """Write the next events to the trace.
+
+        Args:
+            last: True if the process writes no more.
+        """
+        attachment = self.attachment
+        self._take_messages()
+        events = attachment.buffer.drain(last=last, most=DRAIN_EVENTS)
+        if self.memory_map is not None:  # at once: the memory map disappears with the process
+            annotated = self.memory_map.annotate_events(events, attachment.hooks.specs, attachment.hooks.abi)
+            events = list(annotated)
+        self._describe(events)
+        self.sink.write(events)
+
+    def drain_rest(self, on_progress: Callable[[Progress], None]) -> None:
+        """Write all remaining events of a program that writes no more."""
+        self.drain(last=True)
+        while self.attachment.buffer.behind:
+            self.drain(last=True)
+            on_progress(self.progress)
+
+    def exit_reason(self) -> str:
+        """Return how the process exited, or why the connection to it ended."""
+        detached = self.attachment.agent.detached
+        if detached == REPLACED:
+            return "the process became another program"
+        if detached != TERMINATED:
+            return f"the connection ended: {detached}"
+        buffer = self.attachment.buffer
+        observed = self.exit_watcher.describe() if self.exit_watcher is not None else ""
+        exit_text = observed if buffer.exit_status is None else f"with status {buffer.exit_status}"
+        missing = "; its last calls may be missing" if isinstance(buffer, RemoteBuffer) else ""
+        return f"the process ended {exit_text}".rstrip() + missing
+
+    def abandon(self, *, keep: bool) -> None:
+        """Detach and close all files after an error.
+
+        Args:
+            keep: True to keep the buffer and overflow files for `tracekmt recover`.
+        """
+        self.attachment.detach()
+        self.sink.abandon()
+        self.attachment.buffer.close(keep=keep)
+
+    def _take_messages(self) -> None:
+        messages = self.attachment.agent.messages
+        while not messages.empty():
+            message, data = messages.get()
+            self._on_message(message, data)
+
+    def _on_message(self, message: dict[str, Any], data: bytes | None) -> None:
+        buffer = self.attachment.buffer
+        match message.get("type"):
+            case "kmt:module":
+                base, size = int(message["base"], 16), int(message["size"])
+                self.sink.module(Module(message["name"], message["path"], base, size))
+            case "kmt:raw":
+                self.attachment.hooks.name_raw(message["number"], message["name"])
+            case "kmt:hooked":
+                self.progress.hooked.append(message["name"])
+            case "kmt:missed":
+                self.progress.missed.append(message["name"])
+            case "kmt:rest" if isinstance(buffer, RemoteBuffer) and data is not None:
+                buffer.receive(data)
+            case _:
+                raise RecordError(f"the agent failed: {message.get('message')}")
+
+    def _describe(self, events: Iterable[Enter | Leave | Lost]) -> None:
+        """Write the descriptions that events refer to and that are not in the trace yet."""
+        described = self.sink.described
+        for event in events:
+            if isinstance(event, Enter) and event.spec_id not in described:
+                self._await_name(event.spec_id)
+                self.sink.describe(event.spec_id)
+
+    def _await_name(self, spec_id: int) -> None:
+        """Wait for the name of an undescribed function. Its first call may be drained before the agent's message."""
+        specs = self.attachment.hooks.specs
+        deadline = time.monotonic() + MESSAGE_SECONDS
+        while spec_id not in specs and time.monotonic() < deadline:
+            time.sleep(0.001)
+            self._take_messages()
+        if spec_id not in specs:
+            raise RecordError(f"the agent did not name the function with the id {spec_id}")
