@@ -1,9 +1,12 @@
 /*
- * What benchmarks/capture.py measures, in three parts. Without a definition: a program that calls in bursts and prints
- * the nanoseconds that each call of a burst took, or calls steadily, so often a second, and prints the number of calls
- * (0: as often as it can). THUNK: the function that it calls. SHIM: one that stands before it by
- * LD_PRELOAD and copies what the recorder copies, before and after, into a buffer of the thread's own.
- * LTTNG: the same with tracepoints of LTTng-UST, one for the call and one for each allocation's data.
+ * Programs of benchmarks/capture.py. A definition selects the part to compile.
+ *
+ * (none): A program that makes calls in bursts and prints the nanoseconds per call of each burst. Or it makes a number
+ *         of calls a second (0: as many as possible) and prints the number of calls.
+ * THUNK:  The library with the called function.
+ * SHIM:   A function for LD_PRELOAD that copies the same memory as the recorder, before and after the call, into a
+ *         buffer of the thread.
+ * LTTNG:  The same with LTTng-UST tracepoints, one for the call and one for the data of each allocation.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -47,7 +50,7 @@ __attribute__((noinline)) int32_t D3DKMTCreateAllocation2(Create *arg) {
 #define LTTNG_UST_TRACEPOINT_CREATE_PROBES
 #include "capture_lttng.h"
 
-static void note(const Create *arg) {
+static void trace_call(const Create *arg) {
   uint32_t i;
   lttng_ust_tracepoint(kmt, call, (void *)arg, sizeof *arg, arg->pPrivateDriverData, arg->PrivateDriverDataSize,
                        (void *)arg->infos, arg->NumAllocations * sizeof(Info));
@@ -59,9 +62,9 @@ int32_t D3DKMTCreateAllocation2(Create *arg) {
   static int32_t (*next)(Create *);
   int32_t status;
   if (!next) next = dlsym(RTLD_NEXT, "D3DKMTCreateAllocation2");
-  note(arg);
+  trace_call(arg);
   status = next(arg);
-  note(arg);
+  trace_call(arg);
   return status;
 }
 
@@ -103,24 +106,24 @@ static long calls, bursts;
 static int large, steady;
 static pthread_barrier_t barrier;
 
-/* As many calls as are due, then a rest until more are: as a program does that draws frames. */
-static long steadily(Create *arg) {
-  struct timespec now, begin, rest = {0, 10000000};
-  long made = 0;
+/* Make the calls that are due and sleep until more are due, like a program that draws frames. */
+static long call_steadily(Create *arg) {
+  struct timespec now, begin, interval = {0, 10000000};
+  long count = 0;
   clock_gettime(CLOCK_MONOTONIC, &begin);
   for (;;) {
     double passed;
     long due;
     clock_gettime(CLOCK_MONOTONIC, &now);
     passed = (now.tv_sec - begin.tv_sec) + (now.tv_nsec - begin.tv_nsec) * 1e-9;
-    if (passed > bursts) return made;
-    due = calls ? (long)(passed * calls) : made + 1000;
-    for (; made < due; made++) D3DKMTCreateAllocation2(arg);
-    if (calls) nanosleep(&rest, 0);
+    if (passed > bursts) return count;
+    due = calls ? (long)(passed * calls) : count + 1000;
+    for (; count < due; count++) D3DKMTCreateAllocation2(arg);
+    if (calls) nanosleep(&interval, 0);
   }
 }
 
-static void *work(void *nothing) {
+static void *work(void *unused) {
   uint8_t data[128], *pages = malloc(16 * 4096), global[64];
   Info infos[16];
   Create arg;
@@ -139,7 +142,7 @@ static void *work(void *nothing) {
     infos[i].PrivateDriverDataSize = large ? 4096 : sizeof data;
   }
   if (steady) {
-    printf("%ld\n", steadily(&arg));
+    printf("%ld\n", call_steadily(&arg));
     return 0;
   }
   for (burst = 0; burst < bursts; burst++) {
@@ -149,9 +152,9 @@ static void *work(void *nothing) {
     for (i = 0; i < calls; i++) D3DKMTCreateAllocation2(&arg);
     clock_gettime(CLOCK_MONOTONIC, &end);
     printf("%.1f\n", ((end.tv_sec - begin.tv_sec) * 1e9 + (end.tv_nsec - begin.tv_nsec)) / calls);
-    usleep(600000); /* the recorder takes out what there is meanwhile */
+    usleep(600000); /* The recorder drains its memory in this time. */
   }
-  (void)nothing;
+  (void)unused;
   return 0;
 }
 

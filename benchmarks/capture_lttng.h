@@ -1,4 +1,4 @@
-/* What the shim of benchmarks/capture.c notes with LTTng-UST, where the system has it. */
+/* LTTng-UST tracepoints of the shim in benchmarks/capture.c. */
 #undef LTTNG_UST_TRACEPOINT_PROVIDER
 #define LTTNG_UST_TRACEPOINT_PROVIDER kmt
 #undef LTTNG_UST_TRACEPOINT_INCLUDE

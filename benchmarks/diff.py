@@ -1,9 +1,9 @@
-"""How fast two traces are compared, and in how much memory, on one core.
+"""Measure speed and memory of comparing two traces on one core.
 
     python benchmarks/diff.py [CALLS...]
 
-For each number of calls a trace is made on the simulator, and replayed there with one fault; the trace and the outcome
-are compared in a process of their own.
+For each number of calls the benchmark creates a trace on the simulator and replays it with one injected failure. A
+separate process compares the trace and the outcome trace.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from replay import make
 import tracekmt
 
 SIZES = (100_000, 1_000_000)
-FAULT = "D3DKMTQueryVideoMemoryInfo@10=STATUS_NO_MEMORY"
+FAILURE = "D3DKMTQueryVideoMemoryInfo@10=STATUS_NO_MEMORY"
 COMPARE = """
 import resource, sys, time, tracekmt
 start = time.perf_counter()
 report = tracekmt.diff(*sys.argv[1:])
-took = time.perf_counter() - start
+seconds = time.perf_counter() - start
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-print(f"{report.calls.compared / took:>10,.0f} calls/s {peak:>6,} MB, {report.differing} differ")
+print(f"{report.calls.compared / seconds:>10,.0f} calls/s {peak:>6,} MB, {report.differing} differ")
 """
 
 
 def main(sizes: list[int]) -> None:
-    """Make, replay, compare, tell."""
+    """Run the benchmark."""
     with tempfile.TemporaryDirectory() as folder:
         for calls in sizes:
             trace, outcome = Path(folder) / "a.kmt", Path(folder) / "b.kmt"
             make(trace, calls, keep=False)
-            tracekmt.replay(trace, faults=[FAULT], output=outcome, force=True)
+            tracekmt.replay(trace, faults=[FAILURE], output=outcome, force=True)
             run = [sys.executable, "-c", COMPARE, str(trace), str(outcome)]
             print(f"{calls:>10,} calls", subprocess.run(run, check=True, capture_output=True, text=True).stdout, end="")
             trace.unlink()

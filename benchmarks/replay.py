@@ -1,10 +1,10 @@
-"""How fast a trace is replayed on the simulator, everything included, on one core.
+"""Measure the total speed of a replay on the simulator on one core.
 
     python benchmarks/replay.py [CALLS...]
 
-For each number of calls a trace is made on the simulator itself: allocations are created and destroyed, so that up to
-half of the calls live at once, and memory is asked about; then it is replayed. Creating goes on where nothing is ever
-destroyed in a second trace, which shows what living objects cost.
+For each number of calls the benchmark creates a trace on the simulator and replays it. The calls create and destroy
+allocations and query video memory. In a second trace no call destroys an allocation, which shows the cost of live
+objects.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ SIZES = (100_000, 1_000_000)
 
 
 def make(path: Path, calls: int, *, keep: bool) -> None:
-    """A trace of so many calls; keep: nothing is destroyed."""
-    chance = random.Random(6)
+    """Create a trace of `calls` calls. With `keep` no call destroys an allocation."""
+    rng = random.Random(6)
     simulator = tracekmt.Simulator()
     with tracekmt.create(path, machine=simulator.machine.settings()) as trace:
 
@@ -35,22 +35,22 @@ def make(path: Path, calls: int, *, keep: bool) -> None:
 
         adapter = call("OpenAdapterFromLuid", AdapterLuid={"LowPart": 1})["hAdapter"]
         device = call("CreateDevice", hAdapter=adapter)["hDevice"]
-        alive: list[object] = []
+        live_handles: list[object] = []
         for _ in range(calls - 2):
-            choice = chance.random()
+            choice = rng.random()
             if choice < 0.2:
                 call("QueryVideoMemoryInfo", hAdapter=adapter)
-            elif choice < 0.6 and alive and not keep:
-                handle = alive.pop(chance.randrange(len(alive)))
+            elif choice < 0.6 and live_handles and not keep:
+                handle = live_handles.pop(rng.randrange(len(live_handles)))
                 call("DestroyAllocation2", hDevice=device, phAllocationList=[handle])
             else:
                 element = {"pPrivateDriverData": sample_data(4096, bytes(112))}
-                made = call("CreateAllocation2", hDevice=device, pAllocationInfo2=[element])
-                alive += [each["hAllocation"] for each in made["pAllocationInfo2"]]  # type: ignore[attr-defined]
+                outputs = call("CreateAllocation2", hDevice=device, pAllocationInfo2=[element])
+                live_handles += [info["hAllocation"] for info in outputs["pAllocationInfo2"]]  # type: ignore[attr-defined]
 
 
 def main(sizes: list[int]) -> None:
-    """Make, replay, tell."""
+    """Run the benchmark."""
     with tempfile.TemporaryDirectory() as folder:
         for calls in sizes:
             for keep in (False, True):
@@ -58,12 +58,12 @@ def main(sizes: list[int]) -> None:
                 make(path, calls, keep=keep)
                 start = time.perf_counter()
                 report = tracekmt.replay(path)
-                took = time.perf_counter() - start
+                seconds = time.perf_counter() - start
                 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-                what = "all objects live on" if keep else "objects come and go"
+                scenario = "no object destroyed" if keep else "objects destroyed"
                 print(
-                    f"{calls:>9,} calls, {what:<20} {calls / took:>8,.0f} calls/s, peak {peak} MiB"
-                    f"{'' if report.same else ', NOT the same'}",
+                    f"{calls:>9,} calls, {scenario:<20} {calls / seconds:>8,.0f} calls/s, peak {peak} MiB"
+                    f"{'' if report.same else ', with DIFFERENCES'}",
                     flush=True,
                 )
                 path.unlink()

@@ -1,4 +1,4 @@
-"""What the tests share."""
+"""Shared fixtures."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from typing import Any
 import pytest
 
 import tracekmt
-from tests.native import FOLDER, lacking
+from tests.native import FOLDER, skip_without
 from tests.record.walker import Compiled, build
 from tracekmt.resources import resource
 from tracekmt.trace.writer import Writer
 
 pytest_plugins = ["pytester"]
 
-# A shell's background job ignores Ctrl-C and hands that on; the programs that tests stop with it must not.
+# A background job of a shell ignores Ctrl-C, and its children inherit that. Tests stop programs with Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["x64", "x86"])
 def abi(request: pytest.FixtureRequest) -> str:
-    """Both ABIs, one after the other."""
+    """Parametrize a test over both Windows ABIs."""
     return str(request.param)
 
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the command line in a folder of its own, as a user would."""
+    """Return a function that runs the command line in an empty folder."""
 
     def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
         words = [sys.executable, "-m", "tracekmt", *map(str, arguments)]
@@ -46,7 +46,7 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def open_device(**settings: Any) -> tuple[tracekmt.Simulator, int, int]:
-    """A simulator with these settings, and handles of its adapter and of a device."""
+    """Return a simulator with the settings, and handles of its adapter and of a device."""
     simulator = tracekmt.Simulator(**settings)
     adapter = simulator.call("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1}}).outputs["hAdapter"]
     device = simulator.call("D3DKMTCreateDevice", {"hAdapter": adapter}).outputs["hDevice"]
@@ -55,12 +55,12 @@ def open_device(**settings: Any) -> tuple[tracekmt.Simulator, int, int]:
 
 @pytest.fixture(scope="session")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the compiled test library (libdxcore.so) and its client."""
+    """Return the folder of the compiled test library (libdxcore.so) and its client."""
     if sys.platform != "linux":
         pytest.skip("processes are recorded on Linux only, so far")
     compiler = shutil.which("gcc")
     if compiler is None:
-        lacking("gcc, to build the test programs with")
+        skip_without("gcc, to build the test programs with")
     folder = tmp_path_factory.mktemp("native")
     subprocess.run(
         [compiler, "-O1", "-Wall", "-shared", "-fPIC", "-o", folder / "libdxcore.so", FOLDER / "thunks.c"], check=True
@@ -74,7 +74,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compiled]:
-    """The recorder's walker, compiled by the system's compiler, in this process."""
+    """Return the recorder's walker, compiled by the system's compiler, in this process."""
     if sys.platform != "linux":
         pytest.skip("the recorder runs on Linux only, so far")
     walker = Compiled(build(tmp_path_factory.mktemp("walker")))
@@ -84,12 +84,12 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compiled]:
 
 @pytest.fixture(scope="session")
 def many(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The sample with a frame for every three events, as a recording that is drained often has it."""
+    """Return the sample trace with a frame for every three events, like a recording that is drained often."""
     path = tmp_path_factory.mktemp("many") / "many.kmt"
     with tracekmt.open(resource("traces", "demo.kmt")) as trace:
         writer = Writer(path, trace.header)
-        for number, call in trace.described.items():
-            writer.describe(number, call)
+        for spec_id, spec in trace.specs.items():
+            writer.describe(spec_id, spec)
         for position, event in enumerate(trace.events()):
             writer.events([event], flush=position % 3 == 2)
         writer.end("whole")

@@ -1,4 +1,4 @@
-"""Statuses by name, number and the documentation's names."""
+"""Statuses from names, numbers and the names of the documentation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tracekmt.ntstatus import Status, status
 
 
 @pytest.mark.parametrize(
-    ("given", "code", "name"),
+    ("value", "code", "name"),
     [
         (0, 0, "STATUS_SUCCESS"),
         ("STATUS_WAIT_0", 0, "STATUS_SUCCESS"),
@@ -19,8 +19,8 @@ from tracekmt.ntstatus import Status, status
         (0xC0DEC0DE, 0xC0DEC0DE, "0xc0dec0de"),
     ],
 )
-def test_a_status_is_taken_in_every_form(given: object, code: int, name: str) -> None:
-    assert (status(given), status(given).name) == (code, name)
+def test_a_status_is_parsed_in_every_form(value: object, code: int, name: str) -> None:
+    assert (status(value), status(value).name) == (code, name)
 
 
 def test_pending_and_informational_codes_are_successes() -> None:
@@ -29,16 +29,16 @@ def test_pending_and_informational_codes_are_successes() -> None:
     assert not Status(0x80000005).succeeded
 
 
-TOO_MUCH = [1 << 32, 1 << 40, -(1 << 31) - 1, "0x100000000", 10**6000, "9" * 6000, [0] * 1000]
+TOO_LARGE = [1 << 32, 1 << 40, -(1 << 31) - 1, "0x100000000", 10**6000, "9" * 6000, [0] * 1000]
 
 
-@pytest.mark.parametrize("given", TOO_MUCH, ids=range(len(TOO_MUCH)))
-def test_what_32_bits_do_not_hold_is_refused(given: object) -> None:
-    with pytest.raises(UsageError, match="is no NTSTATUS") as error:
-        status(given)
+@pytest.mark.parametrize("value", TOO_LARGE, ids=range(len(TOO_LARGE)))
+def test_a_value_of_more_than_32_bits_is_an_error(value: object) -> None:
+    with pytest.raises(UsageError, match="invalid NTSTATUS") as error:
+        status(value)
     assert len(str(error.value)) < 160
 
 
-def test_anything_else_is_refused() -> None:
-    with pytest.raises(UsageError, match="STATUS_FINE is no NTSTATUS"):
+def test_an_unknown_name_is_an_error() -> None:
+    with pytest.raises(UsageError, match="invalid NTSTATUS: STATUS_FINE"):
         status("STATUS_FINE")

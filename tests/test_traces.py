@@ -1,4 +1,4 @@
-"""The sample traces: each is in the index, replays the same, and shows what it is there to show."""
+"""Sample traces: each is documented, replays without differences, and has the calls that it demonstrates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CREATE = "D3DKMTCreateAllocation2"
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.name)
-def test_a_sample_replays_the_same_and_not_with_less_memory(path: Path) -> None:
+def test_a_sample_replays_without_differences_except_with_less_memory(path: Path) -> None:
     assert path.name in resource("traces", "README.md").read_text("utf-8")
     assert path.stat().st_size < 1 << 20
     report = tracekmt.replay(path)
@@ -26,16 +26,16 @@ def test_a_sample_replays_the_same_and_not_with_less_memory(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.name)
-def test_a_sample_names_no_machine(path: Path) -> None:
+def test_a_sample_has_no_names_of_the_recording_machine(path: Path) -> None:
     with tracekmt.open(path) as trace:
         assert all("/" not in module.path for module in trace.modules)
         assert trace.ended is not None
         assert trace.ended.startswith("the process ended")
         assert "spool" not in trace.header.settings
-        assert trace.torn is None
+        assert trace.damage is None
 
 
-def test_the_demonstration_shows_all_statuses_from_two_threads() -> None:
+def test_the_demo_has_all_statuses_and_two_threads() -> None:
     with tracekmt.open(resource("traces", "demo.kmt")) as trace:
         calls = list(trace.calls())
         statuses = {call.status.name for call in calls if call.name == CREATE and call.status is not None}
@@ -70,14 +70,14 @@ def test_the_two_programs_of_microsoft_s_page() -> None:
 
 
 def test_a_shipping_driver() -> None:
-    """Intel's OpenCL for WSL: what it allocates it destroys, calls after exit() included, on two threads."""
+    """Intel's OpenCL for WSL destroys every allocation on two threads, with calls after exit()."""
     with tracekmt.open(resource("traces", "intel-opencl.kmt")) as trace:
         assert trace.header.redacted
         assert (len(trace), trace.lost, len(trace.threads)) == (305, 0, 2)
         names = Counter(call.name for call in trace.calls())
         assert names[CREATE] == names["D3DKMTDestroyAllocation2"] == 75
         assert all(call.succeeded for call in trace.calls())
-        told = measure(trace)
-    living = {each["kind"]: (each["born"], each["left"]) for each in told["objects"]}
-    assert living["allocation"] == (75, 0)
-    assert {leak["kind"] for leak in told["leaks"]} <= {"gpu address"}
+        stats = measure(trace)
+    objects = {row["kind"]: (row["born"], row["left"]) for row in stats["objects"]}
+    assert objects["allocation"] == (75, 0)
+    assert {leak["kind"] for leak in stats["leaks"]} <= {"gpu address"}

@@ -1,6 +1,6 @@
-"""Show what the headers say of a function or a structure: python tools/facts.py D3DKMTGetScanLine
+"""Print the declaration of a function or structure in Microsoft's headers: python tools/facts.py D3DKMTGetScanLine
 
-Sizes and offsets are in bytes, for x64 and x86 where they differ.
+Sizes and offsets are in bytes, for x64, and in parentheses for x86 if they differ.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ STRUCTS = {**FACTS["structs"], **FACTS["payloads"]}
 
 
 def lines(name: str) -> Iterator[str]:
-    """The lines about one name; none where the headers do not have it."""
+    """Yield the lines about one name. There are none if the headers do not declare it."""
     for function in FACTS["functions"]:
         if function["name"] == name:
-            yield f"{function['returns']} {name}({', '.join(p['type'] for p in function['params'])})"
+            yield f"{function['returns']} {name}({', '.join(parameter['type'] for parameter in function['params'])})"
             for parameter in function["params"]:
                 yield from lines(parameter["type"].removeprefix("const ").rstrip(" *"))
     struct = STRUCTS.get(FACTS["aliases"].get(name, name))
     if struct:
-        yield f"{struct['kind']} {name}, {_both(struct['size'])} bytes"
+        yield f"{struct['kind']} {name}, {_sizes(struct['size'])} bytes"
         yield from _fields(struct["fields"], 1)
     for value, number in FACTS["enums"].get(name, {}).items():
         yield f"    {value} = {number}"
@@ -37,15 +37,15 @@ def _fields(fields: list[dict[str, Any]], depth: int) -> Iterator[str]:
             continue
         notes = [field[key] for key in ("dir", "length") if key in field]
         type_ = field.get("declared") or field["type"]
-        place = f"{_both(field['offset'])}+{_both(field['size'])}"
-        yield f"{'    ' * depth}{place} {field.get('name', '(unnamed)')}: {type_} {' '.join(notes)}".rstrip()
+        location = f"{_sizes(field['offset'])}+{_sizes(field['size'])}"
+        yield f"{'    ' * depth}{location} {field.get('name', '(unnamed)')}: {type_} {' '.join(notes)}".rstrip()
         yield from _fields(field.get("fields", []), depth + 1)
 
 
-def _both(value: Any) -> str:
+def _sizes(value: Any) -> str:
     return f"{value[0]}({value[1]})" if isinstance(value, list) else str(value)
 
 
 if __name__ == "__main__":
-    for wanted in sys.argv[1:]:
-        print("\n".join(lines(wanted)) or f"{wanted}: the headers have no such function, structure or enumeration")
+    for name in sys.argv[1:]:
+        print("\n".join(lines(name)) or f"{name}: the headers declare no such function, structure or enumeration")

@@ -1,6 +1,6 @@
-"""Record the sample traces anew: python tools/make_traces.py (Linux, x86-64).
+"""Record the sample traces: python tools/make_traces.py (Linux, x86-64).
 
-They are recorded live like any other; only the paths of modules are taken out of them, which name the machine.
+They are live recordings. Only the paths of modules are removed, because they name the machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tracekmt.record.session import Recording
 from tracekmt.trace.reader import Trace
 
 TRACES = Path(__file__).parent.parent / "traces"
-STAND_IN = Path("/usr/lib/wsl/lib/libdxcore.so")
+SUBSTITUTE = Path("/usr/lib/wsl/lib/libdxcore.so")
 PROGRAMS = {
     "demo.kmt": ["renderer", "sharer"],
     "stand-alone-allocation.kmt": ["stand-alone"],
@@ -24,20 +24,20 @@ PROGRAMS = {
 
 
 def record(output: Path, scenarios: list[str]) -> None:
-    """Record the demonstration's program from its start to its end."""
+    """Record the demo program from its start to its exit."""
     with tempfile.TemporaryDirectory() as scratch:
-        table, raw = Path(scratch) / "thunks.json", Path(scratch) / "raw.kmt"
-        recording = Recording(raw, hand_over=table)
-        recording.spawn([sys.executable, "-m", "tracekmt.demo.program", str(table), *scenarios])
+        functions, raw = Path(scratch) / "thunks.json", Path(scratch) / "raw.kmt"
+        recording = Recording(raw, hand_over=functions)
+        recording.spawn([sys.executable, "-m", "tracekmt.demo.program", str(functions), *scenarios])
         print(output.name, recording.run())
         without_paths(raw, output)
 
 
 def record_driver(output: Path) -> None:
-    """Record a shipping driver's program, redacted, where a stand-in for its kernel is set up."""
-    program = STAND_IN.resolve().parent / "clprog"
-    if not STAND_IN.is_symlink() or not program.exists():
-        print(f"{output.name}: not recorded, there is no stand-in for the driver's kernel")
+    """Record a program of a shipping driver, redacted, if a substitute for the driver's kernel is installed."""
+    program = SUBSTITUTE.resolve().parent / "clprog"
+    if not SUBSTITUTE.is_symlink() or not program.exists():
+        print(f"{output.name}: not recorded (no substitute for the driver's kernel is installed)")
         return
     with tempfile.TemporaryDirectory() as scratch:
         recording = Recording(Path(scratch) / "raw.kmt", redact=True)
@@ -47,7 +47,7 @@ def record_driver(output: Path) -> None:
 
 
 def without_paths(raw: Path, output: Path) -> None:
-    """Copy a trace, its modules under their names alone and without those that no call came from."""
+    """Copy a trace without the paths of its modules, and without the modules that have no caller."""
     with Trace(raw) as trace:
         settings = {name: value for name, value in trace.header.settings.items() if name not in ("spool", "recording")}
         callers = [call.enter.caller for call in trace.calls()]

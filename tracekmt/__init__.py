@@ -1,6 +1,6 @@
-"""Record, replay and compare the calls of the Windows graphics kernel thunks.
+"""Record, replay and compare the calls of the Windows graphics kernel thunks (D3DKMT).
 
-The calls here are the public Python interface; they import what they need when they are made.
+This module is the public Python interface. Its functions import their dependencies when they are called.
 """
 
 from __future__ import annotations
@@ -37,8 +37,18 @@ __all__ = [
 ]
 
 
-def open(path: str | os.PathLike[str]) -> Trace:  # noqa: A001 (the name is the field's)
-    """Open a trace for reading: iterate over `.calls()`, or take one by index. TraceError says what is wrong."""
+def open(path: str | os.PathLike[str]) -> Trace:  # noqa: A001 (named like the builtin on purpose)
+    """Open a trace for reading. `calls()` of the trace iterates over its calls, and `trace[17]` is one of them.
+
+    Args:
+        path: The trace.
+
+    Returns:
+        The trace, which is a context manager. Calls are decoded on demand.
+
+    Raises:
+        TraceError: The file is not a readable trace.
+    """
     from pathlib import Path
 
     from tracekmt.trace.reader import Trace
@@ -53,10 +63,19 @@ def create(
     force: bool = False,
     machine: Mapping[str, Any] | None = None,
 ) -> Builder:
-    """Make a trace by hand: `.add(name, inputs=..., outputs=..., status=..., thread=...)` for each call.
+    """Create a trace by hand. `add()` of the builder appends a call.
 
-    machine: the adapters that a replay on the simulator shall have, as `Simulator(adapters=...)` takes them under
-    the key "adapters". An existing file is refused unless `force`.
+    Args:
+        path: The file to create.
+        abi: ABI of the process, x64 or x86.
+        force: Overwrite an existing file.
+        machine: Machine of a replay on the simulator. Its key "adapters" has the value of `Simulator(adapters=...)`.
+
+    Returns:
+        The builder, which is a context manager.
+
+    Raises:
+        UsageError: An argument is invalid, or the file exists or cannot be created.
     """
     from pathlib import Path
 
@@ -67,14 +86,41 @@ def create(
 
 
 def replay(trace: str | os.PathLike[str], on: Any = "simulator", **options: Any) -> Report:
-    """Replay a trace on a target, a `Simulator` or "simulator", and report where its outcomes differ."""
+    """Replay a trace on a target and compare the outcomes.
+
+    Args:
+        trace: The trace.
+        on: The target: "simulator", a `Simulator`, "thunks" (the thunks of this system) or "thunks:PATH" (a library
+            that exports thunks).
+        options: Options of the replay and settings of the target. Every target accepts `output` (file for a trace of
+            the calls that were sent and their outcomes) and `force` (overwrite `output`). "simulator" also accepts
+            `profile`, `video_memory`, `system_memory` and `faults`.
+
+    Returns:
+        The report, with a finding for each difference.
+
+    Raises:
+        UsageError: The target or an option is invalid.
+        TraceError: The trace cannot be read.
+    """
     from tracekmt.replayer.engine import replay as replay_trace
 
     return replay_trace(trace, on, **options)
 
 
 def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Report:
-    """Compare the outcomes of two traces, call by call."""
+    """Compare the outcomes of two traces, call by call.
+
+    Args:
+        a: The first trace, called "recorded" in the report.
+        b: The second trace, called "replayed" in the report.
+
+    Returns:
+        The report, with a finding for each difference.
+
+    Raises:
+        TraceError: A trace cannot be read.
+    """
     from pathlib import Path
 
     from tracekmt.differ.diff import diff_traces

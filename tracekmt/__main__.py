@@ -1,4 +1,4 @@
-"""python -m tracekmt."""
+"""Entry point of `python -m tracekmt`."""
 
 from tracekmt.cli import main
 

@@ -1,4 +1,4 @@
-"""What a damaged trace still holds becomes a sealed one, which says what is missing."""
+"""Recovery of damaged traces to sealed ones with a description of the damage."""
 
 from __future__ import annotations
 
@@ -19,68 +19,68 @@ def lines(path: Path) -> list[dict[str, object]]:
         return [call.to_json() for call in trace.calls()]
 
 
-def sealed(path: Path) -> bool:
+def is_sealed(path: Path) -> bool:
     return path.read_bytes().endswith(frames.END_MAGIC)
 
 
-def test_a_cut_trace_is_sealed_again(tmp_path: Path, many: bytes) -> None:
-    for number, cut in enumerate(range(400, len(many), 97)):
-        torn, whole = tmp_path / f"torn{number}.kmt", tmp_path / f"whole{number}.kmt"
-        torn.write_bytes(many[:cut])
+def test_a_truncated_trace_is_sealed(tmp_path: Path, many: bytes) -> None:
+    for number, length in enumerate(range(400, len(many), 97)):
+        truncated, recovered = tmp_path / f"truncated{number}.kmt", tmp_path / f"recovered{number}.kmt"
+        truncated.write_bytes(many[:length])
         try:
-            held = lines(torn)
+            readable = lines(truncated)
         except TraceError:
             with pytest.raises(TraceError):
-                recover(torn, whole)
-            assert not whole.exists(), "no file is left where nothing could be read"
+                recover(truncated, recovered)
+            assert not recovered.exists(), "an unreadable trace leaves no output file"
             continue
-        calls, wrong = recover(torn, whole)
-        assert sealed(whole)
-        assert calls == len(held)
-        assert lines(whole) == held
-        with tracekmt.open(whole) as trace:
-            assert trace.torn == wrong
-            assert trace.ended != "recovered" or wrong is not None
+        call_count, damage = recover(truncated, recovered)
+        assert is_sealed(recovered)
+        assert call_count == len(readable)
+        assert lines(recovered) == readable
+        with tracekmt.open(recovered) as trace:
+            assert trace.damage == damage
+            assert trace.ended != "recovered" or damage is not None
 
 
-def test_a_bad_index_is_not_trusted(tmp_path: Path, many: bytes) -> None:
+def test_recovery_ignores_the_index(tmp_path: Path, many: bytes) -> None:
     path = tmp_path / "bad.kmt"
-    # The index of another trace: sound in itself, and wrong of this one.
+    # A well-formed index of another trace.
     frame = frames.pack_frame(frames.FrameKind.INDEX, {"calls": 0})
     path.write_bytes(many[: -frames.TAIL_SIZE] + frame + frames.tail(len(many) - frames.TAIL_SIZE))
-    with pytest.raises(TraceError, match="its index is malformed; tracekmt recover makes a new one"):
+    with pytest.raises(TraceError, match="the index is malformed; tracekmt recover rebuilds it"):
         tracekmt.open(path)
     (tmp_path / "whole.kmt").write_bytes(many)
     assert recover(path, tmp_path / "new.kmt") == (19, None)
     assert lines(tmp_path / "new.kmt") == lines(tmp_path / "whole.kmt")
 
 
-def test_an_unfinished_recording_says_so_afterwards(tmp_path: Path) -> None:
+def test_a_recovered_trace_is_marked_as_unfinished(tmp_path: Path) -> None:
     trace = tracekmt.create(tmp_path / "t.kmt")
     trace.add("D3DKMTCloseAdapter", {"hAdapter": 1})
     trace._writer.flush()
     assert recover(tmp_path / "t.kmt", tmp_path / "u.kmt") == (1, UNFINISHED)
-    # Without its index the end frame says it.
+    # Without an index the reader takes it from the end frame.
     (tmp_path / "v.kmt").write_bytes((tmp_path / "u.kmt").read_bytes()[: -frames.TAIL_SIZE])
     for name in ("u.kmt", "v.kmt"):
         with tracekmt.open(tmp_path / name) as recovered:
-            assert (recovered.ended, recovered.torn, len(recovered)) == ("recovered", UNFINISHED, 1)
+            assert (recovered.ended, recovered.damage, len(recovered)) == ("recovered", UNFINISHED, 1)
 
 
-def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     path = make(tmp_path / "t.kmt")
     before = path.read_bytes()
-    with pytest.raises(UsageError, match="is the trace itself"):
+    with pytest.raises(UsageError, match="it is the input trace"):
         recover(path, path, force=True)
     assert path.read_bytes() == before
     other = make(tmp_path / "u.kmt", "x86")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         recover(path, other)
     assert recover(path, other, force=True) == (4, None)
     assert lines(other) == lines(path)
 
 
-def test_an_old_format_becomes_the_newest(tmp_path: Path) -> None:
+def test_recovery_upgrades_the_format(tmp_path: Path) -> None:
     old = Path(__file__).parent.parent / "data" / "format-0.kmt"
     assert recover(old, tmp_path / "new.kmt") == (19, None)
     with tracekmt.open(tmp_path / "new.kmt") as trace:

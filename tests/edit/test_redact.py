@@ -1,4 +1,4 @@
-"""Redaction: names, paths and private data go, everything else stays, and what went is still equal to itself."""
+"""Redaction removes names, paths and private data, keeps the rest, and keeps equal contents equal."""
 
 from __future__ import annotations
 
@@ -40,51 +40,49 @@ ABIS: tuple[Abi, ...] = ("x64", "x86", "wsl")
 DEMO = resource("traces", "demo.kmt")
 
 
-def expected(leaf: FieldValue, abi: Abi) -> Any:
-    value = leaf.value
-    if isinstance(leaf.type, (WString, WCharArray, CountedString)) and isinstance(value, str):
-        # In units of WCHARs, of which a character may need two.
-        size = WCHAR_SIZE[abi] if not isinstance(leaf.type, CountedString) else 2
+def expected(field_value: FieldValue, abi: Abi) -> Any:
+    value, type_ = field_value.value, field_value.type
+    if isinstance(type_, (WString, WCharArray, CountedString)) and isinstance(value, str):
+        # The length is in WCHARs. A character may need two.
+        size = WCHAR_SIZE[abi] if not isinstance(type_, CountedString) else 2
         units = len(value.encode("utf-16-le" if size == 2 else "utf-32-le", "surrogatepass")) // size
         return redacted_text(value).ljust(units, ".")
-    private = isinstance(leaf.type, (Bytes, RawWindow, Payload)) or (
-        isinstance(leaf.type, ByteArray) and leaf.type.tail
-    )
-    return redacted_data(value) if private and isinstance(value, bytes) else value
+    is_private = isinstance(type_, (Bytes, RawWindow, Payload)) or (isinstance(type_, ByteArray) and type_.tail)
+    return redacted_data(value) if is_private and isinstance(value, bytes) else value
 
 
 @pytest.mark.parametrize("name", sorted(CALLS))
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_only_text_and_data_change(name: str, data: st.DataObject) -> None:
-    call, abi = CALLS[name], data.draw(st.sampled_from(ABIS))
-    drawn = data.draw(arguments(call, abi))
+    spec, abi = CALLS[name], data.draw(st.sampled_from(ABIS))
+    drawn = data.draw(arguments(spec, abi))
     arena = Arena(abi)
-    given_ = encode(call, abi, arena, drawn.values, drawn.kind_of)
+    parameters = encode(spec, abi, arena, drawn.values, drawn.kind_of)
     regions = tuple(arena.regions())
-    wanted = deepcopy(decode(call, abi, Recorded(regions), given_, None, drawn.kind_of))
-    for leaf in iter_values(call.argument, wanted):
-        leaf.values[leaf.key] = expected(leaf, abi)
-    redacted = redacted_regions(call, abi, given_, regions, None, drawn.kind_of)
+    argument = deepcopy(decode(spec, abi, Recorded(regions), parameters, None, drawn.kind_of))
+    for field_value in iter_values(spec.argument, argument):
+        field_value.values[field_value.key] = expected(field_value, abi)
+    redacted = redacted_regions(spec, abi, parameters, regions, None, drawn.kind_of)
     assert [(address, size, len(data)) for address, size, data in redacted] == [
         (address, size, len(data)) for address, size, data in regions
     ]
-    assert decode(call, abi, Recorded(redacted), given_, None, drawn.kind_of) == wanted
-    assert redacted_regions(call, abi, given_, regions, Recorded(regions), drawn.kind_of) == redacted
+    assert decode(spec, abi, Recorded(redacted), parameters, None, drawn.kind_of) == argument
+    assert redacted_regions(spec, abi, parameters, regions, Recorded(regions), drawn.kind_of) == redacted
 
 
-def test_a_tail_behind_its_structure_is_redacted_once() -> None:
-    """A tail longer than its place in the structure was redacted, and its end was then redacted again."""
-    call, arena = CALLS["D3DKMTQueryAdapterInfo"], Arena("x64")
+def test_a_tail_after_its_structure_is_redacted_once() -> None:
+    """Regression: the end of a tail that is longer than its field was redacted twice."""
+    spec, arena = CALLS["D3DKMTQueryAdapterInfo"], Arena("x64")
     tail = bytes(8) + b"\1"
-    given_ = encode(call, "x64", arena, {"Type": 48, "pPrivateDriverData": {"ValueType": 3, "OutputBinary": tail}})
-    redacted = redacted_regions(call, "x64", given_, tuple(arena.regions()))
-    value = decode(call, "x64", Recorded(redacted), given_)
+    parameters = encode(spec, "x64", arena, {"Type": 48, "pPrivateDriverData": {"ValueType": 3, "OutputBinary": tail}})
+    redacted = redacted_regions(spec, "x64", parameters, tuple(arena.regions()))
+    value = decode(spec, "x64", Recorded(redacted), parameters)
     assert isinstance(value, dict)
     assert value["pPrivateDriverData"]["OutputBinary"] == redacted_data(tail)
 
 
-def test_what_stands_for_it() -> None:
+def test_replacements_keep_length_and_equality() -> None:
     assert redacted_text("") == ""
     assert redacted_text("abc") != redacted_text("abd")
     assert len(redacted_text("x" * 500)) == 500
@@ -93,18 +91,18 @@ def test_what_stands_for_it() -> None:
     assert len(redacted_data(b"x" * 500)) == 500
 
 
-def test_what_lies_behind_a_string_goes_too() -> None:
-    """The recorder copies more than a string without a length, since it does not look for its end."""
-    call = CALLS["D3DKMTOpenAdapterFromDeviceName"]
+def test_memory_after_a_string_is_removed() -> None:
+    """The recorder copies more than a string without a length, because it does not search for its end."""
+    spec = CALLS["D3DKMTOpenAdapterFromDeviceName"]
     arena = Arena("x64")
-    given_ = encode(call, "x64", arena, {"pDeviceName": "PCI#VEN"})
+    parameters = encode(spec, "x64", arena, {"pDeviceName": "PCI#VEN"})
     regions = tuple(
         (address, size, data + b"neighbour" if index == 1 else data)
         for index, (address, size, data) in enumerate(arena.regions())
     )
-    redacted = redacted_regions(call, "x64", given_, regions)
+    redacted = redacted_regions(spec, "x64", parameters, regions)
     assert redacted[1][2][16:] == bytes(len(redacted[1][2]) - 16)
-    value = decode(call, "x64", Recorded(redacted), given_)
+    value = decode(spec, "x64", Recorded(redacted), parameters)
     assert not isinstance(value, Unreadable)
     assert value is not None
     assert value["pDeviceName"] == redacted_text("PCI#VEN")
@@ -115,8 +113,8 @@ def test_a_redacted_trace(tmp_path: Path) -> None:
     header = Header("x64", process={"name": "Unreleased Game.exe", "argv": ["--level", "secret level"], "pid": 7})
     with tracekmt.open(DEMO) as trace:
         writer = Writer(path, header)
-        for number, call in trace.described.items():
-            writer.describe(number, call)
+        for spec_id, spec in trace.specs.items():
+            writer.describe(spec_id, spec)
         writer.module(Module("Unreleased Game.exe", "C:\\Users\\someone\\Unreleased Game.exe", 4096, 4096))
         writer.events(trace.events())
         writer.end("the process ended")
@@ -131,10 +129,16 @@ def test_a_redacted_trace(tmp_path: Path) -> None:
             assert secret not in everything
         assert everything == repr([second.header, second.modules, list(second.events())])
         for old, new in zip(before.calls(), first.calls(), strict=True):
-            assert (new.answer, new.enter_ns, new.leave_ns) == (old.answer, old.enter_ns, old.leave_ns)
-            handles = [leaf for leaf in iter_values(old.spec.argument, old.outputs) if leaf.path[:1] == "h"]
-            told = {leaf.path: leaf.value for leaf in iter_values(new.spec.argument, new.outputs)}
-            assert [told[leaf.path] for leaf in handles] == [leaf.value for leaf in handles]
+            assert (new.outcome_text, new.enter_ns, new.leave_ns) == (old.outcome_text, old.enter_ns, old.leave_ns)
+            handles = {
+                field_value.path: field_value.value
+                for field_value in iter_values(old.spec.argument, old.outputs)
+                if field_value.path[:1] == "h"
+            }
+            redacted = {
+                field_value.path: field_value.value for field_value in iter_values(new.spec.argument, new.outputs)
+            }
+            assert handles.items() <= redacted.items()
 
 
 def test_equal_contents_stay_equal(tmp_path: Path) -> None:
@@ -152,8 +156,8 @@ def test_equal_contents_stay_equal(tmp_path: Path) -> None:
         assert list(late.events()) == list(once.events())
 
 
-def test_no_path_comes_back(tmp_path: Path) -> None:
-    """What a recovery says of damage, and a trim of its source, name files."""
+def test_no_path_reappears(tmp_path: Path) -> None:
+    """The damage of a recovered trace and the source of a trimmed one are file names."""
     home = tmp_path / "someone-s"
     home.mkdir()
     damaged = bytearray(DEMO.read_bytes())
@@ -166,5 +170,5 @@ def test_no_path_comes_back(tmp_path: Path) -> None:
     trim(home / "whole-secret.kmt", parse_calls("3-8"), tmp_path / "part.kmt")
     for path in (home / "redacted-secret.kmt", tmp_path / "part.kmt"):
         with Trace(path) as trace:
-            assert "secret" not in repr([trace.header, trace.torn.removeprefix(str(path)) if trace.torn else ""])
+            assert "secret" not in repr([trace.header, trace.damage.removeprefix(str(path)) if trace.damage else ""])
             assert trace.header.redacted == REDACTED

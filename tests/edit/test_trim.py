@@ -1,4 +1,4 @@
-"""TrimResult traces stand alone: what is kept depends on nothing that is missing, and stays what it was."""
+"""Trimmed traces replay by themselves. Their calls are unchanged and depend on no missing call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZES = (0x1000, 0x40000, 0x100000)
 
 
 class Story:
-    """A program that plays on a simulator with little memory, and is written down as it goes."""
+    """A program on a simulator with little memory, recorded while it runs."""
 
     def __init__(self, path: Path) -> None:
         self.simulator = tracekmt.Simulator(video_memory=0x180000, system_memory=0x8000)
@@ -35,36 +35,39 @@ class Story:
         self.trace.add(name, inputs, outcome.outputs, outcome.status)
         return outcome.outputs if outcome.status.succeeded else {}
 
-    def any(self, kind: str, pick: int) -> int:
-        """A handle that was given once, whether it still leads anywhere or not; sometimes nonsense."""
-        known = self.handles[kind]
-        return known[pick % len(known)] if known and pick % 17 else 0x40ABCDC0
+    def any_handle(self, kind: str, pick: int) -> int:
+        """Return a handle that a call returned, of a live or a destroyed object. Sometimes return an invalid handle."""
+        handles = self.handles[kind]
+        return handles[pick % len(handles)] if handles and pick % 17 else 0x40ABCDC0
 
     def step(self, action: int, pick: int, other: int) -> None:
-        device, resource_ = self.any("device", pick), self.any("resource", other)
+        device, resource_ = self.any_handle("device", pick), self.any_handle("resource", other)
         match action:
             case 0:
-                made = self.call("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": LUID})
-                self.handles["adapter"].append(made["hAdapter"])
+                outputs = self.call("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": LUID})
+                self.handles["adapter"].append(outputs["hAdapter"])
             case 1:
-                made = self.call("D3DKMTCreateDevice", {"hAdapter": self.any("adapter", pick)})
-                self.handles["device"] += [made["hDevice"]] if made else []
+                outputs = self.call("D3DKMTCreateDevice", {"hAdapter": self.any_handle("adapter", pick)})
+                self.handles["device"] += [outputs["hDevice"]] if outputs else []
             case 2 | 3 | 4:
                 element = {"pPrivateDriverData": SIZES[other % 3].to_bytes(8, "little") * 2}
                 flags = {2: [], 3: ["CreateResource"], 4: []}[action]
                 inputs = {"hDevice": device, "pAllocationInfo2": [element] * (1 + pick % 2), "Flags": flags}
-                made = self.call("D3DKMTCreateAllocation2", inputs | ({"hResource": resource_} if action == 4 else {}))
-                self.handles["allocation"] += [each["hAllocation"] for each in made.get("pAllocationInfo2", ())]
-                self.handles["resource"] += [made["hResource"]] if made and action == 3 else []
+                inputs |= {"hResource": resource_} if action == 4 else {}
+                outputs = self.call("D3DKMTCreateAllocation2", inputs)
+                self.handles["allocation"] += [info["hAllocation"] for info in outputs.get("pAllocationInfo2", ())]
+                self.handles["resource"] += [outputs["hResource"]] if outputs and action == 3 else []
             case 5:
                 self.call("D3DKMTDestroyAllocation2", {"hDevice": device, "hResource": resource_})
             case 6:
-                listed = [self.any("allocation", other), self.any("allocation", pick)][: 1 + pick % 2]
-                self.call("D3DKMTDestroyAllocation2", {"hDevice": device, "phAllocationList": listed})
+                allocations = [self.any_handle("allocation", other), self.any_handle("allocation", pick)][
+                    : 1 + pick % 2
+                ]
+                self.call("D3DKMTDestroyAllocation2", {"hDevice": device, "phAllocationList": allocations})
             case 7:
                 self.call("D3DKMTDestroyDevice", {"hDevice": device})
             case 8:
-                self.call("D3DKMTCloseAdapter", {"hAdapter": self.any("adapter", pick)})
+                self.call("D3DKMTCloseAdapter", {"hAdapter": self.any_handle("adapter", pick)})
 
 
 ACTIONS = st.tuples(
@@ -74,14 +77,16 @@ ACTIONS = st.tuples(
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=40), choice=st.sets(st.integers(0, 45), min_size=1))
-def test_what_is_kept_replays_as_it_did(tmp_path: Path, actions: list[tuple[int, int, int]], choice: set[int]) -> None:
+def test_trimmed_calls_replay_with_the_same_outcomes(
+    tmp_path: Path, actions: list[tuple[int, int, int]], choice: set[int]
+) -> None:
     whole, part = tmp_path / "whole.kmt", tmp_path / "part.kmt"
     story = Story(whole)
     for action in [(0, 1, 1), (1, 1, 1), *actions]:
         story.step(*action)
     story.trace.close()
-    chosen = {index % (len(actions) + 2) for index in choice}
-    trim(whole, lambda index, _: index in chosen, part, force=True)
+    selected = {index % (len(actions) + 2) for index in choice}
+    trim(whole, lambda index, _: index in selected, part, force=True)
     outcomes = {}
     for path in (whole, part):
         report = tracekmt.replay(path, output=tmp_path / "outcome.kmt", force=True)
@@ -89,28 +94,29 @@ def test_what_is_kept_replays_as_it_did(tmp_path: Path, actions: list[tuple[int,
         assert report.calls.ambient_handles == 0 or path == whole
         with tracekmt.open(tmp_path / "outcome.kmt") as outcome:
             outcomes[path] = {call.index: call.status for call in outcome.calls()}
-    assert chosen <= outcomes[part].keys()
+    assert selected <= outcomes[part].keys()
     assert outcomes[part].items() <= outcomes[whole].items()
 
 
-@pytest.mark.parametrize(("chosen", "kept"), [("17", {1, 3, 17}), ("8", {0, 2, 7, 8}), ("13", {1, 3, 6, 13})])
-def test_what_made_the_objects_is_kept(tmp_path: Path, chosen: str, kept: set[int]) -> None:
+@pytest.mark.parametrize(("calls", "included"), [("17", {1, 3, 17}), ("8", {0, 2, 7, 8}), ("13", {1, 3, 6, 13})])
+def test_the_creators_of_objects_are_included(tmp_path: Path, calls: str, included: set[int]) -> None:
     source, part = resource("traces", "demo.kmt"), tmp_path / "part.kmt"
-    assert trim(source, parse_calls(chosen), part) == TrimResult(1, len(kept) - 1, 19)
+    assert trim(source, parse_calls(calls), part) == TrimResult(1, len(included) - 1, 19)
     with tracekmt.open(source) as before, tracekmt.open(part) as after:
-        assert {call.index for call in after.calls()} == kept
-        assert [call.to_json() for call in after.calls()] == [before[index].to_json() for index in sorted(kept)]
-        assert after[max(kept)].to_json() == after[-1].to_json() == after[-len(kept) + len(after) - 1].to_json()
+        assert {call.index for call in after.calls()} == included
+        assert [call.to_json() for call in after.calls()] == [before[index].to_json() for index in sorted(included)]
+        last = after[max(included)].to_json()
+        assert last == after[-1].to_json() == after[-len(included) + len(after) - 1].to_json()
         assert after.threads == before.threads
         assert after.header.trimmed == "19 calls of demo.kmt"
-        with pytest.raises(IndexError, match="there is no 18; it is trimmed"):
+        with pytest.raises(IndexError, match=r"no call 18: .* and is trimmed"):
             after[18]
     with Trace(part, rebuild=True) as rebuilt:
-        assert {call.index for call in rebuilt.calls()} == kept
+        assert {call.index for call in rebuilt.calls()} == included
         assert rebuilt.start_time == before.start_time
 
 
-def test_a_part_of_a_part(tmp_path: Path) -> None:
+def test_a_trimmed_trace_can_be_trimmed(tmp_path: Path) -> None:
     first, second = tmp_path / "first.kmt", tmp_path / "second.kmt"
     trim(resource("traces", "demo.kmt"), parse_calls("8,17"), first)
     assert trim(first, parse_calls("17"), second) == TrimResult(1, 2, 9)
@@ -119,17 +125,17 @@ def test_a_part_of_a_part(tmp_path: Path) -> None:
         assert trace.header.trimmed == "19 calls of demo.kmt"
 
 
-def test_values_that_are_no_handles(tmp_path: Path) -> None:
-    """LUIDs, fence values and names lead back to the calls that told them."""
+def test_dependencies_through_other_values(tmp_path: Path) -> None:
+    """LUIDs, fence values and names depend on the calls that returned them."""
     path, part = tmp_path / "made.kmt", tmp_path / "part.kmt"
     with tracekmt.create(path) as trace:
         enumerated = [{"hAdapter": 0x40000000, "AdapterLuid": LUID}]
         trace.add("D3DKMTEnumAdapters2", {"NumAdapters": 1, "pAdapters": [{}]}, {"pAdapters": enumerated})
         trace.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": LUID}, {"hAdapter": 0x40000040})
         trace.add("D3DKMTCreateDevice", {"hAdapter": 0x40000040}, {"hDevice": 0x40000080})
-        made = {"hSyncObject": 0x400000C0}
+        outputs = {"hSyncObject": 0x400000C0}
         info = {"Type": "D3DDDI_MONITORED_FENCE"}
-        trace.add("D3DKMTCreateSynchronizationObject2", {"hDevice": 0x40000080, "Info": info}, made)
+        trace.add("D3DKMTCreateSynchronizationObject2", {"hDevice": 0x40000080, "Info": info}, outputs)
         for value in (1, 2, 3):
             signal = {"hDevice": 0x40000080, "ObjectHandleArray": [0x400000C0], "FenceValueArray": [value]}
             trace.add("D3DKMTSignalSynchronizationObjectFromCpu", signal, {})
@@ -140,22 +146,22 @@ def test_values_that_are_no_handles(tmp_path: Path) -> None:
         assert [call.index for call in trace.calls()] == [0, 1, 2, 3, 5, 7]
 
 
-def test_losses_stay_said(tmp_path: Path) -> None:
+def test_losses_are_kept(tmp_path: Path) -> None:
     path, part = tmp_path / "lossy.kmt", tmp_path / "part.kmt"
     with tracekmt.open(resource("traces", "demo.kmt")) as trace:
         writer = Writer(path, trace.header)
-        for number, call in trace.described.items():
-            writer.describe(number, call)
+        for spec_id, spec in trace.specs.items():
+            writer.describe(spec_id, spec)
         writer.events([*trace.events(), Lost(1000, 7)])
         writer.close()
     trim(path, parse_calls("17"), part)
     with tracekmt.open(part) as trace:
-        assert (trace.lost, trace.ended, trace.torn) == (7, UNFINISHED, UNFINISHED)
+        assert (trace.lost, trace.ended, trace.damage) == (7, UNFINISHED, UNFINISHED)
 
 
-def test_what_cannot_be_trimmed(tmp_path: Path) -> None:
+def test_errors_of_trim(tmp_path: Path) -> None:
     source = resource("traces", "demo.kmt")
-    with pytest.raises(tracekmt.UsageError, match="has none of these calls"):
+    with pytest.raises(tracekmt.UsageError, match="no call is selected"):
         trim(source, parse_calls("500"), tmp_path / "part.kmt")
-    with pytest.raises(tracekmt.UsageError, match="is the trace itself"):
+    with pytest.raises(tracekmt.UsageError, match="it is the input trace"):
         trim(source, parse_calls("1"), source, force=True)

@@ -1,4 +1,4 @@
-"""The fuzzer's program: any bytes as a trace, read in every way there is. Anything but a TraceError is a finding.
+"""Fuzzer of the trace reader: reads any bytes as a trace with every method. Any exception except TraceError is a bug.
 
 python tests/fuzz/reader.py CORPUS
 """
@@ -30,25 +30,25 @@ UNPACKED_LIMIT = 1 << 20
 
 
 def checked(data: bytes) -> bytes:
-    """The same frames with right checksums, and unpacked, since no mutation gets through either."""
-    made, at = bytearray(preamble()), 12
-    while at + HEAD.size <= len(data):
-        length, kind, flags, zero, _ = HEAD.unpack_from(data, at)
-        payload = data[at + HEAD.size : at + HEAD.size + length]
-        at += HEAD.size + length
+    """Return the frames decompressed and with valid checksums. Mutations rarely pass a checksum or decompress."""
+    frames, offset = bytearray(preamble()), 12
+    while offset + HEAD.size <= len(data):
+        length, kind, flags, zero, _ = HEAD.unpack_from(data, offset)
+        payload = data[offset + HEAD.size : offset + HEAD.size + length]
+        offset += HEAD.size + length
         if flags & 1:
             try:
-                # A few mutated bytes may stand for gigabytes; the reader refuses them, this program has to as well.
+                # A few mutated bytes can decompress to gigabytes. The reader refuses them, and so must this program.
                 payload, flags = zstd.ZstdDecompressor().decompress(payload, UNPACKED_LIMIT), flags & ~1
             except zstd.ZstdError:
                 pass
         head = HEAD.pack(len(payload), kind, flags, zero, 0)[:8]
-        made += head + struct.pack("<I", zlib.crc32(payload, zlib.crc32(head))) + payload
-    return bytes(made)
+        frames += head + struct.pack("<I", zlib.crc32(payload, zlib.crc32(head))) + payload
+    return bytes(frames)
 
 
 def read(data: bytes, *, rebuild: bool) -> None:
-    """Every way in."""
+    """Read a trace with every method of the reader."""
     try:
         with Trace(io.BytesIO(data), rebuild=rebuild) as trace:
             for call in trace.calls():
@@ -63,14 +63,13 @@ def read(data: bytes, *, rebuild: bool) -> None:
 
 
 def one_input(data: bytes) -> None:
-    """As the fuzzer calls it. What begins with a letter is taken as it is."""
-    whole = checked(data)
-    read(whole, rebuild=bool(data[:1] == b"r"))
+    """Read one input of the fuzzer with valid checksums, and unchanged."""
+    read(checked(data), rebuild=bool(data[:1] == b"r"))
     read(data, rebuild=False)
 
 
 def main() -> None:
-    """Uncompressed, so that mutations reach what is in the frames."""
+    """Fuzz a corpus. Its inputs are decompressed, so that mutations reach the contents of frames."""
     corpus = Path(sys.argv[-1])
     for path in list(corpus.iterdir()):
         path.with_suffix(".plain").write_bytes(checked(path.read_bytes()))

@@ -1,6 +1,7 @@
-"""Cuts, flipped bits, bombs and coverage-guided fuzzing: TraceError or what the trace held, in bounded time and memory.
+"""Truncation, flipped bits, decompression bombs and coverage-guided fuzzing.
 
-TRACEKMT_SOAK=1 (make soak) does ten times as much of it, CI=1 the usual, anything else less.
+The reader raises TraceError or returns what the trace has, in bounded time and memory. TRACEKMT_SOAK=1 (make soak) runs
+ten times as many cases as CI=1. Without both there are fewer cases.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import tracekmt
-from tests.native import lacking
+from tests.native import skip_without
 from tracekmt.calls import CALLS
 from tracekmt.edit.recover import recover
 from tracekmt.errors import TraceError
@@ -39,7 +40,7 @@ FUZZER = Path(__file__).parent.parent / "fuzz" / "reader.py"
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Six calls, a frame of events for each, with contents that repeat."""
+    """Return a trace of six calls with repeated contents. Each call has its own frame of events."""
     path = tmp_path_factory.mktemp("small") / "small.kmt"
     writer = Writer(path, Header("x64", process={"name": "small"}))
     writer.describe(0, CALLS["D3DKMTCloseAdapter"])
@@ -58,7 +59,7 @@ def read(path: Path) -> list[object]:
         return [call.to_json() for call in trace.calls()]
 
 
-def test_a_cut_at_any_byte_costs_what_was_cut(tmp_path: Path, small: bytes) -> None:
+def test_truncation_at_any_byte_loses_only_what_follows(tmp_path: Path, small: bytes) -> None:
     path, sealed = tmp_path / "t.kmt", tmp_path / "sealed.kmt"
     path.write_bytes(small)
     whole = read(path)
@@ -68,64 +69,64 @@ def test_a_cut_at_any_byte_costs_what_was_cut(tmp_path: Path, small: bytes) -> N
         try:
             part = read(path)
         except TraceError:
-            assert not lengths, "what was read of a shorter one is read of a longer one"
+            assert not lengths, "a longer part is readable if a shorter one is"
             continue
         assert part == whole[: len(part)]
         lengths.append(len(part))
         assert recover(path, sealed, force=True)[0] == len(part)
         assert read(sealed) == part
     assert lengths == sorted(lengths)
-    assert set(lengths) == set(range(len(whole) + 1)), "every frame before the cut is read"
+    assert set(lengths) == set(range(len(whole) + 1)), "every frame before the end is readable"
 
 
-def test_a_flipped_bit_is_an_error_or_costs_what_follows(tmp_path: Path, small: bytes) -> None:
+def test_a_flipped_bit_is_an_error_or_loses_only_what_follows(tmp_path: Path, small: bytes) -> None:
     path = tmp_path / "t.kmt"
     path.write_bytes(small)
     whole = read(path)
     chance = random.Random(1)
-    costs: set[int | None] = set()
+    readable: set[int | None] = set()
     for _ in range(FLIPS):
-        spoiled = bytearray(small)
+        damaged = bytearray(small)
         for _ in range(chance.choice((1, 1, 1, 2, 8))):
             bit = chance.randrange(8 * len(small))
-            spoiled[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(spoiled)
+            damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
         try:
             part = read(path)
         except TraceError:
-            costs.add(None)
+            readable.add(None)
             continue
         assert part == whole[: len(part)]
-        costs.add(len(part))
-    assert {None, 0, 6} <= costs
+        readable.add(len(part))
+    assert {None, 0, 6} <= readable
 
 
 def framed(payload: bytes) -> bytes:
-    """A compressed frame with a right checksum around any payload."""
+    """Return a compressed frame with a valid checksum around any payload."""
     head = struct.pack("<IBBH", len(payload), FrameKind.HEADER, 1, 0)
     return preamble() + head + struct.pack("<I", zlib.crc32(payload, zlib.crc32(head))) + payload
 
 
-@pytest.mark.parametrize("stated", [True, False])
-def test_bombs_are_stopped_whether_they_state_their_size_or_not(tmp_path: Path, stated: bool) -> None:
-    options: dict[int, int] = {zstd.CompressionParameter.content_size_flag: int(stated)}
+@pytest.mark.parametrize("has_size", [True, False])
+def test_a_decompression_bomb_is_an_error_with_and_without_its_size(tmp_path: Path, has_size: bool) -> None:
+    options: dict[int, int] = {zstd.CompressionParameter.content_size_flag: int(has_size)}
     compressor = zstd.ZstdCompressor(options=options)
     bomb = b"".join(compressor.compress(bytes(1 << 20)) for _ in range(8 * FRAME_LIMIT >> 20)) + compressor.flush()
-    if stated:
+    if has_size:
         bomb = zstd.compress(bytes(8 * FRAME_LIMIT), options=options)
     (tmp_path / "t.kmt").write_bytes(framed(bomb))
     limits = pytest.importorskip("resource")
     before = limits.getrusage(limits.RUSAGE_SELF).ru_maxrss
     with pytest.raises(TraceError, match="decompresses to more"):
         read(tmp_path / "t.kmt")
-    # At most what a frame may hold, whatever the bomb would.
+    # The limit of a frame bounds the memory, not the size of the bomb.
     grown = (limits.getrusage(limits.RUSAGE_SELF).ru_maxrss - before) << 10
     assert grown < 4 * FRAME_LIMIT
 
 
 @pytest.mark.parametrize("log", [28, 31, 41])
-def test_a_forged_window_takes_no_memory(tmp_path: Path, log: int) -> None:
-    """A frame's head may ask for terabytes to decompress into; more than the format allows is refused."""
+def test_a_forged_window_allocates_no_memory(tmp_path: Path, log: int) -> None:
+    """The head of a compressed payload can request a window of terabytes. The format limits the window."""
     head = b"\x28\xb5\x2f\xfd" + bytes([0, log - 10 << 3])
     forged = head + (1 | 1 << 1 | 100 << 3).to_bytes(3, "little") + b"x"
     (tmp_path / "t.kmt").write_bytes(framed(forged))
@@ -134,18 +135,18 @@ def test_a_forged_window_takes_no_memory(tmp_path: Path, log: int) -> None:
     assert log > frames._WINDOW_LOG_LIMIT
 
 
-def test_a_fuzzer_finds_nothing_but_errors(tmp_path: Path, small: bytes) -> None:
-    """Guided by which lines of the reader an input reaches; checksums are made right, so that it gets past them."""
+def test_a_fuzzer_finds_only_trace_errors(tmp_path: Path, small: bytes) -> None:
+    """The fuzzer is guided by code coverage. It corrects checksums, so that inputs pass them."""
     if subprocess.run([sys.executable, "-c", "import atheris"], capture_output=True, check=False).returncode:
         if not (3, 11) <= sys.version_info < (3, 14) or sys.platform != "linux" or platform.machine() != "x86_64":
-            pytest.skip("atheris, the fuzzer, is not made for this system")
-        lacking("atheris, the fuzzer (pip install atheris)")
+            pytest.skip("atheris, the fuzzer, does not support this system")
+        skip_without("atheris, the fuzzer (pip install atheris)")
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     (corpus / "small").write_bytes(small)
-    import resource  # only where the fuzzer is made for
+    import resource  # Only on the systems of the fuzzer.
 
-    # A program's peak begins with what the one that started it had used: this one has run many tests.
+    # A child starts with the peak memory of its parent, which has run many tests.
     limit = 600 + (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
     words = [f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", f"-rss_limit_mb={limit}", "-max_len=6000", str(corpus)]
     result = subprocess.run(
@@ -157,4 +158,4 @@ def test_a_fuzzer_finds_nothing_but_errors(tmp_path: Path, small: bytes) -> None
         timeout=FUZZ_SECONDS + 120,
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    assert len(list(corpus.iterdir())) > 20, "the fuzzer has found no way into the reader"
+    assert len(list(corpus.iterdir())) > 20, "no input of the fuzzer reached the reader"

@@ -1,4 +1,4 @@
-"""Any bytes give TraceError or a right answer, in bounded memory; what is whole before damage is read."""
+"""Reading of malformed files: TraceError or correct calls, in bounded memory. Frames before damage are readable."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def read(path: Path, data: bytes) -> list[object]:
 
 
 def frame(payload: bytes, *, flags: int = 0, kind: int = FrameKind.HEADER, length: int | None = None) -> bytes:
-    """A frame with a right checksum around any payload."""
+    """Return a frame with a valid checksum around any payload."""
     head = struct.pack("<IBBH", len(payload) if length is None else length, kind, flags, 0)
     return preamble() + head + struct.pack("<I", zlib.crc32(payload, zlib.crc32(head))) + payload
 
 
-def test_frames_come_back(tmp_path: Path) -> None:
+def test_written_frames_are_read(tmp_path: Path) -> None:
     values = [[1, b"x" * 1000, "text"], {"a": -1}, []]
     path = tmp_path / "t.kmt"
     path.write_bytes(preamble() + b"".join(pack_frame(FrameKind.ENTER, value) for value in values))
@@ -55,8 +55,8 @@ def test_frames_come_back(tmp_path: Path) -> None:
         reader = FrameReader(path, file)
         scanned = list(reader.scan())
         assert [value for _, _, value in scanned] == values
-        assert reader.at(scanned[1][0]) == (FrameKind.ENTER, values[1])
-        assert reader.torn is None
+        assert reader.read_frame(scanned[1][0]) == (FrameKind.ENTER, values[1])
+        assert reader.damage is None
 
 
 @pytest.mark.parametrize(
@@ -64,27 +64,27 @@ def test_frames_come_back(tmp_path: Path) -> None:
     [
         (b"", "the file is empty"),
         (b"\x7fELF" + bytes(60), "not a tracekmt trace"),
-        (preamble()[:-1], "cut off inside its first 12 bytes"),
-        (frames.MAGIC + struct.pack("<I", 9), "trace format 9, this tracekmt reads up to 1; update tracekmt"),
+        (preamble()[:-1], "truncated within the first 12 bytes"),
+        (frames.MAGIC + struct.pack("<I", 9), r"trace format 9 is newer than this tracekmt \(up to 1\)"),
         (preamble(), "missing trace header"),
-        (frame(msgpack.packb({"abi": "arm"})), "does not name an ABI"),
+        (frame(msgpack.packb({"abi": "arm"})), "the header has no valid ABI"),
         (frame(msgpack.packb([1, 2]), kind=FrameKind.ENTER), "does not begin with a header"),
         (frame(b"\xc1"), "is not msgpack"),
-        (frame(b"", length=FRAME_LIMIT + 1), f"claims {FRAME_LIMIT + 1} bytes"),
+        (frame(b"", length=FRAME_LIMIT + 1), f"invalid length of {FRAME_LIMIT + 1} bytes"),
         (frame(b"\x81\xa1a", flags=1), "does not decompress"),
         (frame(zstd.compress(bytes(FRAME_LIMIT + 1)), flags=1), f"decompresses to more than {FRAME_LIMIT} bytes"),
     ],
 )
-def test_what_is_no_trace_is_named(tmp_path: Path, data: bytes, message: str) -> None:
+def test_errors_name_the_defect(tmp_path: Path, data: bytes, message: str) -> None:
     with pytest.raises(TraceError, match=message):
         read(tmp_path / "t.kmt", data)
 
 
-def test_a_sealed_trace_is_read_like_one_without_an_index(tmp_path: Path, many: bytes) -> None:
+def test_a_trace_without_an_index_reads_the_same(tmp_path: Path, many: bytes) -> None:
     sealed = read(tmp_path / "sealed.kmt", many)
     assert read(tmp_path / "open.kmt", many[: -frames.TAIL_SIZE]) == sealed
     with tracekmt.open(tmp_path / "open.kmt") as trace:
-        assert trace.torn is None
+        assert trace.damage is None
         assert trace.ended == "whole"
     with tracekmt.open(tmp_path / "sealed.kmt") as one, tracekmt.open(tmp_path / "open.kmt") as other:
         assert one._index == other._index
@@ -100,19 +100,19 @@ def test_format_0_is_read(tmp_path: Path) -> None:
     cut = FORMAT_0.read_bytes()[:-200]
     assert len(read(tmp_path / "cut.kmt", cut)) >= 17
     with tracekmt.open(tmp_path / "cut.kmt") as trace:
-        assert "is cut off" in str(trace.torn)
+        assert "is truncated" in str(trace.damage)
 
 
 def test_format_1_is_read() -> None:
-    """A kept trace of it, and all that is in it: a part of another, a loss, contents that repeat, a call under way."""
+    """The specimen is a trimmed trace with a loss, repeated contents and a call in flight."""
     with tracekmt.open(FORMAT_1) as trace:
-        assert (trace.version, trace.lost, trace.torn) == (1, 3, "cut for a specimen")
+        assert (trace.version, trace.lost, trace.damage) == (1, 3, "cut for a specimen")
         assert "".join(f"{line}\n" for line in to_lines(trace)) == FORMAT_1.with_suffix(".jsonl").read_text("utf-8")
         assert not list(trace.calls())[-1].returned
 
 
-def test_a_trace_can_be_gone_on_with(tmp_path: Path, many: bytes) -> None:
-    """As docs/format.md says: without its end and what follows, it takes more frames, an end, and an index again."""
+def test_a_trace_can_be_continued(tmp_path: Path, many: bytes) -> None:
+    """As in docs/format.md: more frames can replace the end frame and the index, followed by a new end and index."""
     path = tmp_path / "t.kmt"
     path.write_bytes(many)
     with path.open("rb") as file:
@@ -124,46 +124,49 @@ def test_a_trace_can_be_gone_on_with(tmp_path: Path, many: bytes) -> None:
     table.add(ENTER, calls, 10_000, last.enter.time + 10**9, 0, last.enter.spec_id, 0, 0)
     more = pack_frame(FrameKind.EVENTS, [table.pack(), body, []]) + pack_frame(FrameKind.END, {"how": "later"})
     whole = read(path, many)
-    told = read(path, many[:end] + more)
-    assert told[:calls] == whole
-    assert len(told) == calls + 1
+    continued = read(path, many[:end] + more)
+    assert continued[:calls] == whole
+    assert len(continued) == calls + 1
     assert recover(path, tmp_path / "sealed.kmt") == (calls + 1, None)
     with tracekmt.open(tmp_path / "sealed.kmt") as trace:
         assert (trace.ended, len(trace), trace[calls].name) == ("later", calls + 1, last.name)
 
 
-def test_any_file_that_can_seek(many: bytes) -> None:
+def test_any_seekable_file_is_readable(many: bytes) -> None:
     with Trace(io.BytesIO(many)) as trace:
         assert len(list(trace.calls())) == 19
         assert trace[17].index == 17
 
 
-def test_an_index_that_lies_is_an_error(tmp_path: Path, many: bytes) -> None:
+def test_a_wrong_index_is_an_error(tmp_path: Path, many: bytes) -> None:
     path = tmp_path / "t.kmt"
     path.write_bytes(many)
     with path.open("rb") as file:
         reader = FrameReader(path, file)
-        told = reader.index()
-        at = next(offset for offset, kind, _ in reader.scan() if kind == FrameKind.INDEX)
-    first, second, *others = told["frames"]
-    lies = [
-        {**told, "calls": told["calls"] + 1},
-        {**told, "frames": [second, first, *others]},
-        {**told, "frames": [[second[0], *first[1:]], second, *others]},
-        {**told, "frames": [[at, *first[1:]], second, *others]},
-        {**told, "late": [[0, 999]]},
-        {**told, "told": [-1]},
-        {**told, "told": []},
-        {**told, "blobs": [[5, 9], [0, 9]]},
-        {**told, "threads": []},
-        {**told, "end": 5},
+        index = reader.read_index()
+        index_offset = next(offset for offset, kind, _ in reader.scan() if kind == FrameKind.INDEX)
+    first, second, *others = index["frames"]
+    wrong_indexes = [
+        {**index, "calls": index["calls"] + 1},
+        {**index, "frames": [second, first, *others]},
+        {**index, "frames": [[second[0], *first[1:]], second, *others]},
+        {**index, "frames": [[index_offset, *first[1:]], second, *others]},
+        {**index, "late": [[0, 999]]},
+        {**index, "told": [-1]},
+        {**index, "told": []},
+        {**index, "blobs": [[5, 9], [0, 9]]},
+        {**index, "threads": []},
+        {**index, "end": 5},
         [],
     ]
-    for lie in lies:
+    for wrong_index in wrong_indexes:
         with pytest.raises(TraceError):
-            read(tmp_path / "u.kmt", many[:at] + pack_frame(FrameKind.INDEX, lie) + frames.tail(at))
-    for nowhere in (0, 13, len(many), 1 << 63, (1 << 64) - 1):
-        assert len(read(tmp_path / "u.kmt", many[: -frames.TAIL_SIZE] + frames.tail(nowhere))) == 19
+            read(
+                tmp_path / "u.kmt",
+                many[:index_offset] + pack_frame(FrameKind.INDEX, wrong_index) + frames.tail(index_offset),
+            )
+    for invalid_offset in (0, 13, len(many), 1 << 63, (1 << 64) - 1):
+        assert len(read(tmp_path / "u.kmt", many[: -frames.TAIL_SIZE] + frames.tail(invalid_offset))) == 19
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -182,7 +185,7 @@ json_like = st.recursive(
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(list(FrameKind)), json_like), max_size=4))
-def test_any_values_in_sound_frames(tmp_path: Path, values: list[tuple[FrameKind, object]]) -> None:
+def test_any_values_in_valid_frames(tmp_path: Path, values: list[tuple[FrameKind, object]]) -> None:
     with Path(tmp_path / "t.kmt").open("wb") as file:
         file.write(SAMPLE)
         for kind, value in values:
@@ -195,8 +198,8 @@ def test_any_values_in_sound_frames(tmp_path: Path, values: list[tuple[FrameKind
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
-def test_sound_events_about_any_memory(tmp_path: Path, data: st.DataObject) -> None:
-    """Regions of a real event, their bytes replaced: counts and pointers of a hostile program."""
+def test_valid_events_with_any_memory(tmp_path: Path, data: st.DataObject) -> None:
+    """Replace the bytes of a real event's regions: counts and pointers of a hostile program."""
     path = FORMAT_0
     with path.open("rb") as file:
         scanned = [(kind, value) for _, kind, value in FrameReader(path, file).scan()]

@@ -1,1 +1,1 @@
-"""TODO edit."""
+"""Creation of a trace from another one: copy, recover, redact and trim."""

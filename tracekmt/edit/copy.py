@@ -1,4 +1,4 @@
-"""Writing a trace again: with a new index, without some of its calls, or with something taken out."""
+"""Copies of traces with a new index, with fewer calls, or with changed events."""
 
 from __future__ import annotations
 
@@ -16,25 +16,32 @@ UNFINISHED = "the recording did not finish"
 
 
 @contextmanager
-def replacing(to: Path) -> Iterator[Path]:
-    """A file to write in place of another, which it takes the place of when it is whole; on an error it is gone, and
-    the other one as it was."""
-    if to.exists() and not to.is_file():
-        yield to
+def replace_on_success(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to. It replaces `path` at the end of the block.
+
+    On an error the temporary file is deleted, and `path` is unchanged. A `path` that is not a regular file is yielded
+    itself.
+    """
+    if path.exists() and not path.is_file():
+        yield path
         return
-    part = to.with_name(f"{to.name}.part")
+    part = path.with_name(f"{path.name}.part")
     try:
         yield part
-        os.replace(part, to)
+        os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
 
 
 def refuse_output(source: Path, to: Path, *, force: bool) -> None:
-    """UsageError where a file is the source itself, or exists; for before long work, too."""
+    """Check an output file before long work.
+
+    Raises:
+        UsageError: The output is the source file, or it exists and `force` is false.
+    """
     if to.exists() and source.exists() and to.samefile(source):
-        raise UsageError(f"{to}: is the trace itself; give another name")
+        raise UsageError(f"cannot write {to}: it is the input trace (use another name)")
     refuse_existing(to, force=force)
 
 
@@ -44,11 +51,20 @@ def open_copy(
     header: Header | None = None,
     modules: Iterable[Module] | None = None,
 ) -> Writer:
-    """A trace that begins as another does: its header and modules (or those given), descriptions and threads.
-    UsageError where it cannot be written."""
+    """Create a trace with the header, descriptions, modules and threads of another one.
+
+    Args:
+        trace: Trace to copy from.
+        to: Path of the created file. An existing file is overwritten.
+        header: Header instead of the copied one.
+        modules: Modules instead of the copied ones.
+
+    Raises:
+        UsageError: The file cannot be created.
+    """
     writer = Writer(to, header or trace.header, force=True)
-    for number, call in trace.described.items():
-        writer.describe(number, call)
+    for spec_id, spec in trace.specs.items():
+        writer.describe(spec_id, spec)
     for module in trace.modules if modules is None else modules:
         writer.module(module)
     writer.threads(trace.threads)
@@ -59,16 +75,23 @@ def write_copy(
     trace: Trace,
     writer: Writer,
     events: Iterable[Enter | Leave | Lost],
-    said: Callable[[str], str] = lambda text: text,
+    rewrite_text: Callable[[str], str] = lambda text: text,
 ) -> None:
-    """Append events, end as the trace ended, and close. said: what becomes of the words about its end."""
+    """Write events and the end of a copied trace, and close it.
+
+    Args:
+        trace: Trace to copy the end from.
+        writer: Writer of the copy.
+        events: Events of the copy.
+        rewrite_text: Rewrites the texts about the end and about damage.
+    """
     try:
         for event in events:
             writer.events([event], flush=False)
-        torn = None if trace.torn is None else said(trace.torn)
+        damage = None if trace.damage is None else rewrite_text(trace.damage)
         if trace.ended is None:
-            writer.end(UNFINISHED, torn or UNFINISHED)
+            writer.end(UNFINISHED, damage or UNFINISHED)
         else:
-            writer.end(said(trace.ended), torn)
+            writer.end(rewrite_text(trace.ended), damage)
     finally:
         writer.close()

@@ -1,4 +1,4 @@
-"""A sealed trace of what a damaged or unfinished one still holds."""
+"""Recovery of a damaged or unfinished trace to a sealed one."""
 
 from __future__ import annotations
 
@@ -6,117 +6,145 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from tracekmt.edit.copy import UNFINISHED, open_copy, refuse_output, replacing
+from tracekmt.edit.copy import UNFINISHED, open_copy, refuse_output, replace_on_success
 from tracekmt.edit.redact import Redactor
 from tracekmt.errors import TraceError
 from tracekmt.spec.types import CallSpec
-from tracekmt.trace import buffer_format as spooled
 from tracekmt.trace import index
-from tracekmt.trace.buffer_format import overflow_path
+from tracekmt.trace.buffer_format import Leftover, drop_orphan_returns, overflow_path
 from tracekmt.trace.events import Enter, Leave, Lost
-from tracekmt.trace.frames import FrameKind, FrameReader, Room
+from tracekmt.trace.frames import FrameKind, FrameReader, LiveFrame
 from tracekmt.trace.metadata import Metadata
 from tracekmt.trace.reader import Trace
+from tracekmt.trace.writer import Writer
 
 
 def recover(source: Path, to: Path, *, force: bool = False) -> tuple[int, str | None]:
-    """Write every whole frame's calls to another trace, with a new index; how many calls those are, and what was wrong,
-    None where nothing was. The new trace says so too.
+    """Write the calls of every complete frame to a sealed trace.
 
-    Where the recorder was killed, what is still in the memory that it shared with the program follows. What stands
-    behind a damaged frame is not read. UsageError where the two are one file or the other one exists, TraceError where
-    nothing can be read.
+    The events that a killed recorder left in its shared memory follow. Frames after a damaged one are not read.
+
+    Args:
+        source: Trace to recover.
+        to: Path of the sealed trace.
+        force: Overwrite an existing file.
+
+    Returns:
+        Number of calls, and a description of the damage, if any. The sealed trace has this description, too.
+
+    Raises:
+        UsageError: `to` is the source file, or it exists and `force` is false.
+        TraceError: The trace has no readable header.
     """
     refuse_output(source, to, force=force)
-    with Trace(source, rebuild=True) as trace, replacing(to) as part:
-        wrong = trace.torn or (None if trace.ended is not None else UNFINISHED)
+    with Trace(source, rebuild=True) as trace, replace_on_success(to) as part:
         writer = open_copy(trace, part)
         try:
-            calls, following = 0, 0
-            under_way: dict[int, Enter] = {}
-            try:
-                for event in trace.events():
-                    writer.events([event], flush=False)
-                    following = event.sequence + (event.count if isinstance(event, Lost) else 1)
-                    if isinstance(event, Enter):
-                        calls += 1
-                        under_way[event.sequence] = event
-                    elif isinstance(event, Leave):
-                        under_way.pop(event.enter)
-            except TraceError as error:
-                wrong = str(error)
-            if trace.ended is None:
-                with _Left(trace) as left:
-                    described = set(trace.described)
-                    for event in left.events(following, under_way):
-                        if isinstance(event, Enter) and event.spec_id not in described:
-                            described.add(event.spec_id)
-                            writer.describe(event.spec_id, left.description(event.spec_id))
-                        writer.events([event], flush=False)
-                        calls += isinstance(event, Enter)
-                    wrong = "; ".join(each for each in (wrong, *left.damage) if each)
-            writer.end(trace.ended or "recovered", wrong)
+            call_count, damage = _recover_events(trace, writer)
+            writer.end(trace.ended or "recovered", damage)
         finally:
             writer.close()
-        return calls, wrong
+        return call_count, damage
 
 
-class _Left(ExitStack):
-    """What a recorder that was killed left beside a trace: the memory that it shared with the program, and what waited
-    to be taken apart. Each is used if it is of the same recording. damage: what is wrong with them."""
+def _recover_events(trace: Trace, writer: Writer) -> tuple[int, str | None]:
+    damage = trace.damage or (None if trace.ended is not None else UNFINISHED)
+    call_count = next_sequence = 0
+    in_flight: dict[int, Enter] = {}
+    try:
+        for event in trace.events():
+            writer.events([event], flush=False)
+            next_sequence = event.sequence + (event.count if isinstance(event, Lost) else 1)
+            if isinstance(event, Enter):
+                call_count += 1
+                in_flight[event.sequence] = event
+            elif isinstance(event, Leave):
+                in_flight.pop(event.enter)
+    except TraceError as error:
+        damage = str(error)
+    if trace.ended is None:
+        with _KilledRecorderFiles(trace) as files:
+            described = set(trace.specs)
+            for event in files.events(next_sequence, in_flight):
+                if isinstance(event, Enter) and event.spec_id not in described:
+                    described.add(event.spec_id)
+                    writer.describe(event.spec_id, files.spec(event.spec_id))
+                writer.events([event], flush=False)
+                call_count += isinstance(event, Enter)
+            damage = "; ".join(text for text in (damage, *files.damage) if text)
+    return call_count, damage
+
+
+class _KilledRecorderFiles(ExitStack):
+    """Files that a killed recorder left: its shared memory, and the overflow file with unparsed events.
+
+    A file of another recording is ignored.
+
+    Attributes:
+        damage: Descriptions of the damage of these files.
+    """
 
     def __init__(self, trace: Trace) -> None:
         super().__init__()
         self.damage: list[str] = []
         self._trace = trace
-        self._calls: dict[int, CallSpec] = {}
-        shared = trace.header.settings.get("spool")
-        self._spill = self._open(overflow_path(trace.path))
-        self._memory = self._open(Path(shared)) if isinstance(shared, str) else None
+        self._specs: dict[int, CallSpec] = {}
+        spool = trace.header.settings.get("spool")
+        self._overflow = self._open(overflow_path(trace.path))
+        self._memory = self._open(Path(spool)) if isinstance(spool, str) else None
 
-    def _open(self, path: Path) -> tuple[FrameReader, Room | None] | None:
-        """A file with its descriptions; None where there is none of this recording."""
+    def _open(self, path: Path) -> tuple[FrameReader, LiveFrame | None] | None:
+        """Open a file and read its descriptions. Return None if there is no readable file of this recording."""
         if not path.is_file():
             return None
         try:
             frames = FrameReader(path, self.enter_context(path.open("rb")))
-            found = index.rebuild_index(frames)
+            file_index = index.rebuild_index(frames)
             metadata = Metadata(path)
-            for offset in found.metadata:
-                metadata.add(offset, *frames.at(offset))
+            for offset in file_index.metadata:
+                metadata.add(offset, *frames.read_frame(offset))
             if metadata.header.settings.get("recording") != self._trace.header.settings.get("recording"):
                 return None
-            self._calls.update(metadata.specs)
+            self._specs.update(metadata.specs)
         except TraceError as error:
             self.damage.append(str(error))
             return None
-        return frames, found.room
+        return frames, file_index.live_frame
 
-    def description(self, number: int) -> CallSpec:
-        """The description that events name by a number."""
-        if number in self._trace.described:
-            return self._trace.described[number]
-        if number not in self._calls:
-            raise TraceError(f"{self._trace.path}: an event names the call {number}, which is not described")
-        return self._calls[number]
+    def spec(self, spec_id: int) -> CallSpec:
+        """Return a call description by the id that events use.
 
-    def events(self, first: int, under_way: dict[int, Enter]) -> Iterator[Enter | Leave | Lost]:
-        """The events from a sequence number on; redacted, if the trace is."""
+        Raises:
+            TraceError: Neither the trace nor the files have such a description.
+        """
+        if spec_id in self._trace.specs:
+            return self._trace.specs[spec_id]
+        if spec_id not in self._specs:
+            raise TraceError(f"{self._trace.path}: an event refers to the missing description {spec_id}")
+        return self._specs[spec_id]
+
+    def events(self, first: int, in_flight: dict[int, Enter]) -> Iterator[Enter | Leave | Lost]:
+        """Yield the events of the files. They are redacted if the trace is.
+
+        Args:
+            first: Lowest sequence number to yield.
+            in_flight: Enter events without leave events in the trace, by sequence number.
+        """
         memory = None
         if self._memory is not None and self._memory[1] is not None:
             memory = self._memory[0], self._memory[1]
-        if memory is None and self._spill is None:
+        if memory is None and self._overflow is None:
             return
-        rest = spooled.Leftover(first, memory, self._spilled())
-        whole = spooled.drop_orphan_returns(rest, set(under_way))
+        leftover = Leftover(first, memory, self._overflow_batches())
+        events = drop_orphan_returns(leftover, set(in_flight))
         if self._trace.header.redacted:
-            calls = [*self._trace.descriptions, *self._calls.values()]
-            whole = Redactor(self._trace.abi, calls, self.description, under_way).events(whole)
-        yield from whole
-        self.damage += [rest.damage] if rest.damage else []
+            specs = [*self._trace.specs.values(), *self._specs.values()]
+            events = Redactor(self._trace.abi, specs, self.spec, in_flight).events(events)
+        yield from events
+        self.damage += [leftover.damage] if leftover.damage else []
 
-    def _spilled(self) -> Iterator[tuple[int | None, list[bytes]]]:
-        for _, kind, value in self._spill[0].scan() if self._spill is not None else ():
+    def _overflow_batches(self) -> Iterator[tuple[int | None, list[bytes]]]:
+        for _, kind, value in self._overflow[0].scan() if self._overflow is not None else ():
             match value:
-                case [upto, [*stretches]] if kind == FrameKind.SPILL:
-                    yield upto, stretches
+                case [end, [*parts]] if kind == FrameKind.SPILL:
+                    yield end, parts

@@ -1,4 +1,4 @@
-"""A part of a trace that stands alone: the calls chosen, and whatever they depend on."""
+"""Trimming of traces: copies selected calls, and the calls that they depend on, to a trace that replays by itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekmt.codec import FieldValue, iter_values
-from tracekmt.edit.copy import open_copy, refuse_output, replacing, write_copy
+from tracekmt.edit.copy import open_copy, refuse_output, replace_on_success, write_copy
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import status
 from tracekmt.objects.identity import Bindings, Identity
@@ -22,175 +22,209 @@ from tracekmt.trace.reader import Trace, TracedCall
 OUT_OF_MEMORY = {
     status(name) for name in ("STATUS_NO_MEMORY", "STATUS_INSUFFICIENT_RESOURCES", "STATUS_GRAPHICS_NO_VIDEO_MEMORY")
 }
-DEVICE_GONE = {status(name) for name in ("STATUS_DEVICE_REMOVED", "STATUS_GRAPHICS_GPU_EXCEPTION_ON_DEVICE")}
+DEVICE_REMOVED = {status(name) for name in ("STATUS_DEVICE_REMOVED", "STATUS_GRAPHICS_GPU_EXCEPTION_ON_DEVICE")}
 
 
 @dataclass(frozen=True)
 class TrimResult:
-    """How many calls were chosen, how many others they depend on, and how many the trace has."""
+    """Numbers of calls.
 
-    chosen: int
-    needed: int
-    of: int
+    Attributes:
+        selected: Selected calls.
+        dependencies: Other calls in the trimmed trace.
+        total: Calls in the source.
+    """
+
+    selected: int
+    dependencies: int
+    total: int
 
 
 def trim(source: Path, wanted: Callable[[int, str], bool], to: Path, *, force: bool = False) -> TrimResult:
-    """Write the calls of a set and what they depend on to another trace. Indexes, times and threads stay as they were.
+    """Write selected calls and their dependencies to another trace. Indexes, times and threads do not change.
 
-    A call depends on the calls that made the objects and ranges it is given, on those that ended what it is given
-    although it is no more, on those that handed out the fence values, LUIDs and object names that it uses; where memory
-    had run out, on all that held some; where a device was gone, on every call before it. What is kept is also ended
-    where it was, up to the last call chosen. UsageError where the set holds no call.
+    A call depends on:
+
+    - the calls that created its input objects and ranges
+    - the calls that destroyed input objects which no longer exist
+    - the calls that returned its input fence values, LUIDs and object names
+    - the creators of all live objects, if the call failed because memory was exhausted
+    - all calls before it, if it failed because the device was removed
+
+    The calls that destroy the objects of the trimmed trace are included up to the last selected call.
+
+    Args:
+        source: Trace to trim.
+        wanted: Returns True for the index and the function name of a selected call.
+        to: Path of the trimmed trace.
+        force: Overwrite an existing file.
+
+    Raises:
+        UsageError: No call is selected, `to` is the source file, or it exists and `force` is false.
     """
     refuse_output(source, to, force=force)
     with Trace(source) as trace:
-        chosen = {call for call, number in trace.functions() if wanted(call, trace.description(number).name)}
-        if not chosen:
-            raise UsageError(f"{source}: has none of these calls")
-        kept = closure(trace, chosen, max(chosen))
-        with replacing(to) as part:
-            written = _write(trace, kept, part)
-        return TrimResult(len(chosen), written - len(chosen), len(trace))
+        selected = {index for index, spec_id in trace.spec_ids() if wanted(index, trace.spec(spec_id).name)}
+        if not selected:
+            raise UsageError(f"{source}: no call is selected")
+        included = closure(trace, selected, max(selected))
+        with replace_on_success(to) as part:
+            written = _write(trace, included, part)
+        return TrimResult(len(selected), written - len(selected), len(trace))
 
 
-def closure(trace: Trace, chosen: set[int], last: int) -> set[int]:
-    """Some calls, and all that they depend on, as far as that happened up to the call `last`."""
-    return _closure(_dependencies(trace, last), chosen)
+def closure(trace: Trace, indexes: set[int], last: int) -> set[int]:
+    """Return the indexes of calls and of everything that they depend on, up to the call `last`."""
+    return _closure(_find_dependencies(trace, last), indexes)
 
 
 @dataclass
 class _Dependencies:
-    """Pairs of a call and one that it depends on. Made: pairs of a call, and one that ended something it had made.
-    Flat, since a trace may have millions."""
+    """Dependencies between calls, in flat arrays, because a trace can have millions of them.
+
+    Attributes:
+        calls: Index of a call, in ascending order.
+        depends_on: Index of a call that the call at the same position of `calls` depends on.
+        creators: Index of a call that created an object.
+        destroyers: Index of the call that destroyed the object at the same position of `creators`.
+    """
 
     calls: array[int] = field(default_factory=lambda: array("q"))
-    on: array[int] = field(default_factory=lambda: array("q"))
-    makers: array[int] = field(default_factory=lambda: array("q"))
-    enders: array[int] = field(default_factory=lambda: array("q"))
+    depends_on: array[int] = field(default_factory=lambda: array("q"))
+    creators: array[int] = field(default_factory=lambda: array("q"))
+    destroyers: array[int] = field(default_factory=lambda: array("q"))
 
-    def add(self, call: int, on: set[int]) -> None:
-        """A call needs others. Calls are added in their order."""
-        on.discard(call)
-        self.calls.extend([call] * len(on))
-        self.on.extend(sorted(on))
-
-
-def _closure(found: _Dependencies, chosen: set[int]) -> set[int]:
-    """The chosen calls, and all that they lead to."""
-    by_maker = sorted(zip(found.makers, found.enders, strict=True))
-    makers = [maker for maker, _ in by_maker]
-    kept = set(chosen)
-    waiting = list(chosen)
-    while waiting:
-        call = waiting.pop()
-        next_ones: list[int] = []
-        at = bisect_left(found.calls, call)
-        while at < len(found.calls) and found.calls[at] == call:
-            next_ones.append(found.on[at])
-            at += 1
-        at = bisect_left(makers, call)
-        while at < len(makers) and makers[at] == call:
-            next_ones.append(by_maker[at][1])
-            at += 1
-        waiting += [each for each in next_ones if each not in kept]
-        kept.update(next_ones)
-    return kept
+    def add(self, index: int, depends_on: set[int]) -> None:
+        """Add the dependencies of a call. Calls are added in the order of their indexes."""
+        depends_on.discard(index)
+        self.calls.extend([index] * len(depends_on))
+        self.depends_on.extend(sorted(depends_on))
 
 
-def _dependencies(trace: Trace, last: int) -> _Dependencies:
-    """What every call up to the last one depends on. What happens later ends nothing that is needed."""
-    found = _Dependencies()
+def _closure(dependencies: _Dependencies, indexes: set[int]) -> set[int]:
+    by_creator = sorted(zip(dependencies.creators, dependencies.destroyers, strict=True))
+    creators = [creator for creator, _ in by_creator]
+    included = set(indexes)
+    queue = list(indexes)
+    while queue:
+        index = queue.pop()
+        related: list[int] = []
+        position = bisect_left(dependencies.calls, index)
+        while position < len(dependencies.calls) and dependencies.calls[position] == index:
+            related.append(dependencies.depends_on[position])
+            position += 1
+        position = bisect_left(creators, index)
+        while position < len(creators) and creators[position] == index:
+            related.append(by_creator[position][1])
+            position += 1
+        queue += [related_index for related_index in related if related_index not in included]
+        included.update(related)
+    return included
+
+
+def _find_dependencies(trace: Trace, last: int) -> _Dependencies:
+    """Return the dependencies of every call up to the last one. Later calls destroy nothing that is needed."""
+    dependencies = _Dependencies()
     lifetimes = Lifetimes()
-    told: dict[Hashable, int] = {}
-    under_way: dict[int, TracedCall] = {}
-    living: dict[Identity, None] = {}
-    for index, left in trace.timeline():
-        if not left:
-            if index > last and not under_way:
+    returned_by: dict[Hashable, int] = {}
+    in_flight: dict[int, TracedCall] = {}
+    live_objects: dict[Identity, None] = {}
+    for index, is_leave in trace.timeline():
+        if not is_leave:
+            if index > last and not in_flight:
                 break
-            call = under_way[index] = trace[index]
-            found.add(index, set(_needs(lifetimes.bindings, call, told, living)))
+            call = in_flight[index] = trace[index]
+            dependencies.add(index, set(_depends_on(lifetimes.bindings, call, returned_by, live_objects)))
             lifetimes.on_enter(call)
             continue
-        call = under_way.pop(index)
-        born, dead = lifetimes.on_leave(call)
-        living.update(dict.fromkeys(born))
-        for identity in dead:
-            living.pop(identity, None)
+        call = in_flight.pop(index)
+        created, destroyed = lifetimes.on_leave(call)
+        live_objects.update(dict.fromkeys(created))
+        for identity in destroyed:
+            live_objects.pop(identity, None)
             if identity.index is not None and identity.index != index and index <= last:
-                found.makers.append(identity.index)
-                found.enders.append(index)
-        for key in _tells(lifetimes.bindings, call, born):
-            told[key] = index
-    return found
+                dependencies.creators.append(identity.index)
+                dependencies.destroyers.append(index)
+        for key in _returned_keys(lifetimes.bindings, call, created):
+            returned_by[key] = index
+    return dependencies
 
 
-def _needs(
-    bindings: Bindings, call: TracedCall, told: dict[Hashable, int], living: dict[Identity, None]
+def _depends_on(
+    bindings: Bindings, call: TracedCall, returned_by: dict[Hashable, int], live_objects: dict[Identity, None]
 ) -> Iterator[int]:
-    if call.status in DEVICE_GONE:
+    """Yield the indexes of the calls that a call depends on, when it is entered."""
+    if call.status in DEVICE_REMOVED:
         yield from range(call.index)
     if call.status in OUT_OF_MEMORY:
-        yield from (identity.index for identity in living if identity.index is not None)
-    given = list(iter_values(call.spec.argument, call.inputs))
-    known = fence_owners(bindings, given)
-    for leaf in given:
-        kind = leaf.kind
-        if not is_live_value(leaf) or leaf.field.direction == "out":
+        yield from (identity.index for identity in live_objects if identity.index is not None)
+    inputs = list(iter_values(call.spec.argument, call.inputs))
+    owners = fence_owners(bindings, inputs)
+    for field_value in inputs:
+        kind = field_value.kind
+        if not is_live_value(field_value) or field_value.field.direction == "out":
             continue
         if kind is not None and kind.binding in ("handle", "range"):
-            identity = bindings.find(kind, leaf.value)
+            identity = bindings.find(kind, field_value.value)
             if identity is not None:
                 yield from (identity.index,) if identity.index is not None else ()
-            elif kind.binding == "handle" and (ender := bindings.handles.died(kind, leaf.value)) is not None:
-                yield ender
-        elif (key := _key(leaf, known)) in told:
-            yield told[key]
+            elif kind.binding == "handle":
+                destroyer = bindings.handles.destroyed_by(kind, field_value.value)
+                yield from (destroyer,) if destroyer is not None else ()
+        elif (key := _value_key(field_value, owners)) in returned_by:
+            yield returned_by[key]
 
 
-def _tells(bindings: Bindings, call: TracedCall, born: list[Identity]) -> Iterator[Hashable]:
-    """The values by which later calls depend on this one: those that it handed out; fence values, wherever they stand,
-    since whoever signals one chooses it; names, of what it made."""
+def _returned_keys(bindings: Bindings, call: TracedCall, created: list[Identity]) -> Iterator[Hashable]:
+    """Yield the keys of the values through which later calls depend on this one.
+
+    These are the returned values, and the names of created objects. Fence values count in inputs too, because the
+    signalling program chooses them.
+    """
     if not call.succeeded:
         return
     outputs = list(iter_values(call.spec.argument, call.outputs))
-    known = fence_owners(bindings, outputs)
+    owners = fence_owners(bindings, outputs)
     inputs = list(iter_values(call.spec.argument, call.inputs))
-    for leaf in outputs + inputs:
-        kind = leaf.kind
-        handed_out = kind is not None and (leaf.field.direction != "in" or kind.binding == "fence")
-        if is_live_value(leaf) and (handed_out or (born and isinstance(leaf.type, CountedString))):
-            key = _key(leaf, known)
+    for field_value in outputs + inputs:
+        kind = field_value.kind
+        is_returned = kind is not None and (field_value.field.direction != "in" or kind.binding == "fence")
+        is_created_name = created and isinstance(field_value.type, CountedString)
+        if is_live_value(field_value) and (is_returned or is_created_name):
+            key = _value_key(field_value, owners)
             if key is not None:
                 yield key
 
 
-def _key(leaf: FieldValue, known: dict[str, Identity]) -> Hashable | None:
-    """What a value is found by that no object or range stands for."""
-    kind = leaf.kind
+def _value_key(field_value: FieldValue, owners: dict[str, Identity]) -> Hashable | None:
+    """Return the key of a fence value, LUID or object name. None for another value."""
+    kind = field_value.kind
     if kind is None:
-        return ("name", leaf.value) if isinstance(leaf.type, CountedString) else None
-    value: Any = tuple(sorted(leaf.value.items())) if isinstance(leaf.value, dict) else leaf.value
+        return ("name", field_value.value) if isinstance(field_value.type, CountedString) else None
+    value: Any = field_value.value
+    if isinstance(value, dict):
+        value = tuple(sorted(value.items()))
     if kind.binding == "fence":
-        clock = known.get(leaf.path)
-        return None if clock is None else (kind.space.name, clock.fence_owner(), value)
+        owner = owners.get(field_value.path)
+        return None if owner is None else (kind.space.name, owner.fence_owner(), value)
     return (kind.space.name, value) if kind.binding == "per_machine" else None
 
 
-def _write(trace: Trace, kept: set[int], to: Path) -> int:
-    name = "another trace" if trace.header.redacted else trace.path.name
-    what = trace.header.trimmed or f"{len(trace)} calls of {name}"
-    header = replace(trace.header, origin=trace.start_time, trimmed=what)
-    write_copy(trace, open_copy(trace, to, header), _events_of(trace, kept))
-    return sum(index in kept for index, _ in trace.functions())
+def _write(trace: Trace, included: set[int], to: Path) -> int:
+    """Write the trimmed trace and return its number of calls."""
+    source = "another trace" if trace.header.redacted else trace.path.name
+    trimmed = trace.header.trimmed or f"{len(trace)} calls of {source}"
+    header = replace(trace.header, origin=trace.start_time, trimmed=trimmed)
+    write_copy(trace, open_copy(trace, to, header), _events_of(trace, included))
+    return sum(index in included for index, _ in trace.spec_ids())
 
 
-def _events_of(trace: Trace, kept: set[int]) -> Iterator[Enter | Leave | Lost]:
-    """The events of some calls, and every loss."""
+def _events_of(trace: Trace, included: set[int]) -> Iterator[Enter | Leave | Lost]:
+    """Yield the events of calls, and every loss."""
     entered: set[int] = set()
     for event in trace.events():
         if isinstance(event, Enter):
-            if event.index not in kept:
+            if event.index not in included:
                 continue
             entered.add(event.sequence)
         elif isinstance(event, Leave):

@@ -1,1 +1,1 @@
-"""TODO objects."""
+"""Identities and lifetimes of the objects in a recording."""

@@ -1,4 +1,4 @@
-"""Which adapters a recorded program worked with, and what it was told about them and their drivers."""
+"""Adapters that a recorded program used, with the answers that it received about them and their drivers."""
 
 from __future__ import annotations
 
@@ -11,75 +11,94 @@ from tracekmt.spec.types import CallSpec, Kind, Payload, Struct
 from tracekmt.trace.reader import Trace, TracedCall
 
 
-def find_adapters(trace: Trace, adapter: Kind, asked: Collection[str]) -> list[dict[str, Any]]:
-    """Every adapter that a call of the trace gave a handle to: its LUID, where that is known, how often it was opened,
-    and the answers to those questions that are `asked`, by the question.
+def find_adapters(trace: Trace, adapter: Kind, questions: Collection[str]) -> list[dict[str, Any]]:
+    """Return every adapter that a call of the trace opened.
 
-    Handles of one LUID are one adapter. Answers about handles that are older than the trace stand under their own.
+    Handles with the same LUID are one adapter. A handle that is older than the trace is an adapter of its own if it
+    has answers.
+
+    Args:
+        trace: The trace.
+        adapter: Kind of the adapter handles.
+        questions: Names of the payload cases to collect answers of.
+
+    Returns:
+        Dicts of "luid" (None if unknown), "opened" (number of calls that opened the adapter) and "told" (the answers
+        by question).
     """
-    found: dict[Any, dict[str, Any]] = {}
+    adapters: dict[Any, dict[str, Any]] = {}
     by_handle: dict[int, dict[str, Any]] = {}
-    makers = {n for n, call in trace.described.items() if any(each.kind == adapter for each in call.creates)}
-    askers = {n: field for n, call in trace.described.items() if (field := _question(call, asked)) is not None}
-    for index, number in trace.functions():
-        if number not in makers and number not in askers:
+    openers = {
+        spec_id for spec_id, spec in trace.specs.items() if any(creates.kind == adapter for creates in spec.creates)
+    }
+    queries = {
+        spec_id: payload
+        for spec_id, spec in trace.specs.items()
+        if (payload := _answer_payload(spec, questions)) is not None
+    }
+    for index, spec_id in trace.spec_ids():
+        if spec_id not in openers and spec_id not in queries:
             continue
         call = trace[index]
         if not call.returned or not call.succeeded:
             continue
-        if number in makers:
-            for leaf in _handles(call, call.outputs, adapter):
-                luid = _luid(leaf)
-                entry = found.setdefault(repr(luid) if luid else index, {"luid": luid, "opened": 0, "told": {}})
+        if spec_id in openers:
+            for handle in _handles(call, call.outputs, adapter):
+                luid = _luid_beside(handle)
+                entry = adapters.setdefault(repr(luid) if luid else index, {"luid": luid, "opened": 0, "told": {}})
                 entry["opened"] += 1
-                by_handle[leaf.value] = entry
+                by_handle[handle.value] = entry
         else:
-            given = next((int(leaf.value) for leaf in _handles(call, call.inputs, adapter)), 0)
-            entry = by_handle.get(given, found.setdefault(("old", given), {"luid": None, "opened": 0, "told": {}}))
-            entry["told"].update(_answer(call, *askers[number], asked))
-    return [entry for entry in found.values() if entry["opened"] or entry["told"]]
+            number = next((int(handle.value) for handle in _handles(call, call.inputs, adapter)), 0)
+            ambient = adapters.setdefault(("ambient", number), {"luid": None, "opened": 0, "told": {}})
+            by_handle.get(number, ambient)["told"].update(_answer(call, *queries[spec_id], questions))
+    return [entry for entry in adapters.values() if entry["opened"] or entry["told"]]
 
 
-def _question(call: CallSpec, asked: Collection[str]) -> tuple[str, Payload] | None:
-    """The field of a call that holds answers of the sort, if it has one."""
-    for field in call.argument.fields():
-        if isinstance(field.type, Payload) and any(name in asked for _, name, _ in field.type.cases):
+def _answer_payload(spec: CallSpec, questions: Collection[str]) -> tuple[str, Payload] | None:
+    """Return name and type of the field that has the answer to one of the questions, if any."""
+    for field in spec.argument.fields():
+        if isinstance(field.type, Payload) and any(name in questions for _, name, _ in field.type.cases):
             return field.name, field.type
     return None
 
 
 def _handles(call: TracedCall, argument: Any, adapter: Kind) -> list[FieldValue]:
-    found = iter_values(call.spec.argument, argument)
-    return [leaf for leaf in found if leaf.kind == adapter and isinstance(leaf.value, int) and leaf.value]
+    field_values = iter_values(call.spec.argument, argument)
+    return [
+        field_value
+        for field_value in field_values
+        if field_value.kind == adapter and isinstance(field_value.value, int) and field_value.value
+    ]
 
 
-def _luid(leaf: FieldValue) -> dict[str, Any] | None:
-    """The LUID that stands beside a handle."""
-    for value in leaf.values.values() if isinstance(leaf.values, Mapping) else ():
+def _luid_beside(handle: FieldValue) -> dict[str, Any] | None:
+    """Return the LUID in the structure that has the handle."""
+    for value in handle.values.values() if isinstance(handle.values, Mapping) else ():
         luid = Luid.from_value(value)
         if luid is not None:
             return luid.to_value()
     return None
 
 
-def _answer(call: TracedCall, field: str, payload: Payload, asked: Collection[str]) -> dict[str, Any]:
-    outputs = call.outputs
-    if not isinstance(outputs, Mapping) or not isinstance(call.inputs, Mapping):
+def _answer(call: TracedCall, field_name: str, payload: Payload, questions: Collection[str]) -> dict[str, Any]:
+    """Return the answer of a query by its question. Empty if the call does not answer one of the questions."""
+    if not isinstance(call.outputs, Mapping) or not isinstance(call.inputs, Mapping):
         return {}
     number = int(call.inputs.get(payload.by) or 0)
-    for value, name, case in payload.cases:
-        if value == number and name in asked:
-            told = outputs.get(field)
-            if isinstance(told, (Unreadable, bytes, type(None))):
+    for case_number, name, case_type in payload.cases:
+        if case_number == number and name in questions:
+            answer = call.outputs.get(field_name)
+            if isinstance(answer, (Unreadable, bytes, type(None))):
                 return {}
-            return {name: to_json(case, told) if isinstance(case, Struct) else json_form(case, told)}
+            return {name: to_json(case_type, answer) if isinstance(case_type, Struct) else json_form(case_type, answer)}
     return {}
 
 
-def told_lines(told: Mapping[str, Any]) -> list[str]:
-    """Answers for people: each field with its value; versions of four parts as they are written."""
+def answer_lines(answers: Mapping[str, Any]) -> list[str]:
+    """Return answers as lines of text, one for each field. Driver versions have four parts."""
     lines: list[str] = []
-    for question, answer in told.items():
+    for question, answer in answers.items():
         for name, value in (answer if isinstance(answer, Mapping) else {question: answer}).items():
             text = version_text(int(value)) if name == "DriverVersion" and str(value).isdigit() else value
             if text not in ("", [], None):

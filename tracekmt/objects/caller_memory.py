@@ -1,6 +1,6 @@
-"""How much of the program's memory lies behind an address that no description follows: what an allocation is to lie on.
+"""Size of the caller's memory at an address without a described structure, such as the memory of an allocation.
 
-Whoever makes a recorded call again has to give it as much.
+A replay must allocate at least this much memory in its place.
 """
 
 from __future__ import annotations
@@ -10,20 +10,25 @@ from tracekmt.calls.allocation import HEAP_SIZE
 from tracekmt.trace.call import TracedCall
 
 UNKNOWN_SIZE = 64 << 10
-"""Bytes that stand for memory whose size nobody told."""
+"""Bytes to allocate in place of memory of unknown size."""
 
 LARGEST = 1 << 30
-"""Bytes that one address may stand for: a driver may have all of it in place at once."""
+"""Maximum bytes to allocate for one address. A driver may back all of them with physical memory at once."""
 
 
 def caller_memory_size(call: TracedCall, address: int) -> tuple[int, str | None]:
-    """Bytes to give in place of the memory from an address on, and why these are not all that was there: as many as
-    the call says, else as the recorder saw mapped."""
-    stated = codec.look_up(call.inputs, HEAP_SIZE)
-    if not isinstance(stated, int) or not stated:
-        # A region of which nothing was read: a copy was never wanted, only how much there is.
-        found = (wanted for start, wanted, data in call.enter.regions if start == address and not data)
-        stated = next(found, None)
-    if stated is None:
+    """Return the size of the memory from an address on.
+
+    The size is the one in the call's argument, or else the size of the mapping that the recorder found.
+
+    Returns:
+        Bytes to allocate, and the reason why they differ from the size of the recorded memory, if they do.
+    """
+    size = codec.look_up(call.inputs, HEAP_SIZE)
+    if not isinstance(size, int) or not size:
+        # The recorder stores a region without data if it needs only the size of the memory.
+        sizes = (requested for start, requested, data in call.enter.regions if start == address and not data)
+        size = next(sizes, None)
+    if size is None:
         return UNKNOWN_SIZE, "size unknown"
-    return (stated, None) if stated <= LARGEST else (LARGEST, f"{stated:,} bytes are too many")
+    return (size, None) if size <= LARGEST else (LARGEST, f"{size:,} bytes are too many")

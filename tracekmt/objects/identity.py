@@ -1,7 +1,7 @@
-"""Which recorded value is which live one, by the rule of each value's kind.
+"""Maps recorded handles, addresses and fence values to their live counterparts.
 
-Numbers are never compared where a kind says that they stand for something. An object is identified by where it was
-born: the call, and the path of its handle there.
+Values of a kind with a binding are never compared as numbers. An object is identified by the call that created it and
+by the path of its handle in that call.
 """
 
 from __future__ import annotations
@@ -16,9 +16,19 @@ from tracekmt.spec.types import Kind
 
 @dataclass(eq=False, slots=True)
 class Identity:
-    """One object, or one range of addresses, of a recording. live: its handle or base on the other side, None if it
-    does not exist there. cause: the call whose difference is why it does not. within: what it dies with. size: the
-    bytes of a range, 0 where it has no known end."""
+    """One object, or one range of addresses, of a recording.
+
+    Attributes:
+        kind: Kind of the handle or address.
+        recorded: Recorded handle, or recorded base address of a range.
+        index: Index of the call that created the object. None if it is older than the trace.
+        path: Path of the handle in that call.
+        live: Handle or base address on the replay target. None if the object does not exist there.
+        cause: Index of the call whose difference is the reason why `live` is None.
+        within: Objects whose destruction also destroys this one.
+        size: Size of a range in bytes. 0 for a range without a known end.
+        children: Objects that are destroyed with this one.
+    """
 
     kind: Kind
     recorded: int
@@ -31,12 +41,14 @@ class Identity:
     children: dict[Identity, None] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """As findings say it: "#17.hResource", or that it is older than the trace."""
+        """Return the identity in the form of findings: "#17.hResource", or "ambient" if it is older than the trace."""
         return "ambient" if self.index is None else f"#{self.index}.{self.path}"
 
     def fence_owner(self) -> Identity:
-        """The object that hands out the values of a fence: a queue and its own fence are born in one call, and count
-        together."""
+        """Return the object that a fence value belongs to.
+
+        A queue and its own fence are created by one call and share their values.
+        """
         owner = self.within[0] if self.within else None
         return (
             owner.fence_owner() if owner is not None and owner.index is not None and owner.index == self.index else self
@@ -44,174 +56,210 @@ class Identity:
 
 
 class HandleMap:
-    """The objects that live at one point of a recording, and their handles on the other side."""
+    """Live objects at one point of a recording, by their recorded handles and by their live handles."""
 
     def __init__(self) -> None:
-        # By the name of the space that a kind's values lie in, and the value.
-        self._recorded: dict[str, dict[int, Identity]] = defaultdict(dict)
-        self._live: dict[str, dict[int, Identity]] = defaultdict(dict)
-        self._dead: dict[str, dict[int, int]] = defaultdict(dict)
+        # By the name of the kind's handle space, then by the handle.
+        self._by_recorded: dict[str, dict[int, Identity]] = defaultdict(dict)
+        self._by_live: dict[str, dict[int, Identity]] = defaultdict(dict)
+        self._destroyed_by: dict[str, dict[int, int]] = defaultdict(dict)
 
-    def find(self, kind: Kind, value: int) -> Identity | None:
-        """The living object that a recorded handle leads to."""
-        return _first(self._recorded, kind, value)
+    def find(self, kind: Kind, handle: int) -> Identity | None:
+        """Return the live object with a recorded handle."""
+        return _find_in_spaces(self._by_recorded, kind, handle)
 
-    def died(self, kind: Kind, value: int) -> int | None:
-        """The call that ended the object that a recorded handle led to, if it led to one that is no more."""
-        if self.find(kind, value) is not None:
+    def destroyed_by(self, kind: Kind, handle: int) -> int | None:
+        """Return the index of the call that destroyed the object with a recorded handle.
+
+        None for the handle of a live object and for an unknown handle.
+        """
+        if self.find(kind, handle) is not None:
             return None
-        ended = (self._dead[space].get(value) for space in kind.spaces)
-        return max((by for by in ended if by is not None), default=None)
+        indexes = (self._destroyed_by[space].get(handle) for space in kind.spaces)
+        return max((index for index in indexes if index is not None), default=None)
 
-    def find_live(self, kind: Kind, value: int) -> Identity | None:
-        """The object that a handle of the other side leads to."""
-        return _first(self._live, kind, value)
+    def find_by_live_handle(self, kind: Kind, handle: int) -> Identity | None:
+        """Return the object with a handle on the replay target."""
+        return _find_in_spaces(self._by_live, kind, handle)
 
     def bind(self, identity: Identity) -> tuple[Identity | None, Identity | None]:
-        """An object is born. Gives the objects, if any, that had its recorded handle or its live one and never died:
-        then one handle became two, or two became one."""
+        """Add a created object.
+
+        Returns:
+            The objects that still had its recorded handle and its live handle. If only one of them is set, one handle
+            of one side has become two of the other.
+        """
         space = identity.kind.space.name
-        clash = self._recorded[space].get(identity.recorded)
-        self._recorded[space][identity.recorded] = identity
-        live_clash = None
+        same_recorded = self._by_recorded[space].get(identity.recorded)
+        self._by_recorded[space][identity.recorded] = identity
+        same_live = None
         if identity.live is not None:
-            live_clash = self._live[space].get(identity.live)
-            self._live[space][identity.live] = identity
-        adopt_into_owners(identity)
-        return clash, live_clash
+            same_live = self._by_live[space].get(identity.live)
+            self._by_live[space][identity.live] = identity
+        _add_to_owners(identity)
+        return same_recorded, same_live
 
-    def end(self, identity: Identity, by: int) -> None:
-        """Forget an object that dies by a call."""
+    def destroy(self, identity: Identity, by: int) -> None:
+        """Remove an object that the call with index `by` destroyed."""
         space = identity.kind.space.name
-        if self._recorded[space].get(identity.recorded) is identity:
-            del self._recorded[space][identity.recorded]
-            self._dead[space][identity.recorded] = by
-        if identity.live is not None and self._live[space].get(identity.live) is identity:
-            del self._live[space][identity.live]
+        if self._by_recorded[space].get(identity.recorded) is identity:
+            del self._by_recorded[space][identity.recorded]
+            self._destroyed_by[space][identity.recorded] = by
+        if identity.live is not None and self._by_live[space].get(identity.live) is identity:
+            del self._by_live[space][identity.live]
 
-    def living(self) -> Iterator[Identity]:
-        """Every object that lives."""
-        for by_value in self._recorded.values():
-            yield from by_value.values()
+    def live_objects(self) -> Iterator[Identity]:
+        """Yield every object that is not destroyed."""
+        for by_handle in self._by_recorded.values():
+            yield from by_handle.values()
 
 
 class RangeMap:
-    """Ranges of addresses that calls handed out. A range may lie in another: a mapping in a reservation."""
+    """Live ranges of addresses. A range can be inside another one, for example a mapping in a reservation."""
 
     def __init__(self) -> None:
         self._ranges: dict[Kind, dict[Identity, None]] = {}
 
-    def find(self, kind: Kind, value: int) -> Identity | None:
-        """The youngest range that a recorded address lies in."""
+    def find(self, kind: Kind, address: int) -> Identity | None:
+        """Return the newest range that contains a recorded address."""
         for identity in reversed(self._ranges.get(kind.space, {})):
-            if value == identity.recorded or 0 <= value - identity.recorded < identity.size:
+            if address == identity.recorded or 0 <= address - identity.recorded < identity.size:
                 return identity
         return None
 
-    def living(self) -> Iterator[Identity]:
-        """Every range that has not been given back."""
+    def live_objects(self) -> Iterator[Identity]:
+        """Yield every range that is not freed."""
         for ranges in self._ranges.values():
             yield from ranges
 
     def bind(self, identity: Identity) -> None:
-        """A range is handed out."""
+        """Add a created range."""
         self._ranges.setdefault(identity.kind.space, {})[identity] = None
-        adopt_into_owners(identity)
+        _add_to_owners(identity)
 
-    def end(self, identity: Identity, by: int) -> None:
-        """Forget a range that is given back by a call."""
+    def destroy(self, identity: Identity, by: int) -> None:
+        """Remove a range that the call with index `by` freed."""
         self._ranges.get(identity.kind.space, {}).pop(identity, None)
 
 
 class Bindings:
-    """Everything that is bound at one point of a recording."""
+    """Live counterparts of recorded values at one point of a recording.
+
+    Attributes:
+        handles: Objects.
+        ranges: Ranges of addresses.
+    """
 
     def __init__(self) -> None:
         self.handles = HandleMap()
         self.ranges = RangeMap()
-        self._pairs: dict[tuple[Hashable, ...], Any] = {}
-        self._lost: dict[tuple[Hashable, ...], int] = {}
+        self._live_values: dict[tuple[Hashable, ...], Any] = {}
+        self._missing: dict[tuple[Hashable, ...], int] = {}
 
     def find(self, kind: Kind, value: int) -> Identity | None:
-        """The object or range that a recorded value leads to."""
+        """Return the object or range that a recorded value refers to."""
         return self.ranges.find(kind, value) if kind.binding == "range" else self.handles.find(kind, value)
 
-    def translate(self, kind: Kind, value: Any, clock: Identity | None = None) -> Any:
-        """What stands on the other side for a recorded value; the value itself where nothing is bound to it."""
+    def translate(self, kind: Kind, value: Any, fence_owner: Identity | None = None) -> Any:
+        """Return the live counterpart of a recorded address, fence value or LUID. An unbound value is its own."""
         if kind.binding == "range":
-            found = self.ranges.find(kind, value)
-            return value if found is None or found.live is None else found.live + value - found.recorded
-        return self._pairs.get(_pair(kind, value, clock), value)
+            identity = self.ranges.find(kind, value)
+            return value if identity is None or identity.live is None else identity.live + value - identity.recorded
+        return self._live_values.get(_value_key(kind, value, fence_owner), value)
 
-    def learn(self, kind: Kind, value: Any, live: Any, clock: Identity | None = None) -> Any:
-        """A value was handed out on both sides. Gives what the recorded one was bound to before, where that is
-        something else."""
+    def bind_value(self, kind: Kind, value: Any, live: Any, fence_owner: Identity | None = None) -> Any:
+        """Bind a recorded fence value or LUID to its live counterpart.
+
+        Returns:
+            The different live value that the recorded one is already bound to, if any. It stays bound.
+        """
         if kind.binding not in ("fence", "per_machine"):
             return None
-        known = self._pairs.setdefault(_pair(kind, value, clock), live)
-        return None if known == live else known
+        bound = self._live_values.setdefault(_value_key(kind, value, fence_owner), live)
+        return None if bound == live else bound
 
-    def mark_missing(self, kind: Kind, value: Any, clock: Identity | None, cause: int) -> None:
-        """A value was handed out in the recording alone, because of what a call did otherwise."""
-        self._lost.setdefault(_pair(kind, value, clock), cause)
+    def mark_missing(self, kind: Kind, value: Any, fence_owner: Identity | None, cause: int) -> None:
+        """Mark a recorded value as missing on the replay target.
+
+        Args:
+            kind: Kind of the value.
+            value: Recorded value.
+            fence_owner: Object that a fence value belongs to.
+            cause: Index of the call whose difference is the reason.
+        """
+        self._missing.setdefault(_value_key(kind, value, fence_owner), cause)
 
     def inherit_missing(self, older: Bindings) -> None:
-        """What came to be on one side alone stays so, where everything else was made anew on the other."""
-        anew = {(each.index, each.path): each for each in self.living()}
-        for identity in list(older.living()):
+        """Adopt the missing objects and values of the bindings of a restarted target.
+
+        The restarted target has created all other objects again.
+        """
+        recreated = {(identity.index, identity.path): identity for identity in self.live_objects()}
+        for identity in list(older.live_objects()):
             if identity.live is None:
                 self.bind(identity)
-        for (space, clock, plain), cause in older._lost.items():
-            known = anew.get((clock.index, clock.path)) if isinstance(clock, Identity) else None
-            self._lost[space, known if known is not None else clock, plain] = cause
+        for (space, older_owner, plain_value), cause in older._missing.items():
+            owner = older_owner
+            if isinstance(older_owner, Identity):
+                owner = recreated.get((older_owner.index, older_owner.path), older_owner)
+            self._missing[space, owner, plain_value] = cause
 
-    def cause(self, kind: Kind, value: Any, clock: Identity | None = None) -> int | None:
-        """The call because of which a value stands for nothing on the other side; None where it does, or where nobody
-        saw it handed out."""
+    def cause(self, kind: Kind, value: Any, fence_owner: Identity | None = None) -> int | None:
+        """Return the index of the call whose difference is the reason why a recorded value is missing.
+
+        None for a value that is bound or was never returned by a call.
+        """
         if kind.binding == "range":
-            found = self.ranges.find(kind, value)
-            return found.cause if found is not None and found.live is None else None
-        pair = _pair(kind, value, clock)
-        return None if pair in self._pairs else self._lost.get(pair)
+            identity = self.ranges.find(kind, value)
+            return identity.cause if identity is not None and identity.live is None else None
+        key = _value_key(kind, value, fence_owner)
+        return None if key in self._live_values else self._missing.get(key)
 
     def bind(self, identity: Identity) -> tuple[Identity | None, Identity | None]:
-        """An object is born or a range handed out; gives the objects whose handles it has taken."""
+        """Add a created object or range. Return the objects that still had its handles (see `HandleMap.bind`)."""
         if identity.kind.binding != "range":
             return self.handles.bind(identity)
         self.ranges.bind(identity)
         return None, None
 
-    def living(self) -> Iterator[Identity]:
-        """Every object that lives, and every range."""
-        yield from self.handles.living()
-        yield from self.ranges.living()
+    def live_objects(self) -> Iterator[Identity]:
+        """Yield every object and range that is not destroyed."""
+        yield from self.handles.live_objects()
+        yield from self.ranges.live_objects()
 
-    def end(self, identity: Identity, by: int) -> list[Identity]:
-        """An object dies by a call, and with it what is within it; gives all that died."""
-        (self.ranges if identity.kind.binding == "range" else self.handles).end(identity, by)
-        dead = [identity]
+    def destroy(self, identity: Identity, by: int) -> list[Identity]:
+        """Remove an object or range, and everything within it.
+
+        Args:
+            identity: The object or range.
+            by: Index of the call that destroyed it.
+
+        Returns:
+            Everything that was removed.
+        """
+        (self.ranges if identity.kind.binding == "range" else self.handles).destroy(identity, by)
+        destroyed = [identity]
         children, identity.children = identity.children, {}
         for child in children:
-            dead += self.end(child, by)
+            destroyed += self.destroy(child, by)
         for owner in identity.within:
             owner.children.pop(identity, None)
-        return dead
+        return destroyed
 
 
-def adopt_into_owners(identity: Identity) -> None:
-    """Tell the owners of an object that it dies with them."""
+def _add_to_owners(identity: Identity) -> None:
     for owner in identity.within:
         owner.children[identity] = None
 
 
-def _first(by_space: Mapping[str, Mapping[int, Identity]], kind: Kind, value: int) -> Identity | None:
+def _find_in_spaces(by_space: Mapping[str, Mapping[int, Identity]], kind: Kind, handle: int) -> Identity | None:
     for space in kind.spaces:
-        found = by_space[space].get(value)
-        if found is not None:
-            return found
+        identity = by_space[space].get(handle)
+        if identity is not None:
+            return identity
     return None
 
 
-def _pair(kind: Kind, value: Any, clock: Identity | None) -> tuple[Hashable, ...]:
-    plain = tuple(sorted(value.items())) if isinstance(value, dict) else value
-    return kind.space, clock.fence_owner() if clock is not None else None, plain
+def _value_key(kind: Kind, value: Any, fence_owner: Identity | None) -> tuple[Hashable, ...]:
+    plain_value = tuple(sorted(value.items())) if isinstance(value, dict) else value
+    return kind.space, fence_owner.fence_owner() if fence_owner is not None else None, plain_value

@@ -1,6 +1,8 @@
-"""What the objects of a recording live through: which values lead to which objects, what a call makes and what it ends.
+"""Tracks object lifetimes through a recording.
 
-It follows from the descriptions alone and looks at one side; `differ` holds two against each other with it.
+A handle refers to an object. One call creates the object, and another one destroys it.
+
+Lifetimes follow from the descriptions alone. They concern one side. `differ` compares two sides with them.
 """
 
 from __future__ import annotations
@@ -15,110 +17,131 @@ from tracekmt.trace.call import BoundValue
 from tracekmt.trace.reader import TracedCall
 
 
-def is_live_value(leaf: BoundValue) -> bool:
-    """Whether a value was readable, and is not null."""
-    return bool(leaf.value) and not isinstance(leaf.value, Unreadable)
+def is_live_value(bound: BoundValue) -> bool:
+    """Return True if a value was readable and is not null."""
+    return bool(bound.value) and not isinstance(bound.value, Unreadable)
 
 
-def iter_handles(found: Iterable[BoundValue]) -> Iterator[tuple[BoundValue, Kind]]:
-    """The values that are handles and not null, with their kinds."""
-    for leaf in found:
-        kind = leaf.kind
-        if kind is not None and kind.binding == "handle" and is_live_value(leaf):
-            yield leaf, kind
+def iter_handles(values: Iterable[BoundValue]) -> Iterator[tuple[BoundValue, Kind]]:
+    """Yield the handles that are not null, with their kinds."""
+    for bound in values:
+        kind = bound.kind
+        if kind is not None and kind.binding == "handle" and is_live_value(bound):
+            yield bound, kind
 
 
-def fence_owners(bindings: Bindings, found: Sequence[BoundValue]) -> dict[str, Identity]:
-    """For every fence value by its path, the object that it is a value of."""
-    values = [leaf for leaf in found if leaf.field.fence_handle is not None]
-    if not values:
+def fence_owners(bindings: Bindings, values: Sequence[BoundValue]) -> dict[str, Identity]:
+    """Return the object that each fence value belongs to, by the path of the fence value."""
+    fence_values = [bound for bound in values if bound.field.fence_handle is not None]
+    if not fence_values:
         return {}
-    handles = {leaf.path: leaf for leaf in found if is_live_value(leaf)}
-    told: dict[str, Identity] = {}
-    for leaf in values:
-        assert leaf.field.fence_handle is not None
-        prefix, _, last = leaf.path.rpartition(".")
-        index = last.partition("[")[2].rstrip("]") or "0"
-        of = leaf.field.fence_handle.replace("[]", f"[{index}]")
-        handle = handles.get(f"{prefix}.{of}" if prefix else of)
+    by_path = {bound.path: bound for bound in values if is_live_value(bound)}
+    owners: dict[str, Identity] = {}
+    for fence_value in fence_values:
+        assert fence_value.field.fence_handle is not None
+        prefix, _, name = fence_value.path.rpartition(".")
+        index = name.partition("[")[2].rstrip("]") or "0"
+        handle_name = fence_value.field.fence_handle.replace("[]", f"[{index}]")
+        handle = by_path.get(f"{prefix}.{handle_name}" if prefix else handle_name)
         kind = handle.kind if handle is not None else None
         identity = bindings.find(kind, handle.value) if handle is not None and kind is not None else None
         if identity is not None:
-            told[leaf.path] = identity
-    return told
+            owners[fence_value.path] = identity
+    return owners
 
 
 def destroyed_objects(bindings: Bindings, call: TracedCall) -> Iterator[Identity]:
-    """What a call ends if it succeeds."""
+    """Yield the objects that a call destroys if it succeeds."""
     for destroys in call.spec.destroys:
         if call.satisfies(destroys.when):
-            for leaf in call.bound_inputs:
-                if leaf.pattern == destroys.path and is_live_value(leaf):
-                    identity = bindings.find(destroys.kind, leaf.value)
-                    if identity is not None and identity.recorded == leaf.value:
+            for bound in call.bound_inputs:
+                if bound.pattern == destroys.path and is_live_value(bound):
+                    identity = bindings.find(destroys.kind, bound.value)
+                    if identity is not None and identity.recorded == bound.value:
                         yield identity
 
 
 @dataclass(frozen=True)
-class Birth:
-    """Something that a call which succeeded made: where its handle stands, what it dies with, and of a range its size
-    in bytes."""
+class CreatedObject:
+    """Object or range that a successful call created.
+
+    Attributes:
+        kind: Kind of the object.
+        bound_value: Output value with its handle, or with its base address.
+        within: Objects whose destruction also destroys this one.
+        size: Size of a range in bytes.
+    """
 
     kind: Kind
-    leaf: BoundValue
+    bound_value: BoundValue
     within: tuple[Identity, ...]
     size: int
 
     def identity(self, index: int, live: int | None, cause: int | None = None) -> Identity:
-        """The object, by the call that made it."""
-        return Identity(self.kind, self.leaf.value, index, self.leaf.path, live, cause, self.within, self.size)
+        """Return the identity of the object.
+
+        Args:
+            index: Index of the call that created it.
+            live: Handle or base address on the replay target, if it exists there.
+            cause: Index of the call whose difference is the reason why it does not exist there.
+        """
+        bound = self.bound_value
+        return Identity(self.kind, bound.value, index, bound.path, live, cause, self.within, self.size)
 
 
-def created_objects(bindings: Bindings, call: TracedCall) -> Iterator[Birth]:
-    """What a call made. Each is to be bound before the next is asked for, which may be within it."""
+def created_objects(bindings: Bindings, call: TracedCall) -> Iterator[CreatedObject]:
+    """Yield the objects that a call created. Bind each one before the next, which may be within it."""
     for creates in call.spec.creates:
         if not call.satisfies(creates.when):
             continue
         within = _owners(bindings, creates, call.bound_outputs)
         size = call.number(creates.size) * creates.unit if creates.size else 0
-        for leaf in call.bound_outputs:
-            if leaf.pattern == creates.path and is_live_value(leaf):
-                yield Birth(creates.kind, leaf, within, size)
+        for bound in call.bound_outputs:
+            if bound.pattern == creates.path and is_live_value(bound):
+                yield CreatedObject(creates.kind, bound, within, size)
 
 
 def _owners(bindings: Bindings, creates: Creates, outputs: Iterable[BoundValue]) -> tuple[Identity, ...]:
-    """What an object dies with: the nearest living owner."""
+    """Return the nearest live object whose destruction also destroys the created one."""
     for path in creates.within:
-        for leaf, kind in iter_handles(outputs):
-            if leaf.pattern == path and any(each.space == kind.space for each in creates.kind.dies_with):
-                owner = bindings.find(kind, leaf.value)
-                return (owner,) if owner else ()
+        for bound, kind in iter_handles(outputs):
+            if bound.pattern == path and any(owner.space == kind.space for owner in creates.kind.dies_with):
+                identity = bindings.find(kind, bound.value)
+                return (identity,) if identity else ()
     return ()
 
 
 class Lifetimes:
-    """The objects that live at one point of a recording, as its calls go by."""
+    """Live objects of a recording while its calls pass.
+
+    Attributes:
+        bindings: The live objects.
+    """
 
     def __init__(self) -> None:
         self.bindings = Bindings()
-        self._ending: dict[int, list[Identity]] = {}
+        self._to_destroy: dict[int, list[Identity]] = {}
 
     def on_enter(self, call: TracedCall) -> None:
-        """A call is entered; what it ends is told by what lives then."""
-        found = list(destroyed_objects(self.bindings, call))
-        if found:
-            self._ending[call.index] = found
+        """Find the objects that a call destroys. The handles refer to the objects that are live at the enter event."""
+        identities = list(destroyed_objects(self.bindings, call))
+        if identities:
+            self._to_destroy[call.index] = identities
 
     def on_leave(self, call: TracedCall) -> tuple[list[Identity], list[Identity]]:
-        """A call returns: what was born, and what died."""
-        doomed = self._ending.pop(call.index, [])
+        """Update the live objects by a call that returned.
+
+        Returns:
+            The created objects and the destroyed ones.
+        """
+        identities = self._to_destroy.pop(call.index, [])
         if not call.succeeded:
             return [], []
-        dead = [each for identity in doomed for each in self.bindings.end(identity, call.index)]
-        born: list[Identity] = []
-        for birth in created_objects(self.bindings, call):
-            born.append(birth.identity(call.index, None))
-            # Whoever had the handle before has it no more, although nobody was seen ending it.
-            older, _ = self.bindings.bind(born[-1])
-            dead += self.bindings.end(older, call.index) if older is not None else []
-        return born, dead
+        destroyed = [child for identity in identities for child in self.bindings.destroy(identity, call.index)]
+        created: list[Identity] = []
+        for created_object in created_objects(self.bindings, call):
+            created.append(created_object.identity(call.index, None))
+            # A handle refers to one object. The older object with this handle was destroyed by an unrecorded call.
+            older, _ = self.bindings.bind(created[-1])
+            destroyed += self.bindings.destroy(older, call.index) if older is not None else []
+        return created, destroyed

@@ -1,1 +1,1 @@
-"""Traces: what is in the file, and reading and writing it. Knows no function."""
+"""The trace file: frames, events, reader, writer and index. Independent of the described functions."""

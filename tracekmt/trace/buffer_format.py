@@ -1,13 +1,17 @@
-"""What a recorder writes into shared memory while the recorded program runs, as it lies there.
+"""Layout of the shared memory that the recorder fills while the target process runs.
 
-Every thread of the target has a block, appends events to it and publishes how far it got; a full block is closed and
-another taken from the queue of free ones. An event is one fragment, or several where blocks ended; pieces of a region
-that was split say that they continue it. `hooks/recorder.c` writes this, `record.spool` drains it while it is written,
-and here is what both sides of a recording's end need: the layout, and events from fragments.
+Every thread of the target process has a block. It appends events to the block and publishes the number of bytes. A
+full block is closed, and the thread takes another one from the queue of free blocks. An event is one fragment, or
+several if it spans blocks. A region that was split has a continuation mark on its later pieces.
 
-Little endian words of 64 bits: the control words (see `Control`), the queue of free blocks (u32 each), then the blocks.
-A block begins with whether it is used, the bytes committed, the lowest sequence number that is being written (all ones:
-none), and whether it is closed; from byte 64 on it holds fragments.
+`hooks/recorder.c` writes this memory and `record.buffer` drains it. This module has the layout, the assembly of events
+from fragments, and the conversion of the memory that a killed recorder left.
+
+All words are little endian, of 64 bits unless noted:
+
+- control words (see `Control`)
+- queue of free blocks (u32 each)
+- blocks: words (see `Block`) up to byte 64, then fragments
 """
 
 from __future__ import annotations
@@ -19,12 +23,18 @@ from typing import BinaryIO
 
 from tracekmt.errors import TraceError
 from tracekmt.trace.events import Enter, Leave, Lost, Region
-from tracekmt.trace.frames import FrameReader, Room
+from tracekmt.trace.frames import FrameReader, LiveFrame
 from tracekmt.trace.metadata import TemporaryTrace
 
 CONTROL_SIZE = 4096
+"""Size of the control words in bytes."""
+
 BLOCK_HEADER = 64
+"""Offset of the first fragment in a block."""
+
 IDLE = (1 << 64) - 1
+"""Value of `Block.ACTIVE` while no event is being written."""
+
 _ENTER, _LEAVE = 1, 2
 
 _FRAGMENT = struct.Struct("<IBBHQ")
@@ -34,7 +44,21 @@ _SEQUENCE_LIMIT = 1 << 62
 
 
 class Control:
-    """Indexes of the control words. Those that are written often are apart."""
+    """Indexes of the control words.
+
+    Frequently written words are in separate cache lines.
+
+    Attributes:
+        BLOCK_SIZE: Size of a block in bytes.
+        BLOCK_COUNT: Number of blocks.
+        QUEUE: Offset of the queue of free blocks.
+        BLOCKS: Offset of the first block.
+        SEQUENCE: Next sequence number.
+        HEAD: Position in the queue at which threads take blocks.
+        TAIL: Position in the queue at which the recorder appends blocks.
+        LOST: Number of lost events.
+        ENDED: Exit status of the process with bit 32 set. 0 while the process runs.
+    """
 
     BLOCK_SIZE = 1
     BLOCK_COUNT = 2
@@ -48,7 +72,14 @@ class Control:
 
 
 class Block:
-    """Indexes of the words that a block begins with."""
+    """Indexes of the words at the start of a block.
+
+    Attributes:
+        USED: Nonzero if a thread has the block.
+        COMMITTED: Number of published bytes.
+        ACTIVE: Lowest sequence number that is being written, or `IDLE`.
+        CLOSED: Nonzero if the thread has left the block.
+    """
 
     USED = 0
     COMMITTED = 1
@@ -56,8 +87,8 @@ class Block:
     CLOSED = 3
 
 
-def layout_in_c() -> str:
-    """The same for the C sources in hooks, which come behind it."""
+def c_definitions() -> str:
+    """Return the layout as C definitions, which precede the sources in hooks."""
     names = {f"C_{name}": value for name, value in vars(Control).items() if name.isupper()}
     names |= {f"B_{name}": value for name, value in vars(Block).items() if name.isupper()}
     names |= {"CONTROL_SIZE": CONTROL_SIZE, "BLOCK_HEADER": BLOCK_HEADER, "IDLE": f"{IDLE:#x}ULL"}
@@ -65,125 +96,149 @@ def layout_in_c() -> str:
 
 
 class Assembler:
-    """Events from fragments, which come in any order, in the order of their sequence numbers. next: the first number
-    that has not been given out."""
+    """Assembles events from fragments in any order, and returns them in the order of their sequence numbers.
+
+    Attributes:
+        next_sequence: Sequence number of the next event to return.
+    """
 
     def __init__(self, first: int = 0) -> None:
-        self.next = first
+        self.next_sequence = first
         self._ready: dict[int, Enter | Leave] = {}
-        self._unfinished: dict[int, list[tuple[int, int, bytes]]] = {}
+        self._fragments: dict[int, list[tuple[int, int, bytes]]] = {}
 
     @property
-    def idle(self) -> bool:
-        """Whether all that was taken has been given out."""
-        return not self._ready and not self._unfinished
+    def is_empty(self) -> bool:
+        """True if every event has been returned."""
+        return not self._ready and not self._fragments
 
     @property
-    def end(self) -> int:
-        """The number behind the last event that is known."""
-        return max(self._ready, default=self.next - 1) + 1
+    def end_sequence(self) -> int:
+        """Sequence number after the last complete event."""
+        return max(self._ready, default=self.next_sequence - 1) + 1
 
-    def take(self, data: bytes) -> int:
-        """Take the fragments of one stretch of a block apart; gives the highest sequence number among them, -1 for
-        none. ValueError where they are none."""
-        at, highest = 0, -1
-        while at < len(data):
-            if len(data) - at < _FRAGMENT.size:
-                raise ValueError("a fragment that is cut off")
-            size, kind, is_last, part, sequence = _FRAGMENT.unpack_from(data, at)
-            if size < _FRAGMENT.size or at + size > len(data) or sequence >= _SEQUENCE_LIMIT:
-                raise ValueError(f"a fragment of {size} bytes")
-            content = data[at + _FRAGMENT.size : at + size]
-            at += size
+    def add_fragments(self, data: bytes) -> int:
+        """Add the fragments of a part of a block.
+
+        Returns:
+            Highest sequence number among the fragments. -1 without fragments.
+
+        Raises:
+            ValueError: The data is malformed.
+        """
+        offset, highest = 0, -1
+        while offset < len(data):
+            if len(data) - offset < _FRAGMENT.size:
+                raise ValueError("a truncated fragment")
+            size, kind, is_last, number, sequence = _FRAGMENT.unpack_from(data, offset)
+            if size < _FRAGMENT.size or offset + size > len(data) or sequence >= _SEQUENCE_LIMIT:
+                raise ValueError(f"an invalid fragment of {size} bytes")
+            content = data[offset + _FRAGMENT.size : offset + size]
+            offset += size
             highest = max(highest, sequence)
-            if sequence < self.next:
+            if sequence < self.next_sequence:
                 continue
-            if part == 0 and is_last:
+            if number == 0 and is_last:
                 self._ready[sequence] = _event(kind, sequence, content)
                 continue
-            # Fragments of one event lie in several blocks, which are read in any order.
-            parts = self._unfinished.setdefault(sequence, [])
-            parts.append((part, is_last, content))
-            if any(last for _, last, _ in parts) and len(parts) == 1 + max(number for number, _, _ in parts):
-                del self._unfinished[sequence]
-                whole = b"".join(content for _, _, content in sorted(parts))
-                self._ready[sequence] = _event(kind, sequence, whole)
+            # The fragments of one event are in several blocks. The blocks are read in any order.
+            fragments = self._fragments.setdefault(sequence, [])
+            fragments.append((number, is_last, content))
+            count = 1 + max(number for number, _, _ in fragments)
+            if any(last for _, last, _ in fragments) and len(fragments) == count:
+                del self._fragments[sequence]
+                event_content = b"".join(content for _, _, content in sorted(fragments))
+                self._ready[sequence] = _event(kind, sequence, event_content)
         return highest
 
-    def in_order(self, upto: int) -> Iterator[Enter | Leave | Lost]:
-        """The events below a sequence number, and in their places those that are missing."""
-        for sequence in sorted(number for number in self._ready if number < upto):
-            if sequence > self.next:
-                yield Lost(self.next, sequence - self.next)
+    def events_until(self, end: int) -> Iterator[Enter | Leave | Lost]:
+        """Yield the events below a sequence number. A loss takes the place of missing events."""
+        for sequence in sorted(number for number in self._ready if number < end):
+            if sequence > self.next_sequence:
+                yield Lost(self.next_sequence, sequence - self.next_sequence)
             yield self._ready.pop(sequence)
-            self.next = sequence + 1
-        if upto > self.next:
-            yield Lost(self.next, upto - self.next)
-            self.next = upto
-        for sequence in [number for number in self._unfinished if number < upto]:
-            del self._unfinished[sequence]
+            self.next_sequence = sequence + 1
+        if end > self.next_sequence:
+            yield Lost(self.next_sequence, end - self.next_sequence)
+            self.next_sequence = end
+        for sequence in [number for number in self._fragments if number < end]:
+            del self._fragments[sequence]
 
 
 def _event(kind: int, sequence: int, content: bytes) -> Enter | Leave:
-    """An event from its content, as hooks/recorder.c writes it; ValueError where it is none."""
+    """Return an event from its content, as hooks/recorder.c writes it.
+
+    Raises:
+        ValueError: The content is malformed.
+    """
     try:
         (time,) = _TIME.unpack_from(content, 0)
         if kind == _ENTER:
-            call, caller, thread, count = struct.unpack_from("<QQQQ", content, 8)
+            spec_id, caller, thread, count = struct.unpack_from("<QQQQ", content, 8)
             if count > len(content) // 8:
                 raise ValueError(f"an event with {count} arguments")
-            if max(call, thread) >> 32:
-                raise ValueError(f"an event of the thread {thread}, of the function {call}")
+            if max(spec_id, thread) >> 32:
+                raise ValueError(f"an event of thread {thread} and function {spec_id}")
             arguments = struct.unpack_from(f"<{count}Q", content, 40)
-            return Enter(sequence, thread, call, time, caller, arguments, _regions(content, 40 + 8 * count))
+            return Enter(sequence, thread, spec_id, time, caller, arguments, _regions(content, 40 + 8 * count))
         if kind == _LEAVE:
             enter, result = struct.unpack_from("<QQ", content, 8)
             return Leave(sequence, enter, time, result, _regions(content, 24))
     except struct.error:
-        raise ValueError("an event that is cut off") from None
-    raise ValueError(f"an event of the sort {kind}")
+        raise ValueError("a truncated event") from None
+    raise ValueError(f"an event of unknown kind {kind}")
 
 
-def _regions(content: bytes, at: int) -> tuple[Region, ...]:
+def _regions(content: bytes, offset: int) -> tuple[Region, ...]:
     regions: list[Region] = []
-    while at < len(content):
-        address, wanted, got, continued, _ = _PIECE.unpack_from(content, at)
-        data = content[at + _PIECE.size : at + _PIECE.size + got]
-        at += _PIECE.size + (got + 7 & ~7)
-        if len(data) < got or (continued and not regions):
-            raise ValueError("a region that is cut off")
-        if continued:
-            start, whole, before = regions[-1]
-            regions[-1] = start, whole, before + data
+    while offset < len(content):
+        address, requested, read, continues, _ = _PIECE.unpack_from(content, offset)
+        data = content[offset + _PIECE.size : offset + _PIECE.size + read]
+        offset += _PIECE.size + (read + 7 & ~7)
+        if len(data) < read or (continues and not regions):
+            raise ValueError("a truncated region")
+        if continues:
+            start, total, before = regions[-1]
+            regions[-1] = start, total, before + data
         else:
-            regions.append((address, wanted, data))
+            regions.append((address, requested, data))
     return tuple(regions)
 
 
 def overflow_path(trace: Path) -> Path:
-    """Where a recording lets wait what is found faster than it is taken apart."""
+    """Return the path of the file with the unparsed events of a recording."""
     return trace.with_name(f"{trace.name}.spill")
 
 
-def convert_leftover(frames: FrameReader, room: Room) -> tuple[BinaryIO, str]:
-    """The trace that a recorder's memory is when nobody writes to it any more, in a file without a name, and what is
-    wrong with it: at least that the recording did not finish."""
+def convert_leftover(frames: FrameReader, live_frame: LiveFrame) -> tuple[BinaryIO, str]:
+    """Convert the memory that a killed recorder left to a trace.
+
+    Returns:
+        The trace in an unnamed temporary file, and a description of the damage. The recording did at least not finish.
+
+    Raises:
+        TraceError: An event refers to a missing description.
+    """
     copy = TemporaryTrace(frames.path)
     for offset, kind, value in frames.scan():
         copy.copy_metadata(offset, kind, value)
-    torn = f"{frames.path}: what a recorder left in its memory; the recording did not finish"
-    leftover = Leftover(0, (frames, room))
+    damage = f"{frames.path}: memory of a recorder that was killed; the recording did not finish"
+    leftover = Leftover(0, (frames, live_frame))
     for event in drop_orphan_returns(leftover, set()):
         if isinstance(event, Enter) and event.spec_id not in copy.metadata.specs:
-            raise TraceError(f"{frames.path}: an event names the call {event.spec_id}, which is not described")
+            raise TraceError(f"{frames.path}: an event refers to the missing description {event.spec_id}")
         copy.writer.events([event], flush=False)
-    return copy.finish(), f"{torn}; {leftover.damage}" if leftover.damage else torn
+    return copy.finish(), f"{damage}; {leftover.damage}" if leftover.damage else damage
 
 
-def drop_orphan_returns(found: Iterable[Enter | Leave | Lost], entered: set[int]) -> Iterator[Enter | Leave | Lost]:
-    """Events, with a loss for the return of a call whose beginning is missing. entered: the sequence numbers of calls
-    that were entered before."""
-    for event in found:
+def drop_orphan_returns(events: Iterable[Enter | Leave | Lost], entered: set[int]) -> Iterator[Enter | Leave | Lost]:
+    """Yield events. A loss takes the place of a leave event without an enter event.
+
+    Args:
+        events: The events in order.
+        entered: Sequence numbers of earlier enter events without leave events. Updated by the events.
+    """
+    for event in events:
         if isinstance(event, Enter):
             entered.add(event.sequence)
         if isinstance(event, Leave) and event.enter not in entered:
@@ -195,14 +250,22 @@ def drop_orphan_returns(found: Iterable[Enter | Leave | Lost], entered: set[int]
 
 
 class Leftover:
-    """What a recorder left, from a sequence number on. memory: what it shared with the program, if that is there still.
-    spilled: what was moved out of it before, as batches of stretches. damage: what is wrong with it, when the events
-    have been taken."""
+    """Events that a killed recorder left, in order.
+
+    Args:
+        first: Lowest sequence number to yield.
+        memory: Shared memory of the recorder, if it still exists.
+        spilled: Batches of the overflow file, which were moved out of the memory before. A batch has a sequence number
+            up to which the events are complete, if known, and parts of blocks.
+
+    Attributes:
+        damage: Damage of the memory. Valid after the iteration.
+    """
 
     def __init__(
         self,
         first: int,
-        memory: tuple[FrameReader, Room] | None,
+        memory: tuple[FrameReader, LiveFrame] | None,
         spilled: Iterable[tuple[int | None, list[bytes]]] = (),
     ) -> None:
         self.damage: str | None = None
@@ -211,39 +274,39 @@ class Leftover:
         self._spilled = spilled
 
     def __iter__(self) -> Iterator[Enter | Leave | Lost]:
-        for upto, stretches in self._spilled:
-            for stretch in stretches:
-                self._take(stretch)
-            if upto is not None:
-                yield from self._assembler.in_order(upto)
-        end = self._read(*self._memory) if self._memory is not None else self._assembler.end
-        yield from self._assembler.in_order(end)
+        for end, parts in self._spilled:
+            for data in parts:
+                self._add(data)
+            if end is not None:
+                yield from self._assembler.events_until(end)
+        end = self._read(*self._memory) if self._memory is not None else self._assembler.end_sequence
+        yield from self._assembler.events_until(end)
 
-    def _take(self, data: bytes) -> None:
+    def _add(self, data: bytes) -> None:
         try:
-            self._assembler.take(data)
+            self._assembler.add_fragments(data)
         except ValueError as error:
-            self.damage = f"a block of it holds {error}"
+            self.damage = f"a block has {error}"
 
-    def _read(self, frames: FrameReader, room: Room) -> int:
-        """Take every block; gives the number that the next event would have had."""
-        control = frames.bytes_at(room.start, min(CONTROL_SIZE, room.length))
+    def _read(self, frames: FrameReader, live_frame: LiveFrame) -> int:
+        """Add every block. Return the sequence number of the next event that the recorder would have written."""
+        control = frames.read_bytes(live_frame.start, min(CONTROL_SIZE, live_frame.length))
         if len(control) < CONTROL_SIZE:
-            self.damage = "it is too short"
+            self.damage = "the memory is too short"
             return 0
         words = struct.unpack(f"<{CONTROL_SIZE // 8}Q", control)
         size, count, blocks = (words[index] for index in (Control.BLOCK_SIZE, Control.BLOCK_COUNT, Control.BLOCKS))
-        if not BLOCK_HEADER < size <= room.length or blocks + count * size > room.length:
-            self.damage = "it is damaged"
+        if not BLOCK_HEADER < size <= live_frame.length or blocks + count * size > live_frame.length:
+            self.damage = "the memory is damaged"
             return 0
         for number in range(count):
-            start = room.start + blocks + number * size
-            head = struct.unpack("<8Q", frames.bytes_at(start, BLOCK_HEADER))
-            committed = head[Block.COMMITTED]
-            if not head[Block.USED] or not committed:
+            start = live_frame.start + blocks + number * size
+            header = struct.unpack("<8Q", frames.read_bytes(start, BLOCK_HEADER))
+            committed = header[Block.COMMITTED]
+            if not header[Block.USED] or not committed:
                 continue
             if committed > size - BLOCK_HEADER:
-                self.damage = f"a block of it holds {committed} bytes"
+                self.damage = f"a block has an invalid length of {committed} bytes"
                 continue
-            self._take(frames.bytes_at(start + BLOCK_HEADER, committed))
+            self._add(frames.read_bytes(start + BLOCK_HEADER, committed))
         return int(min(words[Control.SEQUENCE], _SEQUENCE_LIMIT))

@@ -1,4 +1,4 @@
-"""Traces made by hand, for scenarios and tests."""
+"""Builder of traces by hand, for scenarios and tests."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any
 
 from tracekmt import codec, ntstatus
-from tracekmt.codec import parse_value as given
 from tracekmt.codec.memory import Arena
+from tracekmt.codec.parse_value import short_repr
 from tracekmt.errors import UsageError
 from tracekmt.spec.types import ABIS, CallSpec, Kind
 from tracekmt.trace.event_frame import pack
@@ -20,37 +20,49 @@ from tracekmt.version import VERSION
 
 
 class Builder:
-    """A trace made by hand, one call after the other. `calls` are the descriptions to choose from. header: what the
-    trace says of itself, instead of `abi` and `machine`."""
+    """Trace that is built by hand, one call after the other. A context manager."""
 
     def __init__(
         self,
         path: Path,
-        calls: Mapping[str, CallSpec],
+        specs: Mapping[str, CallSpec],
         *,
         abi: str = "x64",
         force: bool = False,
         machine: Mapping[str, Any] | None = None,
         header: Header | None = None,
     ) -> None:
+        """Create the file.
+
+        Args:
+            path: Path of the file.
+            specs: Descriptions of the functions that calls can be added of, by name.
+            abi: ABI of the process, x64 or x86.
+            force: Overwrite an existing file.
+            machine: Machine of the process, for the header.
+            header: Header of the trace, instead of `abi` and `machine`.
+
+        Raises:
+            UsageError: An argument is invalid, or the file exists or cannot be created.
+        """
         if abi not in ABIS:
-            raise UsageError(f"{abi} is no ABI; give one of {', '.join(ABIS)}")
+            raise UsageError(f"invalid ABI: {abi} (expected {' or '.join(ABIS)})")
         if machine is not None and not isinstance(machine, Mapping):
-            raise UsageError(f"machine is a table of settings, not {given.short_repr(machine)}")
+            raise UsageError(f"invalid machine: {short_repr(machine)} (expected a mapping of settings)")
         try:
             pack(dict(machine or {}))
         except (TypeError, ValueError, OverflowError) as error:
-            raise UsageError(f"machine holds what no trace can: {error}") from None
-        self._calls = calls
+            raise UsageError(f"invalid machine: a trace cannot store its value ({error})") from None
+        self._specs = specs
         if header is None:
             header = Header(abi, created=now(), tool=f"tracekmt {VERSION}", machine=dict(machine or {}))
         self._writer = Writer(path, header, force=force)
-        self._numbers: dict[str, int] = {}
+        self._spec_ids: dict[str, int] = {}
         self._sequence = 0
         self._time = 0
         self._start: int | None = None
         self._kinds: dict[int, Kind | None] = {}
-        self._several = ambiguous_kinds(calls.values())
+        self._ambiguous = ambiguous_kinds(specs.values())
 
     def add(
         self,
@@ -65,52 +77,71 @@ class Builder:
         leave_ns: int | None = None,
         index: int | None = None,
     ) -> None:
-        """Append one call: its argument before, what the call changed in it, and its status (None: it never
-        returned). Fields that `outputs` leaves out stay as they were; of a function that gives no NTSTATUS `result` is
-        what it gave. index: its number, where calls before it are missing. UsageError names what is wrong."""
+        """Append one call.
+
+        Args:
+            name: Name of the function.
+            inputs: Argument before the call. None for NULL.
+            outputs: Fields that the call changes. Other fields keep their input values.
+            status: Returned status. None for a call that never returned.
+            result: Returned value of a function that returns BOOLEAN, 0 to 255.
+            thread: Thread id.
+            enter_ns: Time before the call in nanoseconds. By default 1000 after the event before.
+            leave_ns: Time after the call in nanoseconds. By default 1000 after the enter event.
+            index: Index of the call, if calls before it are missing.
+
+        Raises:
+            UsageError: An argument is invalid, or the trace is closed.
+        """
         if self._writer.closed:
-            raise UsageError(f"{self._writer.path}: is finished; nothing can be added to it")
-        call = self._calls.get(name) if isinstance(name, str) else None
-        if call is None:
-            raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
-        self._refuse_times(name, enter_ns, leave_ns)
-        if not _counts(thread):
-            raise UsageError(f"{name}: thread is a number from 0 on, not {given.short_repr(thread)}")
-        if index is not None and not _counts(index):
-            raise UsageError(f"{name}: index is a number from 0 on, not {given.short_repr(index)}")
-        if result is not None and call.returns != "BOOLEAN":
-            raise UsageError(f"{name}: gives {'a status' if call.returns == 'NTSTATUS' else 'nothing'}, not a result")
+            raise UsageError(f"cannot add a call to {self._writer.path}: the trace is closed")
+        spec = self._specs.get(name) if isinstance(name, str) else None
+        if spec is None:
+            raise UsageError(f"undescribed function: {short_repr(name)} (see tracekmt calls)")
+        self._check_times(name, enter_ns, leave_ns)
+        for parameter, number in (("thread", thread), ("index", 0 if index is None else index)):
+            if not _is_unsigned(number):
+                raise UsageError(f"{name}: invalid {parameter}: {short_repr(number)} (expected a number from 0)")
+        if result is not None and spec.returns != "BOOLEAN":
+            returned = "a status" if spec.returns == "NTSTATUS" else "nothing"
+            raise UsageError(f"{name}: unexpected result: the function returns {returned}")
         if result is not None and not (isinstance(result, int) and 0 <= result < 256):
-            raise UsageError(
-                f"{name}: gives a BOOLEAN, which is a number from 0 to 255, not {given.short_repr(result)}"
-            )
-        answer = None if status is None else result or int(ntstatus.status(status))
+            raise UsageError(f"{name}: invalid result: {short_repr(result)} (expected a number from 0 to 255)")
+        raw_result = None if status is None else result or int(ntstatus.status(status))
         arena = Arena(self._writer.abi)
-        arguments = codec.encode(call, self._writer.abi, arena, inputs, self._kinds.get)
+        arguments = codec.encode(spec, self._writer.abi, arena, inputs, self._kinds.get)
         before = arena.regions()
-        if answer is not None and outputs is not None and arguments != (0,):
-            self._leave(call, arena, arguments, outputs, answer)
-        number = self._number(call)
-        enter = Enter(self._next(), thread, number, self._tick(enter_ns), 0, arguments, tuple(before), index)
+        if raw_result is not None and outputs is not None and arguments != (0,):
+            self._write_outputs(spec, arena, arguments, outputs, raw_result)
+        spec_id = self._spec_id(spec)
+        enter = Enter(self._next(), thread, spec_id, self._tick(enter_ns), 0, arguments, tuple(before), index)
         self._start = enter.time if self._start is None else self._start
         self._writer.events([enter], flush=False)
-        if answer is not None:
+        if raw_result is not None:
             after = tuple(arena.regions())
-            leave = Leave(self._next(), enter.sequence, self._tick(leave_ns), answer, after)
+            leave = Leave(self._next(), enter.sequence, self._tick(leave_ns), raw_result, after)
             self._writer.events([leave], flush=False)
 
-    def _leave(self, call: CallSpec, arena: Arena, arguments: tuple[int, ...], outputs: Any, answer: int) -> None:
-        """Lay what a call changes over what it was entered with."""
-        entered = codec.decode(call, self._writer.abi, arena, arguments, None, self._kinds.get)
-        codec.encode(call, self._writer.abi, arena, _laid_over(entered, outputs), self._kinds.get)
-        if call.creates and (call.returns != "NTSTATUS" or ntstatus.Status(answer).succeeded):
-            left = codec.decode(call, self._writer.abi, arena, arguments, None, self._kinds.get)
-            self._kinds.update(created_handles(call, entered, left, self._several))
+    def _write_outputs(
+        self, spec: CallSpec, arena: Arena, arguments: tuple[int, ...], outputs: Any, raw_result: int
+    ) -> None:
+        """Write the argument after the call into the arena, which has the argument before it."""
+        abi, kind_of = self._writer.abi, self._kinds.get
+        inputs = codec.decode(spec, abi, arena, arguments, None, kind_of)
+        codec.encode(spec, abi, arena, _merge(inputs, outputs), kind_of)
+        if spec.creates and (spec.returns != "NTSTATUS" or ntstatus.Status(raw_result).succeeded):
+            argument = codec.decode(spec, abi, arena, arguments, None, kind_of)
+            self._kinds.update(created_handles(spec, inputs, argument, self._ambiguous))
 
-    def close(self, how: str = "made by hand", torn: str | None = None) -> None:
-        """Finish the file; a second time does nothing."""
+    def close(self, reason: str = "made by hand", damage: str | None = None) -> None:
+        """Seal and close the file. A second call has no effect.
+
+        Args:
+            reason: How the recording ended.
+            damage: Reason why events at the end are missing, if any.
+        """
         if not self._writer.closed:
-            self._writer.end(how, torn)
+            self._writer.end(reason, damage)
             self._writer.close()
 
     def __enter__(self) -> Builder:
@@ -121,11 +152,11 @@ class Builder:
     ) -> None:
         self.close()
 
-    def _number(self, call: CallSpec) -> int:
-        if call.name not in self._numbers:
-            self._numbers[call.name] = len(self._numbers)
-            self._writer.describe(self._numbers[call.name], call)
-        return self._numbers[call.name]
+    def _spec_id(self, spec: CallSpec) -> int:
+        if spec.name not in self._spec_ids:
+            self._spec_ids[spec.name] = len(self._spec_ids)
+            self._writer.describe(self._spec_ids[spec.name], spec)
+        return self._spec_ids[spec.name]
 
     def _next(self) -> int:
         self._sequence += 1
@@ -135,27 +166,27 @@ class Builder:
         self._time = self._time + 1000 if time is None else time
         return self._time
 
-    def _refuse_times(self, name: str, enter_ns: Any, leave_ns: Any) -> None:
-        """Times count from the first event, and no call ends before it begins."""
-        for what, time in (("enter_ns", enter_ns), ("leave_ns", leave_ns)):
-            if time is not None and not _counts(time):
-                raise UsageError(f"{name}: {what} is a number from 0 on, not {given.short_repr(time)}")
-        begins = self._time + 1000 if enter_ns is None else enter_ns
-        if self._start is not None and begins < self._start:
-            raise UsageError(f"{name}: enter_ns {begins} lies before the trace's first call, at {self._start}")
-        if leave_ns is not None and leave_ns < begins:
-            raise UsageError(f"{name}: leave_ns {leave_ns} lies before its enter_ns, {begins}")
+    def _check_times(self, name: str, enter_ns: Any, leave_ns: Any) -> None:
+        """Raise UsageError for a time before the first event, or for a call that returns before it is entered."""
+        for parameter, time in (("enter_ns", enter_ns), ("leave_ns", leave_ns)):
+            if time is not None and not _is_unsigned(time):
+                raise UsageError(f"{name}: invalid {parameter}: {short_repr(time)} (expected a number from 0)")
+        enter_time = self._time + 1000 if enter_ns is None else enter_ns
+        if self._start is not None and enter_time < self._start:
+            raise UsageError(f"{name}: enter_ns {enter_time} is before the first call of the trace ({self._start})")
+        if leave_ns is not None and leave_ns < enter_time:
+            raise UsageError(f"{name}: leave_ns {leave_ns} is before enter_ns {enter_time}")
 
 
-def _counts(number: Any) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 1 << 62
+def _is_unsigned(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
 
 
-def _laid_over(value: Any, change: Any) -> Any:
-    """A value with the parts that `change` names replaced: dicts by key, lists of dicts by index."""
+def _merge(value: Any, change: Any) -> Any:
+    """Return a value with the parts in `change` replaced: dicts by key, lists of dicts by index."""
     if isinstance(value, Mapping) and isinstance(change, Mapping):
-        return {**value, **{name: _laid_over(value.get(name), part) for name, part in change.items()}}
+        return {**value, **{name: _merge(value.get(name), part) for name, part in change.items()}}
     if isinstance(value, list) and isinstance(change, (list, tuple)) and len(change) <= len(value):
-        parts = [_laid_over(old, new) for old, new in zip(value, change, strict=False)]
+        parts = [_merge(old, new) for old, new in zip(value, change, strict=False)]
         return parts + value[len(parts) :]
     return change

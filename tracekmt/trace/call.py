@@ -1,4 +1,4 @@
-"""One recorded call."""
+"""Recorded calls."""
 
 from __future__ import annotations
 
@@ -16,74 +16,96 @@ from tracekmt.trace.handle_kinds import depends_on_objects
 Argument = dict[str, Any] | Unreadable | None
 
 BoundValue = FieldValue | BoundLocation
-"""A value that stands for something: with the memory that holds it, or, where that is not simply told, decoded."""
-
-
-def _bound(call: CallSpec, value: Argument) -> list[BoundValue]:
-    leaves = codec.iter_values(call.argument, value)
-    return [leaf for leaf in leaves if leaf.kind is not None and leaf.kind.binding != "literal"]
-
-
-_UNKNOWN = object()
-
+"""A bound value: its location in the recorded memory, or its decoded field if the location is not easy to find."""
 
 DID_NOT_RETURN = "did not return"
 
-
-def outcome_of(call: CallSpec, value: int) -> tuple[Status | None, int | None]:
-    """What a function gave: its status, or its result, or neither where it gives nothing."""
-    if call.returns == "NTSTATUS":
-        return Status(value & 0xFFFFFFFF), None
-    return None, value & 0xFF if call.returns == "BOOLEAN" else None
+_UNKNOWN = object()
+_NESTED_TYPES = (dict, list)
 
 
-def outcome_text(call: CallSpec, value: int | None) -> str:
-    """The same in a word; None is a call that never returned."""
-    if value is None:
+def _decoded_bound_values(spec: CallSpec, argument: Argument) -> list[BoundValue]:
+    values = codec.iter_values(spec.argument, argument)
+    return [value for value in values if value.kind is not None and value.kind.binding != "literal"]
+
+
+def outcome_of(spec: CallSpec, raw_result: int) -> tuple[Status | None, int | None]:
+    """Return the status and the result of a raw return value.
+
+    The status is None if the function does not return NTSTATUS. The result is None if it does not return BOOLEAN.
+    """
+    if spec.returns == "NTSTATUS":
+        return Status(raw_result & 0xFFFFFFFF), None
+    return None, raw_result & 0xFF if spec.returns == "BOOLEAN" else None
+
+
+def outcome_text(spec: CallSpec, raw_result: int | None) -> str:
+    """Return the outcome of a call: its status name, its result, "returned" or "did not return".
+
+    Args:
+        spec: Description of the call.
+        raw_result: Raw return value. None for a call that did not return.
+    """
+    if raw_result is None:
         return DID_NOT_RETURN
-    status, result = outcome_of(call, value)
+    return format_outcome(*outcome_of(spec, raw_result))
+
+
+def format_outcome(status: Status | None, result: int | None, *, returned: bool = True) -> str:
+    """Return an outcome as text; see `outcome_text`."""
+    if not returned:
+        return DID_NOT_RETURN
     if status is not None:
         return status.name
     return "returned" if result is None else str(result)
 
 
 class Origin(Protocol):
-    """What a call has to know of where it is from."""
+    """Source of a call, such as a trace."""
 
     @property
     def abi(self) -> Abi:
-        """How its memory is laid out."""
+        """ABI of the recorded process."""
         ...
 
     @property
     def threads(self) -> Mapping[int, int]:
-        """The number of a thread by the system's id."""
+        """Numbers of the threads, by the system's thread id."""
         ...
 
     @property
     def start_time(self) -> int:
-        """What times count from."""
+        """Time that other times count from, in nanoseconds."""
         ...
 
-    def description(self, number: int) -> CallSpec:
-        """The call that an event names by a number."""
+    def spec(self, spec_id: int) -> CallSpec:
+        """Return a call description by the id that events use."""
         ...
 
     def kinds_at(self, index: int) -> codec.KindOf | None:
-        """What handles led to when a call was entered; None where nobody knows."""
+        """Return the kinds of handles when a call was entered. None if they are unknown."""
         ...
 
-    def place(self, address: int) -> str | None:
-        """An address as module and offset."""
+    def module_offset(self, address: int) -> str | None:
+        """Return an address as module and offset. None if the module is unknown."""
         ...
 
 
 class TracedCall:
-    """One recorded call.
+    """One recorded call. Its argument is decoded at the first access.
 
-    index counts calls from 0, thread is a small number by first appearance, times are nanoseconds from the first
-    event. status, result, outputs and leave_ns are None for a call that never returned; status is so too for a function
-    that gives no NTSTATUS, and result for one that does.
+    Attributes:
+        index: Index of the call in the trace, from 0.
+        name: Name of the function.
+        spec: Description of the function.
+        abi: ABI of the recorded process.
+        thread: Number of the thread, by first appearance.
+        status: Returned status. None if the call did not return, or if the function does not return NTSTATUS.
+        result: Returned value of a function that does not return NTSTATUS. None if the call did not return.
+        enter_ns: Time of the enter event, in nanoseconds since the first event.
+        leave_ns: Time of the leave event, in nanoseconds since the first event. None if the call did not return.
+        enter: Enter event.
+        leave: Leave event. None if the call did not return.
     """
 
     def __init__(self, origin: Origin, index: int, enter: Enter, leave: Leave | None) -> None:
@@ -91,7 +113,7 @@ class TracedCall:
         self.index = index
         self.enter = enter
         self.leave = leave
-        self.spec: CallSpec = origin.description(enter.spec_id)
+        self.spec: CallSpec = origin.spec(enter.spec_id)
         self.name = self.spec.name
         self.abi = origin.abi
         self._entered = Recorded(enter.regions)
@@ -101,23 +123,23 @@ class TracedCall:
         self._outputs: Any = _UNKNOWN
         self._bound_inputs: Sequence[BoundValue] | None = None
         self._bound_outputs: Sequence[BoundValue] | None = None
-        self._frame_found: Any = _UNKNOWN
+        self._input_context: Any = _UNKNOWN
         self.enter_ns = enter.time - origin.start_time
         self.leave_ns = None if leave is None else leave.time - origin.start_time
 
     @property
     def returned(self) -> bool:
-        """Whether the call came back before the recording ended."""
+        """True if the call returned before the recording ended."""
         return self.leave is not None
 
     @property
     def succeeded(self) -> bool:
-        """Whether the call came back and did what it was asked."""
+        """True if the call returned without a failure status."""
         return self.returned and (self.status is None or self.status.succeeded)
 
     @property
-    def answer(self) -> str:
-        """How the call ended, in a word: its status' name, its result, "returned" or "did not return"."""
+    def outcome_text(self) -> str:
+        """Outcome of the call: its status name, its result, "returned" or "did not return"."""
         return outcome_text(self.spec, None if self.leave is None else self.leave.result)
 
     @property
@@ -128,15 +150,15 @@ class TracedCall:
 
     @property
     def inputs(self) -> Argument:
-        """The argument as the call was entered with it; None for NULL."""
+        """Argument before the call. None for NULL."""
         if self._inputs is _UNKNOWN:
             self._inputs = self.decode_inputs(self._kind_of)
-        found: Argument = self._inputs
-        return found
+        argument: Argument = self._inputs
+        return argument
 
     @property
     def outputs(self) -> Argument:
-        """The argument as the call left it."""
+        """Argument after the call. None for NULL, or if the call did not return."""
         if self._outputs is _UNKNOWN:
             if self.leave is None:
                 self._outputs = None
@@ -144,54 +166,54 @@ class TracedCall:
                 self._outputs = _copied(self.inputs)
             else:
                 self._outputs = self.decode_outputs(self._kind_of)
-        found: Argument = self._outputs
-        return found
+        argument: Argument = self._outputs
+        return argument
 
     @property
     def unchanged(self) -> bool:
-        """Whether the call left its whole argument as it was, so that its outputs equal its inputs."""
+        """True if the call changed none of the recorded memory. Its outputs then equal its inputs."""
         if self.leave is None or self.spec.argument.parameters:
             return False
         return self.leave.regions == self.enter.regions
 
     @property
     def bound_inputs(self) -> Sequence[BoundValue]:
-        """What stands for something in the argument as the call was entered with it."""
+        """Input values that are handles, addresses, fence values or LUIDs."""
         if self._bound_inputs is None:
-            frame, finder, found = self._frame, self._finder, None
-            if finder is not None and frame is not None:
-                found = finder.places(frame, self._entered, self.enter.arguments[0])
-            self._bound_inputs = found if found is not None else _bound(self.spec, self.inputs)
+            context, finder, values = self._context, self._finder, None
+            if finder is not None and context is not None:
+                values = finder.locations(context, self._entered, self.enter.arguments[0])
+            self._bound_inputs = values if values is not None else _decoded_bound_values(self.spec, self.inputs)
         return self._bound_inputs
 
     @property
     def bound_outputs(self) -> Sequence[BoundValue]:
-        """The same in the argument as the call left it."""
+        """Output values that are handles, addresses, fence values or LUIDs."""
         if self._bound_outputs is None:
-            self._bound_outputs = self.bound_inputs if self.unchanged else self._find_outputs()
+            self._bound_outputs = self.bound_inputs if self.unchanged else self._find_bound_outputs()
         return self._bound_outputs
 
-    def _find_outputs(self) -> Sequence[BoundValue]:
-        finder, found = self._finder, None
-        if finder is not None and self._frame is not None and self.leave is not None:
+    def _find_bound_outputs(self) -> Sequence[BoundValue]:
+        finder, values = self._finder, None
+        if finder is not None and self._context is not None and self.leave is not None:
             address, after = self.enter.arguments[0], Recorded(self.leave.regions)
-            frame = finder.frame(after, address, self._entered)
-            found = finder.places(frame, after, address, self._entered) if frame is not None else None
-        return found if found is not None else _bound(self.spec, self.outputs)
+            context = finder.context(after, address, self._entered)
+            values = finder.locations(context, after, address, self._entered) if context is not None else None
+        return values if values is not None else _decoded_bound_values(self.spec, self.outputs)
 
     def satisfies(self, conditions: Iterable[Condition]) -> bool:
-        """Whether all of these are true of what the call was entered with; never where that cannot be read."""
-        frame = self._frame
-        if frame is not None:
-            return all(map(frame.holds, conditions))
+        """Return True if the inputs satisfy all conditions. Unreadable inputs satisfy none."""
+        context = self._context
+        if context is not None:
+            return all(map(context.holds, conditions))
         return isinstance(self.inputs, dict) and all(
-            codec.condition_holds(when, self.spec.argument, self.inputs) for when in conditions
+            codec.condition_holds(condition, self.spec.argument, self.inputs) for condition in conditions
         )
 
     def number(self, path: str) -> int:
-        """A number that the call was entered with; 0 where that cannot be read."""
-        if self._frame is not None:
-            return self._frame.number(path)[1]
+        """Return an input number by its path. Return 0 if it is unreadable."""
+        if self._context is not None:
+            return self._context.number(path)[1]
         return int(codec.look_up(self.inputs, path) or 0)
 
     @property
@@ -199,21 +221,23 @@ class TracedCall:
         return codec.finder(self.spec, self.abi)
 
     @property
-    def _frame(self) -> codec.StructContext | None:
-        """The argument's own bytes when the call was entered, where that is enough to look at them."""
-        if self._frame_found is _UNKNOWN:
+    def _context(self) -> codec.StructContext | None:
+        """Bytes of the argument structure before the call. None if the call needs a full decode."""
+        if self._input_context is _UNKNOWN:
             arguments, finder = self.enter.arguments, self._finder
-            self._frame_found = finder.frame(self._entered, arguments[0]) if finder is not None and arguments else None
-        found: codec.StructContext | None = self._frame_found
-        return found
+            self._input_context = (
+                finder.context(self._entered, arguments[0]) if finder is not None and arguments else None
+            )
+        context: codec.StructContext | None = self._input_context
+        return context
 
     @property
     def caller(self) -> str | None:
-        """Module and offset of the instruction behind the call; None where unknown."""
-        return self._origin.place(self.enter.caller)
+        """Return address of the call as module and offset. None if unknown."""
+        return self._origin.module_offset(self.enter.caller)
 
     def to_json(self) -> dict[str, Any]:
-        """The call as a line of `dump --json`."""
+        """Return the call as a line of `dump --json`."""
         inputs = codec.to_json(self.spec.argument, self.inputs)
         return {
             "index": self.index,
@@ -231,11 +255,11 @@ class TracedCall:
         }
 
     def decode_inputs(self, kind_of: codec.KindOf | None) -> Argument:
-        """The same, with another idea of what handles lead to."""
+        """Return the argument before the call, decoded with other kinds of handles."""
         return codec.decode(self.spec, self.abi, self._entered, self.enter.arguments, None, kind_of)
 
     def decode_outputs(self, kind_of: codec.KindOf | None) -> Argument:
-        """The same, with another idea of what handles lead to."""
+        """Return the argument after the call, decoded with other kinds of handles."""
         assert self.leave is not None
         after = Recorded(self.leave.regions)
         return codec.decode(self.spec, self.abi, after, self.enter.arguments, self._entered, kind_of)
@@ -246,12 +270,9 @@ class TracedCall:
 
 
 def _copied(value: Any) -> Any:
-    """Lists and dicts of their own, with what is in them."""
+    """Return a deep copy of dicts and lists. Other values are shared."""
     if type(value) is dict:
-        return {name: _copied(each) if type(each) in _NESTING else each for name, each in value.items()}
+        return {name: _copied(item) if type(item) in _NESTED_TYPES else item for name, item in value.items()}
     if type(value) is list:
-        return [_copied(each) if type(each) in _NESTING else each for each in value]
+        return [_copied(item) if type(item) in _NESTED_TYPES else item for item in value]
     return value
-
-
-_NESTING = (dict, list)

@@ -1,8 +1,7 @@
-"""A frame of events: a table of fixed columns, and behind it what each event holds.
+"""Frame of events: a table of fixed columns, and a body for each event.
 
-The table says of every event what can be asked without looking into it: which call it belongs to, when, on which
-thread, which function, how it ended. The bodies are msgpack values of their own, so that one event is unpacked without
-the others.
+The table answers questions about an event without unpacking its body: its call, time, thread, function and outcome.
+Each body is a separate msgpack value, so that one event can be unpacked without the others.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ import msgpack
 from tracekmt.trace.events import Enter, Leave, Region
 
 ENTER, LEAVE, LOST = 0, 1, 2
-_EVENT_SIZE = 256  # what an event's row and its place take, roughly
+_ROW_SIZE = 256  # Approximate memory of an event's row and of its entry in `positions`, in bytes.
 
-# The columns in their order: name, type of the values, and whether a value is told as what it is more than the last.
+# The columns in file order: name, array type code, and whether the file stores the difference from the row before.
 COLUMNS = (
     ("kinds", "B", False),
     ("calls", "q", True),
@@ -32,16 +31,25 @@ COLUMNS = (
     ("values", "Q", False),
     ("offsets", "q", True),
 )
-"""calls: the index of the call that an event belongs to. threads: by first appearance. functions: the ids of the
-descriptions. values: of an enter event its caller's address, of a leave event what the function gave, of a loss how
-many events. offsets: where the event's body begins among the bodies."""
 
-Blob = Callable[[int], bytes]
+LoadBlob = Callable[[int], bytes]
+"""Returns a stored blob by its number. Raises ValueError for an unknown number."""
 
 
 @dataclass
 class EventTable:
-    """The columns of a frame, all of one length."""
+    """Columns of a frame of events. All have the same length.
+
+    Attributes:
+        kinds: ENTER, LEAVE or LOST.
+        calls: Index of the event's call.
+        sequences: Sequence number of the event.
+        times: Time in nanoseconds.
+        threads: Number of the thread, by first appearance.
+        functions: Id of the call's description.
+        values: Caller's address of an enter event, raw return value of a leave event, count of lost events.
+        offsets: Offset of the event's body in the bodies.
+    """
 
     kinds: array[int] = field(default_factory=lambda: array("B"))
     calls: array[int] = field(default_factory=lambda: array("q"))
@@ -59,70 +67,84 @@ class EventTable:
         return len(self.kinds)
 
     def add(self, *row: int) -> None:
-        """Append an event, its columns in their order."""
+        """Append the row of an event. Its values are in the order of the columns."""
         for column, value in zip(self._columns, row, strict=True):
             column.append(value)
 
     def pack(self) -> list[bytes]:
-        """The columns as they stand in a frame: little endian."""
+        """Return the columns in their little endian file form."""
         packed = []
-        for name, code, delta in COLUMNS:
+        for name, type_code, is_difference in COLUMNS:
             values: array[int] = getattr(self, name)
-            if delta:
-                values = array(code, map(int.__sub__, values, [0, *values[:-1]]))
-            packed.append(_little(values).tobytes())
+            if is_difference:
+                values = array(type_code, map(int.__sub__, values, [0, *values[:-1]]))
+            packed.append(_swap_if_big_endian(values).tobytes())
         return packed
 
     @classmethod
     def unpack(cls, columns: Any) -> EventTable:
-        """The columns of a frame; ValueError for what is none."""
+        """Return the table of a frame's columns.
+
+        Raises:
+            ValueError: The columns are malformed.
+        """
         if not isinstance(columns, list) or len(columns) != len(COLUMNS):
-            raise ValueError("has other columns than its format")
-        found = {}
-        for (name, code, delta), data in zip(COLUMNS, columns, strict=True):
-            values = array(code)
+            raise ValueError("has a wrong number of columns")
+        table = {}
+        for (name, type_code, is_difference), data in zip(COLUMNS, columns, strict=True):
+            values = array(type_code)
             if not isinstance(data, bytes) or len(data) % values.itemsize:
-                raise ValueError(f"has no sound column of {name}")
+                raise ValueError(f"has a malformed column {name}")
             values.frombytes(data)
-            values = _little(values)
+            values = _swap_if_big_endian(values)
             try:
-                found[name] = array(code, accumulate(values)) if delta else values
+                table[name] = array(type_code, accumulate(values)) if is_difference else values
             except OverflowError:
-                raise ValueError(f"has a column of {name} that runs out of its range") from None
-        if len(set(map(len, found.values()))) != 1:
-            raise ValueError("has columns of several lengths")
-        return cls(**found)
+                raise ValueError(f"has an overflow in the column {name}") from None
+        if len(set(map(len, table.values()))) != 1:
+            raise ValueError("has columns of different lengths")
+        return cls(**table)
 
 
 class EventFrame:
-    """A frame of events, unpacked as far as its table."""
+    """Frame of events with an unpacked table and packed bodies.
+
+    Attributes:
+        table: Columns of the frame.
+        positions: Row of an event by its call's index and its kind, ENTER or LEAVE.
+        size: Approximate memory of the frame in bytes.
+    """
 
     def __init__(self, value: Any) -> None:
         if not isinstance(value, list) or len(value) != 3 or not isinstance(value[1], bytes):
-            raise ValueError("holds no table and bodies")
+            raise ValueError("has no table and bodies")
         self.table = EventTable.unpack(value[0])
         self._bodies = value[1]
         offsets = self.table.offsets
         if any(not 0 <= offset <= len(self._bodies) for offset in offsets):
             raise ValueError("has an event outside of its bodies")
         if any(kind > LOST for kind in self.table.kinds):
-            raise ValueError("has an event of an unknown sort")
+            raise ValueError("has an event of an unknown kind")
         self.positions: dict[tuple[int, int], int] = {
-            (call, kind): position
-            for position, (call, kind) in enumerate(zip(self.table.calls, self.table.kinds, strict=True))
+            (index, kind): position
+            for position, (index, kind) in enumerate(zip(self.table.calls, self.table.kinds, strict=True))
             if kind != LOST
         }
-        self.size = len(self._bodies) + _EVENT_SIZE * len(offsets)
+        self.size = len(self._bodies) + _ROW_SIZE * len(offsets)
 
     def body(self, position: int) -> Any:
-        """What an event holds besides its row; ValueError where it is malformed."""
+        """Return the body of an event by its row.
+
+        Raises:
+            ValueError: The body is malformed.
+        """
         offsets = self.table.offsets
         end = offsets[position + 1] if position + 1 < len(offsets) else len(self._bodies)
         return unpack(self._bodies[offsets[position] : end])
 
 
 def unpack(data: bytes) -> Any:
-    """One msgpack value; ValueError for anything else."""
+    """Return the one msgpack value in `data`. Raise ValueError for anything else."""
     try:
         return msgpack.unpackb(data, raw=False, strict_map_key=False, unicode_errors="surrogatepass")
     except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
@@ -130,54 +152,79 @@ def unpack(data: bytes) -> Any:
 
 
 def pack(value: Any) -> bytes:
-    """One msgpack value."""
+    """Return a value as msgpack."""
     packed: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogatepass")
     return packed
 
 
 def enter_body(event: Enter, intern: Callable[[bytes], int | bytes]) -> bytes:
-    """What an enter event holds: its arguments, and the regions that were copied."""
-    return pack([list(event.arguments), [[address, wanted, intern(data)] for address, wanted, data in event.regions]])
+    """Return the body of an enter event: its arguments and regions.
+
+    Args:
+        event: The event.
+        intern: Returns the number of the blob that stores the data, or the data itself.
+    """
+    regions = [[address, requested, intern(data)] for address, requested, data in event.regions]
+    return pack([list(event.arguments), regions])
 
 
 def leave_body(event: Leave, entered: Sequence[Region], intern: Callable[[bytes], int | bytes]) -> bytes:
-    """What a leave event holds: its regions; one that is as it was when the call was entered is told by its number."""
-    known = {region: number for number, region in enumerate(entered)}
-    return pack([known[r] if r in known else [r[0], r[1], intern(r[2])] for r in event.regions])
+    """Return the body of a leave event: its regions.
+
+    Args:
+        event: The event.
+        entered: Regions of the enter event. The body has only the number of a region that the call did not change.
+        intern: Returns the number of the blob that stores the data, or the data itself.
+    """
+    numbers = {region: number for number, region in enumerate(entered)}
+    return pack([numbers[r] if r in numbers else [r[0], r[1], intern(r[2])] for r in event.regions])
 
 
-def enter_from(value: Any, blob: Blob) -> tuple[tuple[int, ...], tuple[Region, ...]]:
-    """The arguments and regions of an enter event from its body; ValueError where it is malformed."""
+def enter_from_body(value: Any, load_blob: LoadBlob) -> tuple[tuple[int, ...], tuple[Region, ...]]:
+    """Return the arguments and regions of an enter event.
+
+    Raises:
+        ValueError: The body is malformed.
+    """
     if type(value) is not list or len(value) != 2 or type(value[0]) is not list:
         raise ValueError("has a malformed body")
     arguments = tuple(value[0])
     for argument in arguments:
         if type(argument) is not int:
             raise ValueError("has a malformed body")
-    return arguments, regions_from(value[1], (), blob)
+    return arguments, regions_from_body(value[1], (), load_blob)
 
 
-def regions_from(value: Any, entered: Sequence[Region], blob: Blob) -> tuple[Region, ...]:
-    """Regions from a body; ValueError where they are malformed."""
-    found: list[Region] = []
-    # Types are compared as they are, since msgpack makes no others: this is the hot path of reading.
+def regions_from_body(value: Any, entered: Sequence[Region], load_blob: LoadBlob) -> tuple[Region, ...]:
+    """Return the regions of a body.
+
+    Args:
+        value: Regions of the body.
+        entered: Regions of the enter event, for a leave event.
+        load_blob: Returns a stored blob by its number.
+
+    Raises:
+        ValueError: The regions are malformed.
+    """
+    regions: list[Region] = []
+    # This is the hot path of reading. `type(...) is` is enough because msgpack creates no subclasses.
     for region in value if type(value) is list else (None,):
         if type(region) is list and len(region) == 3 and type(region[0]) is type(region[1]) is int:
-            address, wanted, data = region
+            address, requested, data = region
             if type(data) is bytes:
-                found.append((address, wanted, data))
+                regions.append((address, requested, data))
                 continue
             if type(data) is int:
-                found.append((address, wanted, blob(data)))
+                regions.append((address, requested, load_blob(data)))
                 continue
         elif type(region) is int and 0 <= region < len(entered):
-            found.append(entered[region])
+            regions.append(entered[region])
             continue
         raise ValueError("has a malformed region")
-    return tuple(found)
+    return tuple(regions)
 
 
-def _little(values: array[int]) -> array[int]:
+def _swap_if_big_endian(values: array[int]) -> array[int]:
     if sys.byteorder == "big":
         values.byteswap()
     return values

@@ -1,7 +1,7 @@
-"""What frames hold: the header, the calls' descriptions, modules, and the two events of every call.
+"""Contents of frames: the header, call descriptions, modules, and the events of calls.
 
-A call is two events, each with its own sequence number: one before it, and one after it that may be missing. Memory
-is kept as the regions that the walker copied: (address, bytes wanted, bytes read).
+A call has two events, each with its own sequence number: an enter event before the call, and a leave event after it.
+The leave event may be missing.
 """
 
 from __future__ import annotations
@@ -14,20 +14,30 @@ from tracekmt.spec import checks, serial
 from tracekmt.spec.types import ABIS, WCHAR_SIZE, Abi, CallSpec
 
 Region = tuple[int, int, bytes]
+"""Memory that the recorder copied: address, number of bytes requested, bytes read."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """Where a trace comes from.
+    """Origin of a trace.
 
-    wchar: the bytes of a WCHAR there, 4 in native Linux processes.
-    settings: how it was recorded. machine: what the program ran on, as far as it said so (the simulator's adapters).
-    clock: one moment on several clocks: "time" as events have it, "wall" in nanoseconds since 1970, and the raw
-    performance "counter" with its "frequency" in Hz. origin: the time that times are counted from, where it is not that
-    of the first event: of a trace that is part of another. trimmed: what it was cut from. redacted: what was taken out.
+    Attributes:
+        base_abi: ABI of the recorded process without its WCHAR size: x64 or x86. Its key in the file is "abi".
+        created: Time of the recording.
+        tool: Name and version of the recorder.
+        process: The recorded process.
+        settings: Settings of the recording.
+        machine: Machine of the recorded process, as far as known (the simulator's adapters).
+        wchar: Size of a WCHAR in bytes. 4 in native Linux processes.
+        clock: One moment on several clocks: "time" as in events, "wall" in nanoseconds since 1970, and the raw
+            performance "counter" with its "frequency" in Hz.
+        origin: Time in nanoseconds that other times count from, if not the time of the first event. Trimmed traces
+            have it.
+        trimmed: Trace that this one was trimmed from.
+        redacted: Contents that were removed.
     """
 
-    abi: Abi
+    base_abi: Abi
     created: str = ""
     tool: str = ""
     process: dict[str, Any] = field(default_factory=dict)
@@ -40,23 +50,34 @@ class Header:
     redacted: str = ""
 
     @property
-    def layout(self) -> Abi:
-        """The ABI that structures are laid out by."""
-        return "wsl" if self.wchar == WCHAR_SIZE["wsl"] else self.abi
+    def abi(self) -> Abi:
+        """ABI that the layouts of structures follow from."""
+        return "wsl" if self.wchar == WCHAR_SIZE["wsl"] else self.base_abi
 
     def to_data(self) -> dict[str, Any]:
-        """The payload of its frame; what is empty is left out."""
-        return {name: value for name, value in vars(self).items() if value not in ("", None, {})}
+        """Return the payload of the header's frame, without empty fields."""
+        return {_data_key(name): value for name, value in vars(self).items() if value not in ("", None, {})}
 
 
-def header_fields(layout: Abi) -> dict[str, Any]:
-    """How a header tells a layout: what `Header.layout` is the way back from."""
-    return {"abi": "x64" if layout == "wsl" else layout, "wchar": WCHAR_SIZE[layout]}
+def _data_key(field_name: str) -> str:
+    return "abi" if field_name == "base_abi" else field_name
+
+
+def header_fields(abi: Abi) -> dict[str, Any]:
+    """Return the fields of a header whose `abi` is the given one."""
+    return {"base_abi": "x64" if abi == "wsl" else abi, "wchar": WCHAR_SIZE[abi]}
 
 
 @dataclass(frozen=True)
 class Module:
-    """A file that was mapped in the recorded process."""
+    """A file that was mapped in the recorded process.
+
+    Attributes:
+        name: Name of the file.
+        path: Path of the file.
+        base: Address of its first byte.
+        size: Number of mapped bytes.
+    """
 
     name: str
     path: str
@@ -66,8 +87,18 @@ class Module:
 
 @dataclass(frozen=True)
 class Enter:
-    """A call about to happen. `thread` is the system's id, `arguments` the raw parameters, times are nanoseconds.
-    index: the call's number, where it is not simply the next."""
+    """Event before a call.
+
+    Attributes:
+        sequence: Sequence number of the event.
+        thread: Thread id of the system.
+        spec_id: Id of the call's description.
+        time: Time in nanoseconds.
+        caller: Return address of the call, 0 if unknown.
+        arguments: Raw parameters.
+        regions: Memory that the parameters refer to.
+        index: Index of the call, if it does not follow the index of the call before.
+    """
 
     sequence: int
     thread: int
@@ -81,7 +112,15 @@ class Enter:
 
 @dataclass(frozen=True)
 class Leave:
-    """The same call afterwards. `enter` is the sequence number of its other event, `result` the raw return value."""
+    """Event after a call.
+
+    Attributes:
+        sequence: Sequence number of the event.
+        enter: Sequence number of the call's enter event.
+        time: Time in nanoseconds.
+        result: Raw return value.
+        regions: Memory that the parameters refer to.
+    """
 
     sequence: int
     enter: int
@@ -92,59 +131,80 @@ class Leave:
 
 @dataclass(frozen=True)
 class Lost:
-    """`count` events from this sequence number on could not be recorded."""
+    """Consecutive events that could not be recorded.
+
+    Attributes:
+        sequence: Sequence number of the first lost event.
+        count: Number of lost events.
+    """
 
     sequence: int
     count: int
 
 
-_EMPTY = Header("x64")
+_DEFAULTS = Header("x64")
 
 
-def header_from(value: Any, where: str) -> Header:
-    """The header from its frame."""
+def header_from_data(value: Any, where: str) -> Header:
+    """Return the header of a frame.
+
+    Raises:
+        TraceError: The payload is malformed. `where` begins the message.
+    """
     if not isinstance(value, dict) or value.get("abi") not in ABIS:
-        raise TraceError(f"{where}: its header does not name an ABI")
-    known = {name: value[name] for name in Header.__dataclass_fields__ if name in value}
-    for name, content in known.items():
-        wanted = type(vars(_EMPTY)[name]) if name != "origin" else int
-        if type(content) is not wanted:
-            raise TraceError(f"{where}: its header holds no {wanted.__name__} under {name}")
-    return Header(**known)
+        raise TraceError(f"{where}: the header has no valid ABI (expected {' or '.join(ABIS)})")
+    fields = {name: value[_data_key(name)] for name in vars(_DEFAULTS) if _data_key(name) in value}
+    for name, content in fields.items():
+        expected = int if name == "origin" else type(vars(_DEFAULTS)[name])
+        if type(content) is not expected:
+            raise TraceError(f"{where}: invalid header field {_data_key(name)} (expected {expected.__name__})")
+    return Header(**fields)
 
 
-def call_data(number: int, call: CallSpec, abi: Abi) -> dict[str, Any]:
-    """The payload of a description's frame: the description, and the layouts that follow from it."""
-    return {"id": number, "description": serial.to_data(call), "layouts": serial.layouts_of(call, abi)}
+def spec_to_data(spec_id: int, spec: CallSpec, abi: Abi) -> dict[str, Any]:
+    """Return the payload of a description's frame: the description, and the layouts that follow from it."""
+    return {"id": spec_id, "description": serial.to_data(spec), "layouts": serial.layouts_of(spec, abi)}
 
 
-def call_from(value: Any, abi: Abi, where: str) -> tuple[int, CallSpec]:
-    """A description from its frame, checked like our own."""
+def spec_from_data(value: Any, abi: Abi, where: str) -> tuple[int, CallSpec]:
+    """Return the id and the description of a frame.
+
+    Raises:
+        TraceError: The payload is malformed, or the description fails a check. `where` begins the message.
+    """
     try:
-        number, call = value["id"], serial.call_from_data(value["description"])
-        problems = checks.check(call)
-        if not problems and serial.layouts_of(call, abi) != value["layouts"]:
-            problems = [f"{call.name}: the layouts beside the description do not follow from it"]
-        if not isinstance(number, int):
-            problems = [f"{call.name}: has no number"]
+        spec_id, spec = value["id"], serial.spec_from_data(value["description"])
+        problems = checks.check(spec)
+        if not problems and serial.layouts_of(spec, abi) != value["layouts"]:
+            problems = [f"{spec.name}: the recorded layouts do not follow from the description"]
+        if not isinstance(spec_id, int):
+            problems = [f"{spec.name}: the id is not a number"]
     except (DescriptionError, KeyError, TypeError, RecursionError) as error:
-        raise TraceError(f"{where}: a description in it cannot be used: {error}") from None
+        raise TraceError(f"{where}: invalid description: {error}") from None
     if problems:
-        raise TraceError(f"{where}: a description in it cannot be used: {problems[0]}")
-    return number, call
+        raise TraceError(f"{where}: invalid description: {problems[0]}")
+    return spec_id, spec
 
 
-def module_from(value: Any, where: str) -> Module:
-    """A module from its frame."""
+def module_from_data(value: Any, where: str) -> Module:
+    """Return the module of a frame.
+
+    Raises:
+        TraceError: The payload is malformed. `where` begins the message.
+    """
     match value:
         case [str(name), str(path), int(base), int(size)]:
             return Module(name, path, base, size)
-    raise TraceError(f"{where}: a module in it is malformed")
+    raise TraceError(f"{where}: malformed module")
 
 
 def thread_ids(value: Any) -> list[int]:
-    """The system's ids of the threads that first appear in a frame of events; ValueError for anything else."""
-    threads = value[2] if isinstance(value, list) and len(value) == 3 else None
-    if not isinstance(threads, list) or any(type(each) is not int for each in threads):
+    """Return the system's ids of the threads that first appear in a frame of events.
+
+    Raises:
+        ValueError: The payload is malformed.
+    """
+    ids = value[2] if isinstance(value, list) and len(value) == 3 else None
+    if not isinstance(ids, list) or any(type(thread_id) is not int for thread_id in ids):
         raise ValueError("has malformed threads")
-    return threads
+    return ids

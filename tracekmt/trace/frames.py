@@ -1,8 +1,14 @@
-"""The outermost grammar of a trace file: magic, version, then frames.
+"""Outer structure of a trace file: magic, version, then frames.
 
-A frame is a header of 12 bytes and a payload. Header, little endian: length of the payload (u32), kind (u8), flags
-(u8, bit 0: the payload is compressed with zstd), two zero bytes, and the CRC-32 of the bytes of the header before it
-and of the payload. A payload is one msgpack value. Unknown kinds are skipped; ids are never reused.
+A frame is a header of 12 bytes and a payload. The header is little endian:
+
+- length of the payload (u32)
+- kind (u8)
+- flags (u8): bit 0 marks a payload that is compressed with zstd, bit 1 a live frame (see `LiveFrame`)
+- two zero bytes
+- CRC-32 of the first 8 bytes of the header and of the payload
+
+A payload is one msgpack value. Readers skip frames of unknown kinds. Kinds are never reused.
 """
 
 from __future__ import annotations
@@ -28,22 +34,22 @@ MAGIC = b"\x89KMT\r\n\x1a\n"
 END_MAGIC = MAGIC[::-1]
 VERSION = 1
 FRAME_LIMIT = 64 << 20
-"""Bytes of one payload, unpacked; more is taken for damage."""
+"""Maximum size of one decompressed payload in bytes. The reader treats a larger payload as damage."""
 
 _VERSION = struct.Struct("<I")
 _TAIL = struct.Struct("<Q")
 _HEAD = struct.Struct("<IBBH")
 _CRC = struct.Struct("<I")
-_PADDING = struct.Struct(">BI")  # msgpack's head of a byte string
+_PADDING = struct.Struct(">BI")  # The head of a byte string in msgpack.
 _COMPRESSED = 1
 _LIVE = 2
-_WORTH_COMPRESSING = 128
+_MIN_COMPRESSED_SIZE = 128
 _WINDOW_LOG_LIMIT = 27
 _OFFSET_LIMIT = (1 << 63) - 1
 
 
 class FrameKind(IntEnum):
-    """What a frame holds. A number means for ever what it meant first; 4 to 6 are those of format 0."""
+    """Content of a frame. A number never changes its meaning. Format 0 has 4 to 6 for events."""
 
     HEADER = 1
     CALL = 2
@@ -60,56 +66,83 @@ class FrameKind(IntEnum):
     SPILL = 13
 
 
-class Room(NamedTuple):
-    """A live frame's bytes in the file: memory that is, or was, written to by others, and is no msgpack."""
+class LiveFrame(NamedTuple):
+    """Position of a live frame's payload in the file.
+
+    The payload is raw memory instead of msgpack. The recorder and the recorded process write to it.
+
+    Attributes:
+        start: Offset in the file.
+        length: Size in bytes.
+    """
 
     start: int
     length: int
 
 
-def pack_live(start: int, length: int, align: int) -> bytes:
-    """What stands before the bytes of a live frame, for it to begin at a multiple of `align` in the file; `start` is
-    where it is put."""
+def pack_live_head(start: int, length: int, align: int) -> bytes:
+    """Return a padding frame and the header of a live frame.
+
+    Args:
+        start: Offset in the file at which the result is written.
+        length: Size of the live payload in bytes.
+        align: The live payload begins at a multiple of this offset.
+    """
     heads = 2 * (_HEAD.size + _CRC.size)
     padding = -(start + heads + _PADDING.size) % align
-    return _framed(FrameKind.PADDING, 0, _PADDING.pack(0xC6, padding) + bytes(padding)) + _framed(
+    return _pack(FrameKind.PADDING, 0, _PADDING.pack(0xC6, padding) + bytes(padding)) + _pack(
         FrameKind.SPOOL, _LIVE, b"", length
     )
 
 
-def _framed(kind: FrameKind, flags: int, payload: bytes, length: int | None = None) -> bytes:
+def _pack(kind: FrameKind, flags: int, payload: bytes, length: int | None = None) -> bytes:
     head = _HEAD.pack(len(payload) if length is None else length, kind, flags, 0)
     return head + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
 
 
 def pack_frame(kind: FrameKind, value: Any, level: int = 3) -> bytes:
-    """One frame, compressed where that makes it smaller."""
+    """Return one frame, compressed if that makes it smaller.
+
+    Raises:
+        TraceError: The payload is larger than `FRAME_LIMIT`.
+    """
     payload: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogatepass")
     flags = 0
-    if len(payload) >= _WORTH_COMPRESSING:
-        packed = zstd.compress(payload, level)
-        if len(packed) < len(payload):
-            payload, flags = packed, _COMPRESSED
+    if len(payload) >= _MIN_COMPRESSED_SIZE:
+        compressed = zstd.compress(payload, level)
+        if len(compressed) < len(payload):
+            payload, flags = compressed, _COMPRESSED
     if len(payload) > FRAME_LIMIT:
-        raise TraceError(f"an event of {len(payload)} bytes is larger than a frame may be ({FRAME_LIMIT})")
-    return _framed(kind, flags, payload)
+        raise TraceError(f"cannot write a frame of {len(payload)} bytes (the limit is {FRAME_LIMIT})")
+    return _pack(kind, flags, payload)
 
 
 def preamble(version: int = VERSION) -> bytes:
-    """What a file begins with."""
+    """Return the first bytes of a file."""
     return MAGIC + _VERSION.pack(version)
 
 
-def tail(index: int) -> bytes:
-    """What a sealed file ends with: where its index is."""
-    return _TAIL.pack(index) + END_MAGIC
+def tail(index_offset: int) -> bytes:
+    """Return the last bytes of a sealed file: the offset of the index frame, and the end magic."""
+    return _TAIL.pack(index_offset) + END_MAGIC
 
 
 TAIL_SIZE = _TAIL.size + len(END_MAGIC)
 
 
 class FrameReader:
-    """The frames of one file, by offset. Every method raises TraceError for what it cannot read, and says where."""
+    """Reader of the frames of one file, by offset.
+
+    Every method raises TraceError with the offset of a frame that it cannot read.
+
+    Attributes:
+        path: Path of the file, for messages.
+        version: Format version of the file.
+        start: Offset of the first frame.
+        damage: Offset and defect of the frame that ended `scan`. None if `scan` reached the end of the file.
+    """
+
+    damage: str | None = None
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path = path
@@ -120,32 +153,34 @@ class FrameReader:
         if start[: len(MAGIC)] != MAGIC:
             raise TraceError(f"{path}: not a tracekmt trace (its first bytes are {start[:8].hex(' ')})")
         if len(start) < len(MAGIC) + _VERSION.size:
-            raise TraceError(f"{path}: cut off inside its first {len(MAGIC) + _VERSION.size} bytes")
+            raise TraceError(f"{path}: truncated within the first {len(MAGIC) + _VERSION.size} bytes")
         self.version: int = _VERSION.unpack_from(start, len(MAGIC))[0]
         if self.version > VERSION:
             raise TraceError(
-                f"{path}: written in trace format {self.version}, this tracekmt reads up to {VERSION}; update tracekmt"
+                f"{path}: trace format {self.version} is newer than this tracekmt (up to {VERSION}); update tracekmt"
             )
         self.start = len(start)
 
     def scan(self) -> Iterator[tuple[int, int, Any]]:
-        """Every frame that is whole, as (offset, kind, value). A torn or damaged frame ends the scan; `torn` then
-        says where and why."""
+        """Yield offset, kind and value of every complete frame.
+
+        A truncated or damaged frame ends the iteration and sets `damage`.
+        """
         offset = self.start
         while True:
             try:
-                found = self._read(offset)
+                frame = self._read(offset)
             except TraceError as error:
-                self.torn = str(error)
+                self.damage = str(error)
                 return
-            if found is None:
+            if frame is None:
                 return
-            kind, value, following = found
+            kind, value, next_offset = frame
             yield offset, kind, value
-            offset = following
+            offset = next_offset
 
-    def index(self) -> Any:
-        """The value of the index frame of a sealed file; None where there is no sound one."""
+    def read_index(self) -> Any:
+        """Return the value of the index frame of a sealed file. None without a readable index frame."""
         size = self._file.seek(0, 2)
         if size < self.start + TAIL_SIZE:
             return None
@@ -154,24 +189,27 @@ class FrameReader:
         if end[_TAIL.size :] != END_MAGIC:
             return None
         try:
-            found = self._read(_TAIL.unpack_from(end)[0])
+            frame = self._read(_TAIL.unpack_from(end)[0])
         except TraceError:
             return None
-        return found[1] if found is not None and found[0] == FrameKind.INDEX else None
+        return frame[1] if frame is not None and frame[0] == FrameKind.INDEX else None
 
-    torn: str | None = None
-
-    def at(self, offset: int) -> tuple[int, Any]:
-        """Kind and value of the frame at an offset that `scan` or the index gave."""
-        found = self._read(offset)
-        if found is None:
+    def read_frame(self, offset: int) -> tuple[int, Any]:
+        """Return kind and value of the frame at an offset from `scan` or from the index."""
+        frame = self._read(offset)
+        if frame is None:
             raise TraceError(f"{self.path}: no frame at byte {offset}: the file has become shorter")
-        return found[:2]
+        return frame[:2]
+
+    def read_bytes(self, start: int, size: int) -> bytes:
+        """Return bytes of a live frame. There are fewer at the end of the file."""
+        self._file.seek(start)
+        return self._file.read(size)
 
     def _read(self, offset: int) -> tuple[int, Any, int] | None:
-        """Kind, value and the offset behind one frame; None at the end of the file."""
+        """Return kind and value of a frame, and the offset of the next one. None at the end of the file."""
         if offset > _OFFSET_LIMIT:
-            raise self._damage(offset, "lies outside of any file")
+            raise self._damaged(offset, "is out of range")
         self._file.seek(offset)
         head = self._file.read(_HEAD.size + _CRC.size)
         if not head:
@@ -179,36 +217,34 @@ class FrameReader:
         if head[_TAIL.size :] == END_MAGIC[: _HEAD.size + _CRC.size - _TAIL.size]:
             if len(head + self._file.read(TAIL_SIZE - len(head))) == TAIL_SIZE:
                 return None
-            raise self._damage(offset, "is cut off")
+            raise self._damaged(offset, "is truncated")
         if len(head) < _HEAD.size + _CRC.size:
-            raise self._damage(offset, "is cut off")
+            raise self._damaged(offset, "is truncated")
         length, kind, flags, _ = _HEAD.unpack_from(head)
         if length > FRAME_LIMIT:
-            raise self._damage(offset, f"claims {length} bytes")
+            raise self._damaged(offset, f"has an invalid length of {length} bytes")
         if flags & _LIVE:
             return self._live(offset, head, length, kind)
         payload = self._file.read(length)
         if len(payload) < length:
-            raise self._damage(offset, "is cut off")
+            raise self._damaged(offset, "is truncated")
         if zlib.crc32(payload, zlib.crc32(head[: _HEAD.size])) != _CRC.unpack_from(head, _HEAD.size)[0]:
-            raise self._damage(offset, "fails its checksum")
+            raise self._damaged(offset, "fails its checksum")
         if flags & _COMPRESSED:
             payload = self._decompress(offset, payload)
         return kind, self._unpack(offset, payload), offset + len(head) + length
 
-    def _live(self, offset: int, head: bytes, length: int, kind: int) -> tuple[int, Room, int]:
-        """A frame that is written to while it is there: its checksum is that of its head."""
+    def _live(self, offset: int, head: bytes, length: int, kind: int) -> tuple[int, LiveFrame, int]:
+        """Return kind and position of a live frame, and the offset of the next frame.
+
+        The checksum covers only the head, because the payload changes.
+        """
         if zlib.crc32(head[: _HEAD.size]) != _CRC.unpack_from(head, _HEAD.size)[0]:
-            raise self._damage(offset, "fails its checksum")
+            raise self._damaged(offset, "fails its checksum")
         end = offset + len(head) + length
         if self._file.seek(0, 2) < end:
-            raise self._damage(offset, "is cut off")
-        return kind, Room(offset + len(head), length), end
-
-    def bytes_at(self, start: int, size: int) -> bytes:
-        """Bytes of a live frame, fewer at the end of the file."""
-        self._file.seek(start)
-        return self._file.read(size)
+            raise self._damaged(offset, "is truncated")
+        return kind, LiveFrame(offset + len(head), length), end
 
     def _decompress(self, offset: int, payload: bytes) -> bytes:
         try:
@@ -216,16 +252,16 @@ class FrameReader:
             decompressor = zstd.ZstdDecompressor(options=options)
             data: bytes = decompressor.decompress(payload, max_length=FRAME_LIMIT)
         except zstd.ZstdError as error:
-            raise self._damage(offset, f"does not decompress ({error})") from None
+            raise self._damaged(offset, f"does not decompress ({error})") from None
         if not decompressor.eof:
-            raise self._damage(offset, f"decompresses to more than {FRAME_LIMIT} bytes, or is cut off")
+            raise self._damaged(offset, f"decompresses to more than {FRAME_LIMIT} bytes, or is truncated")
         return data
 
     def _unpack(self, offset: int, payload: bytes) -> Any:
         try:
             return msgpack.unpackb(payload, raw=False, strict_map_key=False, unicode_errors="surrogatepass")
         except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
-            raise self._damage(offset, f"is not msgpack ({type(error).__name__})") from None
+            raise self._damaged(offset, f"is not msgpack ({type(error).__name__})") from None
 
-    def _damage(self, offset: int, what: str) -> TraceError:
-        return TraceError(f"{self.path}: the frame at byte {offset} {what}")
+    def _damaged(self, offset: int, defect: str) -> TraceError:
+        return TraceError(f"{self.path}: the frame at byte {offset} {defect}")

@@ -1,4 +1,4 @@
-"""What sort of object a handle led to at one point of a trace, for calls whose form depends on it."""
+"""Kinds of the objects behind handles at one point of a trace, for calls whose form depends on them."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ from tracekmt.spec.types import CallSpec, Kind
 
 
 @lru_cache(maxsize=4096)
-def depends_on_objects(call: CallSpec) -> bool:
-    """Whether the objects that a call is given decide what its argument holds."""
-    conditions = (field.when for struct in structures(call.argument) for field in struct.fields())
-    return any(when is not None and when.kind is not None for when in conditions)
+def depends_on_objects(spec: CallSpec) -> bool:
+    """Return True if the kinds of input objects select union arms of the argument."""
+    conditions = (field.when for struct in structures(spec.argument) for field in struct.fields())
+    return any(condition is not None and condition.kind is not None for condition in conditions)
 
 
-def ambiguous_kinds(calls: Iterable[CallSpec]) -> set[Kind | None]:
-    """Kinds that tell nothing where the sort is not known, such as of an object opened from a shared handle."""
-    return {creates.kind.base for call in calls for creates in call.creates}
+def ambiguous_kinds(specs: Iterable[CallSpec]) -> set[Kind | None]:
+    """Return the kinds that stay ambiguous because a more specific kind exists.
+
+    For example, the specific kind of an object that was opened from a shared handle is unknown.
+    """
+    return {creates.kind.base for spec in specs for creates in spec.creates}
 
 
 def created_handles(
-    call: CallSpec, inputs: Any, outputs: Any, several: set[Kind | None]
+    spec: CallSpec, inputs: Any, outputs: Any, ambiguous: set[Kind | None]
 ) -> Iterator[tuple[int, Kind | None]]:
-    """The handles that a call which succeeded made, each with its kind; None where that is one of `several` sorts."""
+    """Yield the handles that a successful call created, with their kinds. An ambiguous kind is None."""
     if not isinstance(inputs, dict):
         return
-    for creates in call.creates:
+    for creates in spec.creates:
         if creates.kind.binding == "handle" and all(
-            codec.condition_holds(w, call.argument, inputs) for w in creates.when
+            codec.condition_holds(condition, spec.argument, inputs) for condition in creates.when
         ):
-            for leaf in codec.iter_values(call.argument, outputs):
-                if leaf.pattern == creates.path and isinstance(leaf.value, int):
-                    yield leaf.value, None if creates.kind in several else creates.kind
+            for field_value in codec.iter_values(spec.argument, outputs):
+                if field_value.pattern == creates.path and isinstance(field_value.value, int):
+                    yield field_value.value, None if creates.kind in ambiguous else creates.kind
 
 
 class HandleKinds:

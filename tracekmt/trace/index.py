@@ -1,4 +1,4 @@
-"""Where everything is in a trace: from the index at its end, or from a pass over its frames."""
+"""Index of a trace: offsets of its frames, from the index frame or from a scan of all frames."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from itertools import pairwise
 from typing import Any
 
 from tracekmt.errors import TraceError
-from tracekmt.trace import event_frame as batch
 from tracekmt.trace import events
-from tracekmt.trace.event_frame import EventFrame
-from tracekmt.trace.frames import FrameKind, FrameReader, Room
+from tracekmt.trace.event_frame import ENTER, LEAVE, LOST, EventFrame
+from tracekmt.trace.frames import FrameKind, FrameReader, LiveFrame
 
 
 @dataclass(frozen=True)
 class FrameEntry:
-    """A frame of events: where it is, the calls entered in it, and its events, by number."""
+    """Entry of a frame of events.
+
+    Attributes:
+        offset: Offset of the frame in the file.
+        first_call: Index of the first call that was entered in the frame.
+        calls: Number of calls that were entered in the frame.
+        first_event: Number of the frame's first event in the trace.
+        events: Number of events in the frame.
+    """
 
     offset: int
     first_call: int
@@ -23,24 +30,41 @@ class FrameEntry:
     first_event: int
     events: int
 
-    def check(self, found: EventFrame) -> None:
-        """ValueError where a frame is not as the index says."""
-        table = found.table
-        entered = [call for kind, call in zip(table.kinds, table.calls, strict=True) if kind == batch.ENTER]
+    def check(self, frame: EventFrame) -> None:
+        """Compare the entry with its frame.
+
+        Raises:
+            ValueError: The frame differs from the entry, or contradicts itself.
+        """
+        table = frame.table
+        entered = [index for kind, index in zip(table.kinds, table.calls, strict=True) if kind == ENTER]
         if len(table) != self.events or len(entered) != self.calls or entered[:1] not in ([], [self.first_call]):
-            raise ValueError("holds other events than the index says")
-        if any(b <= a for a, b in pairwise(entered)):
-            raise ValueError("has calls that are not in order")
-        if len(found.positions) != sum(kind != batch.LOST for kind in table.kinds):
-            raise ValueError("has an event twice")
+            raise ValueError("does not match the index")
+        if any(after <= before for before, after in pairwise(entered)):
+            raise ValueError("has calls out of order")
+        if len(frame.positions) != sum(kind != LOST for kind in table.kinds):
+            raise ValueError("has a duplicate event")
 
 
 @dataclass
 class Index:
-    """metadata: the frames that say what the others mean (header, descriptions, modules), by their offsets. late: the frame
-    in which a call returned, where that is not the one in which it was entered. blobs: the first number in each frame
-    of contents, and its offset. threads: the system's ids by first appearance. torn: what is wrong behind the last
-    whole frame. room: where a recorder's memory is, if the file is one."""
+    """Index of a trace.
+
+    Attributes:
+        calls: Number of calls.
+        events: Number of events.
+        lost: Number of lost events.
+        start: Time that other times count from, in nanoseconds.
+        end: Text of the end frame. None if the recording did not finish.
+        frames: Entries of the frames of events.
+        late: Number of the frame with a call's leave event, by the call's index, if it is not the frame with the
+            enter event.
+        blobs: First blob number and offset of every frame of blobs.
+        metadata: Offsets of the frames that other frames depend on: header, descriptions, modules.
+        threads: The system's thread ids by first appearance.
+        damage: Defect after the last complete frame.
+        live_frame: Memory of a recorder, if the file has a live frame.
+    """
 
     calls: int = 0
     events: int = 0
@@ -52,74 +76,87 @@ class Index:
     blobs: list[tuple[int, int]] = field(default_factory=list)
     metadata: list[int] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
-    torn: str | None = None
-    room: Room | None = None
+    damage: str | None = None
+    live_frame: LiveFrame | None = None
 
     @classmethod
     def load(cls, frames: FrameReader) -> Index:
-        """The index of a sealed trace, else one that is made from its frames."""
-        value = frames.index()
-        return _from_frame(value, frames) if value is not None else rebuild_index(frames)
+        """Return the index of a sealed trace, or else a rebuilt one."""
+        value = frames.read_index()
+        return _index_from_data(value, frames) if value is not None else rebuild_index(frames)
 
 
-def _from_frame(value: Any, frames: FrameReader) -> Index:
+def _index_from_data(value: Any, frames: FrameReader) -> Index:
     match value:
         case {
             "calls": int(calls),
-            "events": int(count),
+            "events": int(event_count),
             "lost": int(lost),
             "start": int(start),
             "end": end,
-            "frames": [*listed],
+            "frames": [*frame_rows],
             "late": [*late],
             "blobs": [*blobs],
             "told": [*metadata],
             "threads": [*threads],
-        } if isinstance(end, (str, type(None))) and _numbers(listed, 5) and _numbers(late, 2) and _numbers(blobs, 2):
+        } if (
+            isinstance(end, (str, type(None)))
+            and _are_rows(frame_rows, 5)
+            and _are_rows(late, 2)
+            and _are_rows(blobs, 2)
+        ):
             index = Index(
                 calls=calls,
-                events=count,
+                events=event_count,
                 lost=lost,
                 start=start,
                 end=end,
-                frames=[FrameEntry(*each) for each in listed],
+                frames=[FrameEntry(*row) for row in frame_rows],
                 late=dict(late),
                 blobs=[(first, offset) for first, offset in blobs],
                 metadata=metadata,
                 threads=threads,
-                torn=_text(value.get("torn")),
+                damage=_optional_text(value.get("torn")),
             )
-            if _sound(index):
+            if _is_consistent(index):
                 return index
-    raise TraceError(f"{frames.path}: its index is malformed; tracekmt recover makes a new one")
+    raise TraceError(f"{frames.path}: the index is malformed; tracekmt recover rebuilds it")
 
 
-def _text(value: Any) -> str | None:
+def _optional_text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _numbers(rows: list[Any], length: int) -> bool:
-    return all(isinstance(r, list) and len(r) == length and all(type(n) is int and n >= 0 for n in r) for r in rows)
+def _are_rows(rows: list[Any], length: int) -> bool:
+    return all(
+        isinstance(row, list) and len(row) == length and all(type(number) is int and number >= 0 for number in row)
+        for row in rows
+    )
 
 
-def _sound(index: Index) -> bool:
-    calls = events_ = following = 0
+def _is_consistent(index: Index) -> bool:
+    call_count = event_count = next_call = 0
     for frame in index.frames:
-        # Of a trace that was cut out of another, calls are missing between others.
-        if frame.first_call < following or frame.first_event != events_:
+        # A trimmed trace has gaps between the indexes of its calls.
+        if frame.first_call < next_call or frame.first_event != event_count:
             return False
-        following = frame.first_call + frame.calls
-        calls, events_ = calls + frame.calls, events_ + frame.events
-    plain = all(type(n) is int and n >= 0 for n in (*index.metadata, *index.threads))
-    frames = all(frame < len(index.frames) for frame in index.late.values())
-    return plain and frames and (calls, events_) == (index.calls, index.events) and index.blobs == sorted(index.blobs)
+        next_call = frame.first_call + frame.calls
+        call_count, event_count = call_count + frame.calls, event_count + frame.events
+    are_numbers = all(type(number) is int and number >= 0 for number in (*index.metadata, *index.threads))
+    are_frames = all(frame < len(index.frames) for frame in index.late.values())
+    counts_match = (call_count, event_count) == (index.calls, index.events)
+    return are_numbers and are_frames and counts_match and index.blobs == sorted(index.blobs)
 
 
 def rebuild_index(frames: FrameReader) -> Index:
-    """The index that one pass over every frame makes; what is torn ends it."""
+    """Return the index that one scan over all frames finds. Damage ends the scan.
+
+    Raises:
+        TraceError: The first frame is not a valid header.
+    """
     index = Index()
-    entered: set[int] = set()
-    following = stored = 0
+    in_flight: set[int] = set()
+    next_call = last_blob = 0
     origin = None
     for offset, kind, value in frames.scan():
         where = f"{frames.path}: byte {offset}"
@@ -128,63 +165,76 @@ def rebuild_index(frames: FrameReader) -> Index:
         match kind:
             case FrameKind.HEADER | FrameKind.CALL | FrameKind.MODULE:
                 if not index.metadata:
-                    origin = events.header_from(value, where).origin
+                    origin = events.header_from_data(value, where).origin
                 index.metadata.append(offset)
             case FrameKind.BLOBS:
-                if not isinstance(value, list) or not value or type(value[0]) is not int or value[0] < stored:
-                    index.torn = f"{frames.path}: the frame at byte {offset} holds no contents that can follow"
+                if not isinstance(value, list) or not value or type(value[0]) is not int or value[0] < last_blob:
+                    index.damage = f"{frames.path}: the frame at byte {offset} has malformed blobs"
                     break
-                stored = value[0]
-                index.blobs.append((stored, offset))
+                last_blob = value[0]
+                index.blobs.append((last_blob, offset))
             case FrameKind.EVENTS:
                 try:
-                    following = _take_events(index, entered, value, offset, following)
+                    next_call = _add_frame(index, in_flight, value, offset, next_call)
                 except ValueError as error:
-                    index.torn = f"{frames.path}: the frame at byte {offset} {error}"
+                    index.damage = f"{frames.path}: the frame at byte {offset} {error}"
                     break
-            case FrameKind.SPOOL if isinstance(value, Room):
-                index.room = value
+            case FrameKind.SPOOL if isinstance(value, LiveFrame):
+                index.live_frame = value
             case FrameKind.END:
                 index.end = str(value.get("how")) if isinstance(value, dict) else ""
-                index.torn = _text(value.get("torn")) if isinstance(value, dict) else None
-    index.torn = index.torn or frames.torn
+                index.damage = _optional_text(value.get("torn")) if isinstance(value, dict) else None
+    index.damage = index.damage or frames.damage
     index.start = index.start if origin is None else origin
     return index
 
 
-def _take_events(index: Index, under_way: set[int], value: Any, offset: int, following: int) -> int:
-    """Add a frame of events to the index, if all of it is sound; ValueError says what is not. `following` is the least
-    number that its first call can have; gives that of the next frame."""
-    found = EventFrame(value)
-    table = found.table
+def _add_frame(index: Index, in_flight: set[int], value: Any, offset: int, next_call: int) -> int:
+    """Add a frame of events to the index.
+
+    Args:
+        index: The index. It stays unchanged if the frame is malformed.
+        in_flight: Indexes of the calls that were entered and did not return. Updated by the frame.
+        value: Payload of the frame.
+        offset: Offset of the frame in the file.
+        next_call: Lowest index that the first call of the frame can have.
+
+    Returns:
+        Lowest index that the first call of the next frame can have.
+
+    Raises:
+        ValueError: The frame is malformed.
+    """
+    event_frame = EventFrame(value)
+    table = event_frame.table
     entered: list[int] = []
-    left: list[int] = []
-    known = set(under_way)
-    for kind, call in zip(table.kinds, table.calls, strict=True):
-        if kind == batch.ENTER:
-            if call < following:
-                raise ValueError("has calls that are not in order")
-            following = call + 1
-            entered.append(call)
-            known.add(call)
-        elif kind == batch.LEAVE:
-            if call not in known:
-                raise ValueError(f"lets call {call} return, which was not entered")
-            known.remove(call)
-            left.append(call)
+    returned: list[int] = []
+    open_calls = set(in_flight)
+    for kind, call_index in zip(table.kinds, table.calls, strict=True):
+        if kind == ENTER:
+            if call_index < next_call:
+                raise ValueError("has calls out of order")
+            next_call = call_index + 1
+            entered.append(call_index)
+            open_calls.add(call_index)
+        elif kind == LEAVE:
+            if call_index not in open_calls:
+                raise ValueError(f"has a leave event of call {call_index} without an enter event")
+            open_calls.remove(call_index)
+            returned.append(call_index)
     threads = events.thread_ids(value)
-    first = entered[0] if entered else following
+    first_call = entered[0] if entered else next_call
     if entered and not index.calls:
-        index.start = table.times[table.kinds.index(batch.ENTER)]
-    late = {call: len(index.frames) for call in left if call < first}
-    frame = FrameEntry(offset, first, len(entered), index.events, len(table))
-    frame.check(found)
-    under_way.clear()
-    under_way.update(known)
-    index.lost += sum(n for kind, n in zip(table.kinds, table.values, strict=True) if kind == batch.LOST)
+        index.start = table.times[table.kinds.index(ENTER)]
+    late = {call_index: len(index.frames) for call_index in returned if call_index < first_call}
+    entry = FrameEntry(offset, first_call, len(entered), index.events, len(table))
+    entry.check(event_frame)
+    in_flight.clear()
+    in_flight.update(open_calls)
+    index.lost += sum(count for kind, count in zip(table.kinds, table.values, strict=True) if kind == LOST)
     index.calls += len(entered)
     index.events += len(table)
     index.late.update(late)
     index.threads += threads
-    index.frames.append(frame)
-    return following
+    index.frames.append(entry)
+    return next_call

@@ -57,14 +57,14 @@ class Metadata:
         if self._header is None:
             if kind != FrameKind.HEADER:
                 raise TraceError(f"{self.path}: the trace does not begin with a header")
-            self._header = events.header_from(value, where)
+            self._header = events.header_from_data(value, where)
             return self._header
         if kind == FrameKind.CALL:
-            spec_id, spec = events.call_from(value, self._header.layout, where)
+            spec_id, spec = events.spec_from_data(value, self._header.abi, where)
             self.specs[spec_id] = spec
             return spec_id, spec
         if kind == FrameKind.MODULE:
-            self.modules.append(events.module_from(value, where))
+            self.modules.append(events.module_from_data(value, where))
             return self.modules[-1]
         return None
 

@@ -1,4 +1,4 @@
-"""Reading traces: calls by index, decoded when asked for; of the file only what is asked for is in memory."""
+"""Reader of traces: calls by index, decoded on demand. Only the requested parts of the file are in memory."""
 
 from __future__ import annotations
 
@@ -15,50 +15,68 @@ from typing import BinaryIO, Generic, TypeVar
 from tracekmt.codec import KindOf
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.spec.types import Abi, CallSpec, Kind
-from tracekmt.trace import buffer_format as spooled
-from tracekmt.trace import event_frame as batch
 from tracekmt.trace import migrate
+from tracekmt.trace.buffer_format import convert_leftover
 from tracekmt.trace.call import TracedCall
-from tracekmt.trace.event_frame import EventFrame
+from tracekmt.trace.event_frame import (
+    ENTER,
+    LEAVE,
+    LOST,
+    EventFrame,
+    EventTable,
+    LoadBlob,
+    enter_from_body,
+    regions_from_body,
+)
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.frames import VERSION, FrameKind, FrameReader
 from tracekmt.trace.handle_kinds import HandleKinds, ambiguous_kinds, created_handles
 from tracekmt.trace.index import Index, rebuild_index
 from tracekmt.trace.metadata import Metadata
 
-FRAMES_KEPT = 6 << 20
-"""Bytes of unpacked frames that are kept at hand, of events and as much of contents; a larger one is kept alone."""
+FRAME_CACHE_SIZE = 6 << 20
+"""Bytes of unpacked frames that the reader keeps, of events and of blobs each. One larger frame is kept alone."""
 
-CONTENTS_KEPT = 32 << 20
-"""Bytes of single contents that are kept at hand: what repeats may have been stored millions of calls ago."""
+BLOB_CACHE_SIZE = 32 << 20
+"""Bytes of single blobs that the reader keeps. A repeated blob may have been stored millions of calls before."""
 
-_OBJECT_SIZE = 64  # what Python takes for a short content besides its bytes
+_OBJECT_SIZE = 64  # Memory overhead of a short Python bytes object, in bytes.
 
 T = TypeVar("T")
 
 
-class _Recent(Generic[T]):
-    """The frames that were used last. load: gives a frame by its number, and its size."""
+class _FrameCache(Generic[T]):
+    """Cache of the most recently used frames.
 
-    def __init__(self, room: int, load: Callable[[int], tuple[T, int]]) -> None:
-        self._room = room
+    Args:
+        capacity: Bytes to keep.
+        load: Returns a frame by its number, and its size in bytes.
+    """
+
+    def __init__(self, capacity: int, load: Callable[[int], tuple[T, int]]) -> None:
+        self._free = capacity
         self._load = load
-        self._kept: OrderedDict[int, tuple[T, int]] = OrderedDict()
+        self._frames: OrderedDict[int, tuple[T, int]] = OrderedDict()
 
     def __call__(self, number: int) -> T:
-        if number in self._kept:
-            self._kept.move_to_end(number)
-            return self._kept[number][0]
-        value, size = self._kept[number] = self._load(number)
-        self._room -= size
-        while self._room < 0 and len(self._kept) > 1:
-            self._room += self._kept.popitem(last=False)[1][1]
-        return value
+        if number in self._frames:
+            self._frames.move_to_end(number)
+            return self._frames[number][0]
+        frame, size = self._frames[number] = self._load(number)
+        self._free -= size
+        while self._free < 0 and len(self._frames) > 1:
+            self._free += self._frames.popitem(last=False)[1][1]
+        return frame
 
 
-class _Contents:
-    """Contents by number, those that were used last at hand: when the young ones have half of the room, the old ones
-    are let go and the young become old."""
+class _BlobCache:
+    """Cache of the most recently used blobs, in two generations.
+
+    A young generation of half the capacity becomes the old one. The blobs of the old generation are dropped.
+
+    Args:
+        load: Returns a blob by its number.
+    """
 
     def __init__(self, load: Callable[[int], bytes]) -> None:
         self._load = load
@@ -67,73 +85,91 @@ class _Contents:
         self._size = 0
 
     def __call__(self, number: int) -> bytes:
-        found = self._young.get(number)
-        if found is not None:
-            return found
-        found = self._old.get(number)
-        if found is None:
-            found = self._load(number)
-        self._young[number] = found
-        self._size += len(found) + _OBJECT_SIZE
-        if self._size > CONTENTS_KEPT // 2:
+        blob = self._young.get(number)
+        if blob is not None:
+            return blob
+        blob = self._old.get(number)
+        if blob is None:
+            blob = self._load(number)
+        self._young[number] = blob
+        self._size += len(blob) + _OBJECT_SIZE
+        if self._size > BLOB_CACHE_SIZE // 2:
             self._young, self._old, self._size = {}, self._young, 0
-        return found
+        return blob
 
 
 class Trace:
-    """A trace opened for reading; a context manager. Damage at the end is not an error: `torn` says what was there,
-    and every whole frame before it is read.
+    """Trace that is open for reading. A context manager.
 
-    source: a path, or a file open for reading that can seek. rebuild: do not trust the index at its end.
+    Damage at the end is not an error: every complete frame before it is readable.
+
+    Attributes:
+        path: Path of the file.
+        version: Format version of the file.
+        header: Header of the trace.
+        abi: ABI of the recorded process.
+        threads: Numbers of the threads by first appearance, by the system's thread id.
+        damage: Description of the damage at the end. None for an undamaged trace.
     """
 
     def __init__(self, source: Path | BinaryIO, *, rebuild: bool = False) -> None:
+        """Open a trace.
+
+        Args:
+            source: A path, or an open seekable file.
+            rebuild: Rebuild the index from all frames instead of reading it.
+
+        Raises:
+            TraceError: The file is not a readable trace.
+        """
         self.path = source if isinstance(source, Path) else Path(str(getattr(source, "name", "(file)")))
         try:
             self._file = source.open("rb") if isinstance(source, Path) else source
         except OSError as error:
-            raise TraceError(f"{self.path}: {error.strerror or 'cannot be opened'}") from None
+            raise TraceError(f"cannot open {self.path}: {error.strerror or type(error).__name__}") from None
         except ValueError:
-            raise TraceError(f"{str(self.path)!r} is no name of a file") from None
+            raise TraceError(f"invalid file name: {str(self.path)!r}") from None
         try:
             self._open(rebuild)
         except BaseException as error:
             self._file.close()
             if isinstance(error, OSError):
-                raise TraceError(f"{self.path}: cannot be read: {error.strerror}") from None
+                raise TraceError(f"cannot read {self.path}: {error.strerror}") from None
             raise
 
     def _open(self, rebuild: bool) -> None:
         self._frames = FrameReader(self.path, self._file)
         self.version: int = self._frames.version
-        torn = None
+        damage = None
         if self.version < VERSION:
-            older = self._file
-            self._file, torn = migrate.upgrade(self._frames)
-            older.close()
-            self._frames = FrameReader(self.path, self._file)
+            upgraded, damage = migrate.upgrade(self._frames)
+            self._replace_file(upgraded)
         self._index = rebuild_index(self._frames) if rebuild else Index.load(self._frames)
-        if self._index.room is not None:
-            live = self._file
-            self._file, torn = spooled.convert_leftover(self._frames, self._index.room)
-            live.close()
-            self._frames = FrameReader(self.path, self._file)
+        if self._index.live_frame is not None:
+            converted, damage = convert_leftover(self._frames, self._index.live_frame)
+            self._replace_file(converted)
             self._index = rebuild_index(self._frames)
-        self.torn: str | None = torn or self._index.torn
+        self.damage: str | None = damage or self._index.damage
         self._metadata = Metadata(self.path)
         for offset in self._index.metadata:
-            kind, value = self._frames.at(offset)
+            kind, value = self._frames.read_frame(offset)
             self._metadata.add(offset, kind, value)
-        if self.torn and not self._metadata.has_header:
-            raise TraceError(self.torn)
+        if self.damage and not self._metadata.has_header:
+            raise TraceError(self.damage)
         self.header: Header = self._metadata.header
-        self.abi: Abi = self.header.layout
-        self.threads: dict[int, int] = {system: number for number, system in enumerate(self._index.threads)}
-        self._starts: list[int] = [frame.first_call for frame in self._index.frames]
-        self._blob_starts: list[int] = [first for first, _ in self._index.blobs]
-        self._batch: _Recent[EventFrame] = _Recent(FRAMES_KEPT, self._load_batch)
-        self._blobs: _Recent[list[bytes]] = _Recent(FRAMES_KEPT, self._load_blobs)
-        self._blob: batch.Blob = _Contents(self._load_blob)
+        self.abi: Abi = self.header.abi
+        self.threads: dict[int, int] = {system_id: number for number, system_id in enumerate(self._index.threads)}
+        self._first_calls: list[int] = [entry.first_call for entry in self._index.frames]
+        self._first_blobs: list[int] = [first for first, _ in self._index.blobs]
+        self._event_frame: _FrameCache[EventFrame] = _FrameCache(FRAME_CACHE_SIZE, self._load_event_frame)
+        self._blob_frame: _FrameCache[list[bytes]] = _FrameCache(FRAME_CACHE_SIZE, self._load_blob_frame)
+        self._blob: LoadBlob = _BlobCache(self._load_blob)
+
+    def _replace_file(self, file: BinaryIO) -> None:
+        """Read a converted copy instead of the opened file."""
+        self._file.close()
+        self._file = file
+        self._frames = FrameReader(self.path, file)
 
     @property
     def modules(self) -> list[Module]:
@@ -142,142 +178,154 @@ class Trace:
 
     @property
     def lost(self) -> int:
-        """Events that could not be recorded."""
+        """Number of events that could not be recorded."""
         return self._index.lost
 
     @property
     def warning(self) -> str | None:
-        """What to know before trusting the trace to be whole."""
-        return f"{self.torn}; the calls before it are whole" if self.torn else None
+        """Warning about damage, for reports. None for an undamaged trace."""
+        return f"{self.damage}; the calls before the damage are complete" if self.damage else None
 
     @property
     def ended(self) -> str | None:
-        """How the recording ended; None where it did not finish."""
+        """How the recording ended. None if it did not finish."""
         return self._index.end
 
     @property
     def start_time(self) -> int:
-        """The time of the first event, in nanoseconds of the recorded machine."""
+        """Time of the first event in nanoseconds, by the clock of the recorded machine."""
         return self._index.start
 
     @property
     def duration(self) -> int:
-        """Nanoseconds from the first event to the last."""
+        """Nanoseconds between the first event and the last."""
         for number in reversed(range(len(self._index.frames))):
-            times = self._batch(number).table.times
+            times = self._event_frame(number).table.times
             if times:
                 return max(max(times) - self.start_time, 0)
         return 0
 
     @property
-    def described(self) -> dict[int, CallSpec]:
-        """The calls that the trace describes, by the number that events have."""
+    def specs(self) -> dict[int, CallSpec]:
+        """Call descriptions by the id that events use."""
         return self._metadata.specs
 
-    @property
-    def descriptions(self) -> list[CallSpec]:
-        """The calls that the trace describes."""
-        return list(self._metadata.specs.values())
+    def spec(self, spec_id: int) -> CallSpec:
+        """Return a call description by the id that events use.
 
-    def description(self, number: int) -> CallSpec:
-        """The description that events name by a number."""
-        if number not in self._metadata.specs:
-            raise TraceError(f"{self.path}: an event names the call {number}, which is not described")
-        return self._metadata.specs[number]
+        Raises:
+            TraceError: The trace has no such description.
+        """
+        if spec_id not in self._metadata.specs:
+            raise TraceError(f"{self.path}: an event refers to the missing description {spec_id}")
+        return self._metadata.specs[spec_id]
 
     def __len__(self) -> int:
         return self._index.calls
 
     def __getitem__(self, index: int) -> TracedCall:
+        """Return the call with an index. A negative index counts from the last call.
+
+        Raises:
+            IndexError: The trace has no call with this index.
+        """
         if not isinstance(index, int):
-            raise UsageError(f"{self.path}: a call is taken by its number, not by {str(index)[:40]!r}")
-        found = self._nth(len(self) + index) if index < 0 else index
-        number = self._frame_of(found)
-        if number < 0 or (found, batch.ENTER) not in self._batch(number).positions:
-            trimmed = "; it is trimmed" if self.header.trimmed else ""
-            raise IndexError(f"{self.path} has {len(self)} calls, there is no {index}{trimmed}")
-        return self._call(self._batch(number), found)
+            raise UsageError(f"{self.path}: invalid call index: {str(index)[:40]!r} (expected a number)")
+        call_index = self._nth(len(self) + index) if index < 0 else index
+        number = self._frame_of(call_index)
+        if number < 0 or (call_index, ENTER) not in self._event_frame(number).positions:
+            trimmed = " and is trimmed" if self.header.trimmed else ""
+            raise IndexError(f"no call {index}: {self.path} has {len(self)} calls{trimmed}")
+        return self._call(self._event_frame(number), call_index)
 
     def calls(self, first: int = 0, last: int | None = None) -> Iterator[TracedCall]:
-        """The calls between two indexes, all without, in the order in which they were entered. What lies before the
-        first or behind the last is not read."""
+        """Yield calls in the order of their enter events.
+
+        Args:
+            first: Lowest index.
+            last: Highest index. None for all later calls. Frames outside of the range are not read.
+        """
         for number in range(max(self._frame_of(first), 0), len(self._index.frames)):
-            loaded = self._batch(number)
-            for kind, call in zip(loaded.table.kinds, loaded.table.calls, strict=True):
-                if last is not None and kind == batch.ENTER and call > last:
+            frame = self._event_frame(number)
+            for kind, call_index in zip(frame.table.kinds, frame.table.calls, strict=True):
+                if last is not None and kind == ENTER and call_index > last:
                     return
-                if kind == batch.ENTER and call >= first:
-                    yield self._call(loaded, call)
+                if kind == ENTER and call_index >= first:
+                    yield self._call(frame, call_index)
+
+    def _tables(self) -> Iterator[EventTable]:
+        for number in range(len(self._index.frames)):
+            yield self._event_frame(number).table
 
     def timeline(self) -> Iterator[tuple[int, bool]]:
-        """What happened one after the other: (index of the call, whether it was left)."""
-        under_way: set[int] = set()
-        for number in range(len(self._index.frames)):
-            table = self._batch(number).table
-            for kind, call in zip(table.kinds, table.calls, strict=True):
-                if kind == batch.ENTER:
-                    under_way.add(call)
-                    yield call, False
-                elif kind == batch.LEAVE:
-                    if call not in under_way:
-                        raise TraceError(f"{self.path}: call {call} returns without having been entered")
-                    under_way.remove(call)
-                    yield call, True
+        """Yield (index of the call, True for its leave event) of every event in order."""
+        in_flight: set[int] = set()
+        for table in self._tables():
+            for kind, call_index in zip(table.kinds, table.calls, strict=True):
+                if kind == ENTER:
+                    in_flight.add(call_index)
+                    yield call_index, False
+                elif kind == LEAVE:
+                    if call_index not in in_flight:
+                        raise self._unmatched_leave(call_index)
+                    in_flight.remove(call_index)
+                    yield call_index, True
 
     def events(self) -> Iterator[Enter | Leave | Lost]:
-        """Every event, in order."""
-        under_way: dict[int, Enter] = {}
+        """Yield every event in order."""
+        in_flight: dict[int, Enter] = {}
         for number in range(len(self._index.frames)):
-            table = self._batch(number).table
-            for position, (kind, call) in enumerate(zip(table.kinds, table.calls, strict=True)):
-                if kind == batch.ENTER:
-                    under_way[call] = self._enter(self._batch(number), call)
-                    yield under_way[call]
-                elif kind == batch.LEAVE and call in under_way:
-                    yield self._leave(self._batch(number), position, under_way.pop(call))
-                elif kind == batch.LEAVE:
-                    raise TraceError(f"{self.path}: call {call} returns without having been entered")
+            table = self._event_frame(number).table
+            for position, (kind, call_index) in enumerate(zip(table.kinds, table.calls, strict=True)):
+                if kind == ENTER:
+                    in_flight[call_index] = self._enter(self._event_frame(number), call_index)
+                    yield in_flight[call_index]
+                elif kind == LEAVE and call_index in in_flight:
+                    yield self._leave(self._event_frame(number), position, in_flight.pop(call_index))
+                elif kind == LEAVE:
+                    raise self._unmatched_leave(call_index)
                 else:
                     yield Lost(table.sequences[position], table.values[position])
 
+    def _unmatched_leave(self, call_index: int) -> TraceError:
+        return TraceError(f"{self.path}: the leave event of call {call_index} has no enter event")
+
     def tally(self) -> Counter[tuple[int, int | None]]:
-        """How many calls of a function, by the number of its description, gave what; None for those that never
-        returned. No call is unpacked for it."""
+        """Count calls by description id and raw return value.
+
+        The return value of calls without a leave event is None. No body is unpacked.
+        """
         counts: Counter[tuple[int, int | None]] = Counter()
-        for number in range(len(self._index.frames)):
-            table = self._batch(number).table
+        for table in self._tables():
             rows = list(zip(table.kinds, table.functions, table.values, strict=True))
-            counts.update((function, value) for kind, function, value in rows if kind == batch.LEAVE)
-            counts.update((function, None) for kind, function, _ in rows if kind == batch.ENTER)
-            counts.subtract((function, None) for kind, function, _ in rows if kind == batch.LEAVE)
+            counts.update((spec_id, result) for kind, spec_id, result in rows if kind == LEAVE)
+            counts.update((spec_id, None) for kind, spec_id, _ in rows if kind == ENTER)
+            counts.subtract((spec_id, None) for kind, spec_id, _ in rows if kind == LEAVE)
         return +counts
 
     def losses(self) -> Iterator[Lost]:
-        """Every loss, in order."""
-        for number in range(len(self._index.frames)) if self.lost else ():
-            table = self._batch(number).table
+        """Yield every loss in order."""
+        for table in self._tables() if self.lost else ():
             rows = zip(table.kinds, table.sequences, table.values, strict=True)
-            yield from (Lost(sequence, count) for kind, sequence, count in rows if kind == batch.LOST)
+            yield from (Lost(sequence, count) for kind, sequence, count in rows if kind == LOST)
 
-    def functions(self) -> Iterator[tuple[int, int]]:
-        """Every call's index, and the number of its description, in the order of the calls."""
-        for number in range(len(self._index.frames)):
-            table = self._batch(number).table
+    def spec_ids(self) -> Iterator[tuple[int, int]]:
+        """Yield index and description id of every call in order. No body is unpacked."""
+        for table in self._tables():
             rows = zip(table.kinds, table.calls, table.functions, strict=True)
-            yield from ((call, function) for kind, call, function in rows if kind == batch.ENTER)
+            yield from ((call_index, spec_id) for kind, call_index, spec_id in rows if kind == ENTER)
 
-    def by_thread(self) -> dict[int, tuple[array[int], array[int]]]:
-        """For every thread, by its number, the indexes of its calls and the numbers of their descriptions."""
-        found: dict[int, tuple[array[int], array[int]]] = {}
-        for frame in range(len(self._index.frames)):
-            table = self._batch(frame).table
+    def calls_by_thread(self) -> dict[int, tuple[array[int], array[int]]]:
+        """Return indexes and description ids of the calls of each thread, by the thread's number."""
+        threads: dict[int, tuple[array[int], array[int]]] = {}
+        for table in self._tables():
             rows = zip(table.kinds, table.calls, table.functions, table.threads, strict=True)
-            for kind, call, function, thread in rows:
-                if kind == batch.ENTER:
-                    calls, functions = found.setdefault(thread, (array("Q"), array("I")))
-                    calls.append(call)
-                    functions.append(function)
-        return found
+            for kind, call_index, spec_id, thread in rows:
+                if kind == ENTER:
+                    call_indexes, spec_ids = threads.setdefault(thread, (array("Q"), array("I")))
+                    call_indexes.append(call_index)
+                    spec_ids.append(spec_id)
+        return threads
 
     def kinds_at(self, index: int) -> KindOf:
         """Return the kinds of the objects behind handles when a call was entered."""
@@ -286,107 +334,109 @@ class Trace:
 
     @cached_property
     def _handle_kinds(self) -> HandleKinds:
-        entered: dict[int, int] = {}
-        left: dict[int, int] = {}
-        for position, (index, returned) in enumerate(self.timeline()):
-            (left if returned else entered)[index] = position
-        return HandleKinds(entered, self._created_handles(left))
+        enter_positions: dict[int, int] = {}
+        leave_positions: dict[int, int] = {}
+        for position, (index, is_leave) in enumerate(self.timeline()):
+            (leave_positions if is_leave else enter_positions)[index] = position
+        return HandleKinds(enter_positions, self._created_handles(leave_positions))
 
-    def _created_handles(self, left: Mapping[int, int]) -> Iterator[tuple[int, int, Kind | None]]:
-        ambiguous = ambiguous_kinds(self.descriptions)
+    def _created_handles(self, leave_positions: Mapping[int, int]) -> Iterator[tuple[int, int, Kind | None]]:
+        ambiguous = ambiguous_kinds(self.specs.values())
         creators = {spec_id for spec_id, spec in self._metadata.specs.items() if spec.creates}
-        for index, spec_id in self.functions():
-            if spec_id in creators and index in left and (call := self[index]).succeeded:
+        for index, spec_id in self.spec_ids():
+            if spec_id in creators and index in leave_positions and (call := self[index]).succeeded:
                 # The form of a call that creates objects never depends on what other handles refer to.
                 inputs, outputs = call.decode_inputs(None), call.decode_outputs(None)
                 for handle, kind in created_handles(call.spec, inputs, outputs, ambiguous):
-                    yield left[index], handle, kind
+                    yield leave_positions[index], handle, kind
 
-    def place(self, address: int) -> str | None:
-        """An address as module and offset; None where no module was mapped."""
-        position = bisect_right(self._by_base, (address, len(self.modules))) - 1
+    def module_offset(self, address: int) -> str | None:
+        """Return an address as module and offset ("d3d11.dll+0x1f2a0"). None outside of the mapped modules."""
+        position = bisect_right(self._modules_by_base, (address, len(self.modules))) - 1
         if position < 0:
             return None
-        module = self.modules[self._by_base[position][1]]
+        module = self.modules[self._modules_by_base[position][1]]
         offset = address - module.base
         return f"{module.name}+0x{offset:x}" if offset < module.size else None
 
     @cached_property
-    def _by_base(self) -> list[tuple[int, int]]:
-        return sorted((module.base, index) for index, module in enumerate(self.modules))
+    def _modules_by_base(self) -> list[tuple[int, int]]:
+        return sorted((module.base, position) for position, module in enumerate(self.modules))
 
-    def _frame_of(self, index: int) -> int:
-        """The frame that a call was entered in; frames without one begin where the next does."""
-        number = bisect_right(self._starts, index) - 1 if index >= 0 else -1
+    def _frame_of(self, call_index: int) -> int:
+        """Return the number of the frame with a call's enter event. -1 if the call precedes all frames.
+
+        A frame without enter events has the same first call as the next one.
+        """
+        number = bisect_right(self._first_calls, call_index) - 1 if call_index >= 0 else -1
         while number >= 0 and not self._index.frames[number].calls:
             number -= 1
         return number
 
     def _nth(self, position: int) -> int:
-        """The index of a call by its position; -1 where there is none."""
-        for number, frame in enumerate(self._index.frames):
-            if 0 <= position < frame.calls:
-                table = self._batch(number).table
-                entered = (call for kind, call in zip(table.kinds, table.calls, strict=True) if kind == batch.ENTER)
+        """Return the index of a call by its position. -1 for an invalid position."""
+        for number, entry in enumerate(self._index.frames):
+            if 0 <= position < entry.calls:
+                table = self._event_frame(number).table
+                entered = (index for kind, index in zip(table.kinds, table.calls, strict=True) if kind == ENTER)
                 return next(islice(entered, position, None))
-            position -= frame.calls
+            position -= entry.calls
         return -1
 
-    def _load_batch(self, number: int) -> tuple[EventFrame, int]:
-        frame = self._index.frames[number]
-        kind, value = self._frames.at(frame.offset)
-        where = f"{self.path}: the frame at byte {frame.offset}"
+    def _load_event_frame(self, number: int) -> tuple[EventFrame, int]:
+        entry = self._index.frames[number]
+        kind, value = self._frames.read_frame(entry.offset)
         try:
             if kind != FrameKind.EVENTS:
-                raise ValueError("holds no events, where the index says so")
-            found = EventFrame(value)
-            frame.check(found)
+                raise ValueError("does not match the index")
+            frame = EventFrame(value)
+            entry.check(frame)
         except ValueError as error:
-            raise TraceError(f"{where} {error}") from None
-        return found, found.size
+            raise TraceError(f"{self.path}: the frame at byte {entry.offset} {error}") from None
+        return frame, frame.size
 
-    def _call(self, loaded: EventFrame, index: int) -> TracedCall:
-        enter = self._enter(loaded, index)
+    def _call(self, frame: EventFrame, index: int) -> TracedCall:
+        enter = self._enter(frame, index)
         if index in self._index.late:
-            loaded = self._batch(self._index.late[index])
-        position = loaded.positions.get((index, batch.LEAVE))
-        return TracedCall(self, index, enter, None if position is None else self._leave(loaded, position, enter))
+            frame = self._event_frame(self._index.late[index])
+        position = frame.positions.get((index, LEAVE))
+        return TracedCall(self, index, enter, None if position is None else self._leave(frame, position, enter))
 
-    def _enter(self, loaded: EventFrame, index: int) -> Enter:
-        position = loaded.positions.get((index, batch.ENTER))
+    def _enter(self, frame: EventFrame, index: int) -> Enter:
+        position = frame.positions.get((index, ENTER))
         if position is None:
-            raise TraceError(f"{self.path}: call {index} is not where the index says")
-        table = loaded.table
+            raise TraceError(f"{self.path}: call {index} is not in the frame that the index names")
+        table = frame.table
         try:
-            arguments, regions = batch.enter_from(loaded.body(position), self._blob)
+            arguments, regions = enter_from_body(frame.body(position), self._blob)
             thread = self._index.threads[table.threads[position]]
         except (ValueError, IndexError) as error:
-            raise TraceError(f"{self.path}: call {index}: its enter event {error}") from None
+            raise TraceError(f"{self.path}: call {index}: the enter event {error}") from None
         sequence, time, caller = table.sequences[position], table.times[position], table.values[position]
         return Enter(sequence, thread, table.functions[position], time, caller, arguments, regions, index)
 
-    def _leave(self, loaded: EventFrame, position: int, enter: Enter) -> Leave:
-        table = loaded.table
+    def _leave(self, frame: EventFrame, position: int, enter: Enter) -> Leave:
+        table = frame.table
         try:
-            found = batch.regions_from(loaded.body(position), enter.regions, self._blob)
+            regions = regions_from_body(frame.body(position), enter.regions, self._blob)
         except ValueError as error:
-            raise TraceError(f"{self.path}: call {table.calls[position]}: its leave event {error}") from None
-        return Leave(table.sequences[position], enter.sequence, table.times[position], table.values[position], found)
+            raise TraceError(f"{self.path}: call {table.calls[position]}: the leave event {error}") from None
+        return Leave(table.sequences[position], enter.sequence, table.times[position], table.values[position], regions)
 
-    def _load_blobs(self, number: int) -> tuple[list[bytes], int]:
+    def _load_blob_frame(self, number: int) -> tuple[list[bytes], int]:
         _, offset = self._index.blobs[number]
-        match self._frames.at(offset):
+        match self._frames.read_frame(offset):
             case FrameKind.BLOBS, [int(), [*blobs]] if set(map(type, blobs)) <= {bytes}:
                 return blobs, sum(map(len, blobs)) + _OBJECT_SIZE * len(blobs)
-        raise TraceError(f"{self.path}: the frame at byte {offset} holds no contents, where the index says so")
+        raise TraceError(f"{self.path}: the frame at byte {offset} has malformed blobs")
 
     def _load_blob(self, number: int) -> bytes:
-        position = bisect_right(self._blob_starts, number) - 1
-        blobs = self._blobs(position) if position >= 0 else []
-        within = number - self._blob_starts[position] if position >= 0 else 0
-        if not 0 <= within < len(blobs):
-            raise ValueError(f"names the content {number}, which is not there")
-        return blobs[within]
+        frame_number = bisect_right(self._first_blobs, number) - 1
+        blobs = self._blob_frame(frame_number) if frame_number >= 0 else []
+        position = number - self._first_blobs[frame_number] if frame_number >= 0 else 0
+        if not 0 <= position < len(blobs):
+            raise ValueError(f"refers to the missing blob {number}")
+        return blobs[position]
 
     def close(self) -> None:
         """Close the file."""

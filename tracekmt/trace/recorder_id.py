@@ -1,4 +1,4 @@
-"""Who records or replays, and on which machine: as a hash, which tells one's own traces from a stranger's."""
+"""Hash of the current user and host, used to tell your own traces from other people's."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import platform
 
 
 def recorder_id() -> str:
-    """The same for one user on one machine; it tells neither."""
+    """Return a hash that is constant for one user on one machine and reveals neither."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a user without a name
+    except (KeyError, OSError):  # The user has no name.
         user = ""
     return hashlib.blake2b(f"{user}@{platform.node()}".encode(errors="replace"), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""A reader that knows docs/format.md and nothing of tracekmt: python stranger.py FILE prints a line for each call."""
+"""Independent reader, written from docs/format.md alone: python independent_reader.py FILE prints one line per call."""
 
 import array
 import itertools
@@ -18,20 +18,20 @@ else:
 
 
 def frames(data: bytes) -> Iterator[tuple[int, Any]]:
-    at = 12
-    while at + 12 <= len(data) and data[at + 8 : at + 12] != data[:8][::-1][:4]:
-        length, kind, flags, _, checksum = struct.unpack_from("<IBBHI", data, at)
-        payload = data[at + 12 : at + 12 + length]
-        if len(payload) < length or zlib.crc32(payload, zlib.crc32(data[at : at + 8])) != checksum:
+    offset = 12
+    while offset + 12 <= len(data) and data[offset + 8 : offset + 12] != data[:8][::-1][:4]:
+        length, kind, flags, _, checksum = struct.unpack_from("<IBBHI", data, offset)
+        payload = data[offset + 12 : offset + 12 + length]
+        if len(payload) < length or zlib.crc32(payload, zlib.crc32(data[offset : offset + 8])) != checksum:
             return
         payload = zstd.decompress(payload) if flags & 1 else payload
         yield kind, msgpack.unpackb(payload, strict_map_key=False, unicode_errors="surrogatepass")
-        at += 12 + length
+        offset += 12 + length
 
 
-def column(data: bytes, code: Any, difference: int) -> list[int]:
-    values: array.array[int] = array.array(code, data)
-    return list(itertools.accumulate(values)) if difference else list(values)
+def column(data: bytes, type_code: Any, is_difference: int) -> list[int]:
+    values: array.array[int] = array.array(type_code, data)
+    return list(itertools.accumulate(values)) if is_difference else list(values)
 
 
 def read(data: bytes) -> list[dict[str, Any]]:
@@ -44,17 +44,17 @@ def read(data: bytes) -> list[dict[str, Any]]:
         elif kind == 8:
             blobs += value[1]
         elif kind == 9:
-            codes = zip(value[0], "BqqqIIQq", (0, 1, 1, 1, 0, 0, 0, 1), strict=True)
-            rows = list(zip(*(column(*each) for each in codes), strict=True))
+            columns = zip(value[0], "BqqqIIQq", (0, 1, 1, 1, 0, 0, 0, 1), strict=True)
+            rows = list(zip(*(column(*arguments) for arguments in columns), strict=True))
             ends = [row[7] for row in rows[1:]] + [len(value[1])]
-            for (what, call, _, _, thread, function, result, start), end in zip(rows, ends, strict=True):
-                if what == 2:
+            for (event_kind, call, _, _, thread, spec_id, result, start), end in zip(rows, ends, strict=True):
+                if event_kind == 2:
                     continue
                 body = msgpack.unpackb(value[1][start:end])
-                if what == 0:
+                if event_kind == 0:
                     regions = [[r[0], r[1], blobs[r[2]] if isinstance(r[2], int) else r[2]] for r in body[1]]
                     calls[call] = {
-                        "call": names[function],
+                        "call": names[spec_id],
                         "thread": thread,
                         "in": regions,
                         "out": None,
@@ -72,5 +72,5 @@ def read(data: bytes) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     with open(sys.argv[1], "rb") as file:
-        for each in read(file.read()):
-            print(json.dumps(each, default=bytes.hex))
+        for call in read(file.read()):
+            print(json.dumps(call, default=bytes.hex))
