@@ -1,4 +1,4 @@
-"""The one model of findings. Everything that shows results is a view of it."""
+"""Model of findings and reports. Every output format is a view of this model."""
 
 from __future__ import annotations
 
@@ -6,14 +6,31 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tracekmt.plural import plural
+
 FindingKind = Literal["status", "handle", "field", "data", "missing", "extra", "opaque"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One difference. index, other_index: the call on either side. path: dotted from the argument's root. cause: the
-    call whose difference brought this one about. accepted: why it does not count, demanded: why it does, where somebody
-    has said so."""
+    """One difference, or one value that could not be compared.
+
+    Attributes:
+        kind: Kind of the finding.
+        call: Name of the function.
+        index: Index of the call in the recording, or in the first trace.
+        other_index: Index of the call on the other side.
+        thread: Number of the thread.
+        recorded: Value in the recording, or in the first trace.
+        replayed: Value on the other side.
+        message: Explanation for users, may be empty.
+        path: Path of the field from the argument's root, with dots.
+        pattern: `path` without array indexes.
+        handle_kind: Kind of the handle, if the field is a handle.
+        cause: Index of the call whose difference caused this finding.
+        accepted: Reason why the finding does not count, from a rule or a baseline.
+        required: Reason why the finding always counts, from a rule.
+    """
 
     kind: FindingKind
     call: str
@@ -28,21 +45,21 @@ class Finding:
     handle_kind: str | None = None
     cause: int | None = None
     accepted: str | None = None
-    demanded: str | None = None
+    required: str | None = None
 
     @property
     def counts(self) -> bool:
-        """Whether it makes two outcomes differ."""
-        return self.accepted is None and (self.kind != "opaque" or self.demanded is not None)
+        """True if the finding counts as a difference."""
+        return self.accepted is None and (self.kind != "opaque" or self.required is not None)
 
     @property
     def group(self) -> str:
-        """What repeats of one difference have in common."""
-        place = f" {self.pattern}" if self.pattern else ""
-        return f"{self.kind} {self.call}{place}: {self.recorded} -> {self.replayed}"
+        """Common key of repeated findings."""
+        field_text = f" {self.pattern}" if self.pattern else ""
+        return f"{self.kind} {self.call}{field_text}: {self.recorded} -> {self.replayed}"
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in JSON."""
+        """Return the finding in its JSON form."""
         return {
             "kind": self.kind,
             "cause": self.cause,
@@ -62,7 +79,18 @@ class Finding:
 
 @dataclass
 class Counts:
-    """How many calls there were of which sort; those that differ are counted from the findings."""
+    """Numbers of calls. Differing and opaque calls are counted from the findings.
+
+    Attributes:
+        compared: Calls whose outcomes were compared.
+        skipped: Calls that were not sent to the target.
+        unmodelled: Calls that the simulator does not model.
+        lost: Events lost in the recording.
+        in_flight: Calls that never returned.
+        ambient_handles: Handles older than the trace.
+        injected: Injected failures.
+        ignored: Findings removed by rules.
+    """
 
     compared: int = 0
     skipped: int = 0
@@ -76,9 +104,16 @@ class Counts:
 
 @dataclass
 class Report:
-    """The result of a replay or a diff. names: what was compared with what. notes: what else a reader must know, such
-    as that a trace is torn. functions: how many calls of each were compared. stopped: why calls at the end were not
-    made."""
+    """Result of a replay or a diff.
+
+    Attributes:
+        names: Names of the two sides.
+        calls: Numbers of calls.
+        findings: The findings, in the order of the calls.
+        notes: Remarks for the reader, for example that a trace is damaged.
+        functions: Number of compared calls by function.
+        stopped: Reason why the last calls were not made.
+    """
 
     names: tuple[str, str]
     calls: Counts = field(default_factory=Counts)
@@ -89,28 +124,28 @@ class Report:
 
     @property
     def same(self) -> bool:
-        """Whether nothing differs, as far as it could be compared."""
+        """True if no finding counts as a difference."""
         return not any(finding.counts for finding in self.findings)
 
     @property
     def verdict(self) -> str:
-        """What came of it, in a few words."""
+        """Result in a few words."""
         if not self.same:
-            return f"{self.differing} calls differ"
-        return "the same" if self.stopped is None else "the same as far as it went"
+            return f"{plural(self.differing, 'call')} {'differs' if self.differing == 1 else 'differ'}"
+        return "no differences" if self.stopped is None else "no differences before it stopped"
 
     @property
     def differing(self) -> int:
-        """Calls with a difference."""
-        return len({(f.index, f.other_index) for f in self.findings if f.counts})
+        """Number of calls with a difference."""
+        return len({(finding.index, finding.other_index) for finding in self.findings if finding.counts})
 
     @property
     def opaque(self) -> int:
-        """Calls of which a part could not be compared."""
-        return len({(f.index, f.other_index) for f in self.findings if f.kind == "opaque"})
+        """Number of calls of which a part could not be compared."""
+        return len({(finding.index, finding.other_index) for finding in self.findings if finding.kind == "opaque"})
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in JSON."""
+        """Return the report in its JSON form."""
         counts = vars(self.calls)
         return {
             "same": self.same,

@@ -1,4 +1,4 @@
-"""The commands as users and scripts call them: output, exit status, one or two plain lines for an error."""
+"""The commands: output, exit status, and errors of one or two lines."""
 
 from __future__ import annotations
 
@@ -25,11 +25,18 @@ STAND_ALONE = resource("traces", "stand-alone-allocation.kmt")
 
 
 def test_help_lists_every_command(command: Command) -> None:
-    told = command("--help").stdout
+    text = command("--help").stdout
     for name in COMMANDS:
-        assert f"\n  {name} " in told
+        assert f"\n  {name} " in text
         assert command(name, "--help").returncode == 0
     assert command("--version").stdout == f"tracekmt, version {tracekmt.__version__}\n"
+
+
+def test_help_groups_the_options_of_a_command(command: Command) -> None:
+    lines = command("record", "--help").stdout.splitlines()
+    headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert headings == ["Target:", "Capture:", "Limits:", "Output:", "Options:"]
+    assert max(map(len, lines)) <= 80
 
 
 BAD = {
@@ -46,7 +53,7 @@ BAD = {
     "words",
     [("info",), ("stats",), ("dump",), ("dump", "--json"), ("replay",), ("diff", DEMO), ("replay", "--json")],
 )
-def test_what_is_no_trace(command: Command, tmp_path: Path, kind: str, words: tuple[str, ...]) -> None:
+def test_an_invalid_trace(command: Command, tmp_path: Path, kind: str, words: tuple[str, ...]) -> None:
     data = BAD[kind]
     if data is not None:
         (tmp_path / "x.kmt").write_bytes(data)
@@ -54,7 +61,7 @@ def test_what_is_no_trace(command: Command, tmp_path: Path, kind: str, words: tu
     assert result.returncode == 2
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
-    assert result.stderr.startswith("tracekmt: x.kmt: ")
+    assert result.stderr.startswith(("tracekmt: x.kmt: ", "tracekmt: cannot open x.kmt: "))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +96,7 @@ def test_what_is_no_trace(command: Command, tmp_path: Path, kind: str, words: tu
     ],
     ids=str,
 )
-def test_what_cannot_be_done(command: Command, words: tuple[object, ...]) -> None:
+def test_an_invalid_request(command: Command, words: tuple[object, ...]) -> None:
     result = command(*words)
     if words:
         assert result.returncode == 2
@@ -102,13 +109,13 @@ def test_what_cannot_be_done(command: Command, words: tuple[object, ...]) -> Non
 def test_replay(command: Command, tmp_path: Path) -> None:
     same = command("replay", DEMO)
     assert (same.returncode, same.stderr) == (0, "")
-    assert "the same" in same.stdout
+    assert "no differences" in same.stdout
     cut = command("replay", STAND_ALONE, "--video-memory", "1MB")
     assert cut.returncode == 1
-    told = json.loads(command("replay", STAND_ALONE, "--video-memory", "1MB", "--json").stdout)
-    assert told["same"] is False
-    assert told["calls"]["compared"] == 6
-    first = told["findings"][0]
+    report = json.loads(command("replay", STAND_ALONE, "--video-memory", "1MB", "--json").stdout)
+    assert report["same"] is False
+    assert report["calls"]["compared"] == 6
+    first = report["findings"][0]
     assert (first["index"], first["thread"], first["call"]) == (2, 0, "D3DKMTCreateAllocation2")
     assert (first["recorded"], first["replayed"]) == ("STATUS_SUCCESS", "STATUS_GRAPHICS_NO_VIDEO_MEMORY")
     assert set(first) == {
@@ -130,13 +137,13 @@ def test_replay(command: Command, tmp_path: Path) -> None:
 
 def test_every_form_of_a_report(command: Command, tmp_path: Path) -> None:
     fault = ("--fail", "D3DKMTCreateAllocation2@2=STATUS_NO_MEMORY")
-    told = command("replay", DEMO, *fault, "--junit", "j.xml", "--html", "r.html", "--github")
-    assert (told.returncode, told.stderr) == (1, "")
-    assert told.stdout.count("::error title=D3DKMTCreateAllocation2 differs::") == 2
+    result = command("replay", DEMO, *fault, "--junit", "j.xml", "--html", "r.html", "--github")
+    assert (result.returncode, result.stderr) == (1, "")
+    assert result.stdout.count("::error title=D3DKMTCreateAllocation2 differs::") == 2
     assert "STATUS_NO_MEMORY" in (tmp_path / "j.xml").read_text()
     assert "STATUS_NO_MEMORY" in (tmp_path / "r.html").read_text()
-    again = command("replay", DEMO, *fault, "--junit", "j.xml")
-    assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
+    refused = command("replay", DEMO, *fault, "--junit", "j.xml")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
     assert command("replay", DEMO, *fault, "--junit", "j.xml", "-f").returncode == 1
     assert command("replay", DEMO, *fault, "--junit", "-").stdout.startswith("<?xml")
     assert command("diff", DEMO, DEMO, "--html", "-").stdout.startswith("<!DOCTYPE html>")
@@ -148,7 +155,7 @@ def test_rules_and_baseline(command: Command, tmp_path: Path) -> None:
     (tmp_path / "rules.toml").write_text(f"[[rule]]\n{rule}")
     ruled = command("replay", DEMO, *fault, "--rules", "rules.toml")
     assert ruled.returncode == 0
-    assert "accepted  known; it is not counted as a difference" in ruled.stdout
+    assert "accepted  known (not counted as a difference)" in ruled.stdout
     assert command("replay", DEMO, *fault, "--baseline", "b.json").returncode == 2
     assert command("replay", DEMO, *fault, "--update-baseline").returncode == 2
     assert command("replay", DEMO, *fault, "--baseline", "b.json", "--update-baseline").returncode == 0
@@ -159,17 +166,17 @@ def test_rules_and_baseline(command: Command, tmp_path: Path) -> None:
 
 
 def test_the_text_report(command: Command) -> None:
-    told = command("replay", STAND_ALONE, "--video-memory", "1MB").stdout
+    text = command("replay", STAND_ALONE, "--video-memory", "1MB").stdout
     assert (
-        told
+        text
         == f"""\
 {STAND_ALONE} against simulator: 2 calls differ, 6 compared
 
 #2  thread 0  D3DKMTCreateAllocation2
     recorded  STATUS_SUCCESS (0x00000000)
     replayed  STATUS_GRAPHICS_NO_VIDEO_MEMORY (0xc01e0100)
-    why       the budget of video memory is used up (Microsoft documentation: D3DKMTCreateAllocation2)
-    then      1 more followed from it: #3 D3DKMTDestroyAllocation2
+    reason    the budget of video memory is used up (Microsoft documentation: D3DKMTCreateAllocation2)
+    caused    1 more finding: #3 D3DKMTDestroyAllocation2
 
 compared 6 calls, 2 differ
 """
@@ -218,8 +225,7 @@ def test_dump_json_is_a_line_for_every_call(command: Command) -> None:
 
 
 def test_dump_as_text(command: Command) -> None:
-    told = command("dump", STAND_ALONE, "--calls", "3-").stdout
-    lines = told.splitlines()
+    lines = command("dump", STAND_ALONE, "--calls", "3-").stdout.splitlines()
     assert lines[0] == "#3 D3DKMTDestroyAllocation2 = STATUS_SUCCESS (0x00000000)"
     assert lines[1].startswith("    thread 0 from ")
     assert lines[2:7] == [
@@ -242,47 +248,48 @@ def test_dump_into_a_pipe_that_closes(tmp_path: Path) -> None:
 
 
 def test_info(command: Command) -> None:
-    told = json.loads(command("info", DEMO, "--json").stdout)
-    assert (told["calls"], told["lost"], told["in_flight"], told["complete"], told["format"]) == (19, 0, 0, True, 1)
-    assert len(told["threads"]) == 2
-    assert sum(row["count"] for row in told["functions"]) == 19
+    summary = json.loads(command("info", DEMO, "--json").stdout)
+    numbers = [summary[key] for key in ("calls", "lost", "in_flight", "complete", "format")]
+    assert numbers == [19, 0, 0, True, 1]
+    assert len(summary["threads"]) == 2
+    assert sum(row["count"] for row in summary["functions"]) == 19
     text = command("info", DEMO).stdout
     assert "19 in 2 threads" in text
     assert "STATUS_DEVICE_REMOVED" in text
     assert max(map(len, text.splitlines()[6:])) <= 80
 
 
-def test_a_torn_trace_is_read_up_to_the_tear(command: Command, tmp_path: Path) -> None:
+def test_a_damaged_trace_is_read_up_to_the_damage(command: Command, tmp_path: Path) -> None:
     (tmp_path / "torn.kmt").write_bytes(DEMO.read_bytes()[:-60])
     result = command("dump", "torn.kmt", "--json")
     assert result.returncode == 0
     assert len(result.stdout.splitlines()) >= 17
-    assert "is cut off; the calls before it are whole" in result.stderr
-    told = json.loads(command("info", "torn.kmt", "--json").stdout)
-    assert told["complete"] is False
-    assert "is cut off" in told["torn"]
+    assert "is truncated; the calls before the damage are complete" in result.stderr
+    summary = json.loads(command("info", "torn.kmt", "--json").stdout)
+    assert summary["complete"] is False
+    assert "is truncated" in summary["torn"]
 
 
 def test_recover(command: Command, tmp_path: Path) -> None:
     (tmp_path / "torn.kmt").write_bytes(DEMO.read_bytes()[:-60])
     result = command("recover", "torn.kmt", "-o", "whole.kmt")
     assert (result.returncode, result.stderr) == (0, "")
-    assert "whole.kmt: 19 calls; torn.kmt: the frame at byte" in result.stdout
+    assert "whole.kmt: 19 calls (torn.kmt: the frame at byte" in result.stdout
     assert json.loads(command("info", "whole.kmt", "--json").stdout)["complete"] is False
     assert command("dump", "whole.kmt", "--json").stdout == command("dump", DEMO, "--json").stdout
     again = command("recover", DEMO, "-o", "whole.kmt")
     assert (again.returncode, again.stdout) == (2, "")
-    assert "exists already" in again.stderr
-    assert command("recover", DEMO, "-o", "whole.kmt", "-f").stdout == "whole.kmt: 19 calls; nothing was wrong\n"
+    assert "already exists" in again.stderr
+    assert command("recover", DEMO, "-o", "whole.kmt", "-f").stdout == "whole.kmt: 19 calls (no damage)\n"
 
 
-def test_a_dump_of_nothing_says_so(command: Command) -> None:
+def test_an_empty_dump_is_reported(command: Command) -> None:
     result = command("dump", DEMO, "--calls", "1000-")
     assert (result.returncode, result.stdout) == (0, "")
-    assert "no call is in 1000-" in result.stderr
+    assert "no call matches 1000-" in result.stderr
 
 
-def test_what_is_no_text_does_not_reach_the_terminal(command: Command, tmp_path: Path) -> None:
+def test_control_codes_do_not_reach_the_terminal(command: Command, tmp_path: Path) -> None:
     with tracekmt.create(tmp_path / "odd.kmt", machine={}) as trace:
         trace._writer.module(Module("\x1b[2J.dll", "", 0x1000, 0x1000))
         trace.add("D3DKMTOpenAdapterFromGdiDisplayName", {"DeviceName": "\x1b[2J\ud800\n"})
@@ -292,20 +299,20 @@ def test_what_is_no_text_does_not_reach_the_terminal(command: Command, tmp_path:
     assert "\x1b" not in text.stdout
     writer = Writer(tmp_path / "header.kmt", Header("x64", tool="\x1b[2J\ud800"))
     writer.close()
-    told = command("info", "header.kmt")
-    assert told.returncode == 0
-    assert r"\x1b[2J\ud800" in told.stdout
-    assert "\x1b" not in told.stdout
+    info = command("info", "header.kmt")
+    assert info.returncode == 0
+    assert r"\x1b[2J\ud800" in info.stdout
+    assert "\x1b" not in info.stdout
 
 
 def test_calls(command: Command) -> None:
     rows = json.loads(command("calls", "--json").stdout)
     assert [row["name"] for row in rows] == list(CALLS)
     assert {"adapter", "device", "allocation", "sharing", "synchronization object"} <= {row["family"] for row in rows}
-    told = json.loads(command("calls", "D3DKMTCreateAllocation2", "--json").stdout)
-    assert told["structure"] == "D3DKMT_CREATEALLOCATION"
-    assert told["size"] == {"x64": 72, "x86": 44}
-    fields = {field["path"]: field for field in told["fields"]}
+    description = json.loads(command("calls", "D3DKMTCreateAllocation2", "--json").stdout)
+    assert description["structure"] == "D3DKMT_CREATEALLOCATION"
+    assert description["size"] == {"x64": 72, "x86": 44}
+    fields = {field["path"]: field for field in description["fields"]}
     data = fields["pAllocationInfo2[].pPrivateDriverData"]
     assert (data["x64"], data["x86"], data["length"], data["direction"]) == (
         [16, 8],
@@ -316,20 +323,19 @@ def test_calls(command: Command) -> None:
     assert fields["pAllocationInfo2[].hAllocation"]["kind"] == "allocation"
     assert fields["Flags"]["bits"]["StandardAllocation"] == 0x10000
     assert fields["hDevice"]["bits"] is None
-    assert {each["kind"] for each in told["creates"]} == {"resource", "allocation", "global share"}
+    assert {creates["kind"] for creates in description["creates"]} == {"resource", "allocation", "global share"}
     for name in ("D3DKMTCreateAllocation2", "D3DKMTShareObjects", "D3DKMTCheckExclusiveOwnership"):
         text = command("calls", name)
         assert text.returncode == 0
         assert name in text.stdout
     listed = command("calls").stdout
     assert "\nallocation\n    D3DKMTCreateAllocation\n" in listed
-    assert f"{len(CALLS)} functions are described." in listed
+    assert f"{len(CALLS)} described functions." in listed
     assert "D3DKMTRender" in listed.splitlines()[-3]
 
 
 def test_a_page_for_every_function(command: Command, tmp_path: Path) -> None:
-    told = command("calls", "--markdown", "pages")
-    assert told.returncode == 0
+    assert command("calls", "--markdown", "pages").returncode == 0
     pages = {path.name for path in (tmp_path / "pages").iterdir()}
     assert pages == {f"{name}.md" for name in CALLS} | {"index.md"}
     index = (tmp_path / "pages" / "index.md").read_text("utf-8")
@@ -340,7 +346,10 @@ def test_a_page_for_every_function(command: Command, tmp_path: Path) -> None:
         rows = [line for line in page.splitlines() if line.startswith("|")]
         assert all(row.count(" | ") == 5 for row in rows)
     wrong = command("calls", "D3DKMTLock", "--markdown", "pages")
-    assert (wrong.returncode, wrong.stderr) == (2, "tracekmt: --markdown writes about every function; give it alone\n")
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "tracekmt: --markdown writes all functions (remove NAME and --json)\n",
+    )
 
 
 def test_record_from_the_command_line(command: Command, native: Path, tmp_path: Path) -> None:
@@ -358,7 +367,7 @@ def test_record_from_the_command_line(command: Command, native: Path, tmp_path: 
     assert "no function was hooked" in idle.stderr
 
 
-def test_a_defect_is_a_plain_line(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_is_a_plain_line(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     program = (
         "import tracekmt.cli, tracekmt.cli.calls as calls\n"
         "calls.command.callback = lambda **_: 1 / 0\n"
@@ -366,10 +375,10 @@ def test_a_defect_is_a_plain_line(command: Command, monkeypatch: pytest.MonkeyPa
     )
     result = subprocess.run([sys.executable, "-c", program, "calls"], capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert result.stderr.splitlines()[0] == "tracekmt: a defect of tracekmt: ZeroDivisionError: division by zero"
+    assert result.stderr.splitlines()[0] == "tracekmt: internal error in tracekmt: ZeroDivisionError: division by zero"
 
 
-def test_the_contract_s_python_calls(tmp_path: Path) -> None:
+def test_the_public_python_calls(tmp_path: Path) -> None:
     with tracekmt.open(DEMO) as trace:
         first = trace[0]
         assert next(trace.calls()).name == first.name
@@ -383,7 +392,7 @@ def test_the_contract_s_python_calls(tmp_path: Path) -> None:
 
 
 def test_dump_fits_the_terminal() -> None:
-    """What is longer than a line goes on below; where there is no terminal nothing is broken."""
+    """Long lines are wrapped to the width of the terminal."""
     pty = pytest.importorskip("pty")
     output = bytearray()
 
@@ -404,13 +413,13 @@ def test_dump_fits_the_terminal() -> None:
 
 
 def test_trim_stats_and_convert(command: Command, tmp_path: Path) -> None:
-    told = command("trim", DEMO, "--calls", "17", "-o", "part.kmt")
-    assert (told.returncode, told.stdout) == (0, "part.kmt: 3 of 19 calls: 1 chosen, 2 that they need\n")
+    result = command("trim", DEMO, "--calls", "17", "-o", "part.kmt")
+    assert (result.returncode, result.stdout) == (0, "part.kmt: 3 of 19 calls (1 selected, 2 dependencies)\n")
     assert command("trim", DEMO, "--calls", "17", "-o", "part.kmt").returncode == 2
     assert command("replay", "part.kmt").returncode == 0
-    assert "part of    19 calls of demo.kmt" in command("info", "part.kmt").stdout
+    assert "trimmed from  19 calls of demo.kmt" in command("info", "part.kmt").stdout
     stats = command("stats", DEMO)
-    assert "D3DKMTCreateAllocation2                   8" in stats.stdout
+    assert "D3DKMTCreateAllocation2                  8" in stats.stdout
     assert max(map(len, stats.stdout.splitlines())) <= 80
     assert json.loads(command("stats", DEMO, "--json").stdout)["calls"] == 19
     assert command("convert", "part.kmt", "-o", "part.jsonl").returncode == 0
@@ -423,26 +432,26 @@ def test_trim_stats_and_convert(command: Command, tmp_path: Path) -> None:
 
 
 def test_record_redacted(command: Command, native: Path, tmp_path: Path) -> None:
-    """What is taken out is never written: neither the program's name nor what a driver would be told."""
+    """Neither the name of the program nor private data reach the trace."""
     (tmp_path / "journal").write_bytes(bytes(4096))
     argv = [native / "client", native / "libdxcore.so", tmp_path / "journal", "work", 1, 5]
     assert command("record", "-o", "plain.kmt", "--", *argv).returncode == 0
     assert command("record", "--redact", "-o", "redacted.kmt", "--", *argv).returncode == 0
-    told = json.loads(command("info", "redacted.kmt", "--json").stdout)
-    assert told["redacted"] == "names, paths and private data"
-    assert "client" not in json.dumps(told)
+    summary = json.loads(command("info", "redacted.kmt", "--json").stdout)
+    assert summary["redacted"] == "names, paths and private data"
+    assert "client" not in json.dumps(summary)
     with tracekmt.open(tmp_path / "plain.kmt") as plain, tracekmt.open(tmp_path / "redacted.kmt") as redacted:
         assert len(plain) == len(redacted) > 0
-        assert [call.answer for call in plain.calls()] == [call.answer for call in redacted.calls()]
+        assert [call.outcome_text for call in plain.calls()] == [call.outcome_text for call in redacted.calls()]
         assert not any("libdxcore" in module.path for module in redacted.modules)
         assert any("libdxcore" in module.path for module in plain.modules)
 
 
-def test_record_says_what_failed(command: Command, native: Path, tmp_path: Path) -> None:
+def test_record_lists_failed_calls(command: Command, native: Path, tmp_path: Path) -> None:
     (tmp_path / "journal").write_bytes(bytes(4096))
     argv = [native / "client", native / "libdxcore.so", tmp_path / "journal", "bad", 1, 1]
-    told = command("record", "-o", "out.kmt", "--", *argv).stderr.splitlines()
-    assert told == [
+    lines = command("record", "-o", "out.kmt", "--", *argv).stderr.splitlines()
+    assert lines == [
         "out.kmt: 8 calls; the process ended with status 7",
         "       7  D3DKMTCreateAllocation2  STATUS_INVALID_PARAMETER",
     ]

@@ -1,4 +1,4 @@
-"""The first cause comes first, whatever follows from it."""
+"""The first cause is the first finding of a report, however many consequences it has."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ Ask = Callable[..., Any]
 
 
 def allocate(ask: Ask, device: int, resource: int = 0, *, make: bool = False, data: bytes = b"driver's own") -> Any:
-    given = {"hDevice": device, "hResource": resource, "pAllocationInfo2": [{"pPrivateDriverData": data}]}
-    return ask(CREATE, {**given, "Flags": ["CreateResource"] if make else []})
+    inputs = {"hDevice": device, "hResource": resource, "pAllocationInfo2": [{"pPrivateDriverData": data}]}
+    return ask(CREATE, {**inputs, "Flags": ["CreateResource"] if make else []})
 
 
-def come_and_go(ask: Ask, device: int) -> None:
-    made = allocate(ask, device)["pAllocationInfo2"][0]["hAllocation"]
-    ask(DESTROY, {"hDevice": device, "phAllocationList": [made]})
+def create_and_destroy(ask: Ask, device: int) -> None:
+    allocation = allocate(ask, device)["pAllocationInfo2"][0]["hAllocation"]
+    ask(DESTROY, {"hDevice": device, "phAllocationList": [allocation]})
 
 
-def device_comes_and_goes(ask: Ask, adapter: int) -> None:
+def create_and_destroy_device(ask: Ask, adapter: int) -> None:
     ask("D3DKMTDestroyDevice", {"hDevice": ask("D3DKMTCreateDevice", {"hAdapter": adapter})["hDevice"]})
 
 
 @pytest.fixture(scope="session")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """20,000 calls, among them 300 and more with each of ten objects that the first calls make."""
+    """A trace of 20,000 calls. The first calls create ten objects, and at least 300 calls use each of them."""
     path = tmp_path_factory.mktemp("long") / "long.kmt"
     simulator, count = tracekmt.Simulator(), 0
     with tracekmt.create(path) as trace:
@@ -52,13 +52,13 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
         resources = [allocate(ask, devices[0], make=True)["hResource"] for _ in range(3)]
         for _ in range(USES):
             for adapter in adapters[1:]:
-                device_comes_and_goes(ask, adapter)
+                create_and_destroy_device(ask, adapter)
             for device in devices[1:5]:
-                come_and_go(ask, device)
+                create_and_destroy(ask, device)
             for resource in resources:
                 allocate(ask, devices[0], resource)
         while count < CALLS:
-            come_and_go(ask, devices[5])
+            create_and_destroy(ask, devices[5])
     return path
 
 
@@ -70,7 +70,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *(f"{CREATE}@{n}" for n in (1, 2, 3)),
     ],
 )
-def test_of_two_drivers_that_differ_in_one_rule_the_first_cause_comes_first(long: Path, fault: str) -> None:
+def test_one_failure_of_twenty_thousand_calls_is_one_cause(long: Path, fault: str) -> None:
     report = tracekmt.replay(long, faults=[f"{fault}=STATUS_NO_MEMORY"])
     lines = list(report_lines(report))
     assert len(lines) < 40
@@ -93,8 +93,7 @@ MACHINES = {
 
 @pytest.mark.parametrize("other", MACHINES.values(), ids=MACHINES)
 def test_outcomes_of_one_trace_on_two_machines(tmp_path: Path, other: dict[str, Any]) -> None:
-    """The first allocation is 512 MB by the one driver, and does not fit or is refused on the other machine. The two
-    outcomes are compared as two drivers' would be: by `diff`, without the recording."""
+    """The first driver allocates 512 MB. The other machine has less memory, or its driver rejects the allocation."""
     rule = {"magic": "50414745", "offset": 4, "width": 4, "unit": 1 << 10}
     trace = tmp_path / "trace.kmt"
     simulator = tracekmt.Simulator(drivers=[rule])
@@ -111,7 +110,7 @@ def test_outcomes_of_one_trace_on_two_machines(tmp_path: Path, other: dict[str, 
         resource = allocate(ask, device, make=True, data=large)["hResource"]
         for _ in range(USES):
             allocate(ask, device, resource)
-            come_and_go(ask, device)
+            create_and_destroy(ask, device)
     outcomes = []
     first = {"drivers": [rule], "video_memory": "4GB"}
     for number, settings in enumerate((first, {**first, **other})):

@@ -1,15 +1,13 @@
-"""Two traces side by side."""
+"""Comparison of two traces."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 import tracekmt
-from tracekmt.differ.diff import NONE, _room
 from tracekmt.resources import resource
 from tracekmt.trace.builder import Builder
 
@@ -18,7 +16,7 @@ Make = Callable[..., Path]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """A trace of two threads: open, devices, allocations; `base` moves the handles, `change` edits it."""
+    """Write traces of two threads. `base` is the first handle, `change` selects a difference."""
 
     def build(
         name: str, base: int = 0x40000000, change: str = "", abi: str = "x64", threads: tuple[int, int] = (1, 2)
@@ -104,18 +102,18 @@ def test_shipped_traces_against_themselves() -> None:
         assert tracekmt.diff(path, path).findings == []
 
 
-def made(path: Path, *calls: tuple[str, Mapping[str, object], Mapping[str, object]]) -> Path:
+def write_calls(path: Path, *calls: tuple[str, Mapping[str, object], Mapping[str, object]]) -> Path:
     with tracekmt.create(path) as trace:
         for name, inputs, outputs in calls:
             trace.add(name, inputs, outputs)
     return path
 
 
-def a_run(path: Path, base: int, fence: int, luid: int, *, offset: int = 0x1000, second: int | None = None) -> Path:
-    """A client's run where handles, addresses, fence values and LUIDs have the numbers of that day."""
+def write_run(path: Path, base: int, fence: int, luid: int, *, offset: int = 0x1000, second: int | None = None) -> Path:
+    """Write a trace of one run, with the handles, addresses, fence values and LUIDs of that run."""
     adapter = {"AdapterLuid": {"LowPart": luid}}
     queue = {"hPagingQueue": base + 1, "hSyncObject": base + 2, "FenceValueCPUVirtualAddress": base << 12}
-    return made(
+    return write_calls(
         path,
         ("D3DKMTOpenAdapterFromGdiDisplayName", {"DeviceName": "\\\\.\\DISPLAY1"}, {"hAdapter": base, **adapter}),
         ("D3DKMTOpenAdapterFromLuid", adapter, {"hAdapter": base + 9}),
@@ -141,17 +139,17 @@ def a_run(path: Path, base: int, fence: int, luid: int, *, offset: int = 0x1000,
     )
 
 
-def test_numbers_of_the_day_are_no_differences(tmp_path: Path) -> None:
-    first = a_run(tmp_path / "a.kmt", 0x40000000, 5, 77)
-    second = a_run(tmp_path / "b.kmt", 0x40002000, 905, 78)
+def test_other_numbers_of_another_run_are_the_same(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "a.kmt", 0x40000000, 5, 77)
+    second = write_run(tmp_path / "b.kmt", 0x40002000, 905, 78)
     report = tracekmt.diff(first, second)
     assert [finding.message for finding in report.findings] == []
     assert report.calls.compared == 9
 
 
 def test_an_address_elsewhere_in_its_range_is_a_difference(tmp_path: Path) -> None:
-    first = a_run(tmp_path / "a.kmt", 0x40000000, 5, 77)
-    second = a_run(tmp_path / "b.kmt", 0x40002000, 905, 77, offset=0x3000)
+    first = write_run(tmp_path / "a.kmt", 0x40000000, 5, 77)
+    second = write_run(tmp_path / "b.kmt", 0x40002000, 905, 77, offset=0x3000)
     (finding,) = tracekmt.diff(first, second).findings
     assert (finding.kind, finding.index, finding.path) == ("field", 5, "VirtualAddress")
     assert finding.recorded == "#4.VirtualAddress + 0x1000"
@@ -162,11 +160,11 @@ def test_one_adapter_that_became_two_is_a_difference(tmp_path: Path) -> None:
     luids = [{"hAdapter": 1 << 30 | n, "AdapterLuid": {"LowPart": 7}} for n in (0x40, 0x80)]
     others = [{"hAdapter": 1 << 30 | n, "AdapterLuid": {"LowPart": low}} for n, low in ((0x40, 7), (0x80, 8))]
     name = {"pDeviceName": "x"}
-    first = made(tmp_path / "a.kmt", *((adapter, name, luid) for luid in luids))
-    second = made(tmp_path / "b.kmt", *((adapter, name, luid) for luid in others))
+    first = write_calls(tmp_path / "a.kmt", *((adapter, name, luid) for luid in luids))
+    second = write_calls(tmp_path / "b.kmt", *((adapter, name, luid) for luid in others))
     (finding,) = tracekmt.diff(first, second).findings
     assert (finding.index, finding.path) == (1, "AdapterLuid")
-    assert finding.message == "AdapterLuid was {'LowPart': 7, 'HighPart': 0} there before"
+    assert finding.message == "AdapterLuid was {'LowPart': 7, 'HighPart': 0} in an earlier call"
 
 
 def test_functions_without_a_status_are_compared_by_their_result(tmp_path: Path) -> None:
@@ -177,14 +175,8 @@ def test_functions_without_a_status_are_compared_by_their_result(tmp_path: Path)
     assert (finding.recorded, finding.replayed) == ("1", "0")
 
 
-def test_indexes_with_wide_gaps_need_no_room(make: Make) -> None:
-    assert isinstance(_room(10**15, 3), defaultdict)
-    assert _room(10**15, 3)[7] == NONE
-    assert len(_room(5, 3)) == 6
-
-
 def test_threads_that_begin_alike_belong_together(make: Make, tmp_path: Path) -> None:
-    """The second trace has them the other way round."""
+    """The second trace has the threads in the opposite order."""
     paths = []
     for order in ((1, 2), (2, 1)):
         paths.append(tmp_path / f"{order}.kmt")
@@ -194,7 +186,7 @@ def test_threads_that_begin_alike_belong_together(make: Make, tmp_path: Path) ->
                     luid = {"AdapterLuid": {"LowPart": 1}}
                     trace.add("D3DKMTOpenAdapterFromLuid", luid, {"hAdapter": 0x40000000}, thread=thread)
                 else:
-                    asked = {"hAdapter": 5}
-                    trace.add("D3DKMTCloseAdapter", asked, status="STATUS_INVALID_PARAMETER", thread=thread)
+                    inputs = {"hAdapter": 5}
+                    trace.add("D3DKMTCloseAdapter", inputs, status="STATUS_INVALID_PARAMETER", thread=thread)
     report = tracekmt.diff(*paths)
     assert (report.findings, report.calls.compared) == ([], 2)

@@ -1,4 +1,4 @@
-"""Replays: the same where nothing changed, and exactly the difference where something did."""
+"""Replays: no difference without a change, and exactly one for each change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MB = 1 << 20
 
 
 class Scenario:
-    """A trace in the making, with handles that no simulator would give."""
+    """A trace under construction, with handles that no simulator returns."""
 
     def __init__(self, path: Path, abi: str = "x64", **settings: Any) -> None:
         self.path = path
@@ -64,7 +64,7 @@ def test_handles_and_luids_are_bound_not_compared(path: Path, abi: str) -> None:
         trace.create(resource=True)
         trace.create(handles=(SECOND,), hResource=RESOURCE)
         trace.destroy(hResource=RESOURCE)
-        trace.create(handles=(ALLOCATION,))  # the value again, after its object has died
+        trace.create(handles=(ALLOCATION,))  # the same value, after the destruction of its object
         trace.destroy(phAllocationList=[ALLOCATION])
         trace.destroy("STATUS_INVALID_PARAMETER", phAllocationList=[ALLOCATION])
     report = tracekmt.replay(path)
@@ -73,7 +73,7 @@ def test_handles_and_luids_are_bound_not_compared(path: Path, abi: str) -> None:
     assert report.calls.ambient_handles == 0
 
 
-def test_a_status_that_differs_and_what_follows_from_it(path: Path) -> None:
+def test_a_different_status_and_its_consequence(path: Path) -> None:
     with Scenario(path) as trace:
         trace.open()
         trace.create()
@@ -93,9 +93,9 @@ def test_a_status_that_differs_and_what_follows_from_it(path: Path) -> None:
     assert (consequence.index, consequence.cause) == (4, 3)
     assert not report.same
     assert report.differing == 2
-    told = report.to_dict()
-    assert told["calls"]["differing"] == 2
-    assert told["findings"][1]["cause"] == 3
+    data = report.to_dict()
+    assert data["calls"]["differing"] == 2
+    assert data["findings"][1]["cause"] == 3
 
 
 def test_a_recorded_failure_that_now_succeeds(path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_handle_that_is_null_on_one_side(path: Path) -> None:
     assert finding.handle_kind == "allocation"
 
 
-def test_one_handle_for_two_living_objects(path: Path) -> None:
+def test_one_handle_for_two_live_objects(path: Path) -> None:
     with Scenario(path) as trace:
         trace.open()
         trace.create()
@@ -149,7 +149,7 @@ def test_written_data(path: Path) -> None:
     assert (report.differing, report.opaque) == (1, 1)
 
 
-def test_only_opaque_findings_leave_it_the_same(path: Path) -> None:
+def test_opaque_findings_do_not_count(path: Path) -> None:
     with Scenario(path) as trace:
         trace.open()
         trace.trace.add(
@@ -193,29 +193,29 @@ def test_the_machine_of_the_header_is_rebuilt(path: Path) -> None:
     assert not tracekmt.replay(path, video_memory="64MB").same
 
 
-def test_a_simulator_that_is_given_is_used_as_it_is(path: Path) -> None:
+def test_a_simulator_object_keeps_its_settings(path: Path) -> None:
     with Scenario(path) as trace:
         trace.open()
     used = tracekmt.Simulator()
     assert tracekmt.replay(path, on=used).same
     assert len(used.handles) > 0
     assert tracekmt.replay(path, on=tracekmt.Simulator(adapters=[{"luid": [0xBEEF, 2]}])).same
-    with pytest.raises(UsageError, match="keeps its own settings"):
+    with pytest.raises(UsageError, match="has its own settings"):
         tracekmt.replay(path, on=tracekmt.Simulator(), video_memory="1MB")
-    with pytest.raises(UsageError, match="toaster is no target"):
+    with pytest.raises(UsageError, match="invalid target: toaster"):
         tracekmt.replay(path, on="toaster")
 
 
-def test_what_lies_otherwise_is_replayed_as_it_lies(path: Path, abi: str) -> None:
-    """What 32-bit processes are answered alone, and addresses that have to fit into their pointers."""
+def test_arguments_are_replayed_in_the_recorded_abi(path: Path, abi: str) -> None:
+    """Some statuses are specific to 32-bit processes, and addresses must fit into their pointers."""
     status = "STATUS_ACCESS_VIOLATION" if abi == "x86" else "STATUS_INVALID_PARAMETER"
     shared = {"Flags": ["CreateResource", "CreateShared", "NtSecuritySharing"]}
-    made = {"hResource": RESOURCE, "pAllocationInfo2": [{"hAllocation": ALLOCATION}]}
+    outputs = {"hResource": RESOURCE, "pAllocationInfo2": [{"hAllocation": ALLOCATION}]}
     fence = {"Type": "D3DDDI_MONITORED_FENCE", "MonitoredFence": {"InitialFenceValue": 5}}
     mapped = {"FenceValueCPUVirtualAddress": 0x5000, "FenceValueGPUVirtualAddress": 0x100000000}
     with Scenario(path, abi) as trace:
         trace.open()
-        trace.trace.add("D3DKMTCreateAllocation2", {"hDevice": DEVICE, "pAllocationInfo2": [{}], **shared}, made)
+        trace.trace.add("D3DKMTCreateAllocation2", {"hDevice": DEVICE, "pAllocationInfo2": [{}], **shared}, outputs)
         sharing = {"hObjects": [RESOURCE], "dwDesiredAccess": 0xF0001, "phSharedNtHandle": 0}
         trace.trace.add("D3DKMTShareObjects", sharing, {"phSharedNtHandle": 0x88})
         trace.trace.add(
@@ -240,7 +240,7 @@ def test_a_bad_machine_in_a_header_is_an_error(path: Path) -> None:
         tracekmt.replay(path)
 
 
-def test_the_outcome_is_a_trace_itself(path: Path, tmp_path: Path) -> None:
+def test_the_outcome_is_a_trace(path: Path, tmp_path: Path) -> None:
     with Scenario(path, "x86") as trace:
         trace.open()
         trace.create(resource=True)
@@ -248,7 +248,7 @@ def test_the_outcome_is_a_trace_itself(path: Path, tmp_path: Path) -> None:
     outcome = tmp_path / "outcome.kmt"
     assert tracekmt.replay(path, output=outcome).same
     with tracekmt.open(outcome) as written, tracekmt.open(path) as original:
-        assert written.header.abi == "x86"
+        assert written.header.base_abi == "x86"
         assert [call.name for call in written.calls()] == [call.name for call in original.calls()]
         assert [call.status for call in written.calls()] == [0] * 4
         assert isinstance(written[0].outputs, dict)
@@ -256,7 +256,7 @@ def test_the_outcome_is_a_trace_itself(path: Path, tmp_path: Path) -> None:
     assert tracekmt.diff(path, outcome).same
 
 
-def test_a_use_after_the_end_is_no_ambient_handle(path: Path) -> None:
+def test_a_use_after_destruction_is_not_an_ambient_handle(path: Path) -> None:
     with Scenario(path) as trace:
         trace.open()
         trace.create()
@@ -272,17 +272,17 @@ def test_a_trace_is_never_overwritten_by_its_own_outcome(path: Path) -> None:
     with Scenario(path) as trace:
         trace.open()
     before = path.read_bytes()
-    with pytest.raises(UsageError, match="is the trace itself"):
+    with pytest.raises(UsageError, match="it is the input trace"):
         tracekmt.replay(path, output=str(path), force=True)
     assert path.read_bytes() == before
 
 
-def test_a_torn_trace_says_so_in_its_report(path: Path) -> None:
+def test_a_report_mentions_a_damaged_trace(path: Path) -> None:
     with Scenario(path) as trace:
         trace.open()
     path.write_bytes(path.read_bytes()[:-3])
     (note,) = tracekmt.replay(path).to_dict()["notes"]
-    assert "is cut off" in note
+    assert "is truncated" in note
 
 
 def test_an_unreadable_output_is_opaque(path: Path) -> None:
@@ -298,8 +298,8 @@ def test_an_unreadable_output_is_opaque(path: Path) -> None:
     assert report.findings[0].kind == "opaque"
 
 
-def test_a_simulator_that_is_given_stands_for_the_trace_s_adapters() -> None:
-    """Its adapters have LUIDs of their own; the first that none is named for is the first of the trace, and so on."""
+def test_adapters_of_a_simulator_object_replace_those_of_the_trace() -> None:
+    """Adapters with unused LUIDs replace the adapters of the trace, in order."""
     trace = resource("traces", "intel-opencl.kmt")
     report = tracekmt.replay(trace, on=tracekmt.Simulator(adapters=[{"luid": [77, 0]}]))
     assert report.findings == []

@@ -1,4 +1,4 @@
-"""A replay of any trace that can be read ends in a report or in an error of ours."""
+"""A replay of any readable trace ends in a report or in a `tracekmt.Error`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def frames_of(path: Path) -> list[tuple[int, Any]]:
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_any_memory(tmp_path: Path, data: st.DataObject) -> None:
-    """Regions of real events, bytes of them replaced: what a hostile program, or a damaged one, leaves."""
+    """Replace bytes in the regions of recorded events, as a hostile or damaged program would."""
     frames = frames_of(DEMO)
     events = [value for kind, value in frames if kind in (FrameKind.ENTER, FrameKind.LEAVE)]
     for value in data.draw(st.lists(st.sampled_from(events), min_size=1, max_size=4)):
@@ -51,18 +51,18 @@ def test_any_memory(tmp_path: Path, data: st.DataObject) -> None:
     assert tracekmt.diff(path, DEMO).to_dict()
 
 
-def write(path: Path, call: CallSpec, memory: bytes) -> Path:
+def write(path: Path, spec: CallSpec, memory: bytes) -> Path:
     writer = Writer(path, Header("x64"), force=True)
-    writer.describe(0, call)
+    writer.describe(0, spec)
     regions = ((0x1000, len(memory), memory),)
     writer.events([Enter(0, 1, 0, 0, 0, (0x1000,), regions), Leave(1, 0, 0, 0, regions)])
     writer.close()
     return path
 
 
-def test_a_function_that_nobody_knows_is_skipped_and_counted(tmp_path: Path) -> None:
-    call = CallSpec("SomethingNewer", structure("S", in_("a", UINT), in_("n", UINT)))
-    report = tracekmt.replay(write(tmp_path / "t.kmt", call, bytes(8)))
+def test_an_unknown_function_is_skipped_and_counted(tmp_path: Path) -> None:
+    spec = CallSpec("SomethingNewer", structure("S", in_("a", UINT), in_("n", UINT)))
+    report = tracekmt.replay(write(tmp_path / "t.kmt", spec, bytes(8)))
     assert (report.calls.skipped, report.calls.compared, report.same) == (1, 0, True)
     assert "1 skipped" in "\n".join(report_lines(report))
 
@@ -76,8 +76,8 @@ def test_a_function_that_nobody_knows_is_skipped_and_counted(tmp_path: Path) -> 
         structure("LUID", in_("LowPart", UINT)),
     ],
 )
-def test_a_known_function_described_otherwise_is_an_error_or_a_report(tmp_path: Path, struct: Any) -> None:
+def test_a_function_with_another_description_is_an_error(tmp_path: Path, struct: Any) -> None:
     path = write(tmp_path / "t.kmt", CallSpec("D3DKMTCloseAdapter", struct), b"\xff" * 16)
-    with pytest.raises(tracekmt.UsageError, match="call 0 cannot be sent to the simulator: D3DKMTCloseAdapter"):
+    with pytest.raises(tracekmt.UsageError, match="cannot send call 0 to simulator: D3DKMTCloseAdapter"):
         tracekmt.replay(path)
     assert "D3DKMTCloseAdapter" in CALLS

@@ -1,4 +1,4 @@
-"""The page in a real browser: nothing of a trace becomes markup there, and filters leave what is asked for."""
+"""The HTML page in a browser: no text of a trace becomes markup, and filters select findings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 import tracekmt
-from tests.native import lacking
+from tests.native import skip_without
 from tracekmt.report.html import html_page
 
 HOSTILE = "</script><img src=x onerror=\"document.title='taken'\"><b>bold</b>\u2028\x1b[31m"
@@ -25,10 +25,10 @@ Browse = Callable[..., str]
 
 @pytest.fixture
 def browse(tmp_path: Path) -> Browse:
-    """Open a page and give what it consists of in the end; or photograph it."""
+    """Open a page and return its final elements, or take a screenshot."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
-        lacking("chromium, to open the page with")
+        skip_without("chromium, to open the page with")
 
     def run(path: Path, fragment: str = "", *more: str) -> str:
         words = [browser, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *(more or ("--dump-dom",))]
@@ -40,7 +40,7 @@ def browse(tmp_path: Path) -> Browse:
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    """The page of two traces of a hostile name, with hostile strings and bytes in them."""
+    """Write the page of two traces with hostile names, strings and bytes."""
     traces = []
     for side in ("a", "b"):
         folder = tmp_path / side
@@ -61,7 +61,7 @@ def written(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_a_trace_holds_is_text_on_the_page(browse: Browse, written: Path) -> None:
+def test_contents_of_a_trace_are_text_on_the_page(browse: Browse, written: Path) -> None:
     shown = browse(written)
     assert "<title>tracekmt report</title>" in shown
     body = shown[shown.index("<h1>") :]
@@ -72,16 +72,16 @@ def test_what_a_trace_holds_is_text_on_the_page(browse: Browse, written: Path) -
     assert "&lt;/script&gt;&lt;img" in body
 
 
-def test_a_filter_leaves_what_is_asked_for(browse: Browse, written: Path) -> None:
+def test_a_filter_selects_findings(browse: Browse, written: Path) -> None:
     everything = browse(written)
     assert everything.count("<article") == 2
-    asked = browse(written, "escape")
-    assert asked.count("<article") == 1
-    assert "#1 D3DKMTEscape" in asked
+    filtered = browse(written, "escape")
+    assert filtered.count("<article") == 1
+    assert "#1 D3DKMTEscape" in filtered
     assert browse(written, "nothing of that name").count("<article") == 0
 
 
-def test_the_page_is_photographed(browse: Browse, written: Path, tmp_path: Path) -> None:
+def test_a_screenshot_of_the_page(browse: Browse, written: Path, tmp_path: Path) -> None:
     picture = tmp_path / "page.png"
     browse(written, "", f"--screenshot={picture}", "--window-size=1000,900")
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

@@ -1,4 +1,4 @@
-"""The views of one report: JUnit, GitHub's, and the page; what comes from a trace stays data in each."""
+"""Formats of a report: JUnit, GitHub and HTML. Contents of a trace stay data in each."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ HOSTILE = "</script><img src=x onerror=alert(1)>\x1b[31m\x00\ud800]]>`````%0A::e
 
 
 def finding(index: int, call: str = "D3DKMTCreateDevice", cause: int | None = None, **more: str) -> Finding:
-    told = {"recorded": "STATUS_SUCCESS", "replayed": "STATUS_NO_MEMORY", "message": "why", **more}
-    return Finding("status", call, index, index, 0, told["recorded"], told["replayed"], told["message"], cause=cause)
+    texts = {"recorded": "STATUS_SUCCESS", "replayed": "STATUS_NO_MEMORY", "message": "reason", **more}
+    return Finding("status", call, index, index, 0, texts["recorded"], texts["replayed"], texts["message"], cause=cause)
 
 
 def report(*findings: Finding, name: str = "a.kmt") -> Report:
-    made = Report((name, "simulator"))
-    made.findings += findings
-    made.functions.update({"D3DKMTCreateDevice": 20, "D3DKMTEscape": 3})
-    return made
+    new_report = Report((name, "simulator"))
+    new_report.findings += findings
+    new_report.functions.update({"D3DKMTCreateDevice": 20, "D3DKMTEscape": 3})
+    return new_report
 
 
 def test_junit_has_a_suite_and_a_case_for_each_function(tmp_path: Path) -> None:
@@ -38,18 +38,18 @@ def test_junit_has_a_suite_and_a_case_for_each_function(tmp_path: Path) -> None:
     assert (suite.name, suite.tests, suite.failures) == ("a.kmt against simulator", 2, 1)
     failed, fine = suite
     assert (failed.name, fine.name, fine.result) == ("D3DKMTCreateDevice", "D3DKMTEscape", [])
-    assert failed.result[0].message == "3 differences in 20 calls, 2 of them causes"
+    assert failed.result[0].message == "3 differences in 20 calls, 2 causes"
     assert "STATUS_NO_MEMORY" in failed.result[0].text
 
 
-def test_junit_of_what_is_the_same_fails_nothing(tmp_path: Path) -> None:
+def test_junit_without_differences_has_no_failures(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     path.write_text(junit(report()), "utf-8")
     assert [suite.failures for suite in JUnitXml.fromfile(str(path))] == [0]
 
 
-def test_a_replay_that_stopped_is_nowhere_the_same(tmp_path: Path) -> None:
-    """Nothing differed, and not all was replayed: a CI job must not be green for it."""
+def test_a_stopped_replay_fails_in_every_format(tmp_path: Path) -> None:
+    """No call differed, but some were not replayed. A CI job must fail."""
     stopped = report()
     stopped.stopped = "before call 7: no more"
     path = tmp_path / "junit.xml"
@@ -57,12 +57,12 @@ def test_a_replay_that_stopped_is_nowhere_the_same(tmp_path: Path) -> None:
     (suite,) = JUnitXml.fromfile(str(path))
     assert (suite.tests, suite.failures, suite.errors) == (len(list(suite)), 0, 1)
     assert list(annotation_lines(stopped)) == ["::error title=tracekmt::stopped before call 7: no more"]
-    assert "the same as far as it went" in summary(stopped)
+    assert "no differences before it stopped" in summary(stopped)
     stopped.findings += [finding(index=n, call=f"D3DKMT{n}") for n in range(30)]
     assert len(list(annotation_lines(stopped))) == MAX_ANNOTATIONS
 
 
-def test_what_a_trace_names_is_data_in_junit(tmp_path: Path) -> None:
+def test_names_in_a_trace_are_data_in_junit(tmp_path: Path) -> None:
     path = tmp_path / "junit.xml"
     path.write_text(junit(report(finding(1, call=HOSTILE, message=HOSTILE), name=HOSTILE)), "utf-8")
     (suite,) = JUnitXml.fromfile(str(path))
@@ -70,7 +70,7 @@ def test_what_a_trace_names_is_data_in_junit(tmp_path: Path) -> None:
     assert "onerror" in suite.name
 
 
-def test_annotations_stay_within_what_is_shown() -> None:
+def test_the_number_of_annotations_is_limited() -> None:
     many = [finding(n, call=f"D3DKMTFunction{n}") for n in range(30)]
     lines = list(annotation_lines(report(*many)))
     assert len(lines) == MAX_ANNOTATIONS
@@ -86,7 +86,7 @@ def test_annotations_name_causes_once() -> None:
     assert lines[0].startswith("::error title=D3DKMTCreateDevice differs (2 times)::#1 ")
 
 
-def test_what_a_trace_names_gives_no_command() -> None:
+def test_names_in_a_trace_are_no_workflow_commands() -> None:
     for line in annotation_lines(report(finding(1, call=HOSTILE, message=HOSTILE))):
         assert "\n" not in line
         assert "\r" not in line
@@ -94,25 +94,25 @@ def test_what_a_trace_names_gives_no_command() -> None:
         assert line.startswith("::error title=")
 
 
-def test_the_summary_is_a_fence_that_nothing_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_text_closes_the_fence_of_the_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "summary.md"
     write_summary(report(finding(1, message=HOSTILE)), path)
     write_summary(report(), path)
     text = path.read_text("utf-8")
-    assert text.startswith("### tracekmt: 1 calls differ\n\n``````text\n")
+    assert text.startswith("### tracekmt: 1 call differs\n\n``````text\n")
     assert text.count("``````") == 2
-    assert "### tracekmt: the same" in text
+    assert "### tracekmt: no differences" in text
     assert len(summary(report(finding(1, message="x" * 2 * MAX_SUMMARY))).encode()) <= MAX_SUMMARY
 
 
-def test_nothing_of_a_trace_controls_a_terminal() -> None:
+def test_control_codes_are_escaped() -> None:
     text = "\n".join(report_lines(report(finding(1, call=HOSTILE, message=HOSTILE))))
     assert "\x1b" not in text
     assert "\\x1b[31m" in text
 
 
 class Elements(HTMLParser):
-    """What a page consists of, and the data in it."""
+    """The elements of a page, and its data."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -133,11 +133,11 @@ class Elements(HTMLParser):
         self._inside = False
 
 
-def test_the_page_needs_nothing_else_and_data_is_data_there() -> None:
+def test_the_page_is_self_contained_and_data_is_data() -> None:
     text = html_page(report(finding(1, call=HOSTILE, message=HOSTILE), name=HOSTILE))
-    found = Elements(text)
-    assert found.tags == ["html", "head", "meta", "meta", "meta", "title", "style", "body", "script", "script"]
-    data = json.loads(found.data)
+    page = Elements(text)
+    assert page.tags == ["html", "head", "meta", "meta", "meta", "title", "style", "body", "script", "script"]
+    data = json.loads(page.data)
     assert (data["names"][0], data["findings"][0]["message"]) == (HOSTILE, HOSTILE)
     assert "default-src 'none'" in text
     assert "http" not in text.replace("http-equiv", "")

@@ -1,4 +1,4 @@
-"""The command line: one module per command, loaded when it is called. Commands parse, call and print."""
+"""The command line: one module for each command, imported when the command runs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from tracekmt.errors import Error
 from tracekmt.version import VERSION
 
 BISECT_SKIP = 125
+"""Exit status that makes `git bisect run` skip a commit."""
+
 COMMANDS = (
     *("demo", "record", "replay", "diff", "dump", "info", "stats"),
     *("trim", "recover", "convert", "calls", "doctor"),
@@ -21,7 +23,7 @@ COMMANDS = (
 
 
 class _Commands(click.Group):
-    """The commands by name, imported one at a time."""
+    """The commands by name. A command is imported when it is requested."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -34,16 +36,19 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(VERSION, prog_name="tracekmt")
+@click.version_option(VERSION, prog_name="tracekmt", help="Print the version and exit.")
 def cli() -> None:
-    """Record, replay and compare the calls of the Windows graphics kernel thunks (D3DKMT).
+    """Record, replay and compare D3DKMT calls, the thunks of the Windows graphics kernel.
 
-    Exit status: 0 the same, or done; 1 differences found; 2 the request could not be carried out.
+    Exit status: 0 no differences, or done; 1 differences; 2 the command failed.
     """
 
 
 def main() -> None:
-    """The entry point: errors are a plain line or two on stderr, and exit status 2."""
+    """Run the command line and exit.
+
+    Errors are one or two lines on stderr, with exit status 2.
+    """
     sys.exit(_run())
 
 
@@ -55,7 +60,7 @@ def _run() -> int:
         return result if isinstance(result, int) else 0
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "tracekmt"
-        status = _fail(f"{error.format_message()}\n({command} --help tells how it is used)")
+        status = _fail(f"{error.format_message()}\n(see {command} --help)")
         return BISECT_SKIP if "--bisect" in sys.argv else status
     except click.ClickException as error:
         return _fail(error.format_message())
@@ -64,17 +69,17 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted")
     except (BrokenPipeError, SystemExit):
-        # Whoever read our output has seen enough; click makes an exit with 1 of it, which would mean differences.
+        # The reader of the output closed the pipe. click exits with 1 in that case, which would mean differences.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except OSError as error:
-        return _fail(f"{error.filename or 'the system'}: {error.strerror}")
+        return _fail(f"{error.filename or 'system error'}: {error.strerror}")
     except Exception as error:
         if os.environ.get("TRACEKMT_DEBUG"):
             traceback.print_exc()
         return _fail(
-            f"a defect of tracekmt: {type(error).__name__}: {str(error)[:200]}\n"
-            "(please report it; TRACEKMT_DEBUG=1 shows where it happened)"
+            f"internal error in tracekmt: {type(error).__name__}: {str(error)[:200]}\n"
+            "(please report it; TRACEKMT_DEBUG=1 prints the traceback)"
         )
 
 

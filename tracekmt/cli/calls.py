@@ -1,9 +1,10 @@
-"""tracekmt calls."""
+"""The command `tracekmt calls`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,7 +12,7 @@ from tracekmt.cli.options import json_option
 from tracekmt.errors import UsageError
 
 
-@click.command("calls", short_help="List the described functions, or tell one in full.")
+@click.command("calls", short_help="List the described functions, or show one in full.")
 @click.argument("name", required=False)
 @json_option
 @click.option(
@@ -19,53 +20,57 @@ from tracekmt.errors import UsageError
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Write a page for every function into FOLDER, and an index.",
+    help="Write a Markdown page for each function and an index to FOLDER.",
 )
 def command(name: str | None, as_json: bool, folder: Path | None) -> int:
-    """List the described functions by family; with NAME, every field of its argument, what it creates and destroys, how
-    the simulator answers it, and where that is known from."""
+    """List the described functions by family.
+
+    With NAME, show one function: its fields, the objects that it creates and destroys, its rules in the simulator, and
+    the sources of these facts.
+    """
     from tracekmt.calls import CALLS, FAMILIES, family_of
     from tracekmt.report.descriptions import coverage_lines, description_lines
-    from tracekmt.simulator.simulator import describe_rules
-    from tracekmt.spec.describe import describe
 
     if folder is not None:
         if name is not None or as_json:
-            raise UsageError("--markdown writes about every function; give it alone")
+            raise UsageError("--markdown writes all functions (remove NAME and --json)")
         return _write_pages(folder)
     if name is None:
         if as_json:
-            click.echo(json.dumps([{"name": each, "family": family_of(each)} for each in CALLS]))
+            click.echo(json.dumps([{"name": name, "family": family_of(name)} for name in CALLS]))
             return 0
-        for family, members in FAMILIES.items():
+        for family, specs in FAMILIES.items():
             click.echo(click.style(family, bold=True))
-            for call in members:
-                click.echo(f"    {call.name}")
+            for spec in specs:
+                click.echo(f"    {spec.name}")
         click.echo("\n" + "\n".join(coverage_lines(CALLS.values())))
         return 0
     if name not in CALLS:
-        raise UsageError(f"{name} is not described; tracekmt calls lists the functions that are")
-    told = {**describe(CALLS[name], family_of(name)), "simulator": describe_rules(name)}
-    click.echo(json.dumps(told) if as_json else "\n".join(description_lines(told)))
+        raise UsageError(f"unknown function: {name} (see `tracekmt calls`)")
+    description = _describe(name)
+    click.echo(json.dumps(description) if as_json else "\n".join(description_lines(description)))
     return 0
 
 
-def _write_pages(folder: Path) -> int:
-    from tracekmt.calls import CALLS, FAMILIES, family_of
-    from tracekmt.report.descriptions import markdown_index, markdown_page
+def _describe(name: str) -> dict[str, Any]:
+    from tracekmt.calls import CALLS, family_of
     from tracekmt.simulator.simulator import describe_rules
     from tracekmt.spec.describe import describe
 
-    pages = {
-        f"{name}.md": markdown_page({**describe(call, family_of(name)), "simulator": describe_rules(name)})
-        for name, call in CALLS.items()
-    }
+    return {**describe(CALLS[name], family_of(name)), "simulator": describe_rules(name)}
+
+
+def _write_pages(folder: Path) -> int:
+    from tracekmt.calls import CALLS, FAMILIES
+    from tracekmt.report.descriptions import markdown_index, markdown_page
+
+    pages = {f"{name}.md": markdown_page(_describe(name)) for name in CALLS}
     pages["index.md"] = markdown_index(FAMILIES)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for page, text in pages.items():
             (folder / page).write_text(text, "utf-8")
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be written: {error.strerror}") from None
-    click.echo(f"{folder}: {len(pages)} pages; begin with {folder / 'index.md'}")
+        raise UsageError(f"cannot write {folder}: {error.strerror}") from None
+    click.echo(f"{folder}: {len(pages)} pages (start with {folder / 'index.md'})")
     return 0

@@ -1,4 +1,4 @@
-"""Tables and progress on a terminal."""
+"""Output on a terminal: tables, warnings, wrapped lines and progress bars."""
 
 from __future__ import annotations
 
@@ -11,60 +11,62 @@ from contextlib import contextmanager
 
 import click
 
-_SHOWN_SECONDS = 0.1
-_NARROWEST = 40
-_NUMBERS = ("calls", "time", "mean", "bytes", "made", "ended")
+_UPDATE_SECONDS = 0.1
+_MIN_WIDTH = 40
+_NUMBER_COLUMNS = ("calls", "time", "mean", "bytes", "created", "destroyed")
+_CHART_COLUMN = "from start to end"
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table without lines, as wide as the terminal allows. What stands in it is data, never markup."""
+    """Print a table that fits the terminal, or 80 columns without a terminal. Cells are never markup."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
     from rich.table import Table
     from rich.text import Text
 
     from tracekmt.report.calls import printable
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="bold")
     for header in headers:
-        table.add_column(header, overflow="fold", justify="right" if header in _NUMBERS else "left")
+        justify: JustifyMethod = "right" if header in _NUMBER_COLUMNS else "left"
+        table.add_column(header, overflow="fold", justify=justify, no_wrap=header == _CHART_COLUMN)
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(table)
 
 
 def warn(warning: str | None) -> None:
-    """Something to know, on stderr, if there is anything."""
+    """Print a warning on stderr, if there is one."""
     if warning:
         click.echo(f"tracekmt: {warning}", err=True)
 
 
 def fit(line: str) -> list[str]:
-    """A line as it fits the terminal: what is too long goes on below, further in. As it is where there is none."""
+    """Wrap a line to the width of the terminal, with further lines indented. Without a terminal it stays one line."""
     width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else 0
-    if width < _NARROWEST or len(line) <= width:
+    if width < _MIN_WIDTH or len(line) <= width:
         return [line]
     indent = " " * (len(line) - len(line.lstrip()) + 8)
     return textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr for work that may be long, nothing where stderr is no terminal. Call it with (done, of)."""
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on stderr, if stderr is a terminal. Yield a function that takes (done, total)."""
     if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda done, of: None
+        yield lambda done, total: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        shown = 0.0
+        task = progress.add_task(title, total=None)
+        last_update = 0.0
 
-        def show(done: int, of: int) -> None:
-            nonlocal shown
-            if (now := time.monotonic()) - shown >= _SHOWN_SECONDS:
-                shown = now
-                progress.update(task, completed=done, total=of)
+        def update(done: int, total: int) -> None:
+            nonlocal last_update
+            if (now := time.monotonic()) - last_update >= _UPDATE_SECONDS:
+                last_update = now
+                progress.update(task, completed=done, total=total)
 
-        yield show
+        yield update

@@ -1,4 +1,4 @@
-"""tracekmt convert."""
+"""The command `tracekmt convert`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import click
 
 from tracekmt.cli.options import CALLS_HELP, force_option
 from tracekmt.errors import UsageError
+from tracekmt.plural import plural
 
 FORMS = ("kmt", "jsonl", "c")
 
 
-@click.command("convert", short_help="Write a trace as lines of JSON, or as a trace again.")
+@click.command("convert", short_help="Convert a trace to JSON lines or to a C program, and back.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -20,29 +21,29 @@ FORMS = ("kmt", "jsonl", "c")
     required=True,
     type=click.Path(path_type=Path, allow_dash=True),
     metavar="FILE",
-    help="Where to; - is standard output.",
+    help="File to write, or - for standard output.",
 )
-@click.option("--to", "form", type=click.Choice(FORMS), help="What to write, where the ending does not say.")
-@click.option("--calls", "calls", metavar="SET", help=f"Of a reproducer, the calls that it makes: {CALLS_HELP}")
+@click.option("--to", "form", type=click.Choice(FORMS), help="Output format.  [default: the ending of the output]")
+@click.option("--calls", "calls", metavar="SET", help=f"Calls of a reproducer: {CALLS_HELP}")
 @click.option(
     "--from",
     "trace",
     type=click.Path(path_type=Path),
     metavar="TRACE",
-    help="FILE is what the reproducer of this trace printed.",
+    help="FILE is the output of the reproducer of TRACE.",
 )
-@click.option("--redact", is_flag=True, help="Take out names, paths and private data; lengths and hashes stay.")
+@click.option("--redact", is_flag=True, help="Remove names, paths and private data. Lengths and hashes remain.")
 @force_option
 def command(
     file: Path, output: Path, form: str | None, calls: str | None, trace: Path | None, redact: bool, force: bool
 ) -> int:
-    """Write FILE in another form, by the two endings: .kmt is a trace, .jsonl is lines of JSON, .c is a reproducer.
+    """Convert FILE. The endings name the formats: .kmt is a trace, .jsonl is JSON lines, .c is a reproducer.
 
-    A trace that becomes lines of JSON and a trace again is the same trace. A .kmt from an older version of the format
-    becomes one of this version.
+    The conversion of a trace to JSON lines and back gives an equal trace. A .kmt of an older format version is
+    converted to the current version.
 
-    A reproducer is one file of C that makes the calls again, prints what they gave, and exits with 1 where that is not
-    what was recorded. What it printed becomes a trace with --from, for tracekmt diff.
+    A reproducer is a C program that makes the calls of a trace and prints the outcomes. It exits with 1 if an outcome
+    differs from the recording. --from converts its output into a trace for tracekmt diff.
     """
     from tracekmt.cli.console import progress_bar, warn
     from tracekmt.convert import convert
@@ -50,31 +51,31 @@ def command(
 
     to = form or _form(output)
     if str(output) == "-" and to == "kmt":
-        raise UsageError("a trace is no text; give -o the name of a file")
+        raise UsageError("cannot write a trace to standard output (use -o FILE.kmt)")
     if trace is not None:
         return _read_back(file, trace, output, to, bool(calls or redact), force=force)
-    chosen = parse_calls(calls) if calls is not None else None
+    call_set = parse_calls(calls) if calls is not None else None
     with progress_bar("converting") as on_progress:
-        done = convert(file, output, to, calls=chosen, redact=redact, force=force, on_progress=on_progress)
-    warn(done.warning)
+        result = convert(file, output, to, calls=call_set, redact=redact, force=force, on_progress=on_progress)
+    warn(result.warning)
     if str(output) != "-":
-        click.echo(f"{output}: {done.calls} calls", err=True)
+        click.echo(f"{output}: {plural(result.calls, 'call')}", err=True)
     return 0
 
 
-def _read_back(printed: Path, trace: Path, output: Path, to: str, more: bool, *, force: bool) -> int:
+def _read_back(printed: Path, trace: Path, output: Path, to: str, has_filters: bool, *, force: bool) -> int:
     from tracekmt.convert.c.output_target import read_back
 
-    if to != "kmt" or more:
-        raise UsageError("--from makes a trace (.kmt) of a printout, and goes with neither --calls nor --redact")
+    if to != "kmt" or has_filters:
+        raise UsageError("--from requires a trace (.kmt) as output, without --calls and --redact")
     report = read_back(printed, trace, output, force=force)
-    click.echo(f"{output}: {report.calls.compared} calls", err=True)
+    click.echo(f"{output}: {plural(report.calls.compared, 'call')}", err=True)
     return 0
 
 
 def _form(path: Path) -> str:
     form = path.suffix[1:].lower()
     if form not in FORMS:
-        endings = ", ".join(f".{each}" for each in FORMS)
-        raise UsageError(f"{path}: the name does not say what to write; end it in {endings}, or give --to")
+        endings = ", ".join(f".{form}" for form in FORMS)
+        raise UsageError(f"unknown format of {path} (expected the ending {endings}, or use --to)")
     return form

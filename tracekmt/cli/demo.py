@@ -1,4 +1,4 @@
-"""tracekmt demo."""
+"""The command `tracekmt demo`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command("demo", short_help="Your first minute: record, replay and compare, here, without a GPU.")
+@click.command("demo", short_help="Record, replay and compare a small program, without a GPU.")
 @click.option(
     "-o",
     "--output",
@@ -16,11 +16,11 @@ import click
     metavar="FOLDER",
     default=Path("tracekmt-demo"),
     show_default=True,
-    help="Where to leave the files.",
+    help="Folder for the files.",
 )
-@click.option("--no-live", is_flag=True, help="Start and record nothing; use the recording that comes along.")
+@click.option("--no-live", is_flag=True, help="Record nothing, and use the packaged recording.")
 def command(folder: Path, no_live: bool) -> int:
-    """Record a live program, replay its trace, and show what a difference looks like."""
+    """Record a live program, replay its trace, and show a difference."""
     from tracekmt.demo.tour import run_tour
 
     return run_tour(folder, live=not no_live, say=click.echo)

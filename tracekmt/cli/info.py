@@ -1,4 +1,4 @@
-"""tracekmt info."""
+"""The command `tracekmt info`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import click
 from tracekmt.cli.options import json_option
 
 
-@click.command("info", short_help="Say what a trace is, where it comes from, and how complete it is.")
+@click.command("info", short_help="Show the origin, the completeness and the functions of a trace.")
 @click.argument("trace", type=click.Path(path_type=Path))
-@click.option("--modules", "with_modules", is_flag=True, help="List the files that were mapped in the process, too.")
+@click.option("--modules", "with_modules", is_flag=True, help="List the modules of the process, too.")
 @json_option
 def command(trace: Path, with_modules: bool, as_json: bool) -> int:
-    """Say what TRACE is, where it comes from, how complete it is, and which calls it holds."""
+    """Show the origin of TRACE, its completeness, and its calls by function and status."""
     from tracekmt.cli.console import print_table
     from tracekmt.report.summary import summarise, summary_lines
     from tracekmt.trace.reader import Trace
@@ -30,10 +30,10 @@ def command(trace: Path, with_modules: bool, as_json: bool) -> int:
     if with_modules:
         print_table(
             ("module", "base", "bytes", "path"),
-            [(each["name"], each["base"], f"{each['size']:,}", each["path"]) for each in summary["modules"]],
+            [(module["name"], module["base"], f"{module['size']:,}", module["path"]) for module in summary["modules"]],
         )
     print_table(
         ("function", "status", "calls"),
-        [(each["call"], each["status"], str(each["count"])) for each in summary["functions"]],
+        [(entry["call"], entry["status"], str(entry["count"])) for entry in summary["functions"]],
     )
     return 0

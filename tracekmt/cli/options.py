@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they do with a report."""
+"""Options of several commands, and the output of reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tracekmt.cli import BISECT_SKIP
+from tracekmt.cli.help import option_under
 from tracekmt.errors import UsageError
+from tracekmt.plural import plural
 
 if TYPE_CHECKING:
     from tracekmt.differ.policy import TracePair
@@ -20,33 +22,35 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-force_option = click.option("-f", "--force", is_flag=True, help="Overwrite an existing output file.")
+CALLS_HELP = "17, 0-100, 0-100/2, 3,8,20-, a pattern of names, @file."
+
+force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing output files.")
 output_option = click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The new trace."
+    "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="Trace to write."
 )
-CALLS_HELP = "17, 0-100, 0-100/2, 3,8,20-, a pattern, @file."
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _DIFFERENT = 1
 _PATH = click.Path(path_type=Path)
+_report = option_under("Report")
 
 
 def report_options(function: F) -> F:
-    """The options of commands that compare."""
+    """Add the options of commands that compare."""
     for option in (
-        click.option("--bisect", is_flag=True, help="Exit with 0, 1, or 125 for 'cannot tell', for git bisect run."),
-        click.option("--update-baseline", is_flag=True, help="Write the findings to the baseline, and accept them."),
-        click.option("--baseline", type=_PATH, metavar="FILE", help="Known findings, which are accepted."),
-        click.option(
+        _report("--bisect", is_flag=True, help="For git bisect run: exit with 0 or 1, or with 125 to skip."),
+        _report("--update-baseline", is_flag=True, help="Write the findings to the baseline, and accept them."),
+        _report("--baseline", type=_PATH, metavar="FILE", help="Accept the known findings in FILE."),
+        _report(
             "--rules",
             type=_PATH,
             metavar="FILE",
-            help="What differences to ignore, tolerate, demand.  [default: [tool.tracekmt] of ./pyproject.toml]",
+            help="Rules that ignore, tolerate or require findings.  [default: [tool.tracekmt] in ./pyproject.toml]",
         ),
-        click.option("--github", is_flag=True, help="Annotations and a step summary for GitHub."),
-        click.option("--html", type=_PATH, metavar="FILE", help="Write the report as a page."),
-        click.option("--junit", type=_PATH, metavar="FILE", help="Write the report as JUnit XML."),
-        click.option(
+        _report("--github", is_flag=True, help="Print annotations and write a step summary for GitHub."),
+        _report("--html", type=_PATH, metavar="FILE", help="Write the report as an HTML page."),
+        _report("--junit", type=_PATH, metavar="FILE", help="Write the report as JUnit XML."),
+        _report(
             "--min-compared",
             type=click.IntRange(min=1),
             default=1,
@@ -54,14 +58,14 @@ def report_options(function: F) -> F:
             show_default=True,
             help="Exit with 2 if fewer calls were compared.",
         ),
-        click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
-        click.option(
+        _report("--json", "as_json", is_flag=True, help="Same as --format json."),
+        _report(
             "--format",
-            "form",
+            "report_format",
             type=click.Choice(["text", "json"]),
             default="text",
             show_default=True,
-            help="How to print the report.",
+            help="Format of the printed report.",
         ),
     ):
         function = option(function)
@@ -70,9 +74,23 @@ def report_options(function: F) -> F:
 
 @dataclass
 class ReportOptions:
-    """What the report options ask for."""
+    """Values of the report options.
 
-    form: str
+    Attributes:
+        report_format: "text" or "json".
+        as_json: True for JSON.
+        min_compared: Minimum number of compared calls.
+        junit: File for JUnit XML.
+        html: File for the HTML page.
+        github: Print annotations and write a step summary.
+        rules: File with rules.
+        baseline: File with known findings.
+        update_baseline: Write the baseline.
+        bisect: Exit with a status for `git bisect run`.
+        force: Overwrite existing files.
+    """
+
+    report_format: str
     as_json: bool
     min_compared: int
     junit: Path | None
@@ -84,63 +102,74 @@ class ReportOptions:
     bisect: bool
     force: bool
 
+    @property
+    def prints_json(self) -> bool:
+        """True if the printed report is JSON."""
+        return self.as_json or self.report_format == "json"
 
-def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], views: ReportOptions) -> int:
-    """Run a comparison of traces, have rules and baseline decide about it, show it, and give the exit status."""
+
+def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], options: ReportOptions) -> int:
+    """Run a comparison, apply the rules and the baseline, write the report, and return the exit status.
+
+    Args:
+        compare: Compares the traces.
+        traces: The recording and, if it exists, the trace of the other side.
+        options: The report options.
+    """
     from tracekmt.calls import CALLS
     from tracekmt.differ.policy import TracePair, apply_policy, load_rules
     from tracekmt.trace.writer import refuse_existing
 
     try:
-        for path in (views.junit, views.html):
+        for path in (options.junit, options.html):
             if path is not None and str(path) != "-":
-                refuse_existing(path, force=views.force)
-        rules = load_rules(views.rules, CALLS.values())
-        if views.update_baseline and views.baseline is None:
-            raise UsageError("--update-baseline writes the file that --baseline names")
+                refuse_existing(path, force=options.force)
+        rules = load_rules(options.rules, CALLS.values())
+        if options.update_baseline and options.baseline is None:
+            raise UsageError("--update-baseline requires --baseline FILE")
         report = compare()
         with TracePair(traces) as calls:
-            apply_policy(report, rules, views.baseline, calls.at(0), update=views.update_baseline)
-            show(report, calls, views)
-        if report.calls.compared < views.min_compared:
+            apply_policy(report, rules, options.baseline, calls.at(0), update=options.update_baseline)
+            write_report(report, calls, options)
+        if report.calls.compared < options.min_compared:
+            compared = plural(report.calls.compared, "call")
             raise UsageError(
-                f"{report.names[0]}: {report.calls.compared} calls were compared, {views.min_compared} at least are "
-                "demanded"
+                f"{report.names[0]}: compared only {compared}, but --min-compared requires {options.min_compared}"
             )
         if report.stopped is not None and report.same:
             raise UsageError(f"{report.names[0]}: stopped {report.stopped}")
     except Exception as error:
-        if not views.bisect:
+        if not options.bisect:
             raise
         click.echo(f"tracekmt: {error}", err=True)
         return BISECT_SKIP
     return 0 if report.same else _DIFFERENT
 
 
-def show(report: Report, calls: TracePair, views: ReportOptions) -> None:
-    """A report in every form that is asked for."""
+def write_report(report: Report, calls: TracePair, options: ReportOptions) -> None:
+    """Print a report, and write it in the other requested formats."""
     from tracekmt.report.text import report_lines
 
-    if "-" in (str(views.junit), str(views.html)):
-        pass  # that is what is printed
-    elif views.as_json or views.form == "json":
+    if "-" in (str(options.junit), str(options.html)):
+        pass  # Standard output has that format.
+    elif options.prints_json:
         click.echo(json.dumps(report.to_dict()))
     else:
         for line in report_lines(report):
             click.echo(line)
-    if views.junit is not None:
+    if options.junit is not None:
         from tracekmt.report.junit import junit
 
-        _write(views.junit, junit(report))
-    if views.html is not None:
+        _write(options.junit, junit(report))
+    if options.html is not None:
         from tracekmt.report.html import html_page
 
-        _write(views.html, html_page(report, calls.at(0), calls.at(1)))
-    if views.github:
+        _write(options.html, html_page(report, calls.at(0), calls.at(1)))
+    if options.github:
         from tracekmt.report.github import annotation_lines, write_summary
 
         for line in annotation_lines(report):
-            click.echo(line, err=views.as_json or views.form == "json")
+            click.echo(line, err=options.prints_json)
         if "GITHUB_STEP_SUMMARY" in os.environ:
             write_summary(report, Path(os.environ["GITHUB_STEP_SUMMARY"]))
 
@@ -150,4 +179,4 @@ def _write(path: Path, text: str) -> None:
         with click.open_file(str(path), "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None

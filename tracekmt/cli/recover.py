@@ -1,4 +1,4 @@
-"""tracekmt recover."""
+"""The command `tracekmt recover`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from pathlib import Path
 import click
 
 from tracekmt.cli.options import force_option, output_option
+from tracekmt.plural import plural
 
 
-@click.command("recover", short_help="Make a sealed trace of what a damaged or unfinished one holds.")
+@click.command("recover", short_help="Write the calls of a damaged or unfinished trace to a sealed one.")
 @click.argument("trace", type=click.Path(path_type=Path))
 @output_option
 @force_option
 def command(trace: Path, output: Path, force: bool) -> int:
-    """Write what TRACE holds up to its first damage to FILE, with a new index; TRACE stays as it is."""
+    """Write the calls of TRACE before its damage to a sealed trace. TRACE does not change.
+
+    The shared buffer of a killed recorder is read, too, if it still exists.
+    """
     from tracekmt.edit.recover import recover
 
-    calls, wrong = recover(trace, output, force=force)
-    click.echo(f"{output}: {calls} calls" + (f"; {wrong}" if wrong else "; nothing was wrong"))
+    call_count, damage = recover(trace, output, force=force)
+    click.echo(f"{output}: {plural(call_count, 'call')} ({damage or 'no damage'})")
     return 0

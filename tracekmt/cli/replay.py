@@ -1,4 +1,4 @@
-"""tracekmt replay."""
+"""The command `tracekmt replay`."""
 
 from __future__ import annotations
 
@@ -7,57 +7,69 @@ from typing import Any
 
 import click
 
-from tracekmt.cli.options import ReportOptions, compare_and_report, force_option, report_options
+from tracekmt.cli.help import GroupedCommand, option_under
+from tracekmt.cli.options import ReportOptions, compare_and_report, report_options
 
-_OF_THUNKS = ("adapter", "keep_going", "foreign_driver", "allow", "max_allocations", "max_video_memory")
+_THUNKS_SETTINGS = ("adapter", "keep_going", "foreign_driver", "allow", "max_allocations", "max_video_memory")
+
+_target = option_under("Target")
+_simulator = option_under("Simulator")
+_thunks = option_under("Thunks")
+_output = option_under("Output")
 
 
-@click.command("replay", short_help="Replay a trace on a target and compare the outcomes.")
+@click.command("replay", cls=GroupedCommand, short_help="Replay a trace on a target and compare the outcomes.")
 @click.argument("trace", type=click.Path(path_type=Path))
-@click.option(
+@_target(
     "--on",
     "target",
     default="simulator",
     metavar="TARGET",
     show_default=True,
-    help="What to replay on: simulator, thunks (this system's), thunks:LIBRARY.",
+    help="simulator, thunks (those of this system) or thunks:LIBRARY.",
 )
-@click.option(
-    "--profile",
-    metavar="NAME",
-    help="Of the simulator: windows, wsl, wine, or a TOML file.  [default: windows]",
-)
-@click.option("--video-memory", metavar="SIZE", help="Budget of every simulated adapter: 64MB, 2GB.")
-@click.option("--system-memory", metavar="SIZE", help="Budget of the simulated machine.")
-@click.option(
+@_simulator("--profile", metavar="NAME", help="windows, wsl, wine, or a TOML file.  [default: windows]")
+@_simulator("--video-memory", metavar="SIZE", help="Video memory of each adapter: 64MB, 2GB.")
+@_simulator("--system-memory", metavar="SIZE", help="Memory of the machine.")
+@_simulator(
     "--fail",
     "faults",
     multiple=True,
     metavar="FUNCTION@N=STATUS",
-    help="Let the Nth call of a function fail (N+M: and every Mth after it; ... if in.FIELD > 1); may be repeated. "
-    "adapter@N=stopped, video_memory@N=SIZE: before call N.",
+    help="Inject a failure: call N of FUNCTION returns STATUS. N+M: also every Mth call after it. "
+    "Append 'if in.FIELD > 1' for a condition. adapter@N=stopped, video_memory@N=SIZE: change the machine before "
+    "call N. Repeatable.",
 )
-@click.option("--adapter", metavar="HIGH:LOW", help="Of thunks: the LUID of the adapter to take; doctor lists them.")
-@click.option("--timeout", metavar="TIME", help="Of thunks: how long a call may take.  [default: 10s]")
-@click.option("--keep-going", is_flag=True, help="Of thunks: after a crash or a hang go on behind it.")
-@click.option("--foreign-driver", is_flag=True, help="Of thunks: although the trace is of another build of the driver.")
-@click.option(
+@_thunks("--adapter", metavar="HIGH:LOW", help="LUID of the adapter to use (see tracekmt doctor).")
+@_thunks("--timeout", metavar="TIME", help="Time limit of a call.  [default: 10s]")
+@_thunks("--keep-going", is_flag=True, help="Continue after a crash or a hang, in a new process.")
+@_thunks(
+    "--foreign-driver",
+    is_flag=True,
+    help="Replay even though the trace was recorded on a different driver build.",
+)
+@_thunks(
     "--allow",
     multiple=True,
     metavar="GLOB",
-    help="Of thunks: send these functions although they may disturb the machine; may be repeated.",
+    help="Send functions that match GLOB in spite of side effects. Repeatable.",
 )
-@click.option("--max-allocations", type=click.IntRange(min=1), metavar="N", help="Of thunks: stop before more live.")
-@click.option("--max-video-memory", metavar="SIZE", help="Of thunks: stop before more is taken.")
-@click.option(
+@_thunks(
+    "--max-allocations",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Stop before more than N allocations are live.",
+)
+@_thunks("--max-video-memory", metavar="SIZE", help="Stop before more video memory is used.")
+@report_options
+@_output(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="OUTCOME.kmt",
-    help="Write what was sent and answered as a trace.",
+    help="Write a trace of the calls that were sent, and their outcomes.",
 )
-@force_option
-@report_options
+@_output("-f", "--force", is_flag=True, help="Overwrite existing output files.")
 def command(
     trace: Path,
     target: str,
@@ -68,38 +80,38 @@ def command(
     timeout: str | None,
     output: Path | None,
     force: bool,
-    **others: Any,
+    **other_values: Any,
 ) -> int:
-    """Replay the calls of TRACE and say where statuses, handles and written data differ from the recording.
+    """Replay the calls of TRACE and report where outcomes differ from the recording.
 
-    A trace that says on which simulated machine it was recorded is replayed on a like one; the options go before.
+    The simulator imitates the machine in the header of the trace. The options override it.
 
-    On thunks the calls reach the real kernel and driver: what is going to be done is shown first, and functions that
-    disturb the machine are left out.
+    On thunks, the calls reach the real kernel and driver. The replay prints its plan first. It does not send functions
+    with side effects on the machine.
     """
     from tracekmt.cli.console import progress_bar
     from tracekmt.replayer.engine import replay
     from tracekmt.report.calls import printable
     from tracekmt.text.units import parse_duration
 
-    on_thunks = {name: others.pop(name) for name in _OF_THUNKS}
+    thunks_settings = {name: other_values.pop(name) for name in _THUNKS_SETTINGS}
 
-    with progress_bar("replaying") as advance:
+    with progress_bar("replaying") as on_progress:
         return compare_and_report(
             lambda: replay(
                 trace,
                 target,
                 output=output,
                 force=force,
-                on_progress=advance,
+                on_progress=on_progress,
                 on_plan=lambda lines: click.echo("\n".join(map(printable, lines)), err=True),
                 timeout=None if timeout is None else parse_duration(timeout),
-                **on_thunks,
+                **thunks_settings,
                 profile=profile,
                 video_memory=video_memory,
                 system_memory=system_memory,
                 faults=faults or None,
             ),
             (trace, *([output] if output is not None else [])),
-            ReportOptions(**others, force=force),
+            ReportOptions(**other_values, force=force),
         )

@@ -1,4 +1,4 @@
-"""tracekmt trim."""
+"""The command `tracekmt trim`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from pathlib import Path
 import click
 
 from tracekmt.cli.options import CALLS_HELP, force_option, output_option
+from tracekmt.plural import plural
 
 
-@click.command("trim", short_help="Cut calls out of a trace, with whatever they depend on.")
+@click.command("trim", short_help="Extract calls from a trace, with the calls that they depend on.")
 @click.argument("trace", type=click.Path(path_type=Path))
-@click.option("--calls", "calls", required=True, metavar="SET", help=f"The calls: {CALLS_HELP}")
+@click.option("--calls", "calls", required=True, metavar="SET", help=f"Calls to extract: {CALLS_HELP}")
 @output_option
 @force_option
 def command(trace: Path, calls: str, output: Path, force: bool) -> int:
-    """Write the calls of TRACE that are in SET to FILE, with the calls that made what they use. Indexes, times and
-    threads stay as they were."""
+    """Write the calls of TRACE in SET to a new trace, with the calls that they depend on.
+
+    Indexes, times and threads do not change.
+    """
     from tracekmt.edit.trim import trim
     from tracekmt.text.call_set import parse_calls
 
-    done = trim(trace, parse_calls(calls), output, force=force)
-    click.echo(
-        f"{output}: {done.chosen + done.needed} of {done.of} calls: {done.chosen} chosen, {done.needed} that they need"
-    )
+    result = trim(trace, parse_calls(calls), output, force=force)
+    dependencies = plural(result.dependencies, "dependency", "dependencies")
+    count = result.selected + result.dependencies
+    click.echo(f"{output}: {count} of {plural(result.total, 'call')} ({result.selected} selected, {dependencies})")
     return 0

@@ -1,8 +1,10 @@
-"""One call's two outcomes held against each other, and the handles that follow from it.
+"""Compares the outcomes of one call on two sides, and binds the handles that the call returned.
 
-For every call: `enter` translates its inputs for the other side, `leave` compares the outcomes, binds what was born
-and ends what was destroyed. What is compared follows from the descriptions: the status, and the fields that the call
-writes; handles by identity, addresses by being null or not, what only a driver can answer as opaque.
+`Comparison.on_enter` translates the inputs of a call for the other side. `Comparison.on_leave` compares the outcomes,
+binds created objects and removes destroyed ones.
+
+The descriptions define what is compared: the status, and the fields that the call writes. Handles are compared by
+identity, addresses by null or not. Values that only a driver can compute are opaque.
 """
 
 from __future__ import annotations
@@ -18,24 +20,39 @@ from tracekmt.ntstatus import Status
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import created_objects, destroyed_objects, fence_owners
 from tracekmt.spec.types import Bytes, Flags, Kind, Payload, Struct
-from tracekmt.trace.call import BoundValue, TracedCall
+from tracekmt.trace.call import BoundValue, TracedCall, format_outcome
 
 NO_HANDLE = 0x0BAD0000
-"""Given where an object does not exist on the other side: never a handle, since its top bits are zero."""
+"""Handle of an object that does not exist on the other side. Its top bits are zero, so no kernel returns it."""
 
-_TAKEN = "only a driver can say whether it refuses this; the recorded outcome was taken"
+_TAKEN = "only a driver can decide whether this call fails; the outcome is taken from the recording"
+_DRIVER_VALUE = "; only a driver can compute this value"
 
 Adopt = Callable[[Kind, dict[Kind, int]], int | None]
+"""Returns a live handle of a kind for an object that is older than the trace, or None.
+
+The second argument holds the live handles of other kinds in the same call.
+"""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call ended on the other side: `outputs` are values of the structure `argument`, index is the call's there.
-    reason: why it ended so, where the target can tell. result: what a function gave that gives no NTSTATUS. modelled:
-    the target claims that it would end so; else only handles mean anything. taken: the status is the recording's, since
-    only a driver can say. injected: what was made to happen at this call.
-    same: nothing but what stands for something is other than what was recorded: `outputs` is not told then, and `bound`
-    holds those values by their paths."""
+    """Outcome of a call on the other side.
+
+    Attributes:
+        status: Status, or None if the function returns no NTSTATUS or the call did not return.
+        argument: Structure of `outputs`.
+        outputs: Values of the argument after the call. Not set if `unchanged`.
+        index: Index of the call on the other side.
+        reason: Explanation of the outcome, if the target has one.
+        result: Return value of a function that returns no NTSTATUS.
+        returned: True if the call returned.
+        modelled: True if the target claims this outcome. Otherwise only handles are compared.
+        from_recording: True if the status is taken from the recording, because only a driver can decide it.
+        injected: Failures injected at this call.
+        unchanged: True if only bound values differ from the recorded outputs. `bound_outputs` has these values.
+        bound_outputs: Bound values of the outputs by path, if `unchanged`.
+    """
 
     status: Status | None
     argument: Struct
@@ -45,20 +62,27 @@ class Outcome:
     result: int | None = None
     returned: bool = True
     modelled: bool = True
-    taken: bool = False
+    from_recording: bool = False
     injected: tuple[str, ...] = ()
-    same: bool = False
-    bound: Mapping[str, BoundValue] = field(default_factory=dict)
+    unchanged: bool = False
+    bound_outputs: Mapping[str, BoundValue] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:
-        """Whether the call came back and did what it was asked."""
+        """True if the call returned without a failure status."""
         return self.returned and (self.status is None or self.status.succeeded)
 
 
 @dataclass
-class Entered:
-    """A call on its way: which of its inputs are others on the other side, and what is known of the handles in them."""
+class EnteredCall:
+    """A call between enter and leave.
+
+    Attributes:
+        call: The recorded call.
+        changes: Inputs with another value on the other side, with that value.
+        cause: Index of the call whose difference affects the inputs, if any.
+        destroyed: Objects that the call destroys if it succeeds.
+    """
 
     call: TracedCall
     changes: list[tuple[BoundValue, Any]] = field(default_factory=list)
@@ -66,275 +90,314 @@ class Entered:
     destroyed: list[Identity] = field(default_factory=list)
 
     def inputs(self) -> Any:
-        """The inputs for the other side."""
+        """Return the inputs for the other side."""
         call = self.call
         if not self.changes:
             return call.inputs
         inputs = deepcopy(call.inputs)
-        there = {leaf.path: leaf for leaf in iter_values(call.spec.argument, inputs)}
-        for place, value in self.changes:
-            leaf = there[place.path]
-            leaf.values[leaf.key] = value
+        by_path = {field_value.path: field_value for field_value in iter_values(call.spec.argument, inputs)}
+        for bound, value in self.changes:
+            field_value = by_path[bound.path]
+            field_value.values[field_value.key] = value
         return inputs
 
     def patches(self) -> list[tuple[int, bytes]] | None:
-        """The same as bytes to be put into the recorded memory, each with its address; None where that is not
-        enough."""
-        if not all(isinstance(place, BoundLocation) and isinstance(value, int) for place, value in self.changes):
+        """Return the changes as addresses and bytes for the recorded memory.
+
+        None if a change has no location in memory, or is not a number.
+        """
+        if not all(isinstance(bound, BoundLocation) and isinstance(value, int) for bound, value in self.changes):
             return None
         return [
-            (place.address, place.packed(value)) for place, value in self.changes if isinstance(place, BoundLocation)
+            (location.address, location.packed(value))
+            for location, value in self.changes
+            if isinstance(location, BoundLocation)
         ]
 
 
 class Comparison:
-    """The state of a comparison: living handles on both sides, and the report so far."""
+    """State of a comparison.
+
+    Attributes:
+        report: The report so far.
+        bindings: Live objects and values of both sides.
+    """
 
     def __init__(self, report: Report) -> None:
         self.report = report
         self.bindings = Bindings()
 
-    def on_enter(self, call: TracedCall, adopt: Adopt) -> Entered:
-        """Translate a call's inputs. `adopt` gives a live handle for one that is older than the trace, or None; it is
-        told the kind, and the live handles of other kinds in the same call."""
-        entered = Entered(call)
-        given: dict[Kind, int] = {}
-        found = call.bound_inputs
-        known = fence_owners(self.bindings, found)
-        for leaf in found:
-            kind = leaf.kind
-            if kind is None or not leaf.value or leaf.field.direction == "out" or isinstance(leaf.value, Unreadable):
+    def on_enter(self, call: TracedCall, adopt: Adopt) -> EnteredCall:
+        """Translate the inputs of a call for the other side.
+
+        Args:
+            call: The recorded call.
+            adopt: Returns live handles for objects that are older than the trace.
+        """
+        entered = EnteredCall(call)
+        call_handles: dict[Kind, int] = {}
+        bound_inputs = call.bound_inputs
+        owners = fence_owners(self.bindings, bound_inputs)
+        for bound in bound_inputs:
+            kind = bound.kind
+            if kind is None or not bound.value or bound.field.direction == "out" or isinstance(bound.value, Unreadable):
                 continue
             if kind.binding == "handle":
-                value = given[kind] = self._live_handle(entered, leaf, kind, given, adopt)
+                value = call_handles[kind] = self._live_handle(entered, bound, kind, call_handles, adopt)
             else:
-                value = self.bindings.translate(kind, leaf.value, known.get(leaf.path))
+                value = self.bindings.translate(kind, bound.value, owners.get(bound.path))
                 if entered.cause is None:
-                    entered.cause = self.bindings.cause(kind, leaf.value, known.get(leaf.path))
-            if value != leaf.value:
-                entered.changes.append((leaf, value))
+                    entered.cause = self.bindings.cause(kind, bound.value, owners.get(bound.path))
+            if value != bound.value:
+                entered.changes.append((bound, value))
         entered.destroyed = list(destroyed_objects(self.bindings, call))
         return entered
 
-    def _live_handle(self, entered: Entered, leaf: BoundValue, kind: Kind, given: dict[Kind, int], adopt: Adopt) -> int:
+    def _live_handle(
+        self, entered: EnteredCall, bound: BoundValue, kind: Kind, call_handles: dict[Kind, int], adopt: Adopt
+    ) -> int:
         call = entered.call
-        identity = self.bindings.find(kind, leaf.value)
-        if identity is None and self.bindings.handles.died(kind, leaf.value) is None:
-            identity = self._adopt(call, leaf, kind, lambda kind: adopt(kind, given))
+        identity = self.bindings.find(kind, bound.value)
+        if identity is None and self.bindings.handles.destroyed_by(kind, bound.value) is None:
+            identity = self._adopt(call, bound, kind, lambda kind: adopt(kind, call_handles))
         if identity is not None and identity.cause is not None and entered.cause is None:
             entered.cause = identity.cause
         return identity.live if identity and identity.live else NO_HANDLE
 
-    def on_leave(self, entered: Entered, outcome: Outcome) -> None:
+    def on_leave(self, entered: EnteredCall, outcome: Outcome) -> None:
         """Compare a call that returned in the recording with its outcome on the other side."""
         call = entered.call
-        mine: Sequence[BoundValue] = call.bound_outputs
-        theirs = outcome.bound
-        if not outcome.same:
-            mine = list(iter_values(call.spec.argument, call.outputs))
-            theirs = {leaf.path: leaf for leaf in iter_values(outcome.argument, outcome.outputs)}
-        found: list[Finding] = []
+        recorded: Sequence[BoundValue] = call.bound_outputs
+        replayed = outcome.bound_outputs
+        if not outcome.unchanged:
+            recorded = list(iter_values(call.spec.argument, call.outputs))
+            replayed = {bound.path: bound for bound in iter_values(outcome.argument, outcome.outputs)}
+        findings: list[Finding] = []
         if outcome.injected:
             self.report.calls.injected += len(outcome.injected)
-            self.report.notes += [f"injected at call {call.index}: {what}" for what in outcome.injected]
+            self.report.notes += [f"injected at call {call.index}: {failure}" for failure in outcome.injected]
         if not outcome.modelled and not outcome.injected:
             self.report.calls.unmodelled += 1
             if call.succeeded and not outcome.succeeded:
-                found.append(self._status_finding(call, outcome))
-        elif outcome.taken:
-            found.append(replace(self._status_finding(call, outcome), kind="opaque", message=_TAKEN))
+                findings.append(self._status_finding(call, outcome))
+        elif outcome.from_recording:
+            findings.append(replace(self._status_finding(call, outcome), kind="opaque", message=_TAKEN))
         else:
             self.report.calls.compared += 1
             self.report.functions[call.name] += 1
             if outcome.status != call.status or outcome.result != call.result:
-                found.append(self._status_finding(call, outcome))
-            elif outcome.same:
-                found += self._compare_all_bound(call, outcome, mine, theirs)
+                findings.append(self._status_finding(call, outcome))
+            elif outcome.unchanged:
+                findings += self._compare_all_bound(call, outcome, recorded, replayed)
             else:
-                found += self._compare_outputs(call, outcome, mine, theirs)
+                findings += self._compare_outputs(call, outcome, recorded, replayed)
         if call.succeeded:
-            found += self._bind(entered, outcome, mine, theirs)
+            findings += self._bind(entered, outcome, recorded, replayed)
             for identity in entered.destroyed:
-                self.bindings.end(identity, call.index)
-        if found:
-            self.report.findings += [replace(finding, cause=entered.cause) for finding in found]
+                self.bindings.destroy(identity, call.index)
+        if findings:
+            self.report.findings += [replace(finding, cause=entered.cause) for finding in findings]
 
-    def skip_call(self, entered: Entered) -> None:
-        """A call that was not made on the other side: what it made in the recording does not exist there."""
+    def skip_call(self, entered: EnteredCall) -> None:
+        """Handle a call that was not made on the other side: objects that it created do not exist there."""
         call = entered.call
         if call.succeeded:
             cause = call.index if entered.cause is None else entered.cause
-            for birth in created_objects(self.bindings, call):
-                self.bindings.bind(birth.identity(call.index, None, cause))
+            for created in created_objects(self.bindings, call):
+                self.bindings.bind(created.identity(call.index, None, cause))
             for identity in entered.destroyed:
-                self.bindings.end(identity, call.index)
+                self.bindings.destroy(identity, call.index)
 
-    def rebind(self, bindings: Bindings, under_way: Iterable[Entered]) -> None:
-        """Everything was made anew on the other side, and is bound so; what never came to be there is not there now."""
+    def rebind(self, bindings: Bindings, under_way: Iterable[EnteredCall]) -> None:
+        """Adopt the bindings of a restarted target. Objects that never existed there stay missing."""
         bindings.inherit_missing(self.bindings)
         self.bindings = bindings
         for entered in under_way:
             entered.destroyed = list(destroyed_objects(bindings, entered.call))
 
     def _adopt(
-        self, call: TracedCall, leaf: BoundValue, kind: Kind, adopt: Callable[[Kind], int | None]
+        self, call: TracedCall, bound: BoundValue, kind: Kind, adopt: Callable[[Kind], int | None]
     ) -> Identity | None:
-        """An object that was never seen born. A call that failed may have been given nonsense: it gets nonsense. What
-        may come from elsewhere is passed on."""
+        """Bind a handle whose creation was not recorded.
+
+        A failed call may have been given an invalid handle, so its handle is replaced by an invalid one. A handle of an
+        external kind is passed on unchanged.
+        """
         if call.returned and not call.succeeded and not kind.external:
             return None
         self.report.calls.ambient_handles += 1
-        identity = Identity(kind, leaf.value, None, leaf.path, leaf.value if kind.external else adopt(kind))
+        identity = Identity(kind, bound.value, None, bound.path, bound.value if kind.external else adopt(kind))
         self.bindings.bind(identity)
         return identity
 
     def _bind(
-        self, entered: Entered, outcome: Outcome, mine: Sequence[BoundValue], theirs: Mapping[str, BoundValue]
+        self,
+        entered: EnteredCall,
+        outcome: Outcome,
+        recorded: Sequence[BoundValue],
+        replayed: Mapping[str, BoundValue],
     ) -> Iterator[Finding]:
-        """What the call made on the recorded side, with what it made on the other."""
+        """Bind the objects and values that the call created in the recording to those of the other side."""
         call = entered.call
-        done = outcome.succeeded
-        known = fence_owners(self.bindings, mine)
-        for leaf in mine:
-            kind = leaf.kind
-            if kind is None or kind.binding not in ("fence", "per_machine") or leaf.field.direction == "in":
+        succeeded = outcome.succeeded
+        owners = fence_owners(self.bindings, recorded)
+        for bound in recorded:
+            kind = bound.kind
+            if kind is None or kind.binding not in ("fence", "per_machine") or bound.field.direction == "in":
                 continue
-            if not done:
-                self._lose(entered, leaf, kind, known.get(leaf.path))
-            elif leaf.path in theirs:
-                yield from self._learn(call, outcome, leaf, kind, theirs[leaf.path].value, known.get(leaf.path))
-        if not done and call.spec.may_block_when is None:
-            given = fence_owners(self.bindings, call.bound_inputs)  # what was to be signalled is not
-            for leaf in call.bound_inputs:
-                if leaf.path in given and leaf.kind is not None:
-                    self._lose(entered, leaf, leaf.kind, given[leaf.path])
-        for birth in created_objects(self.bindings, call):
-            leaf = birth.leaf
-            live = theirs[leaf.path].value if done and leaf.path in theirs else None
+            if not succeeded:
+                self._mark_missing(entered, bound, kind, owners.get(bound.path))
+            elif bound.path in replayed:
+                live = replayed[bound.path].value
+                yield from self._bind_value(call, outcome, bound, kind, live, owners.get(bound.path))
+        if not succeeded and call.spec.may_block_when is None:
+            # A failed signal: its fence values will not be reached.
+            signalled = fence_owners(self.bindings, call.bound_inputs)
+            for bound in call.bound_inputs:
+                if bound.path in signalled and bound.kind is not None:
+                    self._mark_missing(entered, bound, bound.kind, signalled[bound.path])
+        for created in created_objects(self.bindings, call):
+            bound = created.bound_value
+            live = replayed[bound.path].value if succeeded and bound.path in replayed else None
             cause = None if live else entered.cause if entered.cause is not None else call.index
-            identity = birth.identity(call.index, live if isinstance(live, int) and live else None, cause)
-            yield from self._clashes(call, leaf, identity, outcome)
+            identity = created.identity(call.index, live if isinstance(live, int) and live else None, cause)
+            yield from self._bind_object(call, bound, identity, outcome)
 
-    def _lose(self, entered: Entered, leaf: BoundValue, kind: Kind, clock: Identity | None) -> None:
-        if leaf.value and not isinstance(leaf.value, Unreadable):
+    def _mark_missing(self, entered: EnteredCall, bound: BoundValue, kind: Kind, fence_owner: Identity | None) -> None:
+        if bound.value and not isinstance(bound.value, Unreadable):
             self.bindings.mark_missing(
-                kind, leaf.value, clock, entered.call.index if entered.cause is None else entered.cause
+                kind, bound.value, fence_owner, entered.call.index if entered.cause is None else entered.cause
             )
 
-    def _learn(
-        self, call: TracedCall, outcome: Outcome, leaf: BoundValue, kind: Kind, live: Any, clock: Identity | None
+    def _bind_value(
+        self,
+        call: TracedCall,
+        outcome: Outcome,
+        bound: BoundValue,
+        kind: Kind,
+        live: Any,
+        fence_owner: Identity | None,
     ) -> Iterator[Finding]:
-        """A value that the call handed out on both sides, if it is of a kind that is bound so."""
-        if not leaf.value or isinstance(leaf.value, Unreadable) or isinstance(live, Unreadable):
+        """Bind a fence value or a per-machine value that the call returned on both sides."""
+        if not bound.value or isinstance(bound.value, Unreadable) or isinstance(live, Unreadable):
             return
-        before = self.bindings.learn(kind, leaf.value, live, clock)
-        if before is not None and kind.binding == "per_machine":
-            pair = str(json_form(leaf.type, leaf.value)), str(json_form(leaf.type, live))
-            message = f"{leaf.path} was {json_form(leaf.type, before)} there before"
-            yield finding_at(call, outcome.index, "field", leaf, pair, message)
+        earlier = self.bindings.bind_value(kind, bound.value, live, fence_owner)
+        if earlier is not None and kind.binding == "per_machine":
+            pair = str(json_form(bound.type, bound.value)), str(json_form(bound.type, live))
+            message = f"{bound.path} was {json_form(bound.type, earlier)} in an earlier call"
+            yield finding_at(call, outcome.index, "field", bound, pair, message)
 
-    def _clashes(self, call: TracedCall, leaf: BoundValue, identity: Identity, outcome: Outcome) -> Iterator[Finding]:
-        recorded, live = self.bindings.bind(identity)
-        for older, side in ((recorded, "recording"), (live, "replay")):
+    def _bind_object(
+        self, call: TracedCall, bound: BoundValue, identity: Identity, outcome: Outcome
+    ) -> Iterator[Finding]:
+        """Bind a created object. A handle that still refers to another live object is a finding."""
+        recorded_clash, live_clash = self.bindings.bind(identity)
+        for older, side in ((recorded_clash, "recording"), (live_clash, "replay")):
             if older is not None:
                 yield finding_at(
                     call,
                     outcome.index,
                     "handle",
-                    leaf,
+                    bound,
                     ("a new object", str(older)),
-                    f"in the {side}, {leaf.path} is the handle of {older}, which was never destroyed",
+                    f"in the {side}, {bound.path} is the handle of {older}, which was never destroyed",
                 )
 
     def _compare_all_bound(
-        self, call: TracedCall, outcome: Outcome, mine: Sequence[BoundValue], theirs: Mapping[str, BoundValue]
+        self, call: TracedCall, outcome: Outcome, recorded: Sequence[BoundValue], replayed: Mapping[str, BoundValue]
     ) -> Iterator[Finding]:
-        """What stands for something, where all else is known to be the same."""
-        for leaf in mine:
-            kind, there = leaf.kind, theirs[leaf.path].value
-            # A handle with the same number needs no look: whether it is live or null is all that is compared.
-            if kind is not None and leaf.field.direction != "in" and (kind.binding == "range" or there != leaf.value):
-                yield from self._compare_bound(call, outcome, leaf, kind, leaf.value, there)
+        """Compare the bound values of outputs that are equal otherwise."""
+        for bound in recorded:
+            kind, live = bound.kind, replayed[bound.path].value
+            # Handles are compared only by null or live, so equal numbers need no comparison.
+            if kind is not None and bound.field.direction != "in" and (kind.binding == "range" or live != bound.value):
+                yield from self._compare_bound(call, outcome, bound, kind, bound.value, live)
 
     def _compare_outputs(
-        self, call: TracedCall, outcome: Outcome, mine: Sequence[BoundValue], theirs: Mapping[str, BoundValue]
+        self, call: TracedCall, outcome: Outcome, recorded: Sequence[BoundValue], replayed: Mapping[str, BoundValue]
     ) -> Iterator[Finding]:
-        for leaf in mine:
-            if leaf.field.direction == "in":
+        for bound in recorded:
+            if bound.field.direction == "in":
                 continue
-            other = theirs.get(leaf.path)
-            if other is None and isinstance(leaf.value, Unreadable):
+            counterpart = replayed.get(bound.path)
+            if counterpart is None and isinstance(bound.value, Unreadable):
                 pair = ("unreadable", "readable")
-                yield finding_at(call, outcome.index, "opaque", leaf, pair, f"{leaf.path} could not be recorded")
-            elif other is None:
-                yield finding_at(call, outcome.index, "data", leaf, ("present", "absent"), f"{leaf.path} is not there")
-            elif isinstance(leaf.value, Unreadable) != isinstance(other.value, Unreadable):
-                pair = ("unreadable", "readable") if isinstance(leaf.value, Unreadable) else ("readable", "unreadable")
-                yield finding_at(call, outcome.index, "opaque", leaf, pair, f"{leaf.path} is unreadable on one side")
-            elif not isinstance(leaf.value, Unreadable):
-                yield from self._compare_leaf(call, outcome, leaf, leaf.value, other.value)
-        paths = {leaf.path for leaf in mine}
-        if not any(isinstance(leaf.value, Unreadable) for leaf in mine):
-            for path, leaf in theirs.items():
-                if path not in paths and leaf.field.direction != "in" and not isinstance(leaf.value, Unreadable):
-                    yield finding_at(call, outcome.index, "data", leaf, ("absent", "present"), f"{path} is new there")
+                yield finding_at(call, outcome.index, "opaque", bound, pair, f"{bound.path} could not be recorded")
+            elif counterpart is None:
+                yield finding_at(call, outcome.index, "data", bound, ("present", "absent"), f"{bound.path} is absent")
+            elif isinstance(bound.value, Unreadable) != isinstance(counterpart.value, Unreadable):
+                pair = ("unreadable", "readable") if isinstance(bound.value, Unreadable) else ("readable", "unreadable")
+                yield finding_at(call, outcome.index, "opaque", bound, pair, f"{bound.path} is unreadable on one side")
+            elif not isinstance(bound.value, Unreadable):
+                yield from self._compare_field(call, outcome, bound, bound.value, counterpart.value)
+        paths = {bound.path for bound in recorded}
+        if not any(isinstance(bound.value, Unreadable) for bound in recorded):
+            for path, bound in replayed.items():
+                if path not in paths and bound.field.direction != "in" and not isinstance(bound.value, Unreadable):
+                    message = f"{path} is absent in the recording"
+                    yield finding_at(call, outcome.index, "data", bound, ("absent", "present"), message)
 
-    def _compare_leaf(
-        self, call: TracedCall, outcome: Outcome, leaf: BoundValue, mine: Any, theirs: Any
+    def _compare_field(
+        self, call: TracedCall, outcome: Outcome, bound: BoundValue, recorded: Any, replayed: Any
     ) -> Iterator[Finding]:
-        kind = leaf.kind
+        kind = bound.kind
         if kind is not None and kind.binding != "literal":
-            yield from self._compare_bound(call, outcome, leaf, kind, mine, theirs)
-        elif isinstance(leaf.type, Flags):
+            yield from self._compare_bound(call, outcome, bound, kind, recorded, replayed)
+        elif isinstance(bound.type, Flags):
+            flags = bound.type
             yield from self._compare_bits(
-                call, outcome, leaf, leaf.type, flags_to_int(leaf.type, mine), flags_to_int(leaf.type, theirs)
+                call, outcome, bound, flags, flags_to_int(flags, recorded), flags_to_int(flags, replayed)
             )
-        elif isinstance(mine, bytes) or isinstance(theirs, bytes):
-            if mine != theirs:
-                only_a_driver = isinstance(leaf.type, Payload) or (isinstance(leaf.type, Bytes) and leaf.type.opaque)
-                sort: FindingKind = "opaque" if only_a_driver else "data"
-                what = f"{leaf.path} differs{_first_difference(mine, theirs)}"
-                yield finding_at(call, outcome.index, sort, leaf, (_size(mine), _size(theirs)), what)
-        elif mine != theirs:
-            shown = str(json_form(leaf.type, mine)), str(json_form(leaf.type, theirs))
-            yield finding_at(call, outcome.index, "field", leaf, shown, f"{leaf.path} differs")
+        elif isinstance(recorded, bytes) or isinstance(replayed, bytes):
+            if recorded != replayed:
+                is_opaque = isinstance(bound.type, Payload) or (isinstance(bound.type, Bytes) and bound.type.opaque)
+                finding_kind: FindingKind = "opaque" if is_opaque else "data"
+                reason = _DRIVER_VALUE if is_opaque else ""
+                message = f"{bound.path} differs{_first_difference(recorded, replayed)}{reason}"
+                yield finding_at(call, outcome.index, finding_kind, bound, (_size(recorded), _size(replayed)), message)
+        elif recorded != replayed:
+            pair = str(json_form(bound.type, recorded)), str(json_form(bound.type, replayed))
+            yield finding_at(call, outcome.index, "field", bound, pair, f"{bound.path} differs")
 
     def _compare_bound(
-        self, call: TracedCall, outcome: Outcome, leaf: BoundValue, kind: Kind, mine: Any, theirs: Any
+        self, call: TracedCall, outcome: Outcome, bound: BoundValue, kind: Kind, recorded: Any, replayed: Any
     ) -> Iterator[Finding]:
-        """Values that are bound are compared by what they are bound to; see `Binding`."""
+        """Compare the objects or ranges that two bound values refer to; see `Binding`."""
         if not call.succeeded or kind.binding not in ("handle", "range"):
-            # What a failed call leaves in its handles means nothing on Windows either. Fence values depend on how far
-            # the other side's queues are; the machine's own names are held against each other as they are learned.
+            # On Windows too, handles have no defined value after a failed call. Fence values depend on the progress of
+            # the queues on the other side. Per-machine values are compared when they are bound.
             return
-        sort: FindingKind = "handle" if kind.binding == "handle" else "field"
-        if bool(mine) != bool(theirs):
-            pair = ("live", "null") if mine else ("null", "live")
-            yield finding_at(call, outcome.index, sort, leaf, pair, f"{leaf.path} is {pair[1]}")
-        elif kind.binding == "range" and mine:
-            found = self.bindings.find(kind, mine)
-            if found is not None and found.live is not None and self._asked_there(call, leaf, kind, found):
-                expected = self.bindings.translate(kind, mine)
-                if expected != theirs:
-                    pair = (f"{found} + {mine - found.recorded:#x}", "elsewhere")
-                    yield finding_at(call, outcome.index, sort, leaf, pair, f"{leaf.path} lies elsewhere")
+        finding_kind: FindingKind = "handle" if kind.binding == "handle" else "field"
+        if bool(recorded) != bool(replayed):
+            pair = ("live", "null") if recorded else ("null", "live")
+            yield finding_at(call, outcome.index, finding_kind, bound, pair, f"{bound.path} is {pair[1]}")
+        elif kind.binding == "range" and recorded:
+            owner = self.bindings.find(kind, recorded)
+            if owner is not None and owner.live is not None and self._is_comparable(call, bound, kind, owner):
+                expected = self.bindings.translate(kind, recorded)
+                if expected != replayed:
+                    pair = (f"{owner} + {recorded - owner.recorded:#x}", "elsewhere")
+                    message = f"{bound.path} is another address"
+                    yield finding_at(call, outcome.index, finding_kind, bound, pair, message)
 
-    def _asked_there(self, call: TracedCall, leaf: BoundValue, kind: Kind, found: Identity) -> bool:
-        if all(creates.path != leaf.pattern for creates in call.spec.creates):
-            return found.index != call.index
-        given = (each for each in call.bound_inputs if each.kind == kind and each.value)
-        return any(each.path != leaf.path and self.bindings.find(kind, each.value) is found for each in given)
+    def _is_comparable(self, call: TracedCall, bound: BoundValue, kind: Kind, owner: Identity) -> bool:
+        """Return True if the caller chose the address in a range, so that both sides have the same offset."""
+        if all(creates.path != bound.pattern for creates in call.spec.creates):
+            return owner.index != call.index
+        same_kind = (value for value in call.bound_inputs if value.kind == kind and value.value)
+        return any(value.path != bound.path and self.bindings.find(kind, value.value) is owner for value in same_kind)
 
     def _compare_bits(
-        self, call: TracedCall, outcome: Outcome, leaf: BoundValue, flags: Flags, mine: int, theirs: int
+        self, call: TracedCall, outcome: Outcome, bound: BoundValue, flags: Flags, recorded: int, replayed: int
     ) -> Iterator[Finding]:
-        for bit in flags.in_effect(mine):
+        for bit in flags.in_effect(recorded):
             mask = flags.mask(bit.name)
-            if (bit.direction or leaf.field.direction) != "in" and mine & mask != theirs & mask:
-                place = leaf._replace(path=f"{leaf.path}.{bit.name}", pattern=f"{leaf.pattern}.{bit.name}")
-                shown = str((mine & mask) >> bit.position), str((theirs & mask) >> bit.position)
-                bit_sort: FindingKind = "opaque" if bit.opaque else "field"
-                yield finding_at(call, outcome.index, bit_sort, place, shown, f"{place.path} differs")
+            if (bit.direction or bound.field.direction) != "in" and recorded & mask != replayed & mask:
+                bit_value = bound._replace(path=f"{bound.path}.{bit.name}", pattern=f"{bound.pattern}.{bit.name}")
+                pair = str((recorded & mask) >> bit.position), str((replayed & mask) >> bit.position)
+                finding_kind: FindingKind = "opaque" if bit.opaque else "field"
+                message = f"{bit_value.path} differs{_DRIVER_VALUE if bit.opaque else ''}"
+                yield finding_at(call, outcome.index, finding_kind, bit_value, pair, message)
 
     def _status_finding(self, call: TracedCall, outcome: Outcome) -> Finding:
         return Finding(
@@ -343,19 +406,27 @@ class Comparison:
             index=call.index,
             other_index=outcome.index,
             thread=call.thread,
-            recorded=_answer(call.status, call.result),
-            replayed=_answer(outcome.status, outcome.result),
+            recorded=call.outcome_text,
+            replayed=format_outcome(outcome.status, outcome.result, returned=outcome.returned),
             message=outcome.reason or "",
         )
 
 
 def finding_at(
-    call: TracedCall, other_index: int, sort: FindingKind, leaf: BoundValue, pair: tuple[str, str], message: str
+    call: TracedCall, other_index: int, kind: FindingKind, bound: BoundValue, pair: tuple[str, str], message: str
 ) -> Finding:
-    """A finding about one field of a call; `pair` is how it was recorded and replayed."""
-    kind = leaf.kind
+    """Create a finding about one field of a call.
+
+    Args:
+        call: The recorded call.
+        other_index: Index of the call on the other side.
+        kind: Kind of the finding.
+        bound: The field.
+        pair: Recorded and replayed value as text.
+        message: Explanation for users.
+    """
     return Finding(
-        kind=sort,
+        kind=kind,
         call=call.name,
         index=call.index,
         other_index=other_index,
@@ -363,26 +434,20 @@ def finding_at(
         recorded=pair[0],
         replayed=pair[1],
         message=message,
-        path=leaf.path,
-        pattern=leaf.pattern,
-        handle_kind=kind.name if kind is not None and kind.binding == "handle" else None,
+        path=bound.path,
+        pattern=bound.pattern,
+        handle_kind=bound.kind.name if bound.kind is not None and bound.kind.binding == "handle" else None,
     )
-
-
-def _answer(status: Status | None, result: int | None) -> str:
-    if status is not None:
-        return status.name
-    return "did not return" if result is None else str(result)
 
 
 def _size(data: bytes | None) -> str:
     return "null" if data is None else f"{len(data)} bytes"
 
 
-def _first_difference(mine: bytes | None, theirs: bytes | None) -> str:
-    if mine is None or theirs is None:
+def _first_difference(recorded: bytes | None, replayed: bytes | None) -> str:
+    if recorded is None or replayed is None:
         return ""
-    for at, (a, b) in enumerate(zip(mine, theirs, strict=False)):
+    for at, (a, b) in enumerate(zip(recorded, replayed, strict=False)):
         if a != b:
-            return f" from byte {at} on: {mine[at : at + 8].hex()} recorded, {theirs[at : at + 8].hex()} replayed"
+            return f" from byte {at} on: {recorded[at : at + 8].hex()} recorded, {replayed[at : at + 8].hex()} replayed"
     return " in length"

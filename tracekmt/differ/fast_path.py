@@ -1,4 +1,4 @@
-"""Two outcomes as bytes: most are the same but for what stands for something, and need not be decoded."""
+"""Compares two outcomes as bytes. Most differ only in bound values, and need not be decoded."""
 
 from __future__ import annotations
 
@@ -13,29 +13,37 @@ from tracekmt.trace.events import Region
 
 
 def unchanged_except_bound_values(call: TracedCall, abi: Abi, after: list[Region]) -> dict[str, BoundValue] | None:
-    """What stands for something in an answer, by its path, if nothing else in memory is other than it was recorded;
-    None if something is."""
+    """Return the bound values of an outcome by path, if the memory equals the recorded memory otherwise.
+
+    Args:
+        call: The recorded call.
+        abi: ABI of `after`.
+        after: Memory of the argument after the call on the other side, sorted.
+
+    Returns:
+        None if other bytes differ, or if this cannot be determined without decoding.
+    """
     if call.leave is None:
         return None
     if sorted(call.leave.regions) == after:
-        return {place.path: place for place in call.bound_outputs}
+        return {bound.path: bound for bound in call.bound_outputs}
     live: dict[str, BoundValue] = {}
-    found, restored = Arena.holding(abi, after), Arena.holding(abi, after)
-    if found is None or restored is None:
+    replayed, restored = Arena.holding(abi, after), Arena.holding(abi, after)
+    if replayed is None or restored is None:
         return None
-    for place in call.bound_outputs:
-        if not isinstance(place, BoundLocation) or not isinstance(place.value, int):
+    for location in call.bound_outputs:
+        if not isinstance(location, BoundLocation) or not isinstance(location.value, int):
             return None
         try:
-            value = place.unpacked(found.read(place.address, place.size))
-            restored.write(place.address, place.packed(place.value))
+            value = location.unpacked(replayed.read(location.address, location.size))
+            restored.write(location.address, location.packed(location.value))
         except MemoryFault:
             return None
-        live[place.path] = place._replace(value=value)
+        live[location.path] = location._replace(value=value)
     return live if restored.regions() == sorted(call.leave.regions) else None
 
 
 @lru_cache(maxsize=1024)
-def same_spec(recorded: CallSpec, ours: CallSpec) -> bool:
-    """Whether a description in a trace says of memory what ours says."""
-    return bool(serial.to_data(recorded) == serial.to_data(ours))
+def same_spec(recorded: CallSpec, current: CallSpec) -> bool:
+    """Return True if the description in a trace equals another description."""
+    return bool(serial.to_data(recorded) == serial.to_data(current))

@@ -1,18 +1,19 @@
-"""What users say of differences beforehand: rules, with a reason, for those that are known to mean nothing or more.
+"""Rules of users for known differences.
 
     [[rule]]
-    action = "ignore"                         # it is not reported; tolerate: it is, and does not count;
-                                              # demand: it counts, even where only a driver can answer
-    function = "*QueryStatistics"             # a pattern; of the rest, what is left out is any
-    path = "pAllocationInfo2[].hAllocation"   # a pattern; of a finding's path, with or without its numbers
+    action = "ignore"                         # remove the finding
+                                              # tolerate: report it, but do not count it
+                                              # require: count it, even if only a driver can compute the value
+    function = "*QueryStatistics"             # a pattern. Omitted keys match everything
+    path = "pAllocationInfo2[].hAllocation"   # a pattern for the path of the finding, with or without indexes
     kind = "field"
-    recorded = "STATUS_SUCCESS"               # patterns, as the report has them
+    recorded = "STATUS_SUCCESS"               # patterns for the texts in the report
     replayed = "STATUS_NO_MEMORY"
-    when = "in.NumAllocations > 1"            # of the call in the first trace; see dump --where
-    target = "simulator*"                     # a pattern of what the outcomes came from
-    reason = "why"
+    when = "in.NumAllocations > 1"            # condition on the call in the first trace; see dump --where
+    target = "simulator*"                     # a pattern for the name of the target
+    reason = "known issue 17"
 
-The first rule that fits decides. What follows from a difference that a rule takes away goes with it.
+The first matching rule decides. A rule that removes a finding also removes the findings that it caused.
 """
 
 from __future__ import annotations
@@ -29,26 +30,37 @@ from tracekmt.spec.types import CallSpec
 from tracekmt.text.filter import CallPredicate, parse_where
 from tracekmt.text.toml import read_toml
 
-ACTIONS = ("ignore", "tolerate", "demand")
+ACTIONS = ("ignore", "tolerate", "require")
+ALIASES = {"demand": "require"}
+"""Former names of actions."""
+
 PATTERNS = ("function", "path", "kind", "recorded", "replayed", "target")
 
 CallAt = Callable[[int], Any]
-"""The call of the first trace with an index."""
+"""Returns the call of a trace with an index."""
 
 
 @dataclass(frozen=True)
 class DiffRule:
-    """One rule. patterns: of what it asks for, by the name of it. told: where it stands, for people."""
+    """A rule for findings.
+
+    Attributes:
+        action: One of ACTIONS.
+        reason: Reason for the rule.
+        patterns: Patterns by key, see PATTERNS.
+        when: Condition on the call in the first trace, if any.
+        source: File and number of the rule.
+    """
 
     action: str
     reason: str
     patterns: Mapping[str, str]
     when: CallPredicate | None
-    told: str
+    source: str
 
-    def fits(self, finding: Finding, target: str, call_at: CallAt) -> bool:
-        """Whether it is about a finding."""
-        found = {
+    def matches(self, finding: Finding, target: str, call_at: CallAt) -> bool:
+        """Return True if the rule applies to a finding."""
+        texts = {
             "function": (finding.call,),
             "path": (finding.path or "", finding.pattern or ""),
             "kind": (finding.kind,),
@@ -56,80 +68,89 @@ class DiffRule:
             "replayed": (finding.replayed or "",),
             "target": (target,),
         }
-        if not all(any(_like(text, pattern) for text in found[name]) for name, pattern in self.patterns.items()):
+        if not all(any(_matches(text, pattern) for text in texts[key]) for key, pattern in self.patterns.items()):
             return False
         return self.when is None or (finding.index is not None and self.when(call_at(finding.index)))
 
 
-def _like(text: str, pattern: str) -> bool:
-    # Brackets are part of paths, and no sets of letters.
+def _matches(text: str, pattern: str) -> bool:
+    # Brackets belong to paths here. fnmatch would read them as a set of characters.
     return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
-def read_rules(path: Path, calls: Iterable[CallSpec]) -> list[DiffRule]:
-    """The rules of a file: its own, or those in the [tool.tracekmt] of a pyproject.toml. calls: what conditions may be
-    about."""
-    calls = list(calls)
-    found: Any = read_toml(path)
+def read_rules(path: Path, specs: Iterable[CallSpec]) -> list[DiffRule]:
+    """Read the rules of a file.
+
+    Args:
+        path: A file of rules, or a pyproject.toml with rules in [tool.tracekmt].
+        specs: Descriptions of the calls that conditions can refer to.
+    """
+    specs = list(specs)
+    document: Any = read_toml(path)
     if path.name == "pyproject.toml":
-        found = found.get("tool", {}).get("tracekmt", {})
-    given = found.get("rule", []) if isinstance(found, dict) else None
-    if not isinstance(given, list) or any(key != "rule" for key in found):
-        raise UsageError(f"{path}: rules stand as [[rule]]")
-    return [_rule(path, number, each, calls) for number, each in enumerate(given, 1)]
+        document = document.get("tool", {}).get("tracekmt", {})
+    entries = document.get("rule", []) if isinstance(document, dict) else None
+    if not isinstance(entries, list) or any(key != "rule" for key in document):
+        raise UsageError(f"{path}: invalid rules (expected [[rule]] tables)")
+    return [_parse_rule(f"{path}: rule {number}", entry, specs) for number, entry in enumerate(entries, 1)]
 
 
-def _rule(path: Path, number: int, given: Any, calls: Iterable[CallSpec]) -> DiffRule:
-    told = f"{path}: rule {number}"
-    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
-        raise UsageError(f"{told}: what a rule says is text")
-    for key in given:
+def _parse_rule(source: str, entry: Any, specs: Iterable[CallSpec]) -> DiffRule:
+    if not isinstance(entry, dict):
+        raise UsageError(f"{source}: invalid rule (expected a table)")
+    for key, value in entry.items():
         if key not in (*PATTERNS, "action", "when", "reason"):
-            raise UsageError(f"{told}: {key} is nothing a rule can ask for; there are {', '.join(PATTERNS)} and when")
-    if given.get("action") not in ACTIONS:
-        raise UsageError(f"{told}: action is one of {', '.join(ACTIONS)}")
-    if not given.get("reason", "").strip():
-        raise UsageError(f"{told}: has no reason; whoever reads the report will ask for one")
-    if "kind" in given and given["kind"] not in get_args(FindingKind):
-        raise UsageError(f"{told}: kind is one of {', '.join(get_args(FindingKind))}")
+            raise UsageError(f"{source}: unknown key: {key} (expected {', '.join(PATTERNS)}, action, when or reason)")
+        if not isinstance(value, str):
+            raise UsageError(f"{source}: invalid {key}: {value} (expected text)")
+    action = ALIASES.get(entry.get("action", ""), entry.get("action", ""))
+    if action not in ACTIONS:
+        raise UsageError(f"{source}: invalid action: {action or 'none'} (expected {', '.join(ACTIONS)})")
+    if not entry.get("reason", "").strip():
+        raise UsageError(f"{source}: reason is required")
+    if "kind" in entry and entry["kind"] not in get_args(FindingKind):
+        raise UsageError(f"{source}: invalid kind: {entry['kind']} (expected {', '.join(get_args(FindingKind))})")
     try:
-        when = parse_where(given["when"], calls) if "when" in given else None
+        when = parse_where(entry["when"], specs) if "when" in entry else None
     except UsageError as error:
-        raise UsageError(f"{told}: {error}") from None
-    patterns = {name: given[name] for name in PATTERNS if name in given}
+        raise UsageError(f"{source}: {error}") from None
+    patterns = {key: entry[key] for key in PATTERNS if key in entry}
     if not patterns and when is None:
-        raise UsageError(f"{told}: fits everything; say at least which function")
-    return DiffRule(given["action"], given["reason"].strip(), patterns, when, told)
+        raise UsageError(f"{source}: matches every finding (expected a pattern or a condition)")
+    return DiffRule(action, entry["reason"].strip(), patterns, when, source)
 
 
 def apply_rules(report: Report, rules: Iterable[DiffRule], call_at: CallAt) -> None:
-    """Have the rules decide about a report's findings; which of them fitted nothing becomes a note."""
+    """Apply rules to the findings of a report. Rules without a finding become notes."""
+    rules = list(rules)
     unused = list(rules)
-    given = list(unused)
     kept: list[Finding] = []
-    decided: dict[int, list[DiffRule | None]] = {}
+    rules_by_call: dict[int, list[DiffRule | None]] = {}
     for finding in report.findings:
-        rule = next((each for each in given if each.fits(finding, report.names[1], call_at)), None)
-        if finding.cause is not None and rule is None:
-            rule = _of_cause(decided.get(finding.cause, []))
+        matching = next((rule for rule in rules if rule.matches(finding, report.names[1], call_at)), None)
+        if finding.cause is not None and matching is None:
+            matching = _rule_of_cause(rules_by_call.get(finding.cause, []))
         elif finding.index is not None:
-            decided.setdefault(finding.index, []).append(rule)
-        if rule in unused:
-            unused.remove(rule)
-        if rule is None:
+            rules_by_call.setdefault(finding.index, []).append(matching)
+        if matching in unused:
+            unused.remove(matching)
+        if matching is None:
             kept.append(finding)
-        elif rule.action == "ignore":
+        elif matching.action == "ignore":
             report.calls.ignored += 1
-        elif rule.action == "tolerate":
-            kept.append(replace(finding, accepted=rule.reason))
+        elif matching.action == "tolerate":
+            kept.append(replace(finding, accepted=matching.reason))
         else:
-            kept.append(replace(finding, demanded=rule.reason))
+            kept.append(replace(finding, required=matching.reason))
     report.findings[:] = kept
-    report.notes += [f"{rule.told} ({rule.action}: {rule.reason}) fitted nothing" for rule in unused]
+    report.notes += [f"{rule.source} ({rule.action}: {rule.reason}) matched no finding" for rule in unused]
 
 
-def _of_cause(rules: list[DiffRule | None]) -> DiffRule | None:
-    """What takes away all that is known of a cause takes away what follows from it."""
-    if rules and all(rule is not None and rule.action != "demand" for rule in rules):
+def _rule_of_cause(rules: list[DiffRule | None]) -> DiffRule | None:
+    """Return the rule for a finding from the rules of its cause.
+
+    Rules that remove or accept every finding of the cause apply to the findings that it caused.
+    """
+    if rules and all(rule is not None and rule.action != "require" for rule in rules):
         return rules[0]
     return None

@@ -1,1 +1,1 @@
-"""Replays a trace on a target and compares its answers with the recorded ones."""
+"""Replays a trace on a target and compares the outcomes with the recorded ones."""

@@ -1,4 +1,4 @@
-"""The machine that a trace is replayed on: which adapters stand for those of the trace, and whose driver it is."""
+"""Maps the adapters of a trace to adapters of this machine, and compares their drivers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from tracekmt.calls.adapter_info import IDENTITY
 from tracekmt.calls.kinds import ADAPTER, ADAPTER_LUID
 from tracekmt.codec.luid import Luid
 from tracekmt.errors import UsageError
-from tracekmt.objects.adapters import find_adapters, told_lines
+from tracekmt.objects.adapters import answer_lines, find_adapters
 from tracekmt.objects.identity import Bindings
 from tracekmt.replayer.simulator_target import luids_of
 from tracekmt.spec.types import CallSpec, Field, WCharArray
 from tracekmt.thunks.host import (
     HostAdapter,
-    adapters,
-    another_build,
     close_adapter,
+    compare_drivers,
+    describe_system,
     display_names,
-    identity,
+    list_adapters,
     open_adapter,
-    system,
+    query_identity,
 )
 from tracekmt.thunks.library import Library, LibraryProcessDied
 from tracekmt.trace.call import TracedCall
@@ -31,134 +31,162 @@ from tracekmt.trace.recorder_id import recorder_id
 
 
 class AdapterMapping:
-    """What the thunks say of their machine, and what of it stands for what in a trace. All of it is asked before the
-    replay, in a process of its own. adapter: the LUID, "HIGH:LOW" in hexadecimal, of the one to take.
+    """Adapters of the machine, and their roles in the replay of a trace.
 
-    adapters: those that are listed. pairs: the LUIDs of the trace, each with the one that stands for it. chosen: the
-    adapter for what the trace does not name. taken: the adapters that stand for those of the trace, all where it names
-    none. another_driver: how the driver that the trace was recorded on is another build; None where it is not or nobody
-    can tell. trouble: why there was no asking.
+    All queries are made before the replay, in a separate process.
+
+    Attributes:
+        adapters: Adapters that the thunks list.
+        pairs: LUIDs of the trace with the LUIDs that replace them.
+        default_adapter: LUID for handles whose LUID the trace does not contain.
+        used_adapters: Adapters that replace those of the trace. All adapters if the trace names none.
+        driver_mismatch: Both driver versions, if the trace was recorded on a different driver build.
+        problem: Reason why the adapters could not be queried.
     """
 
     def __init__(self, library: Library, trace: Trace, adapter: str | None = None) -> None:
+        """Query the adapters of the machine.
+
+        Args:
+            library: The thunks.
+            trace: The trace to replay.
+            adapter: LUID of the adapter that replaces those of the trace, "HIGH:LOW" in hexadecimal.
+
+        Raises:
+            UsageError: The machine has no such adapter.
+        """
         self._name = library.name
-        self._names: dict[Luid, str] = {}
+        self._display_names: dict[Luid, str] = {}
         self.adapters: list[HostAdapter] = []
-        self.taken: list[HostAdapter] = []
-        self.another_driver: str | None = None
-        self.trouble: str | None = None
-        asked = None if adapter is None else Luid.parse(adapter)
+        self.used_adapters: list[HostAdapter] = []
+        self.problem: str | None = None
+        selected = None if adapter is None else Luid.parse(adapter)
         try:
-            self.adapters = adapters(library)
-            self.pairs = self._pair(list(luids_of(trace)), asked)
-            live = dict.fromkeys(live for _, live in self.pairs)
-            self.taken = [HostAdapter(luid, self._told(library, luid)) for luid in live] or self.adapters
-            self._names = display_names(library) if any(map(self.renames, trace.descriptions)) else {}
-        except LibraryProcessDied as gone:
-            self.trouble = f"{library.name} {gone} when it was asked for its adapters"
-            self.pairs = self._pair(list(luids_of(trace)), asked)
-        known = [each.luid for each in self.taken + self.adapters]
-        self.chosen = asked or (known[0] if known else None)
-        if asked is not None and self.adapters and all(each.luid != asked for each in self.adapters):
-            raise UsageError(f"{library.name}: has no adapter {adapter}; it has {', '.join(map(str, self.adapters))}")
-        self.another_driver = self._compare_drivers(trace)
+            self.adapters = list_adapters(library)
+            self.pairs = self._pair(list(luids_of(trace)), selected)
+            live_luids = dict.fromkeys(live for _, live in self.pairs)
+            self.used_adapters = [HostAdapter(luid, self._query(library, luid)) for luid in live_luids] or self.adapters
+            if any(map(self.opens_by_display_name, trace.specs.values())):
+                self._display_names = display_names(library)
+        except LibraryProcessDied as died:
+            self.problem = f"{library.name} {died} during the query for its adapters"
+            self.pairs = self._pair(list(luids_of(trace)), selected)
+        luids = [adapter.luid for adapter in self.used_adapters + self.adapters]
+        self.default_adapter = selected or (luids[0] if luids else None)
+        if selected is not None and self.adapters and all(adapter.luid != selected for adapter in self.adapters):
+            luids_text = ", ".join(map(str, self.adapters))
+            raise UsageError(f"{library.name}: unknown adapter: {selected} (expected {luids_text})")
+        self.driver_mismatch = self._compare_drivers(trace)
 
-    def _pair(self, named: list[Luid], asked: Luid | None) -> list[tuple[Luid, Luid]]:
-        here = [each.luid for each in self.adapters]
-        if asked is not None:
-            return [(luid, asked) for luid in named]
-        free = iter([luid for luid in here if luid not in named] or here)
-        return [(luid, luid if luid in here or not here else next(free, here[0])) for luid in named]
+    def _pair(self, trace_luids: list[Luid], selected: Luid | None) -> list[tuple[Luid, Luid]]:
+        host_luids = [adapter.luid for adapter in self.adapters]
+        if selected is not None:
+            return [(luid, selected) for luid in trace_luids]
+        free = iter([luid for luid in host_luids if luid not in trace_luids] or host_luids)
+        return [
+            (luid, luid if luid in host_luids or not host_luids else next(free, host_luids[0])) for luid in trace_luids
+        ]
 
-    def _told(self, library: Library, luid: Luid) -> Mapping[str, Any]:
+    def _query(self, library: Library, luid: Luid) -> Mapping[str, Any]:
         for adapter in self.adapters:
             if adapter.luid == luid:
-                return adapter.told
+                return adapter.answers
         handle = open_adapter(library, luid)
         if handle is None:
             return {}
-        told = identity(library, handle)
+        answers = query_identity(library, handle)
         close_adapter(library, handle)
-        return told
+        return answers
 
     def bind(self, bindings: Bindings) -> list[str]:
-        """Have every LUID of the trace mean an adapter of this machine."""
+        """Bind the LUIDs of the trace to those of this machine, and return notes for the report."""
         for recorded, live in self.pairs:
-            bindings.learn(ADAPTER_LUID, recorded.to_value(), live.to_value())
+            bindings.bind_value(ADAPTER_LUID, recorded.to_value(), live.to_value())
         return [
-            f"adapter {recorded} of the trace is adapter {live} here"
+            f"adapter {recorded} of the trace is adapter {live} of this machine"
             for recorded, live in self.pairs
             if recorded != live
         ]
 
-    def renames(self, call: CallSpec) -> bool:
-        """Whether a call opens adapters by the name of a display, which may be another here."""
-        return _name_of_display(call) is not None
+    def opens_by_display_name(self, spec: CallSpec) -> bool:
+        """Return True if a function opens an adapter by the name of a display, which differs between machines."""
+        return _display_name_field(spec) is not None
 
-    def named(self, call: TracedCall, inputs: Any) -> Any:
-        """The inputs of a call that opens an adapter by the name of a display, with the name that the adapter which
-        stands for it has here; others as they are."""
-        field = _name_of_display(call.spec)
+    def replace_display_name(self, call: TracedCall, inputs: Any) -> Any:
+        """Replace the name of a display in inputs by the name of a display of the replacing adapter.
+
+        Args:
+            call: The recorded call.
+            inputs: Its inputs for the other side. Inputs without such a name are returned unchanged.
+        """
+        field = _display_name_field(call.spec)
         if field is None or not isinstance(inputs, dict):
             return inputs
-        luids = [Luid.from_value(value.value) for value in call.bound_outputs if value.kind == ADAPTER_LUID]
-        pairs, here = dict(self.pairs), {each.luid for each in self.adapters}
+        luids = [Luid.from_value(bound.value) for bound in call.bound_outputs if bound.kind == ADAPTER_LUID]
+        pairs, host_luids = dict(self.pairs), {adapter.luid for adapter in self.adapters}
         for luid in [luid for luid in luids if luid is not None]:
-            live = pairs.get(luid, luid if luid in here else self.chosen)
-            if live in self._names:
-                return {**inputs, field.name: self._names[live]}
+            live = pairs.get(luid, luid if luid in host_luids else self.default_adapter)
+            if live in self._display_names:
+                return {**inputs, field.name: self._display_names[live]}
         return inputs
 
     def _compare_drivers(self, trace: Trace) -> str | None:
-        pairs, told = dict(self.pairs), {each.luid: each.told for each in self.taken}
-        for recorded, here in pairs.items():
-            found = another_build(_header_tells(trace, recorded), told.get(here, {}))
-            if found:
-                return found
-        for answers in find_adapters(trace, ADAPTER, IDENTITY):
-            luid = Luid.from_value(answers["luid"])
-            live = pairs.get(luid) if luid else self.chosen
-            found = another_build(answers["told"], told.get(live, {})) if live is not None else None
-            if found:
-                return found
+        pairs = dict(self.pairs)
+        host_answers = {adapter.luid: adapter.answers for adapter in self.used_adapters}
+        for recorded, live in pairs.items():
+            mismatch = compare_drivers(_header_answers(trace, recorded), host_answers.get(live, {}))
+            if mismatch:
+                return mismatch
+        for entry in find_adapters(trace, ADAPTER, IDENTITY):
+            luid = Luid.from_value(entry["luid"])
+            replacing = pairs.get(luid) if luid else self.default_adapter
+            if replacing is not None:
+                mismatch = compare_drivers(entry["told"], host_answers.get(replacing, {}))
+                if mismatch:
+                    return mismatch
         return None
 
     def settings(self) -> dict[str, Any]:
-        """What an outcome says of it: its system, the adapters that were taken, and what these told."""
+        """Return the system, the used adapters and their answers, for the header of the outcome trace."""
         return {
-            "system": system(),
+            "system": describe_system(),
             "library": self._name,
-            "adapters": [{"luid": list(each.luid)} for each in self.taken],
-            "told": {str(each): dict(each.told) for each in self.taken},
+            "adapters": [{"luid": list(adapter.luid)} for adapter in self.used_adapters],
+            "told": {str(adapter): dict(adapter.answers) for adapter in self.used_adapters},
         }
 
-    def plan(self, trace: Trace, refuses: Mapping[str, str]) -> Iterator[str]:
-        """What a replay is going to do, in lines: on which machine, with which adapters and drivers, which calls.
-        refuses: why a function is not sent, by its name."""
-        yield f"on          {system()}: {self._name}"
-        yield from (f"trouble     {trouble}" for trouble in [self.trouble] if trouble)
-        for adapter in {each.luid: each for each in self.taken + self.adapters}.values():
-            yield f"adapter     {adapter}  {', '.join(told_lines(adapter.told))}"
+    def plan(self, trace: Trace, refusals: Mapping[str, str]) -> Iterator[str]:
+        """Yield the lines of the replay plan: the machine, its adapters and drivers, and the calls to send.
+
+        Args:
+            trace: The trace to replay.
+            refusals: Reasons for the functions that are not sent, by name.
+        """
+        yield f"target      {describe_system()}: {self._name}"
+        if self.problem:
+            yield f"problem     {self.problem}"
+        for adapter in {adapter.luid: adapter for adapter in self.used_adapters + self.adapters}.values():
+            yield f"adapter     {adapter}  {', '.join(answer_lines(adapter.answers))}"
         for recorded, live in self.pairs:
             yield f"            {recorded} of the trace is {live}"
         if trace.header.settings.get("recorded_by") != recorder_id():
-            yield "a stranger  recorded this trace: what it holds goes to this machine's kernel and driver as it is"
+            yield "warning     someone else recorded this trace: its contents go to your kernel and driver unchanged"
         counts: Counter[str] = Counter()
-        for (number, _), count in trace.tally().items():
-            counts[trace.description(number).name] += count
+        for (spec_id, _), count in trace.tally().items():
+            counts[trace.spec(spec_id).name] += count
         for name, count in sorted(counts.items()):
-            why = refuses.get(name)
-            yield f"{count:>9,}  {name}" + (f"; not sent: {why}" if why else "")
+            reason = refusals.get(name)
+            yield f"{count:>9,}  {name}" + (f"; not sent: {reason}" if reason else "")
 
 
-def _name_of_display(call: CallSpec) -> Field | None:
-    if all(made.kind != ADAPTER for made in call.creates):
+def _display_name_field(spec: CallSpec) -> Field | None:
+    if all(creates.kind != ADAPTER for creates in spec.creates):
         return None
-    return next((field for field in call.argument.fields() if isinstance(field.type, WCharArray)), None)
+    return next((field for field in spec.argument.fields() if isinstance(field.type, WCharArray)), None)
 
 
-def _header_tells(trace: Trace, luid: Luid) -> Mapping[str, Any]:
-    """What the header of an outcome says of an adapter; see `AdapterMapping.settings`."""
-    told = trace.header.machine.get("told")
-    answers = told.get(str(luid)) if isinstance(told, dict) else None
+def _header_answers(trace: Trace, luid: Luid) -> Mapping[str, Any]:
+    """Return the answers of an adapter in the header of an outcome trace; see `AdapterMapping.settings`."""
+    by_luid = trace.header.machine.get("told")
+    answers = by_luid.get(str(luid)) if isinstance(by_luid, dict) else None
     return answers if isinstance(answers, dict) else {}

@@ -1,7 +1,7 @@
-"""The replay: calls go to the target in the order in which they were entered, and are compared where they returned.
+"""Replays a trace: sends its calls to a target and compares the outcomes.
 
-On a target where a call really waits for others, one that may wait is sent where it returned: by then what it waited
-for has happened.
+Calls are sent in the order of their enter events, and compared at their leave events. A real target blocks in a call
+that waits for other calls. Such a call is sent at its leave event, when the condition that it waited for is met.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tracekmt.differ.compare import Comparison, Entered, Outcome
-from tracekmt.edit.trim import DEVICE_GONE, closure
+from tracekmt.differ.compare import Comparison, EnteredCall, Outcome
+from tracekmt.edit.trim import DEVICE_REMOVED, closure
 from tracekmt.errors import UsageError
 from tracekmt.findings import Report
+from tracekmt.plural import plural
 from tracekmt.replayer.outcome_trace import OutcomeTrace
-from tracekmt.replayer.select import Options, select_target
+from tracekmt.replayer.select import ThunksOptions, select_target
 from tracekmt.replayer.simulator_target import Target
 from tracekmt.replayer.thunks_target import ReplayStopped
 from tracekmt.spec.paths import structures
@@ -26,8 +27,8 @@ from tracekmt.spec.types import Bytes, CallSpec, Payload
 from tracekmt.thunks.library import LibraryProcessDied
 from tracekmt.trace.reader import Trace, TracedCall
 
-_FOREIGN = "the data in it is for another build of the driver"
-_NOT_SENT = "what it needs was made by a call that was not sent"
+_DRIVER_MISMATCH = "its private data is for a different driver build"
+_DEPENDS_ON_SKIPPED = "it depends on a call that was not sent"
 
 
 def replay(
@@ -36,21 +37,30 @@ def replay(
     *,
     output: str | os.PathLike[str] | None = None,
     force: bool = False,
-    on_progress: Callable[[int, int], None] = lambda done, calls: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_plan: Callable[[Iterable[str]], None] = lambda lines: None,
     **settings: Any,
 ) -> Report:
-    """Replay the trace at `path` on a target: "simulator", or a `Simulator`; "thunks", the real ones of this system, or
-    "thunks:PATH", a library that exports them.
+    """Replay a trace on a target and compare the outcomes.
 
-    settings: for a simulator that is made here profile, video_memory, system_memory, faults; for thunks those of
-    `Options`. output: a new trace of what was sent and answered. on_progress gets the calls done and their number.
-    on_plan gets lines that say what is going to be done, before real thunks are touched.
+    Args:
+        path: The trace.
+        on: The target: "simulator" or a `Simulator`; "thunks" for the thunks of this system; "thunks:PATH" for a
+            library that exports thunks.
+        output: File for a trace of the calls that were sent and their outcomes.
+        force: Overwrite `output`.
+        on_progress: Receives the number of compared calls and the number of all calls.
+        on_plan: Receives the lines of the replay plan, before a call is sent to real thunks.
+        settings: For "simulator": profile, video_memory, system_memory, faults. For thunks: see `ThunksOptions`.
+
+    Raises:
+        UsageError: The target or a setting is invalid.
+        TraceError: The trace cannot be read.
     """
     if output is not None:
         output = Path(output)
         if output.exists() and Path(path).exists() and output.samefile(path):
-            raise UsageError(f"{output}: is the trace itself; give the outcome another name")
+            raise UsageError(f"cannot write {output}: it is the input trace (use another name)")
     with Trace(Path(path)) as trace:
         target, options = select_target(on, trace, settings, on_plan)
         with closing(target):
@@ -68,162 +78,193 @@ def replay(
 
 @dataclass
 class _Replay:
-    """One replay, or a part of one that brings a new target to where the last one was."""
+    """One replay of a trace, or of the calls that restore the live objects after a restart of the target.
+
+    Attributes:
+        trace: The trace.
+        target: Receiver of the calls.
+        options: Settings for thunks.
+        report: The report so far.
+        writer: Outcome trace, if any.
+        on_progress: Receives the number of compared calls and the number of all calls.
+        only: Indexes of the calls to send. None for all calls.
+        under_way: Calls that were entered and have not returned in the recording, with their outcomes.
+        blocking: Calls that may block, and are sent at their leave events.
+        opaque: Reasons why differences of calls are not comparable, by index.
+        skipped_waits: Number of waits that were not sent because they would never end.
+    """
 
     trace: Trace
     target: Target
-    options: Options
+    options: ThunksOptions
     report: Report
     writer: OutcomeTrace | None = None
-    on_progress: Callable[[int, int], None] = lambda done, calls: None
+    on_progress: Callable[[int, int], None] = lambda done, total: None
     only: set[int] | None = None
-    under_way: dict[int, tuple[Entered, Outcome | None]] = field(default_factory=dict)
-    waiting: dict[int, TracedCall] = field(default_factory=dict)
+    under_way: dict[int, tuple[EnteredCall, Outcome | None]] = field(default_factory=dict)
+    blocking: dict[int, TracedCall] = field(default_factory=dict)
     opaque: dict[int, str] = field(default_factory=dict)
-    in_vain: int = 0
+    skipped_waits: int = 0
 
     def run(self) -> None:
-        """Send every call and compare what came of it."""
+        """Send the calls and compare their outcomes."""
         self.comparison = Comparison(self.report)
         self.report.notes += self.target.begin(self.trace, self.comparison.bindings)
-        for index, left in self.trace.timeline():
+        for index, is_leave in self.trace.timeline():
             if self.only is not None and index not in self.only:
                 continue
             try:
-                self.leave(index) if left else self.enter(self.trace[index])
+                self.on_leave(index) if is_leave else self.on_enter(self.trace[index])
             except ReplayStopped as stopped:
                 self.report.stopped = str(stopped)
                 break
-        self.report.calls.in_flight = len(self.under_way) + len(self.waiting)
+        self.report.calls.in_flight = len(self.under_way) + len(self.blocking)
         self.report.notes += self.target.notes()
-        if self.in_vain:
-            self.report.notes.append(f"not sent: {self.in_vain} calls that would wait for what cannot happen here")
+        if self.skipped_waits:
+            waits = plural(self.skipped_waits, "wait")
+            self.report.notes.append(f"not sent: {waits} for events that never happen in this replay")
 
-    def enter(self, call: TracedCall) -> None:
-        """A call of the recording begins."""
+    def on_enter(self, call: TracedCall) -> None:
+        """Handle an enter event of the recording."""
         if self.writer is not None:
-            self.writer.enters(call)
-        if self.target.real and may_wait(call):
-            self.waiting[call.index] = call
+            self.writer.on_enter(call)
+        if self.target.real and may_block(call):
+            self.blocking[call.index] = call
         else:
             self.send(call)
 
-    def leave(self, index: int) -> None:
-        """A call of the recording returns."""
-        if index in self.waiting:
-            self.send(self.waiting.pop(index))
+    def on_leave(self, index: int) -> None:
+        """Handle a leave event of the recording."""
+        if index in self.blocking:
+            self.send(self.blocking.pop(index))
         entered, outcome = self.under_way.pop(index)
         if self.writer is not None:
-            self.writer.leaves(entered.call)
-        before = len(self.report.findings)
+            self.writer.on_leave(entered.call)
+        finding_count = len(self.report.findings)
         if outcome is None:
             self.comparison.skip_call(entered)
-            self.opaque[index] = _NOT_SENT
+            self.opaque[index] = _DEPENDS_ON_SKIPPED
         else:
             self.comparison.on_leave(entered, outcome)
-        self.mark_opaque(entered.call, before)
+        self.mark_opaque(entered.call, finding_count)
         self.on_progress(self.report.calls.compared, len(self.trace))
         if outcome is not None and self.target.real and not outcome.returned:
-            self.go_on(entered.call, outcome.reason)
-        elif outcome is not None and self.target.real and _lost(entered.call, outcome):
-            self.go_on(entered.call, "the device is lost")
+            self.resume_after(entered.call, outcome.reason)
+        elif outcome is not None and self.target.real and _lost_device(entered.call, outcome):
+            self.resume_after(entered.call, "the device is lost")
 
     def send(self, call: TracedCall) -> None:
         """Make a call on the target."""
         try:
             self.report.findings += self.target.prepare(call, self.comparison.bindings)
             entered = self.comparison.on_enter(call, self.target.adopt)
-            # What it would wait for is known never to happen.
-            in_vain = self.target.real and entered.cause is not None and may_wait(call) and _for_fences(call)
-            self.in_vain += in_vain
-            answer = None if in_vain else self.target.call(entered)
-        except LibraryProcessDied as gone:
-            raise ReplayStopped(f"before call {call.index}: {self.target.name} {gone}") from None
+            # The fence it waits on will never be signalled in this replay, so skip the call.
+            skip = self.target.real and entered.cause is not None and may_block(call) and _uses_fences(call)
+            self.skipped_waits += skip
+            answer = None if skip else self.target.call(entered)
+        except LibraryProcessDied as died:
+            raise ReplayStopped(f"before call {call.index}: {self.target.name} {died}") from None
         except UsageError as error:
             name = self.target.name
-            raise UsageError(f"{self.trace.path}: call {call.index} cannot be sent to the {name}: {error}") from None
+            raise UsageError(f"{self.trace.path}: cannot send call {call.index} to {name}: {error}") from None
         self.under_way[call.index] = entered, None
         if answer is None:
             self.report.calls.skipped += 1
             if self.writer is not None:
-                self.writer.answered(call, None)
+                self.writer.on_answer(call, None)
             return
-        outcome, sent = answer
+        outcome, transcript = answer
         if self.writer is not None:
-            self.writer.answered(call, (outcome, sent))
+            self.writer.on_answer(call, (outcome, transcript))
         self.under_way[call.index] = entered, outcome
         if self.target.real and not outcome.returned and not call.returned:
-            self.report.notes.append(f"call {call.index}, which never returned, does not here: {outcome.reason}")
-            self.go_on(call, outcome.reason)
+            self.report.notes.append(f"call {call.index} did not return on either side: {outcome.reason}")
+            self.resume_after(call, outcome.reason)
 
-    def go_on(self, call: TracedCall, why: str | None) -> None:
-        """The target is gone at a call. Begin anew behind it, with what lived then, if that is asked for."""
+    def resume_after(self, call: TracedCall, reason: str | None) -> None:
+        """Restart a target that was lost at a call, and create its live objects again.
+
+        Raises:
+            ReplayStopped: The options do not allow it, or the objects could not be created.
+        """
         if not self.options.keep_going:
-            raise ReplayStopped(f"at call {call.index}: {why}; --keep-going goes on behind it")
-        living = list(self.comparison.bindings.living())
-        made_by = {each.index for each in living if each.index is not None and each.live is not None}
-        made_by |= set(self.signals(call.index))
-        needed = {each for each in closure(self.trace, made_by, call.index) if each < call.index} if made_by else set()
+            raise ReplayStopped(f"at call {call.index}: {reason} (--keep-going continues after it)")
+        live_objects = list(self.comparison.bindings.live_objects())
+        creators = {
+            identity.index for identity in live_objects if identity.index is not None and identity.live is not None
+        }
+        creators |= set(self.signals(call.index))
+        needed = (
+            {index for index in closure(self.trace, creators, call.index) if index < call.index} if creators else set()
+        )
         self.target.restart()
-        again = _Replay(self.trace, self.target, self.options, Report(names=self.report.names), only=needed)
-        again.run()
-        if again.report.stopped is not None:
-            raise ReplayStopped(f"behind call {call.index}, while what lived was made anew: {again.report.stopped}")
-        self.comparison.rebind(again.comparison.bindings, (entered for entered, _ in self.under_way.values()))
+        restoration = _Replay(self.trace, self.target, self.options, Report(names=self.report.names), only=needed)
+        restoration.run()
+        if restoration.report.stopped is not None:
+            raise ReplayStopped(
+                f"after call {call.index}, during the creation of its live objects: {restoration.report.stopped}"
+            )
+        self.comparison.rebind(restoration.comparison.bindings, (entered for entered, _ in self.under_way.values()))
 
-    def signals(self, last: int) -> Iterator[int]:
-        """The calls up to one that signalled a fence: the values of those that live are what they made them."""
-        signalling = {number for number, call in self.trace.described.items() if _signals(call)}
-        for index, number in self.trace.functions():
-            if index >= last:
+    def signals(self, end: int) -> Iterator[int]:
+        """Yield the calls before the index `end` that signalled a fence. Live fences have the values of these calls."""
+        signalling = {spec_id for spec_id, spec in self.trace.specs.items() if _signals(spec)}
+        for index, spec_id in self.trace.spec_ids():
+            if index >= end:
                 return
-            if number in signalling and self.trace[index].succeeded:
+            if spec_id in signalling and self.trace[index].succeeded:
                 yield index
 
-    def mark_opaque(self, call: TracedCall, since: int) -> None:
-        """Findings that say nothing of the target: of what was not sent, and of private data that is another's."""
+    def mark_opaque(self, call: TracedCall, start: int) -> None:
+        """Make findings opaque that follow from a skipped call or from private data of a different driver build.
+
+        Args:
+            call: The call of the findings.
+            start: Position of its first finding.
+        """
         findings = self.report.findings
-        if self.options.foreign and any(each.cause is None for each in findings[since:]) and _has_private(call):
-            self.opaque[call.index] = _FOREIGN
-        for place, finding in enumerate(findings[since:], since):
-            why = self.opaque.get(call.index if finding.cause is None else finding.cause)
-            if why is not None:
-                told = f"{finding.message}; {why}" if finding.message else why
-                findings[place] = replace(finding, kind="opaque", message=told)
+        new_findings = findings[start:]
+        if self.options.foreign and any(finding.cause is None for finding in new_findings) and _has_private_data(call):
+            self.opaque[call.index] = _DRIVER_MISMATCH
+        for position, finding in enumerate(new_findings, start):
+            reason = self.opaque.get(call.index if finding.cause is None else finding.cause)
+            if reason is not None:
+                message = f"{finding.message}; {reason}" if finding.message else reason
+                findings[position] = replace(finding, kind="opaque", message=message)
 
 
-def may_wait(call: TracedCall) -> bool:
-    """Whether a call may wait for others, as it was made."""
+def may_block(call: TracedCall) -> bool:
+    """Return True if a call, with its recorded inputs, may wait for other calls."""
     return call.spec.may_block_when is not None and (
         not call.spec.may_block_when or call.satisfies(call.spec.may_block_when)
     )
 
 
-def _signals(call: CallSpec) -> bool:
-    """Whether a call is given values for fences, and waits for none."""
-    fields = (field for struct in structures(call.argument) for field in struct.fields())
-    return call.may_block_when is None and any(
+def _signals(spec: CallSpec) -> bool:
+    """Return True if a function takes fence values and does not wait for them."""
+    fields = (field for struct in structures(spec.argument) for field in struct.fields())
+    return spec.may_block_when is None and any(
         field.fence_handle is not None and field.direction == "in" for field in fields
     )
 
 
-def _for_fences(call: TracedCall) -> bool:
-    return any(each.field.fence_handle is not None for each in call.bound_inputs)
+def _uses_fences(call: TracedCall) -> bool:
+    return any(bound.field.fence_handle is not None for bound in call.bound_inputs)
 
 
-def _lost(call: TracedCall, outcome: Outcome) -> bool:
-    """Whether a device is gone that was not in the recording: whatever is made of it would only say so again."""
-    return outcome.status in DEVICE_GONE and call.status not in DEVICE_GONE
+def _lost_device(call: TracedCall, outcome: Outcome) -> bool:
+    """Return True if the device was lost in the replay only. Every later call on it would fail."""
+    return outcome.status in DEVICE_REMOVED and call.status not in DEVICE_REMOVED
 
 
-def _has_private(call: TracedCall) -> bool:
-    """Whether a call is given data that belongs to a driver."""
-    return _driver_data(call.spec) and call.inputs is not None
+def _has_private_data(call: TracedCall) -> bool:
+    """Return True if the inputs of a call contain private driver data."""
+    return _takes_private_data(call.spec) and call.inputs is not None
 
 
-def _driver_data(call: CallSpec) -> bool:
+def _takes_private_data(spec: CallSpec) -> bool:
     return any(
         isinstance(field.type, Payload) or (isinstance(field.type, Bytes) and field.type.opaque)
-        for struct in structures(call.argument)
+        for struct in structures(spec.argument)
         for field in struct.fields()
     )

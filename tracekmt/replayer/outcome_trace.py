@@ -1,4 +1,4 @@
-"""The trace of what was sent to a target, and of what it answered."""
+"""Writes the outcome trace of a replay: the calls that were sent to the target, and their outcomes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from tracekmt.version import VERSION
 
 
 class OutcomeTrace:
-    """A full trace, with the target's identity in its header."""
+    """A complete trace with the target in its header.
+
+    Events have the order of the recording. A call may be answered after later events of the recording, so events wait
+    in a queue until their calls are answered.
+    """
 
     def __init__(self, path: Path, target: Target, source: Header, *, force: bool) -> None:
         header = Header(
@@ -26,62 +30,65 @@ class OutcomeTrace:
             machine=target.machine,
         )
         self._writer = Writer(path, header, force=force)
-        self._numbers: dict[str, int] = {}
+        self._spec_ids: dict[str, int] = {}
         self._sequence = 0
         self._events: deque[tuple[TracedCall, bool]] = deque()
         self._answers: dict[int, tuple[Outcome, Transcript] | None] = {}
         self._under_way: dict[int, tuple[int, TracedCall, Transcript]] = {}
 
-    def enters(self, call: TracedCall) -> None:
-        """A call begins in the recording, and in this trace when it has been answered."""
+    def on_enter(self, call: TracedCall) -> None:
+        """Queue the enter event of a call."""
         self._events.append((call, False))
 
-    def leaves(self, call: TracedCall) -> None:
-        """It returns there."""
+    def on_leave(self, call: TracedCall) -> None:
+        """Queue the leave event of a call, and write the events that are complete."""
         self._events.append((call, True))
         self._write()
 
-    def answered(self, call: TracedCall, answer: tuple[Outcome, Transcript] | None) -> None:
-        """What the target answered and was sent; None where the call was not made."""
+    def on_answer(self, call: TracedCall, answer: tuple[Outcome, Transcript] | None) -> None:
+        """Store the answer of the target to a call, None if the call was not sent."""
         self._answers[call.index] = answer
         self._write()
 
     def _write(self) -> None:
-        """Whatever can be written: events stand in the recording's order, and a call may be answered later."""
+        """Write queued events up to the first call without an answer."""
         while self._events and self._events[0][0].index in self._answers:
-            call, leaves = self._events.popleft()
+            call, is_leave = self._events.popleft()
             answer = self._answers[call.index]
             if answer is not None:
-                self._leave(call, answer[1]) if leaves else self._enter(call, *answer)
-            if leaves:
+                self._leave(call, answer[1]) if is_leave else self._enter(call, *answer)
+            if is_leave:
                 del self._answers[call.index]
 
-    def _enter(self, call: TracedCall, outcome: Outcome, sent: Transcript) -> None:
-        if call.name not in self._numbers:
-            self._numbers[call.name] = len(self._numbers)
-            self._writer.describe(self._numbers[call.name], replace(call.spec, argument=outcome.argument))
-        self._under_way[call.index] = self._sequence, call, sent
-        arguments, before = tuple(sent.arguments), tuple(sent.before)
-        number, begins = self._numbers[call.name], call.enter_ns
-        enter = Enter(self._sequence, call.enter.thread, number, begins, 0, arguments, before, call.index)
+    def _enter(self, call: TracedCall, outcome: Outcome, transcript: Transcript) -> None:
+        if call.name not in self._spec_ids:
+            self._spec_ids[call.name] = len(self._spec_ids)
+            self._writer.describe(self._spec_ids[call.name], replace(call.spec, argument=outcome.argument))
+        self._under_way[call.index] = self._sequence, call, transcript
+        arguments, before = tuple(transcript.arguments), tuple(transcript.before)
+        spec_id = self._spec_ids[call.name]
+        enter = Enter(self._sequence, call.enter.thread, spec_id, call.enter_ns, 0, arguments, before, call.index)
         self._writer.events([enter], flush=False)
         self._sequence += 1
 
-    def _leave(self, call: TracedCall, sent: Transcript) -> None:
-        entered, _, _ = self._under_way.pop(call.index)
-        if sent.result is not None:
-            ends = call.leave_ns or call.enter_ns
-            leave = Leave(self._sequence, entered, ends, sent.result, tuple(sent.after))
+    def _leave(self, call: TracedCall, transcript: Transcript) -> None:
+        enter_sequence, _, _ = self._under_way.pop(call.index)
+        if transcript.result is not None:
+            time = call.leave_ns or call.enter_ns
+            leave = Leave(self._sequence, enter_sequence, time, transcript.result, tuple(transcript.after))
             self._writer.events([leave], flush=False)
             self._sequence += 1
 
     def close(self) -> None:
-        """Finish the file. What never returned in the recording may have done so here."""
-        for call, leaves in list(self._events):
-            if not leaves and call.index not in self._answers:
+        """Write the remaining events and finish the file.
+
+        Calls that never returned in the recording may have returned in the replay.
+        """
+        for call, is_leave in list(self._events):
+            if not is_leave and call.index not in self._answers:
                 self._answers[call.index] = None
         self._write()
-        for _, call, sent in list(self._under_way.values()):
-            self._leave(call, sent)
+        for _, call, transcript in list(self._under_way.values()):
+            self._leave(call, transcript)
         self._writer.end("replayed")
         self._writer.close()

@@ -1,4 +1,4 @@
-"""Which target a replay has, from what was asked for."""
+"""Selects the target of a replay from a name and settings."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tracekmt.calls import CALLS
 from tracekmt.errors import UsageError
 from tracekmt.replayer.adapter_mapping import AdapterMapping
 from tracekmt.replayer.simulator_target import SimulatorTarget, Target, simulator_for
-from tracekmt.replayer.thunks_target import ReplayLimits, ThunksTarget, allows
+from tracekmt.replayer.thunks_target import ReplayLimits, ThunksTarget, matches_function
 from tracekmt.simulator import Simulator
-from tracekmt.text import units as sizes
+from tracekmt.text.units import parse_size
 from tracekmt.thunks.library import TIMEOUT, Library
 from tracekmt.trace.reader import Trace
 
@@ -21,13 +21,18 @@ THUNKS = "thunks"
 
 
 @dataclass(frozen=True)
-class Options:
-    """How a trace is replayed on real thunks.
+class ThunksOptions:
+    """Settings of a replay on real thunks.
 
-    adapter: the LUID, "HIGH:LOW" in hexadecimal, of the adapter to take for those of the trace. timeout: seconds that a
-    call may take. keep_going: after a crash or a hang begin anew behind it. foreign_driver: replay although the trace
-    is of another build of the driver. allow: patterns of functions to send although they may disturb the machine.
-    max_allocations, max_video_memory: where to stop. foreign: that it is indeed another build.
+    Attributes:
+        adapter: LUID of the adapter that replaces those of the trace, "HIGH:LOW" in hexadecimal.
+        timeout: Time limit for a call, in seconds.
+        keep_going: Continue after a crash or a hang, in a new process.
+        foreign_driver: Replay even though the trace was recorded on a different driver build.
+        allow: Patterns of functions to send in spite of their side effects.
+        max_allocations: Maximum number of live allocations.
+        max_video_memory: Maximum video memory, in bytes or as text with a unit.
+        foreign: True if the trace was recorded on a different driver build. Not a setting for users.
     """
 
     adapter: str | None = None
@@ -42,60 +47,72 @@ class Options:
 
 def select_target(
     on: Any, trace: Trace, settings: dict[str, Any], on_plan: Callable[[Iterable[str]], None]
-) -> tuple[Target, Options]:
-    """The target that is meant, and how to replay on it; UsageError where there is none, or a setting is not its."""
-    given = {name: value for name, value in settings.items() if not any(value is no for no in (None, False, ()))}
-    known = {each.name for each in fields(Options)} - {"foreign"}
+) -> tuple[Target, ThunksOptions]:
+    """Return the target of a replay, and the options for it.
+
+    Args:
+        on: Name of the target, or the target itself; see `replay`.
+        trace: The trace to replay.
+        settings: Settings by name. None, False and an empty tuple are defaults.
+        on_plan: Receives the lines of the replay plan, if the target is real.
+
+    Raises:
+        UsageError: The target does not exist or has no such setting.
+    """
+    settings = {
+        name: value for name, value in settings.items() if not any(value is default for default in (None, False, ()))
+    }
+    thunks_settings = {field.name for field in fields(ThunksOptions)} - {"foreign"}
     if isinstance(on, str) and on.partition(":")[0] == THUNKS:
-        _refuse(on, sorted(set(given) - known))
-        return _thunks(on, trace, Options(**given), on_plan)
-    _refuse("a simulator", sorted(set(given) & known))
+        _refuse_settings(on, sorted(set(settings) - thunks_settings))
+        return _select_thunks(on, trace, ThunksOptions(**settings), on_plan)
+    _refuse_settings("a simulator", sorted(set(settings) & thunks_settings))
     if isinstance(on, Simulator):
-        if given:
-            raise UsageError("a simulator that is given keeps its own settings; leave out " + ", ".join(given))
-        return SimulatorTarget(on, trace.abi), Options()
+        if settings:
+            raise UsageError(f"a Simulator object has its own settings (remove {', '.join(settings)})")
+        return SimulatorTarget(on, trace.abi), ThunksOptions()
     if isinstance(on, Target):
-        return on, Options()
+        return on, ThunksOptions()
     if on == "simulator":
-        return SimulatorTarget(simulator_for(trace, **given), trace.abi), Options()
-    raise UsageError(f"{on} is no target; this version replays on: simulator, thunks, thunks:PATH")
+        return SimulatorTarget(simulator_for(trace, **settings), trace.abi), ThunksOptions()
+    raise UsageError(f"invalid target: {on} (expected simulator, thunks or thunks:PATH)")
 
 
-def _refuse(on: str, settings: Sequence[str]) -> None:
-    if settings:
-        raise UsageError(f"{', '.join(settings)}: no setting of a replay on {on}")
+def _refuse_settings(target: str, names: Sequence[str]) -> None:
+    if names:
+        raise UsageError(f"invalid setting for a replay on {target}: {', '.join(names)}")
 
 
-def _thunks(
-    on: str, trace: Trace, options: Options, on_plan: Callable[[Iterable[str]], None]
-) -> tuple[Target, Options]:
+def _select_thunks(
+    on: str, trace: Trace, options: ThunksOptions, on_plan: Callable[[Iterable[str]], None]
+) -> tuple[Target, ThunksOptions]:
     path = on.partition(":")[2]
     if on != THUNKS and not path:
-        raise UsageError(f"{on}: names no library; give thunks:PATH")
+        raise UsageError(f"invalid target: {on} (expected thunks:PATH)")
     for pattern in options.allow:
-        if not any(allows(pattern, name) for name in CALLS):
-            raise UsageError(f"{pattern}: no function has that name; tracekmt calls lists them")
+        if not any(matches_function(pattern, name) for name in CALLS):
+            raise UsageError(f"unknown function in --allow: {pattern} (see `tracekmt calls`)")
     limits = ReplayLimits(
         options.allow,
         options.max_allocations,
-        None if options.max_video_memory is None else sizes.parse_size(options.max_video_memory),
+        None if options.max_video_memory is None else parse_size(options.max_video_memory),
     )
     if options.timeout is not None and not options.timeout > 0:
-        raise UsageError("timeout: a call needs some time; give more than 0")
+        raise UsageError(f"invalid timeout: {options.timeout:g} s (expected more than 0)")
     library = Library(Path(path) if path else None, options.timeout or TIMEOUT)
     try:
-        machine = AdapterMapping(library, trace, options.adapter)
-        another = machine.another_driver
-        if another is not None and not options.foreign_driver:
+        mapping = AdapterMapping(library, trace, options.adapter)
+        mismatch = mapping.driver_mismatch
+        if mismatch is not None and not options.foreign_driver:
             raise UsageError(
-                f"{trace.path}: was recorded on another build of the driver ({another}), which alone understands the "
-                "data in it; compare recordings on both instead, or replay it nevertheless with --foreign-driver"
+                f"{trace.path}: recorded on a different driver build ({mismatch}), so this driver may misread its "
+                "private data\n(compare recordings of both builds, or replay it with --foreign-driver)"
             )
-        library.restart()  # the replay begins with a library that nobody has asked anything
-        target = ThunksTarget(library, machine, limits)
-        refused = {call.name: target.refuses(CALLS.get(call.name)) for call in trace.descriptions}
-        on_plan(machine.plan(trace, {name: why for name, why in refused.items() if why is not None}))
+        library.restart()  # The queries for adapters must not affect the replay.
+        target = ThunksTarget(library, mapping, limits)
+        refusals = {spec.name: target.refuses(CALLS.get(spec.name)) for spec in trace.specs.values()}
+        on_plan(mapping.plan(trace, {name: reason for name, reason in refusals.items() if reason is not None}))
     except BaseException:
         library.close()
         raise
-    return target, Options(**{**vars(options), "foreign": another is not None})
+    return target, ThunksOptions(**{**vars(options), "foreign": mismatch is not None})

@@ -1,4 +1,4 @@
-"""What a trace is replayed on: something that takes a call's inputs and gives its outcome."""
+"""The target protocol of replays, and the simulator as a target."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import ADAPTER_LUID
 from tracekmt.codec.luid import Luid
 from tracekmt.codec.memory import Arena, Recorded
-from tracekmt.differ.compare import Entered, Outcome
+from tracekmt.differ.compare import EnteredCall, Outcome
 from tracekmt.differ.fast_path import same_spec, unchanged_except_bound_values
 from tracekmt.errors import UsageError
 from tracekmt.findings import Finding
@@ -25,8 +25,14 @@ from tracekmt.trace.reader import Trace
 
 
 class Transcript(NamedTuple):
-    """What a target was given, and what it left: the arguments, memory before and after, and the raw result; None for
-    a call that did not come back."""
+    """Raw data of a call on a target.
+
+    Attributes:
+        arguments: Arguments of the call.
+        before: Memory of the argument before the call.
+        after: Memory of the argument after the call.
+        result: Return value. None if the call did not return.
+    """
 
     arguments: tuple[int, ...]
     before: list[Region]
@@ -36,9 +42,14 @@ class Transcript(NamedTuple):
 
 @runtime_checkable
 class Target(Protocol):
-    """A target of a replay. `abi` is the one that arguments are laid out in for it, `machine` what a like target is
-    made of, as an outcome's header says it. real: a call that waits for others really waits, and one that does not
-    come back takes the target with it."""
+    """A target of a replay.
+
+    Attributes:
+        name: Name of the target in reports.
+        abi: ABI of the arguments that the target receives.
+        machine: Settings of an equal target, for the header of the outcome trace.
+        real: True if a call can block, and if a call that does not return takes the target with it.
+    """
 
     name: str
     abi: Abi
@@ -46,38 +57,48 @@ class Target(Protocol):
     real: bool
 
     def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
-        """Bind what is known before the first call, such as LUIDs; what a reader of the report has to know of it."""
+        """Bind the values that are known before the first call, such as LUIDs, and return notes for the report."""
         ...
 
     def prepare(self, call: TracedCall, bindings: Bindings) -> Iterable[Finding]:
-        """Make what a call is given that no call makes; what is not as it was."""
+        """Create the inputs of a call that no call creates, and yield findings for inputs that differ."""
         ...
 
-    def call(self, entered: Entered) -> tuple[Outcome, Transcript] | None:
-        """Make a trace's call; how it ended, and what was sent. None where the target does not make it. UsageError
-        where the target does not take these inputs. After a call that did not return the target is to be restarted."""
+    def call(self, entered: EnteredCall) -> tuple[Outcome, Transcript] | None:
+        """Make a call of the trace. A target whose call did not return must be restarted.
+
+        Returns:
+            The outcome and its raw data. None if the target does not make this call.
+
+        Raises:
+            UsageError: The target does not accept the inputs.
+        """
         ...
 
     def notes(self) -> Iterable[str]:
-        """What a reader of the report has to know in the end."""
+        """Return notes for the report at the end of the replay."""
         ...
 
     def restart(self) -> None:
-        """Begin anew, without any object."""
+        """Restart the target without any objects."""
         ...
 
     def close(self) -> None:
-        """End whatever the calls have made."""
+        """Destroy all objects that the calls created."""
         ...
 
-    def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
-        """A handle to an object that is older than the trace, None if the target has none to give. `given`: the
-        handles of other kinds in the same call."""
+    def adopt(self, kind: Kind, call_handles: dict[Kind, int]) -> int | None:
+        """Return a handle for an object that is older than the trace, None if the target has none.
+
+        Args:
+            kind: Kind of the handle.
+            call_handles: Handles of other kinds in the same call.
+        """
         ...
 
 
 class SimulatorTarget:
-    """A simulator of the graphics kernel, which takes calls as the recorded process laid them out."""
+    """A simulator as a target. It accepts arguments in the ABI of the recorded process."""
 
     real = False
 
@@ -88,79 +109,80 @@ class SimulatorTarget:
         self.machine = simulator.machine.settings()
 
     def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
-        """Have the LUIDs that no adapter here has mean other ones."""
+        """Bind the LUIDs of the trace that no simulated adapter has to other adapters."""
         notes = []
-        for recorded, live in luids_on(trace, self.simulator):
-            bindings.learn(ADAPTER_LUID, recorded.to_value(), live.to_value())
+        for recorded, live in pair_luids(trace, self.simulator):
+            bindings.bind_value(ADAPTER_LUID, recorded.to_value(), live.to_value())
             notes.append(f"adapter {recorded} of the trace is adapter {live} of the simulator")
         return notes
 
     def prepare(self, call: TracedCall, bindings: Bindings) -> Iterable[Finding]:
-        """What calls are given is looked at there, and need not be real."""
+        """Do nothing: the simulator only reads inputs, they need not exist."""
         return ()
 
-    def call(self, entered: Entered) -> tuple[Outcome, Transcript] | None:
-        """Lay the inputs out as the simulator's own callers do, or take the recorded memory with what is another here,
-        and let it answer in place."""
-        traced = entered.call
-        name = traced.name
-        call = CALLS.get(name)
-        if call is None:
+    def call(self, entered: EnteredCall) -> tuple[Outcome, Transcript] | None:
+        """Make a call on the simulator.
+
+        The recorded memory is used with the changed values, if possible. Otherwise the inputs are encoded.
+        """
+        call = entered.call
+        name = call.name
+        spec = CALLS.get(name)
+        if spec is None:
             return None
-        held = self._as_recorded(entered, call)
-        if held is not None:
-            arena, arguments = held, traced.enter.arguments
+        recorded_arena = self._recorded_arena(entered, spec)
+        if recorded_arena is not None:
+            arena, arguments = recorded_arena, call.enter.arguments
         else:
             arena = Arena(self.abi, 1)
-            arguments = codec.encode(call, self.abi, arena, entered.inputs())
+            arguments = codec.encode(spec, self.abi, arena, entered.inputs())
         before = arena.regions()
-        answer = self.simulator.invoke(name, self.abi, arena, arguments, traced.status, traced.index)
+        answer = self.simulator.invoke(name, self.abi, arena, arguments, call.status, call.index)
         after = arena.regions()
-        bound = None if held is None else unchanged_except_bound_values(traced, arena.abi, after)
-        outputs = codec.decode(call, self.abi, arena, arguments, Recorded(before)) if bound is None else None
+        bound_outputs = None if recorded_arena is None else unchanged_except_bound_values(call, arena.abi, after)
+        outputs = codec.decode(spec, self.abi, arena, arguments, Recorded(before)) if bound_outputs is None else None
         rule = answer.rule
-        status = traced.status if answer.from_recording else ntstatus.status(rule.status) if rule else _SUCCESS
+        status = call.status if answer.from_recording else ntstatus.status(rule.status) if rule else _SUCCESS
         outcome = Outcome(
-            status if call.returns == "NTSTATUS" else None,
-            call.argument,
+            status if spec.returns == "NTSTATUS" else None,
+            spec.argument,
             outputs,
-            traced.index,
-            reason=f"{rule.what} ({rule.source})" if rule else None,
-            result=None if call.returns == "NTSTATUS" else 0,
+            call.index,
+            reason=f"{rule.reason} ({rule.source})" if rule else None,
+            result=None if spec.returns == "NTSTATUS" else 0,
             modelled=BEHAVIOURS[name].modelled,
-            taken=answer.from_recording,
+            from_recording=answer.from_recording,
             injected=answer.injected,
-            same=bound is not None,
-            bound=bound or {},
+            unchanged=bound_outputs is not None,
+            bound_outputs=bound_outputs or {},
         )
         return outcome, Transcript(arguments, before, after, int(status or 0))
 
-    def _as_recorded(self, entered: Entered, call: CallSpec) -> Arena | None:
-        """The recorded memory with what stands for something else here; None where the inputs have to be laid out
-        anew."""
-        traced = entered.call
-        if traced.abi != self.abi or not same_spec(traced.spec, call):
+    def _recorded_arena(self, entered: EnteredCall, spec: CallSpec) -> Arena | None:
+        """Return the recorded memory with the changed inputs, None if the inputs have to be encoded."""
+        call = entered.call
+        if call.abi != self.abi or not same_spec(call.spec, spec):
             return None
         patches = entered.patches()
-        arena = Arena.holding(self.abi, traced.enter.regions) if patches is not None else None
+        arena = Arena.holding(self.abi, call.enter.regions) if patches is not None else None
         if arena is not None:
             for address, data in patches or ():
                 arena.write(address, data)
         return arena
 
     def notes(self) -> Iterable[str]:
-        """Faults that nothing met."""
-        return (f"never injected: {what}" for what in self.simulator.waiting)
+        """Return a note for each failure that was never injected."""
+        return (f"never injected: {failure}" for failure in self.simulator.pending_injections)
 
     def restart(self) -> None:
-        """It never stops."""
+        """Do nothing: a simulator is never lost."""
 
     def close(self) -> None:
-        """Its owner may go on with it."""
+        """Do nothing: the owner of the simulator may use it after the replay."""
 
-    def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
-        """An object made on the spot, within the device and resource that the same call names."""
-        owners = {owner.name: handle for owner, handle in given.items()}
+    def adopt(self, kind: Kind, call_handles: dict[Kind, int]) -> int | None:
+        """Create an object within the device and resource of the same call."""
+        owners = {owner.name: handle for owner, handle in call_handles.items()}
         try:
             return self.simulator.adopt(kind.name, owners.get("device", 0), owners.get("resource", 0))
         except UsageError:
@@ -170,39 +192,45 @@ class SimulatorTarget:
 _SUCCESS = Status(0)
 
 
-def luids_on(trace: Trace, simulator: Simulator) -> Iterable[tuple[Luid, Luid]]:
-    """The LUIDs of a trace that a simulator's adapters do not have, each with the next adapter that none is named
-    for."""
-    named = list(luids_of(trace))
-    free = [adapter.luid for adapter in simulator.machine.adapters if adapter.luid not in named]
-    return zip([luid for luid in named if simulator.machine.adapter(luid) is None], free, strict=False)
+def pair_luids(trace: Trace, simulator: Simulator) -> Iterable[tuple[Luid, Luid]]:
+    """Pair each LUID of a trace without a simulated adapter with a simulated adapter that the trace does not use."""
+    trace_luids = list(luids_of(trace))
+    free = [adapter.luid for adapter in simulator.machine.adapters if adapter.luid not in trace_luids]
+    return zip([luid for luid in trace_luids if simulator.machine.adapter(luid) is None], free, strict=False)
 
 
 def simulator_for(trace: Trace, **settings: Any) -> Simulator:
-    """A simulator of the machine that a trace was recorded on: as its header describes it, else with an adapter for
-    every LUID that a successful call names. `settings` go before both."""
+    """Create a simulator of the machine that a trace was recorded on.
+
+    The header of the trace describes the adapters. Without that, the simulator has an adapter for each LUID that a
+    successful call uses.
+
+    Args:
+        trace: The trace.
+        settings: Settings that replace those of the trace. None is the default.
+    """
     machine = {name: value for name, value in trace.header.machine.items() if name in ("adapters", "system_memory")}
     if not machine.get("adapters"):
         machine["adapters"] = [{"luid": list(luid)} for luid in luids_of(trace)] or None
-    given = {name: value for name, value in settings.items() if value is not None}
-    return Simulator(**{**machine, **profile_settings(given.pop("profile", "windows")), **given})
+    settings = {name: value for name, value in settings.items() if value is not None}
+    return Simulator(**{**machine, **profile_settings(settings.pop("profile", "windows")), **settings})
 
 
 def luids_of(trace: Trace) -> Iterable[Luid]:
-    """The LUIDs in the arguments of calls that succeeded, each once."""
-    found: dict[Luid, None] = {}
-    holders = {number: _luid_fields(call) for number, call in trace.described.items() if _luid_fields(call)}
-    for index, number in trace.functions() if holders else ():
-        if number not in holders:
+    """Return the LUIDs in the arguments of successful calls, each once."""
+    luids: dict[Luid, None] = {}
+    fields_by_spec = {spec_id: names for spec_id, spec in trace.specs.items() if (names := _luid_fields(spec))}
+    for index, spec_id in trace.spec_ids() if fields_by_spec else ():
+        if spec_id not in fields_by_spec:
             continue
         call = trace[index]
         if call.status is None or not call.status.succeeded or not isinstance(call.inputs, dict):
             continue
-        for luid in [Luid.from_value(call.inputs.get(name)) for name in holders[number]]:
+        for luid in [Luid.from_value(call.inputs.get(name)) for name in fields_by_spec[spec_id]]:
             if luid is not None:
-                found[luid] = None
-    return found
+                luids[luid] = None
+    return luids
 
 
-def _luid_fields(call: CallSpec) -> list[str]:
-    return [field.name for field in call.argument.fields() if getattr(field.type, "name", None) == "LUID"]
+def _luid_fields(spec: CallSpec) -> list[str]:
+    return [field.name for field in spec.argument.fields() if getattr(field.type, "name", None) == "LUID"]

@@ -1,7 +1,8 @@
-"""Replaying on real thunks: what they are given, what they are not sent, and where a replay stops.
+"""Real thunks as the target of a replay: which calls they receive, with which inputs, and when a replay stops.
 
-What cannot be the same there: memory that the program had, which is made anew; objects of the rest of the system;
-LUIDs; commands for the GPU, which no trace holds.
+Some inputs of the recording do not exist on this machine. Memory of the program and objects of the rest of the system
+are created. LUIDs and names of displays are replaced. Commands for the GPU are not recorded, so calls that run them
+are not sent.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import ADAPTER, ALLOCATION, DEVICE, EVENT, PROCESS, SECTION
 from tracekmt.codec import Unreadable
 from tracekmt.codec.memory import Arena, Recorded
-from tracekmt.differ.compare import Entered, Outcome, finding_at
+from tracekmt.differ.compare import EnteredCall, Outcome, finding_at
 from tracekmt.differ.fast_path import same_spec, unchanged_except_bound_values
 from tracekmt.findings import Finding
 from tracekmt.objects.caller_memory import UNKNOWN_SIZE, caller_memory_size
 from tracekmt.objects.identity import Bindings, Identity
+from tracekmt.plural import plural
 from tracekmt.replayer.adapter_mapping import AdapterMapping
-from tracekmt.replayer.relocate import Relocated, relocate
+from tracekmt.replayer.relocate import RelocatedCall, relocate
 from tracekmt.replayer.simulator_target import Transcript
 from tracekmt.spec.paths import element, structures
 from tracekmt.spec.types import (
@@ -45,17 +47,22 @@ from tracekmt.trace.call import BoundValue, TracedCall, outcome_of
 from tracekmt.trace.reader import Trace
 
 PAGE = 4096
-_WRITTEN: tuple[Direction, ...] = ("out",)
+_OUTPUT_ONLY: tuple[Direction, ...] = ("out",)
 
 
-class ReplayStopped(Exception):  # noqa: N818 (it is no error)
-    """The replay goes no further; why."""
+class ReplayStopped(Exception):  # noqa: N818 (a stopped replay is a result, not an error)
+    """The replay stopped before the last call. The message is the reason."""
 
 
 @dataclass(frozen=True)
 class ReplayLimits:
-    """What a replay may do. allow: functions that are sent although they may disturb the machine, or run commands that
-    the trace does not hold. allocations: how many may live at a time. video_memory: bytes that may be taken."""
+    """Limits of a replay.
+
+    Attributes:
+        allow: Patterns of functions to send in spite of their side effects or undescribed memory.
+        allocations: Maximum number of live allocations.
+        video_memory: Maximum video memory, in bytes.
+    """
 
     allow: Sequence[str] = ()
     allocations: int | None = None
@@ -63,157 +70,173 @@ class ReplayLimits:
 
 
 class ThunksTarget:
-    """A library of thunks as what a trace is replayed on."""
+    """A library of thunks as the target of a replay; see `Target`."""
 
     real = True
 
-    def __init__(self, library: Library, machine: AdapterMapping, limits: ReplayLimits) -> None:
+    def __init__(self, library: Library, mapping: AdapterMapping, limits: ReplayLimits) -> None:
         self.library = library
         self.abi: Abi = library.abi
         self.name = library.name
-        self.machine = machine.settings()
+        self.machine = mapping.settings()
         self.omitted: Counter[tuple[str, str]] = Counter()
-        self._machine = machine
+        self._mapping = mapping
         self._limits = limits
-        self._adapter: int | None = None
-        self._made: dict[Kind, int] = {}
+        self._memory_adapter: int | None = None
+        self._adopted: dict[Kind, int] = {}
 
     def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
-        """Bind what belongs to the machine; what to know of it."""
-        return self._machine.bind(bindings)
+        """Bind the LUIDs of the trace to those of this machine, and return notes for the report."""
+        return self._mapping.bind(bindings)
 
-    def refuses(self, call: CallSpec | None) -> str | None:
-        """Why a function is not sent; None where it is."""
-        if call is None or call.raw:
-            return "nobody has described it"
-        if not any(allows(pattern, call.name) for pattern in self._limits.allow):
-            if call.side_effect:
-                return f"it {call.side_effect}"
-            if call.undescribed_memory:
-                return f"the trace does not hold {call.undescribed_memory[0]}"
-        return None if self.library.has(call.name) else f"{self.name} does not export it"
+    def refuses(self, spec: CallSpec | None) -> str | None:
+        """Return the reason why a function is not sent, None if it is sent."""
+        if spec is None or spec.raw:
+            return "it is not described"
+        if not any(matches_function(pattern, spec.name) for pattern in self._limits.allow):
+            if spec.side_effect:
+                return f"it {spec.side_effect}"
+            if spec.undescribed_memory:
+                return f"the trace does not contain {spec.undescribed_memory[0]}"
+        return None if self.library.has(spec.name) else f"{self.name} does not export it"
 
     def prepare(self, call: TracedCall, bindings: Bindings) -> Iterator[Finding]:
-        """Make what a call is given and no call has made: memory of the program, objects of the rest of the system."""
-        for found in call.bound_inputs:
-            kind, value = found.kind, found.value
-            if kind is None or not value or isinstance(value, Unreadable) or found.field.direction in _WRITTEN:
+        """Create the inputs of a call that no call creates: memory of the program, objects of the rest of the system.
+
+        Memory of unknown size is an opaque finding.
+        """
+        for bound in call.bound_inputs:
+            kind, value = bound.kind, bound.value
+            if kind is None or not value or isinstance(value, Unreadable) or bound.field.direction in _OUTPUT_ONLY:
                 continue
-            if kind.binding == "range" and isinstance(found.type, Address) and bindings.find(kind, value) is None:
-                size, why = caller_memory_size(call, value)
-                if why is not None:
-                    said = f"{found.path}: {why}; {size >> 10:,} KB of zeros stand for that memory"
-                    yield finding_at(call, call.index, "opaque", found, ("memory", "zeros"), said)
-                bindings.bind(self._memory(found, kind, size))
+            if kind.binding == "range" and isinstance(bound.type, Address) and bindings.find(kind, value) is None:
+                size, problem = caller_memory_size(call, value)
+                if problem is not None:
+                    message = f"{bound.path}: {problem}; {size >> 10:,} KB of zeros replace this memory"
+                    yield finding_at(call, call.index, "opaque", bound, ("memory", "zeros"), message)
+                bindings.bind(self._create_memory(bound, kind, size))
             elif kind in (EVENT, SECTION, PROCESS) and bindings.find(kind, value) is None:
-                live = self._object(kind)
-                bindings.bind(Identity(kind, value, None, found.path, live or None))
+                live = self._create_object(kind)
+                bindings.bind(Identity(kind, value, None, bound.path, live or None))
 
-    def _memory(self, found: BoundValue, kind: Kind, size: int) -> Identity:
-        within_page = found.value % PAGE
-        live = self.library.memory(size + within_page) + within_page
-        return Identity(kind, found.value, None, found.path, live, size=size)
+    def _create_memory(self, bound: BoundValue, kind: Kind, size: int) -> Identity:
+        page_offset = bound.value % PAGE
+        live = self.library.memory(size + page_offset) + page_offset
+        return Identity(kind, bound.value, None, bound.path, live, size=size)
 
-    def _object(self, kind: Kind) -> int:
+    def _create_object(self, kind: Kind) -> int:
         if kind == PROCESS:
             return self.library.process()
         return self.library.event() if kind == EVENT else self.library.section(UNKNOWN_SIZE)
 
-    def call(self, entered: Entered) -> tuple[Outcome, Transcript] | None:
-        """Make the call there; see `Target`. ReplayStopped where a limit is reached."""
-        traced = entered.call
-        call = CALLS.get(traced.name)
-        refused = self.refuses(call)
-        if refused is not None or call is None:
-            self.omitted[traced.name, refused or ""] += 1
+    def call(self, entered: EnteredCall) -> tuple[Outcome, Transcript] | None:
+        """Make a call on the thunks; see `Target`.
+
+        Raises:
+            ReplayStopped: The call would exceed a limit.
+        """
+        call = entered.call
+        spec = CALLS.get(call.name)
+        refusal = self.refuses(spec)
+        if refusal is not None or spec is None:
+            self.omitted[call.name, refusal or ""] += 1
             return None
-        self._look_at_limits(traced)
+        self._check_limits(call)
         arena = self.library.arena()
-        moved = self._relocated(entered, call, arena)
-        if moved is not None:
-            arguments, before = moved.arguments, moved.regions
+        relocated = self._relocate(entered, spec, arena)
+        if relocated is not None:
+            arguments, before = relocated.arguments, relocated.regions
         else:
             arena = self.library.arena()
-            arguments = codec.encode(call, self.abi, arena, self._inputs(entered))
+            arguments = codec.encode(spec, self.abi, arena, self._inputs(entered))
             before = arena.regions()
         try:
-            answer, after = self.library.call(call, arguments, before)
-        except LibraryProcessDied as gone:
-            lost = Outcome(None, call.argument, None, traced.index, reason=f"{self.name} {gone}", returned=False)
+            value, after = self.library.call(spec, arguments, before)
+        except LibraryProcessDied as died:
+            lost = Outcome(None, spec.argument, None, call.index, reason=f"{self.name} {died}", returned=False)
             return lost, Transcript(arguments, before, [], None)
-        status, result = outcome_of(call, answer)
-        bound = unchanged_except_bound_values(traced, self.abi, moved.recorded(after)) if moved is not None else None
+        status, result = outcome_of(spec, value)
+        bound_outputs = None
+        if relocated is not None:
+            bound_outputs = unchanged_except_bound_values(call, self.abi, relocated.recorded(after))
         outputs = None
-        if bound is None:
-            outputs = codec.decode(call, self.abi, Recorded(after), arguments, Recorded(before))
-        same = bound is not None
-        outcome = Outcome(status, call.argument, outputs, traced.index, result=result, same=same, bound=bound or {})
-        return outcome, Transcript(arguments, before, after, answer)
+        if bound_outputs is None:
+            outputs = codec.decode(spec, self.abi, Recorded(after), arguments, Recorded(before))
+        outcome = Outcome(
+            status,
+            spec.argument,
+            outputs,
+            call.index,
+            result=result,
+            unchanged=bound_outputs is not None,
+            bound_outputs=bound_outputs or {},
+        )
+        return outcome, Transcript(arguments, before, after, value)
 
-    def _relocated(self, entered: Entered, call: CallSpec, arena: Arena) -> Relocated | None:
-        """The recorded memory, where the library takes it as it is laid out."""
-        traced = entered.call
-        if not _laid_out_alike(call, traced.abi, self.abi) or not same_spec(traced.spec, call):
+    def _relocate(self, entered: EnteredCall, spec: CallSpec, arena: Arena) -> RelocatedCall | None:
+        """Lay out the recorded memory in an arena, None if the inputs have to be encoded."""
+        call = entered.call
+        if not _has_same_layout(spec, call.abi, self.abi) or not same_spec(call.spec, spec):
             return None
-        if self._machine.renames(call):
+        if self._mapping.opens_by_display_name(spec):
             return None
         return relocate(entered, arena, self.library.guard, UNKNOWN_SIZE)
 
-    def _inputs(self, entered: Entered) -> Any:
-        """What the call is given here: with names of this machine, and nothing that was unreadable within reach."""
-        inputs = self._machine.named(entered.call, entered.inputs())
+    def _inputs(self, entered: EnteredCall) -> Any:
+        """Return the inputs with names of this machine, and with guard memory for unreadable pointers."""
+        inputs = self._mapping.replace_display_name(entered.call, entered.inputs())
         return _guarded(inputs, self.library.guard)
 
-    def _look_at_limits(self, call: TracedCall) -> None:
+    def _check_limits(self, call: TracedCall) -> None:
         limits = self._limits
-        makes = [creates.path for creates in call.spec.creates if creates.kind == ALLOCATION]
-        if not makes:
+        creates = [creates.path for creates in call.spec.creates if creates.kind == ALLOCATION]
+        if not creates:
             return
-        more, count = sum(each.pattern in makes for each in call.bound_inputs), self.library.alive.count(ALLOCATION)
-        if limits.allocations is not None and count + more > limits.allocations:
+        live = self.library.live_objects.count(ALLOCATION)
+        additional = sum(bound.pattern in creates for bound in call.bound_inputs)
+        if limits.allocations is not None and live + additional > limits.allocations:
             raise ReplayStopped(
-                f"before call {call.index}: {count} allocations live, it makes {more} (--max-allocations)"
+                f"before call {call.index}: it creates {plural(additional, 'allocation')} in addition to {live} "
+                f"(--max-allocations {limits.allocations})"
             )
-        used = self._used() if limits.video_memory is not None else None
+        used = self._memory_used() if limits.video_memory is not None else None
         if used is not None and limits.video_memory is not None and used >= limits.video_memory:
-            raise ReplayStopped(
-                f"before call {call.index}: {used:,} bytes of video memory are taken (--max-video-memory)"
-            )
+            raise ReplayStopped(f"before call {call.index}: {used:,} bytes of video memory in use (--max-video-memory)")
 
-    def _used(self) -> int | None:
-        if self._adapter is None:
-            self._adapter = self._opened()
-        return None if self._adapter is None else memory_used(self.library, self._adapter)
+    def _memory_used(self) -> int | None:
+        if self._memory_adapter is None:
+            self._memory_adapter = self._open_default_adapter()
+        return None if self._memory_adapter is None else memory_used(self.library, self._memory_adapter)
 
-    def _opened(self) -> int | None:
-        luid = self._machine.chosen
+    def _open_default_adapter(self) -> int | None:
+        luid = self._mapping.default_adapter
         return None if luid is None else open_adapter(self.library, luid)
 
     def notes(self) -> Iterator[str]:
-        """What was not sent, and why."""
-        for (name, why), count in sorted(self.omitted.items()):
-            yield f"not sent: {name}, {count} times: {why}"
+        """Yield a note for each function that was not sent, with the reason."""
+        for (name, reason), count in sorted(self.omitted.items()):
+            yield f"not sent: {name}, {plural(count, 'time')}: {reason}"
 
-    def adopt(self, kind: Kind, given: dict[Kind, int]) -> int | None:
-        """An adapter or a device for one that is older than the trace; nothing for anything else."""
+    def adopt(self, kind: Kind, call_handles: dict[Kind, int]) -> int | None:
+        """Return an adapter or a device for one that is older than the trace, None for other kinds."""
         if kind == ADAPTER:
-            if kind not in self._made:
-                opened = self._opened()
-                self._made.update({} if opened is None else {kind: opened})
-            return self._made.get(kind)
+            if kind not in self._adopted:
+                adapter = self._open_default_adapter()
+                self._adopted.update({} if adapter is None else {kind: adapter})
+            return self._adopted.get(kind)
         if kind == DEVICE:
-            adapter = given.get(ADAPTER) or self.adopt(ADAPTER, {})
+            adapter = call_handles.get(ADAPTER) or self.adopt(ADAPTER, {})
             return None if adapter is None else create_device(self.library, adapter)
         return None
 
     def restart(self) -> None:
-        """Begin anew in another process, without anything."""
-        self._adapter = None
-        self._made.clear()
+        """Load the library into a new process without any objects."""
+        self._memory_adapter = None
+        self._adopted.clear()
         self.library.restart()
 
     def close(self) -> None:
-        """End what still lives, and the process."""
+        """Destroy all live objects, and end the process."""
         try:
             self.library.clear()
         except LibraryProcessDied:
@@ -221,25 +244,27 @@ class ThunksTarget:
         self.library.close()
 
 
-def allows(pattern: str, name: str) -> bool:
-    """Whether a function is meant by a pattern, for its name or for the end of it."""
+def matches_function(pattern: str, name: str) -> bool:
+    """Return True if a pattern matches the name of a function or the end of it."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"*{pattern}")
 
 
 @lru_cache(maxsize=1024)
-def _laid_out_alike(call: CallSpec, one: Abi, other: Abi) -> bool:
-    """Whether two ABIs lay a call's argument out in the same way."""
-    if POINTER_SIZE[one] != POINTER_SIZE[other]:
+def _has_same_layout(spec: CallSpec, recorded_abi: Abi, abi: Abi) -> bool:
+    """Return True if two ABIs lay out the argument of a call in the same way."""
+    if POINTER_SIZE[recorded_abi] != POINTER_SIZE[abi]:
         return False
-    types = [element(field.type)[0] for struct in structures(call.argument) for field in struct.fields()]
-    types += [element(case)[0] for each in types if isinstance(each, Payload) for _, _, case in each.cases]
-    return one == other or not any(isinstance(each, (WCharArray, CountedString, WString)) for each in types)
+    types = [element(field.type)[0] for struct in structures(spec.argument) for field in struct.fields()]
+    types += [element(case)[0] for type_ in types if isinstance(type_, Payload) for _, _, case in type_.cases]
+    # WCHAR has 4 bytes in WSL and 2 bytes in Windows.
+    has_text = any(isinstance(type_, (WCharArray, CountedString, WString)) for type_ in types)
+    return recorded_abi == abi or not has_text
 
 
 def _guarded(value: Any, guard: int) -> Any:
-    """The same values, with memory that could not be read when they were recorded as memory that cannot be here."""
+    """Replace pointers to unreadable memory in input values by pointers to the guard memory."""
     if isinstance(value, Unreadable):
         return Unreadable(guard) if value.address >= UNKNOWN_SIZE else value
     if isinstance(value, dict):
-        return {name: _guarded(each, guard) for name, each in value.items()}
-    return [_guarded(each, guard) for each in value] if isinstance(value, list) else value
+        return {name: _guarded(member, guard) for name, member in value.items()}
+    return [_guarded(item, guard) for item in value] if isinstance(value, list) else value

@@ -1,1 +1,1 @@
-"""What a comparison found, and the ways to say it."""
+"""Output formats of reports, and views of traces for users."""

@@ -1,4 +1,4 @@
-"""Calls as text, like a debugger shows structures: each field once, with what the call changed in it."""
+"""Formats calls as text: each field with its value before the call, and its value after it if the call changed it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tracekmt.codec import Unreadable, json_form, member_type
+from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.paths import element
-from tracekmt.spec.types import Struct, Type, Union
+from tracekmt.spec.types import INNER_TYPES, Struct, Type, Union
 from tracekmt.trace.reader import TracedCall
 
 _BYTES_SHOWN = 32
@@ -16,48 +17,50 @@ _ABSENT = object()
 
 
 def call_lines(call: TracedCall) -> Iterator[str]:
-    """One call in full."""
-    answer = f"{call.answer} ({call.status.code})" if call.status is not None else call.answer
-    took = f", took {duration(call.leave_ns - call.enter_ns)}" if call.leave_ns is not None else ""
+    """Yield the lines of one call with all its fields."""
+    outcome = f"{call.outcome_text} ({call.status.code})" if call.status is not None else call.outcome_text
+    took = f", took {format_duration(call.leave_ns - call.enter_ns)}" if call.leave_ns is not None else ""
     caller = f" from {printable(call.caller)}" if call.caller else ""
-    yield f"#{call.index} {call.name} = {answer}"
-    yield f"{_INDENT}thread {call.thread}{caller}, at {duration(call.enter_ns)}{took}"
+    yield f"#{call.index} {call.name} = {outcome}"
+    yield f"{_INDENT}thread {call.thread}{caller}, at {format_duration(call.enter_ns)}{took}"
     if isinstance(call.inputs, Mapping):
         outputs = call.outputs if isinstance(call.outputs, Mapping) else None
         yield from _struct_lines(call.spec.argument, call.inputs, outputs, 1)
     else:
-        yield f"{_INDENT}{_shown(call.spec.argument, call.inputs)}"
+        yield f"{_INDENT}{_format_value(call.spec.argument, call.inputs)}"
 
 
 def _struct_lines(struct: Struct, before: Mapping[str, Any], after: Any, depth: int) -> Iterator[str]:
     width = max((len(name) for name in before), default=0)
     for name, value in before.items():
-        changed = after.get(name) if isinstance(after, Mapping) and name in after else _ABSENT
-        yield from _field_lines(name, width, member_type(struct, before, name), value, changed, depth)
+        value_after = after.get(name) if isinstance(after, Mapping) and name in after else _ABSENT
+        yield from _field_lines(name, width, member_type(struct, before, name), value, value_after, depth)
 
 
 def _field_lines(name: str, width: int, type_: Type, before: Any, after: Any, depth: int) -> Iterator[str]:
-    inner, many = element(type_)
-    if isinstance(inner, Struct) and many and isinstance(before, list):
+    inner, is_array = element(type_)
+    if isinstance(inner, Struct) and is_array and isinstance(before, list):
         for index, item in enumerate(before):
-            changed = after[index] if isinstance(after, list) and index < len(after) else _ABSENT
-            yield from _field_lines(f"{name}[{index}]", width, inner, item, changed, depth)
+            item_after = after[index] if isinstance(after, list) and index < len(after) else _ABSENT
+            yield from _field_lines(f"{name}[{index}]", width, inner, item, item_after, depth)
     elif isinstance(inner, Struct) and inner.kind is None and isinstance(before, Mapping):
         yield f"{_INDENT * depth}{name}"
         yield from _struct_lines(inner, before, after, depth + 1)
     elif isinstance(inner, Union) and isinstance(before, Mapping) and len(before) == 1 and "raw" not in before:
-        ((arm, value),) = before.items()
-        inside = after[arm] if isinstance(after, Mapping) and arm in after else _ABSENT
-        type_ = next(each.type for each in inner.arms if each.name == arm)
-        yield from _field_lines(f"{name}.{arm}", width, type_, value, inside, depth)
-    else:
-        text = _shown(type_, before)
+        ((arm_name, value),) = before.items()
+        value_after = after[arm_name] if isinstance(after, Mapping) and arm_name in after else _ABSENT
+        type_ = next(arm.type for arm in inner.arms if arm.name == arm_name)
+        yield from _field_lines(f"{name}.{arm_name}", width, type_, value, value_after, depth)
+    elif isinstance(inner, INNER_TYPES):
+        text = _format_value(type_, before)
         if after is not _ABSENT and after != before:
-            text += f" -> {_shown(type_, after)}"
+            text += f" -> {_format_value(type_, after)}"
         yield f"{_INDENT * depth}{name:<{width}}  {text}"
+    else:
+        assert_never(inner)
 
 
-def _shown(type_: Type, value: Any) -> str:
+def _format_value(type_: Type, value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, Unreadable):
@@ -67,21 +70,21 @@ def _shown(type_: Type, value: Any) -> str:
         return f"{len(value)} bytes: {hexadecimal}{' ...' if len(value) > _BYTES_SHOWN else ''}"
     form = json_form(type_, value)
     if isinstance(form, dict):
-        return "{" + ", ".join(f"{name}: {each}" for name, each in form.items()) + "}"
+        return "{" + ", ".join(f"{name}: {member}" for name, member in form.items()) + "}"
     if isinstance(form, list):
-        # A flag word reads as C writes it; a list of numbers as a list.
+        # A flag word is formatted as in C, an array of numbers as a list.
         return ("[" + ", ".join(map(str, form)) + "]") if isinstance(value, list) else " | ".join(form) or "0"
     return printable(str(form))
 
 
 def printable(text: str) -> str:
-    """A text out of a trace for a terminal: what is no character there as its escape."""
+    """Escape the characters of a text that a terminal cannot print. Texts of a trace may contain control codes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def duration(nanoseconds: int) -> str:
-    """A length of time for people."""
+def format_duration(nanoseconds: int, decimals: int = 3) -> str:
+    """Return a duration with a unit."""
     for unit, size in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
         if nanoseconds >= size:
-            return f"{nanoseconds / size:.3f} {unit}"
+            return f"{nanoseconds / size:.{decimals}f} {unit}"
     return f"{nanoseconds} ns"

@@ -1,68 +1,85 @@
-"""A described call told to people: as text for a terminal, and as a page for a browser."""
+"""Formats call descriptions: as text for a terminal, and as Markdown pages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tracekmt.plural import plural
 from tracekmt.spec.describe import open_unions, unknowns
 from tracekmt.spec.types import CallSpec
 
-Told = Mapping[str, Any]
+Description = Mapping[str, Any]
+"""A part of the result of `describe`."""
 
 
-def description_lines(told: Told) -> Iterator[str]:
-    """What `describe` gives, for a terminal."""
-    yield _signature(told)
+def description_lines(description: Description) -> Iterator[str]:
+    """Yield the lines of a description for a terminal.
+
+    Args:
+        description: Result of `describe`. The key "simulator" may have the result of `describe_rules`.
+    """
+    yield _signature(description)
     yield "    x64    x86  direction  field: type"
-    yield from _fields(told["fields"], "")
-    for payload in told["payloads"]:
+    yield from _field_lines(description["fields"], "")
+    for payload in description["payloads"]:
         x64, x86 = payload["size"]["x64"], payload["size"]["x86"]
         yield f"{payload['path']} when {payload['when']}: {payload['type']}, {x64} bytes, x86 {x86}"
-        yield from _fields(payload["fields"], "  ")
+        yield from _field_lines(payload["fields"], "  ")
     for verb in ("creates", "destroys"):
-        yield from (f"{verb} {_life(each)}" for each in told[verb])
-    if told["blocks"] is not None:
-        yield "may wait for others" + (f" when {' and '.join(told['blocks'])}" if told["blocks"] else "")
-    yield from (f"not seen  {what}" for what in told["unseen"])
-    yield from (f"disturbs  {what}" for what in [told["disturbs"]] if what)
-    if told["statuses"]:
-        yield "statuses  " + ", ".join(told["statuses"])
-    yield from (f"source    {source}" for source in told["sources"])
-    if "simulator" in told:
-        yield from _simulated(told["simulator"])
+        yield from (f"{verb} {_object_text(part)}" for part in description[verb])
+    if description["blocks"] is not None:
+        yield "may block" + _when(description["blocks"])
+    yield from (f"undescribed memory  {memory}" for memory in description["unseen"])
+    if description["disturbs"]:
+        yield f"side effect  {description['disturbs']}"
+    if description["statuses"]:
+        yield "statuses  " + ", ".join(description["statuses"])
+    yield from (f"source    {source}" for source in description["sources"])
+    if "simulator" in description:
+        yield from _simulator_lines(description["simulator"])
 
 
-def _simulated(played: Told) -> Iterator[str]:
-    """How the simulator answers, rule by rule."""
-    yield "refused by the simulator, in this order:" if played["modelled"] else "not modelled by the simulator:"
-    for rule in played["rules"]:
+def _simulator_lines(simulator: Description) -> Iterator[str]:
+    if simulator["modelled"]:
+        yield "rules of the simulator, in order:"
+    else:
+        yield "unmodelled by the simulator, rules for its handles:"
+    for rule in simulator["rules"]:
         yield f"    {rule['status']}: {rule['what']}"
         yield f"        {rule['confidence']}: {rule['source']}"
-    yield from (f"otherwise  {line}" for line in str(played["effect"]).splitlines()[:1])
+    yield from (f"otherwise  {line}" for line in str(simulator["effect"]).splitlines()[:1])
 
 
-def coverage_lines(calls: Iterable[CallSpec]) -> Iterator[str]:
-    """What the descriptions together do not say."""
-    calls = list(calls)
-    unseen = [call.name for call in calls if call.undescribed_memory]
-    undirected = {call.name: len(unknowns(call)) for call in calls if unknowns(call)}
-    yield f"{len(calls)} functions are described."
-    if unseen:
-        yield f"{len(unseen)} of them use memory that nothing in their arguments leads to: {', '.join(unseen)}."
-    unions = sorted({struct for call in calls for struct in open_unions(call)})
+def coverage_lines(specs: Iterable[CallSpec]) -> Iterator[str]:
+    """Yield lines with the number of described functions, and with the facts that no description has."""
+    specs = list(specs)
+    with_undescribed_memory = [spec.name for spec in specs if spec.undescribed_memory]
+    unknown_directions = {spec.name: len(unknowns(spec)) for spec in specs if unknowns(spec)}
+    yield f"{plural(len(specs), 'described function')}."
+    if with_undescribed_memory:
+        count, names = len(with_undescribed_memory), ", ".join(with_undescribed_memory)
+        yield f"{plural(count, 'function')} with undescribed memory, to which no argument points: {names}."
+    unions = sorted({struct for spec in specs for struct in open_unions(spec)})
     if unions:
-        yield f"No source says when what is in a union of {', '.join(unions)}."
-    if undirected:
-        fields = f"{sum(undirected.values())} fields, in {', '.join(undirected)}"
-        yield f"No source says whether the call reads or writes {fields}."
+        yield f"Unions whose arm in effect no source documents, in {', '.join(unions)}."
+    if unknown_directions:
+        count, names = sum(unknown_directions.values()), ", ".join(unknown_directions)
+        yield f"{plural(count, 'field')} whose direction no source documents, in {names}."
 
 
-def markdown_page(told: Told) -> str:
-    """A page about one call."""
-    lines = [f"# {told['name']}", "", f"`{_signature(told)}`", "", f"Family: {told['family']}", ""]
-    lines += _table(told["fields"])
-    for payload in told["payloads"]:
+def markdown_page(description: Description) -> str:
+    """Return a Markdown page about a call; see `description_lines`."""
+    lines = [
+        f"# {description['name']}",
+        "",
+        f"`{_signature(description)}`",
+        "",
+        f"Family: {description['family']}",
+        "",
+        *_table(description["fields"]),
+    ]
+    for payload in description["payloads"]:
         x64, x86 = payload["size"]["x64"], payload["size"]["x86"]
         lines += [
             "",
@@ -72,65 +89,65 @@ def markdown_page(told: Told) -> str:
         ]
         lines += ["", *_table(payload["fields"])] if payload["fields"] else []
     for title, verb in (("Creates", "creates"), ("Destroys", "destroys")):
-        if told[verb]:
-            lines += ["", f"## {title}", "", *(f"- {_life(each)}" for each in told[verb])]
-    if told["blocks"] is not None:
-        lines += ["", "## Waiting", "", "May wait for others" + _when(told["blocks"]) + "."]
-    if told["unseen"]:
-        lines += ["", "## Not seen", "", *(f"- {what}" for what in told["unseen"])]
-    if told["disturbs"]:
-        lines += ["", "## Disturbs", "", f"Sent again to real thunks, it {told['disturbs']}: only with `--allow`."]
-    if told["statuses"]:
-        lines += ["", "## Statuses", "", *(f"- {status}" for status in told["statuses"])]
-    if "simulator" in told:
-        lines += _played(told["simulator"])
-    lines += ["", "## Sources", "", *(f"- {source}" for source in told["sources"])]
+        if description[verb]:
+            lines += ["", f"## {title}", "", *(f"- {_object_text(part)}" for part in description[verb])]
+    if description["blocks"] is not None:
+        lines += ["", "## Blocking", "", f"The call may block{_when(description['blocks'])}."]
+    if description["unseen"]:
+        lines += ["", "## Undescribed memory", "", *(f"- {memory}" for memory in description["unseen"])]
+    if description["disturbs"]:
+        lines += ["", "## Side effect", "", f"The call {description['disturbs']}."]
+        lines += ["", "A replay on real thunks sends it only with `--allow`."]
+    if description["statuses"]:
+        lines += ["", "## Statuses", "", *(f"- {status}" for status in description["statuses"])]
+    if "simulator" in description:
+        lines += _simulator_section(description["simulator"])
+    lines += ["", "## Sources", "", *(f"- {source}" for source in description["sources"])]
     return "\n".join(lines) + "\n"
 
 
-def _played(told: Told) -> Iterator[str]:
-    """How the simulator answers, on a page."""
-    yield from ("", "## In the simulator", "")
-    if not told["modelled"]:
-        yield from ("Not modelled.", "")
-    for rule in told["rules"]:
+def _simulator_section(simulator: Description) -> Iterator[str]:
+    yield from ("", "## Simulator", "")
+    if not simulator["modelled"]:
+        yield from ("Unmodelled.", "")
+    for rule in simulator["rules"]:
         yield f"1. {rule['status']}: {rule['what']} ({rule['confidence']}: {rule['source']})"
-    yield from ("", str(told["effect"]))
+    yield from ("", str(simulator["effect"]))
 
 
-def markdown_index(calls: Mapping[str, Iterable[CallSpec]]) -> str:
-    """The page that leads to the others, by family."""
+def markdown_index(families: Mapping[str, Iterable[CallSpec]]) -> str:
+    """Return a Markdown page with links to the pages of all calls, by family."""
     lines = ["# Described functions", ""]
-    for family, members in calls.items():
-        lines += [f"## {family}", "", *(f"- [{call.name}]({call.name}.md)" for call in members), ""]
-    return "\n".join([*lines, *coverage_lines(call for members in calls.values() for call in members)]) + "\n"
+    for family, specs in families.items():
+        lines += [f"## {family}", "", *(f"- [{spec.name}]({spec.name}.md)" for spec in specs), ""]
+    return "\n".join([*lines, *coverage_lines(spec for specs in families.values() for spec in specs)]) + "\n"
 
 
-def _signature(told: Told) -> str:
-    sizes = f"{told['size']['x64']} bytes, x86 {told['size']['x86']}"
-    takes = f"{told['structure']} *" if told["structure"] else "plain parameters"
-    gives = "" if told["returns"] == "NTSTATUS" else f", gives {told['returns']}"
-    return f"{told['name']}({takes})  {sizes}{gives}"
+def _signature(description: Description) -> str:
+    sizes = f"{description['size']['x64']} bytes, x86 {description['size']['x86']}"
+    parameters = f"{description['structure']} *" if description["structure"] else "plain parameters"
+    returns = "" if description["returns"] == "NTSTATUS" else f", returns {description['returns']}"
+    return f"{description['name']}({parameters})  {sizes}{returns}"
 
 
-def _fields(fields: Iterable[Told], indent: str) -> Iterator[str]:
+def _field_lines(fields: Iterable[Description], indent: str) -> Iterator[str]:
     for field in fields:
         x64, x86 = ("+".join(map(str, field[abi])) for abi in ("x64", "x86"))
-        note = f"  ({', '.join(_notes(field))})" if _notes(field) else ""
-        yield f"{x64:>7}{x86:>7}  {field['direction']:<9}  {indent}{field['path']}: {field['type']}{note}"
+        notes = f"  ({', '.join(_notes(field))})" if _notes(field) else ""
+        yield f"{x64:>7}{x86:>7}  {field['direction']:<9}  {indent}{field['path']}: {field['type']}{notes}"
         for bit, mask in (field["bits"] or {}).items():
             direction = (field["bit_directions"] or {}).get(bit)
             yield f"{'':27}0x{mask:<8x} {indent}{bit}" + (f" ({direction})" if direction else "")
 
 
-def _notes(field: Told) -> list[str]:
-    least = f", at least {field['least']}" if field["least"] else ""
-    notes = [f"length {field['length']}{least}"] if field["length"] else []
+def _notes(field: Description) -> list[str]:
+    minimum = f", at least {field['least']}" if field["least"] else ""
+    notes = [f"length {field['length']}{minimum}"] if field["length"] else []
     notes += [field["kind"]] if field["kind"] else []
     return notes + ([f"when {field['when']}"] if field["when"] else [])
 
 
-def _table(fields: Iterable[Told]) -> list[str]:
+def _table(fields: Iterable[Description]) -> list[str]:
     rows = ["| x64 | x86 | direction | field | type | notes |", "| --- | --- | --- | --- | --- | --- |"]
     for field in fields:
         x64, x86 = ("+".join(map(str, field[abi])) for abi in ("x64", "x86"))
@@ -141,7 +158,7 @@ def _table(fields: Iterable[Told]) -> list[str]:
     return rows
 
 
-def _life(part: Told) -> str:
+def _object_text(part: Description) -> str:
     return f"{part['kind']} at {part['path']}{_when(part['when'])}"
 
 

@@ -1,5 +1,8 @@
-"""Findings for GitHub's own pages: annotations, and a summary of the step. GitHub shows ten errors of a step and takes
-a summary of one megabyte (its documentation of workflow commands and job summaries)."""
+"""Formats a report for GitHub: annotations, and a step summary.
+
+GitHub shows ten errors of a step and accepts a summary of one megabyte, according to its documentation of workflow
+commands and job summaries.
+"""
 
 from __future__ import annotations
 
@@ -8,61 +11,62 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tracekmt.findings import Finding, Report
-from tracekmt.report.text import finding_lines, in_order, report_lines
+from tracekmt.report.text import finding_lines, report_lines, sort_findings
 
 MAX_ANNOTATIONS = 10
 MAX_SUMMARY = 1 << 20
 
 
 def annotation_lines(report: Report) -> Iterator[str]:
-    """Workflow commands, one for each kind of cause; the last says how many more there are."""
+    """Yield workflow commands, one for each group of causes. The last one has the number of omitted groups."""
     groups: dict[str, list[Finding]] = {}
-    for finding in in_order(report):
+    for finding in sort_findings(report):
         if finding.counts and finding.cause is None:
             groups.setdefault(finding.group, []).append(finding)
-    shown = list(groups.values())
-    room = MAX_ANNOTATIONS
+    group_list = list(groups.values())
+    capacity = MAX_ANNOTATIONS
     if report.stopped is not None:
         yield _command("tracekmt", f"stopped {report.stopped}")
-        room -= 1
-    most = len(shown) if len(shown) <= room else room - 1
-    for findings in shown[:most]:
+        capacity -= 1
+    shown = len(group_list) if len(group_list) <= capacity else capacity - 1
+    for findings in group_list[:shown]:
         first = findings[0]
-        again = f" ({len(findings)} times)" if len(findings) > 1 else ""
-        yield _command(f"{first.call} differs{again}", "\n".join(finding_lines(first)))
-    if most < len(shown):
-        rest = Counter(findings[0].call for findings in shown[most:])
-        yield _command("tracekmt", f"{len(shown) - most} more kinds of difference: {', '.join(rest)}")
+        repetitions = f" ({len(findings)} times)" if len(findings) > 1 else ""
+        yield _command(f"{first.call} differs{repetitions}", "\n".join(finding_lines(first)))
+    if shown < len(group_list):
+        omitted = Counter(findings[0].call for findings in group_list[shown:])
+        yield _command("tracekmt", f"{len(group_list) - shown} more kinds of difference: {', '.join(omitted)}")
 
 
 def summary(report: Report) -> str:
-    """Markdown: the report as text, in a fence that nothing in it can close."""
+    """Return the text report as Markdown, in a code fence that its contents cannot close."""
     text = "\n".join(report_lines(report)).replace("\x00", "")
-    fence = "`" * max(3, *(len(each) + 1 for each in _runs(text)))
-    head = f"### tracekmt: {report.verdict}\n\n{fence}text\n"
-    room = MAX_SUMMARY - len(head.encode()) - len(fence) - 2
-    return head + text.encode("utf-8", "backslashreplace")[:room].decode("utf-8", "ignore") + f"\n{fence}\n"
+    fence = "`" * max(3, *(length + 1 for length in _backtick_runs(text)))
+    heading = f"### tracekmt: {report.verdict}\n\n{fence}text\n"
+    capacity = MAX_SUMMARY - len(heading.encode()) - len(fence) - 2
+    body = text.encode("utf-8", "backslashreplace")[:capacity].decode("utf-8", "ignore")
+    return f"{heading}{body}\n{fence}\n"
 
 
 def write_summary(report: Report, path: Path) -> None:
-    """Append the summary to the file that GitHub names in GITHUB_STEP_SUMMARY."""
+    """Append the summary to a file. GitHub names it in GITHUB_STEP_SUMMARY."""
     with path.open("a", encoding="utf-8") as file:
         file.write(summary(report))
 
 
-def _runs(text: str) -> Iterator[str]:
-    """Stretches of the character that fences are made of."""
-    run = ""
-    for letter in text:
-        run = run + letter if letter == "`" else ""
-        yield run
+def _backtick_runs(text: str) -> Iterator[int]:
+    """Yield the number of consecutive backticks up to each character."""
+    length = 0
+    for character in text:
+        length = length + 1 if character == "`" else 0
+        yield length
 
 
 def _command(title: str, message: str) -> str:
-    return f"::error title={_escaped(title, ',:')}::{_escaped(message)}"
+    return f"::error title={_escape(title, ',:')}::{_escape(message)}"
 
 
-def _escaped(text: str, more: str = "") -> str:
-    for letter in "%\r\n" + more:
-        text = text.replace(letter, f"%{ord(letter):02X}")
+def _escape(text: str, separators: str = "") -> str:
+    for character in "%\r\n" + separators:
+        text = text.replace(character, f"%{ord(character):02X}")
     return text.encode("utf-8", "backslashreplace").decode()

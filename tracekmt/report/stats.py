@@ -1,4 +1,4 @@
-"""What a trace's calls amount to: how often, how long, how much, and which objects lived through it."""
+"""Statistics of a trace: calls, times and bytes by function and status, and live objects by kind."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 from tracekmt.objects.identity import Identity
 from tracekmt.objects.lifetimes import Lifetimes
-from tracekmt.report.calls import duration
+from tracekmt.report.calls import format_duration
 from tracekmt.spec.types import Kind
 from tracekmt.trace.reader import Trace, TracedCall
 
 STEPS = 24
-"""Into how many stretches of time a trace is cut, to say how many objects lived in each."""
+"""Number of intervals of a trace. The maximum number of live objects is counted for each."""
 
 LEAKS_SHOWN = 20
 _RAMP = " .:-=+*#%@"
 
 
 @dataclass
-class _Answers:
-    """The calls of one function that ended with one status."""
+class _CallStats:
+    """Statistics of the calls of one function with one outcome. Times are in nanoseconds."""
 
     count: int = 0
     time: int = 0
@@ -31,164 +31,175 @@ class _Answers:
 
 
 @dataclass
-class _Living:
-    """The objects of one kind."""
+class _KindStats:
+    """Statistics of the objects of one kind."""
 
-    born: int = 0
-    died: int = 0
+    created: int = 0
+    destroyed: int = 0
     peak: int = 0
-    peak_at: int = 0
+    peak_time: int = 0
     over_time: list[int] = field(default_factory=lambda: [0] * STEPS)
 
 
-def measure(trace: Trace, on_progress: Callable[[int, int], None] = lambda done, of: None) -> dict[str, Any]:
-    """A trace's statistics as plain data: times in nanoseconds, bytes of memory recorded before and after calls."""
-    answers: dict[tuple[str, str], _Answers] = defaultdict(_Answers)
-    lifetimes, objects = Lifetimes(), _Objects(trace.duration)
+def measure(trace: Trace, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict[str, Any]:
+    """Return the statistics of a trace as plain data.
+
+    Times are in nanoseconds. Bytes are the memory recorded before and after calls.
+
+    Args:
+        trace: The trace.
+        on_progress: Receives the number of finished calls and the number of all calls.
+    """
+    call_stats: dict[tuple[str, str], _CallStats] = defaultdict(_CallStats)
+    lifetimes, objects = Lifetimes(), _ObjectStats(trace.duration)
     under_way: dict[int, TracedCall] = {}
-    for index, left in trace.timeline():
-        if not left:
+    for index, is_leave in trace.timeline():
+        if not is_leave:
             call = under_way[index] = trace[index]
             lifetimes.on_enter(call)
             continue
         call = under_way.pop(index)
         assert call.leave is not None
         assert call.leave_ns is not None
-        told = answers[call.name, call.answer]
+        stats = call_stats[call.name, call.outcome_text]
         on_progress(index, len(trace))
-        told.count += 1
-        told.time += call.leave_ns - call.enter_ns
-        told.longest = max(told.longest, call.leave_ns - call.enter_ns)
-        told.bytes += call.size
+        stats.count += 1
+        stats.time += call.leave_ns - call.enter_ns
+        stats.longest = max(stats.longest, call.leave_ns - call.enter_ns)
+        stats.bytes += call.size
         objects.change(call.leave_ns, *lifetimes.on_leave(call))
     for call in under_way.values():
-        told = answers[call.name, call.answer]
-        told.count += 1
-        told.bytes += call.size
+        stats = call_stats[call.name, call.outcome_text]
+        stats.count += 1
+        stats.bytes += call.size
     return {
         "trace": str(trace.path),
         "calls": len(trace),
         "lost": trace.lost,
         "duration_ns": str(trace.duration),
-        "bytes": sum(each.bytes for each in answers.values()),
+        "bytes": sum(stats.bytes for stats in call_stats.values()),
         "functions": [
             {
                 "call": name,
-                "status": answer,
-                "count": each.count,
-                "time_ns": str(each.time),
-                "longest_ns": str(each.longest),
-                "bytes": each.bytes,
+                "status": outcome,
+                "count": stats.count,
+                "time_ns": str(stats.time),
+                "longest_ns": str(stats.longest),
+                "bytes": stats.bytes,
             }
-            for (name, answer), each in sorted(answers.items())
+            for (name, outcome), stats in sorted(call_stats.items())
         ],
         "objects": objects.to_data(),
         "leaks": objects.leaks(trace),
     }
 
 
-class _Objects:
-    """The living objects by kind, as calls go by."""
+class _ObjectStats:
+    """Live objects by kind while the calls of a trace pass."""
 
-    def __init__(self, length: int) -> None:
-        self._length = length + 1
-        self._at = 0
-        self._kinds: dict[str, _Living] = defaultdict(_Living)
-        self._now: Counter[str] = Counter()
-        self._living: dict[Identity, None] = {}
+    def __init__(self, duration: int) -> None:
+        self._duration = duration + 1
+        self._step = 0
+        self._kinds: dict[str, _KindStats] = defaultdict(_KindStats)
+        self._counts: Counter[str] = Counter()
+        self._live: dict[Identity, None] = {}
 
-    def change(self, time: int, born: list[Identity], dead: list[Identity]) -> None:
-        """What a call made and ended, at the time of its return."""
-        if not born and not dead:
+    def change(self, time: int, created: list[Identity], destroyed: list[Identity]) -> None:
+        """Handle the return of a call, with the objects that it created and destroyed."""
+        if not created and not destroyed:
             return
-        self._pass(time * STEPS // self._length)
-        for identity in born:
-            self._living[identity] = None
-            self._count(identity.kind, 1, time).born += 1
-        for identity in dead:
-            if identity in self._living:
-                del self._living[identity]
-                self._count(identity.kind, -1, time).died += 1
+        self._advance(time * STEPS // self._duration)
+        for identity in created:
+            self._live[identity] = None
+            self._count(identity.kind, 1, time).created += 1
+        for identity in destroyed:
+            if identity in self._live:
+                del self._live[identity]
+                self._count(identity.kind, -1, time).destroyed += 1
 
-    def _count(self, kind: Kind, by: int, time: int) -> _Living:
-        self._now[kind.name] += by
-        told, now = self._kinds[kind.name], self._now[kind.name]
-        if now > told.peak:
-            told.peak, told.peak_at = now, time
-        told.over_time[self._at] = max(told.over_time[self._at], now)
-        return told
+    def _count(self, kind: Kind, change: int, time: int) -> _KindStats:
+        self._counts[kind.name] += change
+        stats, count = self._kinds[kind.name], self._counts[kind.name]
+        if count > stats.peak:
+            stats.peak, stats.peak_time = count, time
+        stats.over_time[self._step] = max(stats.over_time[self._step], count)
+        return stats
 
-    def _pass(self, stretch: int) -> None:
-        """Stretches that begin with what lived before them."""
-        while self._at < min(stretch, STEPS - 1):
-            self._at += 1
-            for name, told in self._kinds.items():
-                told.over_time[self._at] = self._now[name]
+    def _advance(self, step: int) -> None:
+        """Start the intervals up to a step with the current numbers of live objects."""
+        while self._step < min(step, STEPS - 1):
+            self._step += 1
+            for name, stats in self._kinds.items():
+                stats.over_time[self._step] = self._counts[name]
 
     def to_data(self) -> list[dict[str, Any]]:
-        """Every kind with its numbers; over_time has the most that lived in each stretch of time."""
-        self._pass(STEPS)
+        """Return the statistics of each kind. over_time has the maximum of live objects in each interval."""
+        self._advance(STEPS)
         return [
             {
                 "kind": name,
-                "born": each.born,
-                "died": each.died,
-                "left": self._now[name],
-                "peak": each.peak,
-                "peak_ns": str(each.peak_at),
-                "over_time": each.over_time,
+                "born": stats.created,
+                "died": stats.destroyed,
+                "left": self._counts[name],
+                "peak": stats.peak,
+                "peak_ns": str(stats.peak_time),
+                "over_time": stats.over_time,
             }
-            for name, each in self._kinds.items()
+            for name, stats in self._kinds.items()
         ]
 
     def leaks(self, trace: Trace) -> list[dict[str, Any]]:
-        """What was never ended, with the call that made it. external: it may end in calls that are not recorded."""
+        """Return the objects that no call destroyed, with the call that created each.
+
+        external: other interfaces can destroy the object, in calls that are not recorded.
+        """
         return [
             {
                 "kind": identity.kind.name,
                 "index": identity.index,
-                "call": trace.description(trace[identity.index].enter.spec_id).name,
+                "call": trace.spec(trace[identity.index].enter.spec_id).name,
                 "path": identity.path,
                 "external": identity.kind.external,
             }
-            for identity in self._living
+            for identity in self._live
             if identity.index is not None
         ]
 
 
-def function_rows(told: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """The rows of a table of functions, under each its statuses where there are several."""
-    functions: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for each in told["functions"]:
-        functions[each["call"]].append(each)
-    for name, answers in functions.items():
-        yield (name, *_numbers(answers))
-        for each in answers:
-            if len(answers) > 1 or each["status"] != "STATUS_SUCCESS":
-                yield (f"    {each['status']}", *_numbers([each]))
+def function_rows(stats: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of a table of functions. Several statuses of a function have a row each."""
+    by_function: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for entry in stats["functions"]:
+        by_function[entry["call"]].append(entry)
+    for name, entries in by_function.items():
+        yield (name, *_cells(entries))
+        for entry in entries:
+            if len(entries) > 1 or entry["status"] != "STATUS_SUCCESS":
+                yield (f"    {entry['status']}", *_cells([entry]))
 
 
-def _numbers(answers: list[dict[str, Any]]) -> tuple[str, ...]:
-    count, time = sum(each["count"] for each in answers), sum(int(each["time_ns"]) for each in answers)
-    return str(count), duration(time), duration(time // count), f"{sum(each['bytes'] for each in answers):,}"
+def _cells(entries: list[dict[str, Any]]) -> tuple[str, ...]:
+    count, time = sum(entry["count"] for entry in entries), sum(int(entry["time_ns"]) for entry in entries)
+    size = sum(entry["bytes"] for entry in entries)
+    return str(count), format_duration(time), format_duration(time // count), f"{size:,}"
 
 
-def object_rows(told: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """The rows of a table of kinds. How many lived is drawn from the start of the trace to its end."""
-    for each in told["objects"]:
-        most = max(each["peak"], 1)
-        drawn = "".join(_RAMP[-(-number * (len(_RAMP) - 1) // most)] for number in each["over_time"])
-        peak = f"{each['peak']} at {duration(int(each['peak_ns']))}"
-        yield each["kind"], str(each["born"]), str(each["died"]), peak, f"|{drawn}|"
+def object_rows(stats: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of a table of kinds, with a chart of the live objects from the start of the trace to its end."""
+    for entry in stats["objects"]:
+        maximum = max(entry["peak"], 1)
+        chart = "".join(_RAMP[-(-count * (len(_RAMP) - 1) // maximum)] for count in entry["over_time"])
+        peak = f"{entry['peak']} at {format_duration(int(entry['peak_ns']), decimals=0)}"
+        yield entry["kind"], str(entry["born"]), str(entry["died"]), peak, f"|{chart}|"
 
 
-def leak_lines(told: dict[str, Any]) -> Iterator[str]:
-    """What was never ended."""
-    leaks = sorted(told["leaks"], key=lambda leak: leak["external"])
+def leak_lines(stats: dict[str, Any]) -> Iterator[str]:
+    """Yield lines with the objects that no call destroyed."""
+    leaks = sorted(stats["leaks"], key=lambda leak: leak["external"])
     if leaks:
-        yield f"never ended: {len(leaks)}"
+        yield f"never destroyed: {len(leaks)}"
     for leak in leaks[:LEAKS_SHOWN]:
-        elsewhere = " (it may have been elsewhere)" if leak["external"] else ""
-        yield f"    {leak['kind']} of #{leak['index']} {leak['call']}  {leak['path']}{elsewhere}"
+        external = " (possibly destroyed by another interface)" if leak["external"] else ""
+        yield f"    {leak['kind']} of #{leak['index']} {leak['call']}  {leak['path']}{external}"
     if len(leaks) > LEAKS_SHOWN:
         yield f"    and {len(leaks) - LEAKS_SHOWN} more; --json has them all"

@@ -1,4 +1,4 @@
-"""What a trace is: where it comes from, how complete it is, which calls it holds."""
+"""Summary of a trace: its origin, its completeness, and its calls by function."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from typing import Any
 from tracekmt.calls.adapter_info import IDENTITY
 from tracekmt.calls.kinds import ADAPTER
 from tracekmt.codec.luid import Luid
-from tracekmt.objects.adapters import find_adapters, told_lines
+from tracekmt.objects.adapters import answer_lines, find_adapters
+from tracekmt.plural import plural
 from tracekmt.report.calls import printable
 from tracekmt.spec.types import CallSpec
 from tracekmt.trace.call import DID_NOT_RETURN, outcome_text
 from tracekmt.trace.reader import Trace
 
-_INTERNAL = ("recording", "spool", "overhead")
+_INTERNAL_SETTINGS = ("recording", "spool", "overhead")
 
 
 def summarise(trace: Trace) -> dict[str, Any]:
-    """A trace in plain data, one pass over its calls."""
-    statuses: Counter[tuple[str, str]] = Counter()
-    for (number, result), count in trace.tally().items():
-        statuses[trace.description(number).name, outcome_text(trace.description(number), result)] += count
+    """Return the summary of a trace as plain data."""
+    outcomes: Counter[tuple[str, str]] = Counter()
+    for (spec_id, raw_result), count in trace.tally().items():
+        spec = trace.spec(spec_id)
+        outcomes[spec.name, outcome_text(spec, raw_result)] += count
     header = trace.header
     return {
         "trace": str(trace.path),
         "format": trace.version,
-        "abi": header.abi,
+        "abi": header.base_abi,
         "created": header.created,
         "tool": header.tool,
         "process": header.process,
@@ -37,101 +39,108 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "trimmed": header.trimmed,
         "redacted": header.redacted,
         "calls": len(trace),
-        "in_flight": sum(count for (_, answer), count in statuses.items() if answer == DID_NOT_RETURN),
+        "in_flight": sum(count for (_, outcome), count in outcomes.items() if outcome == DID_NOT_RETURN),
         "lost": trace.lost,
         "duration_ns": str(trace.duration),
-        "threads": {str(number): system for system, number in trace.threads.items()},
+        "threads": {str(number): system_id for system_id, number in trace.threads.items()},
         "modules": [{**vars(module), "base": f"0x{module.base:x}"} for module in trace.modules],
         "clock": _clock(trace),
         "adapters": find_adapters(trace, ADAPTER, IDENTITY),
-        "complete": trace.ended is not None and trace.torn is None,
+        "complete": trace.ended is not None and trace.damage is None,
         "ended": trace.ended,
-        "torn": trace.torn,
-        "undescribed": [{"call": call.name, "count": count} for call, count in _raw_counts(trace).items()],
+        "torn": trace.damage,
+        "undescribed": [{"call": spec.name, "count": count} for spec, count in _undescribed_counts(trace).items()],
         "functions": [
-            {"call": name, "status": status, "count": count} for (name, status), count in sorted(statuses.items())
+            {"call": name, "status": outcome, "count": count} for (name, outcome), count in sorted(outcomes.items())
         ],
     }
 
 
-def _raw_counts(trace: Trace) -> dict[CallSpec, int]:
-    """The functions that nobody had described when the trace was recorded, with their calls."""
+def _undescribed_counts(trace: Trace) -> dict[CallSpec, int]:
+    """Return the number of calls of each function that had no description when the trace was recorded."""
     counts: Counter[int] = Counter()
-    for (number, _), count in trace.tally().items():
-        counts[number] += count
-    return {call: counts[number] for number, call in trace.described.items() if call.raw and counts[number]}
+    for (spec_id, _), count in trace.tally().items():
+        counts[spec_id] += count
+    return {spec: counts[spec_id] for spec_id, spec in trace.specs.items() if spec.raw and counts[spec_id]}
 
 
 def _clock(trace: Trace) -> dict[str, str] | None:
-    """The first event on the clocks of the recorded machine: nanoseconds since 1970, the raw performance counter and
-    its frequency in Hz, and the clock that events have, in nanoseconds. None where the recording does not say."""
+    """Return the time of the first event on the clocks of the recorded machine, None if the trace lacks them.
+
+    Returns:
+        time: The clock of the events, in nanoseconds.
+        wall: Nanoseconds since 1970.
+        counter: Raw performance counter.
+        frequency: Frequency of the performance counter, in Hz.
+    """
     anchor = trace.header.clock
     if not all(type(anchor.get(name)) is int for name in ("time", "wall", "counter", "frequency")):
         return None
-    since = trace.start_time - anchor["time"]
+    elapsed = trace.start_time - anchor["time"]
     return {
         "time": str(trace.start_time),
-        "wall": str(anchor["wall"] + since),
-        "counter": str(anchor["counter"] + since * anchor["frequency"] // 10**9),
+        "wall": str(anchor["wall"] + elapsed),
+        "counter": str(anchor["counter"] + elapsed * anchor["frequency"] // 10**9),
         "frequency": str(anchor["frequency"]),
     }
 
 
 def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
-    """The same for people, without the table of functions."""
-    return map(printable, _lines(summary))
+    """Yield the lines of a summary without the table of functions."""
+    return (printable(f"{label:<14}{text}") for label, text in _labelled_lines(summary))
 
 
-def _lines(summary: dict[str, Any]) -> Iterator[str]:
-    process = summary["process"]
-    yield f"trace      {summary['trace']} (format {summary['format']}, {summary['abi']})"
-    yield f"recorded   {summary['created'] or 'unknown'} by {summary['tool'] or 'unknown'}"
-    if process:
-        # Traces from before that was told say how the process was come by.
-        whole = process.get("complete_from_start", process.get("spawned"))
-        how = "from its start" if whole else "attached while it ran"
-        how += f", started by {process['parent']}" if "parent" in process else ""
-        yield f"process    {process.get('name')} ({process.get('pid')}), {how}"
-    if summary["settings"]:
-        told = (f"{name} {_setting(value)}" for name, value in summary["settings"].items() if name not in _INTERNAL)
-        yield f"settings   {', '.join(told)}"
-    overhead = summary["settings"].get("overhead")
-    if isinstance(overhead, dict):
-        yield f"overhead   {overhead.get('call_ns')} ns a call, {overhead.get('kilobyte_ns')} ns a kilobyte copied"
-    if summary["clock"]:
-        wall, rest = divmod(int(summary["clock"]["wall"]), 10**9)
-        moment = datetime.fromtimestamp(wall, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-        yield f"start      {moment}.{rest:09d} UTC, counter {summary['clock']['counter']} of {_hertz(summary)}"
+def _labelled_lines(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "trace", f"{summary['trace']} (format {summary['format']}, {summary['abi']})"
+    yield "recorded", f"{summary['created'] or 'unknown'} by {summary['tool'] or 'unknown'}"
+    yield from _origin_lines(summary)
     yield from _adapter_lines(summary)
     if summary["modules"]:
-        yield f"modules    {len(summary['modules'])}; --modules lists them"
-    yield f"calls      {summary['calls']} in {len(summary['threads'])} threads, {summary['in_flight']} never returned"
-    yield f"lost       {summary['lost']} events"
+        yield "modules", f"{len(summary['modules'])} (--modules lists them)"
+    threads = plural(len(summary["threads"]), "thread")
+    yield "calls", f"{summary['calls']} in {threads}, {summary['in_flight']} in flight"
+    yield "lost", plural(summary["lost"], "event")
     if summary["redacted"]:
-        yield f"redacted   {summary['redacted']} are replaced by hashes"
+        yield "redacted", f"{summary['redacted']} (replaced by hashes)"
     if summary["trimmed"]:
-        yield f"part of    {summary['trimmed']}"
+        yield "trimmed from", summary["trimmed"]
     if summary["undescribed"]:
-        names = ", ".join(f"{each['call']} ({each['count']})" for each in summary["undescribed"])
-        yield f"raw        not described, kept as they are: {names}"
-    yield f"end        {summary['ended'] or 'not written: the recording did not finish'}"
+        yield "undescribed", ", ".join(f"{entry['call']} ({entry['count']})" for entry in summary["undescribed"])
+    yield "end", summary["ended"] or "missing (the recording did not finish)"
     if summary["torn"]:
-        yield f"torn       {summary['torn']}; what stands before it is whole"
+        yield "damaged", f"{summary['torn']}; the calls before the damage are complete"
 
 
-def _setting(value: Any) -> str:
+def _origin_lines(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    process, settings, clock = summary["process"], summary["settings"], summary["clock"]
+    if process:
+        # Older traces have "spawned" in place of "complete_from_start".
+        is_whole = process.get("complete_from_start", process.get("spawned"))
+        parent = f", started by {process['parent']}" if "parent" in process else ""
+        extent = "from its start" if is_whole else "from attaching to it"
+        yield "process", f"{process.get('name')} ({process.get('pid')}), {extent}{parent}"
+    if settings:
+        shown = {name: value for name, value in settings.items() if name not in _INTERNAL_SETTINGS}
+        yield "settings", ", ".join(f"{name} {_setting_text(value)}" for name, value in shown.items())
+    overhead = settings.get("overhead")
+    if isinstance(overhead, dict):
+        yield "overhead", f"{overhead.get('call_ns')} ns a call, {overhead.get('kilobyte_ns')} ns a kilobyte copied"
+    if clock:
+        seconds, nanoseconds = divmod(int(clock["wall"]), 10**9)
+        moment = datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+        counter = f"counter {clock['counter']} at {int(clock['frequency']):,} Hz"
+        yield "start", f"{moment}.{nanoseconds:09d} UTC, {counter}"
+
+
+def _setting_text(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(str, value)) or "all"
     return str(value)
 
 
-def _hertz(summary: dict[str, Any]) -> str:
-    return f"{int(summary['clock']['frequency']):,} a second"
-
-
-def _adapter_lines(summary: dict[str, Any]) -> Iterator[str]:
+def _adapter_lines(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for adapter in summary["adapters"]:
         luid = adapter["luid"]
-        name = f"LUID {Luid(luid['LowPart'], luid['HighPart'])}" if luid else "of unknown LUID"
-        yield f"adapter    {name}, opened {adapter['opened']} times"
-        yield from (f"           {line}" for line in told_lines(adapter["told"]))
+        name = f"LUID {Luid(luid['LowPart'], luid['HighPart'])}" if luid else "unknown LUID"
+        yield "adapter", f"{name}, opened {plural(adapter['opened'], 'time')}"
+        yield from (("", line) for line in answer_lines(adapter["told"]))

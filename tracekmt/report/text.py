@@ -1,4 +1,4 @@
-"""Findings as text that fits a terminal: causes first, what follows from them and repeats of them folded under them."""
+"""Formats a report as text for a terminal: causes first, with their consequences and repetitions folded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tracekmt.findings import Finding, Report
 from tracekmt.ntstatus import status
+from tracekmt.plural import plural
 from tracekmt.report.calls import printable
 
 MAX_GROUPS = 8
@@ -15,106 +16,117 @@ MAX_FUNCTIONS = 2
 RANKS = {"status": 0, "handle": 1, "missing": 2, "extra": 2, "field": 3, "data": 4, "opaque": 5}
 
 
-def in_order(report: Report) -> list[Finding]:
-    """The findings as people read them: what counts first, then statuses, handles, data; each in the order of calls."""
-    return sorted(report.findings, key=lambda each: (not each.counts, RANKS[each.kind]))
+def sort_findings(report: Report) -> list[Finding]:
+    """Return the findings in the order for users.
+
+    Findings that count come first, then the order is by kind: status, handle, data. Equal findings keep the order of
+    the calls.
+    """
+    return sorted(report.findings, key=lambda finding: (not finding.counts, RANKS[finding.kind]))
 
 
 def report_lines(report: Report) -> Iterator[str]:
-    """The whole report, a line at a time."""
+    """Yield the lines of a report."""
     counts = report.calls
     first, second = report.names
     compared = "" if report.same else f", {counts.compared} compared"
     yield f"{first} against {second}: {report.verdict}{compared}"
-    followers = defaultdict(list)
+    consequences = defaultdict(list)
     groups: dict[str, list[Finding]] = defaultdict(list)
-    for finding in in_order(report):
+    for finding in sort_findings(report):
         if finding.cause is not None:
-            followers[finding.cause].append(finding)
+            consequences[finding.cause].append(finding)
         else:
             groups[finding.group].append(finding)
     for number, group in enumerate(groups.values()):
         if number == MAX_GROUPS:
             yield ""
-            yield f"and {len(groups) - number} more kinds of difference; --json has them all"
+            yield f"and {plural(len(groups) - number, 'more kind', 'more kinds')} of difference; --json has them all"
             break
+        caused = [finding for cause in group for finding in consequences.pop(cause.index or 0, [])]
         yield ""
-        yield from _group_lines(group, [each for finding in group for each in followers.pop(finding.index or 0, [])])
+        yield from _group_lines(group, caused)
     yield ""
     yield from (f"note: {note}" for note in report.notes)
     if report.stopped is not None:
         yield printable(f"stopped {report.stopped}")
-    yield _summary(report)
+    yield _summary_line(report)
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
-    """One finding by itself. What controls a terminal is shown and not sent: it comes from a trace."""
+    """Yield the lines of one finding. Its texts may contain control codes from a trace, which are escaped."""
     for line in _finding_lines(finding):
         yield printable(line)
 
 
 def _finding_lines(finding: Finding) -> Iterator[str]:
-    yield f"{_where(finding)} {finding.call}" + (f"  {finding.path}" if finding.path else "")
+    path = f"  {finding.path}" if finding.path else ""
+    yield f"#{_index(finding)}  thread {finding.thread}  {finding.call}{path}"
     if finding.recorded is not None:
-        yield f"    recorded  {_said(finding, finding.recorded)}"
+        yield _labelled("recorded", _with_code(finding, finding.recorded))
     if finding.replayed is not None:
-        yield f"    replayed  {_said(finding, finding.replayed)}"
+        yield _labelled("replayed", _with_code(finding, finding.replayed))
     if finding.message:
-        yield f"    {'why' if finding.kind == 'status' else 'what'}       "[:14] + finding.message
+        yield _labelled("reason" if finding.path is None else "field", finding.message)
     if finding.accepted is not None:
-        yield f"    accepted  {finding.accepted}; it is not counted as a difference"
-    elif finding.demanded is not None:
-        yield f"    demanded  {finding.demanded}"
+        yield _labelled("accepted", f"{finding.accepted} (not counted as a difference)")
+    elif finding.required is not None:
+        yield _labelled("required", finding.required)
     elif finding.kind == "opaque":
-        yield "    opaque    only the driver can answer here; it is not counted as a difference"
+        yield _labelled("opaque", "not comparable (not counted as a difference)")
 
 
-def _group_lines(group: list[Finding], followers: list[Finding]) -> Iterator[str]:
+def _labelled(label: str, text: str) -> str:
+    return f"    {label:<10}{text}"
+
+
+def _group_lines(group: list[Finding], caused: list[Finding]) -> Iterator[str]:
     yield from finding_lines(group[0])
     if len(group) > 1:
-        yield f"    again     {len(group) - 1} more likewise: {_named(group[1:])}"
-    if followers:
-        yield f"    then      {len(followers)} more followed from it: {_named(followers)}"
-
-
-def _where(finding: Finding) -> str:
-    return f"#{_index(finding)}  thread {finding.thread} "
+        yield _labelled("repeated", f"{plural(len(group) - 1, 'more time')}: {_list_findings(group[1:])}")
+    if caused:
+        yield _labelled("caused", f"{plural(len(caused), 'more finding')}: {_list_findings(caused)}")
 
 
 def _index(finding: Finding) -> int | None:
     return finding.index if finding.index is not None else finding.other_index
 
 
-def _said(finding: Finding, text: str) -> str:
+def _with_code(finding: Finding, text: str) -> str:
+    """Add the code to the name of a status."""
     return f"{text} ({status(text).code})" if finding.kind == "status" and text.startswith("STATUS_") else text
 
 
-def _named(findings: list[Finding]) -> str:
-    """Their indexes; with the function where they are not all of one; of very many how many there are of which."""
+def _list_findings(findings: list[Finding]) -> str:
+    """Return the indexes of calls with findings, and their functions if these differ.
+
+    Many findings of several functions are counted by function instead.
+    """
     counts = Counter(finding.call for finding in findings)
     if len(findings) > MAX_NAMED and len(counts) > 1:
-        told = [f"{count} {name}" for name, count in counts.most_common(MAX_FUNCTIONS)]
-        return ", ".join(told) + (", ..." if len(counts) > MAX_FUNCTIONS else "") + f"; first #{_index(findings[0])}"
-    alike = len({finding.call for finding in findings}) == 1
-    shown = [f"#{_index(f)}" if alike and len(findings) > 1 else f"#{_index(f)} {f.call}" for f in findings[:MAX_NAMED]]
+        parts = [f"{count} {name}" for name, count in counts.most_common(MAX_FUNCTIONS)]
+        return ", ".join(parts) + (", ..." if len(counts) > MAX_FUNCTIONS else "") + f"; first #{_index(findings[0])}"
+    without_names = len(counts) == 1 and len(findings) > 1
+    shown = [
+        f"#{_index(finding)}" if without_names else f"#{_index(finding)} {finding.call}"
+        for finding in findings[:MAX_NAMED]
+    ]
     return ", ".join(shown) + (", ..." if len(findings) > MAX_NAMED else "")
 
 
-def _summary(report: Report) -> str:
+def _summary_line(report: Report) -> str:
     counts = report.calls
-    parts = [f"compared {counts.compared} calls"]
-    for number, what in (
-        (report.differing, "differ"),
-        (report.opaque, "partly opaque"),
-        (counts.unmodelled, "not modelled by the simulator"),
-        (counts.skipped, "skipped"),
-        (counts.in_flight, "never returned"),
-        (counts.lost, "events lost in the recording"),
-        (counts.ambient_handles, "handles older than the trace"),
-        (counts.injected, "faults injected"),
-        (sum(1 for each in report.findings if each.accepted is not None), "findings accepted"),
-        (counts.ignored, "findings ignored by rules"),
-    ):
-        if number:
-            parts.append(f"{number} {what}")
-    return ", ".join(parts)
+    accepted = sum(1 for finding in report.findings if finding.accepted is not None)
+    parts = [
+        (report.differing, f"{report.differing} {'differs' if report.differing == 1 else 'differ'}"),
+        (report.opaque, f"{report.opaque} opaque"),
+        (counts.unmodelled, f"{counts.unmodelled} unmodelled"),
+        (counts.skipped, f"{counts.skipped} skipped"),
+        (counts.in_flight, f"{counts.in_flight} in flight"),
+        (counts.lost, plural(counts.lost, "lost event")),
+        (counts.ambient_handles, plural(counts.ambient_handles, "ambient handle")),
+        (counts.injected, plural(counts.injected, "injected failure")),
+        (accepted, plural(accepted, "accepted finding")),
+        (counts.ignored, plural(counts.ignored, "ignored finding")),
+    ]
+    return ", ".join([f"compared {plural(counts.compared, 'call')}", *(text for count, text in parts if count)])

@@ -1,1 +1,1 @@
-"""The real thunks: a library that exports them, loaded in a process of its own."""
+"""Real thunks: a library that exports them, loaded into a separate process."""

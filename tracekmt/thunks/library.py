@@ -1,6 +1,7 @@
-"""A library that exports thunks, as something to call from here: loaded in a process of its own.
+"""Calls a library of thunks that is loaded into a separate process.
 
-A call that crashes or does not come back ends that process; `LibraryProcessDied` says so, and `restart` begins anew.
+A call that crashes or times out ends that process and raises `LibraryProcessDied`. `Library.restart` loads the library
+into a new process.
 """
 
 from __future__ import annotations
@@ -22,42 +23,58 @@ from tracekmt.errors import UsageError
 from tracekmt.ntstatus import Status
 from tracekmt.spec.types import Abi, CallSpec
 from tracekmt.thunks.live_objects import LiveObjects
-from tracekmt.thunks.worker import receive, send
+from tracekmt.thunks.worker import ARENA_SIZE, receive, send
 from tracekmt.trace.events import Region
 
 TIMEOUT = 10.0
-"""Seconds that a call may take."""
+"""Default time limit of a call, in seconds."""
 
-_START = 60.0
-_SYSTEM = {"win32": ["gdi32.dll"], "linux": ["libdxcore.so", "/usr/lib/wsl/lib/libdxcore.so"]}
-_END: Any = object()
+_START_TIMEOUT = 60.0
+_SYSTEM_LIBRARIES = {"win32": ["gdi32.dll"], "linux": ["libdxcore.so", "/usr/lib/wsl/lib/libdxcore.so"]}
+_END_OF_ANSWERS: Any = object()
 
 
-class LibraryProcessDied(Exception):  # noqa: N818 (it is an outcome)
-    """The process that made the calls is no more, and with it all that the calls had made; why."""
+class LibraryProcessDied(Exception):  # noqa: N818 (an outcome of a call, not an error of tracekmt)
+    """The process of the library ended, with all objects that its calls created. The message is the reason."""
 
 
 class Library:
-    """The thunks of this system (path None), or of a library. `abi` is how it expects structures to be laid out.
-    UsageError where it cannot be loaded."""
+    """A library of thunks.
+
+    Attributes:
+        name: Path of the library, for users.
+        timeout: Time limit of a call, in seconds.
+        abi: ABI of the arguments that the library expects.
+        guard: Address in the process of the library that is unreadable and unwritable.
+        live_objects: Objects that calls created and did not destroy.
+    """
 
     def __init__(self, path: Path | None, timeout: float = TIMEOUT) -> None:
-        if path is None and sys.platform not in _SYSTEM:
-            raise UsageError(f"{sys.platform} has no thunks; name a library that exports them: thunks:PATH")
-        self._paths = _SYSTEM[sys.platform] if path is None else [os.path.abspath(path)]
+        """Load a library.
+
+        Args:
+            path: The library. None for the thunks of this system.
+            timeout: Time limit of a call, in seconds.
+
+        Raises:
+            UsageError: The library cannot be loaded.
+        """
+        if path is None and sys.platform not in _SYSTEM_LIBRARIES:
+            raise UsageError(f"{sys.platform} has no thunks (use thunks:PATH with a library that exports them)")
+        self._paths = _SYSTEM_LIBRARIES[sys.platform] if path is None else [os.path.abspath(path)]
         self.name = self._paths[0] if path is None else str(path)
         self.timeout = timeout
         self.abi: Abi = native_abi()
-        self._known: dict[str, bool] = {}
+        self._exports: dict[str, bool] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self.restart()
 
     def restart(self) -> None:
-        """Load the library into a new process, in place of the one that there was."""
+        """Load the library into a new process, and end the previous process."""
         if self._process is not None:
             self.close()
-        self._known.clear()
-        self.alive = LiveObjects(self.abi)
+        self._exports.clear()
+        self.live_objects = LiveObjects(self.abi)
         root = str(Path(__file__).parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
@@ -70,66 +87,89 @@ class Library:
         self._reader = threading.Thread(target=self._read, args=(self._process, self._answers), daemon=True)
         self._reader.start()
         try:
-            found = self._ask(_START, "load", self._paths)
+            memory = self._request(_START_TIMEOUT, "load", self._paths)
         except OSError as error:
             self.close()
-            raise UsageError(f"{self.name}: cannot be loaded: {error}") from None
-        except LibraryProcessDied as gone:
-            raise UsageError(f"{self.name}: cannot be loaded: it {gone}") from None
-        self._base, self._size, self.guard = found["base"], found["size"], found["guard"]
+            raise UsageError(f"cannot load {self.name}: {error}") from None
+        except LibraryProcessDied as died:
+            raise UsageError(f"cannot load {self.name}: it {died}") from None
+        self._base, self._size, self.guard = memory["base"], memory["size"], memory["guard"]
 
     def has(self, name: str) -> bool:
-        """Whether it exports a function."""
-        if name not in self._known:
-            self._known[name] = self._ask(_START, "has", name)
-        return self._known[name]
+        """Return True if the library exports a function."""
+        if name not in self._exports:
+            self._exports[name] = self._request(_START_TIMEOUT, "has", name)
+        return self._exports[name]
 
     def arena(self) -> Arena:
-        """Memory for the arguments of the next call."""
+        """Return memory for the arguments of the next call."""
         return _LibraryArena(self.abi, self._base, self._size)
 
-    def call(self, call: CallSpec, arguments: Sequence[int], regions: Sequence[Region]) -> tuple[int, list[Region]]:
-        """What a function gives, and the same memory afterwards. LibraryProcessDied where it does not come back."""
+    def call(self, spec: CallSpec, arguments: Sequence[int], regions: Sequence[Region]) -> tuple[int, list[Region]]:
+        """Call a function.
+
+        Args:
+            spec: Description of the function.
+            arguments: Arguments of the call.
+            regions: Memory to write before the call.
+
+        Returns:
+            The return value, and the same memory after the call.
+
+        Raises:
+            LibraryProcessDied: The call did not return.
+        """
         blocks = [(address, data) for address, _, data in regions]
         try:
-            result, after = self._ask(self.timeout, "call", call.name, call.returns, list(arguments), blocks)
+            result, data_after = self._request(self.timeout, "call", spec.name, spec.returns, list(arguments), blocks)
         except OSError as error:
             self.close()
             raise LibraryProcessDied(f"crashed: {error}") from None
-        left = [(address, wanted, data) for (address, wanted, _), data in zip(regions, after, strict=True)]
-        self.alive.made(call, arguments, result, regions, left)
-        return result, left
+        after = [(address, wanted, data) for (address, wanted, _), data in zip(regions, data_after, strict=True)]
+        self.live_objects.on_return(spec, arguments, result, regions, after)
+        return result, after
 
-    def ask(self, call: CallSpec, inputs: Any) -> tuple[Status, Any]:
-        """The same for a call of our own: by values, and its status."""
+    def query(self, spec: CallSpec, inputs: Any) -> tuple[Status, Any]:
+        """Call a function that is not part of a trace, and return its status and the argument after the call.
+
+        Args:
+            spec: Description of the function.
+            inputs: Inputs in the value form.
+
+        Raises:
+            LibraryProcessDied: The call did not return.
+        """
         arena = self.arena()
-        arguments = codec.encode(call, self.abi, arena, inputs)
+        arguments = codec.encode(spec, self.abi, arena, inputs)
         before = arena.regions()
-        result, after = self.call(call, arguments, before)
+        result, after = self.call(spec, arguments, before)
         for address, _, data in after:
             arena.write(address, data)
-        return Status(result), codec.decode(call, self.abi, arena, arguments)
+        return Status(result), codec.decode(spec, self.abi, arena, arguments)
 
     def memory(self, size: int) -> int:
-        """The address of zeroed memory there."""
-        return int(self._ask(_START, "memory", size))
+        """Allocate zeroed memory in the process of the library, and return its address."""
+        return int(self._request(_START_TIMEOUT, "memory", size))
 
     def event(self) -> int:
-        """A new event there."""
-        return int(self._ask(_START, "event"))
+        """Create an event in the process of the library."""
+        return int(self._request(_START_TIMEOUT, "event"))
 
     def section(self, size: int) -> int:
-        """A new section there."""
-        return int(self._ask(_START, "section", size))
+        """Create a section in the process of the library."""
+        return int(self._request(_START_TIMEOUT, "section", size))
 
     def process(self) -> int:
-        """A handle to the process there."""
-        return int(self._ask(_START, "process"))
+        """Return a handle to the process of the library, valid in that process."""
+        return int(self._request(_START_TIMEOUT, "process"))
 
     def clear(self) -> None:
-        """End everything that calls have made there, the youngest first. What cannot be ended goes with the process."""
-        for call, inputs in self.alive.endings(CALLS.values(), self.has):
-            self.ask(call, inputs)
+        """Destroy all objects that calls created, newest first.
+
+        Objects that no call can destroy end with the process.
+        """
+        for spec, inputs in self.live_objects.destroying_calls(CALLS.values(), self.has):
+            self.query(spec, inputs)
 
     def close(self) -> None:
         """End the process."""
@@ -145,38 +185,38 @@ class Library:
             process.wait()
         self._reader.join()
 
-    def _ask(self, timeout: float, *request: Any) -> Any:
+    def _request(self, timeout: float, *request: Any) -> Any:
         assert self._process is not None
         assert self._process.stdin is not None
         try:
             send(self._process.stdin, request)
-            done, result = self._next(timeout)
+            done, result = self._next_answer(timeout)
         except (BrokenPipeError, EOFError, ValueError):
-            raise LibraryProcessDied(self._ending()) from None
+            raise LibraryProcessDied(self._exit_reason()) from None
         except queue.Empty:
             self._process.kill()
             self.close()
-            raise LibraryProcessDied(f"did not come back within {timeout:g} s") from None
+            raise LibraryProcessDied(f"timed out after {timeout:g} s") from None
         if not done:
             raise OSError(result)
         return result
 
-    def _next(self, timeout: float) -> Any:
+    def _next_answer(self, timeout: float) -> Any:
         try:
             answer = self._answers.get(timeout=timeout)
         except KeyboardInterrupt:
-            # The answer under way belongs to this request; without it the next would get it.
+            # The pending answer belongs to this request. If it stayed in the queue, the next request would read it.
             self._answers.get(timeout=timeout)
             raise
-        if answer is _END:
+        if answer is _END_OF_ANSWERS:
             raise EOFError
         return answer
 
-    def _ending(self) -> str:
+    def _exit_reason(self) -> str:
         assert self._process is not None
         self.close()
         code = self._process.returncode
-        return f"crashed: signal {-code}" if code < 0 else f"ended its process with status {code}"
+        return f"crashed: signal {-code}" if code < 0 else f"exited with status {code}"
 
     @staticmethod
     def _read(process: subprocess.Popen[bytes], answers: queue.SimpleQueue[Any]) -> None:
@@ -186,19 +226,19 @@ class Library:
                 try:
                     answers.put(receive(stream))
                 except (EOFError, OSError, ValueError):
-                    answers.put(_END)
+                    answers.put(_END_OF_ANSWERS)
                     return
 
 
 def native_abi() -> Abi:
-    """How structures are laid out for libraries of this system, and of this Python's width."""
+    """Return the ABI of libraries for this system and for the pointer size of this Python."""
     if sys.platform != "win32":
         return "wsl"
     return "x64" if sys.maxsize > 1 << 32 else "x86"
 
 
 class _LibraryArena(Arena):
-    """The memory of one call, where the process there can reach it."""
+    """Memory of one call at addresses in the process of the library."""
 
     def __init__(self, abi: Abi, base: int, size: int) -> None:
         super().__init__(abi)
@@ -206,8 +246,12 @@ class _LibraryArena(Arena):
         self._end = base + size
 
     def locate(self, block: bytearray) -> int:
-        """The address that a new placement gets."""
+        """Return the address of a new block.
+
+        Raises:
+            UsageError: The memory is full.
+        """
         address = super().locate(block)
         if self._next > self._end:
-            raise UsageError("its arguments take more memory than a call is given")
+            raise UsageError(f"its arguments exceed {ARENA_SIZE >> 20} MB")
         return address

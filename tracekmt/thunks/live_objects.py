@@ -1,4 +1,4 @@
-"""What calls have made and nobody has ended yet, on the side that really has it; and the calls that end it."""
+"""Tracks the objects that calls to a library created, and the calls that destroy them."""
 
 from __future__ import annotations
 
@@ -8,79 +8,94 @@ from typing import Any
 
 from tracekmt.objects.identity import Identity
 from tracekmt.objects.lifetimes import Lifetimes
-from tracekmt.spec.types import Abi, CallSpec, Destroys, Kind
+from tracekmt.spec.types import Abi, CallSpec, Destroys, Kind, kind_of
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.events import Enter, Leave, Region
 
 
 class LiveObjects:
-    """The objects that live in one process, as the calls made there go by."""
+    """The live objects of one process."""
 
     def __init__(self, abi: Abi) -> None:
         self._origin = _LiveOrigin(abi)
         self._lifetimes = Lifetimes()
-        self._living: dict[Identity, None] = {}
+        self._live: dict[Identity, None] = {}
         self._counts: Counter[Kind] = Counter()
-        self._count = 0
+        self._call_count = 0
 
-    def made(
+    def on_return(
         self,
-        call: CallSpec,
+        spec: CallSpec,
         arguments: Sequence[int],
         result: int,
         before: Sequence[Region],
         after: Sequence[Region],
     ) -> None:
-        """A call was made and has come back."""
-        if not call.creates and not call.destroys:
+        """Handle a call that returned.
+
+        Args:
+            spec: Description of the function.
+            arguments: Arguments of the call.
+            result: Return value.
+            before: Memory of the argument before the call.
+            after: Memory of the argument after the call.
+        """
+        if not spec.creates and not spec.destroys:
             return
-        self._count += 1
-        self._origin.call = call
-        enter = Enter(0, 0, 0, 0, 0, tuple(arguments), tuple(before), self._count)
-        told = TracedCall(self._origin, self._count, enter, Leave(1, 0, 0, result, tuple(after)))
-        self._lifetimes.on_enter(told)
-        born, dead = self._lifetimes.on_leave(told)
-        self._living.update(dict.fromkeys(born))
-        self._counts.update(identity.kind for identity in born)
-        for identity in dead:
-            if identity in self._living:
-                del self._living[identity]
+        self._call_count += 1
+        self._origin.current_spec = spec
+        enter = Enter(0, 0, 0, 0, 0, tuple(arguments), tuple(before), self._call_count)
+        call = TracedCall(self._origin, self._call_count, enter, Leave(1, 0, 0, result, tuple(after)))
+        self._lifetimes.on_enter(call)
+        created, destroyed = self._lifetimes.on_leave(call)
+        self._live.update(dict.fromkeys(created))
+        self._counts.update(identity.kind for identity in created)
+        for identity in destroyed:
+            if identity in self._live:
+                del self._live[identity]
                 self._counts[identity.kind] -= 1
 
     def count(self, kind: Kind) -> int:
-        """How many objects of a kind live."""
+        """Return the number of live objects of a kind."""
         return self._counts[kind]
 
-    def endings(
-        self, calls: Iterable[CallSpec], has: Callable[[str], bool]
+    def destroying_calls(
+        self, specs: Iterable[CallSpec], has: Callable[[str], bool]
     ) -> Iterator[tuple[CallSpec, dict[str, Any]]]:
-        """The calls, with their inputs, that end everything: the youngest first. What came with its owner goes with
-        it. Each is to be made before the next is asked for."""
-        known = [call for call in calls if call.destroys and has(call.name)]
-        for identity in reversed(list(self._living)):
-            together = any(owner.index == identity.index for owner in identity.within)
-            if identity in self._living and identity.kind.binding == "handle" and not together:
-                ending = _ending(identity, known)
-                if ending is not None:
-                    yield ending
+        """Yield calls with their inputs that destroy all live objects, newest first.
+
+        An object that was created by the call that created its owner is destroyed with the owner. Each call must be
+        made before the next one is requested.
+
+        Args:
+            specs: Described calls.
+            has: Returns True if a function can be called.
+        """
+        available = [spec for spec in specs if spec.destroys and has(spec.name)]
+        for identity in reversed(list(self._live)):
+            has_owner_of_same_call = any(owner.index == identity.index for owner in identity.within)
+            if identity in self._live and identity.kind.binding == "handle" and not has_owner_of_same_call:
+                destroying_call = _destroying_call(identity, available)
+                if destroying_call is not None:
+                    yield destroying_call
 
 
-def _ending(identity: Identity, calls: Sequence[CallSpec]) -> tuple[CallSpec, dict[str, Any]] | None:
-    """A call that ends an object: of several the last described, which is the newest version."""
-    for call in reversed(calls):
-        for destroys in call.destroys:
+def _destroying_call(identity: Identity, specs: Sequence[CallSpec]) -> tuple[CallSpec, dict[str, Any]] | None:
+    """Return a call that destroys an object. Of several functions the last described one is the newest version."""
+    for spec in reversed(specs):
+        for destroys in spec.destroys:
             if destroys.kind.space == identity.kind.space:
-                return call, _inputs(identity, call, destroys)
+                return spec, _inputs(identity, spec, destroys)
     return None
 
 
-def _inputs(identity: Identity, call: CallSpec, destroys: Destroys) -> dict[str, Any]:
-    """The object in its place, and its owners in theirs; what must not be set is not."""
-    unset = {when.path for when in destroys.when if when.negate}
+def _inputs(identity: Identity, spec: CallSpec, destroys: Destroys) -> dict[str, Any]:
+    """Return inputs with the object and its owners. Fields that must be null for the destruction are omitted."""
+    null_fields = {condition.path for condition in destroys.when if condition.negate}
     inputs: dict[str, Any] = {}
-    for field in call.argument.fields():
-        kind = getattr(field.type, "kind", None)
-        if field.direction != "out" and isinstance(kind, Kind) and field.name not in unset:
+    for field in spec.argument.fields():
+        kind = kind_of(field.type)
+        if field.direction != "out" and kind is not None and field.name not in null_fields:
             owner = _owner(identity, kind)
             inputs.update({field.name: owner.recorded} if owner is not None else {})
     name = destroys.path.removesuffix("[]")
@@ -90,31 +105,31 @@ def _inputs(identity: Identity, call: CallSpec, destroys: Destroys) -> dict[str,
 
 def _owner(identity: Identity, kind: Kind) -> Identity | None:
     for owner in identity.within:
-        found = owner if owner.kind.space == kind.space else _owner(owner, kind)
-        if found is not None:
-            return found
+        match = owner if owner.kind.space == kind.space else _owner(owner, kind)
+        if match is not None:
+            return match
     return None
 
 
 class _LiveOrigin:
-    """What a call needs to know of where it is from."""
+    """Origin of calls that are made now; see `Origin`."""
 
     start_time = 0
 
     def __init__(self, abi: Abi) -> None:
         self.abi: Abi = abi
         self.threads = {0: 0}
-        self.call: CallSpec | None = None
+        self.current_spec: CallSpec | None = None
 
-    def description(self, number: int) -> CallSpec:
-        """The call that is being made."""
-        assert self.call is not None
-        return self.call
+    def spec(self, spec_id: int) -> CallSpec:
+        """Return the description of the current call."""
+        assert self.current_spec is not None
+        return self.current_spec
 
     def kinds_at(self, index: int) -> None:
-        """What handles lead to is not known here."""
+        """Return None: the kinds of live handles are not tracked."""
         return
 
-    def place(self, address: int) -> None:
-        """Nor is any module."""
+    def module_offset(self, address: int) -> None:
+        """Return None: the modules are unknown."""
         return

@@ -1,10 +1,10 @@
-"""The process that a library is loaded into: what crashes or hangs there costs this process and no replay.
+"""The process that a library is loaded into. A crash or a hang of the library costs this process, not the replay.
 
     python -m tracekmt.thunks.worker
 
-Requests come in on standard input and answers go out on what was standard output; both are msgpack values, each behind
-its length as 32 bits, little endian. A request is a list: the name of one of the methods below, and its arguments. An
-answer is [True, result], or [False, why not]. The process ends with its input.
+Requests arrive on standard input, answers leave on the former standard output. Both are msgpack values, each after its
+length in 32 bits, little endian. A request is a list with the name of a method of `Worker` and its arguments. An answer
+is [True, result] or [False, reason]. The process ends at the end of its input.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import IO, Any
 import msgpack
 
 ARENA_SIZE = 64 << 20
-"""Bytes that one call's arguments may take, with all that they lead to."""
+"""Maximum size of the arguments of one call and the memory that they point to, in bytes."""
 
 GUARD_SIZE = 64 << 10
 
@@ -27,16 +27,25 @@ _RESULTS: dict[str, Any] = {"NTSTATUS": ctypes.c_uint32, "BOOLEAN": ctypes.c_uin
 
 
 class Worker:
-    """A loaded library, and the memory that its calls are given."""
+    """A loaded library, and memory for its calls."""
 
     def __init__(self) -> None:
         self._libraries: list[Any] = []
         self._functions: dict[str, Any] = {}
-        self._kept: list[Any] = []
+        self._blocks: list[Any] = []
 
     def load(self, paths: list[str]) -> dict[str, int]:
-        """Load the first library that can be loaded. Gives where a call's memory lies, how much of it there is, and
-        where memory begins that nobody may touch."""
+        """Load the first library of a list that can be loaded.
+
+        Args:
+            paths: Paths of libraries.
+
+        Returns:
+            "base" and "size" of the memory for arguments, and "guard", the address of inaccessible memory.
+
+        Raises:
+            OSError: No library can be loaded.
+        """
         problems = []
         for path in paths:
             try:
@@ -51,12 +60,21 @@ class Worker:
         return {"base": self.memory(ARENA_SIZE), "size": ARENA_SIZE, "guard": _guard()}
 
     def has(self, name: str) -> bool:
-        """Whether a function is there."""
+        """Return True if the library exports a function."""
         return self._function(name) is not None
 
     def call(self, name: str, returns: str, arguments: list[int], blocks: list[tuple[int, bytes]]) -> list[Any]:
-        """Put bytes where they belong, call a function with these words, and tell what it gave and what the same
-        memory holds then."""
+        """Call a function.
+
+        Args:
+            name: Name of the function.
+            returns: Type of its return value, a key of `_RESULTS`.
+            arguments: Arguments, each a word.
+            blocks: Memory to write before the call, with its addresses.
+
+        Returns:
+            The return value, and the contents of the same memory after the call.
+        """
         for address, data in blocks:
             ctypes.memmove(address, data, len(data))
         function = self._function(name)
@@ -65,20 +83,20 @@ class Worker:
         return [result or 0, [ctypes.string_at(address, len(data)) for address, data in blocks]]
 
     def memory(self, size: int) -> int:
-        """The address of so many zeroed bytes, at the beginning of a page."""
+        """Allocate zeroed bytes at the start of a page, and return their address."""
         block = mmap.mmap(-1, max(size, 1))
-        self._kept.append(block)
+        self._blocks.append(block)
         return ctypes.addressof(ctypes.c_char.from_buffer(block))
 
     def event(self) -> int:
-        """A new event, which nobody has set."""
+        """Create an unsignalled event, and return its handle."""
         if sys.platform == "win32":
             return int(_kernel32().CreateEventW(None, 0, 0, None) or 0)
-        # What libdxg takes in place of an event.
+        # libdxg takes an eventfd in place of an event.
         return os.eventfd(0) if hasattr(os, "eventfd") else int(ctypes.CDLL(None).eventfd(0, 0))
 
     def section(self, size: int) -> int:
-        """A new section of so many bytes."""
+        """Create a section of a size in bytes, and return its handle."""
         if sys.platform == "win32":
             read_write = 0x04
             return int(_kernel32().CreateFileMappingW(-1, None, read_write, size >> 32, size & 0xFFFFFFFF, None) or 0)
@@ -87,20 +105,20 @@ class Worker:
         return file
 
     def process(self) -> int:
-        """A handle to this process."""
+        """Return a handle to this process."""
         if sys.platform == "win32":
             return -1 & (1 << 8 * ctypes.sizeof(ctypes.c_void_p)) - 1
         return os.pidfd_open(os.getpid())
 
     def _function(self, name: str) -> Any:
         if name not in self._functions:
-            found = (getattr(library, name, None) for library in self._libraries)
-            self._functions[name] = next((each for each in found if each is not None), None)
+            exports = (getattr(library, name, None) for library in self._libraries)
+            self._functions[name] = next((function for function in exports if function is not None), None)
         return self._functions[name]
 
 
 def _guard() -> int:
-    """Memory that cannot be read or written: what a bad pointer of a recording leads to."""
+    """Reserve memory that cannot be read or written. Unreadable pointers of a recording are replaced by its address."""
     if sys.platform == "win32":
         reserve, no_access = 0x2000, 0x01
         return int(_kernel32().VirtualAlloc(None, GUARD_SIZE, reserve, no_access) or 0)
@@ -112,7 +130,7 @@ def _guard() -> int:
 
 
 def _open(path: str) -> Any:
-    """A library, in its system's calling convention."""
+    """Load a library with the calling convention of its system."""
     if sys.platform == "win32":
         return ctypes.WinDLL(path)
     return ctypes.CDLL(path)
@@ -131,7 +149,11 @@ def _kernel32() -> Any:
 
 
 def receive(source: IO[bytes]) -> Any:
-    """The next value of a stream; EOFError at its end."""
+    """Read the next value of a stream.
+
+    Raises:
+        EOFError: The stream has ended.
+    """
     size = source.read(4)
     data = source.read(int.from_bytes(size, "little")) if len(size) == 4 else b""
     if len(size) < 4 or len(data) < int.from_bytes(size, "little"):
@@ -147,11 +169,11 @@ def send(sink: IO[bytes], value: Any) -> None:
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Answer requests until the input ends."""
     if sys.platform == "linux":
-        die_with_parent, kill = 1, 9  # PR_SET_PDEATHSIG: a call that hangs must not outlive the replay
+        die_with_parent, kill = 1, 9  # PR_SET_PDEATHSIG and SIGKILL: a hanging call must not outlive the replay
         ctypes.CDLL(None).prctl(die_with_parent, kill)
-    # Ctrl-C is for the replay, which then has everything destroyed here. What a library prints goes to standard error.
+    # Ctrl-C is for the replay, which then destroys the objects of this process. Output of the library goes to stderr.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -163,7 +185,7 @@ def main() -> None:
             return
         try:
             answer = [True, getattr(worker, name)(*arguments)]
-        except OSError as error:  # on Windows this is also how a crash of the library shows
+        except OSError as error:  # On Windows, ctypes also reports a crash of the library as OSError
             answer = [False, str(error)]
         send(answers, answer)
 
