@@ -1,4 +1,4 @@
-#define __USE_MINGW_ANSI_STDIO 1
+#define __USE_MINGW_ANSI_STDIO 1 /* The printf of MinGW needs this for %llu. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -12,14 +12,14 @@
 #include <sys/mman.h>
 #endif
 
-/* ---- The types of Windows. windows.h is left out, whose macros may be named as a field is. ---- */
+/* ---- Types of Windows. windows.h is not included, since its macros can have the names of fields. ---- */
 
 #ifdef _MSC_VER
 #define ALIGNED __declspec(align(16))
-#define EIGHT
+#define ALIGNED_8
 #else
 #define ALIGNED __attribute__((aligned(16)))
-#define EIGHT __attribute__((aligned(8))) /* Windows aligns them so in x86, too; others do not */
+#define ALIGNED_8 __attribute__((aligned(8))) /* Windows aligns 8-byte types to 8 bytes on x86. Linux does not. */
 #endif
 typedef unsigned char UCHAR;
 typedef signed char SCHAR;
@@ -27,12 +27,12 @@ typedef unsigned short USHORT;
 typedef short SHORT;
 typedef unsigned int UINT;
 typedef int INT;
-typedef unsigned long long UINT64 EIGHT;
-typedef long long LONGLONG EIGHT;
+typedef unsigned long long UINT64 ALIGNED_8;
+typedef long long LONGLONG ALIGNED_8;
 typedef uintptr_t ULONG_PTR;
 typedef intptr_t LONG_PTR;
 typedef float FLOAT;
-typedef double DOUBLE EIGHT;
+typedef double DOUBLE ALIGNED_8;
 #ifdef _WIN32
 #define THUNK __stdcall
 #define LIBRARY "gdi32.dll"
@@ -43,33 +43,35 @@ typedef unsigned short WCHAR;
 typedef unsigned int WCHAR;
 #endif
 struct UNICODE_STRING {
-    USHORT Length, MaximumLength; /* in bytes */
+    USHORT Length, MaximumLength; /* sizes in bytes */
     USHORT *Buffer;
 };
 
-/* The layout is that of Windows, for x64 and x86. With a WCHAR of four bytes it is that of WSL, which has no x86. */
-#define LAID_OUT(what, x64, x86) _Static_assert((what) == (sizeof(void *) == 8 ? (x64) : (x86)), #what)
+/* Checks of the layout for Windows x64 and x86. The layout of WSL differs, since its WCHAR has four bytes. WSL does not
+ * support x86. */
+#define CHECK_LAYOUT(value, x64, x86) _Static_assert((value) == (sizeof(void *) == 8 ? (x64) : (x86)), #value)
 #ifdef _WIN32
-#define LAID_OUT_WIDE(what, x64, x86, wsl) LAID_OUT(what, x64, x86)
+#define CHECK_LAYOUT_WSL(value, x64, x86, wsl) CHECK_LAYOUT(value, x64, x86)
 #elif UINTPTR_MAX > 0xFFFFFFFF
-#define LAID_OUT_WIDE(what, x64, x86, wsl) LAID_OUT(what, wsl, wsl)
+#define CHECK_LAYOUT_WSL(value, x64, x86, wsl) CHECK_LAYOUT(value, wsl, wsl)
 #else
-#define LAID_OUT_WIDE(what, x64, x86, wsl) _Static_assert((what) >= 0, #what)
+#define CHECK_LAYOUT_WSL(value, x64, x86, wsl) _Static_assert((value) >= 0, #value)
 #endif
 
-/* ---- The system. ---- */
+/* ---- System functions. ---- */
 
 #ifdef _WIN32
 __declspec(dllimport) void *__stdcall LoadLibraryA(const char *name);
 __declspec(dllimport) void *__stdcall GetProcAddress(void *library, const char *name);
-__declspec(dllimport) void *__stdcall VirtualAlloc(void *at, size_t size, unsigned long type, unsigned long protection);
-__declspec(dllimport) void *__stdcall CreateEventW(void *security, int manual, int set, const void *name);
-__declspec(dllimport) void *__stdcall CreateSemaphoreW(void *security, long first, long most, const void *name);
+__declspec(dllimport) void *__stdcall VirtualAlloc(void *base, size_t size, unsigned long type,
+                                                  unsigned long protection);
+__declspec(dllimport) void *__stdcall CreateEventW(void *security, int manual, int signaled, const void *name);
+__declspec(dllimport) void *__stdcall CreateSemaphoreW(void *security, long count, long maximum, const void *name);
 __declspec(dllimport) void *__stdcall CreateFileMappingW(void *file, void *security, unsigned long protection,
                                                          unsigned long high, unsigned long low, const void *name);
 #endif
 
-static void *libraries[9]; /* the last is 0 */
+static void *libraries[9]; /* ends with 0 */
 
 static inline void *load(const char *name)
 {
@@ -80,65 +82,65 @@ static inline void *load(const char *name)
 #endif
 }
 
-/* A function of the first library that has it. */
+/* Returns a function from the first library that exports it. */
 static inline void *find(const char *name)
 {
-    void *found = 0;
+    void *function = 0;
     int i;
-    for (i = 0; libraries[i] && !found; i++) {
+    for (i = 0; libraries[i] && !function; i++) {
 #ifdef _WIN32
-        found = GetProcAddress(libraries[i], name);
+        function = GetProcAddress(libraries[i], name);
 #else
-        found = dlsym(libraries[i], name);
+        function = dlsym(libraries[i], name);
 #endif
     }
-    return found;
+    return function;
 }
 
-/* Where a member of a buffer begins, and how many bytes there are from there to the end of the buffer. */
-#define BEGIN(buffer, member) ((size_t)((UCHAR *)&(member) - (UCHAR *)&(buffer)))
-#define REST(buffer, member) (sizeof(buffer) - BEGIN(buffer, member))
+/* Offset of a member in a buffer, and number of bytes from the member to the end of the buffer. */
+#define OFFSET_IN(buffer, member) ((size_t)((UCHAR *)&(member) - (UCHAR *)&(buffer)))
+#define SIZE_FROM(buffer, member) (sizeof(buffer) - OFFSET_IN(buffer, member))
 
 static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-static inline void fail(const char *what)
+static inline void fail(const char *message)
 {
-    fprintf(stderr, "%s\n", what);
+    fprintf(stderr, "%s\n", message);
     exit(2);
 }
 
-/* Zeroed memory that begins at a page. */
+/* Allocates zeroed memory at a page boundary. */
 static inline void *pages(size_t size)
 {
 #ifdef _WIN32
-    void *found = VirtualAlloc(0, size, 0x3000, 0x04);
+    void *memory = VirtualAlloc(0, size, 0x3000, 0x04); /* MEM_COMMIT | MEM_RESERVE, PAGE_READWRITE */
 #else
-    void *found = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (found == MAP_FAILED) found = 0;
+    void *memory = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) memory = 0;
 #endif
-    if (!found) fail("there is no memory");
-    return found;
+    if (!memory) fail("cannot allocate memory");
+    return memory;
 }
 
-/* Memory that ends behind `size` bytes: whoever reads on has a fault. */
+/* Allocates `size` readable bytes with an inaccessible page after them. A read beyond the size faults. */
 static inline void *bad_memory(const void *data, size_t size)
 {
-    size_t whole = (size + 0xFFFF) & ~(size_t)0xFFFF;
-    char *found;
+    size_t readable = (size + 0xFFFF) & ~(size_t)0xFFFF;
+    char *memory;
 #ifdef _WIN32
-    found = VirtualAlloc(0, whole + 0x10000, 0x2000, 0x01);
-    if (found && whole && !VirtualAlloc(found, whole, 0x1000, 0x04)) found = 0;
+    memory = VirtualAlloc(0, readable + 0x10000, 0x2000, 0x01); /* MEM_RESERVE, PAGE_NOACCESS */
+    if (memory && readable && !VirtualAlloc(memory, readable, 0x1000, 0x04)) memory = 0; /* MEM_COMMIT */
 #else
-    found = mmap(0, whole + 0x10000, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (found == MAP_FAILED || (whole && mprotect(found, whole, PROT_READ | PROT_WRITE))) found = 0;
+    memory = mmap(0, readable + 0x10000, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || (readable && mprotect(memory, readable, PROT_READ | PROT_WRITE))) memory = 0;
 #endif
-    if (!found) fail("there is no memory");
-    found += whole - size;
-    if (data && size) memcpy(found, data, size);
-    return found;
+    if (!memory) fail("cannot allocate memory");
+    memory += readable - size;
+    if (data && size) memcpy(memory, data, size);
+    return memory;
 }
 
-/* What programs make elsewhere and give to a call. */
+/* Objects that other interfaces create. The calls take their handles. Linux has no replacement, so the handle is 0. */
 static inline ULONG_PTR new_event(void)
 {
 #ifdef _WIN32
@@ -160,7 +162,7 @@ static inline ULONG_PTR new_semaphore(void)
 static inline ULONG_PTR new_section(void)
 {
 #ifdef _WIN32
-    return (ULONG_PTR)CreateFileMappingW((void *)(LONG_PTR)-1, 0, 0x04, 0, 0x10000, 0);
+    return (ULONG_PTR)CreateFileMappingW((void *)(LONG_PTR)-1, 0, 0x04, 0, 0x10000, 0); /* PAGE_READWRITE */
 #else
     return 0;
 #endif
@@ -168,18 +170,18 @@ static inline ULONG_PTR new_section(void)
 
 static inline void copy(void *to, const void *from, size_t size)
 {
-    volatile UCHAR *at = to;
-    const UCHAR *data = from;
-    while (size--) *at++ = *data++;
+    volatile UCHAR *target = to;
+    const UCHAR *source = from;
+    while (size--) *target++ = *source++;
 }
 
-/* Bytes into a buffer, as far as it goes. */
-static inline void put(void *buffer, size_t room, size_t at, const void *data, size_t size)
+/* Copies bytes to an offset in a buffer. Bytes beyond the end of the buffer are dropped. */
+static inline void put(void *buffer, size_t capacity, size_t offset, const void *data, size_t size)
 {
-    if (at < room) copy((UCHAR *)buffer + at, data, smaller(size, room - at));
+    if (offset < capacity) copy((UCHAR *)buffer + offset, data, smaller(size, capacity - offset));
 }
 
-/* ---- What is printed. Each field of a call is a line; a difference is said at the end of it. ---- */
+/* ---- Output. Each field of a call is a line. A line that differs from the recording ends with DIFFERENT. ---- */
 
 static int succeeded, comparing, differs;
 static unsigned long calls_made, calls_different;
@@ -190,41 +192,41 @@ static inline void end_line(int different)
     puts("");
 }
 
-static inline int entering(unsigned long long index, const char *name, int found)
+static inline int enter_call(unsigned long long index, const char *name, int exported)
 {
     succeeded = comparing = differs = 0;
     calls_made++;
     printf("call %llu %s\n", index, name);
-    if (!found) {
+    if (!exported) {
         puts("result missing  DIFFERENT: the library has no such function");
         calls_different++;
     }
     fflush(stdout);
-    return found;
+    return exported;
 }
 
-/* recorded: what the call gave when it was recorded, if it came back. */
-static inline void returned(unsigned result, unsigned recorded, int came_back, const char *name)
+/* recorded: the recorded return value, if the call returned in the recording. text: its name. */
+static inline void returned(unsigned result, unsigned recorded, int did_return, const char *text)
 {
     succeeded = result < 0x80000000u;
-    comparing = came_back && result == recorded;
+    comparing = did_return && result == recorded;
     printf("result 0x%08x", result);
     if (!comparing) {
-        printf("  DIFFERENT: recorded %s", name);
+        printf("  DIFFERENT: recorded %s", text);
         differs = 1;
     }
     puts("");
 }
 
-static inline void returned_nothing(int came_back)
+static inline void returned_nothing(int did_return)
 {
     succeeded = 1;
-    comparing = came_back;
-    puts(came_back ? "result void" : "result void  DIFFERENT: recorded did not return");
-    differs = !came_back;
+    comparing = did_return;
+    puts(did_return ? "result void" : "result void  DIFFERENT: recorded did not return");
+    differs = !did_return;
 }
 
-static inline void leaving(void)
+static inline void leave_call(void)
 {
     calls_different += (unsigned long)(differs != 0);
     fflush(stdout);
@@ -246,7 +248,7 @@ static inline void print_signed(const char *path, LONGLONG live, LONGLONG record
     end_line(different);
 }
 
-/* What stands for something, of which no more is compared than whether it is there: 0 for null, 1 for live. */
+/* Handles and addresses are compared by being null. recorded: 0 for null, 1 for live, -1 for no comparison. */
 static inline void print_live(const char *path, UINT64 live, int recorded)
 {
     int different = recorded >= 0 && (live != 0) != (recorded != 0);
@@ -270,15 +272,15 @@ static inline void print_real(const char *path, const void *live, size_t size, U
     print_number(path, bits, recorded, 1, 1);
 }
 
-/* recorded: 0 for zeros. Of a size of 0 nothing is compared: what only a driver can answer in. */
-static inline void print_bytes(const char *path, const void *live, size_t room, const UCHAR *recorded, size_t size)
+/* recorded: the recorded bytes, 0 if all are zero. size: number of bytes to compare, 0 for opaque data. */
+static inline void print_bytes(const char *path, const void *live, size_t live_size, const UCHAR *recorded, size_t size)
 {
     const UCHAR *data = live;
-    size_t at, first = (size_t)-1;
-    printf("  %s %s", path, room ? "" : "empty");
-    for (at = 0; at < room; at++) {
-        printf("%02x", data[at]);
-        if (first == (size_t)-1 && at < size && data[at] != (recorded ? recorded[at] : 0)) first = at;
+    size_t i, first = (size_t)-1;
+    printf("  %s %s", path, live_size ? "" : "empty");
+    for (i = 0; i < live_size; i++) {
+        printf("%02x", data[i]);
+        if (first == (size_t)-1 && i < size && data[i] != (recorded ? recorded[i] : 0)) first = i;
     }
     if (comparing && first != (size_t)-1)
         printf("  DIFFERENT: from byte %lu on, recorded %02x", (unsigned long)first, recorded ? recorded[first] : 0);
@@ -293,44 +295,45 @@ static inline void print_unit(unsigned unit)
         printf(unit > 0xFFFF ? "\\U%08x" : "\\u%04x", unit);
 }
 
-/* room: in bytes. */
-static inline void print_text(const char *path, const WCHAR *live, size_t room, const WCHAR *recorded, size_t size)
+/* capacity: size of the live text in bytes. size: length of the recorded text in characters. */
+static inline void print_text(const char *path, const WCHAR *live, size_t capacity, const WCHAR *recorded, size_t size)
 {
-    size_t at;
+    size_t i;
     int different = 0;
     printf("  %s \"", path);
-    for (at = 0; at < room / sizeof(WCHAR) && live[at]; at++) {
-        print_unit(live[at]);
-        if (at >= size || live[at] != recorded[at]) different = 1;
+    for (i = 0; i < capacity / sizeof(WCHAR) && live[i]; i++) {
+        print_unit(live[i]);
+        if (i >= size || live[i] != recorded[i]) different = 1;
     }
-    different |= at != size;
+    different |= i != size;
     printf(comparing && different ? "\"  DIFFERENT" : "\"");
     end_line(different);
 }
 
 static inline void print_counted(const char *path, const struct UNICODE_STRING *live)
 {
-    size_t at;
+    size_t i;
     printf("  %s \"", path);
-    for (at = 0; live->Buffer && at < live->Length / 2u; at++) print_unit(live->Buffer[at]);
+    for (i = 0; live->Buffer && i < live->Length / 2u; i++) print_unit(live->Buffer[i]);
     puts("\"");
 }
 
-/* ---- Adapters: a LUID is that of the machine that the trace was recorded on. ---- */
+/* ---- Adapters. The recorded LUIDs are valid only on the recorded machine. ---- */
 
 struct luid {
     UINT low;
     INT high;
-    int asked, known; /* the program asks for it; it is the LUID here */
+    int needs_lookup; /* a call takes the LUID before any call returns it */
+    int resolved;     /* low and high are the LUID on this machine */
     UINT recorded_low;
     INT recorded_high;
 };
 
 static inline void learn_luid(struct luid *luid, UINT low, INT high)
 {
-    if (!luid->known && succeeded) {
+    if (!luid->resolved && succeeded) {
         luid->low = low;
         luid->high = high;
-        luid->known = 1;
+        luid->resolved = 1;
     }
 }

@@ -1,4 +1,4 @@
-"""Reproducers that tests build, run and read back."""
+"""Helpers that write, compile and run reproducers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.native import lacking
+from tests.native import skip_without
 from tracekmt.convert import convert
 
 COMPILERS = {
@@ -18,24 +18,24 @@ COMPILERS = {
 STRICT = ["-Wall", "-Wextra", "-Werror"]
 
 
-def written(trace: Path, folder: Path) -> Path:
-    """The reproducer of a trace."""
+def write_reproducer(trace: Path, folder: Path) -> Path:
+    """Write the reproducer of a trace and return its path."""
     source = folder / f"{trace.stem}.c"
     convert(trace, source, "c", force=True)
     return source
 
 
-def compiled(source: Path, output: Path, system: str = "x64", *options: str) -> Path:
-    """A program or, by its ending, a library; skips where there is no compiler for the system."""
+def compile_program(source: Path, output: Path, system: str = "x64", *options: str) -> Path:
+    """Compile a program, or a library if the output is a .so. Skip the test if there is no compiler for the system."""
     compiler, *machine = COMPILERS[system]
     if shutil.which(compiler) is None:
-        lacking(f"{compiler}, to build reproducers with")
+        skip_without(f"{compiler}, to build reproducers with")
     shared = ["-shared", "-fPIC"] if output.suffix == ".so" else []
     subprocess.run([compiler, *machine, *STRICT, *options, *shared, source, "-o", output], check=True)
     return output
 
 
 def run(program: Path, *words: str | Path) -> tuple[int, str]:
-    """The exit status of a program of this system, and what it printed."""
+    """Run a program of this system. Return its exit status and its output."""
     done = subprocess.run([program, *words], capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stdout

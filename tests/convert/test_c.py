@@ -1,4 +1,4 @@
-"""Reproducers compile for every system, make the recorded calls with what lives there, and say what is otherwise."""
+"""Reproducers compile for every system, make the recorded calls with live objects, and print differences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 import tracekmt
-from tests.convert.programs import COMPILERS, compiled, run, written
+from tests.convert.programs import COMPILERS, compile_program, run, write_reproducer
 from tests.native import FOLDER
 from tests.replayer.test_hostile import DEMO as OLD_DEMO
 from tests.replayer.test_hostile import frames_of
@@ -44,26 +44,26 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are co
 
 @pytest.fixture(scope="module")
 def thunks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tests' own libdxcore.so."""
-    return compiled(FOLDER / "thunks.c", tmp_path_factory.mktemp("thunks") / "libdxcore.so", "x64", "-Wno-error")
+    """Compile the libdxcore.so of the tests."""
+    return compile_program(FOLDER / "thunks.c", tmp_path_factory.mktemp("thunks") / "libdxcore.so", "x64", "-Wno-error")
 
 
 def library(folder: Path, text: str) -> Path:
-    """A library that is asked before another."""
-    source = folder / "other.c"
+    """Compile a library that overrides functions of another."""
+    source = folder / "override.c"
     source.write_text(f"#include <stdint.h>\n#include <stdlib.h>\n{text}\n")
-    return compiled(source, folder / "other.so")
+    return compile_program(source, folder / "override.so")
 
 
 def outcome(command: Command, trace: Path, printed: str, folder: Path) -> Path:
-    """What was printed, as a trace."""
+    """Convert the output of a reproducer into a trace."""
     (folder / "repro.txt").write_text(printed)
     done = command("convert", folder / "repro.txt", "--from", trace, "-o", folder / "outcome.kmt", "-f")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     return folder / "outcome.kmt"
 
 
-def all_of(trace: Path) -> list[dict[str, Any]]:
+def read_calls(trace: Path) -> list[dict[str, Any]]:
     with tracekmt.open(trace) as opened:
         return [call.to_json() for call in opened.calls()]
 
@@ -71,49 +71,53 @@ def all_of(trace: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("system", COMPILERS)
 @pytest.mark.parametrize("trace", SAMPLES, ids=lambda path: path.stem)
 def test_samples_compile(trace: Path, system: str, tmp_path: Path) -> None:
-    compiled(written(trace, tmp_path), tmp_path / "repro", system)
+    compile_program(write_reproducer(trace, tmp_path), tmp_path / "repro", system)
 
 
-def test_an_equal_run_is_the_same(command: Command, thunks: Path, tmp_path: Path) -> None:
-    status, printed = run(compiled(written(STAND_ALONE, tmp_path), tmp_path / "repro"), thunks)
+def test_equal_run_has_no_differences(command: Command, thunks: Path, tmp_path: Path) -> None:
+    status, printed = run(compile_program(write_reproducer(STAND_ALONE, tmp_path), tmp_path / "repro"), thunks)
     assert (status, "DIFFERENT" in printed, printed.splitlines()[-1]) == (0, False, "end 6 calls, 0 different")
     report = tracekmt.diff(STAND_ALONE, outcome(command, STAND_ALONE, printed, tmp_path))
     assert (report.same, report.calls.compared, report.findings) == (True, 6, [])
 
 
-def test_what_is_born_is_used(command: Command, thunks: Path, tmp_path: Path) -> None:
-    """Handles that were others when they were recorded: every later call is given those of this run."""
+def test_created_handles_are_used(command: Command, thunks: Path, tmp_path: Path) -> None:
+    """Handles differ from the recording, and every later call gets the handles of this run."""
     trace = tmp_path / "trace.kmt"
-    with tracekmt.create(trace) as made:
-        made.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 7}}, {"hAdapter": 0x111})
-        made.add("D3DKMTCreateDevice", {"hAdapter": 0x111}, {"hDevice": 0x222})
+    with tracekmt.create(trace) as builder:
+        builder.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 7}}, {"hAdapter": 0x111})
+        builder.add("D3DKMTCreateDevice", {"hAdapter": 0x111}, {"hDevice": 0x222})
         infos = [{"pPrivateDriverData": b"abc"}, {"pPrivateDriverData": b""}]
         outputs = {"pAllocationInfo2": [{"hAllocation": 0x333}, {"hAllocation": 0x444}]}
-        made.add("D3DKMTCreateAllocation2", {"hDevice": 0x222, "pAllocationInfo2": infos}, outputs)
-        made.add("D3DKMTDestroyAllocation2", {"hDevice": 0x222, "phAllocationList": [0x444, 0x333]})
-        made.add("D3DKMTDestroyDevice", {"hDevice": 0x222})
-    status, printed = run(compiled(written(trace, tmp_path), tmp_path / "repro"), thunks)
+        builder.add("D3DKMTCreateAllocation2", {"hDevice": 0x222, "pAllocationInfo2": infos}, outputs)
+        builder.add("D3DKMTDestroyAllocation2", {"hDevice": 0x222, "phAllocationList": [0x444, 0x333]})
+        builder.add("D3DKMTDestroyDevice", {"hDevice": 0x222})
+    status, printed = run(compile_program(write_reproducer(trace, tmp_path), tmp_path / "repro"), thunks)
     assert status == 0, printed
-    calls = all_of(outcome(command, trace, printed, tmp_path))
+    calls = read_calls(outcome(command, trace, printed, tmp_path))
     assert calls[2]["in"]["hDevice"] == calls[1]["out"]["hDevice"] == "0x40000040"
     assert calls[3]["in"]["phAllocationList"] == ["0x400000c0", "0x40000080"]
     assert tracekmt.diff(trace, tmp_path / "outcome.kmt").same
 
 
-def test_a_deviation_is_one_finding(command: Command, thunks: Path, tmp_path: Path) -> None:
-    other = library(tmp_path, "int32_t D3DKMTDestroyAllocation2(void *arg) { return arg ? (int32_t)0xC000000D : 0; }")
-    status, printed = run(compiled(written(STAND_ALONE, tmp_path), tmp_path / "repro"), other, thunks)
+def test_one_difference_is_one_finding(command: Command, thunks: Path, tmp_path: Path) -> None:
+    override = library(
+        tmp_path, "int32_t D3DKMTDestroyAllocation2(void *arg) { return arg ? (int32_t)0xC000000D : 0; }"
+    )
+    status, printed = run(
+        compile_program(write_reproducer(STAND_ALONE, tmp_path), tmp_path / "repro"), override, thunks
+    )
     assert status == 1
     assert [line for line in printed.splitlines() if "DIFFERENT" in line] == [
         "result 0xc000000d  DIFFERENT: recorded 0x00000000 STATUS_SUCCESS"
     ]
     report = tracekmt.diff(STAND_ALONE, outcome(command, STAND_ALONE, printed, tmp_path))
-    assert [(each.kind, each.index, each.replayed) for each in report.findings] == [
+    assert [(finding.kind, finding.index, finding.replayed) for finding in report.findings] == [
         ("status", 3, "STATUS_INVALID_PARAMETER")
     ]
 
 
-def test_written_fields_are_compared_and_opaque_ones_only_printed(
+def test_written_fields_are_compared_and_opaque_data_only_printed(
     command: Command, thunks: Path, tmp_path: Path
 ) -> None:
     text = """
@@ -123,20 +127,26 @@ def test_written_fields_are_compared_and_opaque_ones_only_printed(
       **(uint8_t **)(info + 16) ^= 1; *(uint32_t *)info = 5;
       return 0;
     }"""
-    status, printed = run(compiled(written(STAND_ALONE, tmp_path), tmp_path / "repro"), library(tmp_path, text), thunks)
+    status, printed = run(
+        compile_program(write_reproducer(STAND_ALONE, tmp_path), tmp_path / "repro"), library(tmp_path, text), thunks
+    )
     assert status == 1
     assert [line.split()[0] for line in printed.splitlines() if "DIFFERENT" in line] == ["hDevice", "CommandBufferSize"]
     report = tracekmt.diff(STAND_ALONE, outcome(command, STAND_ALONE, printed, tmp_path))
-    first = {(each.kind, each.path) for each in report.findings if each.cause is None}
+    first = {(finding.kind, finding.path) for finding in report.findings if finding.cause is None}
     assert first == {("field", "CommandBufferSize"), ("handle", "hDevice")}
-    assert ("opaque", "pAllocationInfo2[0].pPrivateDriverData") in [(each.kind, each.path) for each in report.findings]
+    assert ("opaque", "pAllocationInfo2[0].pPrivateDriverData") in [
+        (finding.kind, finding.path) for finding in report.findings
+    ]
 
 
-def test_a_crash_leaves_the_calls_before_it(command: Command, thunks: Path, tmp_path: Path) -> None:
-    other = library(tmp_path, "int32_t D3DKMTDestroyAllocation2(void *arg) { (void)arg; abort(); }")
-    status, printed = run(compiled(written(STAND_ALONE, tmp_path), tmp_path / "repro"), other, thunks)
+def test_crash_keeps_the_calls_before_it(command: Command, thunks: Path, tmp_path: Path) -> None:
+    override = library(tmp_path, "int32_t D3DKMTDestroyAllocation2(void *arg) { (void)arg; abort(); }")
+    status, printed = run(
+        compile_program(write_reproducer(STAND_ALONE, tmp_path), tmp_path / "repro"), override, thunks
+    )
     assert status < 0
-    calls = all_of(outcome(command, STAND_ALONE, printed, tmp_path))
+    calls = read_calls(outcome(command, STAND_ALONE, printed, tmp_path))
     assert [(call["call"], call["returned"]) for call in calls][2:] == [
         ("D3DKMTCreateAllocation2", True),
         ("D3DKMTDestroyAllocation2", False),
@@ -144,12 +154,12 @@ def test_a_crash_leaves_the_calls_before_it(command: Command, thunks: Path, tmp_
     assert calls[3]["in"]["phAllocationList"] == ["0x40000080"]
 
 
-def test_what_did_not_return_is_made_last(thunks: Path, tmp_path: Path) -> None:
+def test_calls_that_did_not_return_come_last(thunks: Path, tmp_path: Path) -> None:
     trace = tmp_path / "trace.kmt"
-    with tracekmt.create(trace) as made:
-        made.add("D3DKMTDestroyDevice", {"hDevice": 1}, status=None)
-        made.add("D3DKMTCloseAdapter", {"hAdapter": 2}, status="STATUS_INVALID_PARAMETER")
-    status, printed = run(compiled(written(trace, tmp_path), tmp_path / "repro"), thunks)
+    with tracekmt.create(trace) as builder:
+        builder.add("D3DKMTDestroyDevice", {"hDevice": 1}, status=None)
+        builder.add("D3DKMTCloseAdapter", {"hAdapter": 2}, status="STATUS_INVALID_PARAMETER")
+    status, printed = run(compile_program(write_reproducer(trace, tmp_path), tmp_path / "repro"), thunks)
     assert re.findall(r"^(call .*|result .*)", printed, re.MULTILINE) == [
         "call 1 D3DKMTCloseAdapter",
         "result 0x00000000  DIFFERENT: recorded 0xc000000d STATUS_INVALID_PARAMETER",
@@ -159,113 +169,115 @@ def test_what_did_not_return_is_made_last(thunks: Path, tmp_path: Path) -> None:
     assert (status, "note #0 did not return" in printed) == (1, True)
 
 
-def test_memory_that_was_not_there_is_not_there(thunks: Path, tmp_path: Path) -> None:
-    """The library probes what it is given, as a kernel does."""
+def test_unreadable_memory_is_unreadable(thunks: Path, tmp_path: Path) -> None:
+    """The library probes its inputs, as a kernel does."""
     trace = tmp_path / "trace.kmt"
-    with tracekmt.create(trace) as made:
+    with tracekmt.create(trace) as builder:
         bad = {"unreadable": "0x10"}
         for infos in (bad, [{"pPrivateDriverData": bad, "PrivateDriverDataSize": 5}], [{}, bad]):
-            given = {"hDevice": 1, "NumAllocations": 2 if isinstance(infos, list) and len(infos) > 1 else 1}
-            made.add("D3DKMTCreateAllocation2", {**given, "pAllocationInfo2": infos}, status="STATUS_INVALID_PARAMETER")
-    status, printed = run(compiled(written(trace, tmp_path), tmp_path / "repro"), thunks)
+            inputs = {"hDevice": 1, "NumAllocations": 2 if isinstance(infos, list) and len(infos) > 1 else 1}
+            builder.add(
+                "D3DKMTCreateAllocation2", {**inputs, "pAllocationInfo2": infos}, status="STATUS_INVALID_PARAMETER"
+            )
+    status, printed = run(compile_program(write_reproducer(trace, tmp_path), tmp_path / "repro"), thunks)
     assert (status, printed.count("result 0xc000000d\n")) == (0, 3), printed
 
 
-def test_memory_of_the_caller_has_the_size_that_the_call_says(tmp_path: Path) -> None:
+def test_caller_memory_has_the_size_in_the_call(tmp_path: Path) -> None:
     trace = tmp_path / "trace.kmt"
-    with tracekmt.create(trace) as made:
+    with tracekmt.create(trace) as builder:
         info = [{"pSystemMem": 0x70000000}]
         heap = {"Type": "D3DKMT_STANDARDALLOCATIONTYPE_EXISTINGHEAP", "ExistingHeapData": {"Size": 0x23000}}
-        given = {
+        inputs = {
             "hDevice": 1,
             "pAllocationInfo2": info,
             "Flags": "CreateResource | StandardAllocation | ExistingSysMem",
         }
-        made.add("D3DKMTCreateAllocation2", {**given, "pStandardAllocation": heap})
-        made.add("D3DKMTCreateAllocation2", {"hDevice": 1, "pAllocationInfo2": info})
-    text = written(trace, tmp_path).read_text()
+        builder.add("D3DKMTCreateAllocation2", {**inputs, "pStandardAllocation": heap})
+        builder.add("D3DKMTCreateAllocation2", {"hDevice": 1, "pAllocationInfo2": info})
+    text = write_reproducer(trace, tmp_path).read_text()
     assert text.count("= pages(143360); /* was 0x70000000 */") == 1
     assert text.count("= pages(65536); /* was 0x70000000, size unknown */") == 1
-    assert '"#1 pAllocationInfo2[0].pSystemMem opaque: size unknown, 65536 bytes are given"' in text
+    assert '"#1 pAllocationInfo2[0].pSystemMem opaque: size unknown, 65536 bytes are allocated"' in text
 
 
-def test_an_adapter_that_is_not_here(command: Command, tmp_path: Path) -> None:
-    """The first adapter of the machine takes its place; --adapter names another."""
+def test_adapter_of_another_machine(command: Command, tmp_path: Path) -> None:
+    """The first adapter of the machine replaces the recorded one. --adapter selects another."""
     text = """
     int32_t D3DKMTEnumAdapters2(uint32_t *arg) {
-      uint32_t *found = *(uint32_t **)(arg + 2);
-      found[0] = 1; found[1] = 0xAB; found[2] = 0xCD; arg[0] = 1;
+      uint32_t *info = *(uint32_t **)(arg + 2);
+      info[0] = 1; info[1] = 0xAB; info[2] = 0xCD; arg[0] = 1;
       return 0;
     }
     int32_t D3DKMTCloseAdapter(uint32_t *arg) { (void)arg; return 0; }
     int32_t D3DKMTOpenAdapterFromLuid(uint32_t *arg) { arg[2] = 0x40; return arg[1] == 0xCD ? 0 : 1; }
     """
     trace = tmp_path / "trace.kmt"
-    with tracekmt.create(trace) as made:
-        made.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 7, "HighPart": 1}}, {"hAdapter": 1})
-    program, other = compiled(written(trace, tmp_path), tmp_path / "repro"), library(tmp_path, text)
-    status, printed = run(program, other)
-    assert (status, "note adapter 1:7 is cd:ab here" in printed) == (0, True)
+    with tracekmt.create(trace) as builder:
+        builder.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 7, "HighPart": 1}}, {"hAdapter": 1})
+    program, machine = compile_program(write_reproducer(trace, tmp_path), tmp_path / "repro"), library(tmp_path, text)
+    status, printed = run(program, machine)
+    assert (status, "note adapter 1:7 is replaced by cd:ab" in printed) == (0, True)
     outcome(command, trace, printed, tmp_path)
-    assert run(program, other, "--adapter", "1:2")[0] == 1
-    assert run(program, other, "--adapter", "x")[0] == 2
+    assert run(program, machine, "--adapter", "1:2")[0] == 1
+    assert run(program, machine, "--adapter", "x")[0] == 2
     assert run(program, tmp_path / "nothing.so")[0] == 2
 
 
 def in_both_directions(data: Any) -> Any:
-    """A description in which nothing stands for anything, and every field is compared."""
+    """Return a description without kinds, in which every field is compared."""
     if isinstance(data, dict):
-        sort = data.get("is")
-        left_out = {"creates", "destroys", "of" if sort == "Field" else ""}
-        left_out |= {"kind"} if sort in ("Integer", "Address", "Struct") else set()
-        told = {name: in_both_directions(each) for name, each in data.items() if name not in left_out}
-        if sort == "Field":  # addresses are those of this run
-            told["direction"] = "in" if data["type"]["is"] == "Address" else "inout"
-        return told
-    return [in_both_directions(each) for each in data] if isinstance(data, list) else data
+        node_type = data.get("is")
+        omitted = {"creates", "destroys", "of" if node_type == "Field" else ""}
+        omitted |= {"kind"} if node_type in ("Integer", "Address", "Struct") else set()
+        result = {name: in_both_directions(value) for name, value in data.items() if name not in omitted}
+        if node_type == "Field":  # Addresses differ in every run.
+            result["direction"] = "in" if data["type"]["is"] == "Address" else "inout"
+        return result
+    return [in_both_directions(item) for item in data] if isinstance(data, list) else data
 
 
 @pytest.mark.parametrize("abi", ["wsl", "x86"])
-def test_every_value_of_every_description_arrives(command: Command, abi: str, tmp_path: Path) -> None:
-    """Calls that change nothing: what a program was given is what it prints, and that is what was recorded."""
-    described = {name: serial.call_from_data(in_both_directions(serial.to_data(call))) for name, call in CALLS.items()}
-    described = {name: call for name, call in described.items() if not check(call)}
-    assert len(described) > 100
+def test_every_value_of_every_description(command: Command, abi: str, tmp_path: Path) -> None:
+    """Calls that change nothing: the printed values are the inputs, which are the recorded values."""
+    specs = {name: serial.spec_from_data(in_both_directions(serial.to_data(spec))) for name, spec in CALLS.items()}
+    specs = {name: spec for name, spec in specs.items() if not check(spec)}
+    assert len(specs) > 100
     trace = tmp_path / "all.kmt"
     header = Header("x64" if abi == "wsl" else "x86", created="now", wchar=4 if abi == "wsl" else 2)
-    with Builder(trace, described, header=header) as builder:
-        for name, call in described.items():
-            for values in drawn(call, abi):
-                answer = {"result": 1} if call.returns == "BOOLEAN" else {}
-                builder.add(name, values, None if call.argument.parameters else values, **answer)
-    source = written(trace, tmp_path)
+    with Builder(trace, specs, header=header) as builder:
+        for name, spec in specs.items():
+            for values in draw_arguments(spec, abi):
+                outcome_fields = {"result": 1} if spec.returns == "BOOLEAN" else {}
+                builder.add(name, values, None if spec.argument.parameters else values, **outcome_fields)
+    source = write_reproducer(trace, tmp_path)
     for system in COMPILERS:
-        compiled(source, tmp_path / "repro.o", system, "-c")
+        compile_program(source, tmp_path / "repro.o", system, "-c")
     system = "x64" if abi == "wsl" else "x86"
-    answers = "".join(f"int {n}(void) {{ return {int(c.returns == 'BOOLEAN')}; }}\n" for n, c in described.items())
-    (tmp_path / "stub.c").write_text(answers)
-    stub = compiled(tmp_path / "stub.c", tmp_path / "stub.so", system)
-    _, printed = run(compiled(source, tmp_path / "repro", system), stub)
-    # Of a structure with WCHARs the size is another, where no Windows program runs.
+    functions = (f"int {name}(void) {{ return {int(spec.returns == 'BOOLEAN')}; }}\n" for name, spec in specs.items())
+    (tmp_path / "stub.c").write_text("".join(functions))
+    stub = compile_program(tmp_path / "stub.c", tmp_path / "stub.so", system)
+    _, printed = run(compile_program(source, tmp_path / "repro", system), stub)
+    # The size of a structure with WCHARs differs on Linux, whose WCHAR has four bytes.
     different = [line for line in printed.splitlines() if "DIFFERENT" in line]
     assert [line for line in different if abi == "wsl" or "DataSize " not in line] == []
     findings = tracekmt.diff(trace, outcome(command, trace, printed, tmp_path)).findings
-    assert [each for each in findings if abi == "wsl" or not str(each.path).endswith("DataSize")] == []
+    assert [finding for finding in findings if abi == "wsl" or not str(finding.path).endswith("DataSize")] == []
 
 
-def drawn(call: CallSpec, abi: Any) -> list[Any]:
-    found: list[Any] = []
+def draw_arguments(spec: CallSpec, abi: Any) -> list[Any]:
+    drawn: list[Any] = []
 
     @seed(7)
     @settings(
         max_examples=4, database=None, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
     )
-    @given(arguments(call, abi))
-    def draw(one: Any) -> None:
-        found.append(one.values)
+    @given(arguments(spec, abi))
+    def draw(argument: Any) -> None:
+        drawn.append(argument.values)
 
     draw()
-    return found
+    return drawn
 
 
 HOSTILE = [
@@ -275,7 +287,7 @@ HOSTILE = [
     "EOF",
     "NULL",
     "arg",
-    "entering",
+    "enter_call",
     "printf",
     "call_0",
     "main",
@@ -285,8 +297,8 @@ HOSTILE = [
 ENDS = '*/ system("touch hacked"); /* "; \\ ??/ \n } #error \r\n \\'
 
 
-def test_names_stay_where_they_are_printed(tmp_path: Path) -> None:
-    """A trace whose every name wants to be something else in C."""
+def test_hostile_names(tmp_path: Path) -> None:
+    """Every name in the trace has another meaning in C."""
     inner = structure("int", *(inout(name, UINT) for name in HOSTILE), inout("text", WCharArray(40)))
     bits = flags(f"flags.{ENDS.replace('.', '')}"[:5], *("volatile", "Flag"))
     choice = enum("enum", unsigned=1, signed=2)
@@ -318,23 +330,23 @@ def test_names_stay_where_they_are_printed(tmp_path: Path) -> None:
                 "other": -7,
             }
             builder.add(name, values, values)
-    source = written(trace, tmp_path)
+    source = write_reproducer(trace, tmp_path)
     text = source.read_text()
     assert text.isascii()
     assert "\n#error" not in text
     for system in COMPILERS:
-        compiled(source, tmp_path / "repro.o", system, "-c", "-trigraphs")
+        compile_program(source, tmp_path / "repro.o", system, "-c", "-trigraphs")
     stub = library(tmp_path, "int D3DKMTCreateAllocation2(void) { return 0; }\nint D3DKMTint(void) { return 0; }")
-    status, printed = run(compiled(source, tmp_path / "repro"), stub)
+    status, printed = run(compile_program(source, tmp_path / "repro"), stub)
     assert (status, printed.splitlines()[-1]) == (1, "end 2 calls, 2 different"), printed
     assert {line.split()[0] for line in printed.splitlines() if "DIFFERENT" in line} == {"handle", "other"}
-    assert printed.count("is left out: it is none of the thunks") == 3
+    assert printed.count("is omitted: not a thunk") == 3
     assert not list(tmp_path.glob("hacked"))
 
 
 @pytest.mark.parametrize("options", [["-std=c99", "-trigraphs"], ["-std=gnu17"]], ids=" ".join)
 def test_text_in_strings_and_comments(options: list[str], tmp_path: Path) -> None:
-    """Every string comes out of the program as it went in, and no comment has an end of its own."""
+    """The program prints every string unchanged, and no text ends its comment."""
     texts: list[str] = ["??/", "\\", "*/", "/*", "\x001", "\xff0", 'a"b', "??=", "\\\n", "é1", "\udc80", "%s"]
 
     @seed(3)
@@ -344,24 +356,24 @@ def test_text_in_strings_and_comments(options: list[str], tmp_path: Path) -> Non
         texts.append(text)
 
     draw()
-    lines = [f"/* {comment(each)} */ put({literal(each)}, sizeof {literal(each)} - 1);" for each in texts]
+    lines = [f"/* {comment(text)} */ put({literal(text)}, sizeof {literal(text)} - 1);" for text in texts]
     source = tmp_path / "texts.c"
     head = "#include <stdio.h>\nstatic void put(const char *text, size_t size) { fwrite(text, 1, size, stdout); }\n"
     source.write_text(head + "int main(void) {\n" + "\n".join(lines) + "\nreturn 0; }\n", encoding="ascii")
-    program = compiled(source, tmp_path / "texts", "x64", *options)
+    program = compile_program(source, tmp_path / "texts", "x64", *options)
     done = subprocess.run([program], capture_output=True, check=True)
-    assert done.stdout == b"".join(each.encode("utf-8", "surrogatepass") for each in texts)
+    assert done.stdout == b"".join(text.encode("utf-8", "surrogatepass") for text in texts)
 
 
 @given(st.text(max_size=200))
-def test_any_name_becomes_a_name(name: str) -> None:
+def test_any_name_becomes_an_identifier(name: str) -> None:
     assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", identifier(name))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_any_memory(tmp_path: Path, data: st.DataObject) -> None:
-    """Regions of real events, bytes of them replaced: there is a program, or an error of ours."""
+    """Recorded regions with replaced bytes give a program or an error of tracekmt."""
     frames = frames_of(OLD_DEMO)
     for value in data.draw(
         st.lists(st.sampled_from([v for k, v in frames if k in (FrameKind.ENTER, FrameKind.LEAVE)]))
@@ -379,24 +391,24 @@ def test_any_memory(tmp_path: Path, data: st.DataObject) -> None:
     assert (tmp_path / "any.c").read_text().isascii()
 
 
-def test_a_part_stands_alone(command: Command, thunks: Path, tmp_path: Path) -> None:
+def test_selected_calls_with_their_dependencies(command: Command, thunks: Path, tmp_path: Path) -> None:
     demo = resource("traces", "demo.kmt")
     done = command("convert", demo, "--calls", "5", "-o", "part.c")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    status, printed = run(compiled(tmp_path / "part.c", tmp_path / "repro"), thunks)
+    status, printed = run(compile_program(tmp_path / "part.c", tmp_path / "repro"), thunks)
     assert re.findall(r"^call (\d+)", printed, re.MULTILINE) == ["0", "2", "4", "5"]
     assert status == 0
-    calls = all_of(outcome(command, demo, printed, tmp_path))
+    calls = read_calls(outcome(command, demo, printed, tmp_path))
     assert [call["index"] for call in calls] == [0, 2, 4, 5]
     refused = command("convert", demo, "--calls", "5", "-o", "part.jsonl")
-    assert (refused.returncode, "for a reproducer" in refused.stderr) == (2, True)
+    assert (refused.returncode, "--calls requires a reproducer" in refused.stderr) == (2, True)
 
 
 def test_on_the_command_line(command: Command, tmp_path: Path) -> None:
     shown = command("convert", STAND_ALONE, "-o", "-", "--to", "c")
-    assert shown.stdout == written(STAND_ALONE, tmp_path).read_text()
+    assert shown.stdout == write_reproducer(STAND_ALONE, tmp_path).read_text()
     refused = command("convert", STAND_ALONE, "-o", tmp_path / "stand-alone-allocation.c")
-    assert (refused.returncode, "exists already" in refused.stderr) == (2, True)
+    assert (refused.returncode, "already exists" in refused.stderr) == (2, True)
     lines = tmp_path / "lines.jsonl"
     convert(STAND_ALONE, lines, "jsonl")
     convert(lines, tmp_path / "lines.c", "c")
@@ -404,14 +416,15 @@ def test_on_the_command_line(command: Command, tmp_path: Path) -> None:
     redacted = command("convert", STAND_ALONE, "-o", "redacted.c", "--redact")
     assert redacted.returncode == 0
     assert "stand-alone" not in (tmp_path / "redacted.c").read_text()
-    with pytest.raises(UsageError, match="none of these calls"):
+    with pytest.raises(UsageError, match="no call is selected"):
         convert(STAND_ALONE, tmp_path / "none.c", "c", calls=parse_calls("99"))
 
 
-def test_the_mark_is_that_of_the_whole(tmp_path: Path) -> None:
+def test_trimmed_trace_has_the_same_fingerprint(tmp_path: Path) -> None:
     part = tmp_path / "part.kmt"
     trim(STAND_ALONE, parse_calls("2"), part)
-    marks = {
-        re.findall(r'#define TRACE "(\w+)"', written(each, tmp_path).read_text())[0] for each in (STAND_ALONE, part)
+    fingerprints = {
+        re.findall(r'#define TRACE "(\w+)"', write_reproducer(trace, tmp_path).read_text())[0]
+        for trace in (STAND_ALONE, part)
     }
-    assert len(marks) == 1
+    assert len(fingerprints) == 1

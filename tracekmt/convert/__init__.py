@@ -1,4 +1,4 @@
-"""Traces in other forms, and back."""
+"""Conversion of traces to JSON lines and C programs, and of JSON lines to traces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tracekmt.convert import jsonl
 from tracekmt.convert.c import write_program
-from tracekmt.edit.copy import open_copy, refuse_output, replacing, write_copy
+from tracekmt.edit.copy import open_copy, refuse_output, replace_on_success, write_copy
 from tracekmt.edit.redact import REDACTED, Redactor, redacted_end, redacted_header, redacted_module
 from tracekmt.edit.trim import trim
 from tracekmt.errors import UsageError
@@ -20,8 +20,13 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Converted:
-    """How many calls were written, and what to know of the trace that they came from."""
+class ConvertResult:
+    """Result of a conversion.
+
+    Attributes:
+        calls: Number of calls written.
+        warning: Warning about the source trace, such as damage. None if the trace is sound.
+    """
 
     calls: int
     warning: str | None = None
@@ -35,25 +40,38 @@ def convert(
     calls: Callable[[int, str], bool] | None = None,
     redact: bool = False,
     force: bool = False,
-    on_progress: Progress = lambda done, of: None,
-) -> Converted:
-    """Write a trace, or lines of JSON, as "kmt", "jsonl" or "c", a program that makes its calls; "-" is standard output
-    for those that are text. calls: of a program, the calls that it makes, with those that they depend on. redact:
-    without names, paths and private data. UsageError and TraceError say what cannot be done."""
+    on_progress: Progress = lambda done, total: None,
+) -> ConvertResult:
+    """Convert a trace or a file of JSON lines.
+
+    Args:
+        source: The trace or the JSON lines.
+        to: The output file. "-" is standard output, for "jsonl" and "c" only.
+        form: "kmt" for a trace, "jsonl" for JSON lines, "c" for a reproducer.
+        calls: Filter by call index and function name, for form "c" only. The dependencies of the selected calls are
+            added.
+        redact: Remove names, paths and private data.
+        force: Overwrite an existing output file.
+        on_progress: Called with the number of calls done and their total.
+
+    Raises:
+        UsageError: The arguments contradict each other, the output exists, or the JSON lines are invalid.
+        TraceError: The trace cannot be read.
+    """
     if calls is not None and form != "c":
-        raise UsageError("a set of calls is for a reproducer (.c); tracekmt trim makes a trace of one")
-    name, redacted = source.name, redact
+        raise UsageError("--calls requires a reproducer (.c) as output (use `tracekmt trim` for a trace)")
+    display_name = "a redacted trace" if redact else source.name
     if str(to) != "-":
         refuse_output(source, to, force=force)
     with tempfile.TemporaryDirectory(prefix="tracekmt-") as folder:
-        if _is_lines(source):
+        if _is_jsonl(source):
             if form == "jsonl" and not redact:
-                raise UsageError(f"{source}: is lines of JSON already")
-            target = to if form == "kmt" and not redact else Path(folder) / "read.kmt"
-            count = jsonl.from_lines(source, target, force=force, on_progress=on_progress)
-            if target == to:
-                return Converted(count)
-            source = target
+                raise UsageError(f"cannot convert {source}: already in JSON lines")
+            trace_path = to if form == "kmt" and not redact else Path(folder) / "read.kmt"
+            count = jsonl.from_lines(source, trace_path, force=force, on_progress=on_progress)
+            if trace_path == to:
+                return ConvertResult(count)
+            source = trace_path
         if redact and form != "kmt":
             _write_trace(source, Path(folder) / "redacted.kmt", redact=True)
             source, redact = Path(folder) / "redacted.kmt", False
@@ -62,41 +80,42 @@ def convert(
         if calls is not None:
             trim(source, calls, Path(folder) / "part.kmt")
             source = Path(folder) / "part.kmt"
-        return _write_text(source, to, form, "a redacted trace" if redacted else name, on_progress)
+        return _write_text(source, to, form, display_name, on_progress)
 
 
-def _write_trace(source: Path, to: Path, *, redact: bool) -> Converted:
-    with Trace(source) as trace, replacing(to) as part:
-        # What is redacted stays as it is: a hash of a hash would be equal to nothing.
+def _write_trace(source: Path, to: Path, *, redact: bool) -> ConvertResult:
+    with Trace(source) as trace, replace_on_success(to) as part:
+        # A redacted trace is copied unchanged. A hash of a hash would not match the hash in other redacted traces.
         if not redact or trace.header.redacted == REDACTED:
             write_copy(trace, open_copy(trace, part), trace.events())
         else:
             header, modules = redacted_header(trace.header), [redacted_module(module) for module in trace.modules]
-            header.settings.pop("spool", None)  # a path, which only recovering a recording needs
-            redactor = Redactor(trace.abi, trace.descriptions, trace.description)
+            header.settings.pop("spool", None)  # a path, and only `tracekmt recover` needs it
+            redactor = Redactor(trace.abi, trace.specs.values(), trace.spec)
             writer = open_copy(trace, part, header, modules)
             write_copy(trace, writer, redactor.events(trace.events()), redacted_end)
-        return Converted(len(trace), trace.warning)
+        return ConvertResult(len(trace), trace.warning)
 
 
-def _write_text(source: Path, to: Path, form: str, name: str, on_progress: Progress) -> Converted:
+def _write_text(source: Path, to: Path, form: str, display_name: str, on_progress: Progress) -> ConvertResult:
     with Trace(source) as trace:
-        made = write_program(trace, name, on_progress) if form == "c" else jsonl.to_lines(trace, on_progress)
-        lines = (f"{line}\n" for line in made)
+        is_program = form == "c"
+        text = write_program(trace, display_name, on_progress) if is_program else jsonl.to_lines(trace, on_progress)
+        lines = (f"{line}\n" for line in text)
         if str(to) == "-":
             sys.stdout.writelines(lines)
         else:
-            with replacing(to) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+            with replace_on_success(to) as part, part.open("w", encoding="utf-8", newline="\n") as file:
                 file.writelines(lines)
-        return Converted(len(trace), trace.warning)
+        return ConvertResult(len(trace), trace.warning)
 
 
-def _is_lines(path: Path) -> bool:
-    """Whether a file is lines of JSON: by its ending, else by its first byte."""
+def _is_jsonl(path: Path) -> bool:
+    """Return True if the file has JSON lines, by its extension, otherwise by its first byte."""
     if path.suffix.lower() in (".kmt", ".jsonl"):
         return path.suffix.lower() == ".jsonl"
     try:
         with path.open("rb") as file:
             return file.read(1) == b"{"
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or 'cannot be read'}") from None
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None

@@ -1,4 +1,4 @@
-"""A trace as a program in C that makes its calls again: the reproducer."""
+"""Conversion of traces to reproducers: C programs that make the recorded calls."""
 
 from tracekmt.convert.c.program import write_program
 

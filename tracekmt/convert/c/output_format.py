@@ -1,4 +1,7 @@
-"""What a reproducer prints: how it names things, and how it is read back."""
+"""Format of the output of a reproducer, and its parser.
+
+docs/reproducer.md describes the lines. Outputs of older reproducers must stay readable.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from tracekmt.trace.events import Header
 
 VERSION = 1
 SIZE_LIMIT = 1 << 30
+"""Maximum size of an output file in bytes."""
 
 _HEAD = re.compile(r"tracekmt reproducer (\d{1,9}) trace ([0-9a-f]{16}) calls (\d{1,18}) pointers ([48]) wchar ([24])")
 _CALL = re.compile(r"call (\d{1,18}) (\S{1,400})")
@@ -24,20 +28,28 @@ _END = re.compile(r"end (\d{1,18}) calls, (\d{1,18}) different")
 
 
 def escape_name(text: str) -> str:
-    """A path or a name as it stands in a line: plain characters without spaces."""
+    """Escape a path or a function name, so that it has only printable ASCII characters without spaces."""
     return "".join(c if "!" <= c <= "~" and c != "\\" else f"\\u{ord(c):04x}" for c in text)
 
 
 def trace_fingerprint(header: Header) -> str:
-    """What tells the printout of one trace from that of another; a part of a trace has the mark of the whole."""
-    told = [header.created, header.abi, header.wchar, header.clock]
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=repr).encode()).hexdigest()[:16]
+    """Return a hash that identifies a trace. A trimmed trace has the fingerprint of its original."""
+    # The hash is part of the output format, so these values must not change.
+    identity = [header.created, header.base_abi, header.wchar, header.clock]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=repr).encode()).hexdigest()[:16]
 
 
 @dataclass
 class CallOutput:
-    """One call: where it stands in the printout, its result (None: it did not return), whether its function was not
-    there, and the fields that it wrote, by their paths: each with its line."""
+    """Output of one call.
+
+    Attributes:
+        line: Line number of the call.
+        name: Escaped name of the function.
+        result: The return value. None if the call did not return, or if its function is missing.
+        missing: True if no library exports the function.
+        fields: Line number and text of each written field, by its escaped path.
+    """
 
     line: int
     name: str
@@ -48,74 +60,97 @@ class CallOutput:
 
 @dataclass
 class ReproducerOutput:
-    """Everything that a reproducer printed. announced: how many calls it was going to make. whole: it came to its
-    end."""
+    """Output of a reproducer.
+
+    Attributes:
+        path: The file.
+        fingerprint: Fingerprint of the trace.
+        expected_calls: Number of calls in the reproducer.
+        abi: ABI of the reproducer.
+        calls: Output of each call, by its index.
+        complete: True if the reproducer finished.
+    """
 
     path: Path
-    mark: str
-    announced: int
+    fingerprint: str
+    expected_calls: int
     abi: Abi
     calls: dict[int, CallOutput]
-    whole: bool = False
+    complete: bool = False
 
 
-def read(path: Path) -> ReproducerOutput:
-    """What a reproducer printed into a file. TraceError names the line that is none of its own."""
+def read_output(path: Path) -> ReproducerOutput:
+    """Parse the output of a reproducer.
+
+    Raises:
+        TraceError: The file cannot be read, or a line is invalid. The message names the line.
+    """
     try:
         if path.stat().st_size > SIZE_LIMIT:
-            raise TraceError(f"{path}: is larger than any printout of a reproducer")
+            raise TraceError(f"cannot read {path}: larger than {SIZE_LIMIT >> 30} GB")
         text = path.read_bytes().decode("ascii")
     except OSError as error:
-        raise TraceError(f"{path}: {error.strerror or 'cannot be opened'}") from None
+        raise TraceError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        before = error.object[: error.start].count(b"\n") + 1
-        raise TraceError(f"{path}: line {before}: is not what a reproducer prints") from None
+        number = error.object[: error.start].count(b"\n") + 1
+        raise TraceError(f"{path}: line {number}: not the output of a reproducer (expected ASCII)") from None
     lines = text.split("\n")
-    torn = len(lines) if lines[-1] else 0
-    printout = _begun(path, lines[0].rstrip("\r"))
-    _read_calls(printout, enumerate(lines[1:] if torn else lines[1:-1], 2), torn)
-    if not printout.whole and printout.calls:
-        # It ended within this call, or in the middle of what it wrote.
-        last = printout.calls[next(reversed(printout.calls))]
+    truncated_line = len(lines) if lines[-1] else 0
+    output = _parse_head(path, lines[0].rstrip("\r"))
+    _parse_calls(output, enumerate(lines[1:] if truncated_line else lines[1:-1], 2), truncated_line)
+    if not output.complete and output.calls:
+        # The reproducer ended inside this call, or its output was cut off.
+        last = output.calls[next(reversed(output.calls))]
         last.result, last.fields = None, {}
-    return printout
+    return output
 
 
-def _begun(path: Path, line: str) -> ReproducerOutput:
+def _parse_head(path: Path, line: str) -> ReproducerOutput:
     head = _HEAD.fullmatch(line)
     if head is None:
-        raise TraceError(f"{path}: line 1: is not how the printout of a reproducer begins")
+        raise TraceError(f"{path}: line 1: not the output of a reproducer (expected `tracekmt reproducer ...`)")
     if int(head[1]) != VERSION:
-        raise TraceError(f"{path}: line 1: is of version {head[1]}; this tracekmt reads version {VERSION}")
+        raise TraceError(f"{path}: line 1: unsupported version: {head[1]} (expected {VERSION})")
     abi: Abi = "x86" if head[4] == "4" else "wsl" if head[5] == "4" else "x64"
     return ReproducerOutput(path, head[2], int(head[3]), abi, {})
 
 
-def _read_calls(printout: ReproducerOutput, lines: Iterator[tuple[int, str]], torn: int) -> None:
-    """torn: the number of the last line, if that has no end; it may be the beginning of anything."""
-    call: CallOutput | None = None
-    for number, ended in lines:
-        line = ended.rstrip("\r")
-        where = f"{printout.path}: line {number}"
-        if number == torn:
+def _parse_calls(output: ReproducerOutput, lines: Iterator[tuple[int, str]], truncated_line: int) -> None:
+    """Parse the lines after the first. The truncated line is skipped, since it can be the start of any line.
+
+    Args:
+        output: The output to add the calls to.
+        lines: Line numbers and lines.
+        truncated_line: Number of the last line if it lacks a line end, otherwise 0.
+    """
+    call_output: CallOutput | None = None
+    for number, raw_line in lines:
+        line = raw_line.rstrip("\r")
+        where = f"{output.path}: line {number}"
+        if number == truncated_line:
             return
-        if printout.whole:
-            raise TraceError(f"{where}: stands behind the printout's end")
-        if found := _CALL.fullmatch(line):
-            call = CallOutput(number, found[2])
-            if int(found[1]) in printout.calls:
-                raise TraceError(f"{where}: call {found[1]} stands there twice")
-            printout.calls[int(found[1])] = call
-        elif (found := _RESULT.fullmatch(line)) and call is not None and call.result is None and not call.missing:
-            call.missing = found[1] == "missing"
-            call.result = None if call.missing else 0 if found[1] == "void" else int(found[1], 16)
-        elif (found := _FIELD.fullmatch(line)) and call is not None and call.result is not None:
-            if found[1] in call.fields:
-                raise TraceError(f"{where}: {found[1][:80]} stands there twice")
-            call.fields[found[1]] = number, found[2]
+        if output.complete:
+            raise TraceError(f"{where}: unexpected line after the end line")
+        if match := _CALL.fullmatch(line):
+            call_output = CallOutput(number, match[2])
+            if int(match[1]) in output.calls:
+                raise TraceError(f"{where}: call {match[1]} is duplicated")
+            output.calls[int(match[1])] = call_output
+        elif (match := _RESULT.fullmatch(line)) and call_output is not None and _expects_result(call_output):
+            call_output.missing = match[1] == "missing"
+            call_output.result = None if call_output.missing else 0 if match[1] == "void" else int(match[1], 16)
+        elif (match := _FIELD.fullmatch(line)) and call_output is not None and call_output.result is not None:
+            if match[1] in call_output.fields:
+                raise TraceError(f"{where}: {match[1][:80]} is duplicated")
+            call_output.fields[match[1]] = number, match[2]
         elif _END.fullmatch(line):
-            if len(printout.calls) != printout.announced:
-                raise TraceError(f"{where}: has {len(printout.calls)} calls, where line 1 has {printout.announced}")
-            printout.whole = True
+            calls, expected = len(output.calls), output.expected_calls
+            if calls != expected:
+                raise TraceError(f"{where}: invalid number of calls: {calls} (expected {expected}, from line 1)")
+            output.complete = True
         elif not line.startswith("note ") and not line.startswith("library "):
-            raise TraceError(f"{where}: is not what a reproducer prints there")
+            raise TraceError(f"{where}: unexpected line in the output of a reproducer: {line[:40]!r}")
+
+
+def _expects_result(call_output: CallOutput) -> bool:
+    return call_output.result is None and not call_output.missing

@@ -1,4 +1,4 @@
-"""What a reproducer printed, as the target of a replay: it answers each call with what stands there."""
+"""Replay target that returns the printed results of a reproducer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from typing import Any
 from tracekmt import codec
 from tracekmt.codec import FieldValue
 from tracekmt.codec.memory import Arena, Recorded
-from tracekmt.convert.c import output_format as printout
-from tracekmt.convert.c.output_format import CallOutput, ReproducerOutput
-from tracekmt.differ.compare import Entered, Outcome
-from tracekmt.edit.copy import refuse_output, replacing
+from tracekmt.convert.c.output_format import (
+    CallOutput,
+    ReproducerOutput,
+    escape_name,
+    read_output,
+    trace_fingerprint,
+)
+from tracekmt.differ.compare import EnteredCall, Outcome
+from tracekmt.edit.copy import refuse_output, replace_on_success
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.findings import Finding, Report
 from tracekmt.ntstatus import Status
@@ -25,153 +30,180 @@ from tracekmt.objects.identity import Bindings
 from tracekmt.replayer.engine import replay
 from tracekmt.replayer.simulator_target import Transcript
 from tracekmt.spec import types as t
+from tracekmt.spec.dispatch import assert_never
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.reader import Trace
 
 _ESCAPE = re.compile(r"\\u([0-9a-f]{4})|\\U([0-9a-f]{8})")
 _NUMBER = re.compile(r"-?[0-9]{1,20}|0x[0-9a-f]{1,16}")
-_OCTETS = re.compile(r"([0-9a-f]{2})+|empty")
+_HEX_BYTES = re.compile(r"([0-9a-f]{2})+|empty")
 
 
 def read_back(
     printed: str | os.PathLike[str], trace: str | os.PathLike[str], output: Path, *, force: bool = False
 ) -> Report:
-    """Write what the reproducer of a trace printed as a trace of its own. TraceError where it is no printout,
-    UsageError where it is that of another trace."""
+    """Convert the output of a reproducer into a trace.
+
+    Args:
+        printed: The output.
+        trace: The trace of the reproducer.
+        output: The trace to write.
+        force: Overwrite an existing trace.
+
+    Returns:
+        The report of the comparison with the recorded calls.
+
+    Raises:
+        TraceError: The output is invalid.
+        UsageError: The output belongs to another trace, or `output` exists.
+    """
     refuse_output(Path(printed), output, force=force)
-    path = Path(printed)
-    found = printout.read(path)
+    reproducer_output = read_output(Path(printed))
     with Trace(Path(trace)) as recorded:
-        _refuse_another(found, recorded)
-        abi = recorded.abi if t.POINTER_SIZE[recorded.abi] >= t.POINTER_SIZE[found.abi] else found.abi
-    with replacing(output) as part:
-        return replay(trace, on=ReproducerTarget(found, abi), output=part, force=True)
+        _check_trace(reproducer_output, recorded)
+        # Printed and recorded values must fit, so use the ABI with the larger pointers.
+        is_recorded_wider = t.POINTER_SIZE[recorded.abi] >= t.POINTER_SIZE[reproducer_output.abi]
+        abi = recorded.abi if is_recorded_wider else reproducer_output.abi
+    with replace_on_success(output) as part:
+        return replay(trace, on=ReproducerTarget(reproducer_output, abi), output=part, force=True)
 
 
-def _refuse_another(found: ReproducerOutput, trace: Trace) -> None:
-    if found.mark != printout.trace_fingerprint(trace.header):
-        raise UsageError(f"{found.path}: line 1: is the printout of another trace than {trace.path}")
-    names = {index: trace.description(number).name for index, number in trace.functions()}
-    for index, call in found.calls.items():
-        if index not in names or printout.escape_name(names[index]) != call.name:
-            raise UsageError(f"{found.path}: line {call.line}: {trace.path} has no such call {index}")
+def _check_trace(output: ReproducerOutput, trace: Trace) -> None:
+    """Check that an output belongs to a trace."""
+    if output.fingerprint != trace_fingerprint(trace.header):
+        raise UsageError(f"{output.path}: line 1: output of a different trace (expected {trace.path})")
+    names = {index: trace.spec(spec_id).name for index, spec_id in trace.spec_ids()}
+    for index, call_output in output.calls.items():
+        if index not in names or escape_name(names[index]) != call_output.name:
+            line = f"{output.path}: line {call_output.line}"
+            raise UsageError(f"{line}: {trace.path} does not have this call: {index} {call_output.name[:80]}")
 
 
 class ReproducerTarget:
-    """A printout that answers. It takes no inputs, has no objects of its own, and knows only the calls in it."""
+    """Replay target that returns printed results. It ignores inputs and has no objects.
+
+    Args:
+        output: The output of the reproducer.
+        abi: ABI of the memory that the target returns.
+    """
 
     real = False
 
-    def __init__(self, found: ReproducerOutput, abi: t.Abi) -> None:
-        self.name = "printout of a reproducer"
+    def __init__(self, output: ReproducerOutput, abi: t.Abi) -> None:
+        self.name = "output of a reproducer"
         self.abi: t.Abi = abi
         self.machine: dict[str, Any] = {}
-        self._found = found
+        self._output = output
 
     def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
-        """Nothing is known before the first call."""
+        """Bind nothing. The output has no values from before the first call."""
         return []
 
     def prepare(self, call: TracedCall, bindings: Bindings) -> Iterable[Finding]:
-        """What calls were given is no more."""
+        """Prepare nothing. The output does not depend on the inputs."""
         return ()
 
     def notes(self) -> Iterable[str]:
-        """What the reproducer had to say."""
+        """Return no notes."""
         return ()
 
     def restart(self) -> None:
-        """It goes on answering."""
+        """Continue after a call that did not return."""
 
     def close(self) -> None:
-        """It has made nothing."""
+        """Close nothing."""
 
     def adopt(self, kind: t.Kind, given: dict[t.Kind, int]) -> int | None:
-        """A reproducer has no objects that are older than the trace."""
+        """Return None: a reproducer has no objects that are older than the trace."""
         return None
 
-    def call(self, entered: Entered) -> tuple[Outcome, Transcript] | None:
-        """The printed outcome of a call; None where it was not made."""
-        traced = entered.call
-        printed = self._found.calls.get(traced.index)
-        if printed is None or printed.missing:
+    def call(self, entered: EnteredCall) -> tuple[Outcome, Transcript] | None:
+        """Return the printed outcome of a call, or None if the reproducer did not make the call."""
+        call = entered.call
+        call_output = self._output.calls.get(call.index)
+        if call_output is None or call_output.missing:
             return None
         arena = Arena(self.abi, 1)
-        arguments = codec.encode(traced.spec, self.abi, arena, entered.inputs())
+        arguments = codec.encode(call.spec, self.abi, arena, entered.inputs())
         before = arena.regions()
-        if printed.result is None:
-            return Outcome(None, traced.spec.argument, None, traced.index, returned=False), Transcript(
-                arguments, before, [], None
-            )
-        outputs = self._outputs(traced, printed, entered.inputs())
+        if call_output.result is None:
+            outcome = Outcome(None, call.spec.argument, None, call.index, returned=False)
+            return outcome, Transcript(arguments, before, [], None)
+        outputs = self._outputs(call, call_output, entered.inputs())
         if outputs is not None:
             try:
-                codec.encode(traced.spec, self.abi, arena, outputs)
+                codec.encode(call.spec, self.abi, arena, outputs)
             except UsageError as error:
-                raise TraceError(
-                    f"{self._found.path}: line {printed.line}: what was printed fits nowhere: {error}"
-                ) from None
+                where = f"{self._output.path}: line {call_output.line}"
+                raise TraceError(f"{where}: invalid output of the call: {error}") from None
         after = arena.regions()
-        gives_status = traced.spec.returns == "NTSTATUS"
+        returns_status = call.spec.returns == "NTSTATUS"
         outcome = Outcome(
-            Status(printed.result) if gives_status else None,
-            traced.spec.argument,
-            codec.decode(traced.spec, self.abi, arena, arguments, Recorded(before)),
-            traced.index,
-            result=printed.result & 0xFF if traced.spec.returns == "BOOLEAN" else None,
+            Status(call_output.result) if returns_status else None,
+            call.spec.argument,
+            codec.decode(call.spec, self.abi, arena, arguments, Recorded(before)),
+            call.index,
+            result=call_output.result & 0xFF if call.spec.returns == "BOOLEAN" else None,
         )
-        return outcome, Transcript(arguments, before, after, printed.result)
+        return outcome, Transcript(arguments, before, after, call_output.result)
 
-    def _outputs(self, traced: TracedCall, printed: CallOutput, inputs: Any) -> dict[str, Any] | None:
-        """The argument as the call left it: what is printed, what the call was given, and of what is neither, what was
-        recorded. None where there is no argument."""
-        recorded = traced.outputs if traced.returned else traced.inputs
+    def _outputs(self, call: TracedCall, call_output: CallOutput, inputs: Any) -> dict[str, Any] | None:
+        """Return the argument after the call, or None if there is no argument.
+
+        Printed values come first, then the inputs that the reproducer used, then the recorded values.
+        """
+        recorded = call.outputs if call.returned else call.inputs
         if not isinstance(inputs, dict) or not isinstance(recorded, dict):
             return None
-        struct = traced.spec.argument
+        struct = call.spec.argument
         outputs = deepcopy({**inputs, **recorded})
-        given = {leaf.path: leaf.value for leaf in _leaves(struct, inputs)}
-        there = {printout.escape_name(leaf.path): leaf for leaf in _leaves(struct, outputs)}
-        for leaf in there.values():
-            if leaf.path in given:
-                leaf.values[leaf.key] = given[leaf.path]
-        for path, (line, text) in printed.fields.items():
-            where = f"{self._found.path}: line {line}"
-            if path not in there:
-                raise TraceError(f"{where}: the call has no {path[:80]} that it writes")
-            there[path].values[there[path].key] = _value(there[path].type, text, f"{where}: {path[:80]}")
+        input_values = {field_value.path: field_value.value for field_value in _field_values(struct, inputs)}
+        output_values = {escape_name(field_value.path): field_value for field_value in _field_values(struct, outputs)}
+        for field_value in output_values.values():
+            if field_value.path in input_values:
+                field_value.values[field_value.key] = input_values[field_value.path]
+        for path, (line, text) in call_output.fields.items():
+            where = f"{self._output.path}: line {line}"
+            if path not in output_values:
+                raise TraceError(f"{where}: unknown field of the call: {path[:80]}")
+            field_value = output_values[path]
+            field_value.values[field_value.key] = _parse_value(field_value.type, text, f"{where}: {path[:80]}")
         return outputs
 
 
-def _leaves(struct: t.Struct, values: Any) -> Iterator[FieldValue]:
-    """The values of an argument, to the last number."""
-    for leaf in codec.iter_values(struct, values):
-        if isinstance(leaf.type, t.Struct) and isinstance(leaf.value, dict):
-            yield from codec.iter_values(leaf.type, leaf.value, f"{leaf.path}.", f"{leaf.pattern}.")
+def _field_values(struct: t.Struct, values: Any) -> Iterator[FieldValue]:
+    """Yield the values of an argument. Structures that have a kind are split into their fields."""
+    for field_value in codec.iter_values(struct, values):
+        if isinstance(field_value.type, t.Struct) and isinstance(field_value.value, dict):
+            prefix, pattern = f"{field_value.path}.", f"{field_value.pattern}."
+            yield from codec.iter_values(field_value.type, field_value.value, prefix, pattern)
         else:
-            yield leaf
+            yield field_value
 
 
-def _value(type_: t.Type, text: str, where: str) -> Any:
-    """A printed value of a type."""
+def _parse_value(type_: t.Type, text: str, where: str) -> Any:
+    """Parse a printed value of a type."""
     if isinstance(type_, (t.WString, t.WCharArray, t.CountedString)):
         if text.startswith('"'):
-            return _ESCAPE.sub(_character, text[1:-1])
+            return _ESCAPE.sub(_unescape, text[1:-1])
     elif isinstance(type_, (t.Bytes, t.RawWindow, t.Payload, t.VariableRecords, t.ByteArray)):
-        if _OCTETS.fullmatch(text):
+        if _HEX_BYTES.fullmatch(text):
             return b"" if text == "empty" else bytes.fromhex(text)
-    elif _NUMBER.fullmatch(text):
-        number = int(text, 0) if text.startswith("0x") else int(text)
-        return number if not isinstance(type_, t.Float) else _real(type_, number)
-    raise TraceError(f"{where} is printed as {text[:40]}, which it cannot be")
+    elif isinstance(type_, (*t.PLAIN_TYPES, t.Pointer, t.Array, t.Union, t.Struct)):
+        if _NUMBER.fullmatch(text):
+            number = int(text, 0) if text.startswith("0x") else int(text)
+            return number if not isinstance(type_, t.Float) else _float_from_bits(type_, number)
+    else:
+        assert_never(type_)
+    raise TraceError(f"{where}: invalid value: {text[:40]}")
 
 
-def _character(found: re.Match[str]) -> str:
-    number = int(found[1] or found[2], 16)
-    return chr(number) if number <= sys.maxunicode else "\ufffd"
+def _unescape(match: re.Match[str]) -> str:
+    code_point = int(match[1] or match[2], 16)
+    return chr(code_point) if code_point <= sys.maxunicode else "\ufffd"
 
 
-def _real(type_: t.Float, bits: int) -> float:
+def _float_from_bits(type_: t.Float, bits: int) -> float:
     size = type_.size
     value: float = packing.unpack("<f" if size == 4 else "<d", (bits & (1 << 8 * size) - 1).to_bytes(size, "little"))[0]
     return value

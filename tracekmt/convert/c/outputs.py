@@ -1,4 +1,7 @@
-"""What a call wrote: printed, and held against what was recorded, by the policy of a comparison of traces."""
+"""Writes the statements after a call, which print its outputs and compare them with the recording.
+
+The comparison follows the rules of `tracekmt diff`.
+"""
 
 from __future__ import annotations
 
@@ -6,216 +9,248 @@ import struct as packing
 from collections.abc import Mapping
 from typing import Any
 
-from tracekmt.codec import Unreadable, flags_to_int, member_type
+from tracekmt.codec import Unreadable, common_direction, flags_to_int, member_type
 from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.inputs import Inputs, first_of_union
 from tracekmt.convert.c.output_format import escape_name
-from tracekmt.convert.c.text import constant, literal, octets, units, utf16
-from tracekmt.convert.c.variables import LuidVariable, Made, Variable
+from tracekmt.convert.c.text import byte_rows, constant, literal, utf16, wchar_rows
+from tracekmt.convert.c.variables import LuidVariable, Variable
 from tracekmt.spec import types as t
+from tracekmt.spec.dispatch import assert_never
+
+_NOT_SCALAR_TYPES = (
+    *(t.Pointer, t.Bytes, t.WString, t.RawWindow, t.Payload, t.VariableRecords),
+    *(t.ByteArray, t.WCharArray, t.CountedString, t.Array, t.Union, t.Struct),
+)
 
 
 class Outputs:
-    """The statements behind a call. lines: a variable beside a line says that it is only wanted where that is used."""
+    """The statements after one call.
+
+    Args:
+        declarations: Declarations of the program.
+        inputs: Inputs of the call.
+        variables: Variables that the outputs set, by path.
+        succeeded: True if the recorded call succeeded.
+
+    Attributes:
+        lines: The statements. A line with a variable is omitted if the variable is unused.
+        memory: Lines that declare recorded data.
+    """
 
     def __init__(
-        self, declarations: Declarations, inputs: Inputs, made: Mapping[str, Made], *, succeeded: bool
+        self, declarations: Declarations, inputs: Inputs, variables: Mapping[str, Variable], *, succeeded: bool
     ) -> None:
         self.lines: list[tuple[Variable | None, str]] = []
         self.memory: list[str] = []
         self._declarations = declarations
-        self._places = inputs.places
-        self._made = made
+        self._pointees = inputs.pointees
+        self._variables = variables
         self._names = inputs.names
         self._succeeded = succeeded
 
-    def show(self, struct: t.Struct, values: Mapping[str, Any], place: str, path: str) -> None:
-        """Print what a call wrote into the structure at `place`."""
+    def print_struct(self, struct: t.Struct, values: Mapping[str, Any], lvalue: str, path: str) -> None:
+        """Print the fields of a structure that the call wrote.
+
+        Args:
+            struct: The structure.
+            values: Recorded values by field name.
+            lvalue: Lvalue of the structure in C.
+            path: Path prefix of the fields.
+        """
         for name, value in values.items():
-            here = f"{path}{name}"
+            field_path = f"{path}{name}"
             type_ = member_type(struct, values, name)
             if struct.has(name):
                 field = struct.field(name)
                 if isinstance(field.type, t.Bytes) and field.type.set_by_call and isinstance(value, bytes):
-                    self._moved(struct, field, place, here)
+                    self._buffer_set_by_call(struct, field, lvalue, field_path)
                 else:
-                    at = f"{place}.{self._declarations.member(struct, name)}"
-                    self.value(field, type_, value, at, here)
+                    member = f"{lvalue}.{self._declarations.member(struct, name)}"
+                    self.print_value(field, type_, value, member, field_path)
             elif name == "rest":
-                self._rest(value, place, here, self._buffer_of(path))
+                self._rest(value, lvalue, field_path, self._buffer_of(path))
             elif isinstance(value, Mapping):
-                self._raw(struct, value, place, name, f"{here}.raw")
+                self._raw(struct, value, lvalue, name, f"{field_path}.raw")
 
-    def value(self, field: t.Field, type_: t.Type, value: Any, place: str, path: str) -> None:
-        """Print one value; what lies behind a pointer from where the call was given it."""
+    def print_value(self, field: t.Field, type_: t.Type, value: Any, lvalue: str, path: str) -> None:
+        """Print one value. The value of a pointer is read from the memory that the input pointer referred to."""
         if value is None or isinstance(value, Unreadable):
             return
         match type_:
-            case t.Pointer(to=to, count=None) if path in self._places:
-                self._pointee(field, to, value, self._places[path], path)
-            case t.Pointer(to=to) if path in self._places:
+            case t.Pointer(to=to, count=None) if path in self._pointees:
+                self._pointee(field, to, value, self._pointees[path], path)
+            case t.Pointer(to=to) if path in self._pointees:
                 for index, item in enumerate(value):
-                    self.value(field, to, item, f"{self._places[path]}[{index}]", f"{path}[{index}]")
+                    self.print_value(field, to, item, f"{self._pointees[path]}[{index}]", f"{path}[{index}]")
             case t.Array(of=of):
                 for index, item in enumerate(value):
-                    self.value(field, of, item, f"{place}[{index}]", f"{path}[{index}]")
+                    self.print_value(field, of, item, f"{lvalue}[{index}]", f"{path}[{index}]")
             case t.Struct():
-                self._struct(field, type_, value, place, path)
+                self._struct(field, type_, value, lvalue, path)
             case t.Union():
-                self._union(field, type_, value, place, path)
-            case _ if isinstance(field.type, t.Payload) and path in self._places and not isinstance(value, bytes):
-                self._leaf(field, type_, value, self._places[path], path)
+                self._union(field, type_, value, lvalue, path)
+            case t.Pointer():
+                pass  # A pointer that was null at enter has no memory in the program.
+            case _ if isinstance(type_, (*t.LEAF_TYPES, t.VariableRecords)):
+                in_payload = isinstance(field.type, t.Payload) and not isinstance(value, bytes)
+                self._field_value(field, type_, value, self._pointees.get(path, lvalue) if in_payload else lvalue, path)
             case _:
-                self._leaf(field, type_, value, place, path)
+                assert_never(type_)
 
-    def _pointee(self, field: t.Field, to: t.Type, value: Any, place: str, path: str) -> None:
+    def _pointee(self, field: t.Field, to: t.Type, value: Any, lvalue: str, path: str) -> None:
         if isinstance(to, t.Pointer):
-            self.value(field, to, value, place, path)
+            self.print_value(field, to, value, lvalue, path)
         elif isinstance(to, t.Struct) and to.kind is None:
-            self.show(to, value, place, f"{path}.")
+            self.print_struct(to, value, lvalue, f"{path}.")
         else:
-            self.value(field, to, value, place, path)
+            self.print_value(field, to, value, lvalue, path)
 
-    def _struct(self, field: t.Field, type_: t.Struct, value: Any, place: str, path: str) -> None:
-        if isinstance(field.type, t.Payload) and path in self._places:
-            place = self._places[path]
+    def _struct(self, field: t.Field, type_: t.Struct, value: Any, lvalue: str, path: str) -> None:
+        if isinstance(field.type, t.Payload) and path in self._pointees:
+            lvalue = self._pointees[path]
         if type_.kind is None:
-            self.show(type_, value, place, f"{path}.")
+            self.print_struct(type_, value, lvalue, f"{path}.")
         elif field.direction != "in":
-            # What the whole of it stands for is never compared as a number.
-            for name, each in value.items():
-                at = f"{place}.{self._declarations.member(type_, name)}"
-                self._scalar(type_.field(name), type_.field(name).type, each, at, f"{path}.{name}", compared=False)
-            self._keep(path, place, type_)
+            # A structure with a kind is bound as a whole, so its numbers are not compared.
+            for name, member_value in value.items():
+                member, inner_field = f"{lvalue}.{self._declarations.member(type_, name)}", type_.field(name)
+                self._scalar(inner_field, inner_field.type, member_value, member, f"{path}.{name}", compared=False)
+            self._set_variable(path, lvalue, type_)
 
-    def _union(self, field: t.Field, type_: t.Union, value: Mapping[str, Any], place: str, path: str) -> None:
+    def _union(self, field: t.Field, type_: t.Union, value: Mapping[str, Any], lvalue: str, path: str) -> None:
         names = self._declarations.arms(type_)
-        for name, inner in value.items():
+        for name, arm_value in value.items():
             arm = next((arm for arm in type_.arms if arm.name == name), None)
             if arm is not None:
-                self.value(arm, arm.type, inner, f"{place}.{names[name]}", f"{path}.{name}")
-            elif _common(type_) != "in":
-                self._bytes(f"{path}.{name}", f"&{place}", inner, room=f"sizeof({place})", compared=True)
+                self.print_value(arm, arm.type, arm_value, f"{lvalue}.{names[name]}", f"{path}.{name}")
+            elif common_direction(type_) != "in":
+                self._bytes(f"{path}.{name}", f"&{lvalue}", arm_value, size=f"sizeof({lvalue})", compared=True)
 
-    def _raw(self, struct: t.Struct, value: Mapping[str, Any], place: str, name: str, path: str) -> None:
+    def _raw(self, struct: t.Struct, value: Mapping[str, Any], lvalue: str, name: str, path: str) -> None:
         first = first_of_union(struct, name)
         data = value.get("raw")
         if first is None or not isinstance(data, bytes):
             return
-        overlay = _union_of(struct, first[0])
-        if overlay is not None and _common(overlay) != "in":
-            at = f"&{place}.{self._declarations.member(struct, first[0])}"
-            self._bytes(path, at, data[: first[1]], room=str(len(data[: first[1]])), compared=True)
+        field_name, union_size = first
+        union = _union_of(struct, field_name)
+        if union is not None and common_direction(union) != "in":
+            address = f"&{lvalue}.{self._declarations.member(struct, field_name)}"
+            self._bytes(path, address, data[:union_size], size=str(len(data[:union_size])), compared=True)
 
-    def _moved(self, struct: t.Struct, field: t.Field, place: str, path: str) -> None:
-        """A pointer and a length that the call itself sets."""
+    def _buffer_set_by_call(self, struct: t.Struct, field: t.Field, lvalue: str, path: str) -> None:
+        """Print a buffer whose pointer and length the call sets."""
         assert isinstance(field.type, t.Bytes)
         length = t.count_of(field.type.length)
         if field.direction != "in" and not length.parent and "." not in length.path:
-            at, size = (f"{place}.{self._declarations.member(struct, name)}" for name in (field.name, length.path))
-            self._line(f"print_bytes({_quoted(path)}, {at}, succeeded && {at} ? {size} : 0, 0, 0);")
+            data, size = (f"{lvalue}.{self._declarations.member(struct, name)}" for name in (field.name, length.path))
+            self._line(f"print_bytes({_quoted(path)}, {data}, succeeded && {data} ? {size} : 0, 0, 0);")
 
     def _buffer_of(self, path: str) -> str:
-        return self._places.get(path.removesuffix("."), "").removesuffix(".value")
+        """Return the name of the buffer that contains the structure at a path, or "" if there is none."""
+        return self._pointees.get(path.removesuffix("."), "").removesuffix(".value")
 
-    def _rest(self, data: bytes, place: str, path: str, buffer: str) -> None:
+    def _rest(self, data: bytes, lvalue: str, path: str, buffer: str) -> None:
         if buffer:
-            at = f"(UCHAR *)&{buffer} + sizeof({place})"
-            room = f"smaller(sizeof({buffer}) - sizeof({place}), {len(data)})"
-            self._bytes(path, at, data, room=room, compared=True)
+            address = f"(UCHAR *)&{buffer} + sizeof({lvalue})"
+            size = f"smaller(sizeof({buffer}) - sizeof({lvalue}), {len(data)})"
+            self._bytes(path, address, data, size=size, compared=True)
 
-    def _leaf(self, field: t.Field, type_: t.Type, value: Any, place: str, path: str) -> None:
+    def _field_value(
+        self, field: t.Field, type_: t.LeafType | t.VariableRecords, value: Any, lvalue: str, path: str
+    ) -> None:
         if field.direction == "in":
             return
         match type_:
-            case t.Bytes() | t.RawWindow() | t.Payload() | t.VariableRecords() if path in self._places:
-                if isinstance(value, bytes):
+            case t.Bytes() | t.RawWindow() | t.Payload() | t.VariableRecords():
+                if path in self._pointees and isinstance(value, bytes):
                     opaque = isinstance(type_, t.Payload) or (isinstance(type_, t.Bytes) and type_.opaque)
-                    self._bytes(path, self._places[path], value, room=str(len(value)), compared=not opaque)
-            case t.WString() if path in self._places:
-                self._text(path, self._places[path], value)
+                    self._bytes(path, self._pointees[path], value, size=str(len(value)), compared=not opaque)
+            case t.WString():
+                if path in self._pointees:
+                    self._text(path, self._pointees[path], value)
             case t.WCharArray(tail=tail):
-                self._text(path, place, value, self._tail(path, place) if tail else "")
+                self._text(path, lvalue, value, self._size_to_end(path, lvalue) if tail else "")
             case t.CountedString():
-                self._line(f"print_counted({_quoted(path)}, &{place});")
+                self._line(f"print_counted({_quoted(path)}, &{lvalue});")
             case t.ByteArray(tail=tail):
-                room = f"smaller({self._tail(path, place)}, {len(value)})" if tail else f"sizeof({place})"
-                self._bytes(path, f"&{place}", value, room=room, compared=True)
+                size = f"smaller({self._size_to_end(path, lvalue)}, {len(value)})" if tail else f"sizeof({lvalue})"
+                self._bytes(path, f"&{lvalue}", value, size=size, compared=True)
+            case t.Integer() | t.Float() | t.Enum() | t.Flags() | t.Address() | t.StructSize():
+                self._scalar(field, type_, value, lvalue, path, compared=True)
             case _:
-                self._scalar(field, type_, value, place, path, compared=True)
+                assert_never(type_)
 
-    def _scalar(self, field: t.Field, type_: t.Type, value: Any, place: str, path: str, *, compared: bool) -> None:
-        kind: t.Kind | None = getattr(type_, "kind", None)
+    def _scalar(self, field: t.Field, type_: t.Type, value: Any, lvalue: str, path: str, *, compared: bool) -> None:
+        kind = t.kind_of(type_)
         name = _quoted(path)
         if kind is not None and kind.binding != "literal":
-            null = int(bool(value)) if self._succeeded and kind.binding in ("handle", "range") else -1
-            self._line(
-                f"print_live({name}, (UINT64)(ULONG_PTR){place}, {null});"
-                if _is_pointer(type_)
-                else f"print_live({name}, {place}, {null});"
-            )
-            self._keep(path, place, type_)
+            is_live = int(bool(value)) if self._succeeded and kind.binding in ("handle", "range") else -1
+            live = f"(UINT64)(ULONG_PTR){lvalue}" if isinstance(type_, t.Address) else lvalue
+            self._line(f"print_live({name}, {live}, {is_live});")
+            self._set_variable(path, lvalue, type_)
             return
         match type_:
             case t.Enum():
                 recorded = constant(int(value), 4, signed=True)
-                self._line(f"print_signed({name}, {place}, {recorded}, {int(compared)});")
+                self._line(f"print_signed({name}, {lvalue}, {recorded}, {int(compared)});")
             case t.Integer(signed=True):
-                self._line(f"print_signed({name}, {place}, {constant(int(value), 8, signed=True)}, {int(compared)});")
+                self._line(f"print_signed({name}, {lvalue}, {constant(int(value), 8, signed=True)}, {int(compared)});")
             case t.Integer(size=size, hexadecimal=hexadecimal):
                 recorded = constant(value, 8, hexadecimal=True)
-                self._line(f"print_number({name}, {place}, {recorded}, {int(hexadecimal)}, {int(compared)});")
+                self._line(f"print_number({name}, {lvalue}, {recorded}, {int(hexadecimal)}, {int(compared)});")
             case t.StructSize():
-                self._line(f"print_number({name}, {place}, {constant(value, 8)}, 0, {int(compared)});")
+                self._line(f"print_number({name}, {lvalue}, {constant(value, 8)}, 0, {int(compared)});")
             case t.Flags():
-                number, mask = (
-                    flags_to_int(type_, value),
-                    _compared_bits(type_, flags_to_int(type_, value), field.direction),
-                )
-                shown_number = constant(number, 8, hexadecimal=True)
-                self._line(f"print_bits({name}, {place}, {shown_number}, {constant(mask, 8, hexadecimal=True)});")
+                number = flags_to_int(type_, value)
+                recorded = constant(number, 8, hexadecimal=True)
+                mask = constant(_compared_bits(type_, number, field.direction), 8, hexadecimal=True)
+                self._line(f"print_bits({name}, {lvalue}, {recorded}, {mask});")
             case t.Address():
-                self._line(f"print_number({name}, (ULONG_PTR){place}, {constant(value, 8, hexadecimal=True)}, 1, 1);")
+                self._line(f"print_number({name}, (ULONG_PTR){lvalue}, {constant(value, 8, hexadecimal=True)}, 1, 1);")
             case t.Float(size=size):
                 bits = int.from_bytes(packing.pack("<f" if size == 4 else "<d", value), "little")
-                self._line(f"print_real({name}, &{place}, {size}, {constant(bits, 8, hexadecimal=True)});")
+                self._line(f"print_real({name}, &{lvalue}, {size}, {constant(bits, 8, hexadecimal=True)});")
+            case _ if isinstance(type_, _NOT_SCALAR_TYPES):
+                pass  # Only a structure that is bound as a whole has such a field here.
+            case _:
+                assert_never(type_)
 
-    def _bytes(self, path: str, place: str, value: bytes, *, room: str, compared: bool) -> None:
-        recorded, size = "0", 0
+    def _bytes(self, path: str, address: str, value: bytes, *, size: str, compared: bool) -> None:
+        recorded = "0"
         if compared and any(value):
-            recorded, size = self._names.new("recorded"), len(value)
-            self.memory.append(f"static const UCHAR {recorded}[{size}] = {{")
-            self.memory += [f"    {row}" for row in octets(value)]
+            recorded = self._names.new("recorded")
+            self.memory.append(f"static const UCHAR {recorded}[{len(value)}] = {{")
+            self.memory += [f"    {row}" for row in byte_rows(value)]
             self.memory.append("};")
-        elif compared:
-            size = len(value)
-        self._line(f"print_bytes({_quoted(path)}, {place}, {room}, {recorded}, {size});")
+        compared_size = len(value) if compared else 0
+        self._line(f"print_bytes({_quoted(path)}, {address}, {size}, {recorded}, {compared_size});")
 
-    def _tail(self, path: str, place: str) -> str:
-        """How many bytes there are from a place to the end of its buffer."""
+    def _size_to_end(self, path: str, lvalue: str) -> str:
+        """Return the number of bytes from an lvalue to the end of its buffer."""
         buffer = self._buffer_of(path.rpartition(".")[0])
-        return f"REST({buffer}, {place})" if buffer else f"sizeof({place})"
+        return f"SIZE_FROM({buffer}, {lvalue})" if buffer else f"sizeof({lvalue})"
 
-    def _text(self, path: str, place: str, value: str, room: str = "") -> None:
+    def _text(self, path: str, lvalue: str, value: str, capacity: str = "") -> None:
         recorded, text = "0", utf16(value)
         if text:
             recorded = self._names.new("recorded")
             self.memory.append(f"static const WCHAR {recorded}[{len(text)}] = {{")
-            self.memory += [f"    {row}" for row in units(text)]
+            self.memory += [f"    {row}" for row in wchar_rows(text)]
             self.memory.append("};")
-        self._line(f"print_text({_quoted(path)}, {place}, {room or f'sizeof({place})'}, {recorded}, {len(text)});")
+        capacity = capacity or f"sizeof({lvalue})"
+        self._line(f"print_text({_quoted(path)}, {lvalue}, {capacity}, {recorded}, {len(text)});")
 
-    def _keep(self, path: str, place: str, type_: t.Type) -> None:
-        """Put what the call handed out where later calls find it."""
-        made = self._made.get(path)
-        if made is None:
+    def _set_variable(self, path: str, lvalue: str, type_: t.Type) -> None:
+        """Store a returned value in its variable for later calls."""
+        variable = self._variables.get(path)
+        if variable is None:
             return
-        variable = made.variable
         if isinstance(variable, LuidVariable):
-            self.lines.append((variable, f"learn_luid(&{variable.name}, {place}.LowPart, {place}.HighPart);"))
+            self.lines.append((variable, f"learn_luid(&{variable.name}, {lvalue}.LowPart, {lvalue}.HighPart);"))
         else:
-            cast = "(ULONG_PTR)" if _is_pointer(type_) else ""
-            self.lines.append((variable, f"if (succeeded) {variable.name} = {cast}{place};"))
+            cast = "(ULONG_PTR)" if isinstance(type_, t.Address) else ""
+            self.lines.append((variable, f"if (succeeded) {variable.name} = {cast}{lvalue};"))
 
     def _line(self, text: str) -> None:
         self.lines.append((None, text))
@@ -225,24 +260,17 @@ def _quoted(path: str) -> str:
     return literal(escape_name(path))
 
 
-def _is_pointer(type_: t.Type) -> bool:
-    return isinstance(type_, t.Address)
-
-
-def _common(overlay: t.Union) -> t.Direction:
-    directions = {arm.direction for arm in overlay.arms}
-    return directions.pop() if len(directions) == 1 else "unknown"
-
-
 def _union_of(struct: t.Struct, name: str) -> t.Union | None:
+    """Return the unnamed union that contains a field."""
     for member in struct.members:
         if isinstance(member, t.Union):
-            inside = [f.name for arm in member.arms for f in t.Struct("", (arm,)).fields()]
-            if name in inside:
+            field_names = [field.name for arm in member.arms for field in t.Struct("", (arm,)).fields()]
+            if name in field_names:
                 return member
     return None
 
 
 def _compared_bits(type_: t.Flags, number: int, direction: t.Direction) -> int:
+    """Return the mask of the bits that the call writes and that are not opaque."""
     bits = (bit for bit in type_.in_effect(number) if (bit.direction or direction) != "in" and not bit.opaque)
     return sum(type_.mask(bit.name) for bit in bits)

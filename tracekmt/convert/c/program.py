@@ -1,4 +1,4 @@
-"""The program around the calls: one file that needs nothing but a compiler."""
+"""Writes the C program around the calls: one file without dependencies."""
 
 from __future__ import annotations
 
@@ -10,30 +10,38 @@ from tracekmt.convert.c.calls import write_call
 from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.output_format import trace_fingerprint
 from tracekmt.convert.c.text import Names, comment, identifier, literal
-from tracekmt.convert.c.variables import Given, Made, Variable, Variables
+from tracekmt.convert.c.variables import InputExpression, LuidVariable, Variable, Variables
 from tracekmt.resources import resource
 from tracekmt.spec.types import CallSpec
 from tracekmt.trace.reader import Trace, TracedCall
 
 NOTES_LIMIT = 200
+"""Maximum number of notes that the program prints. The comments of the calls have all notes."""
 
 _THUNK = re.compile(r"D3DKMT[A-Za-z0-9_]{1,60}")
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_NO_NAMES = re.compile(r'/\*.*?\*/|"(?:[^"\\\n]|\\.)*"', re.DOTALL)
+_COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|"(?:[^"\\\n]|\\.)*"', re.DOTALL)
 _RETURNS = {"NTSTATUS": "INT", "BOOLEAN": "UCHAR", "void": "void"}
 
 
-def write_program(trace: Trace, name: str, on_progress: Callable[[int, int], None]) -> Iterator[str]:
-    """The lines of the program that makes a trace's calls, in the order in which they returned; last those that never
-    did."""
-    begin, end = (resource("reproducer", part).read_text("utf-8") for part in ("begin.c", "end.c"))
-    program = _Program(trace, Names(set(_WORD.findall(_NO_NAMES.sub(" ", begin + end)))))
-    program.go_through(on_progress)
-    yield from _head(trace, name)
+def write_program(trace: Trace, display_name: str, on_progress: Callable[[int, int], None]) -> Iterator[str]:
+    """Yield the lines of a reproducer.
+
+    The program makes the calls in the order in which they returned. Calls that never returned come last.
+
+    Args:
+        trace: The trace.
+        display_name: Name of the trace, for the first comment.
+        on_progress: Called with the number of calls done and their total.
+    """
+    begin, end = (resource("reproducer", file_name).read_text("utf-8") for file_name in ("begin.c", "end.c"))
+    program = _Program(trace, Names(set(_WORD.findall(_COMMENT_OR_STRING.sub(" ", begin + end)))))
+    program.add_calls(on_progress)
+    yield from _head_comment(trace, display_name)
     yield ""
     yield from begin.splitlines()
     yield ""
-    yield "/* ---- What the calls take, as Microsoft's headers have it. ---- */"
+    yield "/* ---- Structures of the calls, with the names of Microsoft's headers. ---- */"
     yield ""
     yield from program.declarations.lines()
     yield from program.lines()
@@ -41,20 +49,21 @@ def write_program(trace: Trace, name: str, on_progress: Callable[[int, int], Non
     yield from end.splitlines()
 
 
-def _head(trace: Trace, name: str) -> Iterator[str]:
+def _head_comment(trace: Trace, display_name: str) -> Iterator[str]:
     header = trace.header
-    process = header.process.get("name")
-    yield f"/* A reproducer of {comment(name)}"
+    process_name = header.process.get("name")
+    yield f"/* A reproducer of {comment(display_name)}"
     yield " *"
     yield f" * {len(trace)} calls, recorded {comment(header.created)} by {comment(header.tool)}, {trace.abi}"
-    if isinstance(process, str):
-        yield f" * in the process {comment(process)}"
+    if isinstance(process_name, str):
+        yield f" * in the process {comment(process_name)}"
     if header.trimmed:
-        yield f" * cut from {comment(header.trimmed)}"
+        yield f" * trimmed from {comment(header.trimmed)}"
     yield " *"
-    yield " * It makes the calls again, with the recorded inputs, prints what each gave and wrote, and exits with 1"
-    yield " * where that is something else than was recorded. What is not set is zero. Handles, addresses and fence"
-    yield " * values are those of this run: hDevice_2 is what the call #2 gave."
+    yield " * The program makes the recorded calls with the recorded inputs. It prints the return value of each call"
+    yield " * and the fields that the call wrote. It exits with 1 if one of them differs from the recording. Fields"
+    yield " * that are not set are zero. Handles, addresses and fence values are those of this run: the handle"
+    yield " * hDevice_2 is from call #2."
     yield " *"
     yield " *     x86_64-w64-mingw32-gcc repro.c -o repro.exe    (or i686-w64-mingw32-gcc, or cl /std:c11 repro.c)"
     yield " *     gcc repro.c -o repro -ldl"
@@ -64,7 +73,11 @@ def _head(trace: Trace, name: str) -> Iterator[str]:
 
 
 class _Program:
-    """The calls, written as they go by, and what they have in common."""
+    """The calls of a trace as C functions, with their shared declarations and variables.
+
+    Attributes:
+        declarations: Structures and types that the calls use.
+    """
 
     def __init__(self, trace: Trace, names: Names) -> None:
         self.declarations = Declarations(names)
@@ -72,73 +85,78 @@ class _Program:
         self._names = names
         self._variables = Variables(names)
         self._functions: dict[int, tuple[str, CallSpec]] = {}
-        self._calls: list[tuple[Variable | None, str]] = []
-        self._made: list[str] = []
+        self._call_lines: list[tuple[Variable | None, str]] = []
+        self._call_names: list[str] = []
         self._notes: dict[str, None] = {}
 
-    def go_through(self, on_progress: Callable[[int, int], None]) -> None:
-        """Write the calls of the trace."""
-        under_way = {}
-        for index, left in self._trace.timeline():
-            if not left:
+    def add_calls(self, on_progress: Callable[[int, int], None]) -> None:
+        """Add the calls of the trace."""
+        in_flight = {}
+        for index, returned in self._trace.timeline():
+            if not returned:
                 call = self._trace[index]
-                under_way[index] = call, self._variables.enter(call)
+                in_flight[index] = call, self._variables.on_enter(call)
                 continue
-            call, given = under_way.pop(index)
-            self._add(call, given, self._variables.leave(call))
-            on_progress(len(self._made), len(self._trace))
-        for call, given in under_way.values():
-            self._note(f"#{call.index} did not return when it was recorded; it is made last")
-            self._add(call, given, {})
+            call, input_expressions = in_flight.pop(index)
+            self._add(call, input_expressions, self._variables.on_leave(call))
+            on_progress(len(self._call_names), len(self._trace))
+        for call, input_expressions in in_flight.values():
+            self._note(f"#{call.index} did not return in the recording, so it is called last")
+            self._add(call, input_expressions, {})
 
     def lines(self) -> Iterator[str]:
-        """The program's own part: functions, variables, calls, and the tables of them."""
+        """Yield the functions, variables and calls, and the tables of these."""
         yield f"#define TRACE {literal(trace_fingerprint(self._trace.header))}"
-        yield f"#define CALLS {len(self._made)}"
+        yield f"#define CALLS {len(self._call_names)}"
         yield ""
-        for pointer, call in self._functions.values():
-            yield f"static {_RETURNS[call.returns]}(THUNK *{pointer})({self.declarations.function(call)});"
+        for pointer, spec in self._functions.values():
+            yield f"static {_RETURNS[spec.returns]}(THUNK *{pointer})({self.declarations.function(spec)});"
         yield ""
         yield from self._variable_lines()
         yield ""
-        for variable, line in self._calls:
+        for variable, line in self._call_lines:
             if variable is None or variable.used:
                 yield line
-        yield from _table("static void (*const calls[])(void)", self._made)
-        yield from _table("static struct luid *const luids[]", [f"&{each.name}" for each in self._luids()])
-        yield from _table("static const char *const notes[]", [literal(comment(each)) for each in self._all_notes()])
+        yield from _table("static void (*const calls[])(void)", self._call_names)
+        yield from _table("static struct luid *const luids[]", [f"&{luid.name}" for luid in self._used_luids()])
+        yield from _table("static const char *const notes[]", [literal(comment(note)) for note in self._all_notes()])
         yield ""
         yield "static void find_functions(void)"
         yield "{"
-        for pointer, call in self._functions.values():
-            yield f"    {pointer} = find({literal(call.name)});"
+        for pointer, spec in self._functions.values():
+            yield f"    {pointer} = find({literal(spec.name)});"
         yield "}"
         yield ""
-        yield "static void make_what_came_from_outside(void)"
+        yield "static void create_external_handles(void)"
         yield "{"
-        for variable, text in self._variables.outside.values():
+        for variable, text in self._variables.external.values():
             yield f"    {variable.name} = {text};"
         yield "}"
 
-    def _add(self, call: TracedCall, given: dict[str, Given], made: dict[str, Made]) -> None:
+    def _add(
+        self,
+        call: TracedCall,
+        input_expressions: dict[str, InputExpression],
+        output_variables: dict[str, Variable],
+    ) -> None:
         if call.spec.raw or not (_THUNK.fullmatch(call.name) or call.name in CALLS):
-            why = "nobody has described it" if call.spec.raw else "it is none of the thunks"
-            self._note(f"#{call.index} {call.name} is left out: {why}")
-            self._calls += [(None, f"/* {comment(f'#{call.index} {call.name} is left out: {why}')} */"), (None, "")]
+            note = f"#{call.index} {call.name} is omitted: {'undescribed' if call.spec.raw else 'not a thunk'}"
+            self._note(note)
+            self._call_lines += [(None, f"/* {comment(note)} */"), (None, "")]
             return
         if call.enter.spec_id not in self._functions:
-            self._functions[call.enter.spec_id] = self._names.new(identifier_of(call.name)), call.spec
+            self._functions[call.enter.spec_id] = self._names.new(pointer_name(call.name)), call.spec
             self.declarations.function(call.spec)
         name = self._names.new(f"call_{call.index}")
-        function = self._functions[call.enter.spec_id][0]
-        written = write_call(call, name, function, given, made, self.declarations, self._names)
-        self._calls += written.lines
-        self._made.append(name)
-        for note in written.notes:
+        pointer, _ = self._functions[call.enter.spec_id]
+        source = write_call(call, name, pointer, input_expressions, output_variables, self.declarations, self._names)
+        self._call_lines += source.lines
+        self._call_names.append(name)
+        for note in source.notes:
             self._note(note)
-        for path, each in given.items():
-            if each.note:
-                self._note(f"#{call.index} {path}: {each.note}; {each.text} is given")
+        for path, expression in input_expressions.items():
+            if expression.note:
+                self._note(f"#{call.index} {path}: {expression.note} ({expression.text} is passed)")
 
     def _note(self, text: str) -> None:
         if len(self._notes) < NOTES_LIMIT:
@@ -147,26 +165,26 @@ class _Program:
     def _all_notes(self) -> Iterator[str]:
         yield from self._notes
         if len(self._notes) == NOTES_LIMIT:
-            yield "and more of that kind, which the comments in the source say"
-        for variable, text in self._variables.outside.values():
-            yield f"{variable.comment}: {'0' if text == '0' else 'a new one, or 0,'} is given"
+            yield "more notes are in the comments of the source"
+        for variable, text in self._variables.external.values():
+            replacement = "0 is passed" if text == "0" else "a new object is passed on Windows, 0 elsewhere"
+            yield f"{variable.comment} ({replacement})"
 
-    def _luids(self) -> list[Variable]:
-        return [each for each in self._variables.luids.values() if each.used]
+    def _used_luids(self) -> list[LuidVariable]:
+        return [luid for luid in self._variables.luids.values() if luid.used]
 
     def _variable_lines(self) -> Iterator[str]:
-        for luid in self._variables.luids.values():
-            if luid.used:
-                low, high = f"0x{luid.low:x}u", f"{luid.high}" if luid.high > -(1 << 31) else "(-2147483647 - 1)"
-                numbers = f"{low}, {high}, {int(luid.asked)}, 0, {low}, {high}"
-                yield f"static struct luid {luid.name} = {{{numbers}}}; /* {comment(luid.comment)} */"
+        for luid in self._used_luids():
+            low, high = f"0x{luid.low:x}u", f"{luid.high}" if luid.high > -(1 << 31) else "(-2147483647 - 1)"
+            initialiser = f"{low}, {high}, {int(luid.needs_lookup)}, 0, {low}, {high}"
+            yield f"static struct luid {luid.name} = {{{initialiser}}}; /* {comment(luid.comment)} */"
         for variable in self._variables.all:
             if variable.used:
                 yield f"static {variable.type} {variable.name}; /* {comment(variable.comment)} */"
 
 
-def identifier_of(function: str) -> str:
-    """The name of a function's pointer: its own."""
+def pointer_name(function: str) -> str:
+    """Return the name of the pointer to a function: the name of the function if it is a valid identifier."""
     return function if _WORD.fullmatch(function) else identifier(function)
 
 

@@ -1,6 +1,7 @@
-"""What stands for something, as a variable of the reproducer: set by the call that made it, used by those that follow.
+"""Variables of a reproducer for handles, addresses, fence values and LUIDs.
 
-Which value is which object is told by the same rules as in a replay.
+The call that returns such a value sets its variable. Later calls use the variable. A value is matched with an object
+by the rules of a replay.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ from tracekmt.trace.reader import TracedCall
 
 @dataclass(eq=False)
 class Variable:
-    """A variable of the whole program. comment: what it stands for. used: a call is given it."""
+    """A global variable of the program.
+
+    Attributes:
+        name: Name in C.
+        type: Type in C.
+        comment: Description of the value, for a comment.
+        used: True if a call uses the variable as input. Unused variables are omitted from the program.
+    """
 
     name: str
     type: str
@@ -30,159 +38,180 @@ class Variable:
 
 @dataclass(eq=False)
 class LuidVariable(Variable):
-    """An adapter's LUID. asked: the program was given it by nobody that the trace has, so it is looked for."""
+    """A variable for the LUID of an adapter.
+
+    Attributes:
+        low: Recorded LowPart.
+        high: Recorded HighPart.
+        needs_lookup: True if a call takes the LUID before any call returns it. The program then looks for an adapter.
+    """
 
     low: int = 0
     high: int = 0
-    asked: bool = False
+    needs_lookup: bool = False
 
 
-class Given(NamedTuple):
-    """What a call is given in place of a recorded number. note: what to know of it."""
+class InputExpression(NamedTuple):
+    """C expression that replaces a recorded input value.
+
+    Attributes:
+        text: The expression.
+        note: Remark on the replacement, empty if there is none.
+    """
 
     text: str
     note: str = ""
 
 
-class Made(NamedTuple):
-    """What a call handed out: the variable that takes it, and whether only the first value is kept."""
-
-    variable: Variable
-    once: bool = False
-
-
-_MADE_BY_US = {"event": "new_event()", "semaphore": "new_semaphore()", "section": "new_section()"}
+_CONSTRUCTORS = {"event": "new_event()", "semaphore": "new_semaphore()", "section": "new_section()"}
+"""C expressions that create an object of an external kind."""
 
 
 class Variables:
-    """The variables, as a trace's calls go by."""
+    """Variables of a reproducer, collected from the calls of a trace in their order.
+
+    Attributes:
+        all: All variables except LUIDs.
+        luids: Variables of LUIDs.
+        external: Variables of handles created outside the trace, by handle space and value. Each has the C expression
+            of its initial value.
+    """
 
     def __init__(self, names: Names) -> None:
         self.all: list[Variable] = []
         self.luids: dict[Luid, LuidVariable] = {}
-        self.outside: dict[tuple[str, int], tuple[Variable, str]] = {}
+        self.external: dict[tuple[str, int], tuple[Variable, str]] = {}
         self._names = names
         self._lifetimes = Lifetimes()
-        self._of: dict[Identity, Variable] = {}
-        self._last: dict[tuple[str, int], Identity] = {}
-        self._told: dict[Hashable, Variable] = {}
+        self._object_variables: dict[Identity, Variable] = {}
+        self._last_objects: dict[tuple[str, int], Identity] = {}
+        self._fence_variables: dict[Hashable, Variable] = {}
 
-    def enter(self, call: TracedCall) -> dict[str, Given]:
-        """A call is entered: what it is given, by the paths of the inputs."""
-        found = call.bound_inputs
-        known = fence_owners(self._lifetimes.bindings, found)
-        given: dict[str, Given] = {}
-        for leaf in found:
-            if leaf.kind is not None and is_live_value(leaf) and leaf.field.direction != "out":
-                told = self._given(call, leaf, leaf.kind, known.get(leaf.path))
-                if told is not None:
-                    given[leaf.path] = told
+    def on_enter(self, call: TracedCall) -> dict[str, InputExpression]:
+        """Track the enter event of a call. Return the expressions for its inputs by path."""
+        owners = fence_owners(self._lifetimes.bindings, call.bound_inputs)
+        expressions: dict[str, InputExpression] = {}
+        for bound in call.bound_inputs:
+            if bound.kind is not None and is_live_value(bound) and bound.field.direction != "out":
+                expression = self._input_expression(call, bound, bound.kind, owners.get(bound.path))
+                if expression is not None:
+                    expressions[bound.path] = expression
         self._lifetimes.on_enter(call)
-        return given
+        return expressions
 
-    def leave(self, call: TracedCall) -> dict[str, Made]:
-        """A call returned: what it handed out, by the paths of the outputs."""
-        born, _ = self._lifetimes.on_leave(call)
-        made: dict[str, Made] = {}
+    def on_leave(self, call: TracedCall) -> dict[str, Variable]:
+        """Track the leave event of a call. Return the variables that its outputs set, by path."""
+        created, _ = self._lifetimes.on_leave(call)
+        variables: dict[str, Variable] = {}
         if not call.succeeded:
-            return made
-        types = {leaf.path: leaf.type for leaf in call.bound_outputs}
-        for identity in born:
-            variable = self._variable(
-                call, identity.path, types[identity.path], f"{identity.kind.name} of #{call.index}"
-            )
-            self._of[identity] = variable
-            made[identity.path] = Made(variable)
+            return variables
+        types = {bound.path: bound.type for bound in call.bound_outputs}
+        for identity in created:
+            comment = f"{identity.kind.name} of #{call.index}"
+            variable = self._variable(call, identity.path, types[identity.path], comment)
+            self._object_variables[identity] = variable
+            variables[identity.path] = variable
             if identity.kind.binding != "range":
-                self._last[identity.kind.space.name, identity.recorded] = identity
-        known = fence_owners(self._lifetimes.bindings, call.bound_outputs)
-        for leaf in call.bound_outputs:
-            if leaf.kind is not None and is_live_value(leaf) and leaf.field.direction != "in" and leaf.path not in made:
-                made.update(self._told_by(call, leaf, leaf.kind, known.get(leaf.path)))
-        return made
+                self._last_objects[identity.kind.space.name, identity.recorded] = identity
+        owners = fence_owners(self._lifetimes.bindings, call.bound_outputs)
+        for bound in call.bound_outputs:
+            if bound.kind is None or bound.path in variables:
+                continue
+            if is_live_value(bound) and bound.field.direction != "in":
+                variables.update(self._output_variable(call, bound, bound.kind, owners.get(bound.path)))
+        return variables
 
-    def _given(self, call: TracedCall, leaf: BoundValue, kind: Kind, clock: Identity | None) -> Given | None:
-        if isinstance(leaf.value, dict):
-            luid = kind.binding == "per_machine" and _is_luid(leaf)
-            return Given(self._luid(leaf.value, asked=True).name) if luid else None
+    def _input_expression(
+        self, call: TracedCall, bound: BoundValue, kind: Kind, fence_owner: Identity | None
+    ) -> InputExpression | None:
+        if isinstance(bound.value, dict):
+            has_luid = kind.binding == "per_machine" and _is_luid(bound)
+            return InputExpression(self._luid(bound.value, is_input=True).name) if has_luid else None
         if kind.binding == "range":
-            found = self._lifetimes.bindings.find(kind, leaf.value)
-            return self._use(self._of[found], leaf.value - found.recorded) if found in self._of else None
+            identity = self._lifetimes.bindings.find(kind, bound.value)
+            if identity is None or identity not in self._object_variables:
+                return None
+            return self._use(self._object_variables[identity], bound.value - identity.recorded)
         if kind.binding == "fence":
-            variable = self._told.get(_fence(leaf, kind, clock))
+            variable = self._fence_variables.get(_fence_key(bound, kind, fence_owner))
             return self._use(variable) if variable is not None else None
-        return self._handle(call, leaf, kind) if kind.binding == "handle" else None
+        return self._handle(call, bound, kind) if kind.binding == "handle" else None
 
-    def _handle(self, call: TracedCall, leaf: BoundValue, kind: Kind) -> Given:
-        spaces = [(space, leaf.value) for space in kind.spaces]
-        identity = self._lifetimes.bindings.find(kind, leaf.value)
+    def _handle(self, call: TracedCall, bound: BoundValue, kind: Kind) -> InputExpression:
+        keys = [(space, bound.value) for space in kind.spaces]
+        identity = self._lifetimes.bindings.find(kind, bound.value)
         if identity is None:
-            identity = next((self._last[each] for each in spaces if each in self._last), None)
-        if identity is not None and identity in self._of:
-            return self._use(self._of[identity])
+            # A destroyed object: the call uses its stale handle.
+            identity = next((self._last_objects[key] for key in keys if key in self._last_objects), None)
+        if identity is not None and identity in self._object_variables:
+            return self._use(self._object_variables[identity])
         if kind.external:
-            return self._from_outside(leaf, kind)
+            return self._external_handle(bound, kind)
         if call.returned and not call.succeeded:
-            signed = isinstance(leaf.type, Integer) and leaf.type.signed
-            size = leaf.type.size if isinstance(leaf.type, Integer) else None
-            return Given(constant(leaf.value, size, signed=signed, hexadecimal=True), "never seen born")
-        return Given("0", f"{leaf.value:#x} is older than the trace")
+            signed = isinstance(bound.type, Integer) and bound.type.signed
+            size = bound.type.size if isinstance(bound.type, Integer) else None
+            text = constant(bound.value, size, signed=signed, hexadecimal=True)
+            return InputExpression(text, "never seen created")
+        return InputExpression("0", f"{bound.value:#x} is older than the trace")
 
-    def _from_outside(self, leaf: BoundValue, kind: Kind) -> Given:
-        """A handle of the system that the trace has not seen born: one of its sort is made, if we can."""
-        key = kind.space.name, leaf.value
-        if key not in self.outside:
-            number = leaf.value & (1 << 64) - 1
+    def _external_handle(self, bound: BoundValue, kind: Kind) -> InputExpression:
+        """Return the variable of a handle that no call of the trace created."""
+        key = kind.space.name, bound.value
+        if key not in self.external:
+            number = bound.value & (1 << 64) - 1
             name = self._names.new(f"{identifier(kind.name.replace(' ', ''))}{number:x}")
-            variable = Variable(name, "ULONG_PTR", f"{kind.name} {number:#x}, from outside of the trace")
-            self.outside[key] = variable, _MADE_BY_US.get(kind.name, "0")
+            variable = Variable(name, "ULONG_PTR", f"{kind.name} {number:#x}, created outside the trace")
+            self.external[key] = variable, _CONSTRUCTORS.get(kind.name, "0")
             self.all.append(variable)
-        return self._use(self.outside[key][0])
+        return self._use(self.external[key][0])
 
-    def _use(self, variable: Variable, offset: int = 0) -> Given:
+    def _use(self, variable: Variable, offset: int = 0) -> InputExpression:
         variable.used = True
         sign = "+" if offset >= 0 else "-"
-        return Given(f"{variable.name} {sign} 0x{abs(offset):x}" if offset else variable.name)
+        return InputExpression(f"{variable.name} {sign} 0x{abs(offset):x}" if offset else variable.name)
 
     def _variable(self, call: TracedCall, path: str, type_: object, comment: str) -> Variable:
-        name, _, _ = path.rpartition(".")[2].partition("[")
-        numbers = [part.split("]")[0] for part in path.split("[")[1:]]
+        """Create a variable, named after the last field of a path, the index of its call and the array indexes."""
+        field_name, _, _ = path.rpartition(".")[2].partition("[")
+        array_indexes = [part.split("]")[0] for part in path.split("[")[1:]]
         size = type_.size if isinstance(type_, Integer) else None
-        wanted = "_".join([identifier(name), str(call.index), *numbers])
+        name = "_".join([identifier(field_name), str(call.index), *array_indexes])
         c_type = {4: "UINT", 8: "UINT64"}.get(size or 0, "ULONG_PTR")
-        variable = Variable(self._names.new(wanted), c_type, comment)
+        variable = Variable(self._names.new(name), c_type, comment)
         self.all.append(variable)
         return variable
 
-    def _told_by(
-        self, call: TracedCall, leaf: BoundValue, kind: Kind, clock: Identity | None
-    ) -> Iterator[tuple[str, Made]]:
-        if kind.binding == "fence" and clock is not None:
-            key = _fence(leaf, kind, clock)
-            if key not in self._told:
-                self._told[key] = self._variable(call, leaf.path, leaf.type, f"{kind.name} of #{call.index}")
-                yield leaf.path, Made(self._told[key])
-        elif kind.binding == "per_machine" and _is_luid(leaf):
-            yield leaf.path, Made(self._luid(leaf.value, asked=False), once=True)
+    def _output_variable(
+        self, call: TracedCall, bound: BoundValue, kind: Kind, fence_owner: Identity | None
+    ) -> Iterator[tuple[str, Variable]]:
+        """Yield path and variable of an output that is a new fence value or a LUID."""
+        if kind.binding == "fence" and fence_owner is not None:
+            key = _fence_key(bound, kind, fence_owner)
+            if key not in self._fence_variables:
+                comment = f"{kind.name} of #{call.index}"
+                self._fence_variables[key] = self._variable(call, bound.path, bound.type, comment)
+                yield bound.path, self._fence_variables[key]
+        elif kind.binding == "per_machine" and _is_luid(bound):
+            yield bound.path, self._luid(bound.value, is_input=False)
 
-    def _luid(self, value: dict[str, int], *, asked: bool) -> LuidVariable:
+    def _luid(self, value: dict[str, int], *, is_input: bool) -> LuidVariable:
         luid = Luid(value["LowPart"], value["HighPart"])
         if luid not in self.luids:
             name = self._names.new(f"luid_{str(luid).replace(':', '_')}")
-            self.luids[luid] = LuidVariable(
-                name, "struct luid", f"adapter {luid}", low=luid.low_part, high=luid.high_part, asked=asked
-            )
-        self.luids[luid].used |= asked
+            variable = LuidVariable(name, "struct luid", f"adapter {luid}", low=luid.low_part, high=luid.high_part)
+            variable.needs_lookup = is_input
+            self.luids[luid] = variable
+        self.luids[luid].used |= is_input
         return self.luids[luid]
 
 
-def _is_luid(leaf: BoundValue) -> bool:
-    if not isinstance(leaf.type, Struct):
+def _is_luid(bound: BoundValue) -> bool:
+    if not isinstance(bound.type, Struct):
         return False
-    found = [(each.name, each.type) for each in leaf.type.fields()]
-    words = all(isinstance(type_, Integer) and type_.size == 4 for _, type_ in found)
-    return words and [name for name, _ in found] == ["LowPart", "HighPart"]
+    fields = list(bound.type.fields())
+    has_words = all(isinstance(field.type, Integer) and field.type.size == 4 for field in fields)
+    return has_words and [field.name for field in fields] == ["LowPart", "HighPart"]
 
 
-def _fence(leaf: BoundValue, kind: Kind, clock: Identity | None) -> Hashable:
-    return (kind.space.name, clock.fence_owner() if clock is not None else None, leaf.value)
+def _fence_key(bound: BoundValue, kind: Kind, fence_owner: Identity | None) -> Hashable:
+    return (kind.space.name, fence_owner.fence_owner() if fence_owner is not None else None, bound.value)
