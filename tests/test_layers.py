@@ -12,14 +12,15 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "tracekmt"
 HOOKS = PACKAGE.parent / "hooks"
 
-BASE = {"errors", "version"}
+BASE = {"errors", "plural", "version"}
 DATA = BASE | {"codec", "ntstatus", "resources", "spec"}
 # The parts of the package that each part may import. None: all of them.
 ALLOWED = {
     "errors": set(),
+    "plural": set(),
     "version": set(),
     "resources": set(),
-    "findings": set(),
+    "findings": {"plural"},
     "ntstatus": BASE,
     "spec": BASE,
     "calls": {"spec"},

@@ -1,3 +1,3 @@
-"""The version of this package, for the metadata of the build and for traces."""
+"""Version of the package, for build metadata and traces."""
 
 VERSION = "0.1.0"
