@@ -83,7 +83,7 @@ static void find_fixups(void) {
 }
 
 /* Initializes the slot of a new thread. The thread continues in the block of the slot's previous thread, so that short-lived
-   threads use no blocks of their own. */
+   threads do not use up blocks. */
 static Thread *begin_thread(Thread *t, u32 id) {
   t->busy = t->top = t->depth = 0;
   t->id = id;

@@ -11,7 +11,7 @@ typedef unsigned long long u64;
 #define MORE (~0ULL)
 
 /* Symbols that the agent provides: the memory, the bytes sent of each block, and the state of a round through the blocks. A
-   CModule cannot write variables of its own. */
+   CModule cannot write its own variables. */
 extern volatile u64 control[];
 extern u32 sent[];
 extern u64 state[];

@@ -16,7 +16,7 @@ CHECKS = (
     ["ruff", "check"],
     ["ruff", "format", "--check"],
     ["mypy"],
-    # No name that this system alone has stands where Windows comes by: importing it there would already fail.
+    # Names that only this system has would fail at import on Windows.
     ["mypy", "--platform", "win32", "tracekmt"],
 )
 

@@ -16,7 +16,7 @@ ENUMS = FACTS["enums"]
 EXTERNAL = {**FACTS["external"], "UNICODE_STRING": [16, 8]}
 
 # Types of pointers in the facts, with the names of the same types in descriptions.
-TYPE_NAMES = {"PLARGE_INTEGER": ("LARGE_INTEGER",), "void": ("void *",)}
+TYPE_NAMES = {"PLARGE_INTEGER": ("LARGE_INTEGER",), "void": ("void *",), "float": ("FLOAT",)}
 
 _POINTER = "the header's note is about the pointer, but the call writes the memory behind it"
 _BACK = "the driver may rewrite the bytes (WSL's dxgkrnl copies them back)"

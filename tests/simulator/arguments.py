@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from tests.simulator.machine import MUTEX_DATA, new_caller
-from tracekmt.calls import kinds
+from tracekmt.calls import CALLS, kinds
 from tracekmt.codec.memory import Arena
 from tracekmt.simulator.rules.adapter import DISPLAY_DEVICE_ARRIVAL
 from tracekmt.spec import types as t
@@ -76,7 +76,8 @@ class LiveHandles:
             caller.outputs("NtCreateSection", MaximumSize=65536)["SectionHandle"],
             caller.outputs("NtOpenProcess", ClientId={"UniqueProcess": self.simulator.id})["ProcessHandle"],
         ]
-        for kind in vars(kinds).values():
+        created = [creates.kind for spec in CALLS.values() for creates in spec.creates]
+        for kind in (*vars(kinds).values(), *created):
             if isinstance(kind, t.Kind) and kind.binding == "handle" and not self.of(kind):
                 self.handles[kind.name].append(self.simulator.adopt(kind.name, caller.device))
 

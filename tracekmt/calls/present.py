@@ -538,7 +538,7 @@ CALLS = (
     t.CallSpec(
         "D3DKMTPresent",
         D3DKMT_PRESENT,
-        side_effect="draws where the recorded window's number leads there",
+        side_effect="draws in the window that has the recorded number",
         statuses=(
             "STATUS_SUCCESS",
             "STATUS_DEVICE_REMOVED",
@@ -556,7 +556,7 @@ CALLS = (
     t.CallSpec(
         "D3DKMTSubmitPresentToHwQueue",
         D3DKMT_SUBMITPRESENTTOHWQUEUE,
-        side_effect="draws where the recorded window's number leads there",
+        side_effect="draws in the window that has the recorded number",
         statuses=("STATUS_SUCCESS",),
         sources=(
             HEADER,
@@ -566,7 +566,7 @@ CALLS = (
     t.CallSpec(
         "D3DKMTSubmitPresentBltToHwQueue",
         D3DKMT_SUBMITPRESENTBLTTOHWQUEUE,
-        side_effect="draws where the recorded window's number leads there",
+        side_effect="draws in the window that has the recorded number",
         statuses=("STATUS_SUCCESS",),
         sources=(
             HEADER,
@@ -613,7 +613,7 @@ CALLS = (
     t.CallSpec(
         "D3DKMTReleaseProcessVidPnSourceOwners",
         parameters("D3DKMTReleaseProcessVidPnSourceOwners", in_("hProcess", nt_handle(PROCESS))),
-        side_effect="takes the outputs from whoever has them",
+        side_effect="takes the outputs from their owners",
         statuses=("STATUS_SUCCESS",),
         sources=(
             HEADER,

@@ -40,7 +40,7 @@ _output = option_under("Output")
     "Append 'if in.FIELD > 1' for a condition. adapter@N=stopped, video_memory@N=SIZE: change the machine before "
     "call N. Repeatable.",
 )
-@_thunks("--adapter", metavar="HIGH:LOW", help="LUID of the adapter to use (see tracekmt doctor).")
+@_thunks("--adapter", metavar="HIGH:LOW", help="LUID of the adapter to use (see `tracekmt doctor`).")
 @_thunks("--timeout", metavar="TIME", help="Time limit of a call.  [default: 10s]")
 @_thunks("--keep-going", is_flag=True, help="Continue after a crash or a hang, in a new process.")
 @_thunks(

@@ -46,4 +46,6 @@ class Luid(NamedTuple):
             high = int(high_part or "0", 16)
             return cls(int(low_part, 16), high - (1 << 32) if high >= 1 << 31 else high)
         except ValueError:
-            raise UsageError(f"invalid LUID: {text} (expected HIGH:LOW in hexadecimal, see tracekmt doctor)") from None
+            raise UsageError(
+                f"invalid LUID: {text} (expected HIGH:LOW in hexadecimal, see `tracekmt doctor`)"
+            ) from None

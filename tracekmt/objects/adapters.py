@@ -14,7 +14,7 @@ from tracekmt.trace.reader import Trace, TracedCall
 def find_adapters(trace: Trace, adapter: Kind, questions: Collection[str]) -> list[dict[str, Any]]:
     """Return every adapter that a call of the trace opened.
 
-    Handles with the same LUID are one adapter. A handle that is older than the trace is an adapter of its own if it
+    Handles with the same LUID are one adapter. A handle that is older than the trace is a separate adapter if it
     has answers.
 
     Args:

@@ -1,4 +1,4 @@
-"""Behaviour of described functions without rules of their own.
+"""Behaviour of described functions without specific rules.
 
 Every given handle must be live and have its kind. The call creates its objects, destroys its objects, and sets its
 plain outputs to 0. This is a placeholder. It is not known to match Windows.

@@ -192,6 +192,6 @@ def _bits(type_: t.Type) -> dict[str, int] | None:
 
 
 def _bit_directions(type_: t.Type) -> dict[str, t.Direction] | None:
-    """Return the bits with a direction of their own, or None if there are none."""
+    """Return the bits with an explicit direction, or None if there are none."""
     directions = {bit.name: bit.direction for bit in type_.bits if bit.direction} if isinstance(type_, t.Flags) else {}
     return directions or None

@@ -146,7 +146,7 @@ def measure(type_: t.Type, abi: t.Abi) -> tuple[int, int]:
 
 @lru_cache(maxsize=4096)
 def lay_out(struct: t.Struct, abi: t.Abi) -> Layout:
-    """Return the layout of a structure, computed once per ABI. Each parameter of a function has a word of its own."""
+    """Return the layout of a structure, computed once per ABI. Each parameter of a function has a separate word."""
     members: list[tuple[Slot, ...]] = []
     end, widest = 0, t.POINTER_SIZE[abi] if struct.parameters else 1
     for member in struct.members:

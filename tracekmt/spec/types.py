@@ -312,7 +312,7 @@ class CountedString:
 
 @dataclass(frozen=True)
 class StructSize:
-    """A 32-bit field with the size of its own structure. The value form shows it only if it holds another number."""
+    """A 32-bit field with the size of its structure. The value form shows the field only if it holds another number."""
 
     name: str
 

@@ -97,7 +97,7 @@ class Builder:
             raise UsageError(f"cannot add a call to {self._writer.path}: the trace is closed")
         spec = self._specs.get(name) if isinstance(name, str) else None
         if spec is None:
-            raise UsageError(f"undescribed function: {short_repr(name)} (see tracekmt calls)")
+            raise UsageError(f"undescribed function: {short_repr(name)} (see `tracekmt calls`)")
         self._check_times(name, enter_ns, leave_ns)
         for parameter, number in (("thread", thread), ("index", 0 if index is None else index)):
             if not _is_unsigned(number):

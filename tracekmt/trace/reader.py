@@ -188,7 +188,7 @@ class Trace:
 
     @property
     def ended(self) -> str | None:
-        """How the recording ended. None if it did not finish."""
+        """End of the recording, in words. None if the recording did not finish."""
         return self._index.end
 
     @property

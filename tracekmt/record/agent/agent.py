@@ -111,7 +111,7 @@ class Agent:
             raise RecordError(f"cannot hook the functions in {table}: {agent_error(error)}") from None
 
     def fetch(self) -> bytes | None:
-        """Return the events that the process has collected in memory of its own, None once it has ended."""
+        """Return the events that the process has collected in its private memory, None once it has ended."""
         try:
             data: bytes | None = self._script.exports_sync.collect()
         except (frida.InvalidOperationError, frida.TransportError):
@@ -126,6 +126,6 @@ class Agent:
             self._session.detach()
 
     def _on_message(self, message: dict[str, Any], data: bytes | None) -> None:
-        """Queue a message. Frida calls this on a thread of its own, which does nothing else."""
+        """Queue a message. Frida calls this on an internal thread, which does nothing else."""
         payload = message.get("payload") or {"type": "kmt:error", "message": message.get("description", "")}
         self.messages.put((payload, data))

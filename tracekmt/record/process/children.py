@@ -39,7 +39,7 @@ class WatchedProcess:
 class ChildWatcher:
     """Watches processes of one device.
 
-    Frida reports children on a thread of its own, which must not call back into Frida. They are handled on another
+    Frida reports children on an internal thread, which must not call back into Frida. They are handled on another
     thread.
     """
 

@@ -30,11 +30,11 @@ class Adapter:
         luid: Locally unique identifier.
         name: GDI name of its display.
         device_name: Path of its device interface, for D3DKMTOpenAdapterFromDeviceName.
-        video_memory: Budget of its own memory in bytes. None is unlimited.
+        video_memory: Budget of dedicated memory in bytes. None is unlimited.
         shared_memory: Budget of the machine's memory that it may use, in bytes. None is unlimited.
         wddm: Version of the driver model times 1000, as D3DKMT_DRIVERVERSION counts.
         stops_after: Number of calls that it answers before it stops, as after a reset or an unplug. None is never.
-        video_memory_used: Bytes of its own memory in use.
+        video_memory_used: Bytes of dedicated memory in use.
         shared_memory_used: Bytes of the machine's memory in use.
         call_count: Number of calls answered so far.
     """
