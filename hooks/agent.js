@@ -14,6 +14,8 @@ const GRACE_SECONDS = 0.1;
 
 // Offset in the recorder's state: S_WINDOWS in recorder.c.
 const WINDOWS = 1 * 8;
+// The same: S_REPORTED in follow.c.
+const REPORTED = 63 * 8;
 
 const MORE = 0xffffffffffffffffn;  // MORE in sender.c
 
@@ -22,18 +24,21 @@ let sender = null;  // collects new data into a buffer if the memory is not shar
 const keptAlive = [];  // memory that hooks use, kept from garbage collection
 let hooks = null;  // function name -> address of its hook in the plan
 let raw = null;  // {prefixes, patterns} of undescribed functions to hook, and {entries}: unused hooks in the plan for them
+const rawHooks = new Map();  // name of an undescribed function -> its hook in the plan
 let moduleNames = [];  // file names or paths of the modules whose exports are hooked
 let naming = null;  // name prefixes of the functions, see functionsOf
 const system = Process.platform === 'windows' ? windows : linux;
-let convention = Process.platform === 'windows' ? windowsNative : sysv;  // calling convention of the functions, see stubs.js
+let convention = Process.platform === 'windows' ? windowsNative : Process.arch === 'x64' ? sysv : cdecl;  // calling convention, see stubs.js
 let observer = null;
 let moduleTimer = null;  // polls for modules that Wine maps
+let recorderState = null;
 let gate = null;  // see gate.c
-const EXIT = 'exit';
-const hooked = new Map();  // address -> function that removes the hook
+const hooked = new Map();  // address -> {unhook(), isPatch}: what removes the hook, and if it is a jump of ours
 
 /* Creates the memory that events are written to, for a host that cannot map it and fetches the events instead. */
 const BUFFER_SIZE = 1 << 20;
+
+let reported = 0;
 
 function ownMemory({ size, blockSize, source }) {
   const control = system.map(size, true);
@@ -67,7 +72,7 @@ function start(config) {
   const enabled = system.mapWiped(PAGE);
   const plan = Memory.alloc(config.plan.length * 4);
   plan.writeByteArray(new Uint32Array(config.plan).buffer);
-  const state = Memory.alloc(PAGE);
+  const state = recorderState = Memory.alloc(PAGE);
   state.writeByteArray(new Uint8Array(PAGE).buffer);
   gate = Memory.alloc(PAGE);
   gate.writeByteArray(new Uint8Array(PAGE).buffer);
@@ -81,9 +86,7 @@ function start(config) {
     entries: config.raw.hooks.map(index => plan.add(index * 4)),
   };
   new NativeFunction(recorder.recorder_start, 'void', [])();
-  system.replaceSignalFunctions(recorder, state);
-  const atExit = Interceptor.attach(system.exit(), { onEnter: recorder.recorder_exit });
-  hooked.set(EXIT, () => atExit.detach());
+  system.replaceFunctions(recorder, state, keptAlive);
   Interceptor.flush();
   enabled.writeU32(1);
   const overhead = raw.entries.length > 0 && canReplace() ? measure() : null;
@@ -94,8 +97,17 @@ function start(config) {
   return overhead;
 }
 
-/* Returns true if functions can be replaced, which is the cheapest hook. On 32-bit processors, all hooks are listeners. */
-const canReplace = () => Process.arch === 'x64';
+/* Sends a message that an exiting process waits for (await_reports in follow.c). Frida drops messages at an exit. */
+function report(message) {
+  if (recorder !== null) recorderState.add(REPORTED).writeU64(++reported);
+  send(message);
+}
+
+/* Returns true if functions get jumps of our own, see patch.js. */
+const patchesFunctions = () => convention === sysv || convention === cdecl;
+
+/* Returns true if functions can be replaced, which is the cheapest hook. In 32-bit Windows programs, all hooks are listeners. */
+const canReplace = () => Process.arch === 'x64' || patchesFunctions();
 
 /* Measures the cost of a call with its arguments only, and of each kilobyte copied, in nanoseconds. */
 const MEASURED_CALLS = 150;
@@ -115,18 +127,20 @@ function measure() {
 function takeSpare(name) {
   if (!raw.prefixes.some(prefix => name.startsWith(prefix))) return null;
   if (raw.patterns.length > 0 && !raw.patterns.some(pattern => pattern.test(name))) return null;
+  if (rawHooks.has(name)) return rawHooks.get(name);
   const entry = raw.entries.shift();
   if (entry === undefined) throw new Error(`too many undescribed functions: no hook is left for ${name}`);
-  send({ type: 'kmt:raw', name, number: entry.readU32() });
+  rawHooks.set(name, entry);
+  report({ type: 'kmt:raw', name, number: entry.readU32() });
   return entry;
 }
 
 function attach(name, address, entry) {
   try {
     const listener = Interceptor.attach(address, recorder, entry);
-    hooked.set(address.toString(), () => listener.detach());
+    hooked.set(address.toString(), { unhook: () => listener.detach(), isPatch: false });
   } catch (error) {  // the function is shorter than any jump
-    send({ type: 'kmt:missed', name, reason: error.message });
+    report({ type: 'kmt:missed', name, reason: error.message });
   }
 }
 
@@ -142,11 +156,17 @@ function hook(functions, source) {
     const entries = replaceable.map(({ name }) => hooks.get(name));
     const stubs = makeStubs(convention, entries, replaceable[0].address, recorder.recorder_call, keptAlive);
     replaceable.forEach(({ name, address }, index) => {
-      const { stub, setOriginal } = stubs[index];
+      const { stub, setOriginal, room } = stubs[index];
       try {
         // A thread may call the stub before the original is set. The recorder then waits for the address.
-        setOriginal(Interceptor.replaceFast(address, stub));
-        hooked.set(address.toString(), () => Interceptor.revert(address));
+        if (patchesFunctions()) {
+          const { original, unhook } = patchFunction(address, stub, room);
+          setOriginal(original);
+          hooked.set(address.toString(), { unhook, isPatch: true });
+        } else {
+          setOriginal(Interceptor.replaceFast(address, stub));
+          hooked.set(address.toString(), { unhook: () => Interceptor.revert(address), isPatch: false });
+        }
       } catch {  // too short for this jump; a listener needs a shorter one
         attach(name, address, hooks.get(name));
       }
@@ -158,7 +178,7 @@ function hook(functions, source) {
     attach(name, address, entry);
   }
   for (const { name, address } of fresh)
-    if (hooked.has(address.toString())) send({ type: 'kmt:hooked', name, address: address.toString(), source });
+    if (hooked.has(address.toString())) report({ type: 'kmt:hooked', name, address: address.toString(), source });
 }
 
 const isChosen = (name, path) => moduleNames.some(module => module === path || module.toLowerCase() === name.toLowerCase());
@@ -168,37 +188,62 @@ function hookModule(name, functions) {
     hook(functions(), name);
     Interceptor.flush();
   } catch (error) {
-    send({ type: 'kmt:error', message: `cannot hook ${name}: ${error.message}` });
+    report({ type: 'kmt:error', message: `cannot hook ${name}: ${error.message}` });
   }
 }
 
 /* Handles a module that the system's loader has loaded. */
 function onAdded(module) {
   const { name, path, base, size } = module;
-  send({ type: 'kmt:module', name, path, base: base.toString(), size });
+  report({ type: 'kmt:module', name, path, base: base.toString(), size });
+  if (patchesFunctions()) registerPendingTables();
   if (convention === windowsUnderWine) {
     if (name === 'ntdll.so') watchWine(module);
   } else if (system === windows) {
     hookWindows(module);
   } else if (isChosen(name, path)) {
-    hookModule(name, () => module.enumerateExports().filter(({ type }) => type === 'function'));
+    hookModule(name, () => exportedFunctions(module));
   }
 }
 
+/* A library of this system is gone: on Windows it is about to go, on Linux nothing is left there. */
 function onRemoved(module) {
   if (system === windows) unhookRange(module.base, module.size);
+  else if (patchesFunctions()) hooksIn(module.base, module.size).forEach(([key]) => hooked.delete(key));
 }
 
-/* Removes the hooks from a module that is to be unmapped. */
-function unhookRange(base, size) {
-  const end = base.add(size);
-  for (const [key, unhook] of hooked) {
-    const address = ptr(key === EXIT ? 0 : key);
-    if (address.compare(base) < 0 || address.compare(end) >= 0) continue;
+/* A library of Linux may be about to be unmapped. Gum's hooks come off, since Gum must not touch them afterwards. Libraries that
+   stay are hooked again when the loader is done. */
+function onChanging() {
+  for (const [key, { unhook, isPatch }] of hooked) {
+    if (isPatch) continue;
     unhook();
     hooked.delete(key);
   }
   Interceptor.flush();
+}
+
+/* Returns the exported functions of a library, of the loader's list or of Frida. */
+const exportedFunctions = module =>
+  module.exports !== undefined ? module.exports() : module.enumerateExports().filter(({ type }) => type === 'function');
+
+/* Hooks again what onChanging took off. */
+function onUnchanged({ name, path, exports }) {
+  if (isChosen(name, path)) hookModule(name, exports);
+}
+
+/* Removes the hooks from a module that is to be unmapped. */
+function unhookRange(base, size) {
+  for (const [key, { unhook }] of hooksIn(base, size)) {
+    unhook();
+    hooked.delete(key);
+  }
+  Interceptor.flush();
+}
+
+function hooksIn(base, size) {
+  const end = base.add(size);
+  return [...hooked].filter(([key]) => ptr(key).compare(base) >= 0 && ptr(key).compare(end) < 0);
 }
 
 /* Removes all hooks, once. Returns false if the recorder's code must stay loaded: a signal handler or an open call needs it. */
@@ -206,15 +251,18 @@ function stop() {
   if (recorder === null) return true;
   if (observer !== null) observer.detach();
   if (moduleTimer !== null) clearInterval(moduleTimer);
-  for (const unhook of hooked.values()) unhook();
-  system.restoreSignalFunctions();
+  for (const { unhook } of hooked.values()) unhook();
+  system.restoreFunctions();
   Interceptor.flush();
   const unhooked = new NativeFunction(recorder.recorder_stop, 'int', [])() === 1;
   Thread.sleep(GRACE_SECONDS);
   sendRest();
   // A thread that waits in a replaced function returns through the recorder, however late, and finds it disabled.
   const inside = new NativeFunction(recorder.recorder_inside, 'uint', [])() !== 0;
-  if (!inside) system.release();
+  if (!inside) {
+    unregisterUnwinding();
+    system.release();
+  }
   recorder = null;
   return unhooked && !inside;
 }
@@ -226,9 +274,9 @@ rpc.exports = {
     const overhead = start(config);
     moduleNames = config.modules;
     naming = config.interface;
-    observer = Process.attachModuleObserver({ onAdded, onRemoved });
-    // On Windows, one hook is that of the process's exit.
-    const early = () => system === windows ? hooked.size === 1 : updateImages().length === 0;
+    if (patchesFunctions()) observer = observeLoader(recorder, recorderState, { onAdded, onRemoved, onChanging, onUnchanged }, keptAlive);
+    observer ??= Process.attachModuleObserver({ onAdded, onRemoved });
+    const early = () => system === windows ? hooked.size === 0 : updateImages().length === 0;
     return { overhead, early: config.windows && early() };
   },
 
@@ -249,6 +297,10 @@ rpc.exports = {
   collect: () => sender === null ? null : sender(false),
 
   stop,
+
+  /* Ends a process of which only Frida's threads are left. status: exit status of its main thread. It is 0 after pthread_exit. Then
+     libc runs the exit handlers with the last thread. */
+  end: status => system.end(status),
 
   /* Frida calls this before it unloads the script, also after the host was killed. At exit() of the process the hooks stay,
      because destructors may still call functions. */

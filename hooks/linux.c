@@ -15,7 +15,7 @@ extern int getpid(void);
 /* Indexes of the state: the key of thread-specific data, the program's own actions for the two signals (struct sigaction),
    the originals of the replaced functions, and the process id. */
 enum { S_KEY = S_SYSTEM, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57, S_PROCESS = 58 };
-enum { SEGV = 11, BUS = 7 };
+enum { SEGV = 11, BUS = 7, S_SIGMASK = 62 };
 #define F_SIGINFO 0x4u
 #define F_ONSTACK 0x08000000u
 #define F_RESTART 0x10000000u
@@ -35,6 +35,29 @@ static void *allocate_pages(u64 size) {
 
 static void free_pages(void *memory, u64 size) { memory_unmap(memory, size); }
 
+static int real_sigmask(int how, const void *set, void *old) {
+  if (!state[S_SIGMASK]) return pthread_sigmask(how, set, old);
+  return ((int (*)(int, const void *, void *))(word)state[S_SIGMASK])(how, set, old);
+}
+
+#define FAULTS (1u << (SEGV - 1) | 1u << (BUS - 1))
+
+/* Notes whether a thread blocks the signals of a guarded read. A fault whose signal is blocked ends the process. Such threads are
+   rare. They cost two system calls an event. */
+static void note_mask(Thread *t) {
+  word mask[MASK_WORDS] = {0};
+  real_sigmask(0, 0, mask);
+  t->masked = (mask[0] & FAULTS) != 0;
+}
+
+static void lift_mask(word *blocked) {
+  word faults[MASK_WORDS] = {0};
+  faults[0] = FAULTS;
+  real_sigmask(1, faults, blocked);
+}
+
+static void restore_mask(const word *blocked) { real_sigmask(2, blocked, 0); }
+
 /* A call may come from a signal handler that interrupted libc with its locks held. So nothing is allocated. */
 static Thread *this_thread(void) {
   Thread *t;
@@ -47,7 +70,7 @@ static Thread *this_thread(void) {
     if (!t->taken && compare_swap(&t->taken, 0, 1) == 0) break;
   }
   if (i == SLOTS) return 0;
-  begin_thread(t, thread_id());
+  note_mask(begin_thread(t, thread_id()));
   if (thread_set((word)state[S_KEY], t)) {
     t->taken = 0;
     return 0;
@@ -81,7 +104,7 @@ static void on_fault(int signal, int *info, word *context) {
   if (handler > 1) {
     for (i = 0; i < MASK_WORDS; i++) mask[i] = action[1 + i];
     if (!(flags & F_NODEFER)) mask[0] |= 1u << (signal - 1);
-    pthread_sigmask(0, mask, 0);
+    real_sigmask(0, mask, 0);
     if (flags & F_RESETHAND) action[0] = 0;
     if (flags & F_SIGINFO) ((void (*)(int, int *, word *))handler)(signal, info, context);
     else ((void (*)(int))handler)(signal);
@@ -115,11 +138,15 @@ word recorder_signal(int signal, word handler) {
   return old[0];
 }
 
-/* Listener of _exit, which every process calls that is not ended by a signal. The system reports the status to the parent
-   only. A child created by vfork calls this too, with the memory of its parent. */
-void recorder_exit(GumInvocationContext *ic) {
-  u32 status = (u32)(word)gum_invocation_context_get_nth_argument(ic, 0) & 0xFF;
-  if (enabled[0] && (u64)getpid() == state[S_PROCESS]) control[C_ENDED] = 1ULL << 32 | status;
+/* Replaces pthread_sigmask, which libc's sigprocmask calls. */
+int recorder_sigmask(int how, const void *set, void *old) {
+  int result = ((int (*)(int, const void *, void *))(word)original(S_SIGMASK))(how, set, old);
+  Thread *t;
+  if (set && enabled[0] && !state[S_WINDOWS] && (u64)getpid() == state[S_PROCESS]) {
+    t = thread_get((word)state[S_KEY]);
+    if (t) note_mask(t);
+  }
+  return result;
 }
 
 void recorder_start(void) {

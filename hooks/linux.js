@@ -15,6 +15,27 @@ const MADV_WIPEONFORK = 18;
 const KEY = 2 * 8;
 const SIGACTION = 56 * 8;
 const SIGNAL = 57 * 8;
+const FORK = 59 * 8;
+const EXIT = 60 * 8;
+const LOADER = 61 * 8;
+const SIGMASK = 62 * 8;
+
+/* Writes a call that preserves all registers that may hold parameters. */
+const CALL_WITH_REGISTERS_KEPT = {
+  x64(writer, code) {
+    const registers = ['rdi', 'rsi', 'rdx', 'rcx', 'r8', 'r9', 'rax'];
+    registers.forEach(register => writer.putPushReg(register));
+    writer.putMovRegAddress('rax', code);
+    writer.putCallReg('rax');
+    registers.reverse().forEach(register => writer.putPopReg(register));
+  },
+  ia32(writer, code) {
+    writer.putSubRegImm('esp', 12);
+    writer.putMovRegAddress('eax', code);
+    writer.putCallReg('eax');
+    writer.putAddRegImm('esp', 12);
+  },
+};
 
 const libc = name => {
   const address = Module.findGlobalExportByName(name);
@@ -91,21 +112,71 @@ const linux = {
       raise: libc('raise'),
       getpid: libc('getpid'),
       usleep: libc('usleep'),
+      kill: libc('kill'),
+      errno_location: libc('__errno_location'),
     };
   },
 
-  /* Replaces the functions that install signal handlers. The recorder's handler then stays in front of the program's. */
-  replaceSignalFunctions(recorder, state) {
-    state.add(SIGACTION).writePointer(Interceptor.replaceFast(libc('sigaction'), recorder.recorder_sigaction));
-    state.add(SIGNAL).writePointer(Interceptor.replaceFast(libc('signal'), recorder.recorder_signal));
+  _restored: [],  // functions that undo what was replaced
+
+  /* Replaces a function of libc, if the process has it. The recorder finds the original's address in the slot. */
+  _replace(name, code, slot) {
+    const address = Module.findGlobalExportByName(name);
+    if (address === null) return;
+    slot.writePointer(Interceptor.replaceFast(address, code));
+    this._restored.push(() => Interceptor.revert(address));
   },
 
-  restoreSignalFunctions() {
-    for (const name of ['sigaction', 'signal']) Interceptor.revert(libc(name));
+  /* Notes the exit status before the process exits. Frida's exit monitor, which the remote buffer needs, has its own listener there.
+     Then the function cannot be replaced. */
+  _observeExit(recorder, state) {
+    try {
+      this._replace('_exit', recorder.recorder_exit, state.add(EXIT));
+    } catch {
+      const listener = Interceptor.attach(libc('_exit'), { onEnter: recorder.recorder_exit_listener });
+      this._restored.push(() => listener.detach());
+    }
+  },
+
+  /* Replaces functions of libc. The recorder's signal handler stays in front of the program's. Exits, forks and execs are reported
+     before they happen. */
+  replaceFunctions(recorder, state, keep) {
+    this._replace('sigaction', recorder.recorder_sigaction, state.add(SIGACTION));
+    this._replace('signal', recorder.recorder_signal, state.add(SIGNAL));
+    this._replace('pthread_sigmask', recorder.recorder_sigmask, state.add(SIGMASK));
+    this._observeExit(recorder, state);
+    this._replace('fork', recorder.recorder_fork, state.add(FORK));
+    for (const name of ['execve', 'execveat', 'fexecve']) this._precede(name, recorder.recorder_before_exec, keep);
+    for (const name of ['vfork', 'clone', 'posix_spawn', 'posix_spawnp'])
+      this._precede(name, recorder.recorder_before_start, keep);
+  },
+
+  /* Runs code before a function of libc. No frame of ours stays on the stack, because vfork returns twice. Gum's listeners keep the
+     return address, and Gum replaces no function that makes a system call this early. */
+  _precede(name, code, keep) {
+    const address = Module.findGlobalExportByName(name);
+    if (address === null) return;
+    const memory = Memory.alloc(PAGE, { near: address, ...NEAR });
+    keep.push(memory);
+    const writer = new X86Writer(memory, { pc: memory });
+    CALL_WITH_REGISTERS_KEPT[Process.arch](writer, code);
+    writer.putJmpAddress(address.add(relocateEntry(address, writer)));
+    writer.flush();
+    if (!Memory.protect(memory, PAGE, 'r-x')) throw new Error('the process cannot map executable memory');
+    this._restored.push(writeJump(address, memory));
+  },
+
+  restoreFunctions() {
+    for (const restore of this._restored) restore();
   },
 
   /* The function that every process calls that ends by itself. Frida has hooked it too, so it cannot be replaced. */
   exit: () => libc('_exit'),
+
+  end(status) {
+    const exit = libc(status === 0 ? 'exit' : '_exit');
+    native('pthread_create', 'int', 'pointer', 'pointer', 'pointer', 'pointer')(Memory.alloc(8), NULL, exit, ptr(status));
+  },
 
   release() {
     native('pthread_key_delete', 'int', 'uint')(this.key);

@@ -26,7 +26,9 @@
 #define EVENT_LIMIT (16u << 20)   /* bytes copied of one event */
 #define SLOT_SIZE 4096            /* bytes of one thread's state; the agent reserves SLOTS of them */
 #define SLOTS 8192
-#define FIRST_REGIONS 240
+#define FIRST_REGIONS 200
+#define OPEN_CALLS 24             /* nested calls of a thread whose frames are kept */
+#define NEARBY (1u << 20)         /* bytes within which two frames are assumed to be on one stack */
 #define DEREFERENCE 0x100
 
 /* Symbols that the agent provides. */
@@ -41,19 +43,22 @@ extern u8 pool[];                 /* slots of the threads' states, initially zer
 enum { S_WINDOWS = 1, S_SYSTEM = 2, S_FIXUPS = 64, S_FIXUPS_END = 70 };
 
 typedef struct { u64 address, requested; } Region;
+typedef struct { word frame; u32 base, pad; } OpenCall;
 
 typedef struct {
   volatile u64 taken;             /* nonzero while a thread has the slot; the address of its TEB for a Windows thread */
   volatile u64 *block, *first;    /* the block being written, and the one where the current event began */
   u32 used, cursor;               /* bytes of the block that are committed, and that are written */
   u32 id, busy, failed, part, budget, top, capacity;
-  volatile u32 depth;             /* calls of replaced functions that return through the recorder */
+  volatile u32 depth;             /* open calls, which return through the recorder; open[] has the first of them */
+  u32 masked;                     /* the thread blocks the signals that a guarded read may raise */
   u64 sequence;
+  OpenCall open[OPEN_CALLS];
   Region *regions;                /* a stack: the regions that the enter event of each open call copied */
   Region own[FIRST_REGIONS];
 } Thread;
 
-typedef struct { u64 enter; u32 base, count, recorded, is_nested; } Invocation;
+typedef struct { u64 enter; u32 base, count, recorded, is_nested; word frame; } Invocation;
 typedef struct Level { const u8 *base; struct Level *up; } Level;
 typedef struct { u32 size; u8 kind, last; u16 part; u64 sequence; } Fragment;
 typedef struct { u64 address; u32 requested, copied, continued, pad; } Piece;
@@ -65,6 +70,9 @@ static u64 now(void);
 static void *allocate_pages(u64 size);
 static void free_pages(void *memory, u64 size);
 static Thread *this_thread(void);
+/* Lets the thread take the signals that a guarded read may raise; gives back what it blocked, for the way back. */
+static void lift_mask(word *blocked);
+static void restore_mask(const word *blocked);
 
 /* Returns the address at which to resume a guarded read that faulted at an instruction, 0 for other instructions. */
 static word resume_address(word instruction) {
@@ -115,6 +123,35 @@ u32 recorder_inside(void) {
     if (t->taken) open_calls += t->depth;
   }
   return open_calls;
+}
+
+/* Closes the calls that the thread has left by a jump or an exception: their frames are at the current frame or below. A frame
+   far away belongs to another stack, of a fiber or of a signal handler. */
+static void forget_abandoned(Thread *t, word frame) {
+  while (t->depth && t->depth <= OPEN_CALLS) {
+    OpenCall *call = t->open + t->depth - 1;
+    if (call->frame > frame || frame - call->frame > NEARBY) return;
+    t->top = call->base;
+    t->depth--;
+  }
+}
+
+static void open_call(Thread *t, word frame) {
+  if (t->depth < OPEN_CALLS) {
+    t->open[t->depth].frame = frame;
+    t->open[t->depth].base = t->top;
+  }
+  t->depth++;
+}
+
+static void close_call(Thread *t, word frame) {
+  u32 i;
+  for (i = t->depth < OPEN_CALLS ? t->depth : OPEN_CALLS; i; i--)
+    if (t->open[i - 1].frame == frame) {
+      t->depth = i - 1;
+      return;
+    }
+  if (t->depth > OPEN_CALLS) t->depth--;
 }
 
 /* Appends a region to the thread's stack of regions. */
@@ -296,6 +333,7 @@ static void walk(Thread *t, const u32 *shape, Level *level) {
 /* Writes the enter event of a call, and stores in the invocation what the leave event needs. */
 static void enter(Thread *t, Invocation *invocation, const u32 *hook, const u64 *parameters, u64 caller) {
   u8 arguments[MAX_ARGUMENTS * 8];
+  word blocked[MASK_WORDS];
   Level level;
   u32 i;
   invocation->recorded = 0;
@@ -304,6 +342,7 @@ static void enter(Thread *t, Invocation *invocation, const u32 *hook, const u64 
     return;
   }
   t->busy = 1;
+  if (t->masked) lift_mask(blocked);
   if (begin(t, ENTER)) {
     invocation->enter = t->sequence;
     invocation->base = t->top;
@@ -324,17 +363,20 @@ static void enter(Thread *t, Invocation *invocation, const u32 *hook, const u64 
     invocation->recorded = !t->failed;
     if (t->failed) t->top = invocation->base;
   }
+  if (t->masked) restore_mask(blocked);
   t->busy = 0;
 }
 
 /* Writes the leave event of a call. It copies the regions of the enter event again, with the pointers and lengths of then. */
 static void leave(Thread *t, Invocation *invocation, u64 result) {
+  word blocked[MASK_WORDS];
   u32 i;
-  if (!invocation->recorded || !t || t->busy) {
+  if (!invocation->recorded || !t || t->busy || invocation->base + invocation->count > t->top) {
     count_lost_event();
     return;
   }
   t->busy = 1;
+  if (t->masked) lift_mask(blocked);
   if (begin(t, LEAVE)) {
     put(t, invocation->enter);
     put(t, result);
@@ -344,6 +386,7 @@ static void leave(Thread *t, Invocation *invocation, u64 result) {
     }
     end(t);
   }
+  if (t->masked) restore_mask(blocked);
   t->top = invocation->base;
   t->busy = 0;
 }
@@ -359,15 +402,22 @@ void onEnter(GumInvocationContext *ic) {
   invocation->is_nested = 0;
   if (!enabled[0]) return;
   t = this_thread();
+  invocation->frame = stack_pointer(ic);
+  if (t) forget_abandoned(t, invocation->frame);
   if (t && t->depth && state[S_WINDOWS]) {
     invocation->is_nested = 1;
     return;
   }
+  if (t) open_call(t, invocation->frame);
   for (i = 0; i < hook[1]; i++) parameters[i] = argument(ic, i, (u32)state[S_WINDOWS]);
   enter(t, invocation, hook, parameters, (word)gum_invocation_context_get_return_address(ic));
 }
 
 void onLeave(GumInvocationContext *ic) {
   Invocation *invocation = GUM_IC_GET_INVOCATION_DATA(ic, Invocation);
-  if (enabled[0] && !invocation->is_nested) leave(this_thread(), invocation, (word)gum_invocation_context_get_return_value(ic));
+  Thread *t;
+  if (!enabled[0] || invocation->is_nested) return;
+  t = this_thread();
+  leave(t, invocation, (word)gum_invocation_context_get_return_value(ic));
+  if (t) close_call(t, invocation->frame);
 }

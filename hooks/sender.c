@@ -30,17 +30,17 @@ static void release(u64 number) {
   sent[number] = 0;
   b[B_USED] = b[B_COMMITTED] = b[B_CLOSED] = 0;
   b[B_ACTIVE] = IDLE;
-  ((volatile u32 *)((volatile u8 *)control + control[C_QUEUE]))[control[C_TAIL] % control[C_BLOCK_COUNT]] = (u32)number;
+  ((volatile u32 *)((volatile u8 *)control + control[C_QUEUE]))[(u32)control[C_TAIL] % (u32)control[C_BLOCK_COUNT]] = (u32)number;
   control[C_TAIL] = control[C_TAIL] + 1;
 }
 
 /* Initializes the memory, which is zero. */
 void sender_prepare(u64 size, u64 block_size) {
-  u64 count = (size - CONTROL_SIZE) / (block_size + 4), i;
+  u64 count = (u32)(size - CONTROL_SIZE) / (u32)(block_size + 4), i;  /* 32-bit processors link no division of 64 bits */
   control[C_BLOCK_SIZE] = block_size;
   control[C_QUEUE] = CONTROL_SIZE;
-  control[C_BLOCKS] = (CONTROL_SIZE + 4 * count + block_size - 1) / block_size * block_size;
-  control[C_BLOCK_COUNT] = (size - control[C_BLOCKS]) / block_size;
+  control[C_BLOCKS] = (u32)(CONTROL_SIZE + 4 * count + block_size - 1) / (u32)block_size * block_size;
+  control[C_BLOCK_COUNT] = (u32)(size - control[C_BLOCKS]) / (u32)block_size;
   for (i = 0; i < control[C_BLOCK_COUNT]; i++) release(i);
 }
 

@@ -7,6 +7,7 @@
 
 const HOOK_SIZE = 24;  // Hook in call.c: hook in the plan, address to call for the function, address of the function
 const STUB_SIZE = 32;
+const RELOCATED_SIZE = 64;  // room for the instructions that a jump overwrites, and a jump back
 const REGISTERS = 6;  // parameters that a stub passes on; functions with more get listeners
 const NEAR = { maxDistance: 0x7f000000 };
 
@@ -35,6 +36,30 @@ const sysv = {
   common: () => [],
   commonSize: 0,
   adapter: null,  // the recorder calls the function directly
+};
+
+/* Functions of 32-bit Linux. All parameters are on the stack. Six words are copied, even if the function has fewer parameters. The
+   recorder's code does not align the stack, so an adapter does before the function runs. */
+const pushWords = (register, first) => Array(REGISTERS).fill(0).flatMap(() => [...register, first]);
+const cdecl = {
+  stub: (record, recorderCall) => [
+    0x83, 0xec, 0x0c,                        // sub esp, 12
+    0xff, 0x74, 0x24, 0x0c,                  // push [esp + 12]
+    0x68, ...address32(Number(record)),      // push record
+    ...pushWords([0xff, 0x74, 0x24], 0x2c),  // push [esp + 44] six times, the last parameter first
+    0xb8, ...address32(Number(recorderCall)), 0xff, 0xd0,  // mov eax, recorder_call; call eax
+    0x83, 0xc4, 0x2c, 0xc3,                  // add esp, 44; ret
+  ],
+  stubSize: 128,  // with its adapter
+  common: () => [],
+  commonSize: 0,
+  adapterOffset: 64,
+  adapter: record => [
+    0x55, 0x89, 0xe5, 0x83, 0xe4, 0xf0, 0x83, 0xec, 0x08,  // push ebp; mov ebp, esp; and esp, -16; sub esp, 8
+    ...[0x1c, 0x18, 0x14, 0x10, 0x0c, 0x08].flatMap(offset => [0xff, 0x75, offset]),  // push [ebp + offset]
+    0xff, 0x15, ...address32(Number(record.add(16))),      // call [&record->function]
+    0xc9, 0xc3,                                            // leave; ret
+  ],
 };
 
 /* Functions with the calling convention of Windows, in a process of Wine. Four parameters are in rcx, rdx, r8 and r9. Further
@@ -115,7 +140,7 @@ const windowsNative = {
 
 /* Generates stubs for hooks of the plan and returns [{stub, setOriginal(address)}]. keep: list that gets the memory in use. */
 function makeStubs(convention, entries, near, recorderCall, keep) {
-  const { stubSize } = convention;
+  const stubSize = convention.stubSize + RELOCATED_SIZE;
   // Whole pages, so that no other memory becomes executable.
   const size = Math.ceil((convention.commonSize + entries.length * stubSize) / PAGE) * PAGE;
   let code;
@@ -130,15 +155,17 @@ function makeStubs(convention, entries, near, recorderCall, keep) {
   const stubs = entries.map((entry, index) => {
     const offset = convention.commonSize + index * stubSize;
     const record = records.add(index * HOOK_SIZE);
-    record.writePointer(entry).add(8).writePointer(NULL).add(8).writePointer(NULL);
+    record.writeU64(uint64(entry.toString())).add(8).writeU64(0).add(8).writeU64(0);
     const stub = code.add(offset);
     stub.writeByteArray(convention.stub(record, recorderCall, -offset));
     if (convention.adapter === null)
-      return { stub, setOriginal: address => { record.add(8).writePointer(address); } };
-    const adapter = stub.add(STUB_SIZE);
+      return { stub, room: stub.add(convention.stubSize), setOriginal: address => { record.add(8).writePointer(address); } };
+    const adapter = stub.add(convention.adapterOffset ?? STUB_SIZE);
     adapter.writeByteArray(convention.adapter(record, -offset - STUB_SIZE));
-    return { stub, setOriginal: address => { record.add(16).writePointer(address); record.add(8).writePointer(adapter); } };
+    return { stub, room: stub.add(convention.stubSize), setOriginal: address => { record.add(16).writePointer(address); record.add(8).writePointer(adapter); } };
   });
+  if (convention === sysv || convention === cdecl)
+    registerUnwinding(unwindRanges(code, size, stubSize, entries.length, recorderCall), keep);
   if (!Memory.protect(code, size, 'r-x')) throw new Error('the process cannot map executable memory');
   return stubs;
 }

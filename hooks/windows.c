@@ -38,6 +38,9 @@ static void free_pages(void *memory, u64 size) {
 
 static Thread *this_thread(void) { return windows_thread(); }
 
+static void lift_mask(word *blocked) { (void)blocked; }
+static void restore_mask(const word *blocked) { (void)blocked; }
+
 /* First vectored exception handler. It resumes guarded reads and passes every other exception on. pointers:
    EXCEPTION_POINTERS. */
 static WINAPI int on_exception(void **pointers) {

@@ -61,9 +61,16 @@ const windows = {
     return Object.fromEntries(KERNEL.map(name => [name, kernel.getExportByName(name)]));
   },
 
-  replaceSignalFunctions() {},
+  _exitListener: null,
 
-  restoreSignalFunctions() {},
+  /* Notes the exit status before the process exits. */
+  replaceFunctions(recorder) {
+    this._exitListener = Interceptor.attach(this.exit(), { onEnter: recorder.recorder_exit });
+  },
+
+  restoreFunctions() {
+    this._exitListener.detach();
+  },
 
   /* The function that every process calls that ends by itself. */
   exit: () => Process.getModuleByName('ntdll.dll').getExportByName('RtlExitUserProcess'),

@@ -70,7 +70,7 @@ function updateImages() {
   const fresh = [...mapped].filter(([base]) => !images.has(base)).map(([base, range]) => {
     const image = imageAt(range);
     images.set(base, { ...range, image });
-    send({ type: 'kmt:module', name: image.name, path: range.path, base, size: range.size });
+    report({ type: 'kmt:module', name: image.name, path: range.path, base, size: range.size });
     return image;
   });
   const hookable = [...images.values()].filter(({ machine }) => machine === MACHINE[Process.arch]);
@@ -120,7 +120,7 @@ function watchWine(ntdll) {
     const address = ntdll.findExportByName(name);
     if (address === null) return false;
     const listener = Interceptor.attach(address, callbacks);
-    hooked.set(address.toString(), () => listener.detach());
+    hooked.set(address.toString(), { unhook: () => listener.detach(), isPatch: false });
     return true;
   };
   const gates = ['NtMapViewOfSection', 'NtMapViewOfSectionEx']

@@ -74,3 +74,6 @@ static u64 argument(GumInvocationContext *ic, u32 i, u32 windows) {
   guarded_copy(&value, (u8 *)ic->cpu_context->rsp + 8 + 8 * i, 8, scratch);
   return value;
 }
+
+/* Where the caller's frame ends. */
+static word stack_pointer(GumInvocationContext *ic) { return (word)ic->cpu_context->rsp; }

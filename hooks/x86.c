@@ -66,3 +66,6 @@ static u64 argument(GumInvocationContext *ic, u32 i, u32 windows) {
   (void)windows;
   return (word)gum_invocation_context_get_nth_argument(ic, i);
 }
+
+/* Where the caller's frame ends. */
+static word stack_pointer(GumInvocationContext *ic) { return (word)ic->cpu_context->esp; }

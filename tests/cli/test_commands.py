@@ -356,15 +356,17 @@ def test_record_from_the_command_line(command: Command, native: Path, tmp_path: 
     (tmp_path / "journal").write_bytes(bytes(4096))
     argv = [native / "client", native / "libdxcore.so", tmp_path / "journal", "work", 2, 5]
     result = command("record", "-o", "out.kmt", "--", *argv)
-    assert result.returncode == 0
-    assert result.stderr == "out.kmt: 18 calls; the process ended with status 7\n"
+    assert (result.returncode, result.stderr) == (7, "out.kmt: 18 calls; the process ended with status 7\n")
     assert command("record", "-o", "out.kmt", "--", *argv).returncode == 2
     over = command("record", "-f", "-o", "out.kmt", "--", *argv)
-    assert (over.returncode, over.stderr) == (0, "out.kmt: 18 calls; the process ended with status 7\n")
+    assert (over.returncode, over.stderr) == (7, "out.kmt: 18 calls; the process ended with status 7\n")
     assert command("replay", "out.kmt").returncode == 0
     idle = command("record", "-o", "idle.kmt", "--", "true")
-    assert idle.returncode == 0
-    assert "no function was hooked" in idle.stderr
+    assert idle.returncode == 2
+    assert "no call was recorded: the process never loaded libdxcore.so" in idle.stderr
+    other = command("record", "-o", "other.kmt", "--functions", "D3DKMTLock2", "--", *argv)
+    assert other.returncode == 2
+    assert "no call was recorded: no function of libdxcore.so matches --functions D3DKMTLock2" in other.stderr
 
 
 def test_an_internal_error_is_a_plain_line(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,8 +437,8 @@ def test_record_redacted(command: Command, native: Path, tmp_path: Path) -> None
     """Neither the name of the program nor private data reach the trace."""
     (tmp_path / "journal").write_bytes(bytes(4096))
     argv = [native / "client", native / "libdxcore.so", tmp_path / "journal", "work", 1, 5]
-    assert command("record", "-o", "plain.kmt", "--", *argv).returncode == 0
-    assert command("record", "--redact", "-o", "redacted.kmt", "--", *argv).returncode == 0
+    assert command("record", "-o", "plain.kmt", "--", *argv).returncode == 7
+    assert command("record", "--redact", "-o", "redacted.kmt", "--", *argv).returncode == 7
     summary = json.loads(command("info", "redacted.kmt", "--json").stdout)
     assert summary["redacted"] == "names, paths and private data"
     assert "client" not in json.dumps(summary)

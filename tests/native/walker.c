@@ -51,7 +51,8 @@ int walker_map(void *address, size_t size) {
 
 void walker_call(uint32_t hook, const uint64_t *arguments, size_t count) {
   static _Thread_local uint64_t invocation[8];
-  GumInvocationContext ic = {plan + hook, invocation, 0, 0, 0, {0}};
+  struct CpuContext registers = {0, 0, 0, 0, (size_t)&registers, 0};
+  GumInvocationContext ic = {plan + hook, invocation, &registers, 0, 0, {0}};
   for (size_t i = 0; i < count; i++) ic.arguments[i] = arguments[i];
   onEnter(&ic);
   onLeave(&ic);

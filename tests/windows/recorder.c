@@ -16,7 +16,7 @@
 #define CALLS 50
 #define PROGRAM_EXCEPTION 0xE0000001u
 
-typedef struct { const uint32_t *entry; volatile uint64_t original, function; } Hook;
+typedef struct { volatile uint64_t entry, original, function; } Hook;
 typedef NTSTATUS (WINAPI *Thunk)(void *, uint64_t, uint64_t, uint64_t, uint64_t);
 typedef struct { HANDLE handle; uint32_t hDevice; } Destroy;
 
@@ -71,7 +71,7 @@ int main(int argc, char **argv) {
   read_into(argv[1], control, atol(argv[2]), size);
   read_into(argv[4], plan, 0, strtoul(argv[5], NULL, 10));
   static Hook hook;
-  hook.entry = plan + strtoul(argv[6], NULL, 10);
+  hook.entry = (uint64_t)(uintptr_t)(plan + strtoul(argv[6], NULL, 10));
   hook.original = (uint64_t)(uintptr_t)function;
   /* The agent's stub for Windows. Two addresses in it are replaced. */
   static const uint8_t code[] = {STUB};

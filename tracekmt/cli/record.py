@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tracekmt.cli.help import GroupedCommand, option_under
-from tracekmt.errors import UsageError
+from tracekmt.errors import RecordError, UsageError
 from tracekmt.plural import plural
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ def command(
     PROGRAM and its arguments follow after --. Ctrl-C ends the recording, and the process continues.
 
     With several processes, each has its own file, with the process id in the name.
+
+    The exit status is that of PROGRAM, or 128 + the number of the signal that ended it. It is 2 if the recording failed
+    or has no calls.
     """
     from tracekmt.record.group import RecordingGroup
     from tracekmt.record.process.targets import await_process, find_process, open_device
@@ -128,8 +131,10 @@ def command(
     if children or len(pids) > 1:
         if host is not None or thunks is not None:
             raise UsageError("several processes cannot be recorded with --host or --thunks")
-        return _run_group(RecordingGroup(device, make, output, children=children), program, pids, progress_line)
-    return _run(make(output), output, program, pids)
+        return _run_group(
+            RecordingGroup(device, make, output, children=children), functions, program, pids, progress_line
+        )
+    return _run(make(output), output, functions, program, pids)
 
 
 def _stop_conditions(
@@ -150,21 +155,27 @@ def _stop_conditions(
     )
 
 
-def _run(recording: Recording, output: Path, program: tuple[str, ...], pids: list[int]) -> int:
+def _run(
+    recording: Recording, output: Path, functions: tuple[str, ...], program: tuple[str, ...], pids: list[int]
+) -> int:
     if program:
         recording.spawn(program)
     else:
         recording.attach(pids[0])
     progress = recording.run()
     _print_result(output, progress)
-    if not progress.hooked and not progress.calls:
-        click.echo(
-            "tracekmt: no function was hooked: the process never loaded the library (name it with --module)", err=True
-        )
-    return 0
+    if not progress.calls and not progress.lost:
+        raise RecordError(_explain_no_calls(progress, functions))
+    return progress.exit_status or 0
 
 
-def _run_group(group: RecordingGroup, program: tuple[str, ...], pids: list[int], progress_line: _ProgressLine) -> int:
+def _run_group(
+    group: RecordingGroup,
+    functions: tuple[str, ...],
+    program: tuple[str, ...],
+    pids: list[int],
+    progress_line: _ProgressLine,
+) -> int:
     if program:
         group.spawn(program)
     for pid in pids:
@@ -175,7 +186,25 @@ def _run_group(group: RecordingGroup, program: tuple[str, ...], pids: list[int],
             click.echo(f"tracekmt: process {member.pid}: {member.error}", err=True)
         else:
             _print_result(member.output, member.recording.progress, f"process {member.pid}, ")
-    return 2 if any(member.error is not None for member in members) else 0
+    if any(member.error is not None for member in members):
+        return 2
+    first = members[0].recording.progress
+    if not any(member.recording.progress.calls or member.recording.progress.lost for member in members):
+        raise RecordError(_explain_no_calls(first, functions))
+    return first.exit_status or 0
+
+
+def _explain_no_calls(progress: Progress, functions: tuple[str, ...]) -> str:
+    """Return the reason why a recording has no calls, with what it looked for."""
+    modules = ", ".join(progress.modules) or "the thunks"
+    if progress.hooked:
+        hooked = plural(len(progress.hooked), "function")
+        return f"no call was recorded: {hooked} of {modules} were hooked, and the process called none of them"
+    if not progress.loaded:
+        return f"no call was recorded: the process never loaded {modules} (name another library with --module)"
+    if functions:
+        return f"no call was recorded: no function of {modules} matches --functions {', '.join(functions)}"
+    return f"no call was recorded: {modules} exports no function of the interface"
 
 
 def _print_result(output: Path, progress: Progress, process: str = "") -> None:

@@ -100,7 +100,7 @@ class Attacher:
         event_queue = EventQueue(lambda: OverflowFile(overflow_path(self._output), file_preface))
         shared = self._share_memory(pid, file_preface, event_queue)
         try:
-            agent, answer = self._load_agent(pid, shared, follow=spawned or self._watch.records_children)
+            agent, answer = self._load_agent(pid, shared)
         except BaseException:
             if shared is not None:
                 shared.close()
@@ -117,7 +117,7 @@ class Attacher:
 
     def reattach(self, attachment: Attachment, buffer: SharedBuffer) -> Attachment:
         """Attach to the program that a process has executed, with the same hooks and the same buffer."""
-        agent, answer = self._load_agent(attachment.agent.pid, buffer, follow=True)
+        agent, answer = self._load_agent(attachment.agent.pid, buffer)
         return replace(attachment, agent=agent, overhead=answer["overhead"])
 
     def has_same_layout(self, pid: int) -> bool:
@@ -141,13 +141,15 @@ class Attacher:
             raise
         return buffer
 
-    def _load_agent(self, pid: int, buffer: SharedBuffer | None, *, follow: bool) -> tuple[Agent, dict[str, Any]]:
+    def _load_agent(self, pid: int, buffer: SharedBuffer | None) -> tuple[Agent, dict[str, Any]]:
         """Load an agent and place its hooks. Return it with its answer to `Agent.start`."""
-        agent = Agent(self._device, pid)
+        # At exit, Frida's monitor has the agent send what a remote buffer still holds.
+        agent = Agent(self._device, pid, exit_monitor=buffer is None)
         try:
-            self._watch.watch(agent, windows=self._hooks.windows, follow=follow)
+            self._watch.watch(pid, buffer, windows=self._hooks.windows)
             return agent, agent.start(self._hooks.config(_memory_config(buffer)))
         except BaseException:
+            self._watch.unwatch()
             if agent.detached is None:
                 with contextlib.suppress(Exception):  # the first error is the one to report
                     agent.detach()

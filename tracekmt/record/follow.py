@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tracekmt.record.agent.agent import Agent
-from tracekmt.record.process.children import ChildWatcher, OnChild, WatchedProcess
-from tracekmt.record.process.spawn import FOLLOW_SECONDS, requested_windows_program
+import frida
+
+from tracekmt.record.buffer.shared_buffer import SharedBuffer
+from tracekmt.record.process.children import ChildWatcher, OnChild
+from tracekmt.record.process.spawn import FOLLOW_SECONDS, requested_windows_program, spawn
 from tracekmt.record.process.wine import (
     await_windows_program,
     is_same_program,
@@ -16,8 +19,8 @@ from tracekmt.record.process.wine import (
     windows_programs,
 )
 
-EXEC_SECONDS = 5.0
-"""Time limit for Frida to report the program that a process has executed."""
+if TYPE_CHECKING:
+    from tracekmt.record.process.follower import FollowedProcess
 
 
 class ProcessWatch:
@@ -37,35 +40,55 @@ class ProcessWatch:
             on_child: Handler of each child process, which is suspended. None: children are not recorded.
         """
         self.records_children = on_child is not None
+        self._device = device
+        self._local = local
         self._children = (children or ChildWatcher(device)) if local else None
         self._is_own_watcher = children is None
         self._on_child = on_child
-        self._watched: WatchedProcess | None = None
+        self._followed: FollowedProcess | None = None
 
-    def watch(self, agent: Agent, *, windows: bool, follow: bool) -> None:
-        """Watch the process of an agent, before its hooks are placed.
+    def spawn(self, argv: Sequence[str]) -> int:
+        """Start a program and return the id of the process to record, which is suspended."""
+        follower = self._children.follower if self._children is not None else None
+        return spawn(self._device, argv, local=self._local, follower=follower)
+
+    def watch(self, pid: int, buffer: SharedBuffer | None, *, windows: bool) -> None:
+        """Watch a process, before its hooks are placed.
 
         Args:
-            agent: The agent.
+            pid: Id of the process.
+            buffer: The buffer that it shares, None if it shares none. Then its execs are not followed.
             windows: True if the process is a Windows program.
-            follow: True to have exec and children suspended.
         """
         if self._children is None:
             return
         if windows and self._on_child is not None:
-            self._children.watch_windows(agent.pid, self._on_child)
-        elif follow and not windows:
-            agent.enable_child_gating()
-            self._watched = self._children.watch(agent.pid, self._on_child)
+            self._children.watch_windows(pid, self._on_child)
+        elif not windows and buffer is not None:
+            self._followed = self._children.watch(pid, buffer.control, self._on_child)
 
-    def await_exec(self) -> bool:
-        """Wait for the report of an exec. Return True if the executed program is suspended."""
-        return self._watched is not None and self._watched.replaced.wait(EXEC_SECONDS)
+    def unwatch(self) -> None:
+        """Stop watching the process, before its buffer is closed."""
+        if self._children is not None and self._followed is not None:
+            self._children.unwatch(self._followed.pid)
+
+    @property
+    def has_executed(self) -> bool:
+        """True if the process has executed another program, which is suspended."""
+        return self._followed is not None and self._followed.replaced.is_set()
 
     def resume(self, pid: int) -> None:
         """Resume a suspended process."""
         if self._children is not None:
             self._children.resume(pid)
+        else:
+            with contextlib.suppress(frida.InvalidArgumentError):  # it had to be resumed to load the agent
+                self._device.resume(pid)
+
+    def exit_of(self, pid: int) -> int | None:
+        """Return the wait status of a program that was started here, None if that is unknown."""
+        follower = self._children.follower if self._children is not None else None
+        return follower.exit_of(pid) if follower is not None else None
 
     def close(self) -> None:
         """Stop watching. A shared watcher stays open, because children may still have to be handled."""

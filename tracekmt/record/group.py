@@ -92,9 +92,9 @@ class RecordingGroup:
                 on_progress(self.progress)
         finally:
             self._stopping.set()
-            self._children.close()
             for thread in self._all_threads():
                 thread.join()
+            self._children.close()
             signal.signal(signal.SIGINT, previous)
         first, *others = self._members
         idle_children = [member for member in others if self._is_idle_child(member)]

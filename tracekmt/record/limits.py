@@ -17,22 +17,28 @@ class Progress:
         calls: Calls entered.
         lost: Events lost.
         size: Bytes written to the trace.
+        modules: Names or paths of the libraries whose exports are to be hooked.
+        loaded: Those of them that the process has loaded.
         hooked: Names of the hooked functions.
         missed: Names of the functions that are too short for a hook.
         ended: Reason for the end of the recording, None while it runs.
         failing: Number of calls by function and error status.
         started: Start of the recording, on the clock of time.monotonic.
+        exit_status: Exit status of a program that was started here, as a shell has it: 128 + number of a signal.
         seen: First call with the status of `StopConditions.until_status`, on the same clock.
     """
 
     calls: int = 0
     lost: int = 0
     size: int = 0
+    modules: list[str] = field(default_factory=list)
+    loaded: list[str] = field(default_factory=list)
     hooked: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     ended: str | None = None
     failing: Counter[tuple[str, Status]] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
+    exit_status: int | None = None
     seen: float | None = None
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,10 +13,13 @@ from tracekmt.errors import RecordError
 from tracekmt.record.agent.agent import REPLACED, TERMINATED
 from tracekmt.record.attachment import Attachment
 from tracekmt.record.buffer.remote_buffer import RemoteBuffer
+from tracekmt.record.buffer.shared_buffer import SharedBuffer
 from tracekmt.record.limits import Progress
+from tracekmt.record.process import proc
 from tracekmt.record.process.exit_watcher import ExitWatcher
 from tracekmt.record.process.memory_map import MemoryMap
 from tracekmt.record.sink import Sink
+from tracekmt.trace.buffer_format import Control
 from tracekmt.trace.events import Enter, Leave, Lost, Module
 
 DRAIN_EVENTS = 4096
@@ -67,18 +72,38 @@ class LiveRecording:
             self.drain(last=True)
             on_progress(self.progress)
 
-    def exit_reason(self) -> str:
-        """Return how the process exited, or why the connection to it ended."""
-        detached = self.attachment.agent.detached
+    def exit_reason(self, observed: str | None) -> str:
+        """Return how the process exited, or why the connection to it ended.
+
+        Args:
+            observed: Exit of the process, if its parent reports it.
+        """
+        detached, buffer = self.attachment.agent.detached, self.attachment.buffer
         if detached == REPLACED:
             return "the process became another program"
-        if detached != TERMINATED:
+        if detached != TERMINATED and self.is_running():
             return f"the connection ended: {detached}"
-        buffer = self.attachment.buffer
-        observed = self.exit_watcher.describe() if self.exit_watcher is not None else ""
-        exit_text = observed if buffer.exit_status is None else f"with status {buffer.exit_status}"
+        if observed is None:
+            watched = self.exit_watcher.describe() if self.exit_watcher is not None else ""
+            observed = watched if buffer.exit_status is None else f"with status {buffer.exit_status}"
         missing = "; its last calls may be missing" if isinstance(buffer, RemoteBuffer) else ""
-        return f"the process ended {exit_text}".rstrip() + missing
+        return f"the process ended {observed}".rstrip() + missing
+
+    def is_running(self) -> bool:
+        """Return True if the process still runs and shares its buffer, with or without a connection to its agent."""
+        attachment = self.attachment
+        is_shared = sys.platform == "linux" and isinstance(attachment.buffer, SharedBuffer)
+        return is_shared and proc.is_running(attachment.agent.pid)
+
+    def end_if_alone(self) -> None:
+        """End a process whose own threads have all ended, while Frida's keep it alive."""
+        agent = self.attachment.agent
+        if agent.detached is not None or not agent.own_threads:
+            return
+        with contextlib.suppress(OSError):
+            status = proc.zombie_status(agent.pid)
+            if status is not None and agent.own_threads >= set(proc.thread_ids(agent.pid)) - {agent.pid} != set():
+                agent.end_process(status >> 8 & 0xFF)
 
     def abandon(self, *, keep: bool) -> None:
         """Detach and close all files after an error.
@@ -95,13 +120,18 @@ class LiveRecording:
         while not messages.empty():
             message, data = messages.get()
             self._on_message(message, data)
+            if isinstance(self.attachment.buffer, SharedBuffer) and message.get("type") != "kmt:rest":
+                self.attachment.buffer.control[Control.RECEIVED] += 1  # an exiting process waits for this
 
     def _on_message(self, message: dict[str, Any], data: bytes | None) -> None:
         buffer = self.attachment.buffer
         match message.get("type"):
             case "kmt:module":
                 base, size = int(message["base"], 16), int(message["size"])
-                self.sink.module(Module(message["name"], message["path"], base, size))
+                module = Module(message["name"], message["path"], base, size)
+                self.sink.module(module)
+                if self.attachment.hooks.is_module_to_hook(module.name, module.path):
+                    self.progress.loaded.append(module.name)
             case "kmt:raw":
                 self.attachment.hooks.name_raw(message["number"], message["name"])
             case "kmt:hooked":

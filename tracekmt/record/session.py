@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -15,7 +16,6 @@ from uuid import uuid4
 import frida
 
 from tracekmt.errors import Error, RecordError, UsageError
-from tracekmt.record.agent.agent import REPLACED
 from tracekmt.record.agent.hooks import Hooks
 from tracekmt.record.attachment import Attacher, Attachment
 from tracekmt.record.buffer.shared_buffer import SharedBuffer
@@ -25,9 +25,8 @@ from tracekmt.record.header import HeaderBuilder
 from tracekmt.record.limits import Progress, StopConditions
 from tracekmt.record.live import LiveRecording
 from tracekmt.record.process.children import ChildWatcher, OnChild
-from tracekmt.record.process.exit_watcher import ExitWatcher
+from tracekmt.record.process.exit_watcher import ExitWatcher, describe_exit
 from tracekmt.record.process.memory_map import MemoryMap
-from tracekmt.record.process.spawn import spawn
 from tracekmt.record.process.targets import await_no_tracer, open_device, process_name
 from tracekmt.record.process.wine import runs_behind_preloader, server_suspended, windows_program
 from tracekmt.record.sink import Sink
@@ -36,6 +35,9 @@ from tracekmt.trace.writer import refuse_existing
 DRAIN_SECONDS = 0.05
 STARTUP_SECONDS, STARTUP_DRAIN_SECONDS = 3.0, 0.01
 """A new process is drained more often, because the memory map of a short-lived program is gone once it has ended."""
+
+ALONE_SECONDS = 0.25
+"""Interval of the check for a process whose own threads have all ended."""
 
 WINE_LOADERS = 2
 """Limit of Wine's loaders that a process executes before it becomes the program."""
@@ -99,22 +101,22 @@ class Recording:
         )
         self._launched: LaunchedProgram | None = None
         self._live: LiveRecording | None = None
-        self._created = time.monotonic()
+        self._created = self._last_check = time.monotonic()
+        self._spawned_pid: int | None = None
 
     def spawn(self, argv: Sequence[str]) -> int:
         """Start a program with the hooks in place before it runs, and return its process id."""
         if self._local and sys.platform == "linux":
             self._launched = LaunchedProgram.from_command(argv)
-        pid = spawn(self.device, argv, local=self._local)
+        pid = self._spawned_pid = self._watch.spawn(argv)
         try:
             with self._attached(pid, spawned=True) as attachment:
-                with contextlib.suppress(frida.InvalidArgumentError):  # it had to be resumed to load the agent
-                    self.device.resume(pid)
+                self._watch.resume(pid)
                 self._open(attachment, {"pid": pid, "name": Path(argv[0]).name, "spawned": True})
             self._start_draining()
         except BaseException:
             self._abandon()
-            with contextlib.suppress(frida.ProcessNotFoundError):
+            with contextlib.suppress(frida.ProcessNotFoundError, frida.PermissionDeniedError):
                 self.device.kill(pid)
             raise
         return pid
@@ -166,11 +168,12 @@ class Recording:
             reason: Why the recording stops before the process ends, for the trace.
         """
         live = self._started()
+        self._watch.unwatch()
         if live.attachment.agent.detached is None:
             live.attachment.agent.detach()
             ended = f"stopped{f', {reason}' if reason else ''}; the process goes on"
         else:
-            ended = live.exit_reason()
+            ended = live.exit_reason(self._observe_exit(live))
         self.progress.ended = ended
         live.drain_rest(self._on_progress)
         live.sink.end(ended)
@@ -179,21 +182,39 @@ class Recording:
         self._on_progress(self.progress)
         return self.progress
 
+    def _observe_exit(self, live: LiveRecording) -> str | None:
+        """Note and describe the exit of a program that was started here. None: its parent is another process."""
+        pid = live.attachment.agent.pid
+        status = self._watch.exit_of(pid) if pid == self._spawned_pid else None
+        if status is None:
+            return None
+        code = os.waitstatus_to_exitcode(status)
+        self.progress.exit_status = code if code >= 0 else 128 - code
+        return describe_exit(status)
+
     def _drain_until(self, is_stopping: Callable[[], bool], interrupted: threading.Event) -> str | None:
         """Drain until the process or the recording ends. Return the limit that was reached, if any."""
         limit = None
         while not is_stopping() and limit is None:
             if self._is_launcher_only():
                 self._follow_launched_process(is_stopping)
-            detached = self._started().attachment.agent.detached
-            if detached is not None and not (detached == REPLACED and self._follow_exec()):
-                break
             live = self._started()
+            if live.attachment.agent.detached is not None:
+                # A program may close Frida's descriptors. Its hooks still write to the shared buffer.
+                if not (self._follow_exec() if self._watch.has_executed else live.is_running()):
+                    break
+                live = self._started()
             interrupted.wait(self._drain_interval(live))
             live.drain()
+            self._end_if_alone(live)
             self._on_progress(self.progress)
             limit = self._limits.reached(self.progress)
         return limit
+
+    def _end_if_alone(self, live: LiveRecording) -> None:
+        if time.monotonic() - self._last_check > ALONE_SECONDS:
+            self._last_check = time.monotonic()
+            live.end_if_alone()
 
     def _drain_interval(self, live: LiveRecording) -> float:
         if live.attachment.buffer.behind:
@@ -219,6 +240,7 @@ class Recording:
     def _open(self, attachment: Attachment, process: dict[str, Any]) -> None:
         """Wait for functions that the process offers, and open the trace."""
         pid = process["pid"]
+        self.progress.modules = list(attachment.hooks.modules)
         exit_watcher = ExitWatcher(pid) if self._local else None
         memory_map = MemoryMap(pid) if self._local else None
         process = {**process, "complete_from_start": attachment.complete_from_start}
@@ -262,7 +284,7 @@ class Recording:
         """
         live = self._started()
         buffer, pid = live.attachment.buffer, live.attachment.agent.pid
-        if not self._watch.await_exec() or not isinstance(buffer, SharedBuffer):
+        if not isinstance(buffer, SharedBuffer):
             return False
         try:
             live.drain_rest(self._on_progress)
@@ -320,6 +342,7 @@ class Recording:
 
     def _abandon(self, *, keep: bool = False) -> None:
         """Remove the hooks after an error. A recording that never started leaves nothing behind."""
+        self._watch.unwatch()
         if self._live is not None:
             self._live.abandon(keep=keep)
         self._watch.close()

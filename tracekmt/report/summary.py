@@ -40,6 +40,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "redacted": header.redacted,
         "calls": len(trace),
         "in_flight": sum(count for (_, outcome), count in outcomes.items() if outcome == DID_NOT_RETURN),
+        "abandoned": len(trace.abandoned_calls()),
         "lost": trace.lost,
         "duration_ns": str(trace.duration),
         "threads": {str(number): system_id for system_id, number in trace.threads.items()},
@@ -99,6 +100,11 @@ def _labelled_lines(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "modules", f"{len(summary['modules'])} (--modules lists them)"
     threads = plural(len(summary["threads"]), "thread")
     yield "calls", f"{summary['calls']} in {threads}, {summary['in_flight']} in flight"
+    if summary["abandoned"]:
+        yield (
+            "abandoned",
+            f"{plural(summary['abandoned'], 'call')} left by a jump or an exception (counted as in flight)",
+        )
     yield "lost", plural(summary["lost"], "event")
     if summary["redacted"]:
         yield "redacted", f"{summary['redacted']} (replaced by hashes)"

@@ -57,6 +57,7 @@ class Control:
         HEAD: Position in the queue at which threads take blocks.
         TAIL: Position in the queue at which the recorder appends blocks.
         LOST: Number of lost events.
+        RECEIVED: Number of the agent's messages that the recorder has received.
         ENDED: Exit status of the process with bit 32 set. 0 while the process runs.
     """
 
@@ -69,6 +70,10 @@ class Control:
     TAIL = 24
     LOST = 32
     ENDED = 40
+    FOLLOWER = 48
+    CHILDREN = 49
+    RECEIVED = 50
+    FOLLOW = 56
 
 
 class Block:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
@@ -302,6 +302,24 @@ class Trace:
             counts.update((spec_id, None) for kind, spec_id, _ in rows if kind == ENTER)
             counts.subtract((spec_id, None) for kind, spec_id, _ in rows if kind == LEAVE)
         return +counts
+
+    def abandoned_calls(self) -> list[int]:
+        """Return the indexes of the calls that their thread left without a return: by a jump or an exception.
+
+        Such a call has no leave event, and the same thread entered another call afterwards.
+        """
+        open_calls: dict[int, dict[int, None]] = defaultdict(dict)
+        last_call: dict[int, int] = {}
+        for table in self._tables():
+            for kind, index, thread in zip(table.kinds, table.calls, table.threads, strict=True):
+                if kind == ENTER:
+                    open_calls[thread][index] = None
+                    last_call[thread] = index
+                elif kind == LEAVE:
+                    open_calls[thread].pop(index, None)
+        return sorted(
+            index for thread, indexes in open_calls.items() for index in indexes if index != last_call[thread]
+        )
 
     def losses(self) -> Iterator[Lost]:
         """Yield every loss in order."""

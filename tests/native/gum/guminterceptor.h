@@ -6,7 +6,7 @@
 typedef struct {
   void *function_data;
   void *invocation_data;
-  struct { size_t rcx, rdx, r8, r9, rsp; } *cpu_context;
+  struct CpuContext { size_t rcx, rdx, r8, r9, rsp, esp; } *cpu_context;
   size_t return_address, result, arguments[16];
 } GumInvocationContext;
 

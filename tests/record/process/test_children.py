@@ -88,7 +88,7 @@ def test_each_child_has_its_own_trace(client: Client, tmp_path: Path) -> None:
     launcher = script(tmp_path, f"{words} || true", "/bin/true", f"{late} &", "exit 3")
     process = record(client, "--children", "--", launcher)
     _, output = process.communicate(timeout=60)
-    assert process.returncode == 0, output
+    assert process.returncode == 3, output
     traces = sorted(tmp_path.glob("client*.kmt"))
     assert len(traces) == 3, output
     assert client.trace in traces
@@ -107,7 +107,7 @@ def test_each_child_has_its_own_trace(client: Client, tmp_path: Path) -> None:
 def test_a_forked_child_is_recorded(client: Client, tmp_path: Path) -> None:
     process = record(client, "--children", "--", *client.argv("fork", 1, 20))
     _, output = process.communicate(timeout=60)
-    assert process.returncode == 0, output
+    assert process.returncode == 7, output
     (child,) = [path for path in tmp_path.glob("client*.kmt") if path != client.trace]
     assert calls_in(client.trace).total() == PER_RUN
     assert calls_in(child).total() == PER_RUN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 import frida
 
 from tracekmt.errors import RecordError
+from tracekmt.record.process import proc
 from tracekmt.record.process.targets import agent_error, attach_error_message, await_libc, has_libc
 from tracekmt.resources import resource
 
-SOURCES = ("pe.js", "stubs.js", "wine.js", "linux.js", "windows.js", "agent.js")
+SOURCES = ("pe.js", "elf.js", "patch.js", "unwind.js", "stubs.js", "wine.js", "linux.js", "windows.js", "agent.js")
 ATTEMPTS = 4
 ATTEMPT_SECONDS = 0.1
 REPLACED = "process-replaced"
@@ -26,17 +28,22 @@ def agent_source() -> str:
     return "\n".join(resource("hooks", name).read_text("utf-8") for name in SOURCES)
 
 
-def _attach(device: Any, pid: int) -> Any:
+def _attach(device: Any, pid: int, exit_monitor: bool) -> Any:
     """Attach Frida and return its session. Retry, because a new process may not take an agent while it loads."""
     for _ in range(ATTEMPTS - 1):
         with contextlib.suppress(frida.ProcessNotRespondingError):
-            # Without Frida's exception handler, the exceptions that a program handles stay its own.
-            return device.attach(pid, exceptor="off")
+            return _attach_once(device, pid, exit_monitor)
         time.sleep(ATTEMPT_SECONDS)
-    return device.attach(pid, exceptor="off")
+    return _attach_once(device, pid, exit_monitor)
 
 
-def _attach_suspended(device: Any, pid: int) -> tuple[Any, bool]:
+def _attach_once(device: Any, pid: int, exit_monitor: bool) -> Any:
+    # Without Frida's exception handler, the exceptions that a program handles stay its own. Its exit monitor waits for
+    # Frida's threads at exit, which hangs if the program has closed their descriptors (Frida 17.26).
+    return device.attach(pid, exceptor="off", exit_monitor=exit_monitor, thread_suspend_monitor=False)
+
+
+def _attach_suspended(device: Any, pid: int, exit_monitor: bool) -> tuple[Any, bool]:
     """Attach Frida to a process that may be suspended.
 
     Frida cannot attach to a process that executed a 64-bit program from a 32-bit one, or the reverse, before its C
@@ -46,14 +53,14 @@ def _attach_suspended(device: Any, pid: int) -> tuple[Any, bool]:
         Frida's session, and True if the process was not resumed.
     """
     try:
-        return _attach(device, pid), True
+        return _attach(device, pid, exit_monitor), True
     except frida.NotSupportedError:
         if device.type != "local" or has_libc(pid):
             raise
         with contextlib.suppress(frida.InvalidArgumentError):
             device.resume(pid)
         await_libc(pid)
-        return _attach(device, pid), False
+        return _attach(device, pid, exit_monitor), False
 
 
 class Agent:
@@ -63,23 +70,23 @@ class Agent:
         pid: Id of the process.
         detached: Frida's reason for the end of the connection, None while it lasts.
         messages: Messages of the agent, each with its binary data.
+        own_threads: Ids of Frida's threads in the process, empty if they are unknown.
         still_suspended: False if the process had to be resumed to attach to it.
     """
 
-    def __init__(self, device: Any, pid: int) -> None:
+    def __init__(self, device: Any, pid: int, *, exit_monitor: bool = False) -> None:
         self.pid = pid
         self.detached: str | None = None
         self.messages: queue.SimpleQueue[tuple[dict[str, Any], bytes | None]] = queue.SimpleQueue()
         self._script: Any = None
+        self.own_threads: frozenset[int] = frozenset()
+        self._has_proc = sys.platform == "linux" and device.type == "local"
+        self._earlier_threads = self._thread_ids()
         try:
-            self._session, self.still_suspended = _attach_suspended(device, pid)
+            self._session, self.still_suspended = _attach_suspended(device, pid, exit_monitor)
             self._session.on("detached", lambda reason, *_: setattr(self, "detached", str(reason)))
         except Exception as error:
             raise RecordError(attach_error_message(pid, error)) from None
-
-    def enable_child_gating(self) -> None:
-        """Have Frida suspend and report the processes that this one starts, and the programs that it executes."""
-        self._session.enable_child_gating()
 
     def start(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Load the agent, place the hooks and return the agent's answer.
@@ -94,9 +101,16 @@ class Agent:
             self._script = self._session.create_script(agent_source(), runtime="qjs")
             self._script.on("message", self._on_message)
             self._script.load()
-            return dict(self._script.exports_sync.start(config))
+            answer = dict(self._script.exports_sync.start(config))
+            self.own_threads = self._thread_ids() - self._earlier_threads
+            return answer
         except Exception as error:
             raise RecordError(attach_error_message(self.pid, error)) from None
+
+    def _thread_ids(self) -> frozenset[int]:
+        with contextlib.suppress(OSError):
+            return frozenset(proc.thread_ids(self.pid)) if self._has_proc else frozenset()
+        return frozenset()
 
     def hook(self, functions: Mapping[str, Any], table: str) -> None:
         """Hook functions by their addresses in the process.
@@ -117,6 +131,15 @@ class Agent:
         except (frida.InvalidOperationError, frida.TransportError):
             return None  # the process has ended
         return data
+
+    def end_process(self, status: int) -> None:
+        """End the process, of which only Frida's threads are left.
+
+        Args:
+            status: Exit status of its main thread.
+        """
+        with contextlib.suppress(Exception):  # the process may end meanwhile, or have closed Frida's descriptors
+            self._script.exports_sync.end(status)
 
     def detach(self) -> None:
         """Remove the hooks and detach from the process."""

@@ -21,8 +21,8 @@ WINDOWS_MODULE = "gdi32.dll"
 LINUX_MODULE = "libdxcore.so"
 
 MACHINES = {
-    "linux x64": ("x64.c", "recorder.c", "linux.c", "call.c", "gate.c"),
-    "linux ia32": ("x86.c", "recorder.c", "linux.c", "gate.c"),
+    "linux x64": ("x64.c", "recorder.c", "linux.c", "follow.c", "call.c", "gate.c"),
+    "linux ia32": ("x86.c", "recorder.c", "linux.c", "follow.c", "call.c", "gate.c"),
     "windows x64": ("x64.c", "recorder.c", "windows.c", "call.c"),
     "windows ia32": ("x86.c", "recorder.c", "windows.c"),
 }
@@ -83,6 +83,10 @@ class Hooks:
     def planned(self) -> dict[int, CallSpec]:
         """Descriptions by every id that an event may carry, including the spare ones."""
         return {**self._spare, **self.specs}
+
+    def is_module_to_hook(self, name: str, path: str) -> bool:
+        """Return True if the exports of a module are to be hooked, by the rule of hooks/agent.js."""
+        return any(module == path or module.lower() == name.lower() for module in self.modules)
 
     def config(self, memory: Mapping[str, Any]) -> dict[str, Any]:
         """Return the agent's configuration.

@@ -82,6 +82,11 @@ class SharedBuffer:
             os.chown(self.path, uid, -1)
 
     @property
+    def control(self) -> memoryview[int]:
+        """Control words, which the process and the follower of its execs also use. They are released by `close`."""
+        return self._words
+
+    @property
     def exit_status(self) -> int | None:
         """Exit status of the target process, None while it runs or if it was killed."""
         ended = int(self._words[Control.ENDED])

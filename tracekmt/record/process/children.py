@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import queue
+import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import frida
 
@@ -19,48 +18,46 @@ from tracekmt.record.process.wine import (
     windows_programs,
 )
 
+if TYPE_CHECKING:
+    from tracekmt.record.process.follower import FollowedProcess, ProcessFollower
+
 OnChild = Callable[[int], None]
 """Handles one child process, by its id. The child is suspended until the call returns."""
-
-
-@dataclass
-class WatchedProcess:
-    """A process whose exec and children Frida reports.
-
-    Attributes:
-        on_child: Handler of its child processes, None to resume them at once.
-        replaced: Set when the process has executed another program, which is suspended.
-    """
-
-    on_child: OnChild | None = None
-    replaced: threading.Event = field(default_factory=threading.Event)
 
 
 class ChildWatcher:
     """Watches processes of one device.
 
-    Frida reports children on an internal thread, which must not call back into Frida. They are handled on another
-    thread.
+    Attributes:
+        follower: Starts and follows native processes on Linux. None where Frida starts programs.
     """
 
     def __init__(self, device: Any) -> None:
         self._device = device
-        self._watched: dict[int, WatchedProcess] = {}
-        self._reported: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._handler_thread: threading.Thread | None = None
+        self.follower: ProcessFollower | None = None
+        if sys.platform == "linux" and device.type == "local":
+            from tracekmt.record.process.follower import ProcessFollower  # ptrace is Linux's
+
+            self.follower = ProcessFollower()
         self._wine_thread: threading.Thread | None = None
         self._closed = threading.Event()
-        # Each counter is written on one thread only.
-        self._reported_count = self._handled_count = 0
 
-    def watch(self, pid: int, on_child: OnChild | None = None) -> WatchedProcess:
-        """Watch a process whose agent has enabled child gating. Without `on_child`, children are resumed at once."""
-        watched = self._watched[pid] = WatchedProcess(on_child)
-        if self._handler_thread is None:
-            self._device.on("child-added", self._on_child)
-            self._handler_thread = threading.Thread(target=self._handle_children, name="tracekmt-children", daemon=True)
-            self._handler_thread.start()
-        return watched
+    def watch(self, pid: int, control: memoryview[int], on_child: OnChild | None = None) -> FollowedProcess | None:
+        """Follow a native process. Without `on_child`, only its execs are followed.
+
+        Args:
+            pid: Id of the process.
+            control: Control words of the buffer that it shares.
+            on_child: Handler of its child processes.
+        """
+        if self.follower is None:
+            return None
+        return self.follower.follow(pid, control, on_child)
+
+    def unwatch(self, pid: int) -> None:
+        """Stop following a process, before its buffer is closed."""
+        if self.follower is not None:
+            self.follower.unfollow(pid)
 
     def watch_windows(self, pid: int, on_child: OnChild) -> None:
         """Watch for Windows programs that start under the same Wine as a process. Their parents are unknown.
@@ -90,6 +87,9 @@ class ChildWatcher:
 
     def resume(self, pid: int) -> None:
         """Resume a suspended process."""
+        if self.follower is not None:
+            self.follower.resume(pid)
+            return
         with contextlib.suppress(frida.InvalidArgumentError, frida.ProcessNotFoundError, frida.InvalidOperationError):
             self._device.resume(pid)
 
@@ -98,30 +98,10 @@ class ChildWatcher:
         self._closed.set()
         if self._wine_thread is not None:
             self._wine_thread.join()
-        if self._handler_thread is not None:
-            self._device.off("child-added", self._on_child)
-            self._reported.put(None)
-            self._handler_thread.join()
-            self._handler_thread = None
+        if self.follower is not None:
+            self.follower.close()
 
     @property
     def has_unhandled_children(self) -> bool:
-        """True while a reported process is suspended and not handled yet."""
-        return self._handled_count < self._reported_count
-
-    def _on_child(self, child: Any) -> None:
-        self._reported_count += 1
-        self._reported.put(child)
-
-    def _handle_children(self) -> None:
-        while (child := self._reported.get()) is not None:
-            pid, parent = int(child.pid), int(child.parent_pid)
-            if child.origin == "exec" and pid in self._watched:
-                self._watched[pid].replaced.set()
-            elif parent in self._watched:
-                on_child = self._watched[parent].on_child
-                if on_child is None:
-                    self.resume(pid)
-                else:
-                    on_child(pid)
-            self._handled_count += 1
+        """True while a child process is suspended and not handled yet."""
+        return self.follower is not None and self.follower.has_unhandled_children

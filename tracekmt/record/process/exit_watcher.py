@@ -46,7 +46,7 @@ class ExitWatcher:
             if event is not None and event.si_code not in exit_codes:
                 time.sleep(_STOPPED_SECONDS)
         self._description = (
-            f"with status {event.si_status}" if event.si_code == os.CLD_EXITED else _by_signal(event.si_status)
+            f"with status {event.si_status}" if event.si_code == os.CLD_EXITED else describe_signal(event.si_status)
         )
 
     def _wait_for_foreign_child(self) -> None:
@@ -61,13 +61,19 @@ class ExitWatcher:
                 poll.poll()
                 status = proc.zombie_status(self._pid)
                 if status is not None:
-                    number = status & 0x7F
-                    self._description = _by_signal(number) if number else f"with status {status >> 8}"
+                    self._description = describe_exit(status)
             finally:
                 os.close(handle)
 
 
-def _by_signal(number: int) -> str:
+def describe_exit(status: int) -> str:
+    """Return "by SIGSEGV" or "with status 1" for a wait status."""
+    number = status & 0x7F
+    return describe_signal(number) if number else f"with status {status >> 8}"
+
+
+def describe_signal(number: int) -> str:
+    """Return "by SIGSEGV" for the number of a signal."""
     try:
         return f"by {signal.Signals(number).name}"
     except ValueError:

@@ -116,6 +116,32 @@ def tracer_pid(pid: int) -> int:
     return int(_status(pid).get("TracerPid", "0"))
 
 
+def process_of(tid: int) -> int:
+    """Return the id of the process of a thread, 0 if the thread has ended."""
+    try:
+        return int(_status(tid).get("Tgid", "0"))
+    except OSError:
+        return 0
+
+
+def is_running(pid: int) -> bool:
+    """Return True if a process exists and has threads that have not ended."""
+    try:
+        return _status(pid).get("State", "Z")[0] not in "ZX" or len(thread_ids(pid)) > 1
+    except OSError:
+        return False
+
+
+def thread_ids(pid: int) -> list[int]:
+    """Return the ids of the threads of a process. An ended main thread is listed while others run."""
+    return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+
+
+def has_thread(pid: int, tid: int) -> bool:
+    """Return True if a process has a thread with this id."""
+    return Path(f"/proc/{pid}/task/{tid}").exists()
+
+
 def has_seccomp_filter(pid: int) -> bool:
     """Return True if a process filters its system calls (seccomp mode 2)."""
     return _status(pid).get("Seccomp") == _SECCOMP_FILTER
