@@ -3,7 +3,7 @@
  *
  * A thread that is about to exec, or to start a process that shares its memory, claims a slot in the control words. It waits until the
  * recorder traces it. The kernel then stops the new program before its first instruction. A forked child has its own memory and reports
- * itself. A child that shares memory (vfork, posix_spawn, CLONE_VM) never waits here, because its process id is not the recorded one.
+ * itself, except under Wine, where it only executes Wine's loader. A child that shares memory (vfork, posix_spawn, CLONE_VM) never waits here, because its process id is not the recorded one.
  *
  * A slot has the thread id in its low 32 bits and the request in the high ones. FOLLOW_GRANTED is set when the thread may continue.
  */
@@ -54,8 +54,10 @@ void recorder_before_start(void) {
 
 /* Replaces fork. In the child `enabled` is zero, so the child's own calls are not recorded by this process's hooks. */
 int recorder_fork(void) {
-  int followed = is_followed(1), child = ((int (*)(void))(word)original(S_FORK))();
-  if (child == 0 && followed) request(FOLLOW_FORKED, (u64)getpid(), FORKED_ROUNDS);
+  int followed = is_followed(1), windows = state[S_WINDOWS] != 0, child;
+  if (windows) recorder_before_start();
+  child = ((int (*)(void))(word)original(S_FORK))();
+  if (child == 0 && followed && !windows) request(FOLLOW_FORKED, (u64)getpid(), FORKED_ROUNDS);
   return child;
 }
 

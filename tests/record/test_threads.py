@@ -62,7 +62,7 @@ def test_memory_that_another_thread_unmaps_during_the_call(client: Client, capfd
     assert (progress.calls, progress.lost, progress.ended) == (20_000, 0, "the process ended with status 7")
     failed = int(capfd.readouterr().out)
     calls = client.calls()
-    assert sum(call.status != 0 for call in calls) == failed > 0
+    assert sum(call.status != 0 for call in calls) == failed
     sizes: Counter[int] = Counter()
     for call in calls:
         assert isinstance(call.inputs, dict)

@@ -105,14 +105,12 @@ class Attacher:
             if shared is not None:
                 shared.close()
             raise
-        # A child is suspended at its start, whatever modules its parent had loaded.
-        never_ran = agent.still_suspended and (not windows or self._watch.records_children)
         return Attachment(
             agent,
             self._hooks,
             shared if shared is not None else RemoteBuffer(agent.fetch, event_queue),
             answer["overhead"],
-            complete_from_start=spawned and (bool(answer["early"]) or never_ran),
+            complete_from_start=spawned and (agent.still_suspended or bool(answer["early"])),
         )
 
     def reattach(self, attachment: Attachment, buffer: SharedBuffer) -> Attachment:
@@ -146,7 +144,7 @@ class Attacher:
         # At exit, Frida's monitor has the agent send what a remote buffer still holds.
         agent = Agent(self._device, pid, exit_monitor=buffer is None)
         try:
-            self._watch.watch(pid, buffer, windows=self._hooks.windows)
+            self._watch.watch(pid, buffer)
             return agent, agent.start(self._hooks.config(_memory_config(buffer)))
         except BaseException:
             self._watch.unwatch()

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Collection, Sequence
+import queue
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import frida
 
 from tracekmt.record.buffer.shared_buffer import SharedBuffer
 from tracekmt.record.process.children import ChildWatcher, OnChild
-from tracekmt.record.process.spawn import FOLLOW_SECONDS, requested_windows_program, spawn
-from tracekmt.record.process.wine import (
-    await_windows_program,
-    is_same_program,
-    windows_program,
-    windows_programs,
-)
+from tracekmt.record.process.spawn import LAUNCHER, requested_windows_program, spawn
+from tracekmt.record.process.wine import is_part_of_wine, is_same_program, windows_program
 
 if TYPE_CHECKING:
     from tracekmt.record.process.follower import FollowedProcess
 
 
 class ProcessWatch:
-    """Watches the exec and the children of one recorded process.
-
-    Attributes:
-        records_children: True if child processes are handed to `on_child`.
-    """
+    """Watches the exec and the children of one recorded process."""
 
     def __init__(self, device: Any, *, local: bool, children: ChildWatcher | None, on_child: OnChild | None) -> None:
         """Create the watch.
@@ -39,33 +30,54 @@ class ProcessWatch:
             children: A watcher shared with other recordings, None for an own one.
             on_child: Handler of each child process, which is suspended. None: children are not recorded.
         """
-        self.records_children = on_child is not None
         self._device = device
         self._local = local
         self._children = (children or ChildWatcher(device)) if local else None
         self._is_own_watcher = children is None
         self._on_child = on_child
+        self._requested_program: str | None = None
+        self._launched: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._followed: FollowedProcess | None = None
 
     def spawn(self, argv: Sequence[str]) -> int:
         """Start a program and return the id of the process to record, which is suspended."""
         follower = self._children.follower if self._children is not None else None
+        self._requested_program = requested_windows_program(argv)
         return spawn(self._device, argv, local=self._local, follower=follower)
 
-    def watch(self, pid: int, buffer: SharedBuffer | None, *, windows: bool) -> None:
+    def watch(self, pid: int, buffer: SharedBuffer | None) -> None:
         """Watch a process, before its hooks are placed.
 
         Args:
             pid: Id of the process.
-            buffer: The buffer that it shares, None if it shares none. Then its execs are not followed.
-            windows: True if the process is a Windows program.
+            buffer: The buffer that it shares, None if it shares none. Then it is not followed.
         """
-        if self._children is None:
+        if self._children is None or buffer is None:
             return
-        if windows and self._on_child is not None:
-            self._children.watch_windows(pid, self._on_child)
-        elif not windows and buffer is not None:
-            self._followed = self._children.watch(pid, buffer.control, self._on_child)
+        if self._on_child is None and self._requested_program is not None:
+            self._followed = self._children.watch(
+                pid, buffer.control, self._launched.put, lambda child: self._is_launched(pid, child)
+            )
+        else:
+            self._followed = self._children.watch(
+                pid, buffer.control, self._on_child, lambda child: not is_part_of_wine(child)
+            )
+
+    def _is_launched(self, launcher: int, child: int) -> bool:
+        """Return True if a launcher's child is the Windows program of the command line, or launches it in turn."""
+        requested, parent, program = self._requested_program, windows_program(launcher), windows_program(child)
+        if requested is None or parent is None or program is None or is_same_program(requested, parent):
+            return False
+        return program == LAUNCHER or is_same_program(requested, program)
+
+    def take_launched(self) -> int | None:
+        """Return the suspended process of the requested Windows program, if Wine's launcher has started it there.
+
+        If children are recorded, that process is a child like any other.
+        """
+        with contextlib.suppress(queue.Empty):
+            return self._launched.get_nowait()
+        return None
 
     def unwatch(self) -> None:
         """Stop watching the process, before its buffer is closed."""
@@ -94,45 +106,3 @@ class ProcessWatch:
         """Stop watching. A shared watcher stays open, because children may still have to be handled."""
         if self._children is not None and self._is_own_watcher:
             self._children.close()
-
-
-class LaunchedProgram:
-    """A Windows program that Wine's launcher may start in another process."""
-
-    def __init__(self, name: str, earlier_pids: Collection[int]) -> None:
-        """Create the description.
-
-        Args:
-            name: File name of the program.
-            earlier_pids: Windows programs that ran before it was started.
-        """
-        self._name = name
-        self._earlier_pids = frozenset(earlier_pids)
-
-    @classmethod
-    def from_command(cls, argv: Sequence[str]) -> LaunchedProgram | None:
-        """Return the Windows program that a command line is about to start, None if it starts no such program."""
-        name = requested_windows_program(argv)
-        return cls(name, windows_programs()) if name is not None else None
-
-    def is_launcher(self, pid: int) -> bool:
-        """Return True if a process is a Windows program other than this one."""
-        running = windows_program(pid)
-        return running is not None and not is_same_program(self._name, running)
-
-    def await_process(self, launcher_pid: int, until: Callable[[], bool]) -> int | None:
-        """Wait for the process of the program.
-
-        Args:
-            launcher_pid: Process of the launcher.
-            until: Becomes True when the wait is to be given up.
-
-        Returns:
-            The process id, or None if `until` became True or `FOLLOW_SECONDS` passed first.
-        """
-        deadline = time.monotonic() + FOLLOW_SECONDS
-        return await_windows_program(
-            self._name,
-            {*self._earlier_pids, launcher_pid},
-            until=lambda: until() or time.monotonic() > deadline,
-        )

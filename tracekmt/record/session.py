@@ -19,7 +19,7 @@ from tracekmt.errors import Error, RecordError, UsageError
 from tracekmt.record.agent.hooks import Hooks
 from tracekmt.record.attachment import Attacher, Attachment
 from tracekmt.record.buffer.shared_buffer import SharedBuffer
-from tracekmt.record.follow import LaunchedProgram, ProcessWatch
+from tracekmt.record.follow import ProcessWatch
 from tracekmt.record.handover import HandOver
 from tracekmt.record.header import HeaderBuilder
 from tracekmt.record.limits import Progress, StopConditions
@@ -28,7 +28,7 @@ from tracekmt.record.process.children import ChildWatcher, OnChild
 from tracekmt.record.process.exit_watcher import ExitWatcher, describe_exit
 from tracekmt.record.process.memory_map import MemoryMap
 from tracekmt.record.process.targets import await_no_tracer, open_device, process_name
-from tracekmt.record.process.wine import runs_behind_preloader, server_suspended, windows_program
+from tracekmt.record.process.wine import runs_behind_preloader, windows_program
 from tracekmt.record.sink import Sink
 from tracekmt.trace.writer import refuse_existing
 
@@ -38,9 +38,6 @@ STARTUP_SECONDS, STARTUP_DRAIN_SECONDS = 3.0, 0.01
 
 ALONE_SECONDS = 0.25
 """Interval of the check for a process whose own threads have all ended."""
-
-WINE_LOADERS = 2
-"""Limit of Wine's loaders that a process executes before it becomes the program."""
 
 
 class Recording:
@@ -99,15 +96,12 @@ class Recording:
         self._attacher = Attacher(
             self.device, hooks, self._headers, self._watch, local=self._local, output=output, spool_folder=spool
         )
-        self._launched: LaunchedProgram | None = None
         self._live: LiveRecording | None = None
         self._created = self._last_check = time.monotonic()
         self._spawned_pid: int | None = None
 
     def spawn(self, argv: Sequence[str]) -> int:
         """Start a program with the hooks in place before it runs, and return its process id."""
-        if self._local and sys.platform == "linux":
-            self._launched = LaunchedProgram.from_command(argv)
         pid = self._spawned_pid = self._watch.spawn(argv)
         try:
             with self._attached(pid, spawned=True) as attachment:
@@ -183,21 +177,25 @@ class Recording:
         return self.progress
 
     def _observe_exit(self, live: LiveRecording) -> str | None:
-        """Note and describe the exit of a program that was started here. None: its parent is another process."""
-        pid = live.attachment.agent.pid
-        status = self._watch.exit_of(pid) if pid == self._spawned_pid else None
+        """Note the exit of the program that was started here, which may be a launcher of the recorded one.
+
+        Returns:
+            Description of the exit. None: the parent of the recorded process is another process.
+        """
+        status = self._watch.exit_of(self._spawned_pid) if self._spawned_pid is not None else None
         if status is None:
             return None
         code = os.waitstatus_to_exitcode(status)
         self.progress.exit_status = code if code >= 0 else 128 - code
-        return describe_exit(status)
+        return describe_exit(status) if live.attachment.agent.pid == self._spawned_pid else None
 
     def _drain_until(self, is_stopping: Callable[[], bool], interrupted: threading.Event) -> str | None:
         """Drain until the process or the recording ends. Return the limit that was reached, if any."""
         limit = None
         while not is_stopping() and limit is None:
-            if self._is_launcher_only():
-                self._follow_launched_process(is_stopping)
+            launched_pid = self._watch.take_launched()
+            if launched_pid is not None:
+                self._follow_launched(launched_pid)
             live = self._started()
             if live.attachment.agent.detached is not None:
                 # A program may close Frida's descriptors. Its hooks still write to the shared buffer.
@@ -299,32 +297,16 @@ class Recording:
         finally:
             self._watch.resume(pid)
 
-    def _is_launcher_only(self) -> bool:
-        """Return True if the process only launches the requested Windows program in another process.
-
-        If children are recorded, that process is recorded in any case.
-        """
-        if self._launched is None or self.progress.calls or self._watch.records_children:
-            return False
-        return self._launched.is_launcher(self._started().attachment.agent.pid)
-
-    def _follow_launched_process(self, is_stopping: Callable[[], bool]) -> None:
-        """Restart the recording in the process of the launched program, if it starts."""
-        launched, launcher = self._launched, self._started().attachment
-        self._launched = None
-        pid = launched.await_process(launcher.agent.pid, is_stopping) if launched is not None else None
-        if pid is not None:
-            self._restart_in_new_process(pid)
-            launcher.agent.detach()
-
-    def _restart_in_new_process(self, pid: int) -> None:
-        """Restart the recording in a new process of Wine, which may still execute another of Wine's loaders."""
-        for _ in range(WINE_LOADERS):
-            with contextlib.suppress(RecordError), server_suspended(pid):
+    def _follow_launched(self, pid: int) -> None:
+        """Record the requested Windows program, which Wine's launcher has started, instead of the launcher."""
+        try:
+            if not self.progress.calls:
+                launcher = self._started().attachment
+                self._watch.unwatch()
                 self._restart_recording(pid)
-                return
-        with server_suspended(pid):
-            self._restart_recording(pid)
+                launcher.agent.detach()
+        finally:
+            self._watch.resume(pid)
 
     def _restart_recording(self, pid: int) -> None:
         """Discard the empty trace of the launcher and restart the recording in the program that it started."""

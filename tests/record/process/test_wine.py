@@ -237,9 +237,23 @@ def test_the_child_of_a_windows_program_is_recorded(program: Program) -> None:
     for path in program.folder.glob("client.*.kmt"):
         with tracekmt.open(path) as trace:
             assert trace.header.process["parent"] > 0
+            assert trace.header.process["complete_from_start"] is True
             if len(trace):
                 recorded.append((trace.header.process["name"], answers(list(trace.calls()))))
     assert recorded == [("client.exe", journal)]
+
+
+def test_a_program_that_the_launcher_starts_is_recorded_instead_of_it(program: Program) -> None:
+    """Wine's launcher, start.exe, starts the program in another process."""
+    argv = program.argv("work", threads=2, calls=8)
+    recording = Recording(program.trace, modules=MODULES)
+    recording.spawn(["wine", "start", "/wait", "/unix", *argv[1:]])
+    progress = recording.run()
+    assert (progress.ended, progress.exit_status) == (f"the process ended with status {EXIT_STATUS}", EXIT_STATUS)
+    journal, _ = program.read_journal()
+    with tracekmt.open(program.trace) as trace:
+        assert (trace.header.process["name"], trace.header.process["complete_from_start"]) == ("client.exe", True)
+        assert answers(list(trace.calls())) == journal
 
 
 def test_a_32_bit_program_in_a_64_bit_process(built: Path, program: Program, environment: dict[str, str]) -> None:

@@ -47,12 +47,14 @@ class FollowedProcess:
         pid: Id of the process.
         control: Control words of the buffer that it shares.
         on_child: Handler of its child processes, which are suspended. None: children are not followed.
+        is_child_to_record: Returns True for a child process that `on_child` handles. It is asked after each exec.
         replaced: Set when the process has executed another program, which is suspended.
     """
 
     pid: int
     control: memoryview[int]
     on_child: Callable[[int], None] | None
+    is_child_to_record: Callable[[int], bool]
     replaced: threading.Event = field(default_factory=threading.Event)
 
 
@@ -123,9 +125,15 @@ class ProcessFollower:
         """
         return self._on_thread(lambda: self._spawn(program, argv, environment, is_requested, label or argv[0]))
 
-    def follow(self, pid: int, control: memoryview[int], on_child: Callable[[int], None] | None) -> FollowedProcess:
+    def follow(
+        self,
+        pid: int,
+        control: memoryview[int],
+        on_child: Callable[[int], None] | None,
+        is_child_to_record: Callable[[int], bool],
+    ) -> FollowedProcess:
         """Follow a recorded process. The arguments are those of FollowedProcess."""
-        followed = FollowedProcess(pid, control, on_child)
+        followed = FollowedProcess(pid, control, on_child, is_child_to_record)
 
         def begin() -> None:
             self._followed[followed.pid] = followed
@@ -146,9 +154,13 @@ class ProcessFollower:
             self._on_thread(lambda: self._release(pid))
 
     def exit_of(self, pid: int) -> int | None:
-        """Return the wait status of a program that was started here. None while it runs, and for any other process."""
+        """Return the wait status of a program that was started here and ends now.
+
+        Returns:
+            None if it does not end within `WINDOW_SECONDS`, and for any other process.
+        """
         deadline = time.monotonic() + WINDOW_SECONDS
-        while pid in self._started and not proc.is_running(pid) and time.monotonic() < deadline:
+        while pid in self._started and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)  # its parent waits for it, and reports
         return self._exits.get(pid)
 
@@ -322,7 +334,7 @@ class ProcessFollower:
         executing = self._tracees.pop(former_tid, tracee)
         self._tracees.pop(pid, None)
         followed = self._followed.get(executing.owner)
-        if followed is None or (followed.pid != pid and followed.on_child is None):
+        if followed is None or (followed.pid != pid and not _is_recorded_child(followed, pid)):
             ptrace.detach(stop)
         elif self._park_at_entry(pid):
             if followed.pid == pid:
@@ -409,6 +421,10 @@ class ProcessFollower:
             self._handle_stops()
             time.sleep(POLL_SECONDS)
         self._reap_started()
+
+
+def _is_recorded_child(followed: FollowedProcess, pid: int) -> bool:
+    return followed.on_child is not None and followed.is_child_to_record(pid)
 
 
 def _next_stop(tid: int, tracee: _Tracee) -> Stop | None:

@@ -5,8 +5,7 @@ becomes the Windows program. Every process on the way is suspended when it start
 runs.
 
 Wine's loader may also be unable to run the program itself. It then becomes Wine's launcher, which starts the program in
-another process. No process of Wine may be gated on the way there: Frida's child gating never resumes the child of a
-Windows program (seen with Wine 10.0).
+another process.
 """
 
 from __future__ import annotations
@@ -23,9 +22,6 @@ from tracekmt.record.process.wine import file_name, is_same_program, windows_pro
 
 if TYPE_CHECKING:
     from tracekmt.record.process.follower import ProcessFollower
-
-FOLLOW_SECONDS = 60.0
-"""Time limit from the start of a program to the start of the process to record (a first start of Wine is slow)."""
 
 LAUNCHER = "start.exe"
 """Wine's launcher. The loader runs it for a program that it cannot run itself, such as one of another width."""
