@@ -27,7 +27,7 @@ from tracekmt.record.live import LiveRecording
 from tracekmt.record.process.children import ChildWatcher, OnChild
 from tracekmt.record.process.exit_watcher import ExitWatcher, describe_exit
 from tracekmt.record.process.memory_map import MemoryMap
-from tracekmt.record.process.targets import await_no_tracer, open_device, process_name
+from tracekmt.record.process.targets import await_loaded, await_no_tracer, open_device, process_name
 from tracekmt.record.process.wine import runs_behind_preloader, windows_program
 from tracekmt.record.sink import Sink
 from tracekmt.trace.writer import refuse_existing
@@ -130,7 +130,8 @@ class Recording:
                 f"cannot record process {pid}: it runs behind Wine's preloader and would not survive hooks; "
                 "start it with WINELOADERNOEXEC=1 in its environment, or with tracekmt record -- wine PROGRAM"
             )
-        if self._local and parent is None:
+        if self._local and parent is None and sys.platform == "linux":
+            await_loaded(pid)
             await_no_tracer(pid)
         try:
             with self._attached(pid, spawned=parent is not None) as attachment:

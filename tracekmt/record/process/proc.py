@@ -159,9 +159,23 @@ def _status(pid: int | str) -> dict[str, str]:
 
 def zombie_status(pid: int) -> int | None:
     """Return the wait status of a process that has ended and whose parent has not waited for it yet, else None."""
-    # The command name in parentheses may contain spaces and parentheses itself.
-    state, *_, status = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    state, *_, status = _stat(pid)
     return int(status) if state == "Z" else None
+
+
+def age(pid: int) -> float:
+    """Return the seconds since a process was created. The kernel counts in steps of 10 ms."""
+    uptime = float(Path("/proc/uptime").read_text("ascii").split()[0])
+    return uptime - int(_stat(pid)[_START_TIME]) / _TICKS
+
+
+_START_TIME, _TICKS = 19, 100
+"""Place of the start time in the fields of `_stat`, and its units in a second (USER_HZ of Linux on x86)."""
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat after the command name, which may contain spaces and parentheses."""
+    return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
 
 
 def yama_scope() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -17,6 +18,9 @@ from tracekmt.record.process import proc
 POLL_SECONDS = 0.02
 LOADING_SECONDS = 2.0
 """Time limit for a new process to map its C library."""
+
+NEW_SECONDS = 0.15
+"""Age below which a process may still load its libraries, on a busy machine."""
 
 TRACER_SECONDS = 2.0
 """Time limit for a short-lived tracer to detach, such as Wine's server."""
@@ -87,6 +91,17 @@ def await_libc(pid: int) -> None:
     while not has_libc(pid) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS / 10)
     time.sleep(POLL_SECONDS)
+
+
+def await_loaded(pid: int) -> None:
+    """Wait until a new process has loaded its libraries.
+
+    Frida's loader calls libc. In a process that was still loading it, that ended the process once in 1,300 attaches.
+    """
+    deadline = time.monotonic() + LOADING_SECONDS
+    with contextlib.suppress(OSError):  # attaching reports the reason
+        while (proc.age(pid) < NEW_SECONDS or not has_libc(pid)) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
 
 
 def await_no_tracer(pid: int) -> None:
