@@ -113,7 +113,9 @@ class _Draw:
                 wide = st.integers(-(1 << bits - 1), (1 << bits - 1) - 1) if signed else st.integers(0, (1 << bits) - 1)
                 return draw(small | wide)
             case t.Enum(members=members):
-                return draw(st.sampled_from([number for _, number in members]) | st.integers(-3, -2))
+                numbers = [number for _, number in members]
+                unknown = st.integers(-3, -2) if min(numbers) < 0 else st.integers(0xFFFFFFFD, 0xFFFFFFFE)
+                return draw(st.sampled_from(numbers) | unknown)
             case t.Flags(size=size) if type_.has_bitfields:
                 word = draw(st.integers(0, (1 << 8 * size) - 1))
                 return {b.name: (word & type_.mask(b.name)) >> b.position for b in type_.in_effect(word)}

@@ -310,7 +310,10 @@ _POINTER = {abi: _INTEGER[size].upper() for abi, size in t.POINTER_SIZE.items()}
 def _enum(type_: t.Enum) -> Convert:
     python_type = python_enum(type_)
     members = {number - (1 << 32) if number >= 1 << 31 else number: python_type(number) for _, number in type_.members}
-    return lambda now, before, context, source: members.get(now, now)
+    if any(number < 0 for _, number in type_.members):
+        return lambda now, before, context, source: members.get(now, now)
+    # Enumerations are signed in C. Without negative members, an unknown negative number is one like 0x80000000.
+    return lambda now, before, context, source: members[now] if now in members else now & 0xFFFFFFFF
 
 
 def _flags(type_: t.Flags) -> Convert:

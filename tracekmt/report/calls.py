@@ -8,7 +8,7 @@ from typing import Any
 from tracekmt.codec import Unreadable, json_form, member_type
 from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.paths import element
-from tracekmt.spec.types import INNER_TYPES, Struct, Type, Union
+from tracekmt.spec.types import INNER_TYPES, Enum, Struct, Type, Union
 from tracekmt.trace.reader import TracedCall
 
 _BYTES_SHOWN = 32
@@ -68,6 +68,8 @@ def _format_value(type_: Type, value: Any) -> str:
     if isinstance(value, bytes):
         hexadecimal = value[:_BYTES_SHOWN].hex(" ", -4)
         return f"{len(value)} bytes: {hexadecimal}{' ...' if len(value) > _BYTES_SHOWN else ''}"
+    if isinstance(type_, Enum) and type(value) is int and value >= 1 << 31:
+        return f"0x{value:x}"  # a number of the upper half has no name, and is defined in hexadecimal
     form = json_form(type_, value)
     if isinstance(form, dict):
         return "{" + ", ".join(f"{name}: {member}" for name, member in form.items()) + "}"
