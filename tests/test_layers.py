@@ -31,10 +31,12 @@ ALLOWED = {
     "edit": DATA | {"objects", "trace"},
     "simulator": DATA | {"calls", "text"},
     "record": DATA | {"calls", "edit", "trace"},
+    "machine": DATA | {"calls", "simulator", "text", "trace"},
     "report": DATA | {"calls", "findings", "objects", "trace"},
     "differ": DATA | {"findings", "objects", "text", "trace"},
     "thunks": DATA | {"calls", "objects", "trace"},
-    "replayer": DATA | {"calls", "differ", "edit", "findings", "objects", "simulator", "text", "thunks", "trace"},
+    "replayer": DATA
+    | {"calls", "differ", "edit", "findings", "machine", "objects", "simulator", "text", "thunks", "trace"},
     "convert": DATA | {"calls", "differ", "edit", "findings", "objects", "replayer", "trace"},
     "doctor": None,
     "demo": None,

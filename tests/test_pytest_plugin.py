@@ -18,7 +18,7 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     shutil.copy(resource("traces", "stand-alone-allocation.kmt"), pytester.path / "good.kmt")
     with tracekmt.create(pytester.path / "bad.kmt") as trace:
         trace.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1}}, {"hAdapter": 0x40000000})
-        trace.add("D3DKMTCreateDevice", {"hAdapter": 0x40000000}, status="STATUS_DEVICE_REMOVED")
+        trace.add("D3DKMTCreateDevice", {"hAdapter": 0x40000000}, status="STATUS_INVALID_PARAMETER")
     return pytester
 
 
@@ -29,7 +29,7 @@ def run(project: pytest.Pytester, *words: str) -> pytest.RunResult:
 def test_a_trace_is_a_test_and_a_difference_fails(project: pytest.Pytester) -> None:
     result = run(project)
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*bad.kmt against simulator: 1 call differs*", "*STATUS_DEVICE_REMOVED*"])
+    result.stdout.fnmatch_lines(["*bad.kmt against simulator: 1 call differs*", "*STATUS_INVALID_PARAMETER*"])
     assert "Traceback" not in result.stdout.str()
 
 
@@ -44,7 +44,7 @@ def test_a_baseline_is_written_beside_the_trace(project: pytest.Pytester) -> Non
 
 
 def test_rules_beside_the_trace_are_applied(project: pytest.Pytester) -> None:
-    rule = "[[rule]]\naction = 'tolerate'\nreason = 'known'\nrecorded = 'STATUS_DEVICE_REMOVED'\n"
+    rule = "[[rule]]\naction = 'tolerate'\nreason = 'known'\nrecorded = 'STATUS_INVALID_PARAMETER'\n"
     (project.path / "bad.rules.toml").write_text(rule)
     run(project).assert_outcomes(passed=2)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tracekmt.plural import plural
+
+NotCompared = Literal["taken", "unmodelled", "not sent"]
+"""Why a call was not compared: see `Counts`. A call that was not sent is skipped."""
 
 FindingKind = Literal["status", "handle", "field", "data", "missing", "extra", "opaque"]
 
@@ -84,6 +87,7 @@ class Counts:
     Attributes:
         compared: Calls whose outcomes were compared.
         skipped: Calls that were not sent to the target.
+        taken: Calls whose outcome was taken from the recording.
         unmodelled: Calls that the simulator does not model.
         lost: Events lost in the recording.
         in_flight: Calls that never returned.
@@ -94,6 +98,7 @@ class Counts:
 
     compared: int = 0
     skipped: int = 0
+    taken: int = 0
     unmodelled: int = 0
     lost: int = 0
     in_flight: int = 0
@@ -109,17 +114,21 @@ class Report:
     Attributes:
         names: Names of the two sides.
         calls: Numbers of calls.
+        total: Number of all calls, with those that were not compared.
         findings: The findings, in the order of the calls.
         notes: Remarks for the reader, for example that a trace is damaged.
         functions: Number of compared calls by function.
+        not_compared: Number of other calls by function and reason.
         stopped: Reason why the last calls were not made.
     """
 
     names: tuple[str, str]
     calls: Counts = field(default_factory=Counts)
+    total: int = 0
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     functions: Counter[str] = field(default_factory=Counter)
+    not_compared: dict[NotCompared, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     stopped: str | None = None
 
     @property
@@ -132,7 +141,13 @@ class Report:
         """Result in a few words."""
         if not self.same:
             return f"{plural(self.differing, 'call')} {'differs' if self.differing == 1 else 'differ'}"
-        return "no differences" if self.stopped is None else "no differences before it stopped"
+        accepted = f"no new differences ({self.accepted} accepted)" if self.accepted else "no differences"
+        return accepted if self.stopped is None else f"{accepted} before it stopped"
+
+    @property
+    def accepted(self) -> int:
+        """Number of differences that a rule or a baseline accepts."""
+        return sum(1 for finding in self.findings if finding.accepted is not None)
 
     @property
     def differing(self) -> int:

@@ -10,6 +10,7 @@ game.rules.toml and game.baseline.json beside it.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tracekmt.simulator import Simulator
 
 EXCLUDE_FILE = ".nokmt"
+SHARE = "tracekmt"
+"""Name of the property of a test report that has the numbers of its replay."""
 
 
 class DifferenceError(Exception):
@@ -48,6 +51,29 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return TraceFile.from_parent(parent, path=file_path)
 
 
+def share_of(report: Report) -> dict[str, Any]:
+    """Return the numbers of a report for the summary, as plain data for other processes."""
+    others = {str(reason): dict(functions) for reason, functions in report.not_compared.items()}
+    return {"total": report.total, "compared": report.calls.compared, "others": others}
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the share of the calls that the replays of all trace files compared."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    properties = [item for report in reports for item in getattr(report, "user_properties", ())]
+    shares = [share for name, share in properties if name == SHARE]
+    if not shares:
+        return
+    from tracekmt.report.share import share_text
+
+    others: dict[str, Counter[str]] = defaultdict(Counter)
+    for share in shares:
+        for reason, functions in share["others"].items():
+            others[reason].update(functions)
+    total, compared = (sum(share[name] for share in shares) for name in ("total", "compared"))
+    terminalreporter.write_line(f"tracekmt: {share_text(total, compared, others.items())}")
+
+
 class TraceFile(pytest.File):
     """A trace file with one test."""
 
@@ -66,6 +92,7 @@ class ReplayItem(pytest.Item):
             DifferenceError: The replay found differences, or stopped before the end.
         """
         report = run(self.path, target_of(self.config), update=self.config.getoption("--kmt-update"))
+        self.user_properties.append((SHARE, share_of(report)))
         if not report.same or report.stopped is not None:
             from tracekmt.report.text import report_lines
 

@@ -75,6 +75,8 @@ def test_an_invalid_trace(command: Command, tmp_path: Path, kind: str, words: tu
         ("replay", DEMO, "--video-memory", "lots"),
         ("replay", DEMO, "--min-compared", "0"),
         ("replay", DEMO, "--min-compared", "1000"),
+        ("replay", DEMO, "--min-compared", "101%"),
+        ("replay", DEMO, "--min-compared", "most"),
         ("dump", DEMO, "--calls", "a b"),
         ("dump", DEMO, "--where", "failde"),
         ("trim", DEMO, "--calls", "900", "-o", "x.kmt"),
@@ -170,7 +172,7 @@ def test_the_text_report(command: Command) -> None:
     assert (
         text
         == f"""\
-{STAND_ALONE} against simulator: 2 calls differ, 6 compared
+{STAND_ALONE} against simulator: 2 calls differ
 
 #2  thread 0  D3DKMTCreateAllocation2
     recorded  STATUS_SUCCESS (0x00000000)
@@ -178,7 +180,8 @@ def test_the_text_report(command: Command) -> None:
     reason    the budget of video memory is used up (Microsoft documentation: D3DKMTCreateAllocation2)
     caused    1 more finding: #3 D3DKMTDestroyAllocation2
 
-compared 6 calls, 2 differ
+2 differ
+compared 6 of 6 calls (100%)
 """
     )
 
@@ -199,6 +202,7 @@ def test_bisect(command: Command, tmp_path: Path) -> None:
     assert command("replay", STAND_ALONE, "--bisect", "--video-memory", "1MB").returncode == 1
     assert command("replay", "missing.kmt", "--bisect").returncode == 125
     assert command("replay", DEMO, "--bisect", "--min-compared", "99").returncode == 125
+    assert command("replay", STAND_ALONE, "--min-compared", "100%").returncode == 0
     assert command("replay", DEMO, "--bisect", "--nope").returncode == 125
 
 

@@ -101,9 +101,9 @@ def test_a_different_status_and_its_consequence(path: Path) -> None:
 def test_a_recorded_failure_that_now_succeeds(path: Path) -> None:
     with Scenario(path) as trace:
         trace.open()
-        trace.create("STATUS_NO_MEMORY")
+        trace.create("STATUS_INVALID_HANDLE")
     (finding,) = tracekmt.replay(path).findings
-    assert (finding.recorded, finding.replayed) == ("STATUS_NO_MEMORY", "STATUS_SUCCESS")
+    assert (finding.recorded, finding.replayed) == ("STATUS_INVALID_HANDLE", "STATUS_SUCCESS")
 
 
 def test_a_handle_that_is_null_on_one_side(path: Path) -> None:

@@ -46,7 +46,7 @@ def test_handles_are_replaced_and_reserved_bits_stay(tmp_path: Path) -> None:
     with write_call(tmp_path / "a.kmt", hDevice=0x40, Flags=0x8000_0000, pAllocationInfo2=[{"Unused": 7}]) as trace:
         comparison = Comparison(Report(("", "")))
         comparison.bindings.bind(Identity(DEVICE, 0x40, None, "hDevice", 0x77))
-        entered = comparison.on_enter(trace[0], lambda kind, call_handles: None)
+        entered = comparison.on_enter(trace[0], lambda kind, handle, handles: None)
         relocated = relocate(entered, Arena("x64", 1), GUARD, NULL_LIMIT)
         assert relocated is not None
         inputs = codec.decode(trace[0].spec, "x64", Recorded(relocated.regions), relocated.arguments)

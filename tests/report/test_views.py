@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -40,6 +41,39 @@ def test_junit_has_a_suite_and_a_case_for_each_function(tmp_path: Path) -> None:
     assert (failed.name, fine.name, fine.result) == ("D3DKMTCreateDevice", "D3DKMTEscape", [])
     assert failed.result[0].message == "3 differences in 20 calls, 2 causes"
     assert "STATUS_NO_MEMORY" in failed.result[0].text
+
+
+def test_junit_has_a_skipped_case_for_each_function_and_reason(tmp_path: Path) -> None:
+    partly = report()
+    partly.not_compared["taken"].update({"D3DKMTCreateDevice": 2})
+    partly.not_compared["unmodelled"].update({"D3DKMTEscape": 1})
+    path = tmp_path / "junit.xml"
+    path.write_text(junit(partly), "utf-8")
+    (suite,) = JUnitXml.fromfile(str(path))
+    assert (suite.tests, suite.failures, suite.skipped) == (4, 0, 2)
+    skipped = {case.name: case.result[0].message for case in suite if case.result}
+    assert skipped == {
+        "D3DKMTCreateDevice (taken)": "2 calls not compared",
+        "D3DKMTEscape (unmodelled)": "1 call not compared",
+    }
+
+
+def test_the_last_line_says_what_was_compared() -> None:
+    partly = report()
+    partly.total, partly.calls.compared = 2000, 1990
+    counts = {"D3DKMTPresent": 2, "D3DKMTRender": 3, "D3DKMTEscape": 1, "D3DKMTLock2": 1, "NtClose": 1, "\x1b[31m": 1}
+    partly.not_compared["unmodelled"].update(counts)
+    partly.not_compared["not sent"].update({"D3DKMTEscape": 1})
+    *_, last = report_lines(partly)
+    assert last == (
+        "compared 1990 of 2000 calls (99.5%); unmodelled 9 (0.4%): Render 3, Present 2, Escape 1, Lock2 1, and 2 more; "
+        "not sent 1 (0%): Escape 1"
+    )
+
+
+def test_accepted_differences_are_no_equality() -> None:
+    accepted = report(replace(finding(3), accepted="known"))
+    assert (accepted.verdict, accepted.same) == ("no new differences (1 accepted)", True)
 
 
 def test_junit_without_differences_has_no_failures(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ BUFFER_SIZE = 0x1000
 SIZE = 4
 """Bytes of private data. Random numbers have this value often, so sizes match."""
 
-NUMBERS = (0, 1, 1, 1, 2, SIZE, 0x10000, (1 << 64) - 1)
+NUMBERS = (0, 1, 1, 1, 2, SIZE, 0x10000, 0x80000000, (1 << 64) - 1)
 
 
 class LiveHandles:
@@ -35,7 +35,18 @@ class LiveHandles:
     """
 
     def __init__(self) -> None:
-        caller = new_caller(adapters=[{"video_memory": "1TB", "shared_memory": "1TB"}], system_memory="1TB")
+        # The second adapter answers as recorded. Budgets of the settings take precedence over recorded ones.
+        recorded = {
+            "luid": [2, 0],
+            "device_contexts": {str(number): 1 for number in NUMBERS if number},
+            "budgets": {"local": [[0, [1, 1, 0]]], "non-local": [[0, [1, 1, 0]]]},
+            "info": {str(number): "00000000" for number in NUMBERS},
+        }
+        caller = new_caller(
+            adapters=[{"video_memory": "1TB", "shared_memory": "1TB"}, recorded],
+            system_memory="1TB",
+            list_capacity={"D3DKMTEnumAdapters2": 7},
+        )
         self.simulator = caller.simulator
         self.handles: dict[str, list[int]] = defaultdict(list)
 
@@ -53,10 +64,12 @@ class LiveHandles:
         nt = resource("CreateResource", "CreateShared", "NtSecuritySharing")
         mutex = caller.outputs("CreateKeyedMutex2", Flags=["NtSecuritySharing"], pPrivateRuntimeData=MUTEX_DATA)
         shared_mutex = caller.outputs("CreateKeyedMutex2", pPrivateRuntimeData=MUTEX_DATA)
+        caller.outputs("AcquireKeyedMutex", hKeyedMutex=mutex["hKeyedMutex"], Key=0)
         sync = caller.sync(5, "Shared", "NtSecuritySharing")
         shared_sync = caller.sync(1, "Shared")
         bundle, named_sync, event = NAMES
-        self.handles["adapter"] = [caller.adapter]
+        opened = caller.outputs("OpenAdapterFromLuid", AdapterLuid={"LowPart": 2})
+        self.handles["adapter"] = [caller.adapter, opened["hAdapter"]]
         self.handles["device"] = [caller.device]
         self.handles["resource"] = [own["hResource"], shared["hResource"], nt["hResource"]]
         self.handles["allocation"] = [
@@ -80,6 +93,7 @@ class LiveHandles:
         for kind in (*vars(kinds).values(), *created):
             if isinstance(kind, t.Kind) and kind.binding == "handle" and not self.of(kind):
                 self.handles[kind.name].append(self.simulator.adopt(kind.name, caller.device))
+        self.simulator.usage_known = True
 
     def of(self, kind: t.Kind) -> list[int]:
         """Return the live handles of a kind, or of its alternatives."""

@@ -77,6 +77,9 @@ def test_the_machine_changes() -> None:
         (["D3DKMTCreateDevice@1=STATUS_NO_MEMORY if in.Nothing"], "Nothing"),
         (["adapter=stopped"], "expected the index of a call"),
         (["adapter@3=gone"], "expected adapter@3=stopped"),
+        (["adapter@3=back:0:1"], "expected adapter@3=stopped, or adapter:LUID@3=back:LUID"),
+        (["adapter:0:1@3=stopped:0:2"], "expected adapter@3=stopped, or adapter:LUID@3=back:LUID"),
+        (["adapter:0:1@3=back:xyz"], "invalid LUID: xyz"),
         ([5], "invalid fault: 5"),
     ],
 )
@@ -98,6 +101,28 @@ def test_a_replay_reports_an_injected_fault(number: int, tmp_path: Path) -> None
     assert (first.index, first.replayed) == (index, "STATUS_GRAPHICS_ALLOCATION_BUSY")
     assert first.message.startswith(f"injected: {fault}")
     assert all(finding.cause == index for finding in followed)
+
+
+def test_one_adapter_stops_and_is_back_under_another_luid() -> None:
+    adapters = [{"luid": [1, 0]}, {"luid": [2, 0]}]
+    caller = new_caller(adapters=adapters, faults=["adapter:0:1@3=stopped", "adapter:0:1@5=back:0:9"])
+    allocation = {"hDevice": caller.device, "pAllocationInfo2": [{}]}
+
+    def opened(low_part: int) -> str:
+        return caller.status("OpenAdapterFromLuid", AdapterLuid={"LowPart": low_part})
+
+    assert caller.status("CreateAllocation2", allocation) == "SUCCESS"  # call 2
+    assert caller.status("CreateAllocation2", allocation) == "DEVICE_REMOVED"
+    assert opened(2) == "SUCCESS"
+    assert caller.status("CreateAllocation2", allocation) == "DEVICE_REMOVED"  # a device lost stays lost
+    assert [opened(luid) for luid in (1, 9)] == ["INVALID_PARAMETER", "SUCCESS"]
+    assert caller.status("CreateDevice", hAdapter=caller.adapter) == "SUCCESS"
+
+
+def test_all_adapters_are_back() -> None:
+    caller = new_caller(faults=["adapter@2=stopped", "adapter@3=back"])
+    assert caller.status("CreateDevice", hAdapter=caller.adapter) == "DEVICE_REMOVED"
+    assert caller.status("CreateDevice", hAdapter=caller.adapter) == "SUCCESS"
 
 
 def test_a_replay_reports_a_fault_that_never_happened() -> None:

@@ -90,7 +90,8 @@ class Checker:
             profile = random.choice(list(self.rules.profiles.values()))
             live.simulator.machine.profile = profile
             argument = RandomArgument(random, CALLS[name], random.choice(t.ABIS), live, self.names)
-            self.run(behaviour, profile, argument, with_effect=(run + 1) % RUNS_PER_EFFECT == 0)
+            with_effect = (run + 1) % RUNS_PER_EFFECT == 0 or not behaviour.modelled
+            self.run(behaviour, profile, argument, with_effect=with_effect)
         return [
             f"{name}: {rule.reason}: {self.rules.marks[index]}"
             for rule, indexes in self.by_rule.items()
@@ -114,7 +115,10 @@ class Checker:
             self.evaluated |= self.rules.evaluated
             self.rules.evaluated.clear()
             try:
-                violated |= bool(rule.violated(request))
+                if rule.violated(request):
+                    violated = True
+                    if rule.write is not None:
+                        rule.write(request)
             except MemoryFault:
                 violated = True
             except Exception as error:
@@ -122,7 +126,10 @@ class Checker:
                     raise
             self.by_rule[rule] |= self.rules.evaluated
         try:
-            _ = request.adapter, behaviour.driver_decides(request)
+            _ = request.adapter, behaviour.driver_decides(request), request.is_lost, request.uncertain_outputs
+            _ = [request.names(adapter) for adapter in process.machine.adapters]
+            for recorded in ("STATUS_SUCCESS", "STATUS_TIMEOUT", "STATUS_OBJECT_NAME_COLLISION"):
+                _ = request.uncertain_status(status(recorded)), request.catch_up(status(recorded))
             if with_effect:
                 behaviour.effect(request)
         except MemoryFault:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracekmt.calls.kinds import ADAPTER, CONTEXT, DEVICE, handle
+from tracekmt.calls.kinds import ADAPTER, CONTEXT_OR_RESOURCE, DEVICE, handle
 from tracekmt.calls.sources import HEADER
 from tracekmt.spec.dsl import BOOL, BOOLEAN, UINT, enum, flags, in_, inout, structure, unknown
 from tracekmt.spec.types import Bit, CallSpec, Integer, Payload
@@ -118,7 +118,7 @@ D3DKMT_ESCAPE = structure(
     in_("Flags", D3DDDI_ESCAPEFLAGS),
     inout("pPrivateDriverData", Payload("PrivateDriverDataSize", "Type", CASES)),
     in_("PrivateDriverDataSize", UINT),
-    in_("hContext", handle(CONTEXT)),
+    in_("hContext", handle(CONTEXT_OR_RESOURCE)),
 )
 
 CALLS = (

@@ -26,6 +26,8 @@ MONITORED_FENCE = Kind("monitored fence", dies_with=SYNC_OBJECT.dies_with, base=
 KEYED_MUTEX = Kind("keyed mutex")
 TRIM_CALLBACK = Kind("trim callback", dies_with=(DEVICE,))
 DEVICE_OR_CONTEXT = Kind("device or context", any_of=(DEVICE, CONTEXT))
+# The header says context. Wine's escape 0x80000000 has a resource there, and 0x80000001 a window.
+CONTEXT_OR_RESOURCE = Kind("context or resource", any_of=(CONTEXT, RESOURCE))
 QUEUE_OR_ADAPTER = Kind("paging queue or adapter", any_of=(PAGING_QUEUE, ADAPTER))
 SHAREABLE = Kind("resource, keyed mutex or sync object", any_of=(RESOURCE, KEYED_MUTEX, SYNC_OBJECT))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,11 +53,10 @@ def report_options(function: F) -> F:
         _report("--junit", type=_PATH, metavar="FILE", help="Write the report as JUnit XML."),
         _report(
             "--min-compared",
-            type=click.IntRange(min=1),
-            default=1,
-            metavar="N",
+            default="1",
+            metavar="N|N%",
             show_default=True,
-            help="Exit with 2 if fewer calls were compared.",
+            help="Exit with 2 if fewer calls were compared, as a number or a percentage of all calls.",
         ),
         _report("--json", "as_json", is_flag=True, help="Same as --format json."),
         _report(
@@ -79,7 +79,7 @@ class ReportOptions:
     Attributes:
         report_format: "text" or "json".
         as_json: True for JSON.
-        min_compared: Minimum number of compared calls.
+        min_compared: Minimum number of compared calls, or percentage of all calls.
         junit: File for JUnit XML.
         html: File for the HTML page.
         github: Print annotations and write a step summary.
@@ -92,7 +92,7 @@ class ReportOptions:
 
     report_format: str
     as_json: bool
-    min_compared: int
+    min_compared: str
     junit: Path | None
     html: Path | None
     github: bool
@@ -121,6 +121,7 @@ def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], op
     from tracekmt.trace.writer import refuse_existing
 
     try:
+        _least_compared(options.min_compared, 0)
         for path in (options.junit, options.html):
             if path is not None and str(path) != "-":
                 refuse_existing(path, force=options.force)
@@ -131,8 +132,8 @@ def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], op
         with TracePair(traces) as calls:
             apply_policy(report, rules, options.baseline, calls.at(0), update=options.update_baseline)
             write_report(report, calls, options)
-        if report.calls.compared < options.min_compared:
-            compared = plural(report.calls.compared, "call")
+        if report.calls.compared < _least_compared(options.min_compared, report.total):
+            compared = f"{report.calls.compared} of {plural(report.total, 'call')}"
             raise UsageError(
                 f"{report.names[0]}: compared only {compared}, but --min-compared requires {options.min_compared}"
             )
@@ -144,6 +145,18 @@ def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], op
         click.echo(f"tracekmt: {error}", err=True)
         return BISECT_SKIP
     return 0 if report.same else _DIFFERENT
+
+
+def _least_compared(text: str, total: int) -> float:
+    """Return the number of calls that must be compared, at least 1.
+
+    Raises:
+        UsageError: The text is neither a number nor a percentage.
+    """
+    match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)%", text)
+    if match is None or (match[1] and int(match[1]) < 1) or (match[2] and not 0 < float(match[2]) <= 100):
+        raise UsageError(f"invalid --min-compared: {text} (expected a number from 1, or a percentage such as 95%)")
+    return int(match[1]) if match[1] else max(float(match[2]) * total / 100, 1)
 
 
 def write_report(report: Report, calls: TracePair, options: ReportOptions) -> None:

@@ -37,8 +37,8 @@ _output = option_under("Output")
     multiple=True,
     metavar="FUNCTION@N=STATUS",
     help="Inject a failure: call N of FUNCTION returns STATUS. N+M: also every Mth call after it. "
-    "Append 'if in.FIELD > 1' for a condition. adapter@N=stopped, video_memory@N=SIZE: change the machine before "
-    "call N. Repeatable.",
+    "Append 'if in.FIELD > 1' for a condition. adapter@N=stopped, adapter:LUID@N=back, video_memory@N=SIZE: "
+    "change the machine before call N. Repeatable.",
 )
 @_thunks("--adapter", metavar="HIGH:LOW", help="LUID of the adapter to use (see `tracekmt doctor`).")
 @_thunks("--timeout", metavar="TIME", help="Time limit of a call.  [default: 10s]")

@@ -25,13 +25,13 @@ from tracekmt.trace.call import BoundValue, TracedCall, format_outcome
 NO_HANDLE = 0x0BAD0000
 """Handle of an object that does not exist on the other side. Its top bits are zero, so no kernel returns it."""
 
-_TAKEN = "only a driver can decide whether this call fails; the outcome is taken from the recording"
+_TAKEN = "; the outcome is taken from the recording"
 _DRIVER_VALUE = "; only a driver can compute this value"
 
-Adopt = Callable[[Kind, dict[Kind, int]], int | None]
-"""Returns a live handle of a kind for an object that is older than the trace, or None.
+Adopt = Callable[[Kind, int, dict[Kind, int]], int | None]
+"""Returns a live handle for an object that no call of the trace creates, or None.
 
-The second argument holds the live handles of other kinds in the same call.
+The arguments are its kind, its recorded handle, and the live handles of other kinds in the same call.
 """
 
 
@@ -48,7 +48,8 @@ class Outcome:
         result: Return value of a function that returns no NTSTATUS.
         returned: True if the call returned.
         modelled: True if the target claims this outcome. Otherwise only handles are compared.
-        from_recording: True if the status is taken from the recording, because only a driver can decide it.
+        taken: Why the outcome is taken from the recording, None if it is the target's own.
+        uncertain_outputs: Reason by path, without indexes, for outputs whose differences do not count.
         injected: Failures injected at this call.
         unchanged: True if only bound values differ from the recorded outputs. `bound_outputs` has these values.
         bound_outputs: Bound values of the outputs by path, if `unchanged`.
@@ -62,7 +63,8 @@ class Outcome:
     result: int | None = None
     returned: bool = True
     modelled: bool = True
-    from_recording: bool = False
+    taken: str | None = None
+    uncertain_outputs: Mapping[str, str] = field(default_factory=dict)
     injected: tuple[str, ...] = ()
     unchanged: bool = False
     bound_outputs: Mapping[str, BoundValue] = field(default_factory=dict)
@@ -82,12 +84,16 @@ class EnteredCall:
         changes: Inputs with another value on the other side, with that value.
         cause: Index of the call whose difference affects the inputs, if any.
         destroyed: Objects that the call destroys if it succeeds.
+        handles: Live handles of the call, by kind.
+        unborn: Path and kind of each handle whose object no call of the trace creates.
     """
 
     call: TracedCall
     changes: list[tuple[BoundValue, Any]] = field(default_factory=list)
     cause: int | None = None
     destroyed: list[Identity] = field(default_factory=list)
+    handles: dict[Kind, int] = field(default_factory=dict)
+    unborn: list[tuple[str, Kind]] = field(default_factory=list)
 
     def inputs(self) -> Any:
         """Return the inputs for the other side."""
@@ -135,7 +141,6 @@ class Comparison:
             adopt: Returns live handles for objects that are older than the trace.
         """
         entered = EnteredCall(call)
-        call_handles: dict[Kind, int] = {}
         bound_inputs = call.bound_inputs
         owners = fence_owners(self.bindings, bound_inputs)
         for bound in bound_inputs:
@@ -143,7 +148,7 @@ class Comparison:
             if kind is None or not bound.value or bound.field.direction == "out" or isinstance(bound.value, Unreadable):
                 continue
             if kind.binding == "handle":
-                value = call_handles[kind] = self._live_handle(entered, bound, kind, call_handles, adopt)
+                value = entered.handles[kind] = self._live_handle(entered, bound, kind, adopt)
             else:
                 value = self.bindings.translate(kind, bound.value, owners.get(bound.path))
                 if entered.cause is None:
@@ -153,13 +158,15 @@ class Comparison:
         entered.destroyed = list(destroyed_objects(self.bindings, call))
         return entered
 
-    def _live_handle(
-        self, entered: EnteredCall, bound: BoundValue, kind: Kind, call_handles: dict[Kind, int], adopt: Adopt
-    ) -> int:
-        call = entered.call
+    def _live_handle(self, entered: EnteredCall, bound: BoundValue, kind: Kind, adopt: Adopt) -> int:
         identity = self.bindings.find(kind, bound.value)
-        if identity is None and self.bindings.handles.destroyed_by(kind, bound.value) is None:
-            identity = self._adopt(call, bound, kind, lambda kind: adopt(kind, call_handles))
+        # Another process may have opened an object that its creator has destroyed, and its handle stays valid.
+        if identity is None and (kind.external or self.bindings.handles.destroyed_by(kind, bound.value) is None):
+            identity = self._adopt(entered, bound, kind, adopt)
+            if identity is None:
+                entered.unborn.append((bound.path, kind))
+        if identity is not None and identity.index is None:
+            entered.unborn.append((bound.path, kind))
         if identity is not None and identity.cause is not None and entered.cause is None:
             entered.cause = identity.cause
         return identity.live if identity and identity.live else NO_HANDLE
@@ -178,19 +185,23 @@ class Comparison:
             self.report.notes += [f"injected at call {call.index}: {failure}" for failure in outcome.injected]
         if not outcome.modelled and not outcome.injected:
             self.report.calls.unmodelled += 1
+            self.report.not_compared["unmodelled"][call.name] += 1
             if call.succeeded and not outcome.succeeded:
                 findings.append(self._status_finding(call, outcome))
-        elif outcome.from_recording:
-            findings.append(replace(self._status_finding(call, outcome), kind="opaque", message=_TAKEN))
+        elif outcome.taken is not None:
+            self.report.calls.taken += 1
+            self.report.not_compared["taken"][call.name] += 1
+            finding = self._status_finding(call, outcome)
+            findings.append(replace(finding, kind="opaque", message=outcome.taken + _TAKEN))
         else:
             self.report.calls.compared += 1
             self.report.functions[call.name] += 1
             if outcome.status != call.status or outcome.result != call.result:
                 findings.append(self._status_finding(call, outcome))
-            elif outcome.unchanged:
-                findings += self._compare_all_bound(call, outcome, recorded, replayed)
             else:
-                findings += self._compare_outputs(call, outcome, recorded, replayed)
+                compare_outputs = self._compare_all_bound if outcome.unchanged else self._compare_outputs
+                differences = compare_outputs(call, outcome, recorded, replayed)
+                findings += (_with_uncertainty(finding, outcome.uncertain_outputs) for finding in differences)
         if call.succeeded:
             findings += self._bind(entered, outcome, recorded, replayed)
             for identity in entered.destroyed:
@@ -215,18 +226,15 @@ class Comparison:
         for entered in under_way:
             entered.destroyed = list(destroyed_objects(bindings, entered.call))
 
-    def _adopt(
-        self, call: TracedCall, bound: BoundValue, kind: Kind, adopt: Callable[[Kind], int | None]
-    ) -> Identity | None:
+    def _adopt(self, entered: EnteredCall, bound: BoundValue, kind: Kind, adopt: Adopt) -> Identity | None:
         """Bind a handle whose creation was not recorded.
 
-        A failed call may have been given an invalid handle, so its handle is replaced by an invalid one. A handle of an
-        external kind is passed on unchanged.
+        A failed call may have been given an invalid handle, so its handle is replaced by an invalid one.
         """
-        if call.returned and not call.succeeded and not kind.external:
+        if entered.call.returned and not entered.call.succeeded and not kind.external:
             return None
         self.report.calls.ambient_handles += 1
-        identity = Identity(kind, bound.value, None, bound.path, bound.value if kind.external else adopt(kind))
+        identity = Identity(kind, bound.value, None, bound.path, adopt(kind, bound.value, entered.handles))
         self.bindings.bind(identity)
         return identity
 
@@ -410,6 +418,14 @@ class Comparison:
             replayed=format_outcome(outcome.status, outcome.result, returned=outcome.returned),
             message=outcome.reason or "",
         )
+
+
+def _with_uncertainty(finding: Finding, uncertain_outputs: Mapping[str, str]) -> Finding:
+    """Make a finding opaque whose value the target does not know. The reason at "" applies to every output."""
+    reason = uncertain_outputs.get(finding.pattern or "", uncertain_outputs.get(""))
+    if reason is None or finding.kind == "opaque":
+        return finding
+    return replace(finding, kind="opaque", message=f"{finding.message}; {reason}")
 
 
 def finding_at(

@@ -24,6 +24,7 @@ def diff_traces(a: Path, b: Path) -> Report:
         for trace in (left, right):
             report.notes += [trace.warning] if trace.warning else []
         pairs, extra = align(left, right)
+        report.total = len(left) + len(extra)
         _compare(left, right, pairs, report)
         report.findings += [_unpaired("extra", right[index]) for index in sorted(extra)]
     return report
@@ -72,10 +73,10 @@ class _Counterpart:
     def __init__(self, call: TracedCall | None) -> None:
         self._call = call
 
-    def adopt(self, kind: Kind, call_handles: dict[Kind, int]) -> int | None:
+    def adopt(self, kind: Kind, handle: int, call_handles: dict[Kind, int]) -> int | None:
         """Return the first handle of a kind in the counterpart; see `Adopt`."""
-        if self._call is None:
-            return None
+        if kind.external or self._call is None:
+            return handle if kind.external else None
         for bound, handle_kind in iter_handles(self._call.bound_inputs):
             if handle_kind == kind:
                 return int(bound.value)

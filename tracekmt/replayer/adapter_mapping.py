@@ -10,9 +10,9 @@ from tracekmt.calls.adapter_info import IDENTITY
 from tracekmt.calls.kinds import ADAPTER, ADAPTER_LUID
 from tracekmt.codec.luid import Luid
 from tracekmt.errors import UsageError
+from tracekmt.machine.learn import learn_machine, luids_of
 from tracekmt.objects.adapters import answer_lines, find_adapters
 from tracekmt.objects.identity import Bindings
-from tracekmt.replayer.simulator_target import luids_of
 from tracekmt.spec.types import CallSpec, Field, WCharArray
 from tracekmt.thunks.host import (
     HostAdapter,
@@ -63,14 +63,14 @@ class AdapterMapping:
         selected = None if adapter is None else Luid.parse(adapter)
         try:
             self.adapters = list_adapters(library)
-            self.pairs = self._pair(list(luids_of(trace)), selected)
+            self.pairs = self._pair(list(luids_of(learn_machine(trace))), selected)
             live_luids = dict.fromkeys(live for _, live in self.pairs)
             self.used_adapters = [HostAdapter(luid, self._query(library, luid)) for luid in live_luids] or self.adapters
             if any(map(self.opens_by_display_name, trace.specs.values())):
                 self._display_names = display_names(library)
         except LibraryProcessDied as died:
             self.problem = f"{library.name} {died} during the query for its adapters"
-            self.pairs = self._pair(list(luids_of(trace)), selected)
+            self.pairs = self._pair(list(luids_of(learn_machine(trace))), selected)
         luids = [adapter.luid for adapter in self.used_adapters + self.adapters]
         self.default_adapter = selected or (luids[0] if luids else None)
         if selected is not None and self.adapters and all(adapter.luid != selected for adapter in self.adapters):

@@ -1,7 +1,7 @@
 """Replays a trace: sends its calls to a target and compares the outcomes.
 
-Calls are sent in the order of their enter events, and compared at their leave events. A real target blocks in a call
-that waits for other calls. Such a call is sent at its leave event, when the condition that it waited for is met.
+Calls are sent in the order of their enter events, and compared at their leave events. A call that waits for other calls
+on the target is sent at its leave event, when the condition that it waited for is met.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tracekmt.findings import Report
 from tracekmt.plural import plural
 from tracekmt.replayer.outcome_trace import OutcomeTrace
 from tracekmt.replayer.select import ThunksOptions, select_target
-from tracekmt.replayer.simulator_target import Target
+from tracekmt.replayer.target import Target, may_block
 from tracekmt.replayer.thunks_target import ReplayStopped
 from tracekmt.spec.paths import structures
 from tracekmt.spec.types import Bytes, CallSpec, Payload
@@ -65,7 +65,7 @@ def replay(
         target, options = select_target(on, trace, settings, on_plan)
         with closing(target):
             report = Report(names=(str(path), target.name))
-            report.calls.lost = trace.lost
+            report.calls.lost, report.total = trace.lost, len(trace)
             report.notes += [trace.warning] if trace.warning else []
             writer = OutcomeTrace(Path(output), target, trace.header, force=force) if output else None
             try:
@@ -128,7 +128,7 @@ class _Replay:
         """Handle an enter event of the recording."""
         if self.writer is not None:
             self.writer.on_enter(call)
-        if self.target.real and may_block(call):
+        if self.target.waits(call):
             self.blocking[call.index] = call
         else:
             self.send(call)
@@ -170,6 +170,7 @@ class _Replay:
         self.under_way[call.index] = entered, None
         if answer is None:
             self.report.calls.skipped += 1
+            self.report.not_compared["not sent"][call.name] += 1
             if self.writer is not None:
                 self.writer.on_answer(call, None)
             return
@@ -231,13 +232,6 @@ class _Replay:
             if reason is not None:
                 message = f"{finding.message}; {reason}" if finding.message else reason
                 findings[position] = replace(finding, kind="opaque", message=message)
-
-
-def may_block(call: TracedCall) -> bool:
-    """Return True if a call, with its recorded inputs, may wait for other calls."""
-    return call.spec.may_block_when is not None and (
-        not call.spec.may_block_when or call.satisfies(call.spec.may_block_when)
-    )
 
 
 def _signals(spec: CallSpec) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tracekmt.differ.compare import Outcome
-from tracekmt.replayer.simulator_target import Target, Transcript
+from tracekmt.replayer.target import Target, Transcript
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.events import Enter, Header, Leave, header_fields
 from tracekmt.trace.writer import Writer, now

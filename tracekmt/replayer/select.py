@@ -10,7 +10,9 @@ from typing import Any
 from tracekmt.calls import CALLS
 from tracekmt.errors import UsageError
 from tracekmt.replayer.adapter_mapping import AdapterMapping
-from tracekmt.replayer.simulator_target import SimulatorTarget, Target, simulator_for
+from tracekmt.replayer.simulated_machine import simulator_for
+from tracekmt.replayer.simulator_target import SimulatorTarget
+from tracekmt.replayer.target import Target
 from tracekmt.replayer.thunks_target import ReplayLimits, ThunksTarget, matches_function
 from tracekmt.simulator import Simulator
 from tracekmt.text.units import parse_size

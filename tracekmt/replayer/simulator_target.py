@@ -1,100 +1,30 @@
-"""The target protocol of replays, and the simulator as a target."""
+"""The simulator as a target of replays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 
 from tracekmt import codec, ntstatus
 from tracekmt.calls import CALLS
-from tracekmt.calls.kinds import ADAPTER_LUID
-from tracekmt.codec.luid import Luid
+from tracekmt.calls.kinds import ADAPTER_LUID, GLOBAL_SHARE, NT_HANDLE
+from tracekmt.codec import BoundLocation, iter_values
 from tracekmt.codec.memory import Arena, Recorded
-from tracekmt.differ.compare import EnteredCall, Outcome
+from tracekmt.differ.compare import NO_HANDLE, EnteredCall, Outcome
 from tracekmt.differ.fast_path import same_spec, unchanged_except_bound_values
-from tracekmt.errors import UsageError
 from tracekmt.findings import Finding
+from tracekmt.machine.learn import learn_machine, luids_of, machine_lines
 from tracekmt.ntstatus import Status
 from tracekmt.objects.identity import Bindings
+from tracekmt.replayer.simulated_machine import pair_luids
+from tracekmt.replayer.target import Transcript
 from tracekmt.simulator import BEHAVIOURS, Simulator
-from tracekmt.simulator.machine_file import profile_settings
+from tracekmt.simulator.model.nt_handles import PSEUDO_HANDLES
+from tracekmt.simulator.recorded_state import SILENT_KINDS, unborn_reason
+from tracekmt.simulator.request import Answer
 from tracekmt.spec.types import Abi, CallSpec, Kind
 from tracekmt.trace.call import TracedCall
-from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace
-
-
-class Transcript(NamedTuple):
-    """Raw data of a call on a target.
-
-    Attributes:
-        arguments: Arguments of the call.
-        before: Memory of the argument before the call.
-        after: Memory of the argument after the call.
-        result: Return value. None if the call did not return.
-    """
-
-    arguments: tuple[int, ...]
-    before: list[Region]
-    after: list[Region]
-    result: int | None
-
-
-@runtime_checkable
-class Target(Protocol):
-    """A target of a replay.
-
-    Attributes:
-        name: Name of the target in reports.
-        abi: ABI of the arguments that the target receives.
-        machine: Settings of an equal target, for the header of the outcome trace.
-        real: True if a call can block, and if a call that does not return takes the target with it.
-    """
-
-    name: str
-    abi: Abi
-    machine: dict[str, Any]
-    real: bool
-
-    def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
-        """Bind the values that are known before the first call, such as LUIDs, and return notes for the report."""
-        ...
-
-    def prepare(self, call: TracedCall, bindings: Bindings) -> Iterable[Finding]:
-        """Create the inputs of a call that no call creates, and yield findings for inputs that differ."""
-        ...
-
-    def call(self, entered: EnteredCall) -> tuple[Outcome, Transcript] | None:
-        """Make a call of the trace. A target whose call did not return must be restarted.
-
-        Returns:
-            The outcome and its raw data. None if the target does not make this call.
-
-        Raises:
-            UsageError: The target does not accept the inputs.
-        """
-        ...
-
-    def notes(self) -> Iterable[str]:
-        """Return notes for the report at the end of the replay."""
-        ...
-
-    def restart(self) -> None:
-        """Restart the target without any objects."""
-        ...
-
-    def close(self) -> None:
-        """Destroy all objects that the calls created."""
-        ...
-
-    def adopt(self, kind: Kind, call_handles: dict[Kind, int]) -> int | None:
-        """Return a handle for an object that is older than the trace, None if the target has none.
-
-        Args:
-            kind: Kind of the handle.
-            call_handles: Handles of other kinds in the same call.
-        """
-        ...
 
 
 class SimulatorTarget:
@@ -109,12 +39,20 @@ class SimulatorTarget:
         self.machine = simulator.machine.settings()
 
     def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
-        """Bind the LUIDs of the trace that no simulated adapter has to other adapters."""
-        notes = []
-        for recorded, live in pair_luids(trace, self.simulator):
+        """Bind the LUIDs of the trace that no simulated adapter has to other adapters.
+
+        The notes describe the recorded machine.
+        """
+        machine = learn_machine(trace)
+        notes = [f"recorded machine: {line}" for line in machine_lines(machine)]
+        for recorded, live in pair_luids(luids_of(machine), self.simulator):
             bindings.bind_value(ADAPTER_LUID, recorded.to_value(), live.to_value())
             notes.append(f"adapter {recorded} of the trace is adapter {live} of the simulator")
         return notes
+
+    def waits(self, call: TracedCall) -> bool:
+        """Return True if what other calls do decides the outcome."""
+        return call.name in BEHAVIOURS and BEHAVIOURS[call.name].waits
 
     def prepare(self, call: TracedCall, bindings: Bindings) -> Iterable[Finding]:
         """Do nothing: the simulator only reads inputs, they need not exist."""
@@ -137,12 +75,16 @@ class SimulatorTarget:
             arena = Arena(self.abi, 1)
             arguments = codec.encode(spec, self.abi, arena, entered.inputs())
         before = arena.regions()
-        answer = self.simulator.invoke(name, self.abi, arena, arguments, call.status, call.index)
+        unborn = [(path, kind.name) for path, kind in entered.unborn]
+        answer = self.simulator.invoke(name, self.abi, arena, arguments, call.status, call.index, unborn)
+        if answer.taken is not None and not answer.performed and call.succeeded:
+            return self._adopt_outcome(entered, answer, Transcript(arguments, before, before, None))
         after = arena.regions()
         bound_outputs = None if recorded_arena is None else unchanged_except_bound_values(call, arena.abi, after)
         outputs = codec.decode(spec, self.abi, arena, arguments, Recorded(before)) if bound_outputs is None else None
         rule = answer.rule
-        status = call.status if answer.from_recording else ntstatus.status(rule.status) if rule else _SUCCESS
+        is_taken = answer.taken is not None and not answer.performed
+        status = call.status if is_taken else ntstatus.status(rule.status) if rule else _SUCCESS
         outcome = Outcome(
             status if spec.returns == "NTSTATUS" else None,
             spec.argument,
@@ -151,12 +93,47 @@ class SimulatorTarget:
             reason=f"{rule.reason} ({rule.source})" if rule else None,
             result=None if spec.returns == "NTSTATUS" else 0,
             modelled=BEHAVIOURS[name].modelled,
-            from_recording=answer.from_recording,
+            taken=answer.taken,
+            uncertain_outputs=_uncertain_outputs(answer, unborn),
             injected=answer.injected,
             unchanged=bound_outputs is not None,
             bound_outputs=bound_outputs or {},
         )
         return outcome, Transcript(arguments, before, after, int(status or 0))
+
+    def _adopt_outcome(
+        self, entered: EnteredCall, answer: Answer, transcript: Transcript
+    ) -> tuple[Outcome, Transcript]:
+        """Adopt what a call of the recording created and destroyed. The simulator cannot make this call."""
+        call = entered.call
+        for identity in entered.destroyed:
+            if identity.live is not None and identity.kind.binding == "handle":
+                self.simulator.forget(identity.live)
+        outputs, handles, live_by_path = deepcopy(call.outputs), dict(entered.handles), {}
+        created = {creates.path: creates.kind for creates in call.spec.creates if call.satisfies(creates.when)}
+        for bound in iter_values(call.spec.argument, outputs):
+            kind, handle = created.get(bound.pattern), bound.value
+            if kind is not None and kind.binding == "handle" and isinstance(handle, int) and handle:
+                live = self.adopt(kind, handle, handles)
+                bound.values[bound.key] = live_by_path[bound.path] = handles[kind] = live
+        after = transcript.before
+        if call.leave is not None and call.abi == self.abi:
+            arena = Arena.holding(self.abi, call.leave.regions)
+            for location in call.bound_outputs:
+                if isinstance(location, BoundLocation) and location.path in live_by_path and arena is not None:
+                    arena.write(location.address, location.packed(live_by_path[location.path]))
+            after = after if arena is None else arena.regions()
+        outcome = Outcome(
+            call.status,
+            call.spec.argument,
+            outputs,
+            call.index,
+            result=call.result,
+            modelled=BEHAVIOURS[call.name].modelled,
+            taken=answer.taken,
+            injected=answer.injected,
+        )
+        return outcome, transcript._replace(after=after, result=call.leave.result if call.leave is not None else 0)
 
     def _recorded_arena(self, entered: EnteredCall, spec: CallSpec) -> Arena | None:
         """Return the recorded memory with the changed inputs, None if the inputs have to be encoded."""
@@ -180,57 +157,23 @@ class SimulatorTarget:
     def close(self) -> None:
         """Do nothing: the owner of the simulator may use it after the replay."""
 
-    def adopt(self, kind: Kind, call_handles: dict[Kind, int]) -> int | None:
-        """Create an object within the device and resource of the same call."""
-        owners = {owner.name: handle for owner, handle in call_handles.items()}
-        try:
-            return self.simulator.adopt(kind.name, owners.get("device", 0), owners.get("resource", 0))
-        except UsageError:
-            return None
+    def adopt(self, kind: Kind, handle: int, call_handles: dict[Kind, int]) -> int:
+        """Create an object within the device and resource of the same call.
+
+        The object of a global handle is unknown, so no handle of the simulator refers to it.
+        """
+        if kind.space == GLOBAL_SHARE:
+            return NO_HANDLE
+        if kind.space == NT_HANDLE:
+            return handle if handle in PSEUDO_HANDLES else self.simulator.adopt_nt_handle(kind.name)
+        owners = {owner.name: live for owner, live in call_handles.items()}
+        return self.simulator.adopt(kind.name, owners.get("device", 0), owners.get("resource", 0))
 
 
 _SUCCESS = Status(0)
 
 
-def pair_luids(trace: Trace, simulator: Simulator) -> Iterable[tuple[Luid, Luid]]:
-    """Pair each LUID of a trace without a simulated adapter with a simulated adapter that the trace does not use."""
-    trace_luids = list(luids_of(trace))
-    free = [adapter.luid for adapter in simulator.machine.adapters if adapter.luid not in trace_luids]
-    return zip([luid for luid in trace_luids if simulator.machine.adapter(luid) is None], free, strict=False)
-
-
-def simulator_for(trace: Trace, **settings: Any) -> Simulator:
-    """Create a simulator of the machine that a trace was recorded on.
-
-    The header of the trace describes the adapters. Without that, the simulator has an adapter for each LUID that a
-    successful call uses.
-
-    Args:
-        trace: The trace.
-        settings: Settings that replace those of the trace. None is the default.
-    """
-    machine = {name: value for name, value in trace.header.machine.items() if name in ("adapters", "system_memory")}
-    if not machine.get("adapters"):
-        machine["adapters"] = [{"luid": list(luid)} for luid in luids_of(trace)] or None
-    settings = {name: value for name, value in settings.items() if value is not None}
-    return Simulator(**{**machine, **profile_settings(settings.pop("profile", "windows")), **settings})
-
-
-def luids_of(trace: Trace) -> Iterable[Luid]:
-    """Return the LUIDs in the arguments of successful calls, each once."""
-    luids: dict[Luid, None] = {}
-    fields_by_spec = {spec_id: names for spec_id, spec in trace.specs.items() if (names := _luid_fields(spec))}
-    for index, spec_id in trace.spec_ids() if fields_by_spec else ():
-        if spec_id not in fields_by_spec:
-            continue
-        call = trace[index]
-        if call.status is None or not call.status.succeeded or not isinstance(call.inputs, dict):
-            continue
-        for luid in [Luid.from_value(call.inputs.get(name)) for name in fields_by_spec[spec_id]]:
-            if luid is not None:
-                luids[luid] = None
-    return luids
-
-
-def _luid_fields(spec: CallSpec) -> list[str]:
-    return [field.name for field in spec.argument.fields() if getattr(field.type, "name", None) == "LUID"]
+def _uncertain_outputs(answer: Answer, unborn: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+    """Return the reasons for uncertain outputs, by path. All outputs depend on an unborn object with a state."""
+    path = next((path for path, kind in unborn if kind not in SILENT_KINDS), None)
+    return answer.uncertain_outputs if path is None else {"": unborn_reason(path)}

@@ -27,7 +27,7 @@ from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.plural import plural
 from tracekmt.replayer.adapter_mapping import AdapterMapping
 from tracekmt.replayer.relocate import RelocatedCall, relocate
-from tracekmt.replayer.simulator_target import Transcript
+from tracekmt.replayer.target import Transcript, may_block
 from tracekmt.spec.paths import element, structures
 from tracekmt.spec.types import (
     POINTER_SIZE,
@@ -99,6 +99,10 @@ class ThunksTarget:
             if spec.undescribed_memory:
                 return f"the trace does not contain {spec.undescribed_memory[0]}"
         return None if self.library.has(spec.name) else f"{self.name} does not export it"
+
+    def waits(self, call: TracedCall) -> bool:
+        """Return True if a call can block; see `Target`."""
+        return may_block(call)
 
     def prepare(self, call: TracedCall, bindings: Bindings) -> Iterator[Finding]:
         """Create the inputs of a call that no call creates: memory of the program, objects of the rest of the system.
@@ -217,15 +221,20 @@ class ThunksTarget:
         for (name, reason), count in sorted(self.omitted.items()):
             yield f"not sent: {name}, {plural(count, 'time')}: {reason}"
 
-    def adopt(self, kind: Kind, call_handles: dict[Kind, int]) -> int | None:
-        """Return an adapter or a device for one that is older than the trace, None for other kinds."""
+    def adopt(self, kind: Kind, handle: int, call_handles: dict[Kind, int]) -> int | None:
+        """Return an adapter or a device for one that is older than the trace, None for other kinds.
+
+        A handle of an external kind is passed on unchanged.
+        """
+        if kind.external:
+            return handle
         if kind == ADAPTER:
             if kind not in self._adopted:
                 adapter = self._open_default_adapter()
                 self._adopted.update({} if adapter is None else {kind: adapter})
             return self._adopted.get(kind)
         if kind == DEVICE:
-            adapter = call_handles.get(ADAPTER) or self.adopt(ADAPTER, {})
+            adapter = call_handles.get(ADAPTER) or self.adopt(ADAPTER, 0, {})
             return None if adapter is None else create_device(self.library, adapter)
         return None
 

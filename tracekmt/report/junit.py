@@ -1,5 +1,7 @@
 """Formats a report as JUnit XML: one suite for the trace and the target, one case for each function.
 
+A function with calls that were not compared has a skipped case for each reason.
+
 The schema is the one that Jenkins' xUnit plugin publishes (junit-10.xsd) and that GitLab reads.
 """
 
@@ -11,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 from tracekmt.findings import Finding, Report
 from tracekmt.plural import plural
+from tracekmt.report.share import share_line
 from tracekmt.report.text import finding_lines
 
 MAX_SHOWN = 20
@@ -28,20 +31,28 @@ def junit(report: Report) -> str:
     functions = sorted({*report.functions, *by_function})
     name = _xml_text(f"{report.names[0]} against {report.names[1]}")
     errors = 0 if report.stopped is None else 1
-    tests = len(functions) + errors
+    not_compared = [
+        (f"{function} ({reason})", count)
+        for reason, counts in report.not_compared.items()
+        for function, count in counts.most_common()
+    ]
+    tests = len(functions) + len(not_compared) + errors
     attributes = {"name": name, "tests": str(tests), "failures": str(len(by_function)), "errors": str(errors)}
     root = ET.Element("testsuites", attributes)
-    suite = ET.SubElement(root, "testsuite", attributes)
+    suite = ET.SubElement(root, "testsuite", {**attributes, "skipped": str(len(not_compared))})
     for function in functions:
         case = ET.SubElement(suite, "testcase", {"classname": name, "name": _xml_text(function), "time": "0"})
         findings = by_function[function]
         if findings:
             _add_failure(case, findings, report.functions[function])
+    for title, count in not_compared:
+        case = ET.SubElement(suite, "testcase", {"classname": name, "name": _xml_text(title), "time": "0"})
+        ET.SubElement(case, "skipped", {"message": f"{plural(count, 'call')} not compared"})
     if report.stopped is not None:
         case = ET.SubElement(suite, "testcase", {"classname": name, "name": "the whole trace", "time": "0"})
         ET.SubElement(case, "error", {"message": _xml_text(f"stopped {report.stopped}"), "type": "stopped"})
     notes = ET.SubElement(suite, "system-out")
-    notes.text = _xml_text("\n".join(report.notes))
+    notes.text = _xml_text("\n".join([*report.notes, share_line(report)]))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 

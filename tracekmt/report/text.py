@@ -9,6 +9,7 @@ from tracekmt.findings import Finding, Report
 from tracekmt.ntstatus import status
 from tracekmt.plural import plural
 from tracekmt.report.calls import printable
+from tracekmt.report.share import share_line
 
 MAX_GROUPS = 8
 MAX_NAMED = 6
@@ -27,10 +28,8 @@ def sort_findings(report: Report) -> list[Finding]:
 
 def report_lines(report: Report) -> Iterator[str]:
     """Yield the lines of a report."""
-    counts = report.calls
     first, second = report.names
-    compared = "" if report.same else f", {counts.compared} compared"
-    yield f"{first} against {second}: {report.verdict}{compared}"
+    yield f"{first} against {second}: {report.verdict}"
     consequences = defaultdict(list)
     groups: dict[str, list[Finding]] = defaultdict(list)
     for finding in sort_findings(report):
@@ -41,7 +40,7 @@ def report_lines(report: Report) -> Iterator[str]:
     for number, group in enumerate(groups.values()):
         if number == MAX_GROUPS:
             yield ""
-            yield f"and {plural(len(groups) - number, 'more kind', 'more kinds')} of difference; --json has them all"
+            yield f"and {plural(len(groups) - number, 'more kind', 'more kinds')} of finding; --json has them all"
             break
         caused = [finding for cause in group for finding in consequences.pop(cause.index or 0, [])]
         yield ""
@@ -50,7 +49,10 @@ def report_lines(report: Report) -> Iterator[str]:
     yield from (f"note: {note}" for note in report.notes)
     if report.stopped is not None:
         yield printable(f"stopped {report.stopped}")
-    yield _summary_line(report)
+    counts_line = _counts_line(report)
+    if counts_line:
+        yield counts_line
+    yield share_line(report)
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
@@ -114,19 +116,16 @@ def _list_findings(findings: list[Finding]) -> str:
     return ", ".join(shown) + (", ..." if len(findings) > MAX_NAMED else "")
 
 
-def _summary_line(report: Report) -> str:
+def _counts_line(report: Report) -> str:
     counts = report.calls
-    accepted = sum(1 for finding in report.findings if finding.accepted is not None)
     parts = [
         (report.differing, f"{report.differing} {'differs' if report.differing == 1 else 'differ'}"),
         (report.opaque, f"{report.opaque} opaque"),
-        (counts.unmodelled, f"{counts.unmodelled} unmodelled"),
-        (counts.skipped, f"{counts.skipped} skipped"),
         (counts.in_flight, f"{counts.in_flight} in flight"),
         (counts.lost, plural(counts.lost, "lost event")),
         (counts.ambient_handles, plural(counts.ambient_handles, "ambient handle")),
         (counts.injected, plural(counts.injected, "injected failure")),
-        (accepted, plural(accepted, "accepted finding")),
+        (report.accepted, plural(report.accepted, "accepted finding")),
         (counts.ignored, plural(counts.ignored, "ignored finding")),
     ]
-    return ", ".join([f"compared {plural(counts.compared, 'call')}", *(text for count, text in parts if count)])
+    return ", ".join(text for count, text in parts if count)

@@ -5,6 +5,9 @@
     FUNCTION=STATUS              every call of the function
     ... if CONDITION             of these calls, those whose inputs satisfy a condition of `dump --where`
     adapter@N=stopped            before call N of all calls, counted from 0 like indexes, all adapters stop
+    adapter@N=back               before call N, stopped adapters are back; devices that were lost stay lost
+    adapter:LUID@N=stopped       the same for the adapter with a LUID in the form HIGH:LOW, in hexadecimal
+    adapter:LUID@N=back:LUID     the adapter is back under another LUID
     video_memory@N=SIZE          before call N, the budget of every adapter changes
     system_memory@N=SIZE         before call N, the budget of the machine changes
 
@@ -21,13 +24,14 @@ from typing import Any, Literal
 
 from tracekmt import ntstatus
 from tracekmt.calls import CALLS
+from tracekmt.codec.luid import Luid
 from tracekmt.errors import UsageError
 from tracekmt.simulator.rule import ValidationRule
 from tracekmt.text.filter import CallPredicate, parse_where
 from tracekmt.text.units import parse_size
 
 _FORM = re.compile(
-    r"\s*(?P<target>[\w*?\[\]]+)\s*(?:@(?P<first>\d+)(?:\+(?P<step>\d+))?)?\s*=\s*(?P<result>[^\s]+)"
+    r"\s*(?P<target>adapter:[0-9a-fA-F]+:[0-9a-fA-F]+|[\w*?\[\]]+)\s*(?:@(?P<first>\d+)(?:\+(?P<step>\d+))?)?\s*=\s*(?P<result>[^\s]+)"
     r"(?:\s+if\s+(?P<condition>.+))?\s*"
 )
 _EXAMPLE = "D3DKMTCreateDevice@2=STATUS_NO_MEMORY"
@@ -101,12 +105,18 @@ class MachineChange:
         call_index: Index of the call that the change precedes.
         component: Part of the machine that changes.
         size: New budget in bytes, for a memory change.
+        stops: True if adapters stop, False if they are back.
+        luid: LUID of the adapter. None is all adapters.
+        new_luid: LUID that the adapter gets. None if it keeps its own.
     """
 
     text: str
     call_index: int
     component: Component
     size: int = 0
+    stops: bool = False
+    luid: Luid | None = None
+    new_luid: Luid | None = None
 
 
 def parse_faults(texts: Any) -> tuple[list[InjectedFault], list[MachineChange]]:
@@ -126,7 +136,7 @@ def parse_faults(texts: Any) -> tuple[list[InjectedFault], list[MachineChange]]:
         match = _FORM.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             raise UsageError(f"invalid fault: {text} (expected FUNCTION@N=STATUS, such as {_EXAMPLE})")
-        if match["target"] in _COMPONENTS:
+        if match["target"].partition(":")[0] in _COMPONENTS:
             changes.append(_parse_change(text, match))
         else:
             faults.append(_parse_fault(text, match))
@@ -145,12 +155,17 @@ def _parse_fault(text: str, match: re.Match[str]) -> InjectedFault:
 
 
 def _parse_change(text: str, match: re.Match[str]) -> MachineChange:
-    component = _COMPONENTS[match["target"]]
+    name, _, luid = match["target"].partition(":")
+    component = _COMPONENTS[name]
     if match["first"] is None or match["step"] is not None or match["condition"] is not None:
         raise UsageError(f"invalid fault: {text} (expected the index of a call: {component}@N={match['result']})")
     call_index = int(match["first"])
     if component != "adapter":
         return MachineChange(text, call_index, component, parse_size(match["result"]))
-    if match["result"] != "stopped":
-        raise UsageError(f"invalid fault: {text} (expected adapter@{call_index}=stopped)")
-    return MachineChange(text, call_index, component)
+    state, _, new_luid = match["result"].partition(":")
+    if state not in ("stopped", "back") or (new_luid and not (luid and state == "back")):
+        raise UsageError(
+            f"invalid fault: {text} (expected adapter@{call_index}=stopped, or adapter:LUID@{call_index}=back:LUID)"
+        )
+    luids = (Luid.parse(part) if part else None for part in (luid, new_luid))
+    return MachineChange(text, call_index, component, 0, state == "stopped", *luids)

@@ -25,7 +25,7 @@ from typing import Any
 from tracekmt.errors import UsageError
 from tracekmt.text.toml import read_toml
 
-KEYS = ("profile", "adapters", "system_memory", "video_memory", "drivers", "faults", "uniques")
+KEYS = ("profile", "adapters", "system_memory", "video_memory", "drivers", "faults", "uniques", "list_capacity")
 
 
 def profile_settings(profile: str) -> dict[str, Any]:

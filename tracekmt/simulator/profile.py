@@ -18,7 +18,10 @@ class Profile:
         append: Rules checked after those of a function.
         replace: Rules that another rule replaces.
         remove: Rules that the system does not have.
+        updates_runtime_data: True if an escape can replace the runtime data of a resource.
         heap_data: True if the kernel informs the driver of standard allocations.
+        sources: NumOfSources of every adapter. None is that of the adapter's settings.
+        lists_exactly: True if a call without a list gets the number of adapters, instead of a sufficient one.
     """
 
     not_exported: Mapping[str, ValidationRule] = field(default_factory=dict)
@@ -26,4 +29,7 @@ class Profile:
     append: Mapping[str, Sequence[ValidationRule]] = field(default_factory=dict)
     replace: Mapping[ValidationRule, ValidationRule] = field(default_factory=dict)
     remove: Sequence[ValidationRule] = ()
+    updates_runtime_data: bool = False
     heap_data: bool = True
+    sources: int | None = None
+    lists_exactly: bool = False

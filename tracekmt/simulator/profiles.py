@@ -56,6 +56,8 @@ WSL_PROFILE = Profile(
     not_exported=_wsl_not_exported(),
     remove=(allocation.HEAP_SIZE,),
     replace=dict(zip(sharing.EXACT_SIZES, sharing.MINIMUM_SIZES, strict=True)),
+    sources=0,
+    lists_exactly=True,
     rules={
         "D3DKMTCreateAllocation2": (
             _wsl("NumAllocations is 0 or above 1024", lambda r: not 0 < r.args["NumAllocations"] <= 1024),
@@ -120,6 +122,7 @@ WINE = Profile(
     },
     remove=(allocation.HEAP_SIZE, allocation.MEMORY_INSIDE_A_PAGE),
     heap_data=False,
+    updates_runtime_data=True,
 )
 
 PROFILES = {"windows": WINDOWS, "wsl": WSL_PROFILE, "wine": WINE}

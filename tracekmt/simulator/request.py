@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct as packing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 from tracekmt.codec.memory import Memory
 from tracekmt.codec.parameters import parameter_block
 from tracekmt.codec.wchars import decode_terminated
+from tracekmt.ntstatus import Status
+from tracekmt.simulator.model.adapter import Adapter
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.nt_handles import CURRENT_PROCESS
-from tracekmt.simulator.model.objects import Adapter
+from tracekmt.simulator.model.objects import Device
 from tracekmt.simulator.rule import NULL_ARGUMENT, ValidationRule
 from tracekmt.spec import types as t
 from tracekmt.spec.layout import Layout, lay_out
@@ -132,6 +134,9 @@ def _flag_names(word: t.Flags, value: int) -> frozenset[str]:
     return frozenset(bit.name for bit in word.bits if value & word.mask(bit.name))
 
 
+_NO_OUTPUTS: Mapping[str, str] = {}
+
+
 class Request:
     """A call in the simulator. Subclasses add accessors for the rules of a family.
 
@@ -143,6 +148,7 @@ class Request:
         memory: Memory of the caller.
         arguments: Raw arguments.
         pointer_size: Bytes of a pointer in the caller's ABI.
+        device: Live device of the call, or None.
         args: View of the argument, or of the parameters by name.
     """
 
@@ -166,10 +172,42 @@ class Request:
         """Return True if a field has the pseudo handle of the calling process."""
         return self.args[name] == CURRENT_PROCESS & (1 << 8 * self.pointer_size) - 1
 
+    device: Device | None = None
+
     @property
     def adapter(self) -> Adapter | None:
         """Adapter of the call, None if it names none."""
         return None
+
+    @property
+    def is_lost(self) -> bool:
+        """True if the adapter of the call has stopped."""
+        return self.adapter is not None and self.adapter.stopped
+
+    def names(self, adapter: Adapter) -> bool:
+        """Return True if the call opens an adapter by its LUID or by one of its names."""
+        return False
+
+    def uncertain_status(self, recorded: Status) -> str | None:
+        """Return why another process or the GPU may decide the status of the call, None if neither does.
+
+        Args:
+            recorded: Status of the call in the recording, which is not the simulated one.
+        """
+        return None
+
+    def catch_up(self, recorded: Status) -> str | None:
+        """Adopt a state of another process that a recorded success proves. The call must then be made again.
+
+        Returns:
+            Why the state has changed, None if it has not.
+        """
+        return None
+
+    @property
+    def uncertain_outputs(self) -> Mapping[str, str]:
+        """Reason by output path, without indexes, for outputs that only the recorded machine knows."""
+        return _NO_OUTPUTS
 
 
 @dataclass(frozen=True)
@@ -183,6 +221,7 @@ class Behaviour:
         null: Rule for a NULL argument.
         modelled: True if the outcome is that of Windows, as far as known. Otherwise only handles are simulated.
         driver_decides: True for a request that a driver may reject for a reason that no rule covers.
+        waits: True if other calls decide the outcome until the call returns.
     """
 
     rules: Sequence[ValidationRule]
@@ -191,6 +230,7 @@ class Behaviour:
     null: ValidationRule = field(default=NULL_ARGUMENT)
     modelled: bool = True
     driver_decides: Callable[[Any], bool] = lambda request: False
+    waits: bool = False
 
     @property
     def kernel_statuses(self) -> set[str]:
@@ -203,11 +243,15 @@ class Answer:
     """Result of a request.
 
     Attributes:
-        rule: Rule that rejected the call. None after a success, with outputs written, or with `from_recording`.
-        from_recording: True if the call failed in the recording for a reason that the simulator cannot judge.
+        rule: Rule that rejected the call. None after a success, and for an outcome that is taken.
+        taken: Why the outcome is taken from the recording, None if the simulator made it.
+        performed: True if outputs were written.
+        uncertain_outputs: Reason by output path, without indexes, for outputs that only the recorded machine knows.
         injected: Injected faults and machine changes that happened at this call, as the user wrote them.
     """
 
     rule: ValidationRule | None
-    from_recording: bool = False
+    taken: str | None = None
+    performed: bool = True
+    uncertain_outputs: Mapping[str, str] = field(default_factory=dict)
     injected: tuple[str, ...] = ()

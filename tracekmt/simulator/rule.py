@@ -21,6 +21,8 @@ class ValidationRule:
         violated: Predicate of a request, true if the call is rejected.
         source: Where the rule is known from.
         confidence: Kind of the source.
+        elsewhere: True if another process or the GPU may decide whether the rule is violated.
+        write: Writes the outputs of a call that the rule rejects, None if it writes none.
     """
 
     status: str
@@ -28,6 +30,8 @@ class ValidationRule:
     violated: Callable[[Any], Any]
     source: str
     confidence: Confidence
+    elsewhere: bool = False
+    write: Callable[[Any], None] | None = None
 
 
 def invalid(reason: str, violated: Callable[[Any], Any], source: str, confidence: Confidence) -> ValidationRule:

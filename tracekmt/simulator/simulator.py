@@ -16,13 +16,15 @@ from tracekmt.ntstatus import Status, status
 from tracekmt.simulator import rules
 from tracekmt.simulator.injection import InjectedFault, parse_faults
 from tracekmt.simulator.machine_file import profile_settings
+from tracekmt.simulator.model.adapter import parse_adapter
 from tracekmt.simulator.model.allocation_size import parse_size_rule
 from tracekmt.simulator.model.handles import UNIQUES, HandleTableFullError
 from tracekmt.simulator.model.machine import Machine, Process
-from tracekmt.simulator.model.objects import parse_adapter
+from tracekmt.simulator.model.timeline import parse_timeline
 from tracekmt.simulator.profile import Profile
 from tracekmt.simulator.profiles import PROFILES
-from tracekmt.simulator.request import Answer, Behaviour
+from tracekmt.simulator.recorded_state import DRIVER_REASON, INDEPENDENT_KINDS, catch_up, learn, unborn_reason
+from tracekmt.simulator.request import Answer, Behaviour, Request
 from tracekmt.simulator.rule import HANDLE_TABLE_FULL, UNREADABLE, ValidationRule
 from tracekmt.simulator.unmodelled import UNMODELLED
 from tracekmt.spec.types import Abi, CallSpec
@@ -67,18 +69,33 @@ def _create_machine(settings: Mapping[str, Any]) -> Machine:
     uniques = settings.get("uniques", UNIQUES)
     if not isinstance(uniques, int) or not 1 <= uniques <= UNIQUES:
         raise UsageError(f"invalid uniques: {str(uniques)[:40]} (expected a number from 1 to {UNIQUES})")
+    capacity = settings.get("list_capacity", {})
+    if not isinstance(capacity, dict):
+        raise UsageError(f"invalid list_capacity: {str(capacity)[:40]} (expected a table of numbers by function)")
     machine = Machine(
         [parse_adapter(adapter) for adapter in settings.get("adapters") or [{}]],
         None if settings.get("system_memory") is None else parse_size(settings["system_memory"]),
         uniques,
         profile=PROFILES[profile],
         drivers=[parse_size_rule(driver) for driver in settings.get("drivers", ())],
+        list_capacity={name: parse_timeline("list_capacity", value, int) for name, value in capacity.items()},
     )
     if settings.get("video_memory") is not None:
         for adapter in machine.adapters:
             adapter.video_memory = parse_size(settings["video_memory"])
     machine.faults, machine.changes = parse_faults(settings.get("faults", ()))
+    machine.known = _known_state(machine, settings)
     return machine
+
+
+def _known_state(machine: Machine, settings: Mapping[str, Any]) -> frozenset[str]:
+    """Return the parts of the machine's state that the settings define; see `Machine.known`."""
+    adapter_settings = [settings for settings in settings.get("adapters") or () if isinstance(settings, dict)]
+    known = {change.component for change in machine.changes}
+    known |= {name for name in ("video_memory", "system_memory") if name in settings}
+    known |= {"video_memory" for adapter in adapter_settings if "video_memory" in adapter}
+    known |= {"adapter" for adapter in adapter_settings if adapter.get("stops_after") is not None}
+    return frozenset(known)
 
 
 @dataclass(frozen=True)
@@ -105,14 +122,14 @@ class Simulator(Process):
 
     Args:
         profile: "windows", "wsl", "wine", or the path of a machine file that ends in ".toml".
-        adapters: Tables of adapter settings: luid, name, device_name, video_memory, shared_memory, wddm, stops_after.
-            The default is one adapter with LUID (1, 0).
+        adapters: Tables of adapter settings; see `Adapter`. The default is one adapter with LUID (1, 0).
         video_memory: Budget of every adapter's own memory, in bytes or as text such as "64MB".
         system_memory: Budget of the machine's memory, in bytes or as text such as "2GB".
         drivers: Tables with the location of an allocation's size in private data: name, magic (hex), offset, width,
             unit, alignment.
         uniques: Number of generations of a handle's slot, 1 to 3.
         faults: Injected failures and machine changes, such as "D3DKMTCreateDevice@2=STATUS_NO_MEMORY".
+        list_capacity: Number of adapters that EnumAdapters2 and 3 return without a list, by function.
 
     Raises:
         UsageError: A setting is unknown or invalid, or the machine file cannot be read.
@@ -128,6 +145,7 @@ class Simulator(Process):
         drivers: Sequence[Any] | None = None,
         uniques: int | None = None,
         faults: Sequence[str] | None = None,
+        list_capacity: Mapping[str, Any] | None = None,
     ) -> None:
         keywords = {
             "adapters": adapters,
@@ -136,6 +154,7 @@ class Simulator(Process):
             "drivers": drivers,
             "uniques": uniques,
             "faults": faults,
+            "list_capacity": list_capacity,
         }
         overrides = {name: value for name, value in keywords.items() if value is not None}
         super().__init__(_create_machine({**profile_settings(profile), **overrides}))
@@ -193,6 +212,7 @@ class Simulator(Process):
         arguments: Sequence[int],
         recorded: Status | None = None,
         index: int | None = None,
+        unborn: Sequence[tuple[str, str]] = (),
     ) -> Answer:
         """Call a function with an argument in memory.
 
@@ -201,9 +221,10 @@ class Simulator(Process):
             abi: ABI of the caller.
             memory: Memory of the caller. Outputs are written there.
             arguments: Raw arguments.
-            recorded: Status of the call in a recording. A failure is returned unchanged if only a driver can decide it,
-                or if the function is not modelled.
-            index: Index of the call, for injected failures. The default is the number of earlier calls.
+            recorded: Status of the call in a recording. It is taken if only the recorded machine or a driver can decide
+                it.
+            index: Index of the call in the recording. The default is the number of earlier calls.
+            unborn: Path and kind of each handle of the call whose object the recording does not create.
 
         Raises:
             UsageError: The process has ended.
@@ -211,13 +232,13 @@ class Simulator(Process):
         with self.machine.lock:
             if self.id not in self.machine.processes:
                 raise UsageError("the process has ended; create another with simulator.process()")
-            number = self.machine.call_count if index is None else index
+            number = self.machine.call_index = self.machine.call_count if index is None else index
             self.machine.call_count = number + 1
             changes = tuple(self._apply_changes(number)) if self.machine.changes else ()
             fault = self._matching_fault(name, abi, memory, arguments) if self.machine.faults else None
             if fault is not None:
                 return Answer(fault.rule, injected=(*changes, fault.text))
-            answer = self._answer(name, abi, memory, arguments, recorded)
+            answer = self._answer(name, abi, memory, arguments, recorded, unborn)
             return replace(answer, injected=changes) if changes else answer
 
     def _apply_changes(self, number: int) -> Iterator[str]:
@@ -244,7 +265,15 @@ class Simulator(Process):
         faults = [fault.text for fault in self.machine.faults if not fault.fired]
         return faults + [change.text for change in self.machine.changes]
 
-    def _answer(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int], recorded: Status | None) -> Answer:
+    def _answer(
+        self,
+        name: str,
+        abi: Abi,
+        memory: Memory,
+        arguments: Sequence[int],
+        recorded: Status | None,
+        unborn: Sequence[tuple[str, str]],
+    ) -> Answer:
         behaviour, spec = BEHAVIOURS[name], CALLS[name]
         if name in self.machine.profile.not_exported:
             return Answer(self.machine.profile.not_exported[name])
@@ -254,17 +283,22 @@ class Simulator(Process):
         try:
             request = behaviour.request(self, spec, abi, memory, arguments)
             violated = _first_violated(self._rules(name), request)
+            adopted = catch_up(request, violated, recorded) if violated is not None and recorded is not None else None
+            if adopted is not None:
+                request = behaviour.request(self, spec, abi, memory, arguments)
+                violated = _first_violated(self._rules(name), request)
             adapter = request.adapter
             if adapter is not None:
                 adapter.call_count += 1
+            is_expected = violated is None and recorded is not None and (not recorded or not behaviour.modelled)
+            if recorded is not None and not (is_expected and recorded.succeeded):
+                taken = _reason_to_take(behaviour, request, violated, recorded, unborn)
+                if taken is not None:
+                    return Answer(None, taken, performed=False)
             if violated is not None:
+                if violated.write is not None:
+                    violated.write(request)
                 return Answer(violated)
-            if recorded is not None and not recorded.succeeded:
-                can_judge = behaviour.modelled and (
-                    recorded.name in behaviour.kernel_statuses or not behaviour.driver_decides(request)
-                )
-                if not can_judge:
-                    return Answer(None, from_recording=True)
             behaviour.effect(request)
         except (MemoryFault, HandleTableFullError) as error:
             for process, created in reversed(self.machine.created):
@@ -272,7 +306,8 @@ class Simulator(Process):
             return Answer(UNREADABLE if isinstance(error, MemoryFault) else HANDLE_TABLE_FULL)
         finally:
             self.machine.created.clear()
-        return _SUCCESS
+        uncertain = request.uncertain_outputs
+        return Answer(None, adopted, uncertain_outputs=uncertain) if adopted or uncertain else _SUCCESS
 
     def _rules(self, name: str) -> Sequence[ValidationRule]:
         """Return the rules of a function on this machine."""
@@ -283,6 +318,30 @@ class Simulator(Process):
 
 
 _SUCCESS = Answer(None)
+
+
+def _reason_to_take(
+    behaviour: Behaviour,
+    request: Request,
+    violated: ValidationRule | None,
+    recorded: Status,
+    unborn: Sequence[tuple[str, str]],
+) -> str | None:
+    """Return why the status of a call is taken from the recording, None if the simulated one is to be compared."""
+    if violated is not None and violated.status == recorded.name:
+        return None
+    learned = learn(request, violated, recorded) if behaviour.modelled else None
+    if learned is not None:
+        return learned
+    independent = INDEPENDENT_KINDS if recorded.succeeded and behaviour.modelled else frozenset()
+    path = next((path for path, kind in unborn if kind not in independent), None)
+    if path is not None:
+        return unborn_reason(path)
+    if violated is not None:
+        return None
+    is_kernel_status = recorded.name in behaviour.kernel_statuses
+    can_judge = behaviour.modelled and (is_kernel_status or not behaviour.driver_decides(request))
+    return None if can_judge else DRIVER_REASON
 
 
 def _first_violated(rules: Sequence[ValidationRule], request: Any) -> ValidationRule | None:

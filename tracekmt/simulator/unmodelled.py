@@ -14,7 +14,7 @@ from typing import Any
 from tracekmt import codec
 from tracekmt.codec import FieldValue, Unreadable
 from tracekmt.simulator.model.nt_handles import NtObject
-from tracekmt.simulator.model.objects import KernelObject, make_bare_object
+from tracekmt.simulator.model.objects import KernelObject, SyncObject, make_bare_object
 from tracekmt.simulator.request import Behaviour, Request, View
 from tracekmt.simulator.rule import invalid
 from tracekmt.spec.dispatch import assert_never
@@ -129,6 +129,10 @@ def locate(view: View, path: str) -> tuple[int, int] | None:
 
 def answer(request: UnmodelledRequest) -> None:
     """Destroy and create objects by the description of the call, and set plain outputs to 0."""
+    for field_value, _ in request.input_handles:
+        sync_object = request.process.find(field_value.value, SyncObject)
+        if sync_object is not None:
+            sync_object.state.used_by_gpu = True
     _destroy(request)
     _clear_outputs(request)
     for creates in request.spec.creates:

@@ -36,3 +36,13 @@ def parse_duration(text: str) -> float:
     if match is None:
         raise UsageError(f"invalid duration: {text} (expected a form such as 90, 2.5s, 500ms, 10m or 1h)")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def format_size(size: int) -> str:
+    """Return a size in bytes as text in the largest unit that it has at least one of, such as "7.8 GB"."""
+    value, unit = float(size), "bytes"
+    for name in ("KB", "MB", "GB", "TB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, name
+    return f"{value:.1f}".removesuffix(".0") + f" {unit}"

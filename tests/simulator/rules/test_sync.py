@@ -163,18 +163,44 @@ def test_runtime_data_of_keyed_mutexes(caller: Caller, stored: bytes, fields: di
     assert not result.outputs["pPrivateRuntimeData"] or set(result.outputs["pPrivateRuntimeData"]) == {0xCD}
 
 
-def test_a_keyed_mutex_is_acquired_once_at_a_time(caller: Caller) -> None:
-    share = caller.outputs("CreateKeyedMutex", InitialValue=0)["hSharedHandle"]
-    one = caller.outputs("OpenKeyedMutex", hSharedHandle=share)["hKeyedMutex"]
-    two = caller.outputs("OpenKeyedMutex", hSharedHandle=share)["hKeyedMutex"]
+MONITORED, PERIODIC = 5, 6
 
-    def acquire(mutex: int, key: int) -> str:
-        return caller.status("AcquireKeyedMutex", hKeyedMutex=mutex, Key=key, pTimeout=0)
 
-    assert acquire(one, 1) == "TIMEOUT"
-    assert acquire(one, 0) == "SUCCESS"
-    assert acquire(two, 0) == "TIMEOUT"
-    assert caller.status("ReleaseKeyedMutex", hKeyedMutex=one, Key=1) == "SUCCESS"
-    assert acquire(two, 0) == "TIMEOUT"
-    assert acquire(two, 1) == "SUCCESS"
-    assert acquire(SENTINEL, 1) == "INVALID_PARAMETER"
+def from_cpu(caller: Caller, what: str, *objects: int, values: Any = None, **fields: Any) -> str:
+    """Signal objects from the CPU, or wait for them. Return the status without STATUS_."""
+    inputs = {"hDevice": caller.device, "ObjectHandleArray": list(objects), "FenceValueArray": values}
+    return caller.status(f"{what}SynchronizationObjectFromCpu", {**inputs, **fields})
+
+
+@pytest.mark.parametrize("what", ["Signal", "WaitFor"])
+@pytest.mark.parametrize("kind", [1, 2, 3, 4])
+def test_the_cpu_uses_monitored_fences_only(caller: Caller, what: str, kind: int) -> None:
+    event = caller.outputs("NtCreateEvent")["EventHandle"]
+    other = caller.sync(kind, **({"CPUNotification": {"Event": event}} if kind == 4 else {}))["hSyncObject"]
+    fence = caller.sync(MONITORED)["hSyncObject"]
+    assert from_cpu(caller, what, other, values=[0]) == "INVALID_PARAMETER"
+    assert from_cpu(caller, what, fence, other, values=[0, 0]) == "INVALID_PARAMETER"
+    assert from_cpu(caller, what, fence, values=[0]) == "SUCCESS"
+
+
+@pytest.mark.parametrize("what", ["Signal", "WaitFor"])
+def test_the_cpu_uses_periodic_fences(caller: Caller, what: str) -> None:
+    fence = caller.sync(PERIODIC)["hSyncObject"]
+    assert from_cpu(caller, what, fence, values=[0]) == "SUCCESS"
+
+
+def test_a_fence_goes_backwards_only_with_a_flag(caller: Caller) -> None:
+    fence = caller.sync(MONITORED, MonitoredFence={"InitialFenceValue": 5})["hSyncObject"]
+    assert from_cpu(caller, "Signal", fence, values=[4]) == "INVALID_PARAMETER"
+    assert from_cpu(caller, "Signal", fence, values=[5]) == "SUCCESS"
+    assert from_cpu(caller, "Signal", fence, values=[9]) == "SUCCESS"
+    assert from_cpu(caller, "Signal", fence, values=[8]) == "INVALID_PARAMETER"
+    assert from_cpu(caller, "Signal", fence, values=[8], Flags=["AllowFenceRewind"]) == "SUCCESS"
+    assert from_cpu(caller, "Signal", fence, values=[8]) == "SUCCESS"
+
+
+def test_a_wait_with_an_event_succeeds_at_once(caller: Caller) -> None:
+    fence = caller.sync(MONITORED)["hSyncObject"]
+    event = caller.outputs("NtCreateEvent")["EventHandle"]
+    assert from_cpu(caller, "WaitFor", fence, values=[99], hAsyncEvent=event) == "SUCCESS"
+    assert from_cpu(caller, "WaitFor", fence, values=[0]) == "SUCCESS"

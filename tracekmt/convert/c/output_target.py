@@ -28,7 +28,7 @@ from tracekmt.findings import Finding, Report
 from tracekmt.ntstatus import Status
 from tracekmt.objects.identity import Bindings
 from tracekmt.replayer.engine import replay
-from tracekmt.replayer.simulator_target import Transcript
+from tracekmt.replayer.target import Transcript
 from tracekmt.spec import types as t
 from tracekmt.spec.dispatch import assert_never
 from tracekmt.trace.call import TracedCall
@@ -113,7 +113,11 @@ class ReproducerTarget:
     def close(self) -> None:
         """Close nothing."""
 
-    def adopt(self, kind: t.Kind, given: dict[t.Kind, int]) -> int | None:
+    def waits(self, call: TracedCall) -> bool:
+        """Return False: the program has made its calls."""
+        return False
+
+    def adopt(self, kind: t.Kind, handle: int, given: dict[t.Kind, int]) -> int | None:
         """Return None: a reproducer has no objects that are older than the trace."""
         return None
 

@@ -52,10 +52,10 @@ SAMPLE = SizeRule("sample", SAMPLE_MAGIC, offset=8, width=8)
 """Rule for the driver of the samples and of the demo."""
 
 
-def allocation_size(private_data: bytes, rules: Sequence[SizeRule]) -> int:
-    """Return the bytes of an allocation by the first rule that matches its private data."""
+def allocation_size(private_data: bytes, rules: Sequence[SizeRule]) -> int | None:
+    """Return the bytes of an allocation by the first rule that matches its private data, None if no rule does."""
     sizes = (rule.size(private_data) for rule in (*rules, SAMPLE))
-    return next((size for size in sizes if size is not None), DEFAULT_SIZE)
+    return next((size for size in sizes if size is not None), None)
 
 
 def parse_size_rule(settings: Any) -> SizeRule:

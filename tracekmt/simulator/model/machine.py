@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from tracekmt.codec.luid import Luid
-from tracekmt.errors import UsageError
 from tracekmt.simulator.injection import InjectedFault, MachineChange
+from tracekmt.simulator.model.adapter import Adapter
 from tracekmt.simulator.model.allocation_size import SizeRule
 from tracekmt.simulator.model.handles import UNIQUES, GlobalHandles, HandleTable
-from tracekmt.simulator.model.nt_handles import Name, NtHandleTable, NtObject
+from tracekmt.simulator.model.nt_handles import ALL_ACCESS, Name, NtHandleTable, NtObject
 from tracekmt.simulator.model.objects import (
-    Adapter,
     Allocation,
     AllocationMemory,
     Device,
@@ -27,6 +26,7 @@ from tracekmt.simulator.model.objects import (
     SharedObject,
     make_bare_object,
 )
+from tracekmt.simulator.model.timeline import Timeline
 from tracekmt.simulator.profile import Profile
 from tracekmt.simulator.rule import ValidationRule
 
@@ -51,12 +51,16 @@ class Machine:
         uniques: Number of generations of a handle's slot.
         profile: Differences of the machine's system from Windows.
         drivers: Rules for the size of an allocation.
+        list_capacity: Number of adapters that a function returns without a list, by the function's name.
+        known: Names of the settings whose state is known: "video_memory", "system_memory", "adapter". A replay takes
+            the rest from the recording.
         system_memory_used: Bytes of system memory in use.
         global_handles: Handles that all processes may use.
         named_objects: NT objects with a name, by canonical name.
         processes: Live processes by id.
         next_process_id: Id of the next process.
         call_count: Number of calls made so far.
+        call_index: Index of the current call.
         faults: Injected faults.
         changes: Changes of the machine that have not happened yet.
         rules: Validation rules of each function under this profile, filled by its first call.
@@ -68,6 +72,8 @@ class Machine:
     uniques: int = UNIQUES
     profile: Profile = field(kw_only=True)
     drivers: Sequence[SizeRule] = ()
+    list_capacity: Mapping[str, Timeline[int]] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
     system_memory_used: int = 0
     global_handles: GlobalHandles = field(default_factory=GlobalHandles)
     named_objects: dict[Name, NtObject] = field(default_factory=dict)
@@ -76,26 +82,49 @@ class Machine:
     lock: threading.RLock = field(default_factory=threading.RLock)
     next_process_id: int = FIRST_PROCESS_ID
     call_count: int = 0
+    call_index: int = 0
     faults: list[InjectedFault] = field(default_factory=list)
     rules: dict[str, Sequence[ValidationRule]] = field(default_factory=dict)
     changes: list[MachineChange] = field(default_factory=list)
     created: list[tuple[Process, KernelObject | int]] = field(default_factory=list)
+
+    @property
+    def present_adapters(self) -> list[Adapter]:
+        """Adapters that calls can open."""
+        return [adapter for adapter in self.adapters if not adapter.absent]
 
     def adapter(self, luid: Luid) -> Adapter | None:
         """Return the adapter with a LUID, or None."""
         return next((adapter for adapter in self.adapters if adapter.luid == luid), None)
 
     def apply(self, change: MachineChange) -> None:
-        """Stop the adapters or set a memory budget, according to an injected change."""
+        """Stop adapters, let them come back, or set a memory budget, according to an injected change."""
         match change.component:
             case "adapter":
                 for adapter in self.adapters:
-                    adapter.stop()
+                    if change.luid in (None, adapter.luid):
+                        self._change_adapter(adapter, change)
             case "video_memory":
                 for adapter in self.adapters:
                     adapter.video_memory = change.size
             case "system_memory":
                 self.system_memory = change.size
+
+    def _change_adapter(self, adapter: Adapter, change: MachineChange) -> None:
+        if change.stops:
+            adapter.stop()
+            return
+        self.restart(adapter)
+        if change.new_luid is not None:
+            adapter.luid = change.new_luid
+
+    def restart(self, adapter: Adapter) -> None:
+        """Let a stopped adapter answer again. Its devices are lost, and stay lost."""
+        for process in list(self.processes.values()):
+            for kernel_object in process.handles.objects():
+                if isinstance(kernel_object, Device) and kernel_object.adapter is adapter:
+                    kernel_object.lost |= adapter.stopped
+        adapter.stops_after = None
 
     def create_global_handle(self, shared_object: SharedObject) -> int:
         """Assign a global handle, valid while the shared object has references."""
@@ -129,10 +158,12 @@ class Machine:
 
     def settings(self) -> dict[str, Any]:
         """Return the keywords of `Simulator` that create a machine with equal adapters and memory."""
-        return {
+        settings = {
             "adapters": [adapter.settings() for adapter in self.adapters],
             "system_memory": self.system_memory,
         }
+        capacity = {name: timeline.to_setting() for name, timeline in self.list_capacity.items()}
+        return {**settings, "list_capacity": capacity} if capacity else settings
 
 
 class Process:
@@ -143,6 +174,7 @@ class Process:
         handles: Local handles of graphics objects.
         nt_handles: NT handles.
         id: Process id.
+        usage_known: False if the process has used memory of a size that only a driver or an earlier call knows.
         memory_usage: Bytes that the process's allocations use, by the LUID of their adapter. True is the adapter's own
             memory, False the machine's memory.
     """
@@ -155,6 +187,7 @@ class Process:
         machine.next_process_id += PROCESS_ID_STEP
         machine.processes[self.id] = self
         self.memory_usage: Counter[tuple[Luid, bool]] = Counter()
+        self.usage_known = True
         self._memory_references: Counter[AllocationMemory] = Counter()
         self._next_addresses = {"cpu": _CPU_ADDRESSES, "cpu32": _CPU32_ADDRESSES, "gpu": _GPU_ADDRESSES}
         self._fence_value = 0
@@ -173,6 +206,7 @@ class Process:
         for shared_object in kernel_object.shared_objects:
             self.machine.add_reference(shared_object)
             if isinstance(shared_object, AllocationMemory):
+                self.usage_known &= shared_object.size_known
                 self._memory_references[shared_object] += 1
                 if self._memory_references[shared_object] == 1:
                     self._count_usage(shared_object, 1)
@@ -180,6 +214,7 @@ class Process:
 
     def destroy(self, kernel_object: KernelObject) -> None:
         """Destroy an object and its children."""
+        kernel_object.on_destroy()
         for child in list(kernel_object.children.values()):
             if child.handle:
                 self.destroy(child)
@@ -266,15 +301,12 @@ class Process:
         self._remove_references(created)
 
     def adopt(self, kind: str, device: int = 0, resource: int = 0) -> int:
-        """Create an object that is older than the trace, and return its handle.
+        """Create an object that is older than the trace, or of another process or API, and return its handle.
 
         Args:
             kind: Name of the kind, as in the descriptions.
-            device: Handle of the device that owns the object.
+            device: Handle of the device that owns the object, 0 if it is unknown.
             resource: Handle of the resource that contains an allocation, 0 without one.
-
-        Raises:
-            UsageError: A resource or an allocation has no live device.
         """
         adapter = self.machine.adapters[0]
         if kind == "adapter":
@@ -284,10 +316,23 @@ class Process:
         owner = self.find(device, Device)
         if kind not in ("resource", "allocation"):
             return self.add(make_bare_object(kind), owner)
-        if owner is None:
-            raise UsageError(f"cannot adopt a {kind} without its device")
+        if owner is not None:
+            adapter = owner.adapter
         if kind == "resource":
-            state = ResourceState(owner.adapter, shared=False, nt_shared=False, runtime_data=b"", driver_data=b"")
+            state = ResourceState(adapter, shared=False, nt_shared=False, runtime_data=b"", driver_data=b"")
             return self.add(Resource(owner, state), owner)
         parent = self.find(resource, Resource)
-        return self.add(Allocation(owner, parent, AllocationMemory(owner.adapter, b"", 0, 0, 0)), owner, parent)
+        memory = AllocationMemory(adapter, b"", 0, 0, 0, size_known=False)
+        return self.add(Allocation(owner, parent, memory), owner, parent)
+
+    def adopt_nt_handle(self, kind: str) -> int:
+        """Open an NT handle to an object of another API, such as an event, and return the handle."""
+        return self.open_nt_handle(NtObject(kind, is_foreign=True), ALL_ACCESS)
+
+    def forget(self, handle: int) -> None:
+        """Destroy an object or close an NT handle, if it is live."""
+        kernel_object = self.find(handle, KernelObject)
+        if kernel_object is not None:
+            self.destroy(kernel_object)
+        elif self.nt_handles.get(handle) is not None:
+            self.close_nt_handle(handle)

@@ -8,8 +8,12 @@ from heapq import heappop, heappush
 from tracekmt.simulator.model.objects import SharedObject
 
 STEP = 4
+ALL_ACCESS = 0x1FFFFF
 CURRENT_PROCESS = (1 << 64) - 1
 """Pseudo handle that GetCurrentProcess returns. The table has no entry for it."""
+
+PSEUDO_HANDLES = frozenset({CURRENT_PROCESS, CURRENT_PROCESS - 1, (1 << 32) - 1, (1 << 32) - 2})
+"""Pseudo handles of the current process and the current thread, of both sizes of pointers."""
 
 EXTERNAL_LIMIT = 1 << 24
 """Handles that the simulator did not create are accepted below this value, if they are multiples of four."""
@@ -23,14 +27,6 @@ SHARED_SYNC_OBJECT = "shared sync object"
 Name = str
 
 
-def canonical_name(text: str) -> Name:
-    """Return a name in the form in which names are compared: in upper case, letter by letter.
-
-    Windows ignores the case of names (Wine's conformance test).
-    """
-    return "".join(upper if len(upper := letter.upper()) == 1 else letter for letter in text)
-
-
 @dataclass(eq=False)
 class NtObject:
     """An object behind NT handles.
@@ -41,6 +37,7 @@ class NtObject:
         shared_objects: Shared objects that it keeps alive while a handle is open.
         name: Canonical name, None without one.
         process_id: Id of the process, for the type PROCESS.
+        is_foreign: True for an object of another API. Its type is not certain.
         handle_count: Number of open handles.
     """
 
@@ -48,6 +45,7 @@ class NtObject:
     shared_objects: tuple[SharedObject, ...] = ()
     name: Name | None = None
     process_id: int = 0
+    is_foreign: bool = False
     handle_count: int = field(default=0, init=False)
 
 
@@ -95,7 +93,7 @@ class NtHandleTable:
         nt_object = self.get(handle)
         if nt_object is None:
             return not self.may_be_external(handle)
-        return type_ is not None and nt_object.type != type_
+        return type_ is not None and nt_object.type != type_ and not nt_object.is_foreign
 
     def remove(self, handle: int) -> NtObject:
         """Close a handle and return its object."""

@@ -2,103 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
 from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
-from tracekmt.codec.luid import Luid
-from tracekmt.errors import UsageError
-from tracekmt.text.units import parse_size
-
-FIRST_LUID = Luid(1, 0)
-"""LUID of an adapter whose settings have none."""
-
-_SETTING_FORMS: dict[str, tuple[type, str]] = {
-    "name": (str, "a string"),
-    "device_name": (str, "a string"),
-    "wddm": (int, "an integer"),
-    "stops_after": (int, "an integer"),
-}
-_SETTINGS = {"luid", "video_memory", "shared_memory", *_SETTING_FORMS}
-
-
-@dataclass
-class Adapter:
-    """A graphics adapter of the machine.
-
-    Attributes:
-        luid: Locally unique identifier.
-        name: GDI name of its display.
-        device_name: Path of its device interface, for D3DKMTOpenAdapterFromDeviceName.
-        video_memory: Budget of dedicated memory in bytes. None is unlimited.
-        shared_memory: Budget of the machine's memory that it may use, in bytes. None is unlimited.
-        wddm: Version of the driver model times 1000, as D3DKMT_DRIVERVERSION counts.
-        stops_after: Number of calls that it answers before it stops, as after a reset or an unplug. None is never.
-        video_memory_used: Bytes of dedicated memory in use.
-        shared_memory_used: Bytes of the machine's memory in use.
-        call_count: Number of calls answered so far.
-    """
-
-    luid: Luid = FIRST_LUID
-    name: str = r"\\.\DISPLAY1"
-    device_name: str = r"\\?\PCI#VEN_0000&DEV_0000#0#{1ca05180-a699-450a-9a0c-de4fbe3ddd89}"
-    video_memory: int | None = None
-    shared_memory: int | None = None
-    wddm: int = 3000
-    stops_after: int | None = None
-    video_memory_used: int = field(default=0, init=False)
-    shared_memory_used: int = field(default=0, init=False)
-    call_count: int = field(default=0, init=False)
-
-    @property
-    def stopped(self) -> bool:
-        """True if the adapter has stopped."""
-        return self.stops_after is not None and self.call_count >= self.stops_after
-
-    def stop(self) -> None:
-        """Stop the adapter now."""
-        self.stops_after = 0
-
-    def settings(self) -> dict[str, Any]:
-        """Return the settings from which `parse_adapter` creates an equal adapter."""
-        return {
-            "luid": list(self.luid),
-            "name": self.name,
-            "device_name": self.device_name,
-            "video_memory": self.video_memory,
-            "shared_memory": self.shared_memory,
-            "wddm": self.wddm,
-            "stops_after": self.stops_after,
-        }
-
-
-def parse_adapter(settings: Any) -> Adapter:
-    """Create an adapter from its settings.
-
-    Args:
-        settings: An adapter, or a table with any of the attributes of `Adapter`. A missing or None setting has its
-            default. Sizes are bytes, or text such as "64MB".
-
-    Raises:
-        UsageError: A setting is unknown or invalid.
-    """
-    if isinstance(settings, Adapter):
-        return settings
-    if not isinstance(settings, dict):
-        raise UsageError(f"invalid adapter: {str(settings)[:40]} (expected a table of settings)")
-    for name in settings:
-        if name not in _SETTINGS:
-            raise UsageError(f"unknown adapter setting: {name} (expected one of {', '.join(sorted(_SETTINGS))})")
-    values = {name: value for name, value in settings.items() if value is not None}
-    luid = values.pop("luid", FIRST_LUID)
-    if not isinstance(luid, (list, tuple)) or len(luid) != 2 or not all(isinstance(part, int) for part in luid):
-        raise UsageError(f"invalid adapter luid: {str(luid)[:40]} (expected [LowPart, HighPart])")
-    for name in {"video_memory", "shared_memory"} & values.keys():
-        values[name] = parse_size(values[name])
-    for name, (type_, form) in _SETTING_FORMS.items():
-        if name in values and not isinstance(values[name], type_):
-            raise UsageError(f"invalid adapter {name}: {str(values[name])[:40]} (expected {form})")
-    return Adapter(luid=Luid(luid[0], luid[1]), **values)
+from tracekmt.simulator.model.adapter import Adapter
 
 
 class SharedObject:
@@ -127,14 +32,23 @@ class AllocationMemory(SharedObject):
         video_size: Bytes of the adapter's own memory.
         shared_size: Bytes of the machine's memory that the adapter uses.
         system_size: Bytes of system memory: the kernel's own record, and the memory that the allocation pins.
+        size_known: False if only a driver knows the sizes.
     """
 
-    __slots__ = ("adapter", "private_data", "shared_size", "system_size", "video_size")
+    __slots__ = ("adapter", "private_data", "shared_size", "size_known", "system_size", "video_size")
 
     def __init__(
-        self, adapter: Adapter, private_data: bytes, video_size: int, shared_size: int, system_size: int
+        self,
+        adapter: Adapter,
+        private_data: bytes,
+        video_size: int,
+        shared_size: int,
+        system_size: int,
+        *,
+        size_known: bool = True,
     ) -> None:
         super().__init__()
+        self.size_known = size_known
         self.adapter, self.private_data = adapter, private_data
         self.video_size, self.shared_size, self.system_size = video_size, shared_size, system_size
 
@@ -165,15 +79,17 @@ class SyncState(SharedObject):
     """State of a synchronization object.
 
     Attributes:
-        type: Number of the D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.
-        value: Current value of the fence.
+        type: Number of the D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, 0 for an adopted object.
+        value: Current value of the fence, as far as the CPU has signalled it.
+        used_by_gpu: True if a call without rules has used the object, such as a signal by the GPU.
     """
 
-    __slots__ = ("type", "value")
+    __slots__ = ("type", "used_by_gpu", "value")
 
     def __init__(self, type_: int, value: int = 0, *, nt_shared: bool = False) -> None:
         super().__init__(nt_shared=nt_shared)
         self.type, self.value = type_, value
+        self.used_by_gpu = False
 
 
 class MutexState(SharedObject):
@@ -182,15 +98,19 @@ class MutexState(SharedObject):
     Attributes:
         key: Key with which the mutex can be acquired.
         runtime_data: Private data of the runtime.
-        acquired: True from an acquire until the release.
+        holder: Handle that has acquired the mutex and not released it, or None.
+        fence_value: FenceValue of the last release. None if another process has released the mutex.
+        abandoned: True after the destruction of a holder.
     """
 
-    __slots__ = ("acquired", "key", "runtime_data")
+    __slots__ = ("abandoned", "fence_value", "holder", "key", "runtime_data")
 
     def __init__(self, key: int, runtime_data: bytes = b"", *, nt_shared: bool = False) -> None:
         super().__init__(nt_shared=nt_shared)
         self.key, self.runtime_data = key, runtime_data
-        self.acquired = False
+        self.holder: KeyedMutex | None = None
+        self.fence_value: int | None = 0
+        self.abandoned = False
 
 
 class KernelObject:
@@ -207,6 +127,14 @@ class KernelObject:
     kind = ""
 
     __slots__ = ("children", "handle", "parents", "shared_objects")
+
+    def on_destroy(self) -> None:
+        """Update the shared objects before the object is destroyed."""
+
+    def add_parent(self, parent: KernelObject) -> None:
+        """Let a live object be destroyed with another one, too."""
+        self.parents += (parent,)
+        parent.children[self.handle] = self
 
     def __init__(self, *shared_objects: SharedObject) -> None:
         self.handle = 0
@@ -228,39 +156,66 @@ class OpenAdapter(KernelObject):
 
 
 class Device(KernelObject):
-    """A device."""
+    """A device.
+
+    Attributes:
+        adapter: Adapter of the device.
+        lost: True after the device was lost. It stays lost, even if its adapter comes back.
+    """
 
     kind = "device"
 
-    __slots__ = ("adapter",)
+    __slots__ = ("adapter", "lost")
 
     def __init__(self, adapter: Adapter) -> None:
         super().__init__()
         self.adapter = adapter
+        self.lost = False
 
 
-class Resource(KernelObject):
+class DeviceObject(KernelObject):
+    """An object of a device.
+
+    Attributes:
+        device: The device. None for an object that is older than the trace, until a call names its device.
+    """
+
+    __slots__ = ("device",)
+
+    def __init__(self, device: Device | None, shared_object: SharedObject) -> None:
+        super().__init__(shared_object)
+        self.device = device
+
+    def is_on(self, device: Device | None) -> bool:
+        """Return True if the object is of a device. An object of an unknown device is, and stays, of the first one."""
+        if self.device is None and device is not None:
+            self.device = device
+            self.add_parent(device)
+        return self.device is device
+
+
+class Resource(DeviceObject):
     """A resource that a device created or opened."""
 
     kind = "resource"
 
-    __slots__ = ("device", "state")
+    __slots__ = ("state",)
 
-    def __init__(self, device: Device, state: ResourceState) -> None:
-        super().__init__(state)
-        self.device, self.state = device, state
+    def __init__(self, device: Device | None, state: ResourceState) -> None:
+        super().__init__(device, state)
+        self.state = state
 
 
-class Allocation(KernelObject):
+class Allocation(DeviceObject):
     """An allocation of a device, in a resource or without one."""
 
     kind = "allocation"
 
-    __slots__ = ("device", "memory", "resource")
+    __slots__ = ("memory", "resource")
 
-    def __init__(self, device: Device, resource: Resource | None, memory: AllocationMemory) -> None:
-        super().__init__(memory)
-        self.device, self.resource, self.memory = device, resource, memory
+    def __init__(self, device: Device | None, resource: Resource | None, memory: AllocationMemory) -> None:
+        super().__init__(device, memory)
+        self.resource, self.memory = resource, memory
 
 
 class SyncObject(KernelObject):
@@ -285,6 +240,11 @@ class KeyedMutex(KernelObject):
     def __init__(self, state: MutexState) -> None:
         super().__init__(state)
         self.state = state
+
+    def on_destroy(self) -> None:
+        """Abandon the mutex if this handle holds it."""
+        if self.state.holder is self:
+            self.state.holder, self.state.abandoned = None, True
 
 
 class UnmodelledObject(KernelObject):

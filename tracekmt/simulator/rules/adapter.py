@@ -9,9 +9,11 @@ from functools import cached_property
 from tracekmt.calls.adapter import KMTQUERYADAPTERINFOTYPE
 from tracekmt.codec.luid import Luid
 from tracekmt.codec.memory import Memory
+from tracekmt.simulator.model.adapter import Adapter
 from tracekmt.simulator.model.machine import Process
-from tracekmt.simulator.model.nt_handles import canonical_name
-from tracekmt.simulator.model.objects import Adapter, OpenAdapter
+from tracekmt.simulator.model.names import canonical_name
+from tracekmt.simulator.model.objects import OpenAdapter
+from tracekmt.simulator.model.timeline import Timeline
 from tracekmt.simulator.request import Behaviour, Request, View
 from tracekmt.simulator.rule import ValidationRule, invalid, null
 from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST, page
@@ -31,62 +33,93 @@ VERIFIED_NULL = null("STATUS_INVALID_PARAMETER", WINE_TEST, "Windows-verified")
 
 
 class OpenAdapterRequest(Request):
-    """A call that opens an adapter. Subclasses define how the caller names it."""
+    """A call that opens an adapter. Subclasses define `names`, how the caller names it."""
 
     @cached_property
     def target(self) -> Adapter | None:
         """Adapter to open, None if there is no such adapter."""
-        raise NotImplementedError
+        return next((adapter for adapter in self.machine.present_adapters if self.names(adapter)), None)
 
     @property
     def adapter(self) -> Adapter | None:
         """Adapter to open."""
         return self.target
 
+    def source(self, adapter: Adapter) -> int:
+        """Return the video present source of the display."""
+        return 0
+
 
 class OpenFromLuidRequest(OpenAdapterRequest):
     """A call that opens an adapter by LUID."""
 
     @cached_property
-    def target(self) -> Adapter | None:
-        """Adapter with the LUID."""
-        return self.machine.adapter(Luid(self.args["AdapterLuid.LowPart"], self.args.signed("AdapterLuid.HighPart")))
+    def luid(self) -> Luid:
+        """LUID of the adapter."""
+        return Luid(self.args["AdapterLuid.LowPart"], self.args.signed("AdapterLuid.HighPart"))
+
+    def names(self, adapter: Adapter) -> bool:
+        """Return True if an adapter has the LUID."""
+        return adapter.luid == self.luid
 
 
 class OpenFromGdiDisplayNameRequest(OpenAdapterRequest):
     """A call that opens an adapter by the name of a display."""
 
     @cached_property
-    def target(self) -> Adapter | None:
-        """Adapter of the display."""
-        name = canonical_name(self.args.characters("DeviceName"))
-        return next(
-            (adapter for adapter in self.machine.adapters if name and canonical_name(adapter.name) == name), None
-        )
+    def display(self) -> str:
+        """Name of the display."""
+        return self.args.characters("DeviceName")
+
+    def names(self, adapter: Adapter) -> bool:
+        """Return True if an adapter has the display."""
+        return bool(self.display) and adapter.source_of_display(self.display, self.machine.call_index) is not None
+
+    def source(self, adapter: Adapter) -> int:
+        """Return the video present source of the display."""
+        return adapter.source_of_display(self.display, self.machine.call_index) or 0
 
 
 class OpenFromHdcRequest(OpenAdapterRequest):
-    """A call that opens an adapter by a device context. The simulator does not know its display."""
+    """A call that opens an adapter by a device context. Only a recording knows its display."""
+
+    def _source(self, adapter: Adapter) -> int | None:
+        sources = adapter.device_contexts.get(self.args["hDc"])
+        return sources.at(self.machine.call_index) if sources is not None else None
 
     @cached_property
     def target(self) -> Adapter | None:
-        """The first adapter, None without a device context."""
-        return self.machine.adapters[0] if self.args["hDc"] else None
+        """Adapter of the device context, by default the first one. None without a device context."""
+        if not self.args["hDc"]:
+            return None
+        adapters = self.machine.present_adapters
+        return next((adapter for adapter in adapters if self._source(adapter) is not None), next(iter(adapters), None))
+
+    def source(self, adapter: Adapter) -> int:
+        """Return the video present source of the device context."""
+        return self._source(adapter) or 0
 
 
 class OpenFromDeviceNameRequest(OpenAdapterRequest):
     """A call that opens an adapter by the path of a device interface."""
 
     @cached_property
+    def path(self) -> str:
+        """Path of the device interface, empty without one."""
+        return self.args.text("pDeviceName") if self.args["pDeviceName"] else ""
+
+    def names(self, adapter: Adapter) -> bool:
+        """Return True if an adapter has the device interface."""
+        return bool(self.path) and adapter.has_device_name(self.path, self.machine.call_index)
+
+    @cached_property
     def target(self) -> Adapter | None:
         """Adapter with the path. Another path of the right interface class opens the first adapter."""
-        if not self.args["pDeviceName"]:
-            return None
-        name = canonical_name(self.args.text("pDeviceName"))
-        for adapter in self.machine.adapters:
-            if canonical_name(adapter.device_name) == name:
-                return adapter
-        return self.machine.adapters[0] if name.endswith(canonical_name(DISPLAY_DEVICE_ARRIVAL)) else None
+        adapters = self.machine.present_adapters
+        named = next((adapter for adapter in adapters if self.names(adapter)), None)
+        if named is not None or not canonical_name(self.path).endswith(canonical_name(DISPLAY_DEVICE_ARRIVAL)):
+            return named
+        return next((adapter for adapter in adapters if not adapter.device_names), None)
 
 
 class AdapterRequest(Request):
@@ -114,7 +147,7 @@ def open_adapter(request: OpenAdapterRequest) -> None:
     if not isinstance(request, OpenFromLuidRequest):
         _write_luid(args, request.target)
     if request.spec.argument.has("VidPnSourceId"):
-        args["VidPnSourceId"] = 0
+        args["VidPnSourceId"] = request.source(request.target)
 
 
 def _write_luid(args: View, adapter: Adapter) -> None:
@@ -122,28 +155,48 @@ def _write_luid(args: View, adapter: Adapter) -> None:
     args["AdapterLuid.HighPart"] = adapter.luid.high_part & 0xFFFFFFFF
 
 
-def _list_elements(request: Request) -> Iterator[View]:
-    """Yield the elements of the caller's list, at most one for each adapter."""
-    if request.spec.argument.has("pAdapters"):
-        yield from (request.args.follow("pAdapters", index) for index in range(len(request.machine.adapters)))
-    else:
-        yield from request.args.elements("Adapters", len(request.machine.adapters))
+class ListAdaptersRequest(Request):
+    """A call that lists the adapters of the machine."""
+
+    @cached_property
+    def listed(self) -> list[Adapter]:
+        """Adapters that the function lists."""
+        key = list_key(self.spec.name, self.args["Filter"] if self.spec.argument.has("Filter") else 0)
+        return [adapter for adapter in self.machine.adapters if adapter.is_listed(key, self.machine.call_index)]
+
+    @property
+    def capacity(self) -> int:
+        """Number of elements that a call without a list gets."""
+        count, recorded = len(self.listed), self.machine.list_capacity.get(self.spec.name)
+        if self.machine.profile.lists_exactly:
+            return count
+        return max(SUGGESTED_CAPACITY, count) if recorded is None else recorded.at(self.machine.call_index)
+
+    def elements(self) -> Iterator[View]:
+        """Yield the elements of the caller's list, at most one for each adapter."""
+        if self.spec.argument.has("pAdapters"):
+            yield from (self.args.follow("pAdapters", index) for index in range(len(self.listed)))
+        else:
+            yield from self.args.elements("Adapters", len(self.listed))
 
 
-def list_adapters(request: Request) -> None:
+def list_key(function: str, filter_: int) -> str:
+    """Return the key of a list in the settings of adapters: the function, and its filter if it has one."""
+    return f"{function} {filter_:#x}" if filter_ else function
+
+
+def list_adapters(request: ListAdaptersRequest) -> None:
     """Open every adapter and write the list. Without a list, write a sufficient number of elements."""
-    has_no_list = request.spec.argument.has("pAdapters") and not request.args["pAdapters"]
-    count = len(request.machine.adapters)
-    if has_no_list:
-        request.args["NumAdapters"] = max(SUGGESTED_CAPACITY, count)
+    if request.spec.argument.has("pAdapters") and not request.args["pAdapters"]:
+        request.args["NumAdapters"] = request.capacity
         return
-    elements = list(_list_elements(request))
+    elements, profile, call = list(request.elements()), request.machine.profile, request.machine.call_index
     request.args["NumAdapters"] = len(elements)
-    for element, adapter in zip(elements, request.machine.adapters, strict=False):
+    for element, adapter in zip(elements, request.listed, strict=False):
         element["hAdapter"] = request.process.add(OpenAdapter(adapter))
         _write_luid(element, adapter)
-        element["NumOfSources"] = 1
-        element["bPrecisePresentRegionsPreferred"] = 0
+        element["NumOfSources"] = adapter.sources.at(call) if profile.sources is None else profile.sources
+        element["bPrecisePresentRegionsPreferred"] = adapter.precise_present_regions.at(call)
 
 
 def close_adapter(request: AdapterRequest) -> None:
@@ -153,11 +206,15 @@ def close_adapter(request: AdapterRequest) -> None:
 
 
 def write_adapter_info(request: AdapterRequest) -> None:
-    """Write the driver model version or the update status. The buffers of other types stay unchanged."""
-    info_type = request.args["Type"]
-    if info_type in INFO_SIZES:
-        assert request.adapter is not None
-        value = request.adapter.wddm if info_type == KMTQAITYPE_DRIVERVERSION else 0
+    """Write the recorded answer, the driver model version or the update status. Other buffers stay unchanged."""
+    info_type, adapter = request.args["Type"], request.adapter
+    assert adapter is not None
+    recorded: Timeline[bytes] | None = adapter.info.get(info_type)
+    if recorded is not None:
+        answer = recorded.at(request.machine.call_index)[: request.args["PrivateDriverDataSize"]]
+        request.memory.write(request.args["pPrivateDriverData"], answer)
+    elif info_type in INFO_SIZES:
+        value = adapter.wddm if info_type == KMTQAITYPE_DRIVERVERSION else 0
         request.memory.write(request.args["pPrivateDriverData"], value.to_bytes(4, "little"))
 
 
@@ -168,7 +225,7 @@ BAD_ADAPTER = invalid(
 LIST_TOO_SMALL = ValidationRule(
     "STATUS_BUFFER_TOO_SMALL",
     "pAdapters has fewer elements than there are adapters",
-    lambda r: r.args["pAdapters"] and r.args["NumAdapters"] < len(r.machine.adapters),
+    lambda r: r.args["pAdapters"] and r.args["NumAdapters"] < len(r.listed),
     WINE_TEST,
     "Windows-verified",
 )
@@ -225,9 +282,12 @@ BEHAVIOURS = {
         ),
         effect=open_adapter,
     ),
-    "D3DKMTEnumAdapters": Behaviour(rules=(), effect=list_adapters),
-    "D3DKMTEnumAdapters2": Behaviour(null=VERIFIED_NULL, rules=(LIST_TOO_SMALL,), effect=list_adapters),
+    "D3DKMTEnumAdapters": Behaviour(request=ListAdaptersRequest, rules=(), effect=list_adapters),
+    "D3DKMTEnumAdapters2": Behaviour(
+        request=ListAdaptersRequest, null=VERIFIED_NULL, rules=(LIST_TOO_SMALL,), effect=list_adapters
+    ),
     "D3DKMTEnumAdapters3": Behaviour(
+        request=ListAdaptersRequest,
         rules=(replace(LIST_TOO_SMALL, source=LIKE_OTHERS, confidence="assumption"),),
         effect=list_adapters,
     ),

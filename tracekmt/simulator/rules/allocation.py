@@ -11,7 +11,7 @@ from functools import cached_property
 
 from tracekmt.calls.allocation import D3DKMT_STANDARDALLOCATIONTYPE
 from tracekmt.codec.memory import Memory
-from tracekmt.simulator.model.allocation_size import KERNEL_RECORD, allocation_size, heap_data
+from tracekmt.simulator.model.allocation_size import DEFAULT_SIZE, KERNEL_RECORD, allocation_size, heap_data
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.nt_handles import SECTION
 from tracekmt.simulator.model.objects import Allocation, AllocationMemory, Resource, ResourceState
@@ -63,7 +63,7 @@ class CreateAllocationRequest(DeviceRequest):
     def resource(self) -> Resource | None:
         """Live resource of hResource on the same device, or None."""
         resource = self.process.find(self.args["hResource"], Resource)
-        return resource if resource and resource.device is self.device else None
+        return resource if resource and resource.is_on(self.device) else None
 
     @cached_property
     def memories(self) -> list[AllocationMemory]:
@@ -76,12 +76,18 @@ class CreateAllocationRequest(DeviceRequest):
                 size = self.heap_size
                 data = heap_data(size) if self.machine.profile.heap_data else b""
                 memory = AllocationMemory(self.adapter, data, 0, size, size + KERNEL_RECORD)
-            elif element["pSystemMem"]:
-                size = allocation_size(data, self.machine.drivers)
-                memory = AllocationMemory(self.adapter, data, 0, size, size + KERNEL_RECORD)
             else:
-                size = allocation_size(data, self.machine.drivers)
-                memory = AllocationMemory(self.adapter, data, size, 0, KERNEL_RECORD)
+                known_size = allocation_size(data, self.machine.drivers)
+                size, size_known = known_size or DEFAULT_SIZE, known_size is not None
+                in_system = bool(element["pSystemMem"])
+                memory = AllocationMemory(
+                    self.adapter,
+                    data,
+                    0 if in_system else size,
+                    size if in_system else 0,
+                    KERNEL_RECORD + (size if in_system else 0),
+                    size_known=size_known,
+                )
             memories.append(memory)
         return memories
 
@@ -108,7 +114,7 @@ class DestroyAllocationRequest(DeviceRequest):
     def resource(self) -> Resource | None:
         """Live resource of hResource on the same device, or None."""
         resource = self.process.find(self.args["hResource"], Resource)
-        return resource if resource and resource.device is self.device else None
+        return resource if resource and resource.is_on(self.device) else None
 
     @cached_property
     def handles(self) -> list[int]:
@@ -121,7 +127,7 @@ class DestroyAllocationRequest(DeviceRequest):
     def allocations(self) -> list[Allocation]:
         """Live allocations of the device in the list."""
         objects = [self.process.find(handle, Allocation) for handle in self.handles]
-        return [allocation for allocation in objects if allocation is not None and allocation.device is self.device]
+        return [allocation for allocation in objects if allocation is not None and allocation.is_on(self.device)]
 
 
 HEAP_SIZE = invalid(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracekmt.codec.memory import Memory
+from tracekmt.simulator.model.adapter import Adapter
 from tracekmt.simulator.model.machine import Process
-from tracekmt.simulator.model.objects import Adapter, Device
+from tracekmt.simulator.model.objects import Device
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import BAD_ADAPTER, VERIFIED_NULL, AdapterRequest
@@ -30,6 +31,11 @@ class DeviceRequest(Request):
         """Adapter of the device."""
         return self.device.adapter if self.device else None
 
+    @property
+    def is_lost(self) -> bool:
+        """True if the device is lost, or its adapter has stopped."""
+        return super().is_lost or (self.device is not None and self.device.lost)
+
 
 BAD_DEVICE = invalid("hDevice is not a device handle", lambda r: r.device is None, WINE_TEST, "Windows-verified")
 
@@ -37,7 +43,11 @@ BAD_DEVICE = invalid("hDevice is not a device handle", lambda r: r.device is Non
 def adapter_stopped(function: str) -> ValidationRule:
     """Return the rule for a stopped adapter. Microsoft's page about the function documents the status."""
     return ValidationRule(
-        "STATUS_DEVICE_REMOVED", "the adapter has stopped", lambda r: r.adapter.stopped, page(function), "documentation"
+        "STATUS_DEVICE_REMOVED",
+        "the adapter has stopped, or the device is lost",
+        lambda r: r.is_lost,
+        page(function),
+        "documentation",
     )
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 
+from tracekmt.ntstatus import Status
+from tracekmt.simulator.model.nt_handles import SHARED_RESOURCE
 from tracekmt.simulator.model.objects import KeyedMutex, MutexState
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import VERIFIED_NULL
 from tracekmt.simulator.rules.sharing import LIKE_BAD_NT_HANDLE, NtHandleRequest
-from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, page
+from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST
+
+SUCCESS = "STATUS_SUCCESS"
+MUTEX_REASON = "another process may have acquired or released the mutex"
 
 
 class CreateKeyedMutexRequest(Request):
@@ -55,10 +61,37 @@ class KeyedMutexRequest(Request):
         """Live mutex of hKeyedMutex, or None."""
         return self.process.find(self.args["hKeyedMutex"], KeyedMutex)
 
+
+class AcquireRequest(KeyedMutexRequest):
+    """A call that acquires a keyed mutex."""
+
     @property
-    def may_wait(self) -> bool:
-        """True if the call has no timeout, or a timeout other than 0."""
-        return not self.args["pTimeout"] or any(self.memory.read(self.args["pTimeout"], 8))
+    def is_available(self) -> bool:
+        """True if the mutex is free and was released with the key."""
+        assert self.mutex is not None
+        return self.mutex.state.holder is None and self.mutex.state.key == self.args["Key"]
+
+    def uncertain_status(self, recorded: Status) -> str | None:
+        """Return a reason if no handle of the recording holds the mutex. Every mutex can be shared."""
+        is_held = self.mutex is None or self.mutex.state.holder is not None
+        if is_held or recorded.name not in (SUCCESS, "STATUS_TIMEOUT", "STATUS_ABANDONED"):
+            return None
+        assert self.mutex is not None
+        self.mutex.state.abandoned |= recorded.name == "STATUS_ABANDONED"
+        return MUTEX_REASON
+
+    def catch_up(self, recorded: Status) -> str | None:
+        """Let another process release the mutex with the key."""
+        if recorded.name != SUCCESS or self.mutex is None or self.mutex.state.holder is not None:
+            return None
+        self.mutex.state.key, self.mutex.state.fence_value = self.args["Key"], None
+        return MUTEX_REASON
+
+    @property
+    def uncertain_outputs(self) -> Mapping[str, str]:
+        """FenceValue, if another process has released the mutex."""
+        is_known = self.mutex is None or self.mutex.state.fence_value is not None
+        return {} if is_known else {"FenceValue": MUTEX_REASON}
 
 
 def create(request: CreateKeyedMutexRequest) -> None:
@@ -80,17 +113,22 @@ def destroy(request: KeyedMutexRequest) -> None:
     request.process.destroy(request.mutex)
 
 
-def acquire(request: KeyedMutexRequest) -> None:
-    """Acquire the mutex. A wait returns immediately."""
+def acquire(request: AcquireRequest) -> None:
+    """Acquire the mutex, and write the FenceValue of its last release."""
     assert request.mutex is not None
-    request.mutex.state.acquired = True
-    request.args["FenceValue"] = 0
+    request.mutex.state.holder = request.mutex
+    request.args["FenceValue"] = request.mutex.state.fence_value or 0
 
 
 def release(request: KeyedMutexRequest) -> None:
-    """Release the mutex with the key for the next acquire."""
+    """Release the mutex with the key for the next acquire, and keep the FenceValue for it."""
     assert request.mutex is not None
-    request.mutex.state.acquired, request.mutex.state.key = False, request.args["Key"]
+    state = request.mutex.state
+    state.holder, state.key, state.fence_value = None, request.args["Key"], request.args["FenceValue"]
+
+
+def _clear_fence_value(request: AcquireRequest) -> None:
+    request.args["FenceValue"] = 0
 
 
 _BAD_MUTEX = invalid(
@@ -115,15 +153,26 @@ _RUNTIME_DATA = (
         "Windows-verified",
     ),
 )
+_ABANDONED = ValidationRule(
+    "STATUS_ABANDONED",
+    "a handle that held the mutex was destroyed; FenceValue becomes 0",
+    lambda r: r.mutex.state.abandoned,
+    WINE_TEST,
+    "Windows-verified",
+    write=_clear_fence_value,
+)
 _TIMEOUT = ValidationRule(
     "STATUS_TIMEOUT",
-    "the mutex is acquired, or was released with another key, and the timeout is 0",
-    lambda r: (r.mutex.state.acquired or r.mutex.state.key != r.args["Key"]) and not r.may_wait,
-    page("D3DKMTAcquireKeyedMutex"),
-    "documentation",
+    "the mutex is held, or was released with another key, and the timeout passes; FenceValue becomes 0",
+    lambda r: r.args["pTimeout"] and not r.is_available,
+    WINE_TEST,
+    "Windows-verified",
+    elsewhere=True,
+    write=_clear_fence_value,
 )
-_ACQUIRE = Behaviour(request=KeyedMutexRequest, rules=(_LIKE_BAD_MUTEX, _TIMEOUT), effect=acquire)
-_RELEASE = Behaviour(request=KeyedMutexRequest, rules=(_LIKE_BAD_MUTEX,), effect=release)
+_NOT_HELD = invalid("the mutex is not held", lambda r: r.mutex.state.holder is None, WINE_TEST, "Windows-verified")
+_ACQUIRE = Behaviour(request=AcquireRequest, rules=(_LIKE_BAD_MUTEX, _ABANDONED, _TIMEOUT), effect=acquire, waits=True)
+_RELEASE = Behaviour(request=KeyedMutexRequest, rules=(_LIKE_BAD_MUTEX, _NOT_HELD), effect=release)
 
 BEHAVIOURS = {
     "D3DKMTCreateKeyedMutex": Behaviour(request=CreateKeyedMutexRequest, null=VERIFIED_NULL, rules=(), effect=create),
@@ -143,10 +192,10 @@ BEHAVIOURS = {
             LIKE_BAD_NT_HANDLE,
             ValidationRule(
                 "STATUS_OBJECT_TYPE_MISMATCH",
-                "hNtHandle does not share a keyed mutex",
-                lambda r: r.state is None,
-                OTHER_TYPES,
-                "assumption",
+                "hNtHandle does not share a keyed mutex, or is that of a resource",
+                lambda r: r.state is None or r.nt_object.type == SHARED_RESOURCE,
+                WINE_TEST,
+                "Windows-verified",
             ),
             *(replace(rule, source=LIKE_OTHERS, confidence="assumption") for rule in _RUNTIME_DATA),
         ),

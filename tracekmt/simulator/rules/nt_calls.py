@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from tracekmt.ntstatus import Status
 from tracekmt.simulator.model.machine import Process
-from tracekmt.simulator.model.nt_handles import EVENT, PROCESS, SECTION, NtObject
+from tracekmt.simulator.model.nt_handles import ALL_ACCESS, EVENT, PROCESS, SECTION, NtObject
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import ValidationRule
-from tracekmt.simulator.rules.sharing import object_name
+from tracekmt.simulator.rules.sharing import NAME_IN_USE, NAME_REASON, object_name
 from tracekmt.simulator.sources import page
 
 DUPLICATE_CLOSE_SOURCE = 1
 DUPLICATE_SAME_ACCESS = 2
 OBJ_OPENIF = 0x80
-ALL_ACCESS = 0x1FFFFF
 
 _LIKE_BAD_HANDLES = "by analogy with other handles that are not open"
 
@@ -23,14 +23,18 @@ class CreateNamedObjectRequest(Request):
     """A call that creates an object, with or without a name."""
 
     @cached_property
-    def name(self) -> str | None:
+    def object_name(self) -> str | None:
         """Canonical name of the object, or None."""
         return object_name(self.args.follow("ObjectAttributes") if self.args["ObjectAttributes"] else None)
+
+    def uncertain_status(self, recorded: Status) -> str | None:
+        """Return a reason if the name was in use."""
+        return NAME_REASON if self.object_name is not None and recorded.name in NAME_IN_USE else None
 
     @property
     def existing(self) -> NtObject | None:
         """Object that already has the name, or None."""
-        return self.machine.named_objects.get(self.name) if self.name else None
+        return self.machine.named_objects.get(self.object_name) if self.object_name else None
 
 
 class OpenProcessRequest(Request):
@@ -87,7 +91,7 @@ def create_object_behaviour(type_: str, parameter: str) -> Behaviour:
 
     def create_object(request: CreateNamedObjectRequest) -> None:
         """Create the object, or open the one with this name."""
-        nt_object = request.existing or NtObject(type_, name=request.name)
+        nt_object = request.existing or NtObject(type_, name=request.object_name)
         handle = request.process.open_nt_handle(nt_object, request.args["DesiredAccess"])
         request.args.write_through(parameter, handle)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 
-from tracekmt.simulator.model.nt_handles import SHARED_RESOURCE, SHARED_SYNC_OBJECT, NtObject, canonical_name
+from tracekmt.ntstatus import Status
+from tracekmt.simulator.model.names import canonical_name
+from tracekmt.simulator.model.nt_handles import SHARED_RESOURCE, SHARED_SYNC_OBJECT, NtObject
 from tracekmt.simulator.model.objects import (
     Allocation,
     KernelObject,
@@ -22,6 +24,9 @@ from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest
 from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, WSL, page
 from tracekmt.spec.types import POINTER_SIZE
+
+NAME_IN_USE = frozenset({"STATUS_OBJECT_NAME_COLLISION", "STATUS_OBJECT_NAME_EXISTS"})
+NAME_REASON = "another process may have given an object this name"
 
 
 class GlobalHandleRequest(DeviceRequest):
@@ -141,9 +146,13 @@ class ShareObjectsRequest(Request):
         return self.args.follow("pObjectAttributes") if self.args["pObjectAttributes"] else None
 
     @cached_property
-    def name(self) -> str | None:
+    def object_name(self) -> str | None:
         """Canonical name for the object of the NT handle, or None."""
         return object_name(self.attributes)
+
+    def uncertain_status(self, recorded: Status) -> str | None:
+        """Return a reason if the name was in use."""
+        return NAME_REASON if self.object_name is not None and recorded.name in NAME_IN_USE else None
 
     @property
     def object_types(self) -> list[type[KernelObject]]:
@@ -174,7 +183,7 @@ def share(request: ShareObjectsRequest) -> None:
         for shared in kernel_object.shared_objects
     )
     type_ = SHARED_RESOURCE if isinstance(shared_objects[0], ResourceState) else SHARED_SYNC_OBJECT
-    nt_object = NtObject(type_, shared_objects, request.name)
+    nt_object = NtObject(type_, shared_objects, request.object_name)
     handle = request.process.open_nt_handle(nt_object, request.args["dwDesiredAccess"])
     request.args.write_through("phSharedNtHandle", handle)
 
@@ -183,10 +192,18 @@ class OpenByNameRequest(Request):
     """A call that opens a shared object by name."""
 
     @cached_property
+    def object_name(self) -> str | None:
+        """Canonical name of the object, or None."""
+        return object_name(self.args.follow("pObjAttrib"))
+
+    def uncertain_status(self, recorded: Status) -> str | None:
+        """Return a reason unless the name is known."""
+        return NAME_REASON if self.nt_object is None else None
+
+    @cached_property
     def nt_object(self) -> NtObject | None:
         """Object with the name, or None."""
-        name = object_name(self.args.follow("pObjAttrib"))
-        return None if name is None else self.machine.named_objects.get(name)
+        return None if self.object_name is None else self.machine.named_objects.get(self.object_name)
 
 
 def open_by_name(request: OpenByNameRequest) -> None:
@@ -208,6 +225,7 @@ def open_by_name_behaviour(type_: str, function: str) -> Behaviour:
                 lambda r: r.nt_object is None,
                 WINE_TEST,
                 "Windows-verified",
+                elsewhere=True,
             ),
             ValidationRule(
                 "STATUS_OBJECT_TYPE_MISMATCH",
@@ -365,7 +383,7 @@ BEHAVIOURS = {
             ValidationRule(
                 "STATUS_OBJECT_NAME_COLLISION",
                 "another object has this name",
-                lambda r: r.name is not None and r.name in r.machine.named_objects,
+                lambda r: r.object_name is not None and r.object_name in r.machine.named_objects,
                 OTHER_TYPES,
                 "assumption",
             ),

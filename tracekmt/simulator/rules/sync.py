@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
+from tracekmt.ntstatus import Status
 from tracekmt.simulator.model.nt_handles import EVENT
 from tracekmt.simulator.model.objects import SyncObject, SyncState
 from tracekmt.simulator.request import Behaviour, Request
@@ -25,10 +27,15 @@ MUTEX, SEMAPHORE, FENCE, CPU_NOTIFICATION, MONITORED_FENCE, PERIODIC_MONITORED_F
         "PERIODIC_MONITORED_FENCE",
     )
 )
+FENCE_REASON = "the GPU or another process may have signalled the fence"
 _INITIAL_VALUES = {FENCE: "Info.Fence.FenceValue", MONITORED_FENCE: "Info.MonitoredFence.InitialFenceValue"}
 _FENCE_ARMS = {
     MONITORED_FENCE: "Info.MonitoredFence",
     PERIODIC_MONITORED_FENCE: "Info.PeriodicMonitoredFence",
+}
+_GPU_ADDRESS = {
+    f"{arm}.FenceValueGPUVirtualAddress": "only the recorded adapter knows whether the GPU can read a fence"
+    for arm in _FENCE_ARMS.values()
 }
 
 
@@ -48,6 +55,11 @@ class CreateSyncObjectRequest(DeviceRequest):
     def has_flag(self, flag: str) -> bool:
         """Return True if a flag is set."""
         return self.is_version_2 and bool(self.args[f"Info.Flags.{flag}"])
+
+    @property
+    def uncertain_outputs(self) -> Mapping[str, str]:
+        """GPU address of a fence. An adapter without GPU addresses returns 0."""
+        return _GPU_ADDRESS if self.is_version_2 and self.type in _FENCE_ARMS else {}
 
     @property
     def is_event_invalid(self) -> bool:
@@ -95,6 +107,36 @@ class FromCpuRequest(DeviceRequest):
         handles = self.args.numbers("ObjectHandleArray", self.args["ObjectCount"])
         return [self.process.find(handle, SyncObject) for handle in handles]
 
+    @property
+    def has_other_types(self) -> bool:
+        """True if an object is neither a monitored fence nor a periodic one. Adopted objects have no known type."""
+        types = {sync_object.state.type for sync_object in self.sync_objects if sync_object is not None}
+        return not types <= {0, MONITORED_FENCE, PERIODIC_MONITORED_FENCE}
+
+
+class SignalFromCpuRequest(FromCpuRequest):
+    """A call that signals several fences from the CPU."""
+
+    @cached_property
+    def values(self) -> list[tuple[SyncState, int]]:
+        """Fences of live handles, each with its new value."""
+        count = self.args["ObjectCount"] if self.args["FenceValueArray"] else 0
+        numbers = self.args.numbers("FenceValueArray", count)
+        pairs = zip(self.sync_objects, numbers, strict=False)
+        return [(sync_object.state, value) for sync_object, value in pairs if sync_object is not None]
+
+    @property
+    def goes_backwards(self) -> bool:
+        """True if a new value is below the current one."""
+        return any(value < state.value for state, value in self.values)
+
+    def uncertain_status(self, recorded: Status) -> str | None:
+        """Return a reason if the GPU or another process can signal a fence of the call."""
+        if recorded.name not in ("STATUS_SUCCESS", "STATUS_INVALID_PARAMETER"):
+            return None
+        can_change = any(state.used_by_gpu or state.nt_shared or state.global_handle for state, _ in self.values)
+        return FENCE_REASON if can_change else None
+
 
 def create(request: CreateSyncObjectRequest) -> None:
     """Create the object and, with Shared, its global handle.
@@ -139,17 +181,14 @@ def destroy(request: SyncObjectRequest) -> None:
     request.process.destroy(request.sync_object)
 
 
-def signal(request: FromCpuRequest) -> None:
+def signal(request: SignalFromCpuRequest) -> None:
     """Set the fences to their new values."""
-    count = len(request.sync_objects)
-    values = request.args.numbers("FenceValueArray", count) if request.args["FenceValueArray"] else []
-    for sync_object, value in zip(request.sync_objects, values, strict=False):
-        assert sync_object is not None
-        sync_object.state.value = value
+    for state, value in request.values:
+        state.value = value
 
 
 def wait(request: FromCpuRequest) -> None:
-    """Return immediately. Concurrent signals are not simulated."""
+    """Return immediately. A replay makes the call when it returned in the recording, after the signals of others."""
 
 
 _BAD_TYPE_1 = invalid(
@@ -186,6 +225,20 @@ _FROM_CPU_RULES = (
         page("D3DKMTSignalSynchronizationObjectFromCpu"),
         "documentation",
     ),
+    invalid(
+        "an object is neither a monitored fence nor a periodic monitored fence",
+        lambda r: r.has_other_types,
+        WINE_TEST,
+        "Windows-verified",
+    ),
+)
+_BACKWARDS = ValidationRule(
+    "STATUS_INVALID_PARAMETER",
+    "a value is below the fence's current one, and Flags lacks AllowFenceRewind",
+    lambda r: not r.args["Flags.AllowFenceRewind"] and r.goes_backwards,
+    WINE_TEST,
+    "Windows-verified",
+    elsewhere=True,
 )
 
 BEHAVIOURS = {
@@ -241,6 +294,8 @@ BEHAVIOURS = {
     "D3DKMTDestroySynchronizationObject": Behaviour(
         request=SyncObjectRequest, rules=(_BAD_SYNC_OBJECT,), effect=destroy
     ),
-    "D3DKMTSignalSynchronizationObjectFromCpu": Behaviour(request=FromCpuRequest, rules=_FROM_CPU_RULES, effect=signal),
+    "D3DKMTSignalSynchronizationObjectFromCpu": Behaviour(
+        request=SignalFromCpuRequest, rules=(*_FROM_CPU_RULES, _BACKWARDS), effect=signal
+    ),
     "D3DKMTWaitForSynchronizationObjectFromCpu": Behaviour(request=FromCpuRequest, rules=_FROM_CPU_RULES, effect=wait),
 }

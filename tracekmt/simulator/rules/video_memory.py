@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 from tracekmt.calls.video_memory import D3DKMT_MEMORY_SEGMENT_GROUP
+from tracekmt.simulator.model.adapter import Budget
 from tracekmt.simulator.model.nt_handles import PROCESS, NtObject
 from tracekmt.simulator.request import Behaviour
 from tracekmt.simulator.rule import ValidationRule, invalid
@@ -14,6 +16,11 @@ from tracekmt.simulator.sources import WINE_TEST
 LOCAL, NON_LOCAL = (
     D3DKMT_MEMORY_SEGMENT_GROUP.number(f"D3DKMT_MEMORY_SEGMENT_GROUP_{name}") for name in ("LOCAL", "NON_LOCAL")
 )
+LOCAL_NAME, NON_LOCAL_NAME = "local", "non-local"
+"""Names of the segment groups in the settings of adapters."""
+
+_UNKNOWN_USAGE = {"CurrentUsage": "only a driver knows the size of an allocation that the process uses"}
+
 UNLIMITED = 1 << 34
 """Budget in bytes that a query returns for an unlimited budget (an assumption, like half of it as reservation)."""
 
@@ -54,17 +61,29 @@ class VideoMemoryRequest(AdapterRequest):
         assert self.adapter is not None
         return process.memory_usage[self.adapter.luid, self.args["MemorySegmentGroup"] == LOCAL] if process else 0
 
+    @property
+    def budget(self) -> Budget:
+        """Budget of the segment group: by a limit of the settings, else as recorded."""
+        assert self.adapter is not None
+        is_local = self.args["MemorySegmentGroup"] == LOCAL
+        limit = self.adapter.video_memory if is_local else self.adapter.shared_memory
+        recorded = self.adapter.budgets.get(LOCAL_NAME if is_local else NON_LOCAL_NAME)
+        if limit is None and recorded is not None:
+            return recorded.at(self.machine.call_index)
+        size = UNLIMITED if limit is None else limit
+        return Budget(size, size // 2, 0)
+
+    @property
+    def uncertain_outputs(self) -> Mapping[str, str]:
+        """CurrentUsage, if the process uses memory whose size the simulator does not know."""
+        return {} if self.process.usage_known and self.is_own_process else _UNKNOWN_USAGE
+
 
 def query(request: VideoMemoryRequest) -> None:
-    """Write budget, usage, the reservation of 0 and half of the budget as available for reservation."""
-    assert request.adapter is not None
-    is_local = request.args["MemorySegmentGroup"] == LOCAL
-    limit = request.adapter.video_memory if is_local else request.adapter.shared_memory
-    budget = UNLIMITED if limit is None else limit
-    request.args["Budget"] = budget
+    """Write the budget and the usage. Without a recorded reservation, half of the budget can be reserved."""
+    request.args["Budget"], request.args["AvailableForReservation"] = request.budget.budget, request.budget.available
     request.args["CurrentUsage"] = request.usage
-    request.args["CurrentReservation"] = 0
-    request.args["AvailableForReservation"] = budget // 2
+    request.args["CurrentReservation"] = request.budget.reserved
 
 
 BEHAVIOURS = {

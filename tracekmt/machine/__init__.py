@@ -1,0 +1,1 @@
+"""The machine that a trace was recorded on."""

@@ -1,0 +1,61 @@
+"""A simulator of the machine that a trace was recorded on, with the settings of the user on top."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tracekmt.codec.luid import Luid
+from tracekmt.machine.learn import learn_machine
+from tracekmt.simulator import Simulator
+from tracekmt.simulator.machine_file import profile_settings
+from tracekmt.trace.reader import Trace
+
+
+def simulator_for(trace: Trace, **settings: Any) -> Simulator:
+    """Create a simulator of the machine that a trace was recorded on.
+
+    The header of the trace describes the machine, or else its calls do.
+
+    Args:
+        trace: The trace.
+        settings: Settings that replace those of the trace. None is the default.
+    """
+    settings = {name: value for name, value in settings.items() if value is not None}
+    chosen = {**profile_settings(settings.pop("profile", "windows")), **settings}
+    machine = learn_machine(trace)
+    for layer in (trace.header.machine, chosen):
+        known = {name: value for name, value in layer.items() if name in _HEADER_SETTINGS or layer is chosen}
+        if isinstance(known.get("adapters"), (list, tuple)):
+            known["adapters"] = _merge_adapters(machine.get("adapters", []), known["adapters"])
+        machine = {**machine, **known}
+    return Simulator(**machine)
+
+
+_HEADER_SETTINGS = ("adapters", "system_memory", "list_capacity")
+
+
+def _merge_adapters(learned: list[Any], chosen: Sequence[Any]) -> list[Any]:
+    """Return the chosen adapters, with the learned settings that they do not have.
+
+    A chosen adapter gets the settings of the learned one with the same LUID, or of a learned one that no other has.
+    """
+    if not chosen:
+        return learned
+    by_luid = {tuple(adapter.get("luid", (1, 0))): adapter for adapter in learned}
+    luids = [tuple(adapter["luid"]) if isinstance(adapter, dict) and "luid" in adapter else None for adapter in chosen]
+    free = [adapter for luid, adapter in by_luid.items() if luid not in luids]
+    merged = []
+    for adapter, luid in zip(chosen, luids, strict=True):
+        if not isinstance(adapter, dict):
+            merged.append(adapter)
+            continue
+        base = by_luid.get(luid) if luid is not None else None
+        merged.append({**(base or (free.pop(0) if free else {})), **adapter})
+    return merged
+
+
+def pair_luids(trace_luids: Sequence[Luid], simulator: Simulator) -> Iterable[tuple[Luid, Luid]]:
+    """Pair each LUID of a trace without a simulated adapter with a simulated adapter that the trace does not use."""
+    free = [adapter.luid for adapter in simulator.machine.adapters if adapter.luid not in trace_luids]
+    return zip([luid for luid in trace_luids if simulator.machine.adapter(luid) is None], free, strict=False)
