@@ -82,7 +82,8 @@ class Builder:
         Args:
             name: Name of the function.
             inputs: Argument before the call. None for NULL.
-            outputs: Fields that the call changes. Other fields keep their input values.
+            outputs: Fields that the call changes. Other fields keep their input values. A pointer parameter that the
+                function only writes through needs no input.
             status: Returned status. None for a call that never returned.
             result: Returned value of a function that returns BOOLEAN, 0 to 255.
             thread: Thread id.
@@ -109,7 +110,9 @@ class Builder:
             raise UsageError(f"{name}: invalid result: {short_repr(result)} (expected a number from 0 to 255)")
         raw_result = None if status is None else result or int(ntstatus.status(status))
         arena = Arena(self._writer.abi)
-        arguments = codec.encode(spec, self._writer.abi, arena, inputs, self._kinds.get)
+        arguments = codec.encode(
+            spec, self._writer.abi, arena, _with_output_parameters(spec, inputs, outputs), self._kinds.get
+        )
         before = arena.regions()
         if raw_result is not None and outputs is not None and arguments != (0,):
             self._write_outputs(spec, arena, arguments, outputs, raw_result)
@@ -176,6 +179,19 @@ class Builder:
             raise UsageError(f"{name}: enter_ns {enter_time} is before the first call of the trace ({self._start})")
         if leave_ns is not None and leave_ns < enter_time:
             raise UsageError(f"{name}: leave_ns {leave_ns} is before enter_ns {enter_time}")
+
+
+def _with_output_parameters(spec: CallSpec, inputs: Any, outputs: Any) -> Any:
+    """Add the pointer parameters that only the outputs have, so that the call has memory to write to."""
+    if (
+        not spec.argument.parameters
+        or not isinstance(outputs, Mapping)
+        or not isinstance(inputs, (Mapping, type(None)))
+    ):
+        return inputs
+    given = inputs or {}
+    written = [field.name for field in spec.argument.fields() if field.direction == "out"]
+    return {**given, **{name: 0 for name in written if outputs.get(name) is not None and given.get(name) is None}}
 
 
 def _is_unsigned(value: Any) -> bool:
