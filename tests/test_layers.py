@@ -38,6 +38,7 @@ ALLOWED = {
     "replayer": DATA
     | {"calls", "differ", "edit", "findings", "machine", "objects", "simulator", "text", "thunks", "trace"},
     "convert": DATA | {"calls", "differ", "edit", "findings", "objects", "replayer", "trace"},
+    "checker": DATA | {"calls", "findings", "objects", "replayer", "simulator", "trace"},
     "doctor": None,
     "demo": None,
     "cli": None,

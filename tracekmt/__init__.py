@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tracekmt.codec import Unreadable as Unreadable
-    from tracekmt.findings import Report
+    from tracekmt.findings import Finding, Report
     from tracekmt.simulator import Simulator as Simulator
     from tracekmt.trace.builder import Builder
     from tracekmt.trace.reader import Trace
@@ -30,6 +30,7 @@ __all__ = [
     "Unreadable",
     "UsageError",
     "__version__",
+    "check",
     "create",
     "diff",
     "open",
@@ -106,6 +107,25 @@ def replay(trace: str | os.PathLike[str], on: Any = "simulator", **options: Any)
     from tracekmt.replayer.engine import replay as replay_trace
 
     return replay_trace(trace, on, **options)
+
+
+def check(path: str | os.PathLike[str]) -> list[Finding]:
+    """Find misuse of the interface that a trace shows by itself.
+
+    Args:
+        path: The trace.
+
+    Returns:
+        The findings in the order of the calls. Each has a `rule`, a `message`, and the `object` if there is one.
+
+    Raises:
+        TraceError: The trace cannot be read.
+    """
+    from pathlib import Path
+
+    from tracekmt.checker.check import check_trace
+
+    return check_trace(Path(path)).findings
 
 
 def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Report:

@@ -11,7 +11,7 @@ from tracekmt.plural import plural
 NotCompared = Literal["taken", "unmodelled", "not sent"]
 """Why a call was not compared: see `Counts`. A call that was not sent is skipped."""
 
-FindingKind = Literal["status", "handle", "field", "data", "missing", "extra", "opaque"]
+FindingKind = Literal["status", "handle", "field", "data", "missing", "extra", "opaque", "misuse"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Finding:
         cause: Index of the call whose difference caused this finding.
         accepted: Reason why the finding does not count, from a rule or a baseline.
         required: Reason why the finding always counts, from a rule.
+        rule: Rule of the interface that the call breaks, for the kind "misuse".
+        object: Object of the misuse: its kind, and the call and the field that it was born in.
     """
 
     kind: FindingKind
@@ -49,6 +51,8 @@ class Finding:
     cause: int | None = None
     accepted: str | None = None
     required: str | None = None
+    rule: str | None = None
+    object: str | None = None
 
     @property
     def counts(self) -> bool:
@@ -59,11 +63,14 @@ class Finding:
     def group(self) -> str:
         """Common key of repeated findings."""
         field_text = f" {self.pattern}" if self.pattern else ""
+        if self.rule is not None:
+            return f"{self.rule}: {self.call}{field_text}"
         return f"{self.kind} {self.call}{field_text}: {self.recorded} -> {self.replayed}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the finding in its JSON form."""
-        return {
+        misuse = {} if self.rule is None else {"rule": self.rule, "object": self.object}
+        return misuse | {
             "kind": self.kind,
             "cause": self.cause,
             "group": self.group,
@@ -115,6 +122,7 @@ class Report:
         names: Names of the two sides.
         calls: Numbers of calls.
         total: Number of all calls, with those that were not compared.
+        is_check: True for a check of one trace, whose calls are compared with rules.
         findings: The findings, in the order of the calls.
         notes: Remarks for the reader, for example that a trace is damaged.
         functions: Number of compared calls by function.
@@ -125,6 +133,7 @@ class Report:
     names: tuple[str, str]
     calls: Counts = field(default_factory=Counts)
     total: int = 0
+    is_check: bool = False
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     functions: Counter[str] = field(default_factory=Counter)
@@ -139,6 +148,8 @@ class Report:
     @property
     def verdict(self) -> str:
         """Result in a few words."""
+        if self.is_check:
+            return f"{plural(self.differing, 'call')} with misuse" if self.differing else "no misuse"
         if not self.same:
             return f"{plural(self.differing, 'call')} {'differs' if self.differing == 1 else 'differ'}"
         accepted = f"no new differences ({self.accepted} accepted)" if self.accepted else "no differences"

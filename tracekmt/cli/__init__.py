@@ -17,7 +17,7 @@ BISECT_SKIP = 125
 """Exit status that makes `git bisect run` skip a commit."""
 
 COMMANDS = (
-    *("demo", "record", "replay", "diff", "dump", "info", "stats"),
+    *("demo", "record", "replay", "diff", "check", "dump", "info", "stats"),
     *("trim", "recover", "convert", "calls", "doctor"),
 )
 

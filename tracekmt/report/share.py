@@ -14,7 +14,9 @@ MAX_FUNCTIONS = 4
 
 
 def share_line(report: Report) -> str:
-    """Return how many calls were compared, and the functions of the others, the most frequent first."""
+    """Return how many calls were compared or checked, and the functions of the others, the most frequent first."""
+    if report.is_check:
+        return f"checked {plural(report.total, 'call')}"
     return share_text(report.total, report.calls.compared, report.not_compared.items())
 
 

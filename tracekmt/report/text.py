@@ -14,7 +14,7 @@ from tracekmt.report.share import share_line
 MAX_GROUPS = 8
 MAX_NAMED = 6
 MAX_FUNCTIONS = 2
-RANKS = {"status": 0, "handle": 1, "missing": 2, "extra": 2, "field": 3, "data": 4, "opaque": 5}
+RANKS = {"misuse": 0, "status": 0, "handle": 1, "missing": 2, "extra": 2, "field": 3, "data": 4, "opaque": 5}
 
 
 def sort_findings(report: Report) -> list[Finding]:
@@ -64,6 +64,10 @@ def finding_lines(finding: Finding) -> Iterator[str]:
 def _finding_lines(finding: Finding) -> Iterator[str]:
     path = f"  {finding.path}" if finding.path else ""
     yield f"#{_index(finding)}  thread {finding.thread}  {finding.call}{path}"
+    if finding.rule is not None:
+        yield _labelled("rule", finding.rule)
+    if finding.object is not None:
+        yield _labelled("object", finding.object)
     if finding.recorded is not None:
         yield _labelled("recorded", _with_code(finding, finding.recorded))
     if finding.replayed is not None:
@@ -116,10 +120,15 @@ def _list_findings(findings: list[Finding]) -> str:
     return ", ".join(shown) + (", ..." if len(findings) > MAX_NAMED else "")
 
 
+def _differing(report: Report) -> str:
+    verb = "with misuse" if report.is_check else "differs" if report.differing == 1 else "differ"
+    return f"{report.differing} {verb}"
+
+
 def _counts_line(report: Report) -> str:
     counts = report.calls
     parts = [
-        (report.differing, f"{report.differing} {'differs' if report.differing == 1 else 'differ'}"),
+        (report.differing, _differing(report)),
         (report.opaque, f"{report.opaque} opaque"),
         (counts.in_flight, f"{counts.in_flight} in flight"),
         (counts.lost, plural(counts.lost, "lost event")),
