@@ -30,6 +30,7 @@ def test_a_trace_is_a_test_and_a_difference_fails(project: pytest.Pytester) -> N
     result = run(project)
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*bad.kmt against simulator: 1 call differs*", "*STATUS_INVALID_PARAMETER*"])
+    result.stdout.fnmatch_lines(["tracekmt: compared 8 of 8 calls (100%)"])
     assert "Traceback" not in result.stdout.str()
 
 

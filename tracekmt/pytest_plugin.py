@@ -60,7 +60,8 @@ def share_of(report: Report) -> dict[str, Any]:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print the share of the calls that the replays of all trace files compared."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
-    properties = [item for report in reports for item in getattr(report, "user_properties", ())]
+    calls = [report for report in reports if getattr(report, "when", None) == "call"]
+    properties = [item for report in calls for item in report.user_properties]
     shares = [share for name, share in properties if name == SHARE]
     if not shares:
         return

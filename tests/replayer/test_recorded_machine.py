@@ -141,6 +141,27 @@ def test_what_a_taken_call_opens_can_be_used_and_destroyed(path: Path) -> None:
     assert report.calls.compared == 4
 
 
+def test_an_object_that_a_taken_call_opened_has_an_unknown_state(path: Path) -> None:
+    """The name, the handle that it opens, and the resource behind that handle come from another process."""
+    named = {"dwDesiredAccess": 1, "pObjAttrib": {"ObjectName": "elsewhere"}}
+    query = {"hDevice": DEVICE, "hNtHandle": NT}
+    report = replay(
+        path,
+        opened(),
+        device(),
+        ("OpenNtHandleFromName", named, {"hNtHandle": NT}),
+        ("QueryResourceInfoFromNtHandle", query, {"NumAllocations": 3}),
+        ("NtClose", {"Handle": NT}),
+    )
+    assert taken(report) == [(2, NAME_REASON), (3, reason("hNtHandle"))]
+
+
+def test_an_nt_handle_that_an_unrecorded_call_closed(path: Path) -> None:
+    """CloseHandle is not recorded, so the number of a closed handle comes back without a recorded call."""
+    event: tuple[Any, ...] = ("NtCreateEvent", {}, {"EventHandle": NT})
+    assert replay(path, event, event, ("NtClose", {"Handle": NT})).findings == []
+
+
 def test_1500_failing_opens_of_an_unknown_nt_handle(path: Path) -> None:
     failed = ("OpenSyncObjectFromNtHandle", {"hNtHandle": NT}, None, "STATUS_INVALID_HANDLE")
     report = replay(path, *[failed] * 1500)

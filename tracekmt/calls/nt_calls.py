@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tracekmt.calls.kinds import EVENT, NT_HANDLE, OBJECT_ATTRIBUTES, PROCESS, PROCESS_ID, SECTION, THREAD_ID, nt_handle
 from tracekmt.spec.dsl import BOOLEAN, DWORD, LARGE_INTEGER, ULONG, enum, in_, out, parameters, structure
-from tracekmt.spec.types import CallSpec, Creates, Destroys, Integer, Pointer
+from tracekmt.spec.types import CallSpec, Condition, Creates, Destroys, Integer, Pointer
 
 FAMILY = "support"
 
@@ -15,6 +17,29 @@ CLIENT_ID = structure(
     in_("UniqueProcess", Integer("HANDLE", None, kind=PROCESS_ID)),
     in_("UniqueThread", Integer("HANDLE", None, kind=THREAD_ID)),
 )
+
+
+class Duplicate(NamedTuple):
+    """The function that creates an NT handle in another process.
+
+    Attributes:
+        function: Its name.
+        target_process: Parameter with the handle of that process.
+        target_handle: Parameter that receives the new handle.
+    """
+
+    function: str
+    target_process: str
+    target_handle: str
+
+
+DUPLICATE = Duplicate("NtDuplicateObject", "TargetProcessHandle", "TargetHandle")
+
+CURRENT_PROCESS = ((1 << 64) - 1, (1 << 32) - 1)
+"""Pseudo handles of the current process, of both sizes of pointers."""
+
+# A handle that is created in another process is not one of the caller's.
+_IN_CURRENT_PROCESS = Condition("TargetProcessHandle", None, any_of=CURRENT_PROCESS)
 
 ACCESS_MASK = DWORD
 _HEADERS = "ntifs.h, winternl.h"
@@ -40,7 +65,10 @@ CALLS = (
             in_("HandleAttributes", ULONG),
             in_("Options", ULONG),
         ),
-        creates=(Creates(NT_HANDLE, "TargetHandle"),),
+        # In another process, the handle is not one of the caller's.
+        creates=(
+            Creates(NT_HANDLE, "TargetHandle", when=(Condition("TargetProcessHandle", None, any_of=CURRENT_PROCESS),)),
+        ),
         statuses=("STATUS_SUCCESS", "STATUS_INVALID_HANDLE", "STATUS_ACCESS_DENIED"),
         sources=(_HEADERS, "Microsoft documentation: ZwDuplicateObject"),
     ),

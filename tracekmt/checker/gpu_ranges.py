@@ -50,6 +50,12 @@ class _Ranges:
             del self._starts[bisect_left(self._starts, start)]
         return range_
 
+    def pop_inside(self, range_: _Range) -> bool:
+        inside = [live.start for live in self.overlapping(range_) if range_.contains(live)]
+        for start in inside:
+            self.pop(start)
+        return bool(inside)
+
     def overlapping(self, range_: _Range) -> Iterator[_Range]:
         position = max(bisect_left(self._starts, range_.start) - 1, 0)
         for start in self._starts[position : bisect_left(self._starts, range_.end)]:
@@ -79,13 +85,8 @@ class GpuRanges(Check):
     def _free(self, call: TracedCall) -> Iterator[Finding]:
         address = call.number("BaseAddress")
         freed = _Range(address, address + call.number("Size"), call.index, is_mapping=False)
-        kinds = self._mappings, self._reservations
-        inside = [
-            (ranges, live.start) for ranges in kinds for live in ranges.overlapping(freed) if freed.contains(live)
-        ]
-        for ranges, start in inside:
-            ranges.pop(start)
-        if inside:
+        freed_mappings, freed_reservations = self._mappings.pop_inside(freed), self._reservations.pop_inside(freed)
+        if freed_mappings or freed_reservations:
             self._freed_by[address] = call.index
         elif address in self._freed_by:
             message = f"call {self._freed_by[address]} freed the range from 0x{address:x} on"

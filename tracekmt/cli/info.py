@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,22 +13,42 @@ from tracekmt.cli.options import json_option
 
 
 @click.command("info", short_help="Show the origin, the completeness and the functions of a trace.")
-@click.argument("trace", type=click.Path(path_type=Path))
+@click.argument("traces", metavar="TRACE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--modules", "with_modules", is_flag=True, help="List the modules of the process, too.")
 @json_option
-def command(trace: Path, with_modules: bool, as_json: bool) -> int:
-    """Show the origin of TRACE, its completeness, and its calls by function and status."""
-    from tracekmt.cli.console import print_table
-    from tracekmt.report.summary import summarise, summary_lines
+def command(traces: tuple[Path, ...], with_modules: bool, as_json: bool) -> int:
+    """Show the origin of TRACE, its completeness, its machine, and its calls by function and status.
+
+    Of several traces, it also shows the global handles with the calls that made and opened them.
+    """
+    from tracekmt.machine.learn import learn_machine, machine_lines
+    from tracekmt.replayer.together import shared_handles
+    from tracekmt.report.summary import summarise
     from tracekmt.trace.reader import Trace
 
-    with Trace(trace) as opened:
-        summary = summarise(opened)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(Trace(trace)) for trace in traces]
+        summaries = [{**summarise(trace), "learned": learn_machine(trace)} for trace in opened]
+        shared = shared_handles(opened) if len(opened) > 1 else []
     if as_json:
-        click.echo(json.dumps(summary, default=repr))
+        data = summaries[0] if len(summaries) == 1 else {"traces": summaries, "shared": shared}
+        click.echo(json.dumps(data, default=repr))
         return 0
+    for summary in summaries:
+        _print_summary(summary, list(machine_lines(summary["learned"])), with_modules=with_modules)
+    _print_shared(shared)
+    return 0
+
+
+def _print_summary(summary: dict[str, Any], machine: list[str], *, with_modules: bool) -> None:
+    from tracekmt.cli.console import print_table
+    from tracekmt.report.calls import printable
+    from tracekmt.report.summary import summary_lines
+
     for line in summary_lines(summary):
         click.echo(line)
+    for line in machine:
+        click.echo(printable(f"{'machine':<14}{line}"))
     if with_modules:
         print_table(
             ("module", "base", "bytes", "path"),
@@ -36,4 +58,14 @@ def command(trace: Path, with_modules: bool, as_json: bool) -> int:
         ("function", "status", "calls"),
         [(entry["call"], entry["status"], str(entry["count"])) for entry in summary["functions"]],
     )
-    return 0
+
+
+def _print_shared(shared: list[dict[str, Any]]) -> None:
+    from tracekmt.cli.console import print_table
+
+    def ends(entries: list[dict[str, Any]]) -> str:
+        return ", ".join(f"{Path(entry['trace']).name} #{entry['index']}" for entry in entries) or "-"
+
+    if shared:
+        rows = [(row["handle"], ends(row["made"]), ends(row["opened"])) for row in shared]
+        print_table(("shared handle", "made by", "opened by"), rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,13 +119,11 @@ def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], op
     """
     from tracekmt.calls import CALLS
     from tracekmt.differ.policy import TracePair, apply_policy, load_rules
-    from tracekmt.trace.writer import refuse_existing
 
     try:
         _least_compared(options.min_compared, 0)
         for path in (options.junit, options.html):
-            if path is not None and str(path) != "-":
-                refuse_existing(path, force=options.force)
+            refuse_existing_report(path, force=options.force)
         rules = load_rules(options.rules, CALLS.values())
         if options.update_baseline and options.baseline is None:
             raise UsageError("--update-baseline requires --baseline FILE")
@@ -132,19 +131,71 @@ def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], op
         with TracePair(traces) as calls:
             apply_policy(report, rules, options.baseline, calls.at(0), update=options.update_baseline)
             write_report(report, calls, options)
-        if report.calls.compared < _least_compared(options.min_compared, report.total):
-            compared = f"{report.calls.compared} of {plural(report.total, 'call')}"
-            raise UsageError(
-                f"{report.names[0]}: compared only {compared}, but --min-compared requires {options.min_compared}"
-            )
-        if report.stopped is not None and report.same:
-            raise UsageError(f"{report.names[0]}: stopped {report.stopped}")
+        _require_compared(report, options)
     except Exception as error:
         if not options.bisect:
             raise
         click.echo(f"tracekmt: {error}", err=True)
         return BISECT_SKIP
     return 0 if report.same else _DIFFERENT
+
+
+def report_all(reports: Sequence[Report], options: ReportOptions) -> int:
+    """Apply the rules to the reports of several traces, write them, and return the exit status.
+
+    Raises:
+        UsageError: An option is for one trace only, or too few calls were compared.
+    """
+    from tracekmt.calls import CALLS
+    from tracekmt.differ.policy import TracePair, apply_policy, load_rules
+    from tracekmt.report.share import share_text
+    from tracekmt.report.text import report_lines
+
+    if options.html or options.baseline or options.github:
+        raise UsageError("--html, --baseline and --github are for one trace")
+    rules = load_rules(options.rules, CALLS.values())
+    for report in reports:
+        with TracePair((Path(report.names[0]),)) as calls:
+            apply_policy(report, rules, None, calls.at(0), update=False)
+    same = all(report.same for report in reports)
+    if options.prints_json:
+        rows = [{"trace": report.names[0], **report.to_dict()} for report in reports]
+        click.echo(json.dumps({"same": same, "reports": rows}))
+    elif str(options.junit) != "-":
+        for report in reports:
+            click.echo("\n".join([*report_lines(report), ""]))
+        others: dict[str, Counter[str]] = defaultdict(Counter)
+        for reason, functions in (item for report in reports for item in report.not_compared.items()):
+            others[reason].update(functions)
+        total, compared = sum(report.total for report in reports), sum(report.calls.compared for report in reports)
+        click.echo(f"{plural(len(reports), 'trace')}: {share_text(total, compared, others.items())}")
+    if options.junit is not None:
+        from tracekmt.report.junit import junit
+
+        refuse_existing_report(options.junit, force=options.force)
+        _write(options.junit, junit(*reports))
+    for report in reports:
+        _require_compared(report, options)
+    return 0 if same else _DIFFERENT
+
+
+def refuse_existing_report(path: Path | None, *, force: bool) -> None:
+    """Raise UsageError for an existing file that is not to be overwritten."""
+    from tracekmt.trace.writer import refuse_existing
+
+    if path is not None and str(path) != "-":
+        refuse_existing(path, force=force)
+
+
+def _require_compared(report: Report, options: ReportOptions) -> None:
+    """Raise UsageError if too few calls were compared, or the replay stopped."""
+    if report.calls.compared < _least_compared(options.min_compared, report.total):
+        compared = f"{report.calls.compared} of {plural(report.total, 'call')}"
+        raise UsageError(
+            f"{report.names[0]}: compared only {compared}, but --min-compared requires {options.min_compared}"
+        )
+    if report.stopped is not None and report.same:
+        raise UsageError(f"{report.names[0]}: stopped {report.stopped}")
 
 
 def _least_compared(text: str, total: int) -> float:

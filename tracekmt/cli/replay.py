@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tracekmt.cli.help import GroupedCommand, option_under
-from tracekmt.cli.options import ReportOptions, compare_and_report, report_options
+from tracekmt.cli.options import ReportOptions, compare_and_report, report_all, report_options
+from tracekmt.errors import UsageError
+
+if TYPE_CHECKING:
+    from tracekmt.findings import Report
 
 _THUNKS_SETTINGS = ("adapter", "keep_going", "foreign_driver", "allow", "max_allocations", "max_video_memory")
 
@@ -19,7 +23,8 @@ _output = option_under("Output")
 
 
 @click.command("replay", cls=GroupedCommand, short_help="Replay a trace on a target and compare the outcomes.")
-@click.argument("trace", type=click.Path(path_type=Path))
+@click.argument("traces", metavar="TRACE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_simulator("--together", is_flag=True, help="Replay the traces as processes of one machine.")
 @_target(
     "--on",
     "target",
@@ -71,7 +76,8 @@ _output = option_under("Output")
 )
 @_output("-f", "--force", is_flag=True, help="Overwrite existing output files.")
 def command(
-    trace: Path,
+    traces: tuple[Path, ...],
+    together: bool,
     target: str,
     profile: str | None,
     video_memory: str | None,
@@ -84,22 +90,36 @@ def command(
 ) -> int:
     """Replay the calls of TRACE and report where outcomes differ from the recording.
 
-    The simulator imitates the machine in the header of the trace. The options override it.
+    TRACE may be a folder with traces. The simulator imitates the machine that the trace tells of. The options
+    override it.
 
     On thunks, the calls reach the real kernel and driver. The replay prints its plan first. It does not send functions
     with side effects on the machine.
     """
     from tracekmt.cli.console import progress_bar
     from tracekmt.replayer.engine import replay
+    from tracekmt.replayer.together import replay_together, traces_in
     from tracekmt.report.calls import printable
     from tracekmt.text.units import parse_duration
 
     thunks_settings = {name: other_values.pop(name) for name in _THUNKS_SETTINGS}
-
+    simulator_settings = {
+        "profile": profile,
+        "video_memory": video_memory,
+        "system_memory": system_memory,
+        "faults": faults or None,
+    }
+    options = ReportOptions(**other_values, force=force)
+    paths = traces_in(traces)
     with progress_bar("replaying") as on_progress:
-        return compare_and_report(
-            lambda: replay(
-                trace,
+        if together:
+            if target != "simulator" or output is not None:
+                raise UsageError("--together is for the simulator, without --output")
+            return report_all(replay_together(paths, on_progress=on_progress, **simulator_settings), options)
+
+        def replay_one(path: Path) -> Report:
+            return replay(
+                path,
                 target,
                 output=output,
                 force=force,
@@ -107,11 +127,13 @@ def command(
                 on_plan=lambda lines: click.echo("\n".join(map(printable, lines)), err=True),
                 timeout=None if timeout is None else parse_duration(timeout),
                 **thunks_settings,
-                profile=profile,
-                video_memory=video_memory,
-                system_memory=system_memory,
-                faults=faults or None,
-            ),
-            (trace, *([output] if output is not None else [])),
-            ReportOptions(**other_values, force=force),
+                **simulator_settings,
+            )
+
+        if len(paths) > 1:
+            if output is not None:
+                raise UsageError("--output is for one trace")
+            return report_all([replay_one(path) for path in paths], options)
+        return compare_and_report(
+            lambda: replay_one(paths[0]), (paths[0], *([output] if output is not None else [])), options
         )

@@ -49,6 +49,7 @@ class Outcome:
         returned: True if the call returned.
         modelled: True if the target claims this outcome. Otherwise only handles are compared.
         taken: Why the outcome is taken from the recording, None if it is the target's own.
+        performed: False if the target did not make a call whose outcome is taken, and adopted what the call created.
         uncertain_outputs: Reason by path, without indexes, for outputs whose differences do not count.
         injected: Failures injected at this call.
         unchanged: True if only bound values differ from the recorded outputs. `bound_outputs` has these values.
@@ -64,6 +65,7 @@ class Outcome:
     returned: bool = True
     modelled: bool = True
     taken: str | None = None
+    performed: bool = True
     uncertain_outputs: Mapping[str, str] = field(default_factory=dict)
     injected: tuple[str, ...] = ()
     unchanged: bool = False
@@ -85,7 +87,7 @@ class EnteredCall:
         cause: Index of the call whose difference affects the inputs, if any.
         destroyed: Objects that the call destroys if it succeeds.
         handles: Live handles of the call, by kind.
-        unborn: Path and kind of each handle whose object no call of the trace creates.
+        unborn: Path and kind of each handle whose object has an unknown state; see `Identity.is_unborn`.
     """
 
     call: TracedCall
@@ -165,7 +167,7 @@ class Comparison:
             identity = self._adopt(entered, bound, kind, adopt)
             if identity is None:
                 entered.unborn.append((bound.path, kind))
-        if identity is not None and identity.index is None:
+        if identity is not None and identity.is_unborn:
             entered.unborn.append((bound.path, kind))
         if identity is not None and identity.cause is not None and entered.cause is None:
             entered.cause = identity.cause
@@ -269,6 +271,7 @@ class Comparison:
             live = replayed[bound.path].value if succeeded and bound.path in replayed else None
             cause = None if live else entered.cause if entered.cause is not None else call.index
             identity = created.identity(call.index, live if isinstance(live, int) and live else None, cause)
+            identity.adopted = not outcome.performed
             yield from self._bind_object(call, bound, identity, outcome)
 
     def _mark_missing(self, entered: EnteredCall, bound: BoundValue, kind: Kind, fence_owner: Identity | None) -> None:
@@ -298,10 +301,13 @@ class Comparison:
     def _bind_object(
         self, call: TracedCall, bound: BoundValue, identity: Identity, outcome: Outcome
     ) -> Iterator[Finding]:
-        """Bind a created object. A handle that still refers to another live object is a finding."""
+        """Bind a created object. A handle that still refers to another live object is a finding.
+
+        Unrecorded calls close external handles, such as CloseHandle. Then the system gives the number to a new object.
+        """
         recorded_clash, live_clash = self.bindings.bind(identity)
         for older, side in ((recorded_clash, "recording"), (live_clash, "replay")):
-            if older is not None:
+            if older is not None and not (identity.kind.external and side == "recording"):
                 yield finding_at(
                     call,
                     outcome.index,

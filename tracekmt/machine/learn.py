@@ -37,12 +37,17 @@ class _Learner:
         # LUIDs in the order in which lists name them.
         self.luids: dict[Luid, None] = {}
         self._by_handle: dict[int, Luid] = {}
+        self._base = 0
         # What opened an adapter, by setting and key: the LUID and the video present source.
         self._opened: dict[tuple[str, str], list[tuple[int, tuple[Luid, int]]]] = defaultdict(list)
         self._lists: dict[str, list[tuple[int, set[Luid]]]] = defaultdict(list)
         # Answers by the LUID of the adapter, None for one that is older than the trace, and by setting and key.
         self._answers: dict[Luid | None, dict[tuple[str, str | None], Entries]] = defaultdict(lambda: defaultdict(list))
         self._capacities: dict[str, Entries] = defaultdict(list)
+
+    def begin_trace(self, base: int) -> None:
+        """Begin a trace, whose handles are its own. `base` is added to the indexes of its calls."""
+        self._by_handle, self._base = {}, base
 
     def learn_opening(self, call: TracedCall, outputs: Mapping[str, Any]) -> None:
         """Learn from a call that opened an adapter."""
@@ -54,13 +59,13 @@ class _Learner:
         name = outputs.get(field)
         if setting is not None and isinstance(name, (str, int)):
             key = hex(name) if isinstance(name, int) else name
-            self._opened[setting, key].append((call.index, (luid, _number(outputs.get("VidPnSourceId")))))
+            self._opened[setting, key].append((self._base + call.index, (luid, _number(outputs.get("VidPnSourceId")))))
 
     def learn_list(self, call: TracedCall, outputs: Mapping[str, Any]) -> None:
         """Learn from a list of adapters, or from the number of its elements."""
         elements = outputs.get("pAdapters", outputs.get("Adapters"))
         if not isinstance(elements, list):
-            self._capacities[call.name].append((call.index, _number(outputs.get("NumAdapters"))))
+            self._capacities[call.name].append((self._base + call.index, _number(outputs.get("NumAdapters"))))
             return
         listed: set[Luid] = set()
         for element in elements:
@@ -73,8 +78,8 @@ class _Learner:
                 ("sources", "NumOfSources"),
                 ("precise_present_regions", "bPrecisePresentRegionsPreferred"),
             ):
-                self._answers[luid][setting, None].append((call.index, _number(element.get(field))))
-        self._lists[list_key(call.name, _number(outputs.get("Filter")))].append((call.index, listed))
+                self._answers[luid][setting, None].append((self._base + call.index, _number(element.get(field))))
+        self._lists[list_key(call.name, _number(outputs.get("Filter")))].append((self._base + call.index, listed))
 
     def learn_info(self, call: TracedCall, outputs: Mapping[str, Any]) -> None:
         """Learn from an answer of D3DKMTQueryAdapterInfo."""
@@ -82,9 +87,9 @@ class _Learner:
         if data is None:
             return
         answers = self._answers[self._adapter_of(outputs)]
-        answers["info", _INFO_NAMES.get(info_type, str(info_type))].append((call.index, data.hex()))
+        answers["info", _INFO_NAMES.get(info_type, str(info_type))].append((self._base + call.index, data.hex()))
         if info_type == KMTQAITYPE_DRIVERVERSION and len(data) >= 4:
-            answers["wddm", None].append((call.index, int.from_bytes(data[:4], "little")))
+            answers["wddm", None].append((self._base + call.index, int.from_bytes(data[:4], "little")))
 
     def learn_budget(self, call: TracedCall, outputs: Mapping[str, Any]) -> None:
         """Learn from a query of video memory."""
@@ -92,7 +97,7 @@ class _Learner:
         names = ("Budget", "AvailableForReservation", "CurrentReservation")
         budget = [_number(outputs.get(name)) for name in names]
         if group is not None:
-            self._answers[self._adapter_of(outputs)]["budgets", group].append((call.index, budget))
+            self._answers[self._adapter_of(outputs)]["budgets", group].append((self._base + call.index, budget))
 
     def _add(self, luid: Luid, handle: Any) -> None:
         self.luids[luid] = None
@@ -122,9 +127,7 @@ class _Learner:
             if any(value is not absent for _, value in mine):
                 settings.setdefault(setting, {})[key] = _timeline(mine)
         for key, lists in self._lists.items():
-            listed = compress([(index, luid in luids) for index, luids in lists])
-            if listed != [(listed[0][0], True)]:
-                settings.setdefault("listed", {})[key] = _timeline(listed)
+            settings.setdefault("listed", {})[key] = _timeline([(index, luid in luids) for index, luids in lists])
         return settings
 
 
@@ -180,9 +183,24 @@ _LEARNED: dict[str, Callable[[_Learner, TracedCall, Mapping[str, Any]], None]] =
 }
 
 
-def learn_machine(trace: Trace) -> dict[str, Any]:
-    """Return the settings of the machine that the successful calls of a trace tell, as keywords of `Simulator`."""
+TRACE_BASE = 1 << 32
+"""Distance between the indexes of several traces of one session in the timelines of their machine."""
+
+
+def learn_machine(*traces: Trace) -> dict[str, Any]:
+    """Return the settings of the machine that the successful calls of traces tell, as keywords of `Simulator`.
+
+    Args:
+        traces: Traces of one session. The index of a call counts from `TRACE_BASE` times the position of its trace.
+    """
     learner = _Learner()
+    for number, trace in enumerate(traces):
+        learner.begin_trace(number * TRACE_BASE)
+        _learn_trace(learner, trace)
+    return learner.settings()
+
+
+def _learn_trace(learner: _Learner, trace: Trace) -> None:
     learned = {spec_id: _LEARNED[spec.name] for spec_id, spec in trace.specs.items() if spec.name in _LEARNED}
     luid_fields = {spec_id: names for spec_id, spec in trace.specs.items() if (names := _luid_fields(spec))}
     for index, spec_id in trace.spec_ids() if learned or luid_fields else ():
@@ -197,7 +215,6 @@ def learn_machine(trace: Trace) -> dict[str, Any]:
         for luid in [Luid.from_value(outputs.get(name)) for name in luid_fields.get(spec_id, ())]:
             if luid is not None:
                 learner.luids[luid] = None
-    return learner.settings()
 
 
 def _luid_fields(spec: CallSpec) -> list[str]:

@@ -28,6 +28,7 @@ class Identity:
         within: Objects whose destruction also destroys this one.
         size: Size of a range in bytes. 0 for a range without a known end.
         children: Objects that are destroyed with this one.
+        adopted: True if the replay target did not make the call that created the object, and knows only its kind.
     """
 
     kind: Kind
@@ -39,6 +40,12 @@ class Identity:
     within: tuple[Identity, ...] = ()
     size: int = 0
     children: dict[Identity, None] = field(default_factory=dict)
+    adopted: bool = False
+
+    @property
+    def is_unborn(self) -> bool:
+        """True if the replay target does not know the state of the object."""
+        return self.adopted or self.index is None
 
     def __str__(self) -> str:
         """Return the identity in the form of findings: "#17.hResource", or "ambient" if it is older than the trace."""
@@ -107,6 +114,12 @@ class HandleMap:
             self._destroyed_by[space][identity.recorded] = by
         if identity.live is not None and self._by_live[space].get(identity.live) is identity:
             del self._by_live[space][identity.live]
+
+    def join(self, space: str, other: HandleMap) -> None:
+        """Use the handles of another process in a handle space that all processes share."""
+        self._by_recorded[space] = other._by_recorded[space]
+        self._by_live[space] = other._by_live[space]
+        self._destroyed_by[space] = other._destroyed_by[space]
 
     def live_objects(self) -> Iterator[Identity]:
         """Yield every object that is not destroyed."""

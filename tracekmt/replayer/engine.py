@@ -64,20 +64,26 @@ def replay(
     with Trace(Path(path)) as trace:
         target, options = select_target(on, trace, settings, on_plan)
         with closing(target):
-            report = Report(names=(str(path), target.name))
-            report.calls.lost, report.total = trace.lost, len(trace)
-            report.notes += [trace.warning] if trace.warning else []
+            report = new_report(trace, target)
             writer = OutcomeTrace(Path(output), target, trace.header, force=force) if output else None
             try:
-                _Replay(trace, target, options, report, writer, on_progress).run()
+                Replay(trace, target, options, report, writer, on_progress).run()
             finally:
                 if writer is not None:
                     writer.close()
     return report
 
 
+def new_report(trace: Trace, target: Target) -> Report:
+    """Create the report of a replay that has not begun."""
+    report = Report(names=(str(trace.path), target.name), total=len(trace))
+    report.calls.lost = trace.lost
+    report.notes += [trace.warning] if trace.warning else []
+    return report
+
+
 @dataclass
-class _Replay:
+class Replay:
     """One replay of a trace, or of the calls that restore the live objects after a restart of the target.
 
     Attributes:
@@ -108,8 +114,7 @@ class _Replay:
 
     def run(self) -> None:
         """Send the calls and compare their outcomes."""
-        self.comparison = Comparison(self.report)
-        self.report.notes += self.target.begin(self.trace, self.comparison.bindings)
+        self.begin()
         for index, is_leave in self.trace.timeline():
             if self.only is not None and index not in self.only:
                 continue
@@ -118,6 +123,15 @@ class _Replay:
             except ReplayStopped as stopped:
                 self.report.stopped = str(stopped)
                 break
+        self.finish()
+
+    def begin(self) -> None:
+        """Bind the values that are known before the first call."""
+        self.comparison = Comparison(self.report)
+        self.report.notes += self.target.begin(self.trace, self.comparison.bindings)
+
+    def finish(self) -> None:
+        """Complete the report after the last call."""
         self.report.calls.in_flight = len(self.under_way) + len(self.blocking)
         self.report.notes += self.target.notes()
         if self.skipped_waits:
@@ -199,7 +213,7 @@ class _Replay:
             {index for index in closure(self.trace, creators, call.index) if index < call.index} if creators else set()
         )
         self.target.restart()
-        restoration = _Replay(self.trace, self.target, self.options, Report(names=self.report.names), only=needed)
+        restoration = Replay(self.trace, self.target, self.options, Report(names=self.report.names), only=needed)
         restoration.run()
         if restoration.report.stopped is not None:
             raise ReplayStopped(

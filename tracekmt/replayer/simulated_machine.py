@@ -12,19 +12,19 @@ from tracekmt.simulator.machine_file import profile_settings
 from tracekmt.trace.reader import Trace
 
 
-def simulator_for(trace: Trace, **settings: Any) -> Simulator:
-    """Create a simulator of the machine that a trace was recorded on.
+def simulator_for(*traces: Trace, **settings: Any) -> Simulator:
+    """Create a simulator of the machine that traces of one session were recorded on.
 
-    The header of the trace describes the machine, or else its calls do.
+    The header of the first trace describes the machine, or else the calls do.
 
     Args:
-        trace: The trace.
+        traces: The traces.
         settings: Settings that replace those of the trace. None is the default.
     """
     settings = {name: value for name, value in settings.items() if value is not None}
     chosen = {**profile_settings(settings.pop("profile", "windows")), **settings}
-    machine = learn_machine(trace)
-    for layer in (trace.header.machine, chosen):
+    machine = learn_machine(*traces)
+    for layer in (traces[0].header.machine, chosen):
         known = {name: value for name, value in layer.items() if name in _HEADER_SETTINGS or layer is chosen}
         if isinstance(known.get("adapters"), (list, tuple)):
             known["adapters"] = _merge_adapters(machine.get("adapters", []), known["adapters"])

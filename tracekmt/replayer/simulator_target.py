@@ -32,8 +32,16 @@ class SimulatorTarget:
 
     real = False
 
-    def __init__(self, simulator: Simulator, abi: Abi) -> None:
+    def __init__(self, simulator: Simulator, abi: Abi, base: int = 0) -> None:
+        """Create the target.
+
+        Args:
+            simulator: The process that makes the calls.
+            abi: ABI of the recorded process.
+            base: Number that is added to the indexes of calls; see `learn_machine`.
+        """
         self.simulator = simulator
+        self._base = base
         self.abi: Abi = abi
         self.name = "simulator"
         self.machine = simulator.machine.settings()
@@ -69,14 +77,10 @@ class SimulatorTarget:
         if spec is None:
             return None
         recorded_arena = self._recorded_arena(entered, spec)
-        if recorded_arena is not None:
-            arena, arguments = recorded_arena, call.enter.arguments
-        else:
-            arena = Arena(self.abi, 1)
-            arguments = codec.encode(spec, self.abi, arena, entered.inputs())
+        arena, arguments = self._arguments(entered, spec, recorded_arena)
         before = arena.regions()
         unborn = [(path, kind.name) for path, kind in entered.unborn]
-        answer = self.simulator.invoke(name, self.abi, arena, arguments, call.status, call.index, unborn)
+        answer = self.simulator.invoke(name, self.abi, arena, arguments, call.status, self._base + call.index, unborn)
         if answer.taken is not None and not answer.performed and call.succeeded:
             return self._adopt_outcome(entered, answer, Transcript(arguments, before, before, None))
         after = arena.regions()
@@ -100,6 +104,22 @@ class SimulatorTarget:
             bound_outputs=bound_outputs or {},
         )
         return outcome, Transcript(arguments, before, after, int(status or 0))
+
+    def is_ready(self, entered: EnteredCall) -> bool:
+        """Return True if a call would return its recorded status now."""
+        call, spec = entered.call, CALLS[entered.call.name]
+        arena, arguments = self._arguments(entered, spec, self._recorded_arena(entered, spec))
+        expected = call.status.name if call.status is not None else ""
+        return self.simulator.would_return(call.name, self.abi, arena, arguments) == expected
+
+    def _arguments(
+        self, entered: EnteredCall, spec: CallSpec, recorded_arena: Arena | None
+    ) -> tuple[Arena, tuple[int, ...]]:
+        """Return the memory and the arguments of a call: the recorded ones, if possible."""
+        if recorded_arena is not None:
+            return recorded_arena, entered.call.enter.arguments
+        arena = Arena(self.abi, 1)
+        return arena, codec.encode(spec, self.abi, arena, entered.inputs())
 
     def _adopt_outcome(
         self, entered: EnteredCall, answer: Answer, transcript: Transcript
@@ -131,6 +151,7 @@ class SimulatorTarget:
             result=call.result,
             modelled=BEHAVIOURS[call.name].modelled,
             taken=answer.taken,
+            performed=False,
             injected=answer.injected,
         )
         return outcome, transcript._replace(after=after, result=call.leave.result if call.leave is not None else 0)

@@ -22,8 +22,18 @@ MAX_SHOWN = 20
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit(report: Report) -> str:
-    """Return the report as an XML document."""
+def junit(*reports: Report) -> str:
+    """Return reports as an XML document, each as a suite."""
+    root = ET.Element("testsuites", {"name": "tracekmt"})
+    for report in reports:
+        _add_suite(root, report)
+    for name in ("tests", "failures", "errors"):
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _add_suite(root: ET.Element, report: Report) -> None:
     by_function: dict[str, list[Finding]] = defaultdict(list)
     for finding in report.findings:
         if finding.counts:
@@ -38,7 +48,6 @@ def junit(report: Report) -> str:
     ]
     tests = len(functions) + len(not_compared) + errors
     attributes = {"name": name, "tests": str(tests), "failures": str(len(by_function)), "errors": str(errors)}
-    root = ET.Element("testsuites", attributes)
     suite = ET.SubElement(root, "testsuite", {**attributes, "skipped": str(len(not_compared))})
     for function in functions:
         case = ET.SubElement(suite, "testcase", {"classname": name, "name": _xml_text(function), "time": "0"})
@@ -53,8 +62,6 @@ def junit(report: Report) -> str:
         ET.SubElement(case, "error", {"message": _xml_text(f"stopped {report.stopped}"), "type": "stopped"})
     notes = ET.SubElement(suite, "system-out")
     notes.text = _xml_text("\n".join([*report.notes, share_line(report)]))
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _add_failure(case: ET.Element, findings: list[Finding], compared: int) -> None:

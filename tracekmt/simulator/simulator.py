@@ -23,7 +23,7 @@ from tracekmt.simulator.model.machine import Machine, Process
 from tracekmt.simulator.model.timeline import parse_timeline
 from tracekmt.simulator.profile import Profile
 from tracekmt.simulator.profiles import PROFILES
-from tracekmt.simulator.recorded_state import DRIVER_REASON, INDEPENDENT_KINDS, catch_up, learn, unborn_reason
+from tracekmt.simulator.recorded_state import DRIVER_REASON, INDEPENDENT_KINDS, SUCCESS, catch_up, learn, unborn_reason
 from tracekmt.simulator.request import Answer, Behaviour, Request
 from tracekmt.simulator.rule import HANDLE_TABLE_FULL, UNREADABLE, ValidationRule
 from tracekmt.simulator.unmodelled import UNMODELLED
@@ -240,6 +240,13 @@ class Simulator(Process):
                 return Answer(fault.rule, injected=(*changes, fault.text))
             answer = self._answer(name, abi, memory, arguments, recorded, unborn)
             return replace(answer, injected=changes) if changes else answer
+
+    def would_return(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int]) -> str:
+        """Return the name of the status that a call would return now. The call has no effect."""
+        with self.machine.lock:
+            request = BEHAVIOURS[name].request(self, CALLS[name], abi, memory, arguments)
+            violated = _first_violated(self._rules(name), request)
+            return SUCCESS if violated is None else violated.status
 
     def _apply_changes(self, number: int) -> Iterator[str]:
         """Apply the machine changes that precede a call, and yield their texts."""

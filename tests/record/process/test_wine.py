@@ -212,10 +212,22 @@ def test_a_running_program_is_recorded_and_continues(program: Program) -> None:
         assert {call.name for call in calls} >= {CREATE, "D3DKMTDestroyAllocation2", "D3DKMTShareObjects"}
         with tracekmt.open(program.trace) as trace:
             assert trace.header.process["complete_from_start"] is False
+        report = tracekmt.replay(program.trace)
+        assert (report.same, report.calls.compared > 50) == (True, True)
         assert running.poll() is None
         assert processes(program) == [pid]
     running.kill()
     running.wait()
+
+
+@pytest.mark.parametrize("modules", [["gdi32.dll"], MODULES], ids=["gdi32", "gdi32 and thunks"])
+def test_a_recording_replays_without_differences(program: Program, modules: list[str]) -> None:
+    recording = Recording(program.trace, modules=modules)
+    recording.spawn(program.argv("work", threads=2, calls=16))
+    recording.run()
+    report = tracekmt.replay(program.trace)
+    assert [finding for finding in report.findings if finding.counts] == []
+    assert report.calls.compared >= 8
 
 
 def test_a_module_that_is_loaded_again_is_hooked_again(program: Program) -> None:

@@ -105,7 +105,7 @@ class Adapter:
 
     def is_listed(self, function: str, call: int) -> bool:
         """Return True if a function lists the adapter at a call."""
-        return not self.absent and (function not in self.listed or self.listed[function].at(call))
+        return self.listed[function].at(call) if function in self.listed else not self.absent
 
     def settings(self) -> dict[str, Any]:
         """Return the settings from which `parse_adapter` creates an equal adapter. Defaults of answers are left out."""

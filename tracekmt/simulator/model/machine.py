@@ -192,6 +192,12 @@ class Process:
         self._next_addresses = {"cpu": _CPU_ADDRESSES, "cpu32": _CPU32_ADDRESSES, "gpu": _GPU_ADDRESSES}
         self._fence_value = 0
 
+    def change_id(self, id_: int) -> None:
+        """Give the process another id, such as that of a recorded process."""
+        del self.machine.processes[self.id]
+        self.id = id_
+        self.machine.processes[id_] = self
+
     def find(self, handle: int, type_: type[K]) -> K | None:
         """Return the live object of a handle, None if it has another type."""
         return self.handles.get(handle, type_)
