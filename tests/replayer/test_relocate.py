@@ -11,7 +11,8 @@ from tracekmt import codec
 from tracekmt.calls.kinds import DEVICE
 from tracekmt.codec import Unreadable
 from tracekmt.codec.memory import Arena, Recorded
-from tracekmt.differ.compare import Comparison, EnteredCall
+from tracekmt.differ.compare import Comparison
+from tracekmt.differ.outcome import EnteredCall
 from tracekmt.findings import Report
 from tracekmt.objects.identity import Identity
 from tracekmt.replayer.relocate import relocate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tracekmt.errors import UsageError
-from tracekmt.text.units import parse_duration, parse_size
+from tracekmt.text.units import format_size, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,18 @@ def test_a_duration_is_parsed(text: str, seconds: float) -> None:
 def test_an_invalid_duration_is_an_error(text: str) -> None:
     with pytest.raises(UsageError, match="invalid duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1 KB"),
+        (3 << 29, "1.5 GB"),
+        (1 << 45, "32 TB"),
+        (1 << 55, "32768 TB"),
+    ],
+)
+def test_sizes_for_users(size: int, text: str) -> None:
+    assert format_size(size) == text

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from tracekmt.differ.align import NO_PARTNER, Pairs, align
-from tracekmt.differ.compare import Comparison, EnteredCall, Outcome, finding_at
+from tracekmt.differ.compare import Comparison, finding_at
 from tracekmt.differ.fast_path import same_spec, unchanged_except_bound_values
+from tracekmt.differ.outcome import EnteredCall, Outcome
 from tracekmt.findings import Finding, Report
 from tracekmt.objects.lifetimes import iter_handles
 from tracekmt.spec.types import Kind

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tracekmt.differ.compare import Comparison, EnteredCall, Outcome
+from tracekmt.differ.compare import Comparison
+from tracekmt.differ.outcome import EnteredCall, Outcome
 from tracekmt.edit.trim import DEVICE_REMOVED, closure
 from tracekmt.errors import UsageError
 from tracekmt.findings import Report

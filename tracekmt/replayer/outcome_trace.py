@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
-from tracekmt.differ.compare import Outcome
+from tracekmt.differ.outcome import Outcome
 from tracekmt.replayer.target import Target, Transcript
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.events import Enter, Header, Leave, header_fields

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 
 from tracekmt.codec.memory import Arena
-from tracekmt.differ.compare import EnteredCall
+from tracekmt.differ.outcome import EnteredCall
 from tracekmt.spec.types import POINTER_SIZE
 from tracekmt.trace.events import Region
 

@@ -10,8 +10,8 @@ from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import ADAPTER_LUID, GLOBAL_SHARE, NT_HANDLE
 from tracekmt.codec import BoundLocation, iter_values
 from tracekmt.codec.memory import Arena, Recorded
-from tracekmt.differ.compare import NO_HANDLE, EnteredCall, Outcome
 from tracekmt.differ.fast_path import same_spec, unchanged_except_bound_values
+from tracekmt.differ.outcome import NO_HANDLE, EnteredCall, Outcome
 from tracekmt.findings import Finding
 from tracekmt.machine.learn import learn_machine, luids_of, machine_lines
 from tracekmt.ntstatus import Status

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from tracekmt.differ.compare import EnteredCall, Outcome
+from tracekmt.differ.outcome import EnteredCall, Outcome
 from tracekmt.findings import Finding
 from tracekmt.objects.identity import Bindings
 from tracekmt.spec.types import Abi, Kind

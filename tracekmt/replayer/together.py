@@ -16,7 +16,7 @@ from typing import Any
 
 from tracekmt.calls.kinds import GLOBAL_SHARE, NT_HANDLE, PROCESS
 from tracekmt.calls.nt_calls import DUPLICATE
-from tracekmt.differ.compare import Outcome
+from tracekmt.differ.outcome import Outcome
 from tracekmt.errors import UsageError
 from tracekmt.findings import Report
 from tracekmt.machine.learn import TRACE_BASE

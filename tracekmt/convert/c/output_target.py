@@ -21,7 +21,7 @@ from tracekmt.convert.c.output_format import (
     read_output,
     trace_fingerprint,
 )
-from tracekmt.differ.compare import EnteredCall, Outcome
+from tracekmt.differ.outcome import EnteredCall, Outcome
 from tracekmt.edit.copy import refuse_output, replace_on_success
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.findings import Finding, Report
