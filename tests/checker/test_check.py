@@ -176,6 +176,58 @@ def test_an_answer_that_a_rule_refuses(found: Found, tmp_path: Path) -> None:
     assert "multiple of a page" in finding.message
 
 
+FAILED = "STATUS_INVALID_PARAMETER"
+
+
+def test_failed_calls_have_no_effect(found: Found) -> None:
+    unlocks = (*unlock(), None, FAILED), unlock()
+    signals = (*signal(9), None, FAILED), signal(5)
+    frees = free(VA, 0x10000, FAILED), free(VA, 0x10000)
+    calls = create(), lock(), *unlocks, fence(), *signals, reserve(VA, 0x10000), *frees, destroy(ALLOCATION)
+    assert found(*calls) == []
+    on_gpu = {"hContext": CONTEXT, "ObjectCount": 1, "ObjectHandleArray": [FENCE], "MonitoredFenceValueArray": [5]}
+    assert found(fence(), ("WaitForSynchronizationObjectFromGpu", on_gpu, None, FAILED)) == []
+    assert found(create(), destroy(ALLOCATION, status=FAILED), destroy(ALLOCATION)) == []
+
+
+def test_each_adapter_has_addresses_of_its_own(found: Found) -> None:
+    other = ("OpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 2}}, {"hAdapter": OTHER})
+    there = {"hAdapter": OTHER, "BaseAddress": VA, "Size": 0x10000}
+    close = ("CloseAdapter", {"hAdapter": OTHER})
+    twice = (
+        other,
+        reserve(VA, 0x10000),
+        (reserve(VA, 0)[0], {"hAdapter": OTHER, "Size": 0x10000}, {"VirtualAddress": VA}),
+    )
+    assert found(*twice, free(VA, 0x10000), ("FreeGpuVirtualAddress", there), close) == []
+
+
+def test_a_mapping_at_a_chosen_address_of_a_reservation_may_replace_others(found: Found) -> None:
+    small = map_(VA, 4, VA), map_(VA + 0x4000, 4, VA + 0x4000)
+    large, partly = map_(VA, 8, VA), map_(VA + 0x2000, 4, VA + 0x2000)
+    assert found(create(), reserve(VA, 0x10000), *small, large, partly, free(VA, 0x10000), destroy(ALLOCATION)) == []
+
+
+def test_signals_of_the_gpu_and_of_the_cpu_have_no_order(found: Found) -> None:
+    def on_gpu(value: int, context: int = CONTEXT) -> Call:
+        inputs = {
+            "hContext": context,
+            "ObjectCount": 1,
+            "ObjectHandleArray": [FENCE],
+            "MonitoredFenceValueArray": [value],
+        }
+        return "SignalSynchronizationObjectFromGpu", inputs
+
+    assert found(fence(), on_gpu(9), signal(3)) == []
+    assert found(fence(), on_gpu(9), on_gpu(8, context=CONTEXT + 0x40)) == []
+    assert found(fence(), on_gpu(9), on_gpu(8)) == [("fence goes backwards", 4)]
+
+
+def test_work_of_the_gpu_may_signal_a_fence(found: Found) -> None:
+    submit = ("SubmitCommand", {"BroadcastContextCount": 1, "BroadcastContext": [CONTEXT]})
+    assert found(fence(), submit, wait(5, status=None)) == []
+
+
 @pytest.mark.parametrize("name", ["demo.kmt", "stand-alone-allocation.kmt", "preallocated-resource.kmt"])
 def test_the_shipped_traces_have_no_misuse(name: str) -> None:
     assert tracekmt.check(resource("traces", name)) == []

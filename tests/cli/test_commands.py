@@ -461,3 +461,16 @@ def test_record_lists_failed_calls(command: Command, native: Path, tmp_path: Pat
         "out.kmt: 8 calls; the process ended with status 7",
         "       7  D3DKMTCreateAllocation2  STATUS_INVALID_PARAMETER",
     ]
+
+
+def test_numbers_of_the_upper_half_are_shown_and_selected(command: Command, tmp_path: Path) -> None:
+    """Wine has escapes of 0x80000000 and above."""
+    path = tmp_path / "t.kmt"
+    with tracekmt.create(path) as trace:
+        for number in (0x80000000, "0x80000001", -0x80000000, 1):
+            trace.add("D3DKMTEscape", {"hAdapter": 5, "Type": number})
+    assert [line.split()[1] for line in command("dump", path).stdout.splitlines() if " Type " in line] == [
+        *("0x80000000", "0x80000001", "0x80000000", "D3DKMT_ESCAPE_VIDMM"),
+    ]
+    selected = command("dump", path, "--json", "--where", "in.Type == 0x80000000").stdout.splitlines()
+    assert [json.loads(line)["in"]["Type"] for line in selected] == [0x80000000] * 2

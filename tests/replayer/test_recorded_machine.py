@@ -11,6 +11,7 @@ import pytest
 import tracekmt
 from tests.replayer.overlap import overlap_call
 from tracekmt.findings import Finding, Report
+from tracekmt.report.text import report_lines
 from tracekmt.simulator import BEHAVIOURS
 from tracekmt.simulator.recorded_state import BUSY_REASON, LOST_REASON, MEMORY_REASON, PRESENT_REASON
 from tracekmt.simulator.rules.keyed_mutex import MUTEX_REASON
@@ -435,8 +436,94 @@ def test_a_machine_file_can_say_what_a_recording_tells(tmp_path: Path, path: Pat
         {"info": {"KMTQAITYPE_UNKNOWN_TYPE": "00"}},
         {"info": {"13": "zz"}},
         {"listed": {"D3DKMTEnumAdapters2": 1}},
+        {"listed": {"D3DKMTEnumerateAll": True}},
+        {"listed": {"D3DKMTEnumAdapters3 zz": True}},
+        {"sources": -1},
+        {"sources": True},
+        {"sources": 1 << 32},
+        {"sources": [[1.5, 1]]},
+        {"precise_present_regions": 1 << 32},
+        {"luid": [-1, 0]},
+        {"luid": [1 << 32, 0]},
+        {"wddm": -3},
+        {"stops_after": -1},
+        {"displays": {"x": 1 << 32}},
+        {"device_contexts": {"-1": 1}},
+        {"budgets": {"remote": [[0, [1, 1, 0]]]}},
+        {"budgets": {"local": [[0, ["99999999999999GB", 1, 0]]]}},
+        {"name": 5},
     ],
 )
 def test_an_invalid_answer_of_an_adapter_is_an_error(adapter: dict[str, Any]) -> None:
     with pytest.raises(tracekmt.UsageError, match=r"invalid (key of )?adapter"):
         tracekmt.Simulator(adapters=[adapter])
+
+
+def lock(handle: int = ALLOCATION, on: int = DEVICE) -> tuple[Any, ...]:
+    return "Lock2", {"hDevice": on, "hAllocation": handle}
+
+
+def test_an_older_allocation_dies_with_its_device(path: Path) -> None:
+    """The recorded machine then gives its handle to a new allocation."""
+    calls = lock(), ("DestroyDevice", {"hDevice": DEVICE}), opened(), device(), allocation()
+    assert replay(path, *calls).findings == []
+
+
+def test_a_live_handle_of_another_kind_is_judged(path: Path) -> None:
+    share = ("ShareObjects", {"hObjects": [ALLOCATION], "dwDesiredAccess": 1}, {"phSharedNtHandle": NT})
+    (finding,) = replay(path, opened(), device(), allocation(), share).findings
+    assert (finding.index, finding.replayed, finding.counts) == (3, "STATUS_INVALID_PARAMETER", True)
+
+
+def test_the_memory_of_a_device_is_known_to_the_driver_only(path: Path) -> None:
+    query = {"hAdapter": ADAPTER, "MemorySegmentGroup": 0}
+    report = replay(path, opened(), device(), ("QueryVideoMemoryInfo", query, {"Budget": 5, "CurrentUsage": 4096}))
+    assert [finding.path for finding in report.findings] == ["CurrentUsage"]
+    assert report.same
+
+
+def test_the_release_of_another_process_has_an_unknown_fence_value(path: Path) -> None:
+    report = replay(path, MUTEX_CREATED, acquire(0, status="STATUS_TIMEOUT"), acquire(0, fence_value=2))
+    assert [finding.path for finding in report.findings] == [None, "FenceValue"]
+    assert report.same
+
+
+CLASS = "{1ca05180-a699-450a-9a0c-de4fbe3ddd89}"
+
+
+@pytest.mark.parametrize(
+    ("call", "status"),
+    [
+        (("OpenAdapterFromHdc", {"hDc": 9}), "STATUS_INVALID_PARAMETER"),
+        (("OpenAdapterFromDeviceName", {"pDeviceName": f"display{CLASS}"}), "STATUS_INVALID_PARAMETER"),
+        (("OpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 77}}), "STATUS_ACCESS_DENIED"),
+        (("EnumAdapters2", {"NumAdapters": 1, "pAdapters": [{}]}, {"NumAdapters": 2}), "STATUS_BUFFER_TOO_SMALL"),
+        (("NtOpenProcess", {"ProcessHandle": 0, "ClientId": {"UniqueProcess": 8}}), "STATUS_ACCESS_DENIED"),
+        (("NtCreateSection", {"SectionHandle": 0, "FileHandle": 8}), "STATUS_INVALID_FILE_FOR_SECTION"),
+        (
+            ("NtCreateEvent", {"EventHandle": 0, "ObjectAttributes": {"ObjectName": "x"}}),
+            "STATUS_OBJECT_TYPE_MISMATCH",
+        ),
+    ],
+)
+def test_a_failure_for_a_reason_of_the_system(path: Path, call: tuple[Any, ...], status: str) -> None:
+    name, inputs, *outputs = call
+    report = replay(path, opened(), (name, inputs, *(outputs or [None]), status))
+    assert [index for index, _ in taken(report)] == [1]
+
+
+def test_a_second_status_of_a_lost_device(path: Path) -> None:
+    statuses = "STATUS_GRAPHICS_ADAPTER_WAS_RESET", "STATUS_GRAPHICS_ADAPTER_WAS_RESET", "STATUS_DEVICE_REMOVED"
+    report = replay(path, opened(), device(), *map(allocation, statuses))
+    assert taken(report) == [(2, LOST_REASON), (3, LOST_REASON)]
+
+
+def test_a_machine_with_linked_adapters(path: Path) -> None:
+    query = {"hAdapter": ADAPTER, "MemorySegmentGroup": 0, "PhysicalAdapterIndex": 1}
+    assert [index for index, _ in taken(replay(path, opened(), ("QueryVideoMemoryInfo", query, {})))] == [1]
+
+
+def test_names_of_a_trace_are_escaped_in_the_report(path: Path) -> None:
+    named = {"DeviceName": "\ud800\x1b[31m"}
+    report = replay(path, ("OpenAdapterFromGdiDisplayName", named, {"hAdapter": ADAPTER, "AdapterLuid": LUID}))
+    assert all(line.isprintable() for line in report_lines(report))

@@ -80,6 +80,9 @@ def test_the_machine_changes() -> None:
         (["adapter@3=back:0:1"], "expected adapter@3=stopped, or adapter:LUID@3=back:LUID"),
         (["adapter:0:1@3=stopped:0:2"], "expected adapter@3=stopped, or adapter:LUID@3=back:LUID"),
         (["adapter:0:1@3=back:xyz"], "invalid LUID: xyz"),
+        (["adapter:0:1@3=back:"], "expected adapter@3=stopped, or adapter:LUID@3=back:LUID"),
+        (["adapter:0:1@3=back:fffffffff:1"], "invalid LUID: fffffffff:1"),
+        (["adapter:beef:2@3=stopped"], "no adapter has the LUID beef:2"),
         ([5], "invalid fault: 5"),
     ],
 )
@@ -117,6 +120,11 @@ def test_one_adapter_stops_and_is_back_under_another_luid() -> None:
     assert caller.status("CreateAllocation2", allocation) == "DEVICE_REMOVED"  # a device lost stays lost
     assert [opened(luid) for luid in (1, 9)] == ["INVALID_PARAMETER", "SUCCESS"]
     assert caller.status("CreateDevice", hAdapter=caller.adapter) == "SUCCESS"
+
+
+def test_a_function_without_the_prefix_of_the_interface() -> None:
+    assert outcomes(new_caller(faults=[f"CreateAllocation2@3={NO_MEMORY}"])) == "..x......."
+    assert outcomes(new_caller(faults=[f"Create*tion2@3={NO_MEMORY}"])) == "..x......."
 
 
 def test_all_adapters_are_back() -> None:

@@ -170,7 +170,7 @@ def test_options_override_a_file(tmp_path: Path) -> None:
     [
         ("profile =", "invalid TOML"),
         ("colour = 1", "unknown machine setting: colour"),
-        ('profile = "amiga"', "invalid profile: amiga"),
+        ('profile = "amiga"', "invalid profile: 'amiga'"),
         ("adapters = 5", "invalid adapters: 5"),
         ("uniques = 0", "invalid uniques: 0 .expected a number from 1 to 3"),
         ("[[drivers]]\nmagic = 'zz'\noffset = 0\nwidth = 4", "expected a table of offset, width"),

@@ -181,7 +181,7 @@ def test_every_rule_is_evaluated_completely() -> None:
 @pytest.mark.parametrize(
     ("function", "module", "old", "new"),
     [
-        ("D3DKMTEnumAdapters2", "adapter", 'r.args["NumAdapters"] <', 'r.args["NumAdaptors"] <'),
+        ("D3DKMTEnumAdapters2", "adapter", 'self.args["NumAdapters"] <', 'self.args["NumAdaptors"] <'),
         ("D3DKMTCreateAllocation2", "allocation", 'r.standard["Flags"]', 'r.standard["Flagz"]'),
         ("D3DKMTCreateAllocation2", "allocation", 'element["Flags.Primary"]', 'element["Flags.Primal"]'),
         ("D3DKMTCreateAllocation2", "allocation", '"CreateResource" not in', '"CreateRessource" not in'),

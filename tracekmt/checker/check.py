@@ -70,13 +70,17 @@ def _misuse(trace: Trace, on_progress: Callable[[int, int], None]) -> Iterator[F
 
 
 def _refused(trace: Trace, path: Path) -> Iterator[Finding]:
-    """Yield the calls that a known rule refuses although they succeeded."""
+    """Yield the calls that a known rule refuses although they succeeded.
+
+    After a recorded failure that the simulator does not explain, its objects are no longer those of the recording.
+    """
     for finding in replay(path).findings:
         if finding.kind != "status" or finding.index is None or finding.cause is not None:
             continue
         call = trace[finding.index]
-        rules = describe_rules(call.name)["rules"] if call.succeeded else []
-        for rule in rules:
+        if not call.succeeded:
+            break
+        for rule in describe_rules(call.name)["rules"]:
             if finding.message == f"{rule['what']} ({rule['source']})" and rule["confidence"] in KNOWN:
                 message = f"{finding.message}: the rule gives {finding.replayed}"
                 yield misuse(call, "refused by a rule", message)

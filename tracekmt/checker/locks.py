@@ -20,27 +20,21 @@ class UnlockWithoutLock(Check):
     def __init__(self) -> None:
         self._locks: Counter[Identity] = Counter()
 
-    def on_enter(self, call: TracedCall, bindings: Bindings) -> Iterator[Finding]:
-        """Yield a finding for each allocation that is unlocked too often."""
-        if call.name not in _UNLOCKS:
-            return
-        for path, identity in _allocations(call, bindings):
-            if self._locks[identity]:
-                self._locks[identity] -= 1
-            else:
-                message = f"{path} is not locked, or was unlocked before"
-                yield misuse(call, "unlock without lock", message, path=path, on=name_of(identity))
-
     def on_leave(
         self, call: TracedCall, bindings: Bindings, created: list[Identity], destroyed: list[Identity]
-    ) -> tuple[()]:
-        """Count the locks."""
+    ) -> Iterator[Finding]:
+        """Count the locks, and yield a finding for each allocation that is unlocked too often."""
         if call.name in _LOCKS and call.succeeded:
             for _, identity in _allocations(call, bindings):
                 self._locks[identity] += 1
+        for path, identity in _allocations(call, bindings) if call.name in _UNLOCKS else ():
+            if not self._locks[identity]:
+                message = f"{path} is not locked, or was unlocked before"
+                yield misuse(call, "unlock without lock", message, path=path, on=name_of(identity))
+            elif call.succeeded:
+                self._locks[identity] -= 1
         for identity in destroyed:
             self._locks.pop(identity, None)
-        return ()
 
 
 def _allocations(call: TracedCall, bindings: Bindings) -> Iterator[tuple[str, Identity]]:

@@ -43,8 +43,10 @@ class Luid(NamedTuple):
         """
         high_part, _, low_part = text.rpartition(":")
         try:
-            high = int(high_part or "0", 16)
-            return cls(int(low_part, 16), high - (1 << 32) if high >= 1 << 31 else high)
+            high, low = int(high_part or "0", 16), int(low_part, 16)
+            if not (0 <= high < 1 << 32 and 0 <= low < 1 << 32):
+                raise ValueError
+            return cls(low, high - (1 << 32) if high >= 1 << 31 else high)
         except ValueError:
             raise UsageError(
                 f"invalid LUID: {text} (expected HIGH:LOW in hexadecimal, see `tracekmt doctor`)"

@@ -64,6 +64,9 @@ class Comparison:
 
     def _live_handle(self, entered: EnteredCall, bound: BoundValue, kind: Kind, adopt: Adopt) -> int:
         identity = self.bindings.find(kind, bound.value)
+        if identity is None and not kind.external:
+            # The handle of an object of another kind. The kinds share one table of handles.
+            identity = self.bindings.handles.find_local(bound.value)
         # Another process may have opened an object that its creator has destroyed, and its handle stays valid.
         if identity is None and (kind.external or self.bindings.handles.destroyed_by(kind, bound.value) is None):
             identity = self._adopt(entered, bound, kind, adopt)
@@ -209,7 +212,9 @@ class Comparison:
         """
         recorded_clash, live_clash = self.bindings.bind(identity)
         for older, side in ((recorded_clash, "recording"), (live_clash, "replay")):
-            if older is not None and not (identity.kind.external and side == "recording"):
+            # An object that is older than the trace may have been destroyed with an owner that no call names.
+            is_expected = side == "recording" and (identity.kind.external or (older is not None and older.is_unborn))
+            if older is not None and not is_expected:
                 yield finding_at(
                     call,
                     outcome.index,

@@ -115,6 +115,14 @@ class HandleMap:
         if identity.live is not None and self._by_live[space].get(identity.live) is identity:
             del self._by_live[space][identity.live]
 
+    def find_local(self, handle: int) -> Identity | None:
+        """Return the live object with a recorded handle, of any kind with handles of one process."""
+        for by_handle in self._by_recorded.values():
+            identity = by_handle.get(handle)
+            if identity is not None and not identity.kind.external:
+                return identity
+        return None
+
     def join(self, space: str, other: HandleMap) -> None:
         """Use the handles of another process in a handle space that all processes share."""
         self._by_recorded[space] = other._by_recorded[space]

@@ -159,7 +159,8 @@ class SimulatorTarget:
     def _recorded_arena(self, entered: EnteredCall, spec: CallSpec) -> Arena | None:
         """Return the recorded memory with the changed inputs, None if the inputs have to be encoded."""
         call = entered.call
-        if call.abi != self.abi or not same_spec(call.spec, spec):
+        count = len(spec.argument.members) if spec.argument.parameters else 1
+        if call.abi != self.abi or not same_spec(call.spec, spec) or len(call.enter.arguments) != count:
             return None
         patches = entered.patches()
         arena = Arena.holding(self.abi, call.enter.regions) if patches is not None else None

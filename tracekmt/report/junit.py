@@ -1,6 +1,6 @@
 """Formats a report as JUnit XML: one suite for the trace and the target, one case for each function.
 
-A function with calls that were not compared has a skipped case for each reason.
+A function with calls that were not compared has a skipped case.
 
 The schema is the one that Jenkins' xUnit plugin publishes (junit-10.xsd) and that GitLab reads.
 """
@@ -42,7 +42,7 @@ def _add_suite(root: ET.Element, report: Report) -> None:
     name = _xml_text(f"{report.names[0]} against {report.names[1]}")
     errors = 0 if report.stopped is None else 1
     not_compared = [
-        (f"{function} ({reason})", count)
+        (f"{function} ({reason})" if function in functions else function, reason, count)
         for reason, counts in report.not_compared.items()
         for function, count in counts.most_common()
     ]
@@ -54,9 +54,9 @@ def _add_suite(root: ET.Element, report: Report) -> None:
         findings = by_function[function]
         if findings:
             _add_failure(case, findings, report.functions[function])
-    for title, count in not_compared:
+    for title, reason, count in not_compared:
         case = ET.SubElement(suite, "testcase", {"classname": name, "name": _xml_text(title), "time": "0"})
-        ET.SubElement(case, "skipped", {"message": f"{plural(count, 'call')} not compared"})
+        ET.SubElement(case, "skipped", {"message": f"{plural(count, 'call')} {reason}"})
     if report.stopped is not None:
         case = ET.SubElement(suite, "testcase", {"classname": name, "name": "the whole trace", "time": "0"})
         ET.SubElement(case, "error", {"message": _xml_text(f"stopped {report.stopped}"), "type": "stopped"})

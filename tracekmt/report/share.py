@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from tracekmt.calls import EXPORT_PREFIXES
 from tracekmt.findings import Report
 from tracekmt.plural import plural
 from tracekmt.report.calls import printable
 
-MAX_FUNCTIONS = 4
+MAX_FUNCTIONS = 5
 
 
 def share_line(report: Report) -> str:
@@ -31,7 +30,7 @@ def share_text(total: int, compared: int, others: Iterable[tuple[str, Counter[st
     parts = [f"compared {compared} of {plural(total, 'call')} ({percentage(compared, total)})"]
     for reason, functions in others:
         count = sum(functions.values())
-        named = [f"{printable(_short_name(name))} {number}" for name, number in functions.most_common(MAX_FUNCTIONS)]
+        named = [f"{printable(name)} {number}" for name, number in functions.most_common(MAX_FUNCTIONS)]
         more = f", and {len(functions) - MAX_FUNCTIONS} more" if len(functions) > MAX_FUNCTIONS else ""
         parts.append(f"{reason} {count} ({percentage(count, total)}): {', '.join(named)}{more}")
     return "; ".join(parts)
@@ -41,10 +40,3 @@ def percentage(count: int, total: int) -> str:
     """Return a share as a percentage that is rounded down, so that 100% is all and 0% is none or nearly none."""
     tenths = 1000 * count // max(total, 1)
     return f"{tenths / 10:.1f}".removesuffix(".0") + "%"
-
-
-def _short_name(function: str) -> str:
-    """Return the name of a function without the prefix of the interface."""
-    for prefix in EXPORT_PREFIXES:
-        function = function.removeprefix(prefix)
-    return function

@@ -29,7 +29,7 @@ def sort_findings(report: Report) -> list[Finding]:
 def report_lines(report: Report) -> Iterator[str]:
     """Yield the lines of a report."""
     first, second = report.names
-    yield f"{first} against {second}: {report.verdict}"
+    yield printable(f"{first} against {second}: {report.verdict}")
     consequences = defaultdict(list)
     groups: dict[str, list[Finding]] = defaultdict(list)
     for finding in sort_findings(report):
@@ -46,7 +46,7 @@ def report_lines(report: Report) -> Iterator[str]:
         yield ""
         yield from _group_lines(group, caused)
     yield ""
-    yield from (f"note: {note}" for note in report.notes)
+    yield from (printable(f"note: {note}") for note in report.notes)
     if report.stopped is not None:
         yield printable(f"stopped {report.stopped}")
     counts_line = _counts_line(report)

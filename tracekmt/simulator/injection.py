@@ -11,7 +11,8 @@
     video_memory@N=SIZE          before call N, the budget of every adapter changes
     system_memory@N=SIZE         before call N, the budget of the machine changes
 
-FUNCTION may be a pattern, such as D3DKMTCreate*. The calls of all functions of a pattern are counted together.
+FUNCTION may be a pattern, such as D3DKMTCreate*, with or without the prefix D3DKMT. The calls of all functions of a
+pattern are counted together.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from tracekmt import ntstatus
-from tracekmt.calls import CALLS
+from tracekmt.calls import CALLS, EXPORT_PREFIXES
 from tracekmt.codec.luid import Luid
 from tracekmt.errors import UsageError
 from tracekmt.simulator.rule import ValidationRule
@@ -78,7 +79,7 @@ class InjectedFault:
 
     def matches(self, name: str, inputs: Callable[[], Any]) -> bool:
         """Count a call, and return True if the fault rejects it."""
-        if not fnmatchcase(name, self.function):
+        if not _is_named(name, self.function):
             return False
         if self.condition is not None and not self.condition(CallInputs(name, inputs())):
             return False
@@ -119,6 +120,11 @@ class MachineChange:
     new_luid: Luid | None = None
 
 
+def _is_named(function: str, pattern: str) -> bool:
+    """Return True if a pattern names a function, with or without the prefix of the interface."""
+    return fnmatchcase(function, pattern) or fnmatchcase(function.removeprefix(EXPORT_PREFIXES[0]), pattern)
+
+
 def parse_faults(texts: Any) -> tuple[list[InjectedFault], list[MachineChange]]:
     """Parse injected faults and machine changes.
 
@@ -144,7 +150,7 @@ def parse_faults(texts: Any) -> tuple[list[InjectedFault], list[MachineChange]]:
 
 
 def _parse_fault(text: str, match: re.Match[str]) -> InjectedFault:
-    specs = [spec for name, spec in CALLS.items() if fnmatchcase(name, match["target"])]
+    specs = [spec for name, spec in CALLS.items() if _is_named(name, match["target"])]
     if not specs:
         raise UsageError(f"unknown function in fault {text}: {match['target']} (see `tracekmt calls`)")
     first, step = (None if match[part] is None else int(match[part]) for part in ("first", "step"))
@@ -162,8 +168,8 @@ def _parse_change(text: str, match: re.Match[str]) -> MachineChange:
     call_index = int(match["first"])
     if component != "adapter":
         return MachineChange(text, call_index, component, parse_size(match["result"]))
-    state, _, new_luid = match["result"].partition(":")
-    if state not in ("stopped", "back") or (new_luid and not (luid and state == "back")):
+    state, colon, new_luid = match["result"].partition(":")
+    if state not in ("stopped", "back") or (colon and not (new_luid and luid and state == "back")):
         raise UsageError(
             f"invalid fault: {text} (expected adapter@{call_index}=stopped, or adapter:LUID@{call_index}=back:LUID)"
         )

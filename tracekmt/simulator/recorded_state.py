@@ -37,7 +37,7 @@ BUSY = frozenset(
 LOST = frozenset(
     {"STATUS_DEVICE_REMOVED", "STATUS_GRAPHICS_ADAPTER_WAS_RESET", "STATUS_GRAPHICS_GPU_EXCEPTION_ON_DEVICE"}
 )
-ABSENT = frozenset({"STATUS_INVALID_PARAMETER", "STATUS_UNSUCCESSFUL", "STATUS_NO_SUCH_DEVICE"})
+ABSENT = frozenset({"STATUS_INVALID_PARAMETER", "STATUS_UNSUCCESSFUL", "STATUS_NO_SUCH_DEVICE", "STATUS_ACCESS_DENIED"})
 
 MEMORY_REASON = "only the recorded machine knows how much memory was free"
 BUSY_REASON = "only the recorded machine knows whether the object was busy"
@@ -79,6 +79,8 @@ def learn(request: Request, violated: ValidationRule | None, recorded: Status) -
         return BUSY_REASON
     if violated is None and recorded.name in LOST:
         return _lose(request)
+    if violated is not None and violated.status in LOST and recorded.name in LOST:
+        return LOST_REASON
     uncertain = request.uncertain_status(recorded) if violated is None or violated.elsewhere else None
     if uncertain is not None or violated is not None:
         return uncertain
@@ -92,8 +94,9 @@ def catch_up(request: Request, violated: ValidationRule, recorded: Status) -> st
         Why the machine has changed, None if it has not.
     """
     adapter = request.adapter
-    if violated.elsewhere:
-        return request.catch_up(recorded)
+    caught_up = request.catch_up(recorded) if violated.elsewhere else None
+    if caught_up is not None:
+        return caught_up
     if not recorded.succeeded or "adapter" in request.machine.known:
         return None
     if violated.status in LOST and adapter is not None and adapter.stopped and request.device is None:

@@ -11,16 +11,17 @@ from tracekmt import codec
 from tracekmt.calls import CALLS
 from tracekmt.codec.luid import Luid
 from tracekmt.codec.memory import Arena, Memory, MemoryFault, Recorded
+from tracekmt.codec.parse_value import short_repr
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import Status, status
 from tracekmt.simulator import rules
 from tracekmt.simulator.injection import InjectedFault, parse_faults
 from tracekmt.simulator.machine_file import profile_settings
-from tracekmt.simulator.model.adapter import parse_adapter
+from tracekmt.simulator.model.adapter import LIST_FUNCTIONS, parse_adapter
 from tracekmt.simulator.model.allocation_size import parse_size_rule
 from tracekmt.simulator.model.handles import UNIQUES, HandleTableFullError
 from tracekmt.simulator.model.machine import Machine, Process
-from tracekmt.simulator.model.timeline import parse_timeline
+from tracekmt.simulator.model.timeline import parse_timeline, parse_uint
 from tracekmt.simulator.profile import Profile
 from tracekmt.simulator.profiles import PROFILES
 from tracekmt.simulator.recorded_state import DRIVER_REASON, INDEPENDENT_KINDS, SUCCESS, catch_up, learn, unborn_reason
@@ -62,38 +63,46 @@ def _create_machine(settings: Mapping[str, Any]) -> Machine:
     """Create the machine of a simulator from the keywords of `Simulator`."""
     for name in ("adapters", "drivers"):
         if not isinstance(settings.get(name, ()), (list, tuple)):
-            raise UsageError(f"invalid {name}: {str(settings[name])[:40]} (expected a list of tables of settings)")
+            raise UsageError(f"invalid {name}: {short_repr(settings[name])} (expected a list of tables of settings)")
     profile = settings["profile"]
     if profile not in PROFILES:
-        raise UsageError(f"invalid profile: {profile} (expected {', '.join(PROFILES)} or a TOML file)")
+        raise UsageError(f"invalid profile: {short_repr(profile)} (expected {', '.join(PROFILES)} or a TOML file)")
     uniques = settings.get("uniques", UNIQUES)
     if not isinstance(uniques, int) or not 1 <= uniques <= UNIQUES:
-        raise UsageError(f"invalid uniques: {str(uniques)[:40]} (expected a number from 1 to {UNIQUES})")
+        raise UsageError(f"invalid uniques: {short_repr(uniques)} (expected a number from 1 to {UNIQUES})")
     capacity = settings.get("list_capacity", {})
     if not isinstance(capacity, dict):
-        raise UsageError(f"invalid list_capacity: {str(capacity)[:40]} (expected a table of numbers by function)")
+        raise UsageError(f"invalid list_capacity: {short_repr(capacity)} (expected a table of numbers by function)")
+    for function in capacity:
+        if function not in LIST_FUNCTIONS:
+            raise UsageError(f"invalid list_capacity: {short_repr(function)} (expected {', '.join(LIST_FUNCTIONS)})")
     machine = Machine(
         [parse_adapter(adapter) for adapter in settings.get("adapters") or [{}]],
         None if settings.get("system_memory") is None else parse_size(settings["system_memory"]),
         uniques,
         profile=PROFILES[profile],
         drivers=[parse_size_rule(driver) for driver in settings.get("drivers", ())],
-        list_capacity={name: parse_timeline("list_capacity", value, int) for name, value in capacity.items()},
+        list_capacity={name: parse_timeline("list_capacity", value, parse_uint) for name, value in capacity.items()},
     )
     if settings.get("video_memory") is not None:
         for adapter in machine.adapters:
             adapter.video_memory = parse_size(settings["video_memory"])
     machine.faults, machine.changes = parse_faults(settings.get("faults", ()))
     machine.known = _known_state(machine, settings)
+    luids = {adapter.luid for adapter in machine.adapters} | {change.new_luid for change in machine.changes}
+    for change in machine.changes:
+        if change.luid is not None and change.luid not in luids:
+            raise UsageError(f"invalid fault: {change.text} (no adapter has the LUID {change.luid})")
     return machine
 
 
 def _known_state(machine: Machine, settings: Mapping[str, Any]) -> frozenset[str]:
     """Return the parts of the machine's state that the settings define; see `Machine.known`."""
     adapter_settings = [settings for settings in settings.get("adapters") or () if isinstance(settings, dict)]
-    known = {change.component for change in machine.changes}
+    known: set[str] = {change.component for change in machine.changes}
     known |= {name for name in ("video_memory", "system_memory") if name in settings}
     known |= {"video_memory" for adapter in adapter_settings if "video_memory" in adapter}
+    known |= {"usage" for adapter in adapter_settings if "video_memory" in adapter}
     known |= {"adapter" for adapter in adapter_settings if adapter.get("stops_after") is not None}
     return frozenset(known)
 
@@ -305,7 +314,7 @@ class Simulator(Process):
             if violated is not None:
                 if violated.write is not None:
                     violated.write(request)
-                return Answer(violated)
+                return Answer(violated, uncertain_outputs=request.uncertain_outputs)
             behaviour.effect(request)
         except (MemoryFault, HandleTableFullError) as error:
             for process, created in reversed(self.machine.created):

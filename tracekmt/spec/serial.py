@@ -148,6 +148,9 @@ def _wire_name(choice: Any) -> str:
     return _WIRE_CLASSES.get(name, name)
 
 
+_LENGTHS = ("count", "size", "unit")
+
+
 def _build_part(data: dict[Any, Any]) -> Any:
     wire_name = data.get("is")
     name = _CLASS_OF_WIRE.get(wire_name) if isinstance(wire_name, str) else None
@@ -159,6 +162,12 @@ def _build_part(data: dict[Any, Any]) -> Any:
         key = wire_fields.get(field, field)
         if key in data:
             arguments[field] = _build(hint, _from_wire(name, field, data[key]))
+    lengths = {field: value for field, value in arguments.items() if field in _LENGTHS and type(value) is int}
+    negative = next((field for field, value in lengths.items() if value < 0), None)
+    if negative is not None:
+        raise DescriptionError(f"a negative {negative} in a description's {wire_name}")
+    if name == "Union" and not arguments.get("arms"):
+        raise DescriptionError(f"a description's {wire_name} has no arms")
     try:
         return _CLASSES[name](**arguments)
     except TypeError:

@@ -8,10 +8,15 @@ from typing import Any, NamedTuple
 
 from tracekmt.calls.adapter import KMTQUERYADAPTERINFOTYPE
 from tracekmt.codec.luid import Luid
+from tracekmt.codec.parse_value import short_repr
 from tracekmt.errors import UsageError
 from tracekmt.simulator.model.names import canonical_name
-from tracekmt.simulator.model.timeline import Timeline, constant, parse_timeline
+from tracekmt.simulator.model.timeline import Timeline, constant, parse_timeline, parse_uint
 from tracekmt.text.units import parse_size
+
+LIST_FUNCTIONS = ("D3DKMTEnumAdapters", "D3DKMTEnumAdapters2", "D3DKMTEnumAdapters3")
+SEGMENT_GROUPS = ("local", "non-local")
+"""Names of the segment groups in settings, by their numbers."""
 
 FIRST_LUID = Luid(1, 0)
 """LUID of an adapter whose settings have none."""
@@ -146,15 +151,9 @@ class _Form(NamedTuple):
     write_key: Callable[[Any], str] = str
 
 
-def _integer(setting: Any) -> int:
-    if not isinstance(setting, int):
-        raise TypeError
-    return setting
-
-
 def _source(setting: Any) -> int | None:
     """Return a video present source. No source is None, or -1 because TOML has no null."""
-    return None if setting is None or _integer(setting) < 0 else _integer(setting)
+    return None if setting is None or setting == -1 else parse_uint(setting)
 
 
 def _boolean(setting: Any) -> bool:
@@ -164,8 +163,22 @@ def _boolean(setting: Any) -> bool:
 
 
 def _budget(setting: Any) -> Budget:
-    budget, available, reserved = map(parse_size, setting)
+    budget, available, reserved = (parse_uint(parse_size(size), 64) for size in setting)
     return Budget(budget, available, reserved)
+
+
+def _list(key: str) -> str:
+    """Return the name of a function that lists adapters, with its filter if it has one."""
+    function, _, filter_ = key.partition(" ")
+    if function not in LIST_FUNCTIONS or (filter_ and not 0 < int(filter_, 16) < 1 << 64):
+        raise ValueError
+    return key
+
+
+def _segment_group(key: str) -> str:
+    if key not in SEGMENT_GROUPS:
+        raise ValueError
+    return key
 
 
 def _write_rows(write: Callable[[Any], Any]) -> Callable[[Timeline[Any]], Any]:
@@ -185,18 +198,18 @@ def _info_type(key: str) -> int:
 _ANSWERS = {
     "displays": _Form(_source, read_key=str),
     "device_names": _Form(_boolean, read_key=str),
-    "device_contexts": _Form(_source, read_key=lambda key: int(key, 0), write_key=hex),
-    "sources": _Form(_integer),
-    "precise_present_regions": _Form(_integer),
-    "listed": _Form(_boolean, read_key=str),
-    "budgets": _Form(_budget, write=_write_rows(list), read_key=str),
+    "device_contexts": _Form(_source, read_key=lambda key: parse_uint(int(key, 0), 64), write_key=hex),
+    "sources": _Form(parse_uint),
+    "precise_present_regions": _Form(parse_uint),
+    "listed": _Form(_boolean, read_key=_list),
+    "budgets": _Form(_budget, write=_write_rows(list), read_key=_segment_group),
     "info": _Form(bytes.fromhex, write=_write_rows(bytes.hex), read_key=_info_type),
 }
 _PLAIN_FORMS: dict[str, tuple[type, str]] = {
     "name": (str, "a string"),
     "device_name": (str, "a string"),
-    "wddm": (int, "an integer"),
-    "stops_after": (int, "an integer"),
+    "wddm": (int, "a number from 0"),
+    "stops_after": (int, "a number from 0"),
 }
 _SETTINGS = {"luid", "video_memory", "shared_memory", *_PLAIN_FORMS, *_ANSWERS}
 
@@ -214,19 +227,22 @@ def parse_adapter(settings: Any) -> Adapter:
     if isinstance(settings, Adapter):
         return settings
     if not isinstance(settings, dict):
-        raise UsageError(f"invalid adapter: {str(settings)[:40]} (expected a table of settings)")
+        raise UsageError(f"invalid adapter: {short_repr(settings)} (expected a table of settings)")
     for name in settings:
         if name not in _SETTINGS:
-            raise UsageError(f"unknown adapter setting: {name} (expected one of {', '.join(sorted(_SETTINGS))})")
+            raise UsageError(
+                f"unknown adapter setting: {short_repr(name)} (expected one of {', '.join(sorted(_SETTINGS))})"
+            )
     values = {name: value for name, value in settings.items() if value is not None}
     luid = values.pop("luid", FIRST_LUID)
-    if not isinstance(luid, (list, tuple)) or len(luid) != 2 or not all(isinstance(part, int) for part in luid):
-        raise UsageError(f"invalid adapter luid: {str(luid)[:40]} (expected [LowPart, HighPart])")
+    is_pair = isinstance(luid, (list, tuple)) and len(luid) == 2 and all(isinstance(part, int) for part in luid)
+    if not is_pair or not (0 <= luid[0] < 1 << 32 and -(1 << 31) <= luid[1] < 1 << 31):
+        raise UsageError(f"invalid adapter luid: {short_repr(luid)} (expected [LowPart, HighPart])")
     for name in {"video_memory", "shared_memory"} & values.keys():
         values[name] = parse_size(values[name])
     for name, (type_, form) in _PLAIN_FORMS.items():
-        if name in values and not isinstance(values[name], type_):
-            raise UsageError(f"invalid adapter {name}: {str(values[name])[:40]} (expected {form})")
+        if name in values and not (isinstance(values[name], type_) and (type_ is str or 0 <= values[name] < 1 << 32)):
+            raise UsageError(f"invalid adapter {name}: {short_repr(values[name])} (expected {form})")
     for name in _ANSWERS.keys() & values.keys():
         values[name] = _parse_answer(name, _ANSWERS[name], values[name])
     return Adapter(luid=Luid(luid[0], luid[1]), **values)
@@ -238,12 +254,12 @@ def _parse_answer(name: str, form: _Form, setting: Any) -> Any:
     if read_key is None:
         return parse_timeline(f"adapter {name}", setting, form.read_value)
     if not isinstance(setting, dict):
-        raise UsageError(f"invalid adapter {name}: {str(setting)[:40]} (expected a table)")
+        raise UsageError(f"invalid adapter {name}: {short_repr(setting)} (expected a table)")
     answers: dict[Any, Timeline[Any]] = {}
     for key, value in setting.items():
         try:
             parsed_key = read_key(str(key))
-        except (ValueError, KeyError):
-            raise UsageError(f"invalid key of adapter {name}: {str(key)[:40]}") from None
+        except (ValueError, KeyError, TypeError):
+            raise UsageError(f"invalid key of adapter {name}: {short_repr(key)}") from None
         answers[parsed_key] = parse_timeline(f"adapter {name}", value, form.read_value)
     return answers

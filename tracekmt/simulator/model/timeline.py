@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
+from tracekmt.codec.parse_value import short_repr
 from tracekmt.errors import UsageError
 
 T = TypeVar("T")
@@ -35,6 +36,15 @@ class Timeline(Generic[T]):
         return self._values[0] if len(self._values) == 1 else [list(entry) for entry in self.entries()]
 
 
+def parse_uint(setting: Any, bits: int = 32) -> int:
+    """Return an unsigned number. Raise TypeError or ValueError for anything else."""
+    if type(setting) is not int:
+        raise TypeError
+    if not 0 <= setting < 1 << bits:
+        raise ValueError
+    return setting
+
+
 def constant(value: T) -> Timeline[T]:
     """Return a value that never changes."""
     return Timeline([(0, value)])
@@ -53,13 +63,14 @@ def parse_timeline(name: str, setting: Any, parse: Callable[[Any], T]) -> Timeli
     """
     rows = setting if isinstance(setting, list) else [[0, setting]]
     try:
-        entries = [(int(call), parse(value)) for call, value in rows]
+        entries = [(parse_uint(call, 64), parse(value)) for call, value in rows]
         calls = [call for call, _ in entries]
         if not entries or calls != sorted(set(calls)):
             raise ValueError
     except (TypeError, ValueError):
-        text = str(setting)[:40]
-        raise UsageError(f"invalid {name}: {text} (expected a value, or a list of [call, value])") from None
+        raise UsageError(
+            f"invalid {name}: {short_repr(setting)} (expected a value, or a list of [call, value])"
+        ) from None
     return Timeline(entries)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
 from tracekmt.calls.adapter import KMTQUERYADAPTERINFOTYPE
 from tracekmt.codec.luid import Luid
 from tracekmt.codec.memory import Memory
+from tracekmt.ntstatus import Status
 from tracekmt.simulator.model.adapter import Adapter
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.names import canonical_name
 from tracekmt.simulator.model.objects import OpenAdapter
 from tracekmt.simulator.model.timeline import Timeline
+from tracekmt.simulator.recorded_state import ABSENT, PRESENT_REASON
 from tracekmt.simulator.request import Behaviour, Request, View
 from tracekmt.simulator.rule import ValidationRule, invalid, null
 from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST, page
@@ -53,6 +55,10 @@ class OpenAdapterRequest(Request):
 class OpenFromLuidRequest(OpenAdapterRequest):
     """A call that opens an adapter by LUID."""
 
+    def uncertain_status(self, recorded: Status) -> str | None:
+        """Return a reason for a failure with an unknown LUID. The system may have a reason of another kind."""
+        return PRESENT_REASON if self.target is None and recorded.name in ABSENT else None
+
     @cached_property
     def luid(self) -> Luid:
         """LUID of the adapter."""
@@ -83,6 +89,10 @@ class OpenFromGdiDisplayNameRequest(OpenAdapterRequest):
 class OpenFromHdcRequest(OpenAdapterRequest):
     """A call that opens an adapter by a device context. Only a recording knows its display."""
 
+    def uncertain_status(self, recorded: Status) -> str | None:
+        """Return a reason for the failure with a device context that is on no display."""
+        return PRESENT_REASON if recorded.name in ABSENT else None
+
     def _source(self, adapter: Adapter) -> int | None:
         sources = adapter.device_contexts.get(self.args["hDc"])
         return sources.at(self.machine.call_index) if sources is not None else None
@@ -102,6 +112,11 @@ class OpenFromHdcRequest(OpenAdapterRequest):
 
 class OpenFromDeviceNameRequest(OpenAdapterRequest):
     """A call that opens an adapter by the path of a device interface."""
+
+    def uncertain_status(self, recorded: Status) -> str | None:
+        """Return a reason for the failure with an interface that no adapter is known to have."""
+        is_known = self.target is not None and self.names(self.target)
+        return PRESENT_REASON if recorded.name in ABSENT and not is_known else None
 
     @cached_property
     def path(self) -> str:
@@ -164,6 +179,21 @@ class ListAdaptersRequest(Request):
         key = list_key(self.spec.name, self.args["Filter"] if self.spec.argument.has("Filter") else 0)
         return [adapter for adapter in self.machine.adapters if adapter.is_listed(key, self.machine.call_index)]
 
+    def uncertain_status(self, recorded: Status) -> str | None:
+        """Return a reason for a list that was too small. An adapter may have arrived."""
+        return PRESENT_REASON if recorded.name == "STATUS_BUFFER_TOO_SMALL" else None
+
+    @property
+    def is_too_small(self) -> bool:
+        """True if the caller's list has fewer elements than there are adapters."""
+        has_list = self.spec.argument.has("pAdapters") and self.args["pAdapters"]
+        return bool(has_list) and self.args["NumAdapters"] < len(self.listed)
+
+    @property
+    def uncertain_outputs(self) -> Mapping[str, str]:
+        """NumAdapters of a list that is too small."""
+        return {"NumAdapters": PRESENT_REASON} if self.is_too_small else {}
+
     @property
     def capacity(self) -> int:
         """Number of elements that a call without a list gets."""
@@ -225,7 +255,7 @@ BAD_ADAPTER = invalid(
 LIST_TOO_SMALL = ValidationRule(
     "STATUS_BUFFER_TOO_SMALL",
     "pAdapters has fewer elements than there are adapters",
-    lambda r: r.args["pAdapters"] and r.args["NumAdapters"] < len(r.listed),
+    lambda r: r.is_too_small,
     WINE_TEST,
     "Windows-verified",
 )
@@ -235,11 +265,13 @@ BEHAVIOURS = {
     "D3DKMTOpenAdapterFromLuid": Behaviour(
         request=OpenFromLuidRequest,
         rules=(
-            invalid(
+            ValidationRule(
+                "STATUS_INVALID_PARAMETER",
                 "no adapter has this LUID",
                 lambda r: r.target is None,
                 page("D3DKMTOpenAdapterFromLuid"),
                 "documentation",
+                elsewhere=True,
             ),
         ),
         effect=open_adapter,

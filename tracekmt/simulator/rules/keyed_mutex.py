@@ -78,6 +78,7 @@ class AcquireRequest(KeyedMutexRequest):
             return None
         assert self.mutex is not None
         self.mutex.state.abandoned |= recorded.name == "STATUS_ABANDONED"
+        self.mutex.state.fence_value = None  # that of the other process's release
         return MUTEX_REASON
 
     def catch_up(self, recorded: Status) -> str | None:

@@ -16,6 +16,8 @@ DUPLICATE_CLOSE_SOURCE = 1
 DUPLICATE_SAME_ACCESS = 2
 OBJ_OPENIF = 0x80
 
+SYSTEM_REASON = "only the recorded system knows its processes and files"
+
 _LIKE_BAD_HANDLES = "by analogy with other handles that are not open"
 
 
@@ -28,8 +30,11 @@ class CreateNamedObjectRequest(Request):
         return object_name(self.args.follow("ObjectAttributes") if self.args["ObjectAttributes"] else None)
 
     def uncertain_status(self, recorded: Status) -> str | None:
-        """Return a reason if the name was in use."""
-        return NAME_REASON if self.object_name is not None and recorded.name in NAME_IN_USE else None
+        """Return a reason for a name that another process may have, and for a section of a file."""
+        if self.object_name is not None and (not recorded.succeeded or recorded.name in NAME_IN_USE):
+            return NAME_REASON
+        is_section = self.spec.argument.has("FileHandle")
+        return SYSTEM_REASON if is_section and not recorded.succeeded else None
 
     @property
     def existing(self) -> NtObject | None:
@@ -39,6 +44,10 @@ class CreateNamedObjectRequest(Request):
 
 class OpenProcessRequest(Request):
     """A call that opens a process."""
+
+    def uncertain_status(self, recorded: Status) -> str | None:
+        """Return a reason for a failure: the process may have ended, or may not be accessible."""
+        return SYSTEM_REASON if not recorded.succeeded else None
 
     @cached_property
     def process_id(self) -> int:

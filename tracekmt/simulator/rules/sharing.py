@@ -197,8 +197,9 @@ class OpenByNameRequest(Request):
         return object_name(self.args.follow("pObjAttrib"))
 
     def uncertain_status(self, recorded: Status) -> str | None:
-        """Return a reason unless the name is known."""
-        return NAME_REASON if self.nt_object is None else None
+        """Return a reason unless the name is known. An unrecorded call may have closed its last handle."""
+        is_unknown = self.nt_object is None or recorded.name == "STATUS_OBJECT_NAME_NOT_FOUND"
+        return NAME_REASON if is_unknown else None
 
     @cached_property
     def nt_object(self) -> NtObject | None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from tracekmt.calls.video_memory import D3DKMT_MEMORY_SEGMENT_GROUP
-from tracekmt.simulator.model.adapter import Budget
+from tracekmt.ntstatus import Status
+from tracekmt.simulator.model.adapter import SEGMENT_GROUPS, Budget
 from tracekmt.simulator.model.nt_handles import PROCESS, NtObject
 from tracekmt.simulator.request import Behaviour
 from tracekmt.simulator.rule import ValidationRule, invalid
@@ -16,8 +17,7 @@ from tracekmt.simulator.sources import WINE_TEST
 LOCAL, NON_LOCAL = (
     D3DKMT_MEMORY_SEGMENT_GROUP.number(f"D3DKMT_MEMORY_SEGMENT_GROUP_{name}") for name in ("LOCAL", "NON_LOCAL")
 )
-LOCAL_NAME, NON_LOCAL_NAME = "local", "non-local"
-"""Names of the segment groups in the settings of adapters."""
+LOCAL_NAME, NON_LOCAL_NAME = SEGMENT_GROUPS
 
 _UNKNOWN_USAGE = {"CurrentUsage": "only a driver knows the size of an allocation that the process uses"}
 
@@ -73,6 +73,10 @@ class VideoMemoryRequest(AdapterRequest):
         size = UNLIMITED if limit is None else limit
         return Budget(size, size // 2, 0)
 
+    def uncertain_status(self, recorded: Status) -> str | None:
+        """Return a reason if the call names a physical adapter of linked adapters."""
+        return "only the recorded machine knows its linked adapters" if self.args["PhysicalAdapterIndex"] else None
+
     @property
     def uncertain_outputs(self) -> Mapping[str, str]:
         """CurrentUsage, if the process uses memory whose size the simulator does not know."""
@@ -105,11 +109,13 @@ BEHAVIOURS = {
                 "Windows-verified",
             ),
             BAD_ADAPTER,
-            invalid(
+            ValidationRule(
+                "STATUS_INVALID_PARAMETER",
                 "PhysicalAdapterIndex is above 0, and the simulator has no linked adapters",
                 lambda r: r.args["PhysicalAdapterIndex"],
                 WINE_TEST,
                 "Windows-verified",
+                elsewhere=True,
             ),
             invalid(
                 "MemorySegmentGroup is neither local nor non-local",
