@@ -72,7 +72,7 @@ def _misuse(trace: Trace, on_progress: Callable[[int, int], None]) -> Iterator[F
 def _refused(trace: Trace, path: Path) -> Iterator[Finding]:
     """Yield the calls that a known rule refuses although they succeeded.
 
-    After a recorded failure that the simulator does not explain, its objects are no longer those of the recording.
+    After a recorded failure that the simulator does not explain, it has other objects than the recording.
     """
     for finding in replay(path).findings:
         if finding.kind != "status" or finding.index is None or finding.cause is not None:

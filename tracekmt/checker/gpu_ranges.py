@@ -76,7 +76,7 @@ class _Space:
 
 
 class GpuRanges(Check):
-    """Finds ranges of GPU addresses that are freed twice or overlap. Each adapter has addresses of its own."""
+    """Finds ranges of GPU addresses that are freed twice or overlap. Each adapter has other addresses."""
 
     def __init__(self) -> None:
         # By the adapter: its LUID, or 0 if it is unknown.

@@ -108,7 +108,8 @@ class Comparison:
             else:
                 compare_outputs = self._compare_all_bound if outcome.unchanged else self._compare_outputs
                 differences = compare_outputs(call, outcome, recorded, replayed)
-                findings += (_with_uncertainty(finding, outcome.uncertain_outputs) for finding in differences)
+                uncertain = outcome.uncertain_outputs
+                findings += (_with_uncertainty(each, uncertain) for each in differences) if uncertain else differences
         if call.succeeded:
             findings += self._bind(entered, outcome, recorded, replayed)
             for identity in entered.destroyed:

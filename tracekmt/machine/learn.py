@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tracekmt.calls.adapter import KMTQUERYADAPTERINFOTYPE
 from tracekmt.codec.luid import Luid
@@ -193,11 +194,31 @@ def learn_machine(*traces: Trace) -> dict[str, Any]:
     Args:
         traces: Traces of one session. The index of a call counts from `TRACE_BASE` times the position of its trace.
     """
+    if len(traces) == 1 and traces[0] in _learned:
+        return _learned[traces[0]]
     learner = _Learner()
     for number, trace in enumerate(traces):
         learner.begin_trace(number * TRACE_BASE)
         _learn_trace(learner, trace)
-    return learner.settings()
+    settings = learner.settings()
+    if len(traces) == 1:
+        _learned[traces[0]] = settings
+    return settings
+
+
+_learned: WeakKeyDictionary[Trace, dict[str, Any]] = WeakKeyDictionary()
+"""Settings of each open trace. A replay needs them for the simulator and for its notes."""
+
+
+def describes_machine(trace: Trace) -> bool:
+    """Return True if the header of a trace describes the adapters, so that the calls tell nothing new."""
+    adapters = trace.header.machine.get("adapters")
+    return isinstance(adapters, list) and bool(adapters) and all(map(_has_luid, adapters))
+
+
+def _has_luid(adapter: Any) -> bool:
+    luid = adapter.get("luid") if isinstance(adapter, dict) else None
+    return isinstance(luid, list) and len(luid) == 2 and all(isinstance(part, int) for part in luid)
 
 
 def _learn_trace(learner: _Learner, trace: Trace) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tracekmt.codec.luid import Luid
-from tracekmt.machine.learn import learn_machine
+from tracekmt.machine.learn import describes_machine, learn_machine
 from tracekmt.simulator import Simulator
 from tracekmt.simulator.machine_file import profile_settings
 from tracekmt.trace.reader import Trace
@@ -23,7 +23,7 @@ def simulator_for(*traces: Trace, **settings: Any) -> Simulator:
     """
     settings = {name: value for name, value in settings.items() if value is not None}
     chosen = {**profile_settings(settings.pop("profile", "windows")), **settings}
-    machine = learn_machine(*traces)
+    machine = {} if all(map(describes_machine, traces)) else learn_machine(*traces)
     for layer in (traces[0].header.machine, chosen):
         known = {name: value for name, value in layer.items() if name in _HEADER_SETTINGS or layer is chosen}
         if isinstance(known.get("adapters"), (list, tuple)):

@@ -13,7 +13,7 @@ from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.differ.fast_path import same_spec, unchanged_except_bound_values
 from tracekmt.differ.outcome import NO_HANDLE, EnteredCall, Outcome
 from tracekmt.findings import Finding
-from tracekmt.machine.learn import learn_machine, luids_of, machine_lines
+from tracekmt.machine.learn import describes_machine, learn_machine, luids_of, machine_lines
 from tracekmt.ntstatus import Status
 from tracekmt.objects.identity import Bindings
 from tracekmt.replayer.simulated_machine import pair_luids
@@ -49,10 +49,11 @@ class SimulatorTarget:
     def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
         """Bind the LUIDs of the trace that no simulated adapter has to other adapters.
 
-        The notes describe the recorded machine.
+        The notes describe the recorded machine, unless the header of the trace does.
         """
-        machine = learn_machine(trace)
-        notes = [f"recorded machine: {line}" for line in machine_lines(machine)]
+        is_described = describes_machine(trace)
+        machine = trace.header.machine if is_described else learn_machine(trace)
+        notes = [] if is_described else [f"recorded machine: {line}" for line in machine_lines(machine)]
         for recorded, live in pair_luids(luids_of(machine), self.simulator):
             bindings.bind_value(ADAPTER_LUID, recorded.to_value(), live.to_value())
             notes.append(f"adapter {recorded} of the trace is adapter {live} of the simulator")
@@ -79,7 +80,7 @@ class SimulatorTarget:
         recorded_arena = self._recorded_arena(entered, spec)
         arena, arguments = self._arguments(entered, spec, recorded_arena)
         before = arena.regions()
-        unborn = [(path, kind.name) for path, kind in entered.unborn]
+        unborn = [(path, kind.name) for path, kind in entered.unborn] if entered.unborn else ()
         answer = self.simulator.invoke(name, self.abi, arena, arguments, call.status, self._base + call.index, unborn)
         if answer.taken is not None and not answer.performed and call.succeeded:
             return self._adopt_outcome(entered, answer, Transcript(arguments, before, before, None))
@@ -98,7 +99,7 @@ class SimulatorTarget:
             result=None if spec.returns == "NTSTATUS" else 0,
             modelled=BEHAVIOURS[name].modelled,
             taken=answer.taken,
-            uncertain_outputs=_uncertain_outputs(answer, unborn),
+            uncertain_outputs=_uncertain_outputs(answer, unborn) if unborn else answer.uncertain_outputs,
             injected=answer.injected,
             unchanged=bound_outputs is not None,
             bound_outputs=bound_outputs or {},
