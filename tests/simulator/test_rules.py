@@ -22,7 +22,7 @@ from tracekmt.simulator.profile import Profile
 from tracekmt.simulator.profiles import PROFILES
 from tracekmt.simulator.request import Behaviour, View
 from tracekmt.simulator.rule import ValidationRule
-from tracekmt.simulator.unmodelled import UNMODELLED
+from tracekmt.simulator.unmodelled import UNMODELLED, UnmodelledRequest
 from tracekmt.spec import types as t
 from tracekmt.spec.paths import structures
 
@@ -90,7 +90,7 @@ class Checker:
             profile = random.choice(list(self.rules.profiles.values()))
             live.simulator.machine.profile = profile
             argument = RandomArgument(random, CALLS[name], random.choice(t.ABIS), live, self.names)
-            with_effect = (run + 1) % RUNS_PER_EFFECT == 0 or not behaviour.modelled
+            with_effect = (run + 1) % RUNS_PER_EFFECT == 0 or issubclass(behaviour.request, UnmodelledRequest)
             self.run(behaviour, profile, argument, with_effect=with_effect)
         return [
             f"{name}: {rule.reason}: {self.rules.marks[index]}"

@@ -20,7 +20,7 @@ from tracekmt.replayer.simulated_machine import pair_luids
 from tracekmt.replayer.target import Transcript
 from tracekmt.simulator import BEHAVIOURS, Simulator
 from tracekmt.simulator.model.nt_handles import PSEUDO_HANDLES
-from tracekmt.simulator.recorded_state import SILENT_KINDS, unborn_reason
+from tracekmt.simulator.recorded_state import PENDING, SILENT_KINDS, unborn_reason
 from tracekmt.simulator.request import Answer
 from tracekmt.spec.types import Abi, CallSpec, Kind
 from tracekmt.trace.call import TracedCall
@@ -89,7 +89,7 @@ class SimulatorTarget:
         outputs = codec.decode(spec, self.abi, arena, arguments, Recorded(before)) if bound_outputs is None else None
         rule = answer.rule
         is_taken = answer.taken is not None and not answer.performed
-        status = call.status if is_taken else ntstatus.status(rule.status) if rule else _SUCCESS
+        status = _status(answer) if not is_taken else call.status
         outcome = Outcome(
             status if spec.returns == "NTSTATUS" else None,
             spec.argument,
@@ -193,7 +193,13 @@ class SimulatorTarget:
         return self.simulator.adopt(kind.name, owners.get("device", 0), owners.get("resource", 0))
 
 
-_SUCCESS = Status(0)
+_SUCCESS, _PENDING = Status(0), ntstatus.status(PENDING)
+
+
+def _status(answer: Answer) -> Status:
+    if answer.rule is not None:
+        return ntstatus.status(answer.rule.status)
+    return _PENDING if answer.is_pending else _SUCCESS
 
 
 def _uncertain_outputs(answer: Answer, unborn: Sequence[tuple[str, str]]) -> Mapping[str, str]:

@@ -25,7 +25,17 @@ from typing import Any
 from tracekmt.errors import UsageError
 from tracekmt.text.toml import read_toml
 
-KEYS = ("profile", "adapters", "system_memory", "video_memory", "drivers", "faults", "uniques", "list_capacity")
+KEYS = (
+    "profile",
+    "adapters",
+    "system_memory",
+    "video_memory",
+    "drivers",
+    "faults",
+    "uniques",
+    "list_capacity",
+    "paging",
+)
 
 
 def profile_settings(profile: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from tracekmt.ntstatus import Status
 from tracekmt.simulator.request import Request
 from tracekmt.simulator.rule import ValidationRule
 
-SUCCESS = "STATUS_SUCCESS"
+SUCCESS, PENDING = "STATUS_SUCCESS", "STATUS_PENDING"
 
 VIDEO_MEMORY = frozenset({"STATUS_GRAPHICS_NO_VIDEO_MEMORY"})
 SYSTEM_MEMORY = frozenset(
@@ -43,6 +43,7 @@ MEMORY_REASON = "only the recorded machine knows how much memory was free"
 BUSY_REASON = "only the recorded machine knows whether the object was busy"
 LOST_REASON = "only the recorded machine knows when a device or an adapter is lost"
 PRESENT_REASON = "only the recorded machine knows when an adapter is present"
+ANSWER_REASON = "only the recorded machine knows the answer"
 DRIVER_REASON = "only a driver can decide whether this call fails"
 
 INDEPENDENT_KINDS = frozenset({"adapter", "device", "event", "semaphore", "section", "process"})

@@ -222,6 +222,8 @@ class Behaviour:
         modelled: True if the outcome is that of Windows, as far as known. Otherwise only handles are simulated.
         driver_decides: True for a request that a driver may reject for a reason that no rule covers.
         waits: True if other calls decide the outcome until the call returns.
+        machine_answers: True if only the recorded machine knows the outputs. A replay takes them from the recording.
+        is_queued: True if a successful call may return STATUS_PENDING. In a replay, the recording decides.
     """
 
     rules: Sequence[ValidationRule]
@@ -231,6 +233,8 @@ class Behaviour:
     modelled: bool = True
     driver_decides: Callable[[Any], bool] = lambda request: False
     waits: bool = False
+    machine_answers: bool = False
+    is_queued: bool = False
 
     @property
     def kernel_statuses(self) -> set[str]:
@@ -246,6 +250,7 @@ class Answer:
         rule: Rule that rejected the call. None after a success, and for an outcome that is taken.
         taken: Why the outcome is taken from the recording, None if the simulator made it.
         performed: True if outputs were written.
+        is_pending: True if the call returned STATUS_PENDING.
         uncertain_outputs: Reason by output path, without indexes, for outputs that only the recorded machine knows.
         injected: Injected faults and machine changes that happened at this call, as the user wrote them.
     """
@@ -253,5 +258,6 @@ class Answer:
     rule: ValidationRule | None
     taken: str | None = None
     performed: bool = True
+    is_pending: bool = False
     uncertain_outputs: Mapping[str, str] = field(default_factory=dict)
     injected: tuple[str, ...] = ()

@@ -24,7 +24,16 @@ from tracekmt.simulator.model.machine import Machine, Process
 from tracekmt.simulator.model.timeline import parse_timeline, parse_uint
 from tracekmt.simulator.profile import Profile
 from tracekmt.simulator.profiles import PROFILES
-from tracekmt.simulator.recorded_state import DRIVER_REASON, INDEPENDENT_KINDS, SUCCESS, catch_up, learn, unborn_reason
+from tracekmt.simulator.recorded_state import (
+    ANSWER_REASON,
+    DRIVER_REASON,
+    INDEPENDENT_KINDS,
+    PENDING,
+    SUCCESS,
+    catch_up,
+    learn,
+    unborn_reason,
+)
 from tracekmt.simulator.request import Answer, Behaviour, Request
 from tracekmt.simulator.rule import HANDLE_TABLE_FULL, UNREADABLE, ValidationRule
 from tracekmt.simulator.unmodelled import UNMODELLED
@@ -84,6 +93,10 @@ def _create_machine(settings: Mapping[str, Any]) -> Machine:
         drivers=[parse_size_rule(driver) for driver in settings.get("drivers", ())],
         list_capacity={name: parse_timeline("list_capacity", value, parse_uint) for name, value in capacity.items()},
     )
+    paging = settings.get("paging", "success")
+    if paging not in ("success", "pending"):
+        raise UsageError(f"invalid paging: {short_repr(paging)} (expected success or pending)")
+    machine.paging_is_pending = paging == "pending"
     if settings.get("video_memory") is not None:
         for adapter in machine.adapters:
             adapter.video_memory = parse_size(settings["video_memory"])
@@ -115,7 +128,7 @@ class CallResult:
         status: Status that the call returned.
         outputs: The whole argument after the call: a dict, or None for NULL.
         rule: Rule that rejected the call, None after a success.
-        modelled: True if the outcome is that of Windows, as far as known. Otherwise only handles are simulated.
+        modelled: True if the function has rules. Otherwise only handles are simulated.
     """
 
     status: Status
@@ -139,6 +152,8 @@ class Simulator(Process):
         uniques: Number of generations of a handle's slot, 1 to 3.
         faults: Injected failures and machine changes, such as "D3DKMTCreateDevice@2=STATUS_NO_MEMORY".
         list_capacity: Number of adapters that EnumAdapters2 and 3 return without a list, by function.
+        paging: "success" or "pending": status of operations that a paging queue executes. A replay takes it from the
+            recording.
 
     Raises:
         UsageError: A setting is unknown or invalid, or the machine file cannot be read.
@@ -155,6 +170,7 @@ class Simulator(Process):
         uniques: int | None = None,
         faults: Sequence[str] | None = None,
         list_capacity: Mapping[str, Any] | None = None,
+        paging: str | None = None,
     ) -> None:
         keywords = {
             "adapters": adapters,
@@ -164,6 +180,7 @@ class Simulator(Process):
             "uniques": uniques,
             "faults": faults,
             "list_capacity": list_capacity,
+            "paging": paging,
         }
         overrides = {name: value for name, value in keywords.items() if value is not None}
         super().__init__(_create_machine({**profile_settings(profile), **overrides}))
@@ -208,8 +225,9 @@ class Simulator(Process):
         arena = Arena("x64", 1)
         arguments = codec.encode(spec, "x64", arena, _with_output_parameters(spec, inputs))
         before = Recorded(arena.regions())
-        rule = self.invoke(name, "x64", arena, arguments).rule
-        result = status(rule.status) if rule else Status(0)
+        answer = self.invoke(name, "x64", arena, arguments)
+        rule = answer.rule
+        result = status(rule.status) if rule else status(PENDING) if answer.is_pending else Status(0)
         outputs = codec.decode(spec, "x64", arena, arguments, before)
         return CallResult(result, outputs, rule, BEHAVIOURS[name].modelled)
 
@@ -306,7 +324,11 @@ class Simulator(Process):
             adapter = request.adapter
             if adapter is not None:
                 adapter.call_count += 1
-            is_expected = violated is None and recorded is not None and (not recorded or not behaviour.modelled)
+            is_pending = behaviour.is_queued and (
+                recorded.name == PENDING if recorded is not None else self.machine.paging_is_pending
+            )
+            is_expected = violated is None and recorded is not None and (not recorded or is_pending)
+            is_expected |= violated is None and not behaviour.modelled
             if recorded is not None and not (is_expected and recorded.succeeded):
                 taken = _reason_to_take(behaviour, request, violated, recorded, unborn)
                 if taken is not None:
@@ -316,6 +338,8 @@ class Simulator(Process):
                     violated.write(request)
                 return Answer(violated, uncertain_outputs=request.uncertain_outputs)
             behaviour.effect(request)
+            if behaviour.machine_answers and recorded is not None:
+                return Answer(None, ANSWER_REASON, performed=False)
         except (MemoryFault, HandleTableFullError) as error:
             for process, created in reversed(self.machine.created):
                 process.undo(created)
@@ -323,7 +347,9 @@ class Simulator(Process):
         finally:
             self.machine.created.clear()
         uncertain = request.uncertain_outputs
-        return Answer(None, adopted, uncertain_outputs=uncertain) if adopted or uncertain else _SUCCESS
+        if adopted or uncertain or is_pending:
+            return Answer(None, adopted, is_pending=is_pending, uncertain_outputs=uncertain)
+        return _SUCCESS
 
     def _rules(self, name: str) -> Sequence[ValidationRule]:
         """Return the rules of a function on this machine."""

@@ -1,13 +1,14 @@
-"""Behaviour of described functions without specific rules.
+"""Behaviour of functions by their descriptions alone.
 
 Every given handle must be live and have its kind. The call creates its objects, destroys its objects, and sets its
-plain outputs to 0. This is a placeholder. It is not known to match Windows.
+plain outputs to 0. Some functions are known to do no more. For all others without rules this is a placeholder, which is
+not known to match Windows.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +17,7 @@ from tracekmt.codec import FieldValue, Unreadable
 from tracekmt.simulator.model.nt_handles import NtObject
 from tracekmt.simulator.model.objects import KernelObject, SyncObject, make_bare_object
 from tracekmt.simulator.request import Behaviour, Request, View
-from tracekmt.simulator.rule import invalid
+from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import lay_out, measure
 from tracekmt.spec.types import (
@@ -216,3 +217,29 @@ UNMODELLED = Behaviour(
     effect=answer,
     modelled=False,
 )
+
+
+def by_description(
+    *rules: ValidationRule,
+    request: type[UnmodelledRequest] = UnmodelledRequest,
+    effect: Callable[[Any], None] = answer,
+    machine_answers: bool = False,
+    is_queued: bool = False,
+) -> Behaviour:
+    """Return the behaviour of a function that does no more than its description says. A driver may reject its calls.
+
+    Args:
+        rules: Rules that follow the check of the handles.
+        request: Type of the request.
+        effect: Effect of a valid call.
+        machine_answers: True if only the recorded machine knows the outputs.
+        is_queued: True if a paging queue executes the operation.
+    """
+    return Behaviour(
+        request=request,
+        rules=(*UNMODELLED.rules, *rules),
+        effect=effect,
+        driver_decides=lambda request: True,
+        machine_answers=machine_answers,
+        is_queued=is_queued,
+    )

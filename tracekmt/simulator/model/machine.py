@@ -19,6 +19,7 @@ from tracekmt.simulator.model.objects import (
     Allocation,
     AllocationMemory,
     Device,
+    DeviceObject,
     KernelObject,
     OpenAdapter,
     Resource,
@@ -34,8 +35,10 @@ FIRST_PROCESS_ID = 0x1000
 PROCESS_ID_STEP = 4
 PAGE = 4096
 _CPU_ADDRESSES = 0x7FF000000000
-_CPU32_ADDRESSES = 0x70000000
+_CPU32_ADDRESSES, _CPU32_END = 0x70000000, 0xF0000000
 _GPU_ADDRESSES = 0x100000000
+_LARGEST_RANGE = 1 << 40
+"""Bytes kept free for a larger range, so that addresses stay within 64 bits."""
 
 K = TypeVar("K", bound=KernelObject)
 
@@ -52,6 +55,7 @@ class Machine:
         profile: Differences of the machine's system from Windows.
         drivers: Rules for the size of an allocation.
         list_capacity: Number of adapters that a function returns without a list, by the function's name.
+        paging_is_pending: True if operations of paging queues return STATUS_PENDING, outside of a replay.
         known: Names of the settings whose state is known: "video_memory", "system_memory", "adapter". A replay takes
             the rest from the recording.
         system_memory_used: Bytes of system memory in use.
@@ -73,6 +77,7 @@ class Machine:
     profile: Profile = field(kw_only=True)
     drivers: Sequence[SizeRule] = ()
     list_capacity: Mapping[str, Timeline[int]] = field(default_factory=dict)
+    paging_is_pending: bool = False
     known: frozenset[str] = frozenset()
     system_memory_used: int = 0
     global_handles: GlobalHandles = field(default_factory=GlobalHandles)
@@ -254,7 +259,10 @@ class Process:
         """
         space = "cpu32" if space == "cpu" and pointer_size == 4 else space
         address = self._next_addresses[space]
-        self._next_addresses[space] += -(-max(size, 1) // PAGE) * PAGE
+        pages = -(-min(max(size, 1), _LARGEST_RANGE) // PAGE)
+        if space == "cpu32" and address + pages * PAGE > _CPU32_END:
+            address = _CPU32_ADDRESSES  # a 32-bit process has few addresses, and unmaps what it does not use
+        self._next_addresses[space] = address + pages * PAGE
         return address
 
     def next_fence_value(self) -> int:
@@ -321,7 +329,10 @@ class Process:
             return self.add(Device(adapter))
         owner = self.find(device, Device)
         if kind not in ("resource", "allocation"):
-            return self.add(make_bare_object(kind), owner)
+            created = make_bare_object(kind)
+            if isinstance(created, DeviceObject):
+                created.device = owner
+            return self.add(created, owner)
         if owner is not None:
             adapter = owner.adapter
         if kind == "resource":

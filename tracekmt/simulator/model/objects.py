@@ -182,8 +182,8 @@ class DeviceObject(KernelObject):
 
     __slots__ = ("device",)
 
-    def __init__(self, device: Device | None, shared_object: SharedObject) -> None:
-        super().__init__(shared_object)
+    def __init__(self, device: Device | None, *shared_objects: SharedObject) -> None:
+        super().__init__(*shared_objects)
         self.device = device
 
     def is_on(self, device: Device | None) -> bool:
@@ -207,15 +207,45 @@ class Resource(DeviceObject):
 
 
 class Allocation(DeviceObject):
-    """An allocation of a device, in a resource or without one."""
+    """An allocation of a device, in a resource or without one.
+
+    Attributes:
+        resource: Its resource, or None.
+        memory: Its memory.
+        resident_count: Number of MakeResident calls without an Evict.
+        lock_count: Number of locks without an unlock.
+        locked_at: CPU address of the memory while it is locked, else 0.
+    """
 
     kind = "allocation"
 
-    __slots__ = ("memory", "resource")
+    __slots__ = ("lock_count", "locked_at", "memory", "resident_count", "resource")
 
     def __init__(self, device: Device | None, resource: Resource | None, memory: AllocationMemory) -> None:
         super().__init__(device, memory)
         self.resource, self.memory = resource, memory
+        self.resident_count = self.lock_count = self.locked_at = 0
+
+
+class PagingQueue(DeviceObject):
+    """A paging queue of a device.
+
+    Attributes:
+        fence_value: Fence value of the last operation.
+    """
+
+    kind = "paging queue"
+
+    __slots__ = ("fence_value",)
+
+    def __init__(self, device: Device | None) -> None:
+        super().__init__(device)
+        self.fence_value = 0
+
+    def next_fence_value(self) -> int:
+        """Return the fence value of a new operation."""
+        self.fence_value += 1
+        return self.fence_value
 
 
 class SyncObject(KernelObject):
@@ -268,4 +298,6 @@ def make_bare_object(kind: str) -> KernelObject:
     """Create an object of which only the kind is known."""
     if kind in _SYNC_TYPES:
         return SyncObject(SyncState(_SYNC_TYPES[kind]))
+    if kind == PagingQueue.kind:
+        return PagingQueue(None)
     return KeyedMutex(MutexState(0)) if kind == KeyedMutex.kind else UnmodelledObject(kind)

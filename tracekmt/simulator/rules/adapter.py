@@ -341,6 +341,7 @@ BEHAVIOURS = {
             ),
         ),
         effect=write_adapter_info,
-        modelled=False,
+        driver_decides=lambda request: True,
+        machine_answers=True,
     ),
 }

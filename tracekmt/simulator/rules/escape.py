@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from tracekmt.simulator.model.objects import Resource
-from tracekmt.simulator.request import Behaviour
 from tracekmt.simulator.rule import invalid
 from tracekmt.simulator.sources import WINE_TEST
-from tracekmt.simulator.unmodelled import UNMODELLED, UnmodelledRequest, answer
+from tracekmt.simulator.unmodelled import UnmodelledRequest, answer, by_description
 
 UPDATE_RUNTIME_DATA = 0x80000000
 """Escape of Wine that replaces the runtime data of the resource in hContext (Wine dlls/win32u/d3dkmt.c)."""
@@ -35,13 +34,10 @@ def _update_runtime_data(request: EscapeRequest) -> None:
 
 
 BEHAVIOURS = {
-    "D3DKMTEscape": Behaviour(
+    "D3DKMTEscape": by_description(
+        invalid("every field is 0", lambda r: r.is_empty, WINE_TEST, "Windows-verified"),
         request=EscapeRequest,
-        rules=(
-            invalid("every field is 0", lambda r: r.is_empty, WINE_TEST, "Windows-verified"),
-            *UNMODELLED.rules,
-        ),
         effect=escape,
-        modelled=False,
+        machine_answers=True,
     ),
 }

@@ -1,0 +1,80 @@
+"""Locks: addresses of an allocation's memory, and how often it is locked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from tracekmt.simulator.model.objects import Allocation
+from tracekmt.simulator.request import Behaviour
+from tracekmt.simulator.rule import invalid
+from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest
+from tracekmt.simulator.sources import WSL, page
+
+_SIZE = 1 << 20
+"""Bytes of the range of addresses of a lock. A call does not have the size of an allocation."""
+
+
+class LockRequest(DeviceRequest):
+    """A call that locks or unlocks one allocation."""
+
+    @cached_property
+    def allocations(self) -> list[Allocation | None]:
+        """Live allocation of hAllocation on the device, or None."""
+        return [self._find(self.args["hAllocation"])]
+
+    def _find(self, handle: int) -> Allocation | None:
+        allocation = self.process.find(handle, Allocation)
+        return allocation if allocation is not None and allocation.is_on(self.device) else None
+
+    @property
+    def uncertain_outputs(self) -> Mapping[str, str]:
+        """GPU address of a lock of version 1."""
+        return _GPU_ADDRESS if self.spec.argument.has("GpuVirtualAddress") else {}
+
+
+class UnlockRequest(LockRequest):
+    """A call that unlocks allocations of a list."""
+
+    @cached_property
+    def allocations(self) -> list[Allocation | None]:
+        """Live allocation of each handle on the device, or None."""
+        return [self._find(handle) for handle in self.args.numbers("phAllocations", self.args["NumAllocations"])]
+
+
+def lock(request: LockRequest) -> None:
+    """Map the memory. A nested lock returns the same address (WSL2-Linux-Kernel)."""
+    (allocation,) = request.allocations
+    assert allocation is not None
+    # `Simulator.invoke` takes calls of both ABIs, so the address of an earlier lock may not fit.
+    if not allocation.lock_count or allocation.locked_at >> 8 * request.pointer_size:
+        allocation.locked_at = request.process.reserve_addresses("cpu", _SIZE, request.pointer_size)
+    allocation.lock_count += 1
+    request.args["pData"] = allocation.locked_at
+
+
+def unlock(request: LockRequest) -> None:
+    """Unlock each allocation once."""
+    for allocation in request.allocations:
+        assert allocation is not None
+        allocation.lock_count -= 1
+
+
+_GPU_ADDRESS = {"GpuVirtualAddress": "only a driver knows the GPU address of a lock"}
+_BAD_ALLOCATION = invalid(
+    "a handle is not an allocation of the device", lambda r: None in r.allocations, WSL, "Microsoft source"
+)
+_NOT_LOCKED = invalid(
+    "an allocation is not locked",
+    lambda r: any(r.allocations.count(each) > each.lock_count for each in r.allocations),
+    WSL,
+    "Microsoft source",
+)
+_FLAGS = invalid("Flags is not 0", lambda r: r.args["Flags"], page("D3DDDICB_LOCK2FLAGS"), "documentation")
+
+BEHAVIOURS = {
+    "D3DKMTLock": Behaviour(request=LockRequest, rules=(BAD_DEVICE, _BAD_ALLOCATION), effect=lock),
+    "D3DKMTLock2": Behaviour(request=LockRequest, rules=(BAD_DEVICE, _BAD_ALLOCATION, _FLAGS), effect=lock),
+    "D3DKMTUnlock": Behaviour(request=UnlockRequest, rules=(BAD_DEVICE, _BAD_ALLOCATION, _NOT_LOCKED), effect=unlock),
+    "D3DKMTUnlock2": Behaviour(request=LockRequest, rules=(BAD_DEVICE, _BAD_ALLOCATION, _NOT_LOCKED), effect=unlock),
+}
