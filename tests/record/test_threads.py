@@ -15,6 +15,8 @@ from tracekmt.trace.events import Enter, Leave
 CALLS = 1_000_000
 THREADS = 8
 
+ATTEMPTS = 6
+
 
 def test_a_million_calls_of_eight_threads_have_the_program_s_own_sums(client: Client) -> None:
     """The sums cover every byte of data and every returned handle, in the order of each thread."""
@@ -55,22 +57,28 @@ def test_three_thousand_threads_at_the_same_time(client: Client) -> None:
 
 
 def test_memory_that_another_thread_unmaps_during_the_call(client: Client, capfd: pytest.CaptureFixture[str]) -> None:
-    """The readable part is recorded. The results and the life of the program do not depend on the recorder."""
-    recording = Recording(client.trace)
-    recording.spawn(client.argv("freed", 1, 20_000))
-    progress = recording.run()
-    assert (progress.calls, progress.lost, progress.ended) == (20_000, 0, "the process ended with status 7")
-    failed = int(capfd.readouterr().out)
-    calls = client.calls()
-    assert sum(call.status != 0 for call in calls) == failed
+    """The readable part is recorded. The results and the life of the program do not depend on the recorder.
+
+    On a busy machine, the other thread may not run during a whole recording. Then the program is recorded again.
+    """
     sizes: Counter[int] = Counter()
-    for call in calls:
-        assert isinstance(call.inputs, dict)
-        data = call.inputs["pAllocationInfo2"][0]["pPrivateDriverData"]
-        sizes[len(data.data) if isinstance(data, Unreadable) else len(data)] += 1
-    # The half that is always mapped, all of it, or a part if the rest was unmapped during the copy.
-    assert {100, 200} <= set(sizes)
-    assert all(100 <= size <= 200 for size in sizes)
+    for _ in range(ATTEMPTS):
+        recording = Recording(client.trace, force=True)
+        recording.spawn(client.argv("freed", 1, 20_000))
+        progress = recording.run()
+        assert (progress.calls, progress.lost, progress.ended) == (20_000, 0, "the process ended with status 7")
+        failed = int(capfd.readouterr().out)
+        calls = client.calls()
+        assert sum(call.status != 0 for call in calls) == failed
+        for call in calls:
+            assert isinstance(call.inputs, dict)
+            data = call.inputs["pAllocationInfo2"][0]["pPrivateDriverData"]
+            sizes[len(data.data) if isinstance(data, Unreadable) else len(data)] += 1
+        # The half that is always mapped, all of it, or a part if the rest was unmapped during the copy.
+        assert all(100 <= size <= 200 for size in sizes)
+        if {100, 200} <= set(sizes):
+            return
+    pytest.fail(f"the memory was never unmapped, or never mapped, during {ATTEMPTS} recordings: {sizes}")
 
 
 def test_threads_cancelled_during_a_call(client: Client, capfd: pytest.CaptureFixture[str]) -> None:
