@@ -177,7 +177,7 @@ def test_the_text_report(command: Command) -> None:
 #2  thread 0  D3DKMTCreateAllocation2
     recorded  STATUS_SUCCESS (0x00000000)
     replayed  STATUS_GRAPHICS_NO_VIDEO_MEMORY (0xc01e0100)
-    reason    the budget of video memory is used up (Microsoft documentation: D3DKMTCreateAllocation2)
+    reason    an allocation is larger than the budget of video memory (Microsoft documentation: D3DKMTCreateAllocation2)
     caused    1 more finding: #3 D3DKMTDestroyAllocation2
 
 2 differ

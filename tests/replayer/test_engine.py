@@ -79,7 +79,7 @@ def test_a_different_status_and_its_consequence(path: Path) -> None:
         trace.create()
         trace.create(handles=(SECOND,))
         trace.destroy(phAllocationList=[SECOND])
-    report = tracekmt.replay(path, video_memory="4MB")
+    report = tracekmt.replay(path, profile="wddm1", video_memory="4MB")
     cause, consequence = report.findings
     assert (cause.kind, cause.index, cause.thread, cause.call, cause.cause) == (
         "status",
@@ -184,7 +184,7 @@ def test_calls_that_never_returned_are_counted(path: Path) -> None:
 
 
 def test_the_machine_of_the_header_is_rebuilt(path: Path) -> None:
-    machine = {"adapters": [{"luid": [0xBEEF, 2], "video_memory": 4 * MB}]}
+    machine = {"adapters": [{"luid": [0xBEEF, 2], "video_memory": 4 * MB, "wddm": 1300}]}
     with Scenario(path, machine=machine) as trace:
         trace.open()
         trace.create()

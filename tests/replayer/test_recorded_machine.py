@@ -267,10 +267,11 @@ def test_a_fence_that_the_gpu_signals(path: Path) -> None:
     failed = ("SignalSynchronizationObjectFromCpu", back, None, "STATUS_INVALID_PARAMETER")
     on_gpu = {"ObjectHandleArray": [SYNC], "MonitoredFenceValueArray": [9], "ObjectCount": 1, "hContext": OPENED}
     signal = ("SignalSynchronizationObjectFromGpu", on_gpu)
-    gpu_address = "only the recorded adapter knows whether the GPU can read a fence"
-    report = replay(path, opened(), device(), create, signal, failed)
-    assert [why for _, why in taken(report) if why != gpu_address][-1:] == [FENCE_REASON]
-    path.unlink()
+    new = {"hContext": OPENED}
+    for last, reasons in ((failed, []), (("SignalSynchronizationObjectFromCpu", back), [FENCE_REASON])):
+        report = replay(path, opened(), device(), create, ("CreateContext", {"hDevice": DEVICE}, new), signal, last)
+        assert [why for index, why in taken(report) if index == 5] == reasons
+        path.unlink()
     assert not replay(path, opened(), device(), create, failed).same
 
 
@@ -503,7 +504,6 @@ def test_a_queued_operation_is_pending_as_in_the_recording(path: Path, status: s
         ("GetDeviceState", {"hDevice": DEVICE, "StateType": 1}),
         ("QueryAdapterInfo", {"hAdapter": ADAPTER, "Type": 15, "pPrivateDriverData": 0}),
         ("QueryStatistics", {"Type": 0, "AdapterLuid": LUID}),
-        ("Escape", {"hAdapter": ADAPTER, "pPrivateDriverData": b"data"}),
     ],
 )
 def test_an_answer_of_the_machine_is_taken(path: Path, name: str, inputs: dict[str, Any]) -> None:
@@ -511,6 +511,18 @@ def test_an_answer_of_the_machine_is_taken(path: Path, name: str, inputs: dict[s
     report = replay(path, opened(), device(), (name, inputs), failed)
     assert [index for index, _ in taken(report)] == [2, 3]
     assert report.calls.unmodelled == 0
+
+
+def test_the_status_of_an_escape_is_compared(path: Path) -> None:
+    escape = {"hAdapter": ADAPTER, "pPrivateDriverData": b"data"}
+    report = replay(path, opened(), ("Escape", escape, {"pPrivateDriverData": b"DATA"}), ("Escape", escape))
+    assert [(finding.index, finding.kind, finding.path) for finding in report.findings] == [
+        (1, "opaque", "pPrivateDriverData")
+    ]
+    assert (report.calls.compared, report.calls.taken) == (3, 0)
+    path.unlink()
+    failed = replay(path, opened(), ("Escape", escape, None, "STATUS_NOT_SUPPORTED"))
+    assert [index for index, _ in taken(failed)] == [1]
 
 
 @pytest.mark.parametrize("name", ["GetDeviceState", "SubmitCommand"])

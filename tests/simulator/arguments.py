@@ -10,6 +10,7 @@ from typing import Any
 from tests.simulator.machine import MUTEX_DATA, new_caller
 from tracekmt.calls import CALLS, kinds
 from tracekmt.codec.memory import Arena
+from tracekmt.simulator.model.allocation_size import sample_data
 from tracekmt.simulator.rules.adapter import DISPLAY_DEVICE_ARRIVAL
 from tracekmt.spec import types as t
 from tracekmt.spec.layout import Layout, lay_out, measure
@@ -75,8 +76,23 @@ class LiveHandles:
         self.handles["allocation"] = [
             outputs["pAllocationInfo2"][0]["hAllocation"] for outputs in (own, shared, resource())
         ]
+        # Only one of two large allocations can be resident.
+        large = [{"pPrivateDriverData": sample_data(600 << 30)}] * 2
+        created = caller.outputs("CreateAllocation2", hDevice=caller.device, pAllocationInfo2=large)
+        self.handles["allocation"] += [element["hAllocation"] for element in created["pAllocationInfo2"]]
+        queue = caller.outputs("CreatePagingQueue", hDevice=caller.device)["hPagingQueue"]
+        caller.outputs("MakeResident", hPagingQueue=queue, AllocationList=self.handles["allocation"][-1:])
+        caller.outputs("ReserveGpuVirtualAddress", hPagingQueue=queue, BaseAddress=0x10000, Size=0x30000)
+        self.handles["paging queue"].append(queue)
+        hw_context = caller.outputs("CreateHwContext", hDevice=caller.device)["hHwContext"]
+        hw_queue = caller.outputs("CreateHwQueue", hHwContext=hw_context)
+        self.handles["hardware queue"].append(hw_queue["hHwQueue"])
         self.handles["keyed mutex"] = [mutex["hKeyedMutex"], shared_mutex["hKeyedMutex"]]
-        self.handles["sync object"] = [sync["hSyncObject"], shared_sync["hSyncObject"]]
+        fences = [caller.sync(type_)["hSyncObject"] for type_ in (3, 5, 5)]
+        wait = {"ObjectHandleArray": fences[1:2], "MonitoredFenceValueArray": [3]}
+        context = caller.outputs("CreateContextVirtual", hDevice=caller.device)["hContext"]
+        caller.outputs("SignalSynchronizationObjectFromGpu", hContext=context, **wait)
+        self.handles["sync object"] = [sync["hSyncObject"], shared_sync["hSyncObject"], *fences]
         self.handles["global share"] = [
             shared["hGlobalShare"],
             shared_mutex["hSharedHandle"],

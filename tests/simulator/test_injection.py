@@ -59,7 +59,7 @@ def test_the_machine_changes() -> None:
     allocation = {"hDevice": caller.device, "pAllocationInfo2": [{}]}
     statuses = [caller.status("CreateAllocation2", allocation) for _ in range(3)]
     assert statuses == ["SUCCESS", "SUCCESS", "DEVICE_REMOVED"]
-    caller = new_caller(faults=["video_memory@3=100KB", "system_memory@5=1000"])
+    caller = new_caller(profile="wddm1", faults=["video_memory@3=100KB", "system_memory@5=1000"])
     allocation["hDevice"] = caller.device
     statuses = [caller.status("CreateAllocation2", allocation) for _ in range(3)]
     assert statuses == ["SUCCESS", "GRAPHICS_NO_VIDEO_MEMORY", "GRAPHICS_NO_VIDEO_MEMORY"]

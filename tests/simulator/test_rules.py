@@ -26,9 +26,9 @@ from tracekmt.simulator.unmodelled import UNMODELLED, UnmodelledRequest
 from tracekmt.spec import types as t
 from tracekmt.spec.paths import structures
 
-RUNS = 400
+RUNS = 700
 UNMODELLED_RUNS = 40
-RUNS_PER_EFFECT = 10
+RUNS_PER_EFFECT = 3
 RUNS_PER_WORLD = 20
 
 UNREACHABLE = {
@@ -127,6 +127,7 @@ class Checker:
             self.by_rule[rule] |= self.rules.evaluated
         try:
             _ = request.adapter, behaviour.driver_decides(request), request.is_lost, request.uncertain_outputs
+            _ = behaviour.machine_answers(request)
             _ = [request.names(adapter) for adapter in process.machine.adapters]
             for recorded in ("STATUS_SUCCESS", "STATUS_TIMEOUT", "STATUS_OBJECT_NAME_COLLISION"):
                 _ = request.uncertain_status(status(recorded)), request.catch_up(status(recorded))
@@ -190,7 +191,7 @@ def test_every_rule_is_evaluated_completely() -> None:
         ("D3DKMTCreateAllocation2", "allocation", 'struct.has("hSection")', 'struct.has("hSektion")'),
         ("D3DKMTCreateAllocation2", "allocation", "r.resource.state.shared", "r.resource.state.is_shared"),
         ("D3DKMTOpenResource", "sharing", '"pPrivateRuntimeData", "runtime_data"', '"pPrivateData", "runtime_data"'),
-        ("D3DKMTMakeResident", "profiles", 'r.args["NumAllocations"] > 10240', 'r.args["NumResident"] > 10240'),
+        ("D3DKMTMakeResident", "profiles", 'r.args["NumAllocations"] <= 10240', 'r.args["NumResident"] <= 10240'),
         ("D3DKMTCreateAllocation2", "profiles", '"NtSecuritySharing" not in', '"NtSharing" not in'),
         # In a request and in effects.
         ("D3DKMTDestroyAllocation2", "allocation", '"phAllocationList", count', '"phAllocations", count'),

@@ -14,7 +14,7 @@ from tracekmt.checker.storms import Storms
 from tracekmt.findings import Finding, Report
 from tracekmt.objects.lifetimes import Lifetimes
 from tracekmt.replayer.engine import replay
-from tracekmt.simulator.simulator import describe_rules
+from tracekmt.simulator.behaviours import describe_rules
 from tracekmt.trace.reader import Trace
 
 RULES = "rules of the interface"

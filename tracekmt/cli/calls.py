@@ -54,7 +54,7 @@ def command(name: str | None, as_json: bool, folder: Path | None) -> int:
 
 def _describe(name: str) -> dict[str, Any]:
     from tracekmt.calls import CALLS, family_of
-    from tracekmt.simulator.simulator import describe_rules
+    from tracekmt.simulator.behaviours import describe_rules
     from tracekmt.spec.describe import describe
 
     return {**describe(CALLS[name], family_of(name)), "simulator": describe_rules(name)}

@@ -8,6 +8,8 @@
     adapter@N=back               before call N, stopped adapters are back; devices that were lost stay lost
     adapter:LUID@N=stopped       the same for the adapter with a LUID in the form HIGH:LOW, in hexadecimal
     adapter:LUID@N=back:LUID     the adapter is back under another LUID
+    device@N=hung                before call N, all devices are lost; also reset, stopped, out_of_memory, dma_fault
+                                 and page_fault, the state that D3DKMTGetDeviceState returns
     video_memory@N=SIZE          before call N, the budget of every adapter changes
     system_memory@N=SIZE         before call N, the budget of the machine changes
 
@@ -37,11 +39,21 @@ _FORM = re.compile(
 )
 _EXAMPLE = "D3DKMTCreateDevice@2=STATUS_NO_MEMORY"
 
-Component = Literal["adapter", "video_memory", "system_memory"]
+Component = Literal["adapter", "device", "video_memory", "system_memory"]
 _COMPONENTS: dict[str, Component] = {
     "adapter": "adapter",
+    "device": "device",
     "video_memory": "video_memory",
     "system_memory": "system_memory",
+}
+
+_DEVICE_STATES = {
+    "hung": "D3DKMT_DEVICEEXECUTION_HUNG",
+    "reset": "D3DKMT_DEVICEEXECUTION_RESET",
+    "stopped": "D3DKMT_DEVICEEXECUTION_STOPPED",
+    "out_of_memory": "D3DKMT_DEVICEEXECUTION_ERROR_OUTOFMEMORY",
+    "dma_fault": "D3DKMT_DEVICEEXECUTION_ERROR_DMAFAULT",
+    "page_fault": "D3DKMT_DEVICEEXECUTION_ERROR_DMAPAGEFAULT",
 }
 
 
@@ -109,6 +121,7 @@ class MachineChange:
         stops: True if adapters stop, False if they are back.
         luid: LUID of the adapter. None is all adapters.
         new_luid: LUID that the adapter gets. None if it keeps its own.
+        execution_state: Name of the D3DKMT_DEVICEEXECUTION_STATE of lost devices.
     """
 
     text: str
@@ -118,6 +131,7 @@ class MachineChange:
     stops: bool = False
     luid: Luid | None = None
     new_luid: Luid | None = None
+    execution_state: str = ""
 
 
 def _is_named(function: str, pattern: str) -> bool:
@@ -166,6 +180,10 @@ def _parse_change(text: str, match: re.Match[str]) -> MachineChange:
     if match["first"] is None or match["step"] is not None or match["condition"] is not None:
         raise UsageError(f"invalid fault: {text} (expected the index of a call: {component}@N={match['result']})")
     call_index = int(match["first"])
+    if component == "device":
+        if match["result"] not in _DEVICE_STATES or luid:
+            raise UsageError(f"invalid fault: {text} (expected device@{call_index}=STATE: {', '.join(_DEVICE_STATES)})")
+        return MachineChange(text, call_index, component, execution_state=_DEVICE_STATES[match["result"]])
     if component != "adapter":
         return MachineChange(text, call_index, component, parse_size(match["result"]))
     state, colon, new_luid = match["result"].partition(":")
@@ -173,5 +191,5 @@ def _parse_change(text: str, match: re.Match[str]) -> MachineChange:
         raise UsageError(
             f"invalid fault: {text} (expected adapter@{call_index}=stopped, or adapter:LUID@{call_index}=back:LUID)"
         )
-    luids = (Luid.parse(part) if part else None for part in (luid, new_luid))
-    return MachineChange(text, call_index, component, 0, state == "stopped", *luids)
+    old, new = (Luid.parse(part) if part else None for part in (luid, new_luid))
+    return MachineChange(text, call_index, component, stops=state == "stopped", luid=old, new_luid=new)

@@ -15,6 +15,9 @@ offset = 8
 width = 8
 unit = 1                       # bytes
 alignment = 65536
+
+[assumptions]                  # statuses that no source defines
+free_part_of_range = "STATUS_SUCCESS"
 """
 
 from __future__ import annotations
@@ -35,6 +38,8 @@ KEYS = (
     "uniques",
     "list_capacity",
     "paging",
+    "device_error_flag",
+    "assumptions",
 )
 
 

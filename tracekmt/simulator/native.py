@@ -19,7 +19,8 @@ from tracekmt import ntstatus
 from tracekmt.calls import CALLS
 from tracekmt.codec.memory import Arena, MemoryFault
 from tracekmt.errors import Error
-from tracekmt.simulator.simulator import BEHAVIOURS, Simulator
+from tracekmt.simulator.behaviours import BEHAVIOURS
+from tracekmt.simulator.simulator import Simulator
 
 _STUB_SIZE = 32
 _READ_LIMIT = 1 << 28

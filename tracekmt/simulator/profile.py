@@ -22,6 +22,9 @@ class Profile:
         heap_data: True if the kernel informs the driver of standard allocations.
         sources: NumOfSources of every adapter. None is that of the adapter's settings.
         lists_exactly: True if a call without a list gets the number of adapters, instead of a sufficient one.
+        commits_at_creation: True if an allocation takes video memory when it is created, as before WDDM 2.
+        reports_trim: True if a MakeResident that fails writes NumBytesToTrim and NumAllocations.
+        returns_reserve_fence: True if ReserveGpuVirtualAddress writes PagingFenceValue.
     """
 
     not_exported: Mapping[str, ValidationRule] = field(default_factory=dict)
@@ -33,3 +36,6 @@ class Profile:
     heap_data: bool = True
     sources: int | None = None
     lists_exactly: bool = False
+    commits_at_creation: bool = False
+    reports_trim: bool = True
+    returns_reserve_fence: bool = True

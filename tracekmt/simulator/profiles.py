@@ -58,6 +58,8 @@ WSL_PROFILE = Profile(
     replace=dict(zip(sharing.EXACT_SIZES, sharing.MINIMUM_SIZES, strict=True)),
     sources=0,
     lists_exactly=True,
+    reports_trim=False,
+    returns_reserve_fence=False,
     rules={
         "D3DKMTCreateAllocation2": (
             _wsl("NumAllocations is 0 or above 1024", lambda r: not 0 < r.args["NumAllocations"] <= 1024),
@@ -97,7 +99,31 @@ WSL_PROFILE = Profile(
             ),
             _wsl("hResource with AllocationCount", lambda r: r.args["hResource"] and r.args["AllocationCount"]),
         ),
-        "D3DKMTMakeResident": (_wsl("NumAllocations is above 10240", lambda r: r.args["NumAllocations"] > 10240),),
+        **dict.fromkeys(
+            (
+                "D3DKMTMakeResident",
+                "D3DKMTEvict",
+                "D3DKMTOfferAllocations",
+                "D3DKMTReclaimAllocations",
+                "D3DKMTReclaimAllocations2",
+            ),
+            (_wsl("NumAllocations is 0 or above 10240", lambda r: not 0 < r.args["NumAllocations"] <= 10240),),
+        ),
+        "D3DKMTSubmitCommand": (
+            _wsl("NumHistoryBuffers is above 1024", lambda r: r.args["NumHistoryBuffers"] > 1024),
+            _wsl(
+                "private data exceed one message to the host",
+                lambda r: r.args["PrivateDriverDataSize"] > PACKET_SIZE,
+            ),
+        ),
+        **dict.fromkeys(
+            ("D3DKMTSubmitWaitForSyncObjectsToHwQueue", "D3DKMTSubmitSignalSyncObjectsToHwQueue"),
+            (_wsl("ObjectCount is 0 or above 32", lambda r: not 0 < r.args["ObjectCount"] <= 32),),
+        ),
+        **dict.fromkeys(
+            ("D3DKMTQueryVideoMemoryInfo", "D3DKMTChangeVideoMemoryReservation"),
+            (_wsl("hProcess is not 0", lambda r: r.args["hProcess"]),),
+        ),
         "D3DKMTShareObjects": (_wsl("cObjects is not 1", lambda r: r.args["cObjects"] != 1),),
     },
 )
@@ -125,4 +151,7 @@ WINE = Profile(
     updates_runtime_data=True,
 )
 
-PROFILES = {"windows": WINDOWS, "wsl": WSL_PROFILE, "wine": WINE}
+WDDM_1 = Profile(commits_at_creation=True)
+"""Windows with a driver older than WDDM 2: an allocation takes video memory when it is created."""
+
+PROFILES = {"windows": WINDOWS, "wddm1": WDDM_1, "wsl": WSL_PROFILE, "wine": WINE}

@@ -44,6 +44,7 @@ BUSY_REASON = "only the recorded machine knows whether the object was busy"
 LOST_REASON = "only the recorded machine knows when a device or an adapter is lost"
 PRESENT_REASON = "only the recorded machine knows when an adapter is present"
 ANSWER_REASON = "only the recorded machine knows the answer"
+ASSUMED_REASON = "no source says what Windows returns here, so the recorded machine decides"
 DRIVER_REASON = "only a driver can decide whether this call fails"
 
 INDEPENDENT_KINDS = frozenset({"adapter", "device", "event", "semaphore", "section", "process"})
@@ -74,7 +75,7 @@ def learn(request: Request, violated: ValidationRule | None, recorded: Status) -
         Why the status is taken from the recording. None if it is to be judged.
     """
     if violated is None and recorded.name in VIDEO_MEMORY | SYSTEM_MEMORY:
-        setting = "video_memory" if recorded.name in VIDEO_MEMORY else "system_memory"
+        setting = "video_memory" if recorded.name in VIDEO_MEMORY else request.memory_setting
         return None if setting in request.machine.known else MEMORY_REASON
     if violated is None and recorded.name in BUSY:
         return BUSY_REASON
@@ -82,6 +83,8 @@ def learn(request: Request, violated: ValidationRule | None, recorded: Status) -
         return _lose(request)
     if violated is not None and violated.status in LOST and recorded.name in LOST:
         return LOST_REASON
+    if violated is not None and not recorded.succeeded and _assume(request, violated, recorded):
+        return ASSUMED_REASON
     uncertain = request.uncertain_status(recorded) if violated is None or violated.elsewhere else None
     if uncertain is not None or violated is not None:
         return uncertain
@@ -95,6 +98,8 @@ def catch_up(request: Request, violated: ValidationRule, recorded: Status) -> st
         Why the machine has changed, None if it has not.
     """
     adapter = request.adapter
+    if recorded.succeeded and violated.confidence == "assumption" and _assume(request, violated, recorded):
+        return ASSUMED_REASON
     caught_up = request.catch_up(recorded) if violated.elsewhere else None
     if caught_up is not None:
         return caught_up
@@ -110,12 +115,26 @@ def catch_up(request: Request, violated: ValidationRule, recorded: Status) -> st
     return None
 
 
+def _assume(request: Request, violated: ValidationRule, recorded: Status) -> bool:
+    """Learn the status of a rule that no source defines, for the rest of the replay.
+
+    Returns:
+        False if a source or the settings define it.
+    """
+    machine = request.machine
+    if not violated.setting or violated.setting in machine.set_assumptions:
+        return False
+    machine.assumptions[violated.setting] = SUCCESS if recorded.succeeded else recorded.name
+    machine.rules.clear()
+    return True
+
+
 def _lose(request: Request) -> str | None:
     """Lose the device of a call, or stop its adapter if it names no device."""
-    if "adapter" in request.machine.known:
+    if not request.machine.known.isdisjoint({"adapter", "device"}):
         return None
     if request.device is not None:
-        request.device.lost = True
+        request.device.lose()
     elif request.adapter is not None:
         request.adapter.stop()
     return LOST_REASON

@@ -84,12 +84,17 @@ class View(dict[str, int]):
         return self.memory.read(self[name], self[length]) if self[length] else b""
 
     def numbers(self, name: str, count: int) -> list[int]:
-        """Return `count` numbers that a field points to."""
-        pointer = self.layout.slot(name).field.type
-        assert isinstance(pointer, t.Pointer)
-        assert isinstance(pointer.to, t.Integer)
-        size = pointer.to.size or t.POINTER_SIZE[self.layout.abi]
-        data = self.memory.read(self[name], size * count) if count else b""
+        """Return `count` numbers that a field points to, or at most `count` numbers of an array in place."""
+        slot = self.layout.slot(name)
+        type_ = slot.field.type
+        if isinstance(type_, t.Array):
+            size = slot.size // type_.count
+            data = self._data[slot.offset : slot.offset + size * min(count, type_.count)]
+        else:
+            assert isinstance(type_, t.Pointer)
+            assert isinstance(type_.to, t.Integer)
+            size = type_.to.size or t.POINTER_SIZE[self.layout.abi]
+            data = self.memory.read(self[name], size * count) if count else b""
         return [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
 
     def write_through(self, name: str, value: int) -> None:
@@ -173,6 +178,8 @@ class Request:
         return self.args[name] == CURRENT_PROCESS & (1 << 8 * self.pointer_size) - 1
 
     device: Device | None = None
+    memory_setting = "system_memory"
+    """Setting of the memory that a call lacks if it fails with STATUS_NO_MEMORY."""
 
     @property
     def adapter(self) -> Adapter | None:
@@ -181,7 +188,9 @@ class Request:
 
     @property
     def is_lost(self) -> bool:
-        """True if the adapter of the call has stopped."""
+        """True if the device of the call is lost, or its adapter has stopped."""
+        if self.device is not None and self.device.is_lost:
+            return True
         return self.adapter is not None and self.adapter.stopped
 
     def names(self, adapter: Adapter) -> bool:
@@ -222,7 +231,9 @@ class Behaviour:
         modelled: True if the outcome is that of Windows, as far as known. Otherwise only handles are simulated.
         driver_decides: True for a request that a driver may reject for a reason that no rule covers.
         waits: True if other calls decide the outcome until the call returns.
-        machine_answers: True if only the recorded machine knows the outputs. A replay takes them from the recording.
+        machine_answers: True for a request whose outputs only the recorded machine knows. A replay takes the outcome
+            from the recording.
+        limits: What the simulator does not play, and why. Empty without such a limit.
         is_queued: True if a successful call may return STATUS_PENDING. In a replay, the recording decides.
     """
 
@@ -233,8 +244,9 @@ class Behaviour:
     modelled: bool = True
     driver_decides: Callable[[Any], bool] = lambda request: False
     waits: bool = False
-    machine_answers: bool = False
+    machine_answers: Callable[[Any], bool] = lambda request: False
     is_queued: bool = False
+    limits: str = ""
 
     @property
     def kernel_statuses(self) -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tracekmt.simulator.sources import LIKE_OTHERS, WSL
+from tracekmt.simulator.sources import LIKE_OTHERS, WSL, page
 
 Confidence = Literal["Windows-verified", "Microsoft source", "documentation", "reverse engineering", "assumption"]
 
@@ -23,6 +23,7 @@ class ValidationRule:
         confidence: Kind of the source.
         elsewhere: True if another process or the GPU may decide whether the rule is violated.
         write: Writes the outputs of a call that the rule rejects, None if it writes none.
+        setting: Name under which the settings may define another status, for a status that no source defines.
     """
 
     status: str
@@ -32,6 +33,7 @@ class ValidationRule:
     confidence: Confidence
     elsewhere: bool = False
     write: Callable[[Any], None] | None = None
+    setting: str = ""
 
 
 def invalid(reason: str, violated: Callable[[Any], Any], source: str, confidence: Confidence) -> ValidationRule:
@@ -39,9 +41,33 @@ def invalid(reason: str, violated: Callable[[Any], Any], source: str, confidence
     return ValidationRule("STATUS_INVALID_PARAMETER", reason, violated, source, confidence)
 
 
+def unspecified(
+    setting: str,
+    reason: str,
+    violated: Callable[[Any], Any],
+    source: str = "no source defines the status",
+    *,
+    status: str = "STATUS_INVALID_PARAMETER",
+    confidence: Confidence = "assumption",
+) -> ValidationRule:
+    """Return a rule whose status no source defines. The settings may define it."""
+    return ValidationRule(status, reason, violated, source, confidence, setting=setting)
+
+
 def null(status: str, source: str, confidence: Confidence, reason: str = "the argument is NULL") -> ValidationRule:
     """Return the rule for a NULL argument."""
     return ValidationRule(status, reason, lambda request: True, source, confidence)
+
+
+def device_removed(function: str) -> ValidationRule:
+    """Return the rule for a stopped adapter or a lost device. Microsoft's page about the function has the status."""
+    return ValidationRule(
+        "STATUS_DEVICE_REMOVED",
+        "the adapter has stopped, or the device is lost",
+        lambda r: r.is_lost,
+        page(function),
+        "documentation",
+    )
 
 
 NULL_ARGUMENT = null("STATUS_INVALID_PARAMETER", LIKE_OTHERS, "assumption")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,19 +10,14 @@ from tracekmt import codec
 from tracekmt.calls import CALLS
 from tracekmt.codec.luid import Luid
 from tracekmt.codec.memory import Arena, Memory, MemoryFault, Recorded
-from tracekmt.codec.parse_value import short_repr
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import Status, status
-from tracekmt.simulator import rules
-from tracekmt.simulator.injection import InjectedFault, parse_faults
+from tracekmt.simulator.behaviours import BEHAVIOURS, validation_rules
+from tracekmt.simulator.create_machine import create_machine
+from tracekmt.simulator.injection import InjectedFault
 from tracekmt.simulator.machine_file import profile_settings
-from tracekmt.simulator.model.adapter import LIST_FUNCTIONS, parse_adapter
-from tracekmt.simulator.model.allocation_size import parse_size_rule
-from tracekmt.simulator.model.handles import UNIQUES, HandleTableFullError
-from tracekmt.simulator.model.machine import Machine, Process
-from tracekmt.simulator.model.timeline import parse_timeline, parse_uint
-from tracekmt.simulator.profile import Profile
-from tracekmt.simulator.profiles import PROFILES
+from tracekmt.simulator.model.handles import HandleTableFullError
+from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.recorded_state import (
     ANSWER_REASON,
     DRIVER_REASON,
@@ -36,28 +30,7 @@ from tracekmt.simulator.recorded_state import (
 )
 from tracekmt.simulator.request import Answer, Behaviour, Request
 from tracekmt.simulator.rule import HANDLE_TABLE_FULL, UNREADABLE, ValidationRule
-from tracekmt.simulator.unmodelled import UNMODELLED
 from tracekmt.spec.types import Abi, CallSpec
-from tracekmt.text.units import parse_size
-
-BEHAVIOURS: dict[str, Behaviour] = dict.fromkeys(CALLS, UNMODELLED) | rules.BEHAVIOURS
-
-
-def describe_rules(name: str) -> dict[str, Any]:
-    """Return the behaviour of a function for display: `modelled`, `rules` in their order, and `effect`."""
-    behaviour = BEHAVIOURS[name]
-    null = [] if CALLS[name].argument.parameters else [behaviour.null]
-    rows = [
-        {"status": rule.status, "what": rule.reason, "source": rule.source, "confidence": rule.confidence}
-        for rule in (*null, *behaviour.rules)
-    ]
-    return {"modelled": behaviour.modelled, "rules": rows, "effect": inspect.getdoc(behaviour.effect)}
-
-
-def validation_rules(name: str, profile: Profile) -> Sequence[ValidationRule]:
-    """Return the rules of a function under a profile, in the order in which they are checked."""
-    own = [profile.replace.get(rule, rule) for rule in BEHAVIOURS[name].rules if rule not in profile.remove]
-    return (*profile.rules.get(name, ()), *own, *profile.append.get(name, ()))
 
 
 def _with_output_parameters(spec: CallSpec, inputs: Any) -> Any:
@@ -66,58 +39,6 @@ def _with_output_parameters(spec: CallSpec, inputs: Any) -> Any:
         return inputs
     outputs = [field.name for field in spec.argument.fields() if field.direction == "out"]
     return {**dict.fromkeys(outputs, 0), **inputs}
-
-
-def _create_machine(settings: Mapping[str, Any]) -> Machine:
-    """Create the machine of a simulator from the keywords of `Simulator`."""
-    for name in ("adapters", "drivers"):
-        if not isinstance(settings.get(name, ()), (list, tuple)):
-            raise UsageError(f"invalid {name}: {short_repr(settings[name])} (expected a list of tables of settings)")
-    profile = settings["profile"]
-    if profile not in PROFILES:
-        raise UsageError(f"invalid profile: {short_repr(profile)} (expected {', '.join(PROFILES)} or a TOML file)")
-    uniques = settings.get("uniques", UNIQUES)
-    if not isinstance(uniques, int) or not 1 <= uniques <= UNIQUES:
-        raise UsageError(f"invalid uniques: {short_repr(uniques)} (expected a number from 1 to {UNIQUES})")
-    capacity = settings.get("list_capacity", {})
-    if not isinstance(capacity, dict):
-        raise UsageError(f"invalid list_capacity: {short_repr(capacity)} (expected a table of numbers by function)")
-    for function in capacity:
-        if function not in LIST_FUNCTIONS:
-            raise UsageError(f"invalid list_capacity: {short_repr(function)} (expected {', '.join(LIST_FUNCTIONS)})")
-    machine = Machine(
-        [parse_adapter(adapter) for adapter in settings.get("adapters") or [{}]],
-        None if settings.get("system_memory") is None else parse_size(settings["system_memory"]),
-        uniques,
-        profile=PROFILES[profile],
-        drivers=[parse_size_rule(driver) for driver in settings.get("drivers", ())],
-        list_capacity={name: parse_timeline("list_capacity", value, parse_uint) for name, value in capacity.items()},
-    )
-    paging = settings.get("paging", "success")
-    if paging not in ("success", "pending"):
-        raise UsageError(f"invalid paging: {short_repr(paging)} (expected success or pending)")
-    machine.paging_is_pending = paging == "pending"
-    if settings.get("video_memory") is not None:
-        for adapter in machine.adapters:
-            adapter.video_memory = parse_size(settings["video_memory"])
-    machine.faults, machine.changes = parse_faults(settings.get("faults", ()))
-    machine.known = _known_state(machine, settings)
-    luids = {adapter.luid for adapter in machine.adapters} | {change.new_luid for change in machine.changes}
-    for change in machine.changes:
-        if change.luid is not None and change.luid not in luids:
-            raise UsageError(f"invalid fault: {change.text} (no adapter has the LUID {change.luid})")
-    return machine
-
-
-def _known_state(machine: Machine, settings: Mapping[str, Any]) -> frozenset[str]:
-    """Return the parts of the machine's state that the settings define; see `Machine.known`."""
-    adapter_settings = [settings for settings in settings.get("adapters") or () if isinstance(settings, dict)]
-    known: set[str] = {change.component for change in machine.changes}
-    known |= {name for name in ("video_memory", "system_memory") if name in settings}
-    known |= {"video_memory" for adapter in adapter_settings if "video_memory" in adapter}
-    known |= {"usage" for adapter in adapter_settings if "video_memory" in adapter}
-    known |= {"adapter" for adapter in adapter_settings if adapter.get("stops_after") is not None}
-    return frozenset(known)
 
 
 @dataclass(frozen=True)
@@ -154,6 +75,10 @@ class Simulator(Process):
         list_capacity: Number of adapters that EnumAdapters2 and 3 return without a list, by function.
         paging: "success" or "pending": status of operations that a paging queue executes. A replay takes it from the
             recording.
+        device_error_flag: "MustSucceed" or "CantTrimFurther": flag of a failed MakeResident that puts the device in
+            error.
+        assumptions: Statuses by name, for rules whose status no source defines; see `tracekmt calls --matrix`.
+            "STATUS_SUCCESS" removes a rule.
 
     Raises:
         UsageError: A setting is unknown or invalid, or the machine file cannot be read.
@@ -171,6 +96,8 @@ class Simulator(Process):
         faults: Sequence[str] | None = None,
         list_capacity: Mapping[str, Any] | None = None,
         paging: str | None = None,
+        device_error_flag: str | None = None,
+        assumptions: Mapping[str, str] | None = None,
     ) -> None:
         keywords = {
             "adapters": adapters,
@@ -181,9 +108,11 @@ class Simulator(Process):
             "faults": faults,
             "list_capacity": list_capacity,
             "paging": paging,
+            "device_error_flag": device_error_flag,
+            "assumptions": assumptions,
         }
         overrides = {name: value for name, value in keywords.items() if value is not None}
-        super().__init__(_create_machine({**profile_settings(profile), **overrides}))
+        super().__init__(create_machine({**profile_settings(profile), **overrides}))
 
     def process(self) -> Simulator:
         """Return another process on the same machine. It ends with `exit`, or with its last Python reference."""
@@ -338,7 +267,7 @@ class Simulator(Process):
                     violated.write(request)
                 return Answer(violated, uncertain_outputs=request.uncertain_outputs)
             behaviour.effect(request)
-            if behaviour.machine_answers and recorded is not None:
+            if recorded is not None and behaviour.machine_answers(request):
                 return Answer(None, ANSWER_REASON, performed=False)
         except (MemoryFault, HandleTableFullError) as error:
             for process, created in reversed(self.machine.created):
@@ -355,7 +284,7 @@ class Simulator(Process):
         """Return the rules of a function on this machine."""
         cached = self.machine.rules.get(name)
         if cached is None:
-            cached = self.machine.rules[name] = validation_rules(name, self.machine.profile)
+            cached = self.machine.rules[name] = validation_rules(name, self.machine.profile, self.machine.assumptions)
         return cached
 
 

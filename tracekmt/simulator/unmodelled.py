@@ -8,18 +8,27 @@ not known to match Windows.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, lru_cache
 from typing import Any
 
 from tracekmt import codec
+from tracekmt.calls import CALLS
 from tracekmt.codec import FieldValue, Unreadable
+from tracekmt.simulator.model.adapter import Adapter
 from tracekmt.simulator.model.nt_handles import NtObject
-from tracekmt.simulator.model.objects import KernelObject, SyncObject, make_bare_object
+from tracekmt.simulator.model.objects import (
+    Device,
+    DeviceObject,
+    KernelObject,
+    OpenAdapter,
+    SyncObject,
+    make_bare_object,
+)
 from tracekmt.simulator.request import Behaviour, Request, View
-from tracekmt.simulator.rule import ValidationRule, invalid
+from tracekmt.simulator.rule import ValidationRule, device_removed, invalid
 from tracekmt.spec.dispatch import assert_never
-from tracekmt.spec.layout import lay_out, measure
+from tracekmt.spec.layout import Layout, lay_out, measure
 from tracekmt.spec.types import (
     INNER_TYPES,
     Address,
@@ -31,8 +40,10 @@ from tracekmt.spec.types import (
     Kind,
     Pointer,
     Struct,
+    Type,
     Union,
     VariableRecords,
+    kind_of,
 )
 
 _INDEXED = re.compile(r"(\w+)\[(\d+)\]")
@@ -54,31 +65,50 @@ class UnmodelledRequest(Request):
         """Values of all fields of the inputs."""
         return list(codec.iter_values(self.spec.argument, self.values))
 
-    @property
-    def input_handles(self) -> Iterator[tuple[FieldValue, Kind]]:
-        """Readable handles other than 0 that the caller passes, each with its kind."""
+    @cached_property
+    def input_handles(self) -> list[tuple[int, Kind]]:
+        """Local handles other than 0 that the caller passes, each with its kind."""
+        fields = _handle_fields(self.args.layout)
+        if fields is None:
+            return self._decoded_handles()
+        handles: list[tuple[int, Kind]] = []
+        for name, kind, count in fields:
+            numbers = [self.args[name]] if count is None else self.args.numbers(name, self.args[count])
+            handles += [(number, kind) for number in numbers if number]
+        return handles
+
+    def _decoded_handles(self) -> list[tuple[int, Kind]]:
+        handles: list[tuple[int, Kind]] = []
         for field_value in self.field_values:
-            kind = field_value.kind
-            if kind is None or kind.binding != "handle" or field_value.field.direction == "out":
+            kind, value = field_value.kind, field_value.value
+            if kind is None or not _is_local(kind) or field_value.field.direction == "out":
                 continue
-            if field_value.value and not isinstance(field_value.value, Unreadable):
-                yield field_value, kind
+            if value and not isinstance(value, Unreadable):
+                handles.append((value, kind))
+        return handles
 
     @cached_property
-    def dead_handle(self) -> str | None:
-        """Path of the first handle without a live object of its kind.
-
-        NT handles may be external, and global handles may come from processes that are not simulated.
-        """
-        for field_value, kind in self.input_handles:
-            may_be_unknown = kind.space.name in (_NT, _GLOBAL) or kind.external
-            if not may_be_unknown and self._find(field_value.value, kind) is None:
-                return field_value.path
-        return None
+    def input_objects(self) -> list[KernelObject | None]:
+        """Live object of each handle of `input_handles`, None if it has another kind."""
+        return [self._find(handle, kind) for handle, kind in self.input_handles]
 
     def _find(self, handle: int, kind: Kind) -> KernelObject | None:
         kernel_object = self.process.find(handle, KernelObject)
         return kernel_object if kernel_object is not None and _has_kind(kernel_object, kind) else None
+
+    @cached_property
+    def device(self) -> Device | None:  # type: ignore[override]  # computed here, an attribute elsewhere
+        """Device of the first handle that belongs to one, or None."""
+        devices = (device_of(kernel_object) for kernel_object in self.input_objects if kernel_object is not None)
+        return next((device for device in devices if device is not None), None)
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """Adapter of the device, or of the first handle."""
+        if self.device is not None:
+            return self.device.adapter
+        opened = self.input_objects[0] if self.input_objects else None
+        return opened.adapter if isinstance(opened, OpenAdapter) else None
 
     def object_at(self, path: str) -> KernelObject | None:
         """Return the live object of the handle at a path, given or just created."""
@@ -92,9 +122,72 @@ class UnmodelledRequest(Request):
         return all(codec.condition_holds(when, self.spec.argument, self.values) for when in creates.when)
 
 
+def device_of(kernel_object: KernelObject) -> Device | None:
+    """Return the device that owns an object, through its parents, or the device itself."""
+    if isinstance(kernel_object, Device):
+        return kernel_object
+    if isinstance(kernel_object, DeviceObject) and kernel_object.device is not None:
+        return kernel_object.device
+    devices = (device_of(parent) for parent in kernel_object.parents)
+    return next((device for device in devices if device is not None), None)
+
+
 def _has_kind(kernel_object: KernelObject, kind: Kind) -> bool:
-    names = {kind.name, *(alternative.name for alternative in kind.any_of), kind.space.name}
-    return kernel_object.kind in names
+    return kernel_object.kind in _kind_names(kind)
+
+
+@lru_cache(maxsize=256)
+def _kind_names(kind: Kind) -> frozenset[str]:
+    return frozenset({kind.name, *(alternative.name for alternative in kind.any_of), kind.space.name})
+
+
+def _is_local(kind: Kind) -> bool:
+    """Return True for handles of this process. NT handles may be external, and other processes make global handles."""
+    return kind.binding == "handle" and kind.space.name not in (_NT, _GLOBAL) and not kind.external
+
+
+@lru_cache(maxsize=512)
+def _handle_fields(layout: Layout) -> list[tuple[str, Kind, str | None]] | None:
+    """Return name, kind and count field of the local handles of a structure.
+
+    Returns:
+        None if some of them are in nested structures, or conditions decide whether they are in effect.
+    """
+    fields: list[tuple[str, Kind, str | None]] = []
+    offsets: set[int] = set()
+    for slot in layout.slots:
+        type_, count = slot.field.type, None
+        if isinstance(type_, (Pointer, Array)):
+            count = type_.count if isinstance(type_, Pointer) else type_.used
+            type_ = type_.to if isinstance(type_, Pointer) else type_.of
+        kind = kind_of(type_)
+        if kind is None:
+            if _has_local_handles(type_):
+                return None
+            continue
+        if not _is_local(kind) or slot.field.direction == "out":
+            continue
+        is_alternative = slot.union is not None and len({kind_of(arm.type) for arm in slot.union.arms}) > 1
+        if is_alternative or (count is not None and not isinstance(count, str)):
+            return None
+        if slot.offset not in offsets:
+            fields.append((slot.field.name, kind, count))
+            offsets.add(slot.offset)
+    return fields
+
+
+def _has_local_handles(type_: Type) -> bool:
+    kind = kind_of(type_)
+    if kind is not None:
+        return _is_local(kind)
+    match type_:
+        case Pointer(to=inner) | Array(of=inner):
+            return _has_local_handles(inner)
+        case Struct():
+            return any(_has_local_handles(field.type) for field in type_.fields())
+        case Union(arms=arms):
+            return any(_has_local_handles(arm.type) for arm in arms)
+    return False
 
 
 def locate(view: View, path: str) -> tuple[int, int] | None:
@@ -130,10 +223,9 @@ def locate(view: View, path: str) -> tuple[int, int] | None:
 
 def answer(request: UnmodelledRequest) -> None:
     """Destroy and create objects by the description of the call, and set plain outputs to 0."""
-    for field_value, _ in request.input_handles:
-        sync_object = request.process.find(field_value.value, SyncObject)
-        if sync_object is not None:
-            sync_object.state.used_by_gpu = True
+    for kernel_object in request.input_objects:
+        if isinstance(kernel_object, SyncObject):
+            kernel_object.state.changed_elsewhere = True
     _destroy(request)
     _clear_outputs(request)
     for creates in request.spec.creates:
@@ -209,37 +301,47 @@ UNMODELLED = Behaviour(
     rules=(
         invalid(
             "a handle is not a live object of its kind",
-            lambda request: request.dead_handle is not None,
+            lambda request: None in request.input_objects,
             "by analogy with every modelled call",
             "assumption",
         ),
     ),
     effect=answer,
     modelled=False,
+    limits="the function has no rules yet",
 )
 
 
 def by_description(
+    name: str,
     *rules: ValidationRule,
     request: type[UnmodelledRequest] = UnmodelledRequest,
     effect: Callable[[Any], None] = answer,
-    machine_answers: bool = False,
+    machine_answers: Callable[[Any], bool] = lambda request: False,
     is_queued: bool = False,
+    refuses_lost_device: bool = True,
+    limits: str = "a driver may reject the call",
 ) -> Behaviour:
     """Return the behaviour of a function that does no more than its description says. A driver may reject its calls.
 
     Args:
+        name: Name of the function. If its page documents STATUS_DEVICE_REMOVED, a lost device rejects its calls.
         rules: Rules that follow the check of the handles.
         request: Type of the request.
         effect: Effect of a valid call.
-        machine_answers: True if only the recorded machine knows the outputs.
+        machine_answers: True for a request whose outputs only the recorded machine knows.
         is_queued: True if a paging queue executes the operation.
+        refuses_lost_device: False if the call answers for a lost device.
+        limits: What the simulator does not play, and why.
     """
+    is_documented = "STATUS_DEVICE_REMOVED" in CALLS[name].statuses
+    lost = (device_removed(name),) if is_documented and refuses_lost_device else ()
     return Behaviour(
         request=request,
-        rules=(*UNMODELLED.rules, *rules),
+        rules=(*UNMODELLED.rules, *lost, *rules),
         effect=effect,
         driver_decides=lambda request: True,
         machine_answers=machine_answers,
         is_queued=is_queued,
+        limits=limits,
     )

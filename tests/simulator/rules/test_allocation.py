@@ -145,8 +145,8 @@ def test_a_null_argument() -> None:
     assert simulator.call("D3DKMTCreateAllocation2", None).status.name == "STATUS_ACCESS_VIOLATION"
 
 
-def test_budgets() -> None:
-    simulator, _, device = open_device(video_memory="1MB", system_memory="64KB")
+def test_budgets_before_wddm_2() -> None:
+    simulator, _, device = open_device(profile="wddm1", video_memory="1MB", system_memory="64KB")
 
     def create(size: int, **inputs: Any) -> Any:
         element = {"pPrivateDriverData": sample_data(size), **inputs}
@@ -287,7 +287,7 @@ def test_adapters_and_devices() -> None:
 
 
 def test_processes_share_the_machine_and_not_their_handles() -> None:
-    simulator, _, device = open_device(video_memory="1MB")
+    simulator, _, device = open_device(profile="wddm1", video_memory="1MB")
     other = simulator.process()
     assert other.call("D3DKMTDestroyDevice", {"hDevice": device}).status.name == "STATUS_INVALID_PARAMETER"
     adapter = other.call("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1}}).outputs["hAdapter"]

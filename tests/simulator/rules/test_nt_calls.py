@@ -70,8 +70,10 @@ def test_video_memory(caller: Caller) -> None:
     assert query(MemorySegmentGroup=2) == "INVALID_PARAMETER"
 
 
-def test_usage_follows_allocations() -> None:
-    caller = new_caller(adapters=[{"video_memory": "1GB", "shared_memory": "2GB"}])
+@pytest.mark.parametrize("profile", ["windows", "wddm1"])
+def test_usage_follows_allocations(profile: str) -> None:
+    """Since WDDM 2, memory of the adapter is in use while it is resident."""
+    caller = new_caller(profile=profile, adapters=[{"video_memory": "1GB", "shared_memory": "2GB"}])
 
     def used(group: int) -> tuple[int, int]:
         info = caller.outputs("QueryVideoMemoryInfo", hAdapter=caller.adapter, MemorySegmentGroup=group)
@@ -79,11 +81,23 @@ def test_usage_follows_allocations() -> None:
 
     resource = caller.resource()
     assert used(1) == (0x10000, 2 << 30)
-    caller.outputs("CreateAllocation2", hDevice=caller.device, pAllocationInfo2=[{}])
-    assert used(0) == (64 << 10, 1 << 30)
+    created = caller.outputs("CreateAllocation2", hDevice=caller.device, pAllocationInfo2=[{}])
+    allocation = created["pAllocationInfo2"][0]["hAllocation"]
+    assert used(0) == (0 if profile == "windows" else 64 << 10, 1 << 30)
+    queue = caller.outputs("CreatePagingQueue", hDevice=caller.device)["hPagingQueue"]
+    for _ in range(2):
+        caller.outputs("MakeResident", hPagingQueue=queue, AllocationList=[allocation])
+        assert used(0) == (64 << 10, 1 << 30)
     assert caller.another_process().outputs("QueryVideoMemoryInfo", hAdapter=0x40000000)["CurrentUsage"] == 0
     caller.outputs("DestroyAllocation", hDevice=caller.device, hResource=resource["hResource"])
     assert used(1) == (0, 2 << 30)
+    for _ in range(2):
+        assert used(0) == (64 << 10, 1 << 30)
+        caller.outputs("Evict", hDevice=caller.device, AllocationList=[allocation])
+    assert used(0) == (0 if profile == "windows" else 64 << 10, 1 << 30)
+    caller.outputs("MakeResident", hPagingQueue=queue, AllocationList=[allocation])
+    caller.outputs("DestroyAllocation", hDevice=caller.device, phAllocationList=[allocation])
+    assert used(0) == (0, 1 << 30)
 
 
 def test_version_2_destroys_allocations_of_version_1(caller: Caller) -> None:

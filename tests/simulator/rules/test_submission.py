@@ -7,6 +7,7 @@ import pytest
 from tests.simulator.machine import Caller, new_caller
 from tracekmt.calls import CALLS
 from tracekmt.simulator import BEHAVIOURS
+from tracekmt.simulator.recorded_state import ANSWER_REASON
 
 
 @pytest.fixture
@@ -59,6 +60,6 @@ def test_waits_and_signals_of_the_gpu(caller: Caller) -> None:
 def test_every_function_that_asks_the_machine_checks_its_handles(caller: Caller) -> None:
     for name, behaviour in BEHAVIOURS.items():
         for field in ("hAdapter", "hDevice", "hContext"):
-            if behaviour.machine_answers and CALLS[name].argument.has(field):
+            if ANSWER_REASON in behaviour.limits and CALLS[name].argument.has(field):
                 refused = caller.simulator.call(name, {field: 0x40BAD000})
                 assert refused.status.name == "STATUS_INVALID_PARAMETER", (name, field)

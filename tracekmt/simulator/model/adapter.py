@@ -46,7 +46,8 @@ class Adapter:
         luid: Locally unique identifier.
         name: GDI name of its display.
         device_name: Path of its device interface, for D3DKMTOpenAdapterFromDeviceName.
-        video_memory: Budget of dedicated memory in bytes. None is unlimited.
+        video_memory: Budget of dedicated memory in bytes, for resident allocations since WDDM 2 and for all allocations
+            before. None is unlimited.
         shared_memory: Budget of the machine's memory that it may use, in bytes. None is unlimited.
         wddm: Version of the driver model times 1000, as D3DKMT_DRIVERVERSION counts.
         stops_after: Number of calls that it answers before it stops, as after a reset or an unplug. None is never.
@@ -61,6 +62,8 @@ class Adapter:
         absent: True while no call can open the adapter.
         video_memory_used: Bytes of dedicated memory in use.
         shared_memory_used: Bytes of the machine's memory in use.
+        resident_video_memory: Bytes of dedicated memory of the allocations on residency lists.
+        resident_shared_memory: Bytes of the machine's memory of these allocations.
         call_count: Number of calls answered so far.
     """
 
@@ -82,6 +85,8 @@ class Adapter:
     absent: bool = field(default=False, init=False)
     video_memory_used: int = field(default=0, init=False)
     shared_memory_used: int = field(default=0, init=False)
+    resident_video_memory: int = field(default=0, init=False)
+    resident_shared_memory: int = field(default=0, init=False)
     call_count: int = field(default=0, init=False)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -12,7 +12,9 @@ from weakref import WeakValueDictionary
 from tracekmt.codec.luid import Luid
 from tracekmt.simulator.injection import InjectedFault, MachineChange
 from tracekmt.simulator.model.adapter import Adapter
+from tracekmt.simulator.model.address_space import SPACE_END, AddressSpace
 from tracekmt.simulator.model.allocation_size import SizeRule
+from tracekmt.simulator.model.gpu_queue import Fence
 from tracekmt.simulator.model.handles import UNIQUES, GlobalHandles, HandleTable
 from tracekmt.simulator.model.nt_handles import ALL_ACCESS, Name, NtHandleTable, NtObject
 from tracekmt.simulator.model.objects import (
@@ -31,12 +33,13 @@ from tracekmt.simulator.model.timeline import Timeline
 from tracekmt.simulator.profile import Profile
 from tracekmt.simulator.rule import ValidationRule
 
+WDDM_2_0 = 2000
 FIRST_PROCESS_ID = 0x1000
 PROCESS_ID_STEP = 4
 PAGE = 4096
 _CPU_ADDRESSES = 0x7FF000000000
 _CPU32_ADDRESSES, _CPU32_END = 0x70000000, 0xF0000000
-_GPU_ADDRESSES = 0x100000000
+_GPU_ADDRESSES = SPACE_END
 _LARGEST_RANGE = 1 << 40
 """Bytes kept free for a larger range, so that addresses stay within 64 bits."""
 
@@ -56,6 +59,10 @@ class Machine:
         drivers: Rules for the size of an allocation.
         list_capacity: Number of adapters that a function returns without a list, by the function's name.
         paging_is_pending: True if operations of paging queues return STATUS_PENDING, outside of a replay.
+        device_error_flag: Flag of a failed MakeResident that puts the device in error.
+        assumptions: Statuses by the setting of their rule, for rules whose status no source defines. STATUS_SUCCESS
+            removes a rule. They are from the settings, or learned from a recording.
+        set_assumptions: Names of those that the settings define.
         known: Names of the settings whose state is known: "video_memory", "system_memory", "adapter". A replay takes
             the rest from the recording.
         system_memory_used: Bytes of system memory in use.
@@ -78,6 +85,9 @@ class Machine:
     drivers: Sequence[SizeRule] = ()
     list_capacity: Mapping[str, Timeline[int]] = field(default_factory=dict)
     paging_is_pending: bool = False
+    device_error_flag: str = "MustSucceed"
+    assumptions: dict[str, str] = field(default_factory=dict)
+    set_assumptions: frozenset[str] = frozenset()
     known: frozenset[str] = frozenset()
     system_memory_used: int = 0
     global_handles: GlobalHandles = field(default_factory=GlobalHandles)
@@ -109,6 +119,9 @@ class Machine:
                 for adapter in self.adapters:
                     if change.luid in (None, adapter.luid):
                         self._change_adapter(adapter, change)
+            case "device":
+                for device in self._devices():
+                    device.lose(change.execution_state)
             case "video_memory":
                 for adapter in self.adapters:
                     adapter.video_memory = change.size
@@ -125,11 +138,14 @@ class Machine:
 
     def restart(self, adapter: Adapter) -> None:
         """Let a stopped adapter answer again. Its devices are lost, and stay lost."""
-        for process in list(self.processes.values()):
-            for kernel_object in process.handles.objects():
-                if isinstance(kernel_object, Device) and kernel_object.adapter is adapter:
-                    kernel_object.lost |= adapter.stopped
+        for device in self._devices():
+            if device.adapter is adapter and adapter.stopped:
+                device.lose()
         adapter.stops_after = None
+
+    def _devices(self) -> Iterator[Device]:
+        for process in list(self.processes.values()):
+            yield from (found for found in process.handles.objects() if isinstance(found, Device))
 
     def create_global_handle(self, shared_object: SharedObject) -> int:
         """Assign a global handle, valid while the shared object has references."""
@@ -156,7 +172,32 @@ class Machine:
             for memory in shared_object.memories:
                 self.remove_reference(memory)
 
+    def commits_at_creation(self, adapter: Adapter) -> bool:
+        """Return True if creation takes memory of the adapter, as before WDDM 2. Later, only resident memory counts."""
+        return self.profile.commits_at_creation or adapter.wddm < WDDM_2_0
+
+    def learn_size(self, memory: AllocationMemory, size: int) -> None:
+        """Note the size of an allocation that only a driver knows: it has at least the bytes that a call maps."""
+        if memory.size_known or size <= memory.size:
+            return
+        processes = list(self.processes.values())
+        self._charge(memory, -1)
+        for process in processes:
+            process.count_usage_of(memory, -1)
+        growth = size - memory.size
+        if memory.shared_size:
+            memory.shared_size += growth
+            memory.system_size += growth
+        else:
+            memory.video_size += growth
+        self._charge(memory, 1)
+        for process in processes:
+            process.count_usage_of(memory, 1)
+
     def _charge(self, memory: AllocationMemory, sign: int) -> None:
+        if memory.resident_count:
+            memory.adapter.resident_video_memory += sign * memory.video_size
+            memory.adapter.resident_shared_memory += sign * memory.shared_size
         memory.adapter.video_memory_used += sign * memory.video_size
         memory.adapter.shared_memory_used += sign * memory.shared_size
         self.system_memory_used += sign * memory.system_size
@@ -180,8 +221,11 @@ class Process:
         nt_handles: NT handles.
         id: Process id.
         usage_known: False if the process has used memory of a size that only a driver or an earlier call knows.
-        memory_usage: Bytes that the process's allocations use, by the LUID of their adapter. True is the adapter's own
-            memory, False the machine's memory.
+        memory_usage: Bytes that the process uses, by the LUID of their adapter. True is the adapter's own memory: only
+            resident allocations count since WDDM 2. False is the machine's memory, used by allocations of any state.
+        reservations: Bytes of video memory that the process has reserved, by the same keys.
+        map_fence_memory: Maps 8 bytes of real memory for the value of a fence, and returns its address and a writer.
+            None if no program reads the memory.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -192,8 +236,12 @@ class Process:
         machine.next_process_id += PROCESS_ID_STEP
         machine.processes[self.id] = self
         self.memory_usage: Counter[tuple[Luid, bool]] = Counter()
+        self.reservations: dict[tuple[Luid, bool], int] = {}
         self.usage_known = True
+        self.map_fence_memory: Callable[[], tuple[int, Callable[[int], None]]] | None = None
         self._memory_references: Counter[AllocationMemory] = Counter()
+        self._resident: Counter[AllocationMemory] = Counter()
+        self._address_spaces: dict[Luid | None, AddressSpace] = {}
         self._next_addresses = {"cpu": _CPU_ADDRESSES, "cpu32": _CPU32_ADDRESSES, "gpu": _GPU_ADDRESSES}
         self._fence_value = 0
 
@@ -220,12 +268,14 @@ class Process:
                 self.usage_known &= shared_object.size_known
                 self._memory_references[shared_object] += 1
                 if self._memory_references[shared_object] == 1:
-                    self._count_usage(shared_object, 1)
+                    self.count_usage_of(shared_object, 1)
         return kernel_object.handle
 
     def destroy(self, kernel_object: KernelObject) -> None:
         """Destroy an object and its children."""
         kernel_object.on_destroy()
+        if isinstance(kernel_object, Allocation):
+            self.set_resident_count(kernel_object, 0)
         for child in list(kernel_object.children.values()):
             if child.handle:
                 self.destroy(child)
@@ -239,15 +289,48 @@ class Process:
         for shared_object in kernel_object.shared_objects:
             self.machine.remove_reference(shared_object)
             if isinstance(shared_object, AllocationMemory):
-                self._memory_references[shared_object] -= 1
-                if not self._memory_references[shared_object]:
+                if self._memory_references[shared_object] == 1:
+                    self.count_usage_of(shared_object, -1)
                     del self._memory_references[shared_object]
-                    self._count_usage(shared_object, -1)
+                else:
+                    self._memory_references[shared_object] -= 1
 
-    def _count_usage(self, memory: AllocationMemory, sign: int) -> None:
-        """Add memory to the usage or subtract it, once for all allocations that opened it."""
-        self.memory_usage[memory.adapter.luid, True] += sign * memory.video_size
-        self.memory_usage[memory.adapter.luid, False] += sign * memory.shared_size
+    def set_resident_count(self, allocation: Allocation, count: int) -> None:
+        """Change the count of an allocation on the residency list of its device. At 0, it is not on the list."""
+        was_resident = allocation.resident_count > 0
+        allocation.resident_count = count
+        if was_resident == (count > 0):
+            return
+        memory, adapter = allocation.memory, allocation.memory.adapter
+        sign, count_before_first = (1, 0) if count else (-1, 1)
+        changes_machine = memory.resident_count == count_before_first
+        changes_process = self._resident[memory] == count_before_first
+        memory.resident_count += sign
+        if changes_machine:
+            adapter.resident_video_memory += sign * memory.video_size
+            adapter.resident_shared_memory += sign * memory.shared_size
+        self._resident[memory] += sign
+        if not self._resident[memory]:
+            del self._resident[memory]
+        if changes_process and not self.machine.commits_at_creation(adapter):
+            self.memory_usage[adapter.luid, True] += sign * memory.video_size
+
+    def count_usage_of(self, memory: AllocationMemory, sign: int) -> None:
+        """Add memory to the usage or subtract it, if allocations of this process have opened it."""
+        luid = memory.adapter.luid
+        if memory in self._memory_references:
+            self.memory_usage[luid, False] += sign * memory.shared_size
+        is_counted = self._memory_references if self.machine.commits_at_creation(memory.adapter) else self._resident
+        if memory in is_counted:
+            self.memory_usage[luid, True] += sign * memory.video_size
+
+    def address_space(self, adapter: Adapter | None) -> AddressSpace:
+        """Return the GPU addresses of the process on an adapter, which may be unknown."""
+        luid = None if adapter is None else adapter.luid
+        address_space = self._address_spaces.get(luid)
+        if address_space is None:
+            address_space = self._address_spaces[luid] = AddressSpace()
+        return address_space
 
     def reserve_addresses(self, space: str, size: int, pointer_size: int = 8) -> int:
         """Return the first address of an unused range.
@@ -263,6 +346,15 @@ class Process:
         if space == "cpu32" and address + pages * PAGE > _CPU32_END:
             address = _CPU32_ADDRESSES  # a 32-bit process has few addresses, and unmaps what it does not use
         self._next_addresses[space] = address + pages * PAGE
+        return address
+
+    def map_fence(self, fence: Fence, pointer_size: int) -> int:
+        """Return a CPU address at which the process can read the value of a fence."""
+        if self.map_fence_memory is None:
+            return self.reserve_addresses("cpu", 8, pointer_size)
+        address, write = self.map_fence_memory()
+        write(fence.value)
+        fence.mappings.append(write)
         return address
 
     def next_fence_value(self) -> int:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
 from tracekmt.simulator.model.adapter import Adapter
+from tracekmt.simulator.model.address_space import AddressSpace, Range
+from tracekmt.simulator.model.gpu_queue import Fence, GpuQueue, signal
+
+ACTIVE, RESET = "D3DKMT_DEVICEEXECUTION_ACTIVE", "D3DKMT_DEVICEEXECUTION_RESET"
+LAST_FENCE_VALUE = (1 << 64) - 1
 
 
 class SharedObject:
@@ -33,9 +38,22 @@ class AllocationMemory(SharedObject):
         shared_size: Bytes of the machine's memory that the adapter uses.
         system_size: Bytes of system memory: the kernel's own record, and the memory that the allocation pins.
         size_known: False if only a driver knows the sizes.
+        caller_address: Address of the caller's own memory that the allocation uses, 0 without one.
+        resident_count: Number of allocations of this memory that are on the residency list of a device.
+        is_offered: True while the memory is offered.
     """
 
-    __slots__ = ("adapter", "private_data", "shared_size", "size_known", "system_size", "video_size")
+    __slots__ = (
+        "adapter",
+        "caller_address",
+        "is_offered",
+        "private_data",
+        "resident_count",
+        "shared_size",
+        "size_known",
+        "system_size",
+        "video_size",
+    )
 
     def __init__(
         self,
@@ -46,11 +64,19 @@ class AllocationMemory(SharedObject):
         system_size: int,
         *,
         size_known: bool = True,
+        caller_address: int = 0,
     ) -> None:
         super().__init__()
         self.size_known = size_known
         self.adapter, self.private_data = adapter, private_data
         self.video_size, self.shared_size, self.system_size = video_size, shared_size, system_size
+        self.caller_address = caller_address
+        self.resident_count, self.is_offered = 0, False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the allocation."""
+        return self.video_size or self.shared_size
 
 
 class ResourceState(SharedObject):
@@ -80,16 +106,25 @@ class SyncState(SharedObject):
 
     Attributes:
         type: Number of the D3DDDI_SYNCHRONIZATIONOBJECT_TYPE, 0 for an adopted object.
-        value: Current value of the fence, as far as the CPU has signalled it.
-        used_by_gpu: True if a call without rules has used the object, such as a signal by the GPU.
+        flags: Names of the flags that it was created with.
+        fence: Its value, if it is a fence.
+        changed_elsewhere: True if the value may have changed in a way that the simulator does not play.
     """
 
-    __slots__ = ("type", "used_by_gpu", "value")
+    __slots__ = ("changed_elsewhere", "fence", "flags", "type")
 
-    def __init__(self, type_: int, value: int = 0, *, nt_shared: bool = False) -> None:
+    def __init__(
+        self, type_: int, value: int = 0, *, nt_shared: bool = False, flags: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(nt_shared=nt_shared)
-        self.type, self.value = type_, value
-        self.used_by_gpu = False
+        self.type, self.flags = type_, flags
+        self.fence = Fence(value)
+        self.changed_elsewhere = type_ == 0
+
+    @property
+    def is_certain(self) -> bool:
+        """True if only calls of this process change the value."""
+        return not (self.changed_elsewhere or self.nt_shared or self.global_handle)
 
 
 class MutexState(SharedObject):
@@ -160,17 +195,32 @@ class Device(KernelObject):
 
     Attributes:
         adapter: Adapter of the device.
-        lost: True after the device was lost. It stays lost, even if its adapter comes back.
+        execution_state: Name of its D3DKMT_DEVICEEXECUTION_STATE. A lost device stays lost, even if its adapter is
+            back.
     """
 
     kind = "device"
 
-    __slots__ = ("adapter", "lost")
+    __slots__ = ("adapter", "execution_state")
 
     def __init__(self, adapter: Adapter) -> None:
         super().__init__()
         self.adapter = adapter
-        self.lost = False
+        self.execution_state = ACTIVE
+
+    @property
+    def is_lost(self) -> bool:
+        """True after the device was lost."""
+        return self.execution_state != ACTIVE
+
+    def lose(self, execution_state: str = RESET) -> None:
+        """Lose the device. Its fences get their maximum, unless they were created with NoSignalMaxValueOnTdr."""
+        if self.is_lost:
+            return
+        self.execution_state = execution_state
+        for child in self.children.values():
+            if isinstance(child, SyncObject) and "NoSignalMaxValueOnTdr" not in child.state.flags:
+                child.state.fence.set_value(LAST_FENCE_VALUE)
 
 
 class DeviceObject(KernelObject):
@@ -194,6 +244,45 @@ class DeviceObject(KernelObject):
         return self.device is device
 
 
+class Context(DeviceObject):
+    """A context of a device, with the GPU work that was submitted to it.
+
+    Attributes:
+        queue: Work that was not executed.
+        is_virtual: True for GPU addresses, False for patched addresses. None for a context that is older than the
+            trace.
+    """
+
+    kind = "context"
+
+    __slots__ = ("is_virtual", "queue")
+
+    def __init__(self, device: Device | None) -> None:
+        super().__init__(device)
+        self.queue = GpuQueue()
+        self.is_virtual: bool | None = None
+
+    def on_destroy(self) -> None:
+        """Drop the work that was not executed."""
+        self.queue.operations.clear()
+
+
+class HwQueue(Context):
+    """A hardware queue of a hardware context.
+
+    Attributes:
+        progress_fence: Fence of the finished commands, None for a queue that is older than the trace.
+    """
+
+    kind = "hardware queue"
+
+    __slots__ = ("progress_fence",)
+
+    def __init__(self, device: Device | None) -> None:
+        super().__init__(device)
+        self.progress_fence: SyncState | None = None
+
+
 class Resource(DeviceObject):
     """A resource that a device created or opened."""
 
@@ -215,16 +304,23 @@ class Allocation(DeviceObject):
         resident_count: Number of MakeResident calls without an Evict.
         lock_count: Number of locks without an unlock.
         locked_at: CPU address of the memory while it is locked, else 0.
+        mappings: GPU ranges that Map chose for the allocation, each with its address space.
     """
 
     kind = "allocation"
 
-    __slots__ = ("lock_count", "locked_at", "memory", "resident_count", "resource")
+    __slots__ = ("lock_count", "locked_at", "mappings", "memory", "resident_count", "resource")
 
     def __init__(self, device: Device | None, resource: Resource | None, memory: AllocationMemory) -> None:
         super().__init__(device, memory)
         self.resource, self.memory = resource, memory
         self.resident_count = self.lock_count = self.locked_at = 0
+        self.mappings: list[tuple[AddressSpace, Range]] = []
+
+    def on_destroy(self) -> None:
+        """Free the ranges of the mappings (Microsoft documentation: D3DKMTMapGpuVirtualAddress)."""
+        for address_space, range_ in self.mappings:
+            address_space.discard(range_)
 
 
 class PagingQueue(DeviceObject):
@@ -232,19 +328,23 @@ class PagingQueue(DeviceObject):
 
     Attributes:
         fence_value: Fence value of the last operation.
+        state: Its monitored fence, None for a queue that is older than the trace.
     """
 
     kind = "paging queue"
 
-    __slots__ = ("fence_value",)
+    __slots__ = ("fence_value", "state")
 
-    def __init__(self, device: Device | None) -> None:
+    def __init__(self, device: Device | None, state: SyncState | None = None) -> None:
         super().__init__(device)
         self.fence_value = 0
+        self.state = state
 
     def next_fence_value(self) -> int:
-        """Return the fence value of a new operation."""
+        """Execute a new operation, and return its fence value."""
         self.fence_value += 1
+        if self.state is not None:
+            signal(self.state.fence, self.fence_value)
         return self.fence_value
 
 
@@ -294,10 +394,15 @@ _SYNC_TYPES = {
 }
 
 
+_DEVICE_OBJECTS: dict[str, type[PagingQueue | Context]] = {
+    type_.kind: type_ for type_ in (PagingQueue, Context, HwQueue)
+}
+
+
 def make_bare_object(kind: str) -> KernelObject:
     """Create an object of which only the kind is known."""
     if kind in _SYNC_TYPES:
         return SyncObject(SyncState(_SYNC_TYPES[kind]))
-    if kind == PagingQueue.kind:
-        return PagingQueue(None)
+    if kind in _DEVICE_OBJECTS:
+        return _DEVICE_OBJECTS[kind](None)
     return KeyedMutex(MutexState(0)) if kind == KeyedMutex.kind else UnmodelledObject(kind)

@@ -15,7 +15,7 @@ from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.names import canonical_name
 from tracekmt.simulator.model.objects import OpenAdapter
 from tracekmt.simulator.model.timeline import Timeline
-from tracekmt.simulator.recorded_state import ABSENT, PRESENT_REASON
+from tracekmt.simulator.recorded_state import ABSENT, ANSWER_REASON, PRESENT_REASON
 from tracekmt.simulator.request import Behaviour, Request, View
 from tracekmt.simulator.rule import ValidationRule, invalid, null
 from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST, page
@@ -160,12 +160,13 @@ def open_adapter(request: OpenAdapterRequest) -> None:
     args = request.args
     args["hAdapter"] = request.process.add(OpenAdapter(request.target))
     if not isinstance(request, OpenFromLuidRequest):
-        _write_luid(args, request.target)
+        write_luid(args, request.target)
     if request.spec.argument.has("VidPnSourceId"):
         args["VidPnSourceId"] = request.source(request.target)
 
 
-def _write_luid(args: View, adapter: Adapter) -> None:
+def write_luid(args: View, adapter: Adapter) -> None:
+    """Write the LUID of an adapter to AdapterLuid."""
     args["AdapterLuid.LowPart"] = adapter.luid.low_part
     args["AdapterLuid.HighPart"] = adapter.luid.high_part & 0xFFFFFFFF
 
@@ -224,7 +225,7 @@ def list_adapters(request: ListAdaptersRequest) -> None:
     request.args["NumAdapters"] = len(elements)
     for element, adapter in zip(elements, request.listed, strict=False):
         element["hAdapter"] = request.process.add(OpenAdapter(adapter))
-        _write_luid(element, adapter)
+        write_luid(element, adapter)
         element["NumOfSources"] = adapter.sources.at(call) if profile.sources is None else profile.sources
         element["bPrecisePresentRegionsPreferred"] = adapter.precise_present_regions.at(call)
 
@@ -342,6 +343,7 @@ BEHAVIOURS = {
         ),
         effect=write_adapter_info,
         driver_decides=lambda request: True,
-        machine_answers=True,
+        machine_answers=lambda request: True,
+        limits=ANSWER_REASON,
     ),
 }

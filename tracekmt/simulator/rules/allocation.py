@@ -12,19 +12,18 @@ from functools import cached_property
 from tracekmt.calls.allocation import D3DKMT_STANDARDALLOCATIONTYPE
 from tracekmt.codec.memory import Memory
 from tracekmt.simulator.model.allocation_size import DEFAULT_SIZE, KERNEL_RECORD, allocation_size, heap_data
-from tracekmt.simulator.model.machine import Process
+from tracekmt.simulator.model.machine import WDDM_2_0, Process
 from tracekmt.simulator.model.nt_handles import SECTION
 from tracekmt.simulator.model.objects import Allocation, AllocationMemory, Resource, ResourceState
 from tracekmt.simulator.request import Behaviour, View
-from tracekmt.simulator.rule import ValidationRule, invalid, null
-from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest, adapter_stopped
+from tracekmt.simulator.rule import ValidationRule, device_removed, invalid, null
+from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest
 from tracekmt.simulator.sources import OTHER_TYPES, REVERSED, WINE_TEST, WSL, page
 from tracekmt.spec.types import Abi, CallSpec
 
 PAGE = 4096
 NUM_ALLOCATIONS_LIMIT = 0x682AA
 EXISTINGHEAP = D3DKMT_STANDARDALLOCATIONTYPE.number("D3DKMT_STANDARDALLOCATIONTYPE_EXISTINGHEAP")
-WDDM_2_0 = 2000
 _FORBIDDEN = ("CreateProtected", "CreateWriteCombined", "CreateCached", "OpenCrossAdapter")
 
 _CREATE_PAGE = page("D3DKMTCreateAllocation2")
@@ -75,7 +74,9 @@ class CreateAllocationRequest(DeviceRequest):
             if "StandardAllocation" in self.flags:
                 size = self.heap_size
                 data = heap_data(size) if self.machine.profile.heap_data else b""
-                memory = AllocationMemory(self.adapter, data, 0, size, size + KERNEL_RECORD)
+                memory = AllocationMemory(
+                    self.adapter, data, 0, size, size + KERNEL_RECORD, caller_address=element["pSystemMem"]
+                )
             else:
                 known_size = allocation_size(data, self.machine.drivers)
                 size, size_known = known_size or DEFAULT_SIZE, known_size is not None
@@ -87,6 +88,7 @@ class CreateAllocationRequest(DeviceRequest):
                     size if in_system else 0,
                     KERNEL_RECORD + (size if in_system else 0),
                     size_known=size_known,
+                    caller_address=element["pSystemMem"],
                 )
             memories.append(memory)
         return memories
@@ -97,14 +99,33 @@ class CreateAllocationRequest(DeviceRequest):
         return budget is None or self.machine.system_memory_used + size <= budget
 
     @property
-    def exceeds_video_memory(self) -> bool:
-        """True if the allocations exceed a budget of the adapter."""
+    def commits_at_creation(self) -> bool:
+        """True if an allocation takes video memory when it is created, as before WDDM 2."""
         assert self.adapter is not None
-        limit, used = self.adapter.video_memory, self.adapter.video_memory_used
-        if limit is not None and used + sum(memory.video_size for memory in self.memories) > limit:
-            return True
-        limit, used = self.adapter.shared_memory, self.adapter.shared_memory_used
-        return limit is not None and used + sum(memory.shared_size for memory in self.memories) > limit
+        return self.machine.commits_at_creation(self.adapter)
+
+    @property
+    def has_too_large_memory(self) -> bool:
+        """True if one of the allocations is larger than a budget of the adapter."""
+        adapter = self.adapter
+        assert adapter is not None
+        sizes = [(memory.video_size, memory.shared_size) for memory in self.memories]
+        budgets = adapter.video_memory, adapter.shared_memory
+        return any(_exceeds(budget, size) for pair in sizes for budget, size in zip(budgets, pair, strict=True))
+
+    @property
+    def exceeds_video_memory(self) -> bool:
+        """True if the allocations exceed a budget of the adapter, with those that exist."""
+        adapter = self.adapter
+        assert adapter is not None
+        video_size = adapter.video_memory_used + sum(memory.video_size for memory in self.memories)
+        shared_size = adapter.shared_memory_used + sum(memory.shared_size for memory in self.memories)
+        budgets = ((adapter.video_memory, video_size), (adapter.shared_memory, shared_size))
+        return any(_exceeds(budget, size) for budget, size in budgets)
+
+
+def _exceeds(budget: int | None, size: int) -> bool:
+    return budget is not None and size > budget
 
 
 class DestroyAllocationRequest(DeviceRequest):
@@ -230,7 +251,7 @@ CREATE_RULES = (
         REVERSED,
         "reverse engineering",
     ),
-    adapter_stopped("D3DKMTCreateAllocation2"),
+    device_removed("D3DKMTCreateAllocation2"),
     ValidationRule(
         "STATUS_NO_MEMORY",
         "the kernel's records exceed the budget of system memory",
@@ -304,10 +325,18 @@ CREATE_RULES = (
         _CREATE_PAGE,
         "documentation",
     ),
+    # Since WDDM 2, allocations may exceed the budget together, and MakeResident fails instead.
     ValidationRule(
         "STATUS_GRAPHICS_NO_VIDEO_MEMORY",
-        "the budget of video memory is used up",
-        lambda r: r.exceeds_video_memory,
+        "an allocation is larger than the budget of video memory",
+        lambda r: r.has_too_large_memory,
+        _CREATE_PAGE,
+        "documentation",
+    ),
+    ValidationRule(
+        "STATUS_GRAPHICS_NO_VIDEO_MEMORY",
+        "the budget of video memory is used up, on an adapter older than WDDM 2.0",
+        lambda r: r.commits_at_creation and r.exceeds_video_memory,
         _CREATE_PAGE,
         "documentation",
     ),

@@ -9,9 +9,9 @@ from tracekmt.simulator.model.adapter import Adapter
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.objects import Device
 from tracekmt.simulator.request import Behaviour, Request
-from tracekmt.simulator.rule import ValidationRule, invalid
+from tracekmt.simulator.rule import device_removed, invalid
 from tracekmt.simulator.rules.adapter import BAD_ADAPTER, VERIFIED_NULL, AdapterRequest
-from tracekmt.simulator.sources import WINE_TEST, page
+from tracekmt.simulator.sources import WINE_TEST
 from tracekmt.spec.types import Abi, CallSpec
 
 
@@ -31,24 +31,8 @@ class DeviceRequest(Request):
         """Adapter of the device."""
         return self.device.adapter if self.device else None
 
-    @property
-    def is_lost(self) -> bool:
-        """True if the device is lost, or its adapter has stopped."""
-        return super().is_lost or (self.device is not None and self.device.lost)
-
 
 BAD_DEVICE = invalid("hDevice is not a device handle", lambda r: r.device is None, WINE_TEST, "Windows-verified")
-
-
-def adapter_stopped(function: str) -> ValidationRule:
-    """Return the rule for a stopped adapter. Microsoft's page about the function documents the status."""
-    return ValidationRule(
-        "STATUS_DEVICE_REMOVED",
-        "the adapter has stopped, or the device is lost",
-        lambda r: r.is_lost,
-        page(function),
-        "documentation",
-    )
 
 
 def create_device(request: AdapterRequest) -> None:
@@ -78,7 +62,7 @@ BEHAVIOURS = {
     "D3DKMTCreateDevice": Behaviour(
         request=AdapterRequest,
         null=VERIFIED_NULL,
-        rules=(BAD_ADAPTER, adapter_stopped("D3DKMTCreateDevice")),
+        rules=(BAD_ADAPTER, device_removed("D3DKMTCreateDevice")),
         effect=create_device,
     ),
     "D3DKMTDestroyDevice": Behaviour(

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from tracekmt.simulator.model.objects import Allocation
 from tracekmt.simulator.request import Behaviour
-from tracekmt.simulator.rule import invalid
+from tracekmt.simulator.rule import device_removed, invalid, unspecified
 from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest
 from tracekmt.simulator.sources import WSL, page
 
@@ -43,12 +43,16 @@ class UnlockRequest(LockRequest):
 
 
 def lock(request: LockRequest) -> None:
-    """Map the memory. A nested lock returns the same address (WSL2-Linux-Kernel)."""
+    """Map the memory. A nested lock returns the same address (WSL2-Linux-Kernel).
+
+    Memory of the caller's own is not mapped again: the call returns its address.
+    """
     (allocation,) = request.allocations
     assert allocation is not None
     # `Simulator.invoke` takes calls of both ABIs, so the address of an earlier lock may not fit.
     if not allocation.lock_count or allocation.locked_at >> 8 * request.pointer_size:
-        allocation.locked_at = request.process.reserve_addresses("cpu", _SIZE, request.pointer_size)
+        own = allocation.memory.caller_address
+        allocation.locked_at = own or request.process.reserve_addresses("cpu", _SIZE, request.pointer_size)
     allocation.lock_count += 1
     request.args["pData"] = allocation.locked_at
 
@@ -70,11 +74,27 @@ _NOT_LOCKED = invalid(
     WSL,
     "Microsoft source",
 )
+_OFFERED = unspecified(
+    "lock_offered",
+    "the allocation is offered and was not reclaimed",
+    lambda r: any(allocation.memory.is_offered for allocation in r.allocations),
+    page("PFND3DDDI_OFFERALLOCATIONSCB") + " (without a status)",
+    confidence="documentation",
+)
 _FLAGS = invalid("Flags is not 0", lambda r: r.args["Flags"], page("D3DDDICB_LOCK2FLAGS"), "documentation")
+_UNLOCK_RULES = (BAD_DEVICE, _BAD_ALLOCATION, _NOT_LOCKED)
 
 BEHAVIOURS = {
-    "D3DKMTLock": Behaviour(request=LockRequest, rules=(BAD_DEVICE, _BAD_ALLOCATION), effect=lock),
-    "D3DKMTLock2": Behaviour(request=LockRequest, rules=(BAD_DEVICE, _BAD_ALLOCATION, _FLAGS), effect=lock),
-    "D3DKMTUnlock": Behaviour(request=UnlockRequest, rules=(BAD_DEVICE, _BAD_ALLOCATION, _NOT_LOCKED), effect=unlock),
-    "D3DKMTUnlock2": Behaviour(request=LockRequest, rules=(BAD_DEVICE, _BAD_ALLOCATION, _NOT_LOCKED), effect=unlock),
+    "D3DKMTLock": Behaviour(
+        request=LockRequest,
+        rules=(BAD_DEVICE, _BAD_ALLOCATION, _OFFERED, device_removed("D3DKMTLock")),
+        effect=lock,
+    ),
+    "D3DKMTLock2": Behaviour(
+        request=LockRequest,
+        rules=(BAD_DEVICE, _BAD_ALLOCATION, _FLAGS, _OFFERED, device_removed("D3DKMTLock2")),
+        effect=lock,
+    ),
+    "D3DKMTUnlock": Behaviour(request=UnlockRequest, rules=_UNLOCK_RULES, effect=unlock),
+    "D3DKMTUnlock2": Behaviour(request=LockRequest, rules=_UNLOCK_RULES, effect=unlock),
 }

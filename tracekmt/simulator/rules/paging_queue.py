@@ -46,12 +46,11 @@ BAD_QUEUE = invalid("hPagingQueue is not a paging queue", lambda r: r.queue is N
 def create(request: DeviceRequest) -> None:
     """Create the queue, then its monitored fence (WSL2-Linux-Kernel drivers/hv/dxgkrnl), and map the fence's value."""
     process, args = request.process, request.args
-    queue = PagingQueue(request.device)
-    args["hPagingQueue"] = process.add(queue, request.device)
     state = SyncState(MONITORED_FENCE)
-    state.used_by_gpu = True
+    queue = PagingQueue(request.device, state)
+    args["hPagingQueue"] = process.add(queue, request.device)
     args["hSyncObject"] = process.add(SyncObject(state), queue)
-    args["FenceValueCPUVirtualAddress"] = process.reserve_addresses("cpu", 8, request.pointer_size)
+    args["FenceValueCPUVirtualAddress"] = process.map_fence(state.fence, request.pointer_size)
 
 
 def destroy(request: PagingQueueRequest) -> None:

@@ -1,4 +1,4 @@
-"""Residency: make resident, evict, offer and reclaim. Memory is not limited here."""
+"""Residency: make resident, evict, offer and reclaim."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TypeVar
 
-from tracekmt.simulator.model.objects import Allocation, Device, DeviceObject, Resource
+from tracekmt.simulator.model.objects import Allocation, AllocationMemory, Device, DeviceObject, Resource
 from tracekmt.simulator.request import Behaviour, Request
-from tracekmt.simulator.rule import ValidationRule, invalid
+from tracekmt.simulator.rule import ValidationRule, device_removed, invalid, unspecified
 from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest
 from tracekmt.simulator.rules.paging_queue import BAD_QUEUE, PagingQueueRequest
-from tracekmt.simulator.sources import LIKE_OTHERS, page
+from tracekmt.simulator.sources import page
+
+OUT_OF_MEMORY = "D3DKMT_DEVICEEXECUTION_ERROR_OUTOFMEMORY"
+"""State of a device after a MakeResident that had to succeed and failed (an assumption: the page says "in error")."""
 
 _TRIM = {"NumBytesToTrim": "only the recorded machine knows how far its memory was over budget"}
 _DISCARD_REASON = "only the recorded machine knows which contents were discarded"
@@ -37,12 +40,28 @@ class _AllocationList(Request):
 
     @property
     def uncertain_outputs(self) -> Mapping[str, str]:
-        """NumBytesToTrim."""
-        return _TRIM
+        """NumBytesToTrim, unless the settings define the budget."""
+        return {} if "video_memory" in self.machine.known else _TRIM
 
 
 class MakeResidentRequest(_AllocationList, PagingQueueRequest):
     """A D3DDDI_MAKERESIDENT."""
+
+    memory_setting = "video_memory"
+
+    @cached_property
+    def bytes_over_budget(self) -> int:
+        """Bytes by which the resident memory of an adapter would exceed a budget, 0 if it would not."""
+        memories: dict[int, AllocationMemory] = {}
+        for allocation in self.allocations:
+            if allocation is not None and not allocation.memory.resident_count:
+                memories[id(allocation.memory)] = allocation.memory
+        adapter = self.adapter
+        if adapter is None or not memories:
+            return 0
+        video_size = adapter.resident_video_memory + sum(memory.video_size for memory in memories.values())
+        shared_size = adapter.resident_shared_memory + sum(memory.shared_size for memory in memories.values())
+        return over_budget(adapter.video_memory, video_size) + over_budget(adapter.shared_memory, shared_size)
 
 
 class EvictRequest(_AllocationList, DeviceRequest):
@@ -62,6 +81,17 @@ class _OfferedList(Request):
         return [_on_device(self.process.find(handle, type_), self.device) for handle in handles]
 
     @property
+    def memories(self) -> list[AllocationMemory]:
+        """Memory of the objects: of the allocations, or of all allocations of the resources."""
+        allocations = (
+            allocation
+            for kernel_object in self.objects
+            if kernel_object is not None
+            for allocation in (kernel_object, *kernel_object.children.values())
+        )
+        return [allocation.memory for allocation in allocations if isinstance(allocation, Allocation)]
+
+    @property
     def uncertain_outputs(self) -> Mapping[str, str]:
         """Results of a reclaim."""
         return _DISCARDED if any(map(self.spec.argument.has, ("pDiscarded", "pResults"))) else {}
@@ -75,29 +105,55 @@ class Reclaim2Request(_OfferedList, PagingQueueRequest):
     """A D3DKMT_RECLAIMALLOCATIONS2."""
 
 
+def over_budget(budget: int | None, size: int) -> int:
+    """Return the bytes of memory above a budget."""
+    return 0 if budget is None else max(size - budget, 0)
+
+
 def make_resident(request: MakeResidentRequest) -> None:
     """Count each allocation once more, and queue the operation."""
     for allocation in request.allocations:
         assert allocation is not None
-        allocation.resident_count += 1
+        request.process.set_resident_count(allocation, allocation.resident_count + 1)
     request.args["PagingFenceValue"] = request.next_fence_value()
     request.args["NumBytesToTrim"] = 0
+
+
+def _refuse(request: MakeResidentRequest) -> None:
+    """Write how far the request is over budget. A last attempt puts the device in error.
+
+    NumAllocations is the number of allocations made resident: none, because a failed call has no effect.
+    """
+    flag = request.machine.device_error_flag
+    if request.args[f"Flags.{flag}"] and request.device is not None:
+        request.device.lose(OUT_OF_MEMORY)
+    if request.machine.profile.reports_trim:
+        request.args["NumBytesToTrim"] = request.bytes_over_budget
+        request.args["NumAllocations"] = 0
 
 
 def evict(request: EvictRequest) -> None:
     """Count each allocation once less, down to 0."""
     for allocation in request.allocations:
         assert allocation is not None
-        allocation.resident_count = max(allocation.resident_count - 1, 0)
-    request.args["NumBytesToTrim"] = 0
+        request.process.set_resident_count(allocation, max(allocation.resident_count - 1, 0))
+    adapter = request.adapter
+    assert adapter is not None
+    request.args["NumBytesToTrim"] = over_budget(adapter.video_memory, adapter.resident_video_memory) + over_budget(
+        adapter.shared_memory, adapter.resident_shared_memory
+    )
 
 
 def offer(request: OfferRequest) -> None:
-    """Do nothing: no contents are discarded."""
+    """Note that the memory is offered. No contents are discarded."""
+    for memory in request.memories:
+        memory.is_offered = True
 
 
 def reclaim(request: OfferRequest | Reclaim2Request) -> None:
     """Report that no contents were discarded."""
+    for memory in request.memories:
+        memory.is_offered = False
     name = "pResults" if "pResults" in request.spec.union_arms else "pDiscarded"
     if request.args[name]:
         request.memory.write(request.args[name], bytes(4 * request.args["NumAllocations"]))
@@ -105,11 +161,18 @@ def reclaim(request: OfferRequest | Reclaim2Request) -> None:
         request.args["PagingFenceValue"] = request.next_fence_value()
 
 
-_BAD_LIST = invalid(
+_BAD_LIST = unspecified(
+    "foreign_allocation",
     "a handle in AllocationList is not an allocation of the device",
     lambda r: None in r.allocations,
-    LIKE_OTHERS,
-    "assumption",
+    page("D3DDDI_MAKERESIDENT") + " (without a status)",
+    confidence="documentation",
+)
+_NOT_RESIDENT = unspecified(
+    "evict_below_zero",
+    "an allocation in the list is not resident",
+    lambda r: any(not allocation.resident_count for allocation in r.allocations),
+    status="STATUS_SUCCESS",
 )
 _OFFER_RULES = (
     invalid(
@@ -118,11 +181,10 @@ _OFFER_RULES = (
         page("D3DKMT_OFFERALLOCATIONS"),
         "documentation",
     ),
-    invalid(
+    unspecified(
+        "foreign_offer",
         "a handle in the list is not a resource or an allocation of the device",
         lambda r: None in r.objects,
-        LIKE_OTHERS,
-        "assumption",
     ),
 )
 _MUST_SUCCEED = ValidationRule(
@@ -132,15 +194,37 @@ _MUST_SUCCEED = ValidationRule(
     page("D3DDDI_MAKERESIDENT_FLAGS"),
     "documentation",
 )
+NO_MEMORY = ValidationRule(
+    "STATUS_NO_MEMORY",
+    "the resident memory would exceed the budget of the adapter",
+    lambda r: r.bytes_over_budget,
+    "Microsoft documentation: process residency budgets",
+    "documentation",
+    write=_refuse,
+)
 
 BEHAVIOURS = {
     "D3DKMTMakeResident": Behaviour(
-        request=MakeResidentRequest, rules=(BAD_QUEUE, _MUST_SUCCEED, _BAD_LIST), effect=make_resident, is_queued=True
+        request=MakeResidentRequest,
+        rules=(BAD_QUEUE, _MUST_SUCCEED, _BAD_LIST, NO_MEMORY),
+        effect=make_resident,
+        is_queued=True,
     ),
-    "D3DKMTEvict": Behaviour(request=EvictRequest, rules=(BAD_DEVICE, _BAD_LIST), effect=evict),
-    "D3DKMTOfferAllocations": Behaviour(request=OfferRequest, rules=(BAD_DEVICE, *_OFFER_RULES), effect=offer),
-    "D3DKMTReclaimAllocations": Behaviour(request=OfferRequest, rules=(BAD_DEVICE, *_OFFER_RULES), effect=reclaim),
+    "D3DKMTEvict": Behaviour(request=EvictRequest, rules=(BAD_DEVICE, _BAD_LIST, _NOT_RESIDENT), effect=evict),
+    "D3DKMTOfferAllocations": Behaviour(
+        request=OfferRequest,
+        rules=(BAD_DEVICE, *_OFFER_RULES, device_removed("D3DKMTOfferAllocations")),
+        effect=offer,
+    ),
+    "D3DKMTReclaimAllocations": Behaviour(
+        request=OfferRequest,
+        rules=(BAD_DEVICE, *_OFFER_RULES, device_removed("D3DKMTReclaimAllocations")),
+        effect=reclaim,
+    ),
     "D3DKMTReclaimAllocations2": Behaviour(
-        request=Reclaim2Request, rules=(BAD_QUEUE, *_OFFER_RULES), effect=reclaim, is_queued=True
+        request=Reclaim2Request,
+        rules=(BAD_QUEUE, *_OFFER_RULES, device_removed("D3DKMTReclaimAllocations2")),
+        effect=reclaim,
+        is_queued=True,
     ),
 }

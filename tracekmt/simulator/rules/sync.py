@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
+from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS, D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
 from tracekmt.ntstatus import Status
+from tracekmt.simulator.model.gpu_queue import reach
+from tracekmt.simulator.model.gpu_queue import signal as signal_fence
 from tracekmt.simulator.model.nt_handles import EVENT
 from tracekmt.simulator.model.objects import SyncObject, SyncState
 from tracekmt.simulator.request import Behaviour, Request
-from tracekmt.simulator.rule import ValidationRule, invalid
+from tracekmt.simulator.rule import ValidationRule, device_removed, invalid, unspecified
 from tracekmt.simulator.rules.adapter import VERIFIED_NULL
-from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest, adapter_stopped
+from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest
 from tracekmt.simulator.rules.sharing import BAD_NT_HANDLE, NtHandleRequest
 from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, page
 
@@ -27,6 +29,8 @@ MUTEX, SEMAPHORE, FENCE, CPU_NOTIFICATION, MONITORED_FENCE, PERIODIC_MONITORED_F
         "PERIODIC_MONITORED_FENCE",
     )
 )
+FLAGS_PAGE = page("D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS")
+_MONITORED_FENCE_FLAGS = ("NoSignal", "NoWait", "TopOfPipeline")
 FENCE_REASON = "the GPU or another process may have signalled the fence"
 _INITIAL_VALUES = {FENCE: "Info.Fence.FenceValue", MONITORED_FENCE: "Info.MonitoredFence.InitialFenceValue"}
 _FENCE_ARMS = {
@@ -113,9 +117,9 @@ class FromCpuRequest(DeviceRequest):
         types = {sync_object.state.type for sync_object in self.sync_objects if sync_object is not None}
         return not types <= {0, MONITORED_FENCE, PERIODIC_MONITORED_FENCE}
 
-
-class SignalFromCpuRequest(FromCpuRequest):
-    """A call that signals several fences from the CPU."""
+    def has_flag(self, flag: str) -> bool:
+        """Return True if one of the fences was created with a flag."""
+        return any(sync_object is not None and flag in sync_object.state.flags for sync_object in self.sync_objects)
 
     @cached_property
     def values(self) -> list[tuple[SyncState, int]]:
@@ -125,17 +129,27 @@ class SignalFromCpuRequest(FromCpuRequest):
         pairs = zip(self.sync_objects, numbers, strict=False)
         return [(sync_object.state, value) for sync_object, value in pairs if sync_object is not None]
 
+
+class WaitFromCpuRequest(FromCpuRequest):
+    """A call that waits for several fences on the CPU."""
+
+
+class SignalFromCpuRequest(FromCpuRequest):
+    """A call that signals several fences from the CPU."""
+
     @property
     def goes_backwards(self) -> bool:
         """True if a new value is below the current one."""
-        return any(value < state.value for state, value in self.values)
+        return any(value < state.fence.value for state, value in self.values)
 
     def uncertain_status(self, recorded: Status) -> str | None:
         """Return a reason if the GPU or another process can signal a fence of the call."""
         if recorded.name not in ("STATUS_SUCCESS", "STATUS_INVALID_PARAMETER"):
             return None
-        can_change = any(state.used_by_gpu or state.nt_shared or state.global_handle for state, _ in self.values)
-        return FENCE_REASON if can_change else None
+        for state, value in self.values:
+            if not state.is_certain or state.fence.reached <= value < state.fence.highest:
+                return FENCE_REASON
+        return None
 
 
 def create(request: CreateSyncObjectRequest) -> None:
@@ -146,17 +160,20 @@ def create(request: CreateSyncObjectRequest) -> None:
     args = request.args
     has_value = request.is_version_2 and request.type in _INITIAL_VALUES
     initial_value = args[_INITIAL_VALUES[request.type]] if has_value else 0
-    state = SyncState(request.type, initial_value, nt_shared=request.has_flag("NtSecuritySharing"))
+    flags = frozenset(bit.name for bit in D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS.bits if request.has_flag(bit.name))
+    state = SyncState(request.type, initial_value, nt_shared="NtSecuritySharing" in flags, flags=flags)
     args["hSyncObject"] = request.process.add(SyncObject(state), request.device)
     if request.has_flag("Shared"):
         args["Info.SharedHandle"] = 0 if state.nt_shared else request.machine.create_global_handle(state)
     if request.is_version_2 and request.type in _FENCE_ARMS:
-        _map_fence(request, _FENCE_ARMS[request.type])
+        _map_fence(request, state, _FENCE_ARMS[request.type])
 
 
-def _map_fence(request: CreateSyncObjectRequest | OpenSyncObjectFromNtHandle2Request, arm: str) -> None:
+def _map_fence(
+    request: CreateSyncObjectRequest | OpenSyncObjectFromNtHandle2Request, state: SyncState, arm: str
+) -> None:
     """Write the addresses at which CPU and GPU can read the value of the fence."""
-    cpu_address = request.process.reserve_addresses("cpu", 8, request.pointer_size)
+    cpu_address = request.process.map_fence(state.fence, request.pointer_size)
     request.args[f"{arm}.FenceValueCPUVirtualAddress"] = cpu_address
     request.args[f"{arm}.FenceValueGPUVirtualAddress"] = request.process.reserve_addresses("gpu", 8)
 
@@ -172,7 +189,7 @@ def open_for_device(request: OpenSyncObjectFromNtHandle2Request) -> None:
     assert request.state is not None
     request.args["hSyncObject"] = request.process.add(SyncObject(request.state), request.device)
     if request.state.type == MONITORED_FENCE:
-        _map_fence(request, "MonitoredFence")
+        _map_fence(request, request.state, "MonitoredFence")
 
 
 def destroy(request: SyncObjectRequest) -> None:
@@ -184,11 +201,17 @@ def destroy(request: SyncObjectRequest) -> None:
 def signal(request: SignalFromCpuRequest) -> None:
     """Set the fences to their new values."""
     for state, value in request.values:
-        state.value = value
+        signal_fence(state.fence, value)
 
 
-def wait(request: FromCpuRequest) -> None:
-    """Return immediately. A replay makes the call when it returned in the recording, after the signals of others."""
+def wait(request: WaitFromCpuRequest) -> None:
+    """Return immediately. A replay makes the call when it returned in the recording, after the signals of others.
+
+    A wait without an event and without WaitAny returns when every fence has reached its value.
+    """
+    if not request.args["hAsyncEvent"] and not request.args["Flags.WaitAny"]:
+        for state, value in request.values:
+            reach(state.fence, value)
 
 
 _BAD_TYPE_1 = invalid(
@@ -241,11 +264,23 @@ _BACKWARDS = ValidationRule(
     elsewhere=True,
 )
 
+
+def denied(flag: str, verb: str) -> ValidationRule:
+    """Return the rule for fences whose flag forbids signals or waits."""
+    return ValidationRule(
+        "STATUS_ACCESS_DENIED",
+        f"a fence was created with {flag} and cannot be {verb}",
+        lambda r: r.has_flag(flag),
+        FLAGS_PAGE,
+        "documentation",
+    )
+
+
 BEHAVIOURS = {
     "D3DKMTCreateSynchronizationObject": Behaviour(
         request=CreateSyncObjectRequest,
         null=VERIFIED_NULL,
-        rules=(BAD_DEVICE, _BAD_TYPE_1, adapter_stopped("D3DKMTCreateSynchronizationObject")),
+        rules=(BAD_DEVICE, _BAD_TYPE_1, device_removed("D3DKMTCreateSynchronizationObject")),
         effect=create,
     ),
     "D3DKMTCreateSynchronizationObject2": Behaviour(
@@ -260,6 +295,24 @@ BEHAVIOURS = {
                 WINE_TEST + " (older versions of Windows accept it)",
                 "Windows-verified",
             ),
+            unspecified(
+                "shared_monitored_fence",
+                "Shared without NtSecuritySharing, for a monitored fence",
+                lambda r: r.type == MONITORED_FENCE and r.has_flag("Shared") and not r.has_flag("NtSecuritySharing"),
+                FLAGS_PAGE + " (only NT handles share it)",
+            ),
+            invalid(
+                "both NoSignal and NoWait",
+                lambda r: r.has_flag("NoSignal") and r.has_flag("NoWait"),
+                FLAGS_PAGE,
+                "documentation",
+            ),
+            invalid(
+                "NoSignal, NoWait or TopOfPipeline for an object that is not a monitored fence",
+                lambda r: r.type != MONITORED_FENCE and any(map(r.has_flag, _MONITORED_FENCE_FLAGS)),
+                FLAGS_PAGE,
+                "documentation",
+            ),
             ValidationRule(
                 "STATUS_INVALID_HANDLE",
                 "the Event of a CPU notification is not an event handle",
@@ -267,7 +320,7 @@ BEHAVIOURS = {
                 WINE_TEST,
                 "Windows-verified",
             ),
-            adapter_stopped("D3DKMTCreateSynchronizationObject2"),
+            device_removed("D3DKMTCreateSynchronizationObject2"),
         ),
         effect=create,
     ),
@@ -295,7 +348,11 @@ BEHAVIOURS = {
         request=SyncObjectRequest, rules=(_BAD_SYNC_OBJECT,), effect=destroy
     ),
     "D3DKMTSignalSynchronizationObjectFromCpu": Behaviour(
-        request=SignalFromCpuRequest, rules=(*_FROM_CPU_RULES, _BACKWARDS), effect=signal
+        request=SignalFromCpuRequest,
+        rules=(*_FROM_CPU_RULES, denied("NoSignal", "signalled"), _BACKWARDS),
+        effect=signal,
     ),
-    "D3DKMTWaitForSynchronizationObjectFromCpu": Behaviour(request=FromCpuRequest, rules=_FROM_CPU_RULES, effect=wait),
+    "D3DKMTWaitForSynchronizationObjectFromCpu": Behaviour(
+        request=WaitFromCpuRequest, rules=(*_FROM_CPU_RULES, denied("NoWait", "waited for")), effect=wait
+    ),
 }

@@ -1,4 +1,4 @@
-"""Queries of video memory."""
+"""Video memory: queries, and reservations."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from tracekmt.calls.video_memory import D3DKMT_MEMORY_SEGMENT_GROUP
+from tracekmt.codec.luid import Luid
 from tracekmt.ntstatus import Status
 from tracekmt.simulator.model.adapter import SEGMENT_GROUPS, Budget
+from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.nt_handles import PROCESS, NtObject
 from tracekmt.simulator.request import Behaviour
 from tracekmt.simulator.rule import ValidationRule, invalid
@@ -57,9 +59,24 @@ class VideoMemoryRequest(AdapterRequest):
     @property
     def usage(self) -> int:
         """Bytes of the segment group that the process uses."""
-        process = self.machine.processes.get(self.target.process_id) if self.target else self.process
+        return self.target_process.memory_usage[self.key] if self.target_process is not None else 0
+
+    @property
+    def target_process(self) -> Process | None:
+        """Process whose memory is queried, None if it has ended."""
+        return self.machine.processes.get(self.target.process_id) if self.target else self.process
+
+    @property
+    def key(self) -> tuple[Luid, bool]:
+        """LUID of the adapter, and True for its own memory."""
         assert self.adapter is not None
-        return process.memory_usage[self.adapter.luid, self.args["MemorySegmentGroup"] == LOCAL] if process else 0
+        return self.adapter.luid, self.args["MemorySegmentGroup"] == LOCAL
+
+    @property
+    def reservation(self) -> int:
+        """Bytes that the process has reserved."""
+        reservations = self.target_process.reservations if self.target_process is not None else {}
+        return reservations.get(self.key, self.budget.reserved)
 
     @property
     def budget(self) -> Budget:
@@ -72,6 +89,11 @@ class VideoMemoryRequest(AdapterRequest):
             return recorded.at(self.machine.call_index)
         size = UNLIMITED if limit is None else limit
         return Budget(size, size // 2, 0)
+
+    @property
+    def exceeds_available(self) -> bool:
+        """True if a reservation is larger than the memory that can be reserved."""
+        return self.args["Reservation"] > self.budget.available
 
     def uncertain_status(self, recorded: Status) -> str | None:
         """Return a reason if the call names a physical adapter of linked adapters."""
@@ -87,43 +109,60 @@ def query(request: VideoMemoryRequest) -> None:
     """Write the budget and the usage. Without a recorded reservation, half of the budget can be reserved."""
     request.args["Budget"], request.args["AvailableForReservation"] = request.budget.budget, request.budget.available
     request.args["CurrentUsage"] = request.usage
-    request.args["CurrentReservation"] = request.budget.reserved
+    request.args["CurrentReservation"] = request.reservation
 
+
+def reserve(request: VideoMemoryRequest) -> None:
+    """Set the reservation of the process."""
+    if request.target_process is not None:
+        request.target_process.reservations[request.key] = request.args["Reservation"]
+
+
+_RULES = (
+    ValidationRule(
+        "STATUS_INVALID_HANDLE",
+        "hProcess is not a process handle",
+        lambda r: r.is_process_invalid,
+        WINE_TEST,
+        "Windows-verified",
+    ),
+    ValidationRule(
+        "STATUS_ACCESS_DENIED",
+        "hProcess was opened without PROCESS_QUERY_INFORMATION",
+        lambda r: r.is_access_denied,
+        WINE_TEST,
+        "Windows-verified",
+    ),
+    BAD_ADAPTER,
+    ValidationRule(
+        "STATUS_INVALID_PARAMETER",
+        "PhysicalAdapterIndex is above 0, and the simulator has no linked adapters",
+        lambda r: r.args["PhysicalAdapterIndex"],
+        WINE_TEST,
+        "Windows-verified",
+        elsewhere=True,
+    ),
+    invalid(
+        "MemorySegmentGroup is neither local nor non-local",
+        lambda r: r.args["MemorySegmentGroup"] not in (LOCAL, NON_LOCAL),
+        WINE_TEST,
+        "Windows-verified",
+    ),
+)
 
 BEHAVIOURS = {
-    "D3DKMTQueryVideoMemoryInfo": Behaviour(
+    "D3DKMTQueryVideoMemoryInfo": Behaviour(request=VideoMemoryRequest, rules=_RULES, effect=query),
+    "D3DKMTChangeVideoMemoryReservation": Behaviour(
         request=VideoMemoryRequest,
         rules=(
-            ValidationRule(
-                "STATUS_INVALID_HANDLE",
-                "hProcess is not a process handle",
-                lambda r: r.is_process_invalid,
-                WINE_TEST,
-                "Windows-verified",
-            ),
-            ValidationRule(
-                "STATUS_ACCESS_DENIED",
-                "hProcess was opened without PROCESS_QUERY_INFORMATION",
-                lambda r: r.is_access_denied,
-                WINE_TEST,
-                "Windows-verified",
-            ),
-            BAD_ADAPTER,
-            ValidationRule(
-                "STATUS_INVALID_PARAMETER",
-                "PhysicalAdapterIndex is above 0, and the simulator has no linked adapters",
-                lambda r: r.args["PhysicalAdapterIndex"],
-                WINE_TEST,
-                "Windows-verified",
-                elsewhere=True,
-            ),
+            *_RULES,
             invalid(
-                "MemorySegmentGroup is neither local nor non-local",
-                lambda r: r.args["MemorySegmentGroup"] not in (LOCAL, NON_LOCAL),
-                WINE_TEST,
-                "Windows-verified",
+                "Reservation is above AvailableForReservation",
+                lambda r: r.exceeds_available,
+                "d3dkmthk.h",
+                "Microsoft source",
             ),
         ),
-        effect=query,
+        effect=reserve,
     ),
 }

@@ -1,0 +1,63 @@
+"""Simulated behaviour of every described function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tracekmt.calls import CALLS
+from tracekmt.simulator import rules
+from tracekmt.simulator.profile import Profile
+from tracekmt.simulator.request import Behaviour
+from tracekmt.simulator.rule import ValidationRule
+from tracekmt.simulator.unmodelled import UNMODELLED
+
+BEHAVIOURS: dict[str, Behaviour] = dict.fromkeys(CALLS, UNMODELLED) | rules.BEHAVIOURS
+
+ASSUMPTIONS = frozenset(rule.setting for behaviour in BEHAVIOURS.values() for rule in behaviour.rules if rule.setting)
+"""Names of the rules whose status no source defines."""
+
+_SUCCESS = "STATUS_SUCCESS"
+
+
+def describe_rules(name: str) -> dict[str, Any]:
+    """Return the behaviour of a function for display: `modelled`, `limits`, `rules` in their order, and `effect`.
+
+    A rule whose status no source defines has the name of its setting in `setting`, others have an empty one.
+    """
+    behaviour = BEHAVIOURS[name]
+    null = [] if CALLS[name].argument.parameters else [behaviour.null]
+    rows = [
+        {
+            "status": rule.status,
+            "what": rule.reason,
+            "source": rule.source,
+            "confidence": rule.confidence,
+            "setting": rule.setting,
+        }
+        for rule in (*null, *behaviour.rules)
+    ]
+    return {
+        "modelled": behaviour.modelled,
+        "limits": behaviour.limits,
+        "rules": rows,
+        "effect": inspect.getdoc(behaviour.effect),
+    }
+
+
+def validation_rules(name: str, profile: Profile, assumptions: Mapping[str, str]) -> Sequence[ValidationRule]:
+    """Return the rules of a function in the order in which they are checked.
+
+    Args:
+        name: Name of the function.
+        profile: Differences from Windows.
+        assumptions: Statuses of rules by their settings. A rule with STATUS_SUCCESS is not checked.
+    """
+    own = [profile.replace.get(rule, rule) for rule in BEHAVIOURS[name].rules if rule not in profile.remove]
+    rules = (*profile.rules.get(name, ()), *own, *profile.append.get(name, ()))
+    assumed = [
+        replace(rule, status=assumptions[rule.setting]) if rule.setting in assumptions else rule for rule in rules
+    ]
+    return tuple(rule for rule in assumed if rule.status != _SUCCESS)
