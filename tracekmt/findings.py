@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tracekmt.plural import plural
 
-NotCompared = Literal["taken", "unmodelled", "not sent"]
+NotCompared = Literal["taken", "outputs taken", "unmodelled", "not sent"]
 """Why a call was not compared: see `Counts`. A call that was not sent is skipped."""
 
 FindingKind = Literal["status", "handle", "field", "data", "missing", "extra", "opaque", "misuse"]
@@ -92,9 +92,9 @@ class Counts:
     """Numbers of calls. Differing and opaque calls are counted from the findings.
 
     Attributes:
-        compared: Calls whose outcomes were compared.
+        compared: Calls whose outcomes were compared, or whose status alone was.
         skipped: Calls that were not sent to the target.
-        taken: Calls whose outcome was taken from the recording.
+        taken: Calls whose outcome or outputs were taken from the recording.
         unmodelled: Calls that the simulator does not model.
         lost: Events lost in the recording.
         in_flight: Calls that never returned.
@@ -126,7 +126,7 @@ class Report:
         findings: The findings, in the order of the calls.
         notes: Remarks for the reader, for example that a trace is damaged.
         functions: Number of compared calls by function.
-        not_compared: Number of other calls by function and reason.
+        not_compared: Number of calls that were not compared as a whole, by function and reason.
         stopped: Reason why the last calls were not made.
     """
 

@@ -117,6 +117,7 @@ class Checker:
             try:
                 if rule.violated(request):
                     violated = True
+                    _ = rule.detail is not None and rule.detail(request)
                     if rule.write is not None:
                         rule.write(request)
             except MemoryFault:

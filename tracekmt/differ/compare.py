@@ -15,13 +15,12 @@ from typing import Any
 
 from tracekmt.codec import Unreadable, flags_to_int, iter_values, json_form
 from tracekmt.differ.outcome import NO_HANDLE, Adopt, EnteredCall, Outcome
-from tracekmt.findings import Finding, FindingKind, Report
+from tracekmt.findings import Finding, FindingKind, NotCompared, Report
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import created_objects, destroyed_objects, fence_owners
 from tracekmt.spec.types import Bytes, Flags, Kind, Payload
 from tracekmt.trace.call import BoundValue, TracedCall, format_outcome
 
-_TAKEN = "; the outcome is taken from the recording"
 _DRIVER_VALUE = "; only a driver can compute this value"
 
 
@@ -97,9 +96,14 @@ class Comparison:
                 findings.append(self._status_finding(call, outcome))
         elif outcome.taken is not None:
             self.report.calls.taken += 1
-            self.report.not_compared["taken"][call.name] += 1
-            finding = self._status_finding(call, outcome)
-            findings.append(replace(finding, kind="opaque", message=outcome.taken + _TAKEN))
+            if outcome.status_judged:
+                self.report.calls.compared += 1
+                self.report.functions[call.name] += 1
+            taken: NotCompared = "outputs taken" if outcome.status_judged else "taken"
+            self.report.not_compared[taken][call.name] += 1
+            part = "outputs are" if outcome.status_judged else "outcome is"
+            message = f"{outcome.taken}; the {part} taken from the recording"
+            findings.append(replace(self._status_finding(call, outcome), kind="opaque", message=message))
         else:
             self.report.calls.compared += 1
             self.report.functions[call.name] += 1

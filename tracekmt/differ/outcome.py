@@ -37,6 +37,7 @@ class Outcome:
         returned: True if the call returned.
         modelled: True if the target claims this outcome. Otherwise only handles are compared.
         taken: Why the outcome is taken from the recording, None if it is the target's own.
+        status_judged: True if only the outputs are taken, and the status is the target's own.
         performed: False if the target did not make a call whose outcome is taken, and adopted what the call created.
         uncertain_outputs: Reason by path, without indexes, for outputs whose differences do not count.
         injected: Failures injected at this call.
@@ -53,6 +54,7 @@ class Outcome:
     returned: bool = True
     modelled: bool = True
     taken: str | None = None
+    status_judged: bool = False
     performed: bool = True
     uncertain_outputs: Mapping[str, str] = field(default_factory=dict)
     injected: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ by the path of its handle in that call.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -135,32 +136,111 @@ class HandleMap:
             yield from by_handle.values()
 
 
+class _Range:
+    """A range of a map.
+
+    Attributes:
+        identity: The range.
+        key: Its first address, and the number of ranges added before.
+        around: The innermost range that contained the first address when the range was added, or was added around it.
+        is_live: False once the range is freed.
+    """
+
+    __slots__ = ("around", "identity", "is_live", "key")
+
+    def __init__(self, identity: Identity, key: tuple[int, int], around: _Range | None) -> None:
+        self.identity, self.key, self.around = identity, key, around
+        self.is_live = True
+
+    def contains(self, address: int) -> bool:
+        """Return True if an address is in the range. A range without a size has its first address only."""
+        return self.is_live and 0 <= address - self.identity.recorded < max(self.identity.size, 1)
+
+
+class _RangeSpace:
+    """Live ranges of one kind, by their first addresses."""
+
+    def __init__(self) -> None:
+        self._keys: list[tuple[int, int]] = []
+        self._ranges: list[_Range] = []
+        self._by_identity: dict[Identity, _Range] = {}
+        self._added = 0
+
+    def __iter__(self) -> Iterator[Identity]:
+        return iter(list(self._by_identity))
+
+    def find(self, address: int) -> _Range | None:
+        """Return the range that contains an address and starts last."""
+        position = bisect_left(self._keys, (address + 1, 0)) - 1
+        found = self._ranges[position] if position >= 0 else None
+        while found is not None and not found.contains(address):
+            found = found.around
+        return found
+
+    def starting_between(self, start: int, end: int) -> list[_Range]:
+        """Return the live ranges that start at an address from start up to end."""
+        first, last = (bisect_left(self._keys, (address, 0)) for address in (start, end))
+        return self._ranges[first:last]
+
+    def add(self, identity: Identity) -> None:
+        """Add a range. Ranges inside it know it from now on."""
+        start = identity.recorded
+        added = _Range(identity, (start, self._added), self.find(start))
+        self._added += 1
+        for inside in self.starting_between(start + 1, start + identity.size):
+            outermost = inside
+            while outermost.around is not None and outermost.around.key[0] > start:
+                outermost = outermost.around
+            outermost.around = added
+        position = bisect_left(self._keys, added.key)
+        self._keys.insert(position, added.key)
+        self._ranges.insert(position, added)
+        self._by_identity[identity] = added
+
+    def remove(self, identity: Identity) -> None:
+        """Remove a range, if it is live."""
+        removed = self._by_identity.pop(identity, None)
+        if removed is not None:
+            removed.is_live = False
+            position = bisect_left(self._keys, removed.key)
+            del self._keys[position], self._ranges[position]
+
+
 class RangeMap:
     """Live ranges of addresses. A range can be inside another one, for example a mapping in a reservation."""
 
     def __init__(self) -> None:
-        self._ranges: dict[Kind, dict[Identity, None]] = {}
+        self._spaces: dict[Kind, _RangeSpace] = {}
 
     def find(self, kind: Kind, address: int) -> Identity | None:
-        """Return the newest range that contains a recorded address."""
-        for identity in reversed(self._ranges.get(kind.space, {})):
-            if address == identity.recorded or 0 <= address - identity.recorded < identity.size:
-                return identity
-        return None
+        """Return the innermost range that contains a recorded address."""
+        space = self._spaces.get(kind.space)
+        found = None if space is None else space.find(address)
+        return None if found is None else found.identity
+
+    def find_freed(self, kind: Kind, address: int) -> list[Identity]:
+        """Return the ranges that a call frees with a base address: the largest one there, and those inside it."""
+        space = self._spaces.get(kind.space)
+        if space is None:
+            return []
+        size = max((found.identity.size for found in space.starting_between(address, address + 1)), default=0)
+        inside = [found.identity for found in space.starting_between(address, address + max(size, 1))]
+        return [identity for identity in inside if identity.recorded + identity.size <= address + size]
 
     def live_objects(self) -> Iterator[Identity]:
         """Yield every range that is not freed."""
-        for ranges in self._ranges.values():
-            yield from ranges
+        for space in self._spaces.values():
+            yield from space
 
     def bind(self, identity: Identity) -> None:
         """Add a created range."""
-        self._ranges.setdefault(identity.kind.space, {})[identity] = None
+        self._spaces.setdefault(identity.kind.space, _RangeSpace()).add(identity)
         _add_to_owners(identity)
 
     def destroy(self, identity: Identity, by: int) -> None:
         """Remove a range that the call with index `by` freed."""
-        self._ranges.get(identity.kind.space, {}).pop(identity, None)
+        if identity.kind.space in self._spaces:
+            self._spaces[identity.kind.space].remove(identity)
 
 
 class Bindings:
@@ -180,6 +260,13 @@ class Bindings:
     def find(self, kind: Kind, value: int) -> Identity | None:
         """Return the object or range that a recorded value refers to."""
         return self.ranges.find(kind, value) if kind.binding == "range" else self.handles.find(kind, value)
+
+    def find_destroyed(self, kind: Kind, value: int) -> list[Identity]:
+        """Return the object that a call destroys by its handle, or the ranges that it frees by their base address."""
+        if kind.binding == "range":
+            return self.ranges.find_freed(kind, value)
+        identity = self.handles.find(kind, value)
+        return [identity] if identity is not None and identity.recorded == value else []
 
     def translate(self, kind: Kind, value: Any, fence_owner: Identity | None = None) -> Any:
         """Return the live counterpart of a recorded address, fence value or LUID. An unbound value is its own."""

@@ -56,9 +56,7 @@ def destroyed_objects(bindings: Bindings, call: TracedCall) -> Iterator[Identity
         if call.satisfies(destroys.when):
             for bound in call.bound_inputs:
                 if bound.pattern == destroys.path and is_live_value(bound):
-                    identity = bindings.find(destroys.kind, bound.value)
-                    if identity is not None and identity.recorded == bound.value:
-                        yield identity
+                    yield from bindings.find_destroyed(destroys.kind, bound.value)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from typing import Any
 
 from tracekmt import codec, ntstatus
 from tracekmt.calls import CALLS
@@ -95,10 +96,11 @@ class SimulatorTarget:
             spec.argument,
             outputs,
             call.index,
-            reason=f"{rule.reason} ({rule.source})" if rule else None,
+            reason=f"{rule.reason}{answer.detail} ({rule.source})" if rule else None,
             result=None if spec.returns == "NTSTATUS" else 0,
             modelled=BEHAVIOURS[name].modelled,
             taken=answer.taken,
+            status_judged=answer.status_judged,
             uncertain_outputs=_uncertain_outputs(answer, unborn) if unborn else answer.uncertain_outputs,
             injected=answer.injected,
             unchanged=bound_outputs is not None,
@@ -130,8 +132,10 @@ class SimulatorTarget:
         for identity in entered.destroyed:
             if identity.live is not None and identity.kind.binding == "handle":
                 self.simulator.forget(identity.live)
-        outputs, handles, live_by_path = deepcopy(call.outputs), dict(entered.handles), {}
         created = {creates.path: creates.kind for creates in call.spec.creates if call.satisfies(creates.when)}
+        if not created:
+            return self._taken_outcome(call, answer), self._recorded_transcript(call, transcript)
+        outputs, handles, live_by_path = deepcopy(call.outputs), dict(entered.handles), {}
         for bound in iter_values(call.spec.argument, outputs):
             kind, handle = created.get(bound.pattern), bound.value
             if kind is not None and kind.binding == "handle" and isinstance(handle, int) and handle:
@@ -144,7 +148,13 @@ class SimulatorTarget:
                 if isinstance(location, BoundLocation) and location.path in live_by_path and arena is not None:
                     arena.write(location.address, location.packed(live_by_path[location.path]))
             after = after if arena is None else arena.regions()
-        outcome = Outcome(
+        outcome = self._taken_outcome(call, answer, outputs)
+        return outcome, self._recorded_transcript(call, transcript)._replace(after=after)
+
+    def _taken_outcome(self, call: TracedCall, answer: Answer, outputs: Any = None) -> Outcome:
+        """Return the recorded outcome, with the outputs of an adopted creation if there are any."""
+        is_unchanged = outputs is None
+        return Outcome(
             call.status,
             call.spec.argument,
             outputs,
@@ -152,10 +162,19 @@ class SimulatorTarget:
             result=call.result,
             modelled=BEHAVIOURS[call.name].modelled,
             taken=answer.taken,
+            status_judged=answer.status_judged,
             performed=False,
             injected=answer.injected,
+            unchanged=is_unchanged,
+            bound_outputs={bound.path: bound for bound in call.bound_outputs} if is_unchanged else {},
         )
-        return outcome, transcript._replace(after=after, result=call.leave.result if call.leave is not None else 0)
+
+    def _recorded_transcript(self, call: TracedCall, transcript: Transcript) -> Transcript:
+        """Return the transcript of a call with its recorded outputs and result."""
+        if call.leave is None:
+            return transcript
+        after = list(call.leave.regions) if call.abi == self.abi else transcript.before
+        return transcript._replace(after=after, result=call.leave.result)
 
     def _recorded_arena(self, entered: EnteredCall, spec: CallSpec) -> Arena | None:
         """Return the recorded memory with the changed inputs, None if the inputs have to be encoded."""

@@ -261,7 +261,9 @@ class Answer:
     Attributes:
         rule: Rule that rejected the call. None after a success, and for an outcome that is taken.
         taken: Why the outcome is taken from the recording, None if the simulator made it.
+        status_judged: True if only the outputs are taken: the simulated status is to be compared.
         performed: True if outputs were written.
+        detail: Numbers of a rejected call, to be appended to the reason of its rule.
         is_pending: True if the call returned STATUS_PENDING.
         uncertain_outputs: Reason by output path, without indexes, for outputs that only the recorded machine knows.
         injected: Injected faults and machine changes that happened at this call, as the user wrote them.
@@ -269,7 +271,9 @@ class Answer:
 
     rule: ValidationRule | None
     taken: str | None = None
+    status_judged: bool = False
     performed: bool = True
+    detail: str = ""
     is_pending: bool = False
     uncertain_outputs: Mapping[str, str] = field(default_factory=dict)
     injected: tuple[str, ...] = ()

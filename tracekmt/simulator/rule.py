@@ -23,6 +23,7 @@ class ValidationRule:
         confidence: Kind of the source.
         elsewhere: True if another process or the GPU may decide whether the rule is violated.
         write: Writes the outputs of a call that the rule rejects, None if it writes none.
+        detail: Returns the numbers of one case in words, for reports.
         setting: Name under which the settings may define another status, for a status that no source defines.
     """
 
@@ -33,6 +34,7 @@ class ValidationRule:
     confidence: Confidence
     elsewhere: bool = False
     write: Callable[[Any], None] | None = None
+    detail: Callable[[Any], str] | None = None
     setting: str = ""
 
 

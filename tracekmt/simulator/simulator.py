@@ -265,10 +265,11 @@ class Simulator(Process):
             if violated is not None:
                 if violated.write is not None:
                     violated.write(request)
-                return Answer(violated, uncertain_outputs=request.uncertain_outputs)
+                detail = "" if violated.detail is None else violated.detail(request)
+                return Answer(violated, detail=detail, uncertain_outputs=request.uncertain_outputs)
             behaviour.effect(request)
             if recorded is not None and behaviour.machine_answers(request):
-                return Answer(None, ANSWER_REASON, performed=False)
+                return Answer(None, ANSWER_REASON, status_judged=True, performed=False)
         except (MemoryFault, HandleTableFullError) as error:
             for process, created in reversed(self.machine.created):
                 process.undo(created)

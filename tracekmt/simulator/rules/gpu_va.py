@@ -249,7 +249,7 @@ def _aligned(names: Sequence[str], unit: int, source: str) -> ValidationRule:
         "unaligned_address",
         f"{' or '.join(names)} is not a multiple of {unit >> 10} KB",
         lambda r: any([r.args[name] % unit for name in names]),  # noqa: C419 (every name is checked in tests)
-        source + " (without a status)",
+        source + ", which names no status",
         confidence="documentation",
     )
 
@@ -261,7 +261,7 @@ def _range_rules(overlap_reason: str, source: str) -> tuple[ValidationRule, ...]
             "STATUS_INVALID_PARAMETER",
             overlap_reason,
             lambda r: r.overlaps,
-            source + " (without a status)",
+            source + ", which names no status",
             "documentation",
             elsewhere=True,
             setting="address_in_use",
@@ -270,7 +270,7 @@ def _range_rules(overlap_reason: str, source: str) -> tuple[ValidationRule, ...]
             "no_free_address",
             "no range of this size is free between MinimumAddress and MaximumAddress",
             lambda r: r.start is None,
-            source + " (without a status)",
+            source + ", which names no status",
             status="STATUS_NO_MEMORY",
         ),
     )
@@ -345,7 +345,7 @@ BEHAVIOURS = {
             "STATUS_INVALID_PARAMETER",
             "the ranges to change are not all in one reserved range",
             lambda r: r.is_outside(r.destinations),
-            _UPDATE_PAGE + " (without a status)",
+            _UPDATE_PAGE + ", which names no status",
             "documentation",
             elsewhere=True,
             setting="update_outside_reservation",
@@ -354,7 +354,7 @@ BEHAVIOURS = {
             "STATUS_INVALID_PARAMETER",
             "the ranges to copy from are not all in one reserved range",
             lambda r: r.is_outside(r.sources),
-            _UPDATE_PAGE + " (without a status)",
+            _UPDATE_PAGE + ", which names no status",
             "documentation",
             elsewhere=True,
             setting="update_outside_reservation",

@@ -78,7 +78,7 @@ _OFFERED = unspecified(
     "lock_offered",
     "the allocation is offered and was not reclaimed",
     lambda r: any(allocation.memory.is_offered for allocation in r.allocations),
-    page("PFND3DDDI_OFFERALLOCATIONSCB") + " (without a status)",
+    page("PFND3DDDI_OFFERALLOCATIONSCB") + ", which names no status",
     confidence="documentation",
 )
 _FLAGS = invalid("Flags is not 0", lambda r: r.args["Flags"], page("D3DDDICB_LOCK2FLAGS"), "documentation")

@@ -165,7 +165,7 @@ _BAD_LIST = unspecified(
     "foreign_allocation",
     "a handle in AllocationList is not an allocation of the device",
     lambda r: None in r.allocations,
-    page("D3DDDI_MAKERESIDENT") + " (without a status)",
+    page("D3DDDI_MAKERESIDENT") + ", which names no status",
     confidence="documentation",
 )
 _NOT_RESIDENT = unspecified(
@@ -201,6 +201,7 @@ NO_MEMORY = ValidationRule(
     "Microsoft documentation: process residency budgets",
     "documentation",
     write=_refuse,
+    detail=lambda r: f": NumBytesToTrim {r.bytes_over_budget:,}",
 )
 
 BEHAVIOURS = {

@@ -131,7 +131,7 @@ _LOST = unspecified(
     "submit_to_lost_device",
     "the device is in error",
     lambda r: r.is_lost,
-    page("PFND3DDDI_MAKERESIDENTCB") + " (without a status)",
+    page("PFND3DDDI_MAKERESIDENTCB") + ", which names no status",
     status="STATUS_DEVICE_REMOVED",
     confidence="documentation",
 )
@@ -139,14 +139,14 @@ _NOT_VIRTUAL = unspecified(
     "submit_without_gpu_addresses",
     "the context was created by D3DKMTCreateContext, which has no GPU addresses",
     lambda r: r.is_virtual is False,
-    page("D3DKMTSubmitCommand") + " (without a status)",
+    page("D3DKMTSubmitCommand") + ", which names no status",
     confidence="documentation",
 )
 _VIRTUAL = unspecified(
     "render_with_gpu_addresses",
     "the context was created by D3DKMTCreateContextVirtual, whose work is submitted by D3DKMTSubmitCommand",
     lambda r: r.is_virtual,
-    page("D3DKMTSubmitCommand") + " (without a status)",
+    page("D3DKMTSubmitCommand") + ", which names no status",
     confidence="documentation",
 )
 

@@ -12,7 +12,7 @@ BEHAVIOURS = {
         invalid(
             "Callback is NULL",
             lambda r: not r.args["Callback"],
-            page("D3DKMTRegisterTrimNotification") + " (without a status)",
+            page("D3DKMTRegisterTrimNotification") + ", which names no status",
             "documentation",
         ),
         limits="the simulator calls no callback",
