@@ -34,7 +34,7 @@ def main(sizes: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for calls in sizes:
             trace, outcome = Path(folder) / "a.kmt", Path(folder) / "b.kmt"
-            make(trace, calls, keep=False)
+            make(trace, calls, "objects destroyed")
             tracekmt.replay(trace, faults=[FAILURE], output=outcome, force=True)
             run = [sys.executable, "-c", COMPARE, str(trace), str(outcome)]
             print(f"{calls:>10,} calls", subprocess.run(run, check=True, capture_output=True, text=True).stdout, end="")

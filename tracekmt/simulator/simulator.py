@@ -8,6 +8,8 @@ from typing import Any
 
 from tracekmt import codec
 from tracekmt.calls import CALLS
+from tracekmt.calls.kinds import DEVICE, FENCE, MONITORED_FENCE
+from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
 from tracekmt.codec.luid import Luid
 from tracekmt.codec.memory import Arena, Memory, MemoryFault, Recorded
 from tracekmt.errors import UsageError
@@ -18,6 +20,7 @@ from tracekmt.simulator.injection import InjectedFault
 from tracekmt.simulator.machine_file import profile_settings
 from tracekmt.simulator.model.handles import HandleTableFullError
 from tracekmt.simulator.model.machine import Process
+from tracekmt.simulator.model.objects import Device, KernelObject, SyncObject
 from tracekmt.simulator.recorded_state import (
     ANSWER_REASON,
     DRIVER_REASON,
@@ -30,7 +33,7 @@ from tracekmt.simulator.recorded_state import (
 )
 from tracekmt.simulator.request import Answer, Behaviour, Request
 from tracekmt.simulator.rule import HANDLE_TABLE_FULL, UNREADABLE, ValidationRule
-from tracekmt.spec.types import Abi, CallSpec
+from tracekmt.spec.types import Abi, CallSpec, Kind
 
 
 def _with_output_parameters(spec: CallSpec, inputs: Any) -> Any:
@@ -157,8 +160,15 @@ class Simulator(Process):
         answer = self.invoke(name, "x64", arena, arguments)
         rule = answer.rule
         result = status(rule.status) if rule else status(PENDING) if answer.is_pending else Status(0)
-        outputs = codec.decode(spec, "x64", arena, arguments, before)
+        outputs = codec.decode(spec, "x64", arena, arguments, before, self._kind_of)
         return CallResult(result, outputs, rule, BEHAVIOURS[name].modelled)
+
+    def _kind_of(self, handle: int) -> Kind | None:
+        """Return the kind of a handle's object, for unions that depend on it."""
+        kernel_object = self.find(handle, KernelObject)
+        if isinstance(kernel_object, SyncObject):
+            return _SYNC_KINDS.get(kernel_object.state.type)
+        return DEVICE if isinstance(kernel_object, Device) else None
 
     def invoke(
         self,
@@ -290,6 +300,10 @@ class Simulator(Process):
 
 
 _SUCCESS = Answer(None)
+_SYNC_KINDS = {
+    D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.number("D3DDDI_FENCE"): FENCE,
+    D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.number("D3DDDI_MONITORED_FENCE"): MONITORED_FENCE,
+}
 
 
 def _reason_to_take(
