@@ -94,7 +94,7 @@ def function_pages() -> None:
     modelled = [name for name in names if json.loads(run("calls", name, "--json"))["simulator"]["modelled"]]
     pages["index.md"] += f"\nThe simulator models {len(modelled)} of the {len(names)} functions.\n"
     for name, text in pages.items():
-        write(f"{FUNCTIONS}/{name}", WIDE_PAGE + text if name != "index.md" else text)
+        write(f"{FUNCTIONS}/{name}", WIDE_PAGE + text if name.startswith("D3DKMT") else text)
 
 
 copy_pages()

@@ -341,7 +341,7 @@ def test_calls(command: Command) -> None:
 def test_a_page_for_every_function(command: Command, tmp_path: Path) -> None:
     assert command("calls", "--markdown", "pages").returncode == 0
     pages = {path.name for path in (tmp_path / "pages").iterdir()}
-    assert pages == {f"{name}.md" for name in CALLS} | {"index.md"}
+    assert pages == {f"{name}.md" for name in CALLS} | {"index.md", "matrix.md"}
     index = (tmp_path / "pages" / "index.md").read_text("utf-8")
     for name in CALLS:
         assert f"[{name}]({name}.md)" in index
@@ -352,8 +352,21 @@ def test_a_page_for_every_function(command: Command, tmp_path: Path) -> None:
     wrong = command("calls", "D3DKMTLock", "--markdown", "pages")
     assert (wrong.returncode, wrong.stderr) == (
         2,
-        "tracekmt: --markdown writes all functions (remove NAME and --json)\n",
+        "tracekmt: --markdown writes all functions (remove NAME, --json and --matrix)\n",
     )
+
+
+def test_the_matrix_of_rules(command: Command) -> None:
+    shown = command("calls", "MakeResident", "--matrix")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith(
+        "D3DKMTMakeResident  (5 rules)\n    STATUS_INVALID_PARAMETER: the argument is NULL\n"
+    )
+    rows = json.loads(command("calls", "--matrix", "--json").stdout)
+    assert [row["name"] for row in rows] == list(CALLS)
+    assert {rule["confidence"] for row in rows for rule in row["rules"]} >= {"Windows-verified", "assumption"}
+    unknown = command("calls", "Nothing", "--matrix")
+    assert (unknown.returncode, unknown.stderr) == (2, "tracekmt: unknown function: Nothing (see `tracekmt calls`)\n")
 
 
 def test_record_from_the_command_line(command: Command, native: Path, tmp_path: Path) -> None:

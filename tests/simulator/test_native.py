@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import platform
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,6 +69,30 @@ def test_threads_call_at_once() -> None:
     for thread in threads:
         thread.join()
     assert len(set(handles)) == 200
+
+
+def test_a_fence_has_its_value_in_memory() -> None:
+    thunks = Thunks(tracekmt.Simulator(paging="pending"))
+
+    def outputs(name: str, inputs: dict[str, Any], expected: int = 0) -> Any:
+        status, argument = call(thunks, name, inputs)
+        assert status == expected
+        return argument
+
+    adapter = outputs("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1}})["hAdapter"]
+    device = outputs("D3DKMTCreateDevice", {"hAdapter": adapter})["hDevice"]
+    queue = outputs("D3DKMTCreatePagingQueue", {"hDevice": device})
+    value = ctypes.c_uint64.from_address(queue["FenceValueCPUVirtualAddress"])
+    assert value.value == 0
+    reserve = {"hPagingQueue": queue["hPagingQueue"], "Size": 0x10000}
+    assert outputs("D3DKMTReserveGpuVirtualAddress", reserve, 0x103)["PagingFenceValue"] == value.value == 1
+    info = {"Type": 5, "MonitoredFence": {"InitialFenceValue": 3}}
+    fence = outputs("D3DKMTCreateSynchronizationObject2", {"hDevice": device, "Info": info})
+    value = ctypes.c_uint64.from_address(fence["Info"]["MonitoredFence"]["FenceValueCPUVirtualAddress"])
+    assert value.value == 3
+    signal = {"hDevice": device, "ObjectHandleArray": [fence["hSyncObject"]], "FenceValueArray": [8]}
+    outputs("D3DKMTSignalSynchronizationObjectFromCpu", signal)
+    assert value.value == 8
 
 
 def test_process_memory_faults_instead_of_crashing() -> None:

@@ -22,7 +22,13 @@ from tracekmt.errors import UsageError
     metavar="FOLDER",
     help="Write a Markdown page for each function and an index to FOLDER.",
 )
-def command(name: str | None, as_json: bool, folder: Path | None) -> int:
+@click.option(
+    "--matrix",
+    "is_matrix",
+    is_flag=True,
+    help="Show the rules of the simulator: function by rule, source and confidence.",
+)
+def command(name: str | None, as_json: bool, folder: Path | None, is_matrix: bool) -> int:
     """List the described functions by family.
 
     With NAME, show one function: its fields, the objects that it creates and destroys, its rules in the simulator, and
@@ -32,9 +38,11 @@ def command(name: str | None, as_json: bool, folder: Path | None) -> int:
     from tracekmt.report.descriptions import coverage_lines, description_lines
 
     if folder is not None:
-        if name is not None or as_json:
-            raise UsageError("--markdown writes all functions (remove NAME and --json)")
+        if name is not None or as_json or is_matrix:
+            raise UsageError("--markdown writes all functions (remove NAME, --json and --matrix)")
         return _write_pages(folder)
+    if is_matrix:
+        return _show_matrix(name, as_json)
     if name is None:
         if as_json:
             click.echo(json.dumps([{"name": name, "family": family_of(name)} for name in CALLS]))
@@ -45,11 +53,35 @@ def command(name: str | None, as_json: bool, folder: Path | None) -> int:
                 click.echo(f"    {spec.name}")
         click.echo("\n" + "\n".join(coverage_lines(CALLS.values())))
         return 0
-    if name not in CALLS:
-        raise UsageError(f"unknown function: {name} (see `tracekmt calls`)")
+    name = _known(name)
     description = _describe(name)
     click.echo(json.dumps(description) if as_json else "\n".join(description_lines(description)))
     return 0
+
+
+def _known(name: str) -> str:
+    """Return the full name of a function, whose prefix may be left out."""
+    from tracekmt.calls import CALLS, EXPORT_PREFIXES
+
+    found = next((full for full in (name, EXPORT_PREFIXES[0] + name) if full in CALLS), None)
+    if found is None:
+        raise UsageError(f"unknown function: {name} (see `tracekmt calls`)")
+    return found
+
+
+def _show_matrix(name: str | None, as_json: bool) -> int:
+    from tracekmt.report.matrix import matrix_lines
+
+    rows = _matrix_rows() if name is None else [row for row in _matrix_rows() if row["name"] == _known(name)]
+    click.echo(json.dumps(rows) if as_json else "\n".join(matrix_lines(rows)))
+    return 0
+
+
+def _matrix_rows() -> list[dict[str, Any]]:
+    from tracekmt.calls import CALLS, family_of
+    from tracekmt.simulator.behaviours import describe_rules
+
+    return [{"name": name, "family": family_of(name), **describe_rules(name)} for name in CALLS]
 
 
 def _describe(name: str) -> dict[str, Any]:
@@ -63,9 +95,11 @@ def _describe(name: str) -> dict[str, Any]:
 def _write_pages(folder: Path) -> int:
     from tracekmt.calls import CALLS, FAMILIES
     from tracekmt.report.descriptions import markdown_index, markdown_page
+    from tracekmt.report.matrix import markdown_matrix
 
     pages = {f"{name}.md": markdown_page(_describe(name)) for name in CALLS}
     pages["index.md"] = markdown_index(FAMILIES)
+    pages["matrix.md"] = markdown_matrix(_matrix_rows())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for page, text in pages.items():

@@ -55,7 +55,6 @@ def create_machine(settings: Mapping[str, Any]) -> Machine:
         flag = short_repr(machine.device_error_flag)
         raise UsageError(f"invalid device_error_flag: {flag} (expected {' or '.join(_ERROR_FLAGS)})")
     machine.assumptions = _parse_assumptions(settings.get("assumptions", {}))
-    machine.set_assumptions = frozenset(machine.assumptions)
     if settings.get("video_memory") is not None:
         for adapter in machine.adapters:
             adapter.video_memory = parse_size(settings["video_memory"])

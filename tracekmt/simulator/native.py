@@ -13,6 +13,7 @@ import platform
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tracekmt import ntstatus
@@ -20,6 +21,7 @@ from tracekmt.calls import CALLS
 from tracekmt.codec.memory import Arena, MemoryFault
 from tracekmt.errors import Error
 from tracekmt.simulator.behaviours import BEHAVIOURS
+from tracekmt.simulator.recorded_state import PENDING, SUCCESS
 from tracekmt.simulator.simulator import Simulator
 
 _STUB_SIZE = 32
@@ -50,6 +52,8 @@ class Thunks:
             )
         self.simulator = simulator
         self._memory = ProcessMemory()
+        self._fences: list[ctypes.c_uint64] = []
+        simulator.map_fence_memory = self._map_fence
         base, self._code = _allocate_executable(_STUB_SIZE * len(BEHAVIOURS))
         self._callbacks = [_prototype(name)(self._callback(name)) for name in BEHAVIOURS]
         self.addresses: dict[str, int] = {}
@@ -64,11 +68,18 @@ class Thunks:
         thunk: Callable[[int], int] = _THUNK(self.addresses[name])
         return thunk
 
+    def _map_fence(self) -> tuple[int, Callable[[int], None]]:
+        """Return the address of a fence value that lives as long as the addresses of the functions, and its writer."""
+        value = ctypes.c_uint64()
+        self._fences.append(value)
+        return ctypes.addressof(value), partial(setattr, value, "value")
+
     def _callback(self, name: str) -> Callable[..., int]:
         def callback(*arguments: int) -> int:
             try:
-                rule = self.simulator.invoke(name, "x64", self._memory, arguments).rule
-                status = int(ntstatus.status(rule.status)) if rule else 0
+                answer = self.simulator.invoke(name, "x64", self._memory, arguments)
+                success = PENDING if answer.is_pending else SUCCESS
+                status = int(ntstatus.status(answer.rule.status if answer.rule else success))
             except Exception:  # an internal error must not look like an answer of the simulator
                 traceback.print_exc()
                 status = _UNSUCCESSFUL

@@ -119,10 +119,10 @@ def _assume(request: Request, violated: ValidationRule, recorded: Status) -> boo
     """Learn the status of a rule that no source defines, for the rest of the replay.
 
     Returns:
-        False if a source or the settings define it.
+        False if a source, the settings or an earlier call define it.
     """
     machine = request.machine
-    if not violated.setting or violated.setting in machine.set_assumptions:
+    if not violated.setting or violated.setting in machine.assumptions:
         return False
     machine.assumptions[violated.setting] = SUCCESS if recorded.succeeded else recorded.name
     machine.rules.clear()

@@ -1,4 +1,4 @@
-"""Paging queues, residency, locks and GPU addresses."""
+"""Paging queues, residency and locks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from tests.simulator.machine import Caller, new_caller
+from tracekmt.calls import CALLS
+from tracekmt.simulator.model.allocation_size import sample_data
 from tracekmt.simulator.model.objects import Allocation
 
 
@@ -157,40 +159,156 @@ def test_a_32_bit_process_does_not_run_out_of_addresses(caller: Caller) -> None:
     assert caller.simulator.reserve_addresses("gpu", 1 << 70) < caller.simulator.reserve_addresses("gpu", 1) < 1 << 64
 
 
-def test_gpu_addresses_are_chosen_or_given(caller: Caller) -> None:
-    queue, allocation = create_queue(caller)["hPagingQueue"], allocate(caller)
-    for handle in (queue, caller.adapter):
-        reserved = caller.outputs("ReserveGpuVirtualAddress", hPagingQueue=handle, Size=0x20000)["VirtualAddress"]
-        assert reserved % 0x10000 == 0
-    call = {"hPagingQueue": queue, "hAllocation": allocation, "SizeInPages": 2}
-    first = caller.outputs("MapGpuVirtualAddress", **call)["VirtualAddress"]
-    second = caller.outputs("MapGpuVirtualAddress", **call)["VirtualAddress"]
-    assert abs(first - second) >= 0x2000
-    assert caller.outputs("MapGpuVirtualAddress", **call, BaseAddress=0x7000)["VirtualAddress"] == 0x7000
-    free = {"hAdapter": caller.adapter, "BaseAddress": first, "Size": 0x2000}
-    assert caller.status("FreeGpuVirtualAddress", free) == "SUCCESS"
+MB = 1 << 20
 
 
-@pytest.mark.parametrize(
-    ("name", "inputs"),
-    [
-        ("ReserveGpuVirtualAddress", {"Size": 0x1000}),
-        ("ReserveGpuVirtualAddress", {"Size": 0x10000, "BaseAddress": 0x1000}),
-        ("ReserveGpuVirtualAddress", {"Size": 0x10000, "hPagingQueue": 5}),
-        ("MapGpuVirtualAddress", {"BaseAddress": 0x123}),
-        ("MapGpuVirtualAddress", {"hPagingQueue": 5}),
-        ("MapGpuVirtualAddress", {"hAllocation": 5}),
-        ("MapGpuVirtualAddress", {"Protection": ["SystemUseOnly"]}),
-        ("MapGpuVirtualAddress", {"Protection": ["NoAccess"], "hAllocation": True}),
-        ("MapGpuVirtualAddress", {"Protection": ["Zero"], "hAllocation": True}),
-        ("FreeGpuVirtualAddress", {"BaseAddress": 0x123}),
-        ("FreeGpuVirtualAddress", {"Size": 5}),
-        ("FreeGpuVirtualAddress", {"hAdapter": 5}),
-    ],
-)
-def test_invalid_gpu_addresses(caller: Caller, name: str, inputs: dict[str, Any]) -> None:
-    values = {"hPagingQueue": create_queue(caller)["hPagingQueue"]} if "Free" not in name else {}
-    values |= {"hAdapter": caller.adapter} if "Free" in name else {}
-    if inputs.get("hAllocation") is True:
-        inputs = {**inputs, "hAllocation": allocate(caller)}
-    assert caller.status(name, {**values, **inputs}) == "INVALID_PARAMETER"
+def sized(caller: Caller, size: int, **fields: Any) -> int:
+    """Create an allocation of a size that the simulator knows."""
+    element = {"pPrivateDriverData": sample_data(size), **fields}
+    created = caller.outputs("CreateAllocation2", hDevice=caller.device, pAllocationInfo2=[element])
+    return int(created["pAllocationInfo2"][0]["hAllocation"])
+
+
+def limited(**settings: Any) -> tuple[Caller, int]:
+    """Create a caller with 4 MB of video memory and a paging queue."""
+    caller = new_caller(video_memory="4MB", **settings)
+    return caller, int(create_queue(caller)["hPagingQueue"])
+
+
+def test_residency_over_the_budget_fails_as_a_whole() -> None:
+    caller, queue = limited()
+    first, second, third = (sized(caller, 2 * MB) for _ in range(3))
+    assert caller.status("MakeResident", hPagingQueue=queue, AllocationList=[first]) == "SUCCESS"
+    refused = caller("MakeResident", hPagingQueue=queue, AllocationList=[first, second, third])
+    assert refused.status.name == "STATUS_NO_MEMORY"
+    assert refused.outputs["NumBytesToTrim"] == 2 * MB
+    assert refused.outputs["NumAllocations"] == 0
+    assert [resident_count(caller, handle) for handle in (first, second, third)] == [1, 0, 0]
+    assert caller.status("MakeResident", hPagingQueue=queue, AllocationList=[first, second, second]) == "SUCCESS"
+
+
+def test_a_client_evicts_as_much_as_it_is_told_and_goes_on() -> None:
+    """As drivers do: evict the oldest allocations until NumBytesToTrim is reached, and try again."""
+    caller, queue = limited()
+    resident: list[int] = []
+    evictions = 0
+    for _ in range(40):
+        handle = sized(caller, MB)
+        while (tried := caller("MakeResident", hPagingQueue=queue, AllocationList=[handle])).status:
+            assert tried.status.name == "STATUS_NO_MEMORY"
+            to_trim = tried.outputs["NumBytesToTrim"]
+            assert 0 < to_trim <= len(resident) * MB
+            oldest, resident = resident[: to_trim // MB], resident[to_trim // MB :]
+            assert caller.outputs("Evict", hDevice=caller.device, AllocationList=oldest)["NumBytesToTrim"] == 0
+            evictions += len(oldest)
+        resident.append(handle)
+    assert (len(resident), evictions) == (4, 36)
+
+
+def test_memory_that_two_allocations_share_is_resident_once() -> None:
+    caller, queue = limited()
+    shared = {"Flags": ["CreateResource", "CreateShared"], "hDevice": caller.device}
+    element = {"pPrivateDriverData": sample_data(3 * MB)}
+    created = caller.outputs("CreateAllocation2", pAllocationInfo2=[element], **shared)
+    opened = caller.outputs(
+        "OpenResource2",
+        hDevice=caller.device,
+        hGlobalShare=created["hGlobalShare"],
+        NumAllocations=1,
+        pOpenAllocationInfo2=[{}],
+        pTotalPrivateDriverDataBuffer=bytes(64),
+        TotalPrivateDriverDataBufferSize=64,
+    )
+    both = created["pAllocationInfo2"][0]["hAllocation"], opened["pOpenAllocationInfo2"][0]["hAllocation"]
+    assert both[0] != both[1]
+    assert caller.status("MakeResident", hPagingQueue=queue, AllocationList=list(both)) == "SUCCESS"
+    assert caller.simulator.machine.adapters[0].resident_video_memory == 3 * MB
+    for handle, used in zip(both, (3 * MB, 0), strict=True):
+        caller.outputs("Evict", hDevice=caller.device, AllocationList=[handle])
+        assert caller.simulator.machine.adapters[0].resident_video_memory == used
+
+
+def test_an_evict_says_how_far_the_memory_is_over_a_smaller_budget() -> None:
+    caller, queue = limited(faults=["video_memory@6=1MB"])
+    first, second = (sized(caller, 2 * MB) for _ in range(2))  # calls 3 and 4
+    caller.outputs("MakeResident", hPagingQueue=queue, AllocationList=[first, second])
+    evict = {"hDevice": caller.device, "AllocationList": [first]}
+    assert caller.outputs("Evict", **evict)["NumBytesToTrim"] == MB
+    assert caller.outputs("Evict", **{**evict, "AllocationList": [second]})["NumBytesToTrim"] == 0
+
+
+@pytest.mark.parametrize("flag", ["MustSucceed", "CantTrimFurther"])
+def test_a_last_attempt_that_fails_puts_the_device_in_error(flag: str) -> None:
+    """The sources disagree about the flag, so it is a setting."""
+    caller, queue = limited(device_error_flag=flag)
+    context = caller.outputs("CreateContextVirtual", hDevice=caller.device)["hContext"]
+    handles = [sized(caller, 2 * MB) for _ in range(3)]
+    submit = {"BroadcastContextCount": 1, "BroadcastContext": [context]}
+    for flags in ([], ["CantTrimFurther"], ["CantTrimFurther", "MustSucceed"]):
+        lost_before = caller.status("SubmitCommand", submit)
+        call = {"hPagingQueue": queue, "AllocationList": handles, "Flags": flags}
+        assert caller.status("MakeResident", call) == "NO_MEMORY"
+        is_lost = flag in flags or lost_before != "SUCCESS"
+        assert caller.status("SubmitCommand", submit) == ("DEVICE_REMOVED" if is_lost else "SUCCESS")
+    state = caller.outputs("GetDeviceState", hDevice=caller.device, StateType=1)["ExecutionState"]
+    assert state.name == "D3DKMT_DEVICEEXECUTION_ERROR_OUTOFMEMORY"
+
+
+def test_wsl_writes_nothing_after_a_failure() -> None:
+    caller, queue = limited(profile="wsl")
+    handles = [sized(caller, 2 * MB) for _ in range(3)]
+    refused = caller("MakeResident", hPagingQueue=queue, AllocationList=handles)
+    assert refused.status.name == "STATUS_NO_MEMORY"
+    assert (refused.outputs["NumBytesToTrim"], refused.outputs["NumAllocations"]) == (0, 3)
+    for name, fields in (
+        ("MakeResident", {"hPagingQueue": queue}),
+        ("Evict", {"hDevice": caller.device}),
+        ("ReclaimAllocations2", {"hPagingQueue": queue}),
+    ):
+        assert caller.status(name, fields) == "INVALID_PARAMETER", "NumAllocations is 0"
+
+
+def test_a_mapping_tells_the_size_of_an_allocation() -> None:
+    caller, queue = limited()
+    handle = allocate(caller)
+    mapping = {"hPagingQueue": queue, "hAllocation": handle, "OffsetInPages": 256, "SizeInPages": 1024}
+    caller.outputs("MapGpuVirtualAddress", **mapping)
+    refused = caller("MakeResident", hPagingQueue=queue, AllocationList=[handle])
+    assert refused.outputs["NumBytesToTrim"] == MB
+    caller.outputs("DestroyAllocation2", hDevice=caller.device, phAllocationList=[handle])
+    assert caller.simulator.machine.adapters[0].video_memory_used == 0
+
+
+def test_evicting_below_zero_is_a_setting() -> None:
+    for setting, expected in (({}, "SUCCESS"), ({"evict_below_zero": "STATUS_UNSUCCESSFUL"}, "UNSUCCESSFUL")):
+        caller = new_caller(assumptions=setting)
+        evict = {"hDevice": caller.device, "AllocationList": [allocate(caller)]}
+        assert caller.status("Evict", evict) == expected
+
+
+def test_an_offered_allocation_cannot_be_locked(caller: Caller) -> None:
+    queue, handle = create_queue(caller)["hPagingQueue"], allocate(caller)
+    call = {"hDevice": caller.device, "hAllocation": handle}
+    on_list = {"HandleList": [handle], "NumAllocations": 1}
+    assert caller.status("Lock2", call) == "SUCCESS"
+    caller.outputs("OfferAllocations", hDevice=caller.device, **on_list)
+    assert caller.status("Lock2", call) == "INVALID_PARAMETER"
+    caller.outputs("ReclaimAllocations2", hPagingQueue=queue, **on_list)
+    assert caller.status("Lock2", call) == "SUCCESS"
+
+
+def test_a_lock_returns_the_caller_s_own_memory(caller: Caller) -> None:
+    handle = sized(caller, MB, pSystemMem=0x50000)
+    assert caller.outputs("Lock2", hDevice=caller.device, hAllocation=handle)["pData"] == 0x50000
+
+
+@pytest.mark.parametrize("name", ["Lock", "Lock2", "OfferAllocations", "ReclaimAllocations", "ReclaimAllocations2"])
+def test_a_lost_device_refuses(caller: Caller, name: str) -> None:
+    queue, handle = create_queue(caller)["hPagingQueue"], allocate(caller)
+    call = {"hDevice": caller.device, "hPagingQueue": queue, "hAllocation": handle, "HandleList": [handle]}
+    call["NumAllocations"] = 1
+    fields = {field.name for field in CALLS[f"D3DKMT{name}"].argument.fields()}
+    call = {field: value for field, value in call.items() if field in fields}
+    assert caller.status(name, call) == "SUCCESS"
+    caller.simulator.stop_adapter()
+    assert caller.status(name, call) == "DEVICE_REMOVED"

@@ -62,7 +62,6 @@ class Machine:
         device_error_flag: Flag of a failed MakeResident that puts the device in error.
         assumptions: Statuses by the setting of their rule, for rules whose status no source defines. STATUS_SUCCESS
             removes a rule. They are from the settings, or learned from a recording.
-        set_assumptions: Names of those that the settings define.
         known: Names of the settings whose state is known: "video_memory", "system_memory", "adapter". A replay takes
             the rest from the recording.
         system_memory_used: Bytes of system memory in use.
@@ -87,7 +86,6 @@ class Machine:
     paging_is_pending: bool = False
     device_error_flag: str = "MustSucceed"
     assumptions: dict[str, str] = field(default_factory=dict)
-    set_assumptions: frozenset[str] = frozenset()
     known: frozenset[str] = frozenset()
     system_memory_used: int = 0
     global_handles: GlobalHandles = field(default_factory=GlobalHandles)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tracekmt.simulator.model.objects import Context, HwQueue, SyncObject
+from tracekmt.simulator.rules.sync import FENCE_ADDRESS_REASON
 from tracekmt.simulator.unmodelled import UnmodelledRequest, answer, by_description
 
 _BUFFERS = (
@@ -18,6 +19,9 @@ _BUFFERS = (
 )
 
 
+_FENCE_ADDRESSES = {f"HwQueueProgressFence{side}VirtualAddress": FENCE_ADDRESS_REASON for side in ("CPU", "GPU")}
+
+
 class CreateContextRequest(UnmodelledRequest):
     """A D3DKMT_CREATECONTEXT."""
 
@@ -25,6 +29,15 @@ class CreateContextRequest(UnmodelledRequest):
     def uncertain_outputs(self) -> Mapping[str, str]:
         """Buffers of the context."""
         return dict.fromkeys(_BUFFERS, "only a driver knows the buffers of a context")
+
+
+class CreateHwQueueRequest(UnmodelledRequest):
+    """A D3DKMT_CREATEHWQUEUE."""
+
+    @property
+    def uncertain_outputs(self) -> Mapping[str, str]:
+        """Addresses of the fence."""
+        return _FENCE_ADDRESSES
 
 
 def create_context(request: UnmodelledRequest) -> None:
@@ -35,7 +48,7 @@ def create_context(request: UnmodelledRequest) -> None:
         context.device, context.is_virtual = request.device, request.spec.name.endswith("Virtual")
 
 
-def create_hw_queue(request: UnmodelledRequest) -> None:
+def create_hw_queue(request: CreateHwQueueRequest) -> None:
     """Create a queue and the monitored fence of its finished commands, and map the value of the fence."""
     answer(request)
     queue, fence = request.object_at("hHwQueue"), request.object_at("hHwQueueProgressFence")
@@ -48,7 +61,7 @@ def create_hw_queue(request: UnmodelledRequest) -> None:
 BEHAVIOURS = {
     "D3DKMTCreateContext": by_description("D3DKMTCreateContext", request=CreateContextRequest, effect=create_context),
     "D3DKMTCreateContextVirtual": by_description("D3DKMTCreateContextVirtual", effect=create_context),
-    "D3DKMTCreateHwQueue": by_description("D3DKMTCreateHwQueue", effect=create_hw_queue),
+    "D3DKMTCreateHwQueue": by_description("D3DKMTCreateHwQueue", request=CreateHwQueueRequest, effect=create_hw_queue),
     **{
         name: by_description(name)
         for name in (

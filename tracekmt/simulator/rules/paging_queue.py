@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tracekmt.codec.memory import Memory
 from tracekmt.simulator.model.adapter import Adapter
@@ -11,7 +11,7 @@ from tracekmt.simulator.model.objects import PagingQueue, SyncObject, SyncState
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import invalid
 from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest
-from tracekmt.simulator.rules.sync import MONITORED_FENCE
+from tracekmt.simulator.rules.sync import FENCE_ADDRESS_REASON, MONITORED_FENCE
 from tracekmt.simulator.sources import LIKE_OTHERS
 from tracekmt.spec.types import Abi, CallSpec
 
@@ -40,10 +40,21 @@ class PagingQueueRequest(Request):
         return self.queue.next_fence_value()
 
 
+class CreatePagingQueueRequest(DeviceRequest):
+    """A D3DKMT_CREATEPAGINGQUEUE."""
+
+    @property
+    def uncertain_outputs(self) -> Mapping[str, str]:
+        """CPU address of the fence."""
+        return _FENCE_ADDRESS
+
+
+_FENCE_ADDRESS = {"FenceValueCPUVirtualAddress": FENCE_ADDRESS_REASON}
+
 BAD_QUEUE = invalid("hPagingQueue is not a paging queue", lambda r: r.queue is None, LIKE_OTHERS, "assumption")
 
 
-def create(request: DeviceRequest) -> None:
+def create(request: CreatePagingQueueRequest) -> None:
     """Create the queue, then its monitored fence (WSL2-Linux-Kernel drivers/hv/dxgkrnl), and map the fence's value."""
     process, args = request.process, request.args
     state = SyncState(MONITORED_FENCE)
@@ -60,6 +71,6 @@ def destroy(request: PagingQueueRequest) -> None:
 
 
 BEHAVIOURS = {
-    "D3DKMTCreatePagingQueue": Behaviour(request=DeviceRequest, rules=(BAD_DEVICE,), effect=create),
+    "D3DKMTCreatePagingQueue": Behaviour(request=CreatePagingQueueRequest, rules=(BAD_DEVICE,), effect=create),
     "D3DKMTDestroyPagingQueue": Behaviour(request=PagingQueueRequest, rules=(BAD_QUEUE,), effect=destroy),
 }

@@ -37,9 +37,11 @@ _FENCE_ARMS = {
     MONITORED_FENCE: "Info.MonitoredFence",
     PERIODIC_MONITORED_FENCE: "Info.PeriodicMonitoredFence",
 }
-_GPU_ADDRESS = {
-    f"{arm}.FenceValueGPUVirtualAddress": "only the recorded adapter knows whether the GPU can read a fence"
+FENCE_ADDRESS_REASON = "only the recorded machine knows where a process can read a fence"
+_FENCE_ADDRESSES = {
+    f"{arm}.FenceValue{side}VirtualAddress": FENCE_ADDRESS_REASON
     for arm in _FENCE_ARMS.values()
+    for side in ("CPU", "GPU")
 }
 
 
@@ -62,8 +64,8 @@ class CreateSyncObjectRequest(DeviceRequest):
 
     @property
     def uncertain_outputs(self) -> Mapping[str, str]:
-        """GPU address of a fence. An adapter without GPU addresses returns 0."""
-        return _GPU_ADDRESS if self.is_version_2 and self.type in _FENCE_ARMS else {}
+        """Addresses of a fence. An adapter without GPU addresses returns 0."""
+        return _FENCE_ADDRESSES if self.is_version_2 and self.type in _FENCE_ARMS else {}
 
     @property
     def is_event_invalid(self) -> bool:
