@@ -41,6 +41,7 @@
 typedef int32_t (*Thunk)(void *);
 
 static Thunk open_adapter, create_device, create_allocation, destroy_device, close_adapter;
+enum { GATE = 500 };
 static volatile uint64_t *journal;
 static long calls, pause_us;
 static sigjmp_buf resume;
@@ -303,6 +304,8 @@ int main(int argc, char **argv) {
     return 7;
   }
   if (!strcmp(argv[3], "late")) sleep(1);
+  if (!strcmp(argv[3], "waiting"))
+    while (!journal[GATE]) usleep(1000);
   if (!strcmp(argv[3], "freed")) {
     freed();
     return 7;

@@ -10,6 +10,9 @@ from pathlib import Path
 import tracekmt
 from tracekmt.trace.reader import TracedCall
 
+GATE = 500
+"""The word of the journal that a client in the mode `waiting` waits for."""
+
 
 class Client:
     """The test client, its journal and the trace that it is recorded to."""
@@ -29,6 +32,11 @@ class Client:
         with self._journal.open("rb") as file, mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ) as mapped:
             words = memoryview(mapped[:4096]).cast("Q")
             return list(words)
+
+    def open_gate(self) -> None:
+        """Let a client in the mode `waiting` begin its calls."""
+        with self._journal.open("r+b") as file, mmap.mmap(file.fileno(), 4096) as mapped:
+            mapped[8 * GATE : 8 * GATE + 8] = (1).to_bytes(8, "little")
 
     def calls(self) -> list[TracedCall]:
         with tracekmt.open(self.trace) as trace:

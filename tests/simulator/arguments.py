@@ -110,7 +110,7 @@ class LiveHandles:
             if isinstance(kind, t.Kind) and kind.binding == "handle" and not self.of(kind):
                 self.handles[kind.name].append(self.simulator.adopt(kind.name, caller.device))
         self.handles["paging queue"].append(self.simulator.adopt("paging queue"))  # of an unknown device
-        self.simulator.usage_known = True
+        self.simulator.memory.is_known = True
 
     def of(self, kind: t.Kind) -> list[int]:
         """Return the live handles of a kind, or of its alternatives."""

@@ -89,6 +89,7 @@ class Checker:
                 live = LiveHandles()
             profile = random.choice(list(self.rules.profiles.values()))
             live.simulator.machine.profile = profile
+            live.simulator.machine.known = random.choice((frozenset(), frozenset({"video_memory"})))
             argument = RandomArgument(random, CALLS[name], random.choice(t.ABIS), live, self.names)
             with_effect = (run + 1) % RUNS_PER_EFFECT == 0 or issubclass(behaviour.request, UnmodelledRequest)
             self.run(behaviour, profile, argument, with_effect=with_effect)
@@ -195,7 +196,7 @@ def test_every_rule_is_evaluated_completely() -> None:
         ("D3DKMTMakeResident", "profiles", 'r.args["NumAllocations"] <= 10240', 'r.args["NumResident"] <= 10240'),
         ("D3DKMTCreateAllocation2", "profiles", '"NtSecuritySharing" not in', '"NtSharing" not in'),
         # In a request and in effects.
-        ("D3DKMTDestroyAllocation2", "allocation", '"phAllocationList", count', '"phAllocations", count'),
+        ("D3DKMTDestroyAllocation2", "destroy_allocation", '"phAllocationList", count', '"phAllocations", count'),
         ("D3DKMTCreateAllocation2", "allocation", 'shared="CreateShared" in', 'shared="CreateShard" in'),
         ("D3DKMTCreateDevice", "device", 'request.args["hDevice"] =', 'request.args["hDevize"] ='),
         ("NtDuplicateObject", "nt_calls", 'write_through("TargetHandle"', 'write_through("Target"'),

@@ -34,6 +34,7 @@ BUSY = frozenset(
         "STATUS_RETRY",
     }
 )
+CONTENTS = frozenset({"STATUS_GRAPHICS_ALLOCATION_CONTENT_LOST", "STATUS_GRAPHICS_ALLOCATION_INVALID"})
 LOST = frozenset(
     {"STATUS_DEVICE_REMOVED", "STATUS_GRAPHICS_ADAPTER_WAS_RESET", "STATUS_GRAPHICS_GPU_EXCEPTION_ON_DEVICE"}
 )
@@ -41,6 +42,7 @@ ABSENT = frozenset({"STATUS_INVALID_PARAMETER", "STATUS_UNSUCCESSFUL", "STATUS_N
 
 MEMORY_REASON = "only the recorded machine knows how much memory was free"
 BUSY_REASON = "only the recorded machine knows whether the object was busy"
+CONTENTS_REASON = "only the recorded machine knows whether contents were lost"
 LOST_REASON = "only the recorded machine knows when a device or an adapter is lost"
 PRESENT_REASON = "only the recorded machine knows when an adapter is present"
 ANSWER_REASON = "only the recorded machine knows the answer"
@@ -79,6 +81,8 @@ def learn(request: Request, violated: ValidationRule | None, recorded: Status) -
         return None if setting in request.machine.known else MEMORY_REASON
     if violated is None and recorded.name in BUSY:
         return BUSY_REASON
+    if violated is None and recorded.name in CONTENTS:
+        return CONTENTS_REASON
     if violated is None and recorded.name in LOST:
         return _lose(request)
     if violated is not None and violated.status in LOST and recorded.name in LOST:

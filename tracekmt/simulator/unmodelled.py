@@ -31,6 +31,7 @@ from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import Layout, lay_out, measure
 from tracekmt.spec.types import (
     INNER_TYPES,
+    LEAF_TYPES,
     Address,
     Array,
     Creates,
@@ -38,6 +39,7 @@ from tracekmt.spec.types import (
     Flags,
     Integer,
     Kind,
+    Payload,
     Pointer,
     Struct,
     Type,
@@ -181,13 +183,18 @@ def _has_local_handles(type_: Type) -> bool:
     if kind is not None:
         return _is_local(kind)
     match type_:
-        case Pointer(to=inner) | Array(of=inner):
+        case Pointer(to=inner) | Array(of=inner) | VariableRecords(to=inner):
             return _has_local_handles(inner)
         case Struct():
             return any(_has_local_handles(field.type) for field in type_.fields())
         case Union(arms=arms):
             return any(_has_local_handles(arm.type) for arm in arms)
-    return False
+        case Payload(cases=cases):
+            return any(_has_local_handles(case) for _, _, case in cases)
+        case _ if isinstance(type_, LEAF_TYPES):
+            return False
+        case _:
+            return assert_never(type_)
 
 
 def locate(view: View, path: str) -> tuple[int, int] | None:

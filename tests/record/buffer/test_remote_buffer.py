@@ -74,10 +74,11 @@ def test_memory_is_shared_if_the_process_finds_the_file(client: Client, tmp_path
 
 
 def test_a_process_that_ends_loses_no_calls(client: Client) -> None:
-    with in_mount_namespace(client, "late", 4, 3000) as pid:
+    with in_mount_namespace(client, "waiting", 4, 3000) as pid:
         wait_for(lambda: Path(f"/proc/{pid}/comm").read_text() == "client\n")
         recording = Recording(client.trace)
         recording.attach(pid)
+        client.open_gate()
         progress = recording.run()
     assert sum(client.journal()[:4]) == 4 * 3004
     assert (progress.calls, progress.lost) == (4 * 3004, 0)

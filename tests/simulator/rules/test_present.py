@@ -49,7 +49,10 @@ def test_at_most_16_primaries(caller: Caller) -> None:
     context = caller.outputs("CreateContextVirtual", hDevice=caller.device)["hContext"]
     created = caller.outputs("CreateAllocation2", hDevice=caller.device, pAllocationInfo2=[{}])
     primaries = [created["pAllocationInfo2"][0]["hAllocation"]] * 16
+    queue = caller.outputs("CreatePagingQueue", hDevice=caller.device)["hPagingQueue"]
     submit = {"BroadcastContextCount": 1, "BroadcastContext": [context], "WrittenPrimaries": primaries}
+    assert caller.status("SubmitCommand", {**submit, "NumPrimaries": 16}) == "INVALID_PARAMETER", "not resident"
+    caller.outputs("MakeResident", hPagingQueue=queue, AllocationList=primaries[:1])
     assert caller.status("SubmitCommand", {**submit, "NumPrimaries": 16}) == "SUCCESS"
     assert caller.status("SubmitCommand", {**submit, "NumPrimaries": 17}) == "INVALID_PARAMETER"
 

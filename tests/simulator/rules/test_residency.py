@@ -297,6 +297,61 @@ def test_an_offered_allocation_cannot_be_locked(caller: Caller) -> None:
     assert caller.status("Lock2", call) == "SUCCESS"
 
 
+def test_offered_memory_is_discarded_when_others_need_the_room() -> None:
+    caller, queue = limited()
+    low, high, third = (sized(caller, 2 * MB) for _ in range(3))
+    caller.outputs("MakeResident", hPagingQueue=queue, AllocationList=[low, high])
+    for handle, priority in ((high, 3), (low, 1)):
+        offer = {"hDevice": caller.device, "HandleList": [handle], "NumAllocations": 1, "Priority": priority}
+        assert caller.status("OfferAllocations", offer) == "SUCCESS"
+        assert caller.status("OfferAllocations", offer) == "SUCCESS"
+    assert caller.status("MakeResident", hPagingQueue=queue, AllocationList=[third]) == "SUCCESS"
+
+    def reclaim(*handles: int) -> list[int]:
+        outputs = caller.outputs(
+            "ReclaimAllocations2", hPagingQueue=queue, HandleList=list(handles), pResults=[9] * len(handles)
+        )
+        return [int(result) for result in outputs["pResults"]]
+
+    assert reclaim(low, high, third) == [1, 0, 0]
+    assert reclaim(low) == [0]
+    over = caller.outputs("Evict", hDevice=caller.device, AllocationList=[])["NumBytesToTrim"]
+    assert over == 2 * MB, "what is reclaimed counts against the budget again"
+
+
+def test_an_offer_without_need_discards_nothing() -> None:
+    caller, queue = limited()
+    handle = sized(caller, MB)
+    caller.outputs("OfferAllocations", hDevice=caller.device, HandleList=[handle], NumAllocations=1)
+    caller.outputs("MakeResident", hPagingQueue=queue, AllocationList=[sized(caller, 4 * MB)])
+    reclaimed = caller.outputs("ReclaimAllocations2", hPagingQueue=queue, HandleList=[handle], pResults=[9])
+    assert reclaimed["pResults"] == [0], "it was not resident"
+    destroyed = sized(caller, MB)
+    caller.outputs("OfferAllocations", hDevice=caller.device, HandleList=[destroyed], NumAllocations=1)
+    caller.outputs("DestroyAllocation2", hDevice=caller.device, phAllocationList=[destroyed])
+    assert caller.simulator.machine.adapters[0].offered == []
+
+
+def test_priorities_and_residency_of_a_list_or_a_resource(caller: Caller) -> None:
+    queue = create_queue(caller)["hPagingQueue"]
+    first, second = allocate(caller), allocate(caller)
+    resource = caller.resource()["hResource"]
+    both = {"hDevice": caller.device, "phAllocationList": [first, second]}
+    whole = {"hDevice": caller.device, "hResource": resource}
+    assert caller.outputs("GetAllocationPriority", **both, pPriorities=[0, 0])["pPriorities"] == [0x78000000] * 2
+    caller.outputs("SetAllocationPriority", **both, pPriorities=[5, 6])
+    caller.outputs("SetAllocationPriority", **whole, pPriorities=[7])
+    assert caller.outputs("GetAllocationPriority", **both, pPriorities=[0, 0])["pPriorities"] == [5, 6]
+    assert caller.outputs("GetAllocationPriority", **whole, pPriorities=[0])["pPriorities"] == [7]
+    caller.outputs("MakeResident", hPagingQueue=queue, AllocationList=[second])
+    status = caller.outputs("QueryAllocationResidency", **both, pResidencyStatus=[0, 0])["pResidencyStatus"]
+    assert [int(each) for each in status] == [3, 1]
+    status = caller.outputs("QueryAllocationResidency", **whole, pResidencyStatus=[0])["pResidencyStatus"]
+    assert [int(each) for each in status] == [3]
+    for wrong in ({"hDevice": caller.device}, {**both, "hResource": resource}):
+        assert caller.status("QueryAllocationResidency", {**wrong, "pResidencyStatus": [0, 0]}) == "INVALID_PARAMETER"
+
+
 def test_a_lock_returns_the_caller_s_own_memory(caller: Caller) -> None:
     handle = sized(caller, MB, pSystemMem=0x50000)
     assert caller.outputs("Lock2", hDevice=caller.device, hAllocation=handle)["pData"] == 0x50000

@@ -62,8 +62,9 @@ class Adapter:
         absent: True while no call can open the adapter.
         video_memory_used: Bytes of dedicated memory in use.
         shared_memory_used: Bytes of the machine's memory in use.
-        resident_video_memory: Bytes of dedicated memory of the allocations on residency lists.
+        resident_video_memory: Bytes of dedicated memory of the allocations on residency lists, without offered ones.
         resident_shared_memory: Bytes of the machine's memory of these allocations.
+        offered: Offered memory whose contents were not discarded, each with its priority, the lowest first.
         call_count: Number of calls answered so far.
     """
 
@@ -87,6 +88,7 @@ class Adapter:
     shared_memory_used: int = field(default=0, init=False)
     resident_video_memory: int = field(default=0, init=False)
     resident_shared_memory: int = field(default=0, init=False)
+    offered: list[tuple[int, Any]] = field(default_factory=list, init=False)
     call_count: int = field(default=0, init=False)
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -16,18 +15,21 @@ from tracekmt.simulator.model.address_space import SPACE_END, AddressSpace
 from tracekmt.simulator.model.allocation_size import SizeRule
 from tracekmt.simulator.model.gpu_queue import Fence
 from tracekmt.simulator.model.handles import UNIQUES, GlobalHandles, HandleTable
+from tracekmt.simulator.model.memory_usage import MemoryUsage, count_resident, reclaim
 from tracekmt.simulator.model.nt_handles import ALL_ACCESS, Name, NtHandleTable, NtObject
 from tracekmt.simulator.model.objects import (
     Allocation,
-    AllocationMemory,
     Device,
     DeviceObject,
     KernelObject,
     OpenAdapter,
     Resource,
+    make_bare_object,
+)
+from tracekmt.simulator.model.shared_objects import (
+    AllocationMemory,
     ResourceState,
     SharedObject,
-    make_bare_object,
 )
 from tracekmt.simulator.model.timeline import Timeline
 from tracekmt.simulator.profile import Profile
@@ -165,6 +167,7 @@ class Machine:
             self.global_handles.remove(shared_object.global_handle)
             shared_object.global_handle = 0
         if isinstance(shared_object, AllocationMemory):
+            reclaim(shared_object)
             self._charge(shared_object, -1)
         if isinstance(shared_object, ResourceState):
             for memory in shared_object.memories:
@@ -181,7 +184,7 @@ class Machine:
         processes = list(self.processes.values())
         self._charge(memory, -1)
         for process in processes:
-            process.count_usage_of(memory, -1)
+            process.memory.count(memory, -1)
         growth = size - memory.size
         if memory.shared_size:
             memory.shared_size += growth
@@ -190,12 +193,11 @@ class Machine:
             memory.video_size += growth
         self._charge(memory, 1)
         for process in processes:
-            process.count_usage_of(memory, 1)
+            process.memory.count(memory, 1)
 
     def _charge(self, memory: AllocationMemory, sign: int) -> None:
         if memory.resident_count:
-            memory.adapter.resident_video_memory += sign * memory.video_size
-            memory.adapter.resident_shared_memory += sign * memory.shared_size
+            count_resident(memory, sign)
         memory.adapter.video_memory_used += sign * memory.video_size
         memory.adapter.shared_memory_used += sign * memory.shared_size
         self.system_memory_used += sign * memory.system_size
@@ -218,12 +220,9 @@ class Process:
         handles: Local handles of graphics objects.
         nt_handles: NT handles.
         id: Process id.
-        usage_known: False if the process has used memory of a size that only a driver or an earlier call knows.
-        memory_usage: Bytes that the process uses, by the LUID of their adapter. True is the adapter's own memory: only
-            resident allocations count since WDDM 2. False is the machine's memory, used by allocations of any state.
-        reservations: Bytes of video memory that the process has reserved, by the same keys.
+        memory: The memory that the process uses.
+        reservations: Bytes of video memory that the process has reserved, by the keys of `MemoryUsage.bytes`.
         map_fence_memory: Maps 8 bytes of real memory for the value of a fence, and returns its address and a writer.
-            None if no program reads the memory.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -233,12 +232,9 @@ class Process:
         self.id = machine.next_process_id
         machine.next_process_id += PROCESS_ID_STEP
         machine.processes[self.id] = self
-        self.memory_usage: Counter[tuple[Luid, bool]] = Counter()
+        self.memory = MemoryUsage(machine.commits_at_creation)
         self.reservations: dict[tuple[Luid, bool], int] = {}
-        self.usage_known = True
         self.map_fence_memory: Callable[[], tuple[int, Callable[[int], None]]] | None = None
-        self._memory_references: Counter[AllocationMemory] = Counter()
-        self._resident: Counter[AllocationMemory] = Counter()
         self._address_spaces: dict[Luid | None, AddressSpace] = {}
         self._next_addresses = {"cpu": _CPU_ADDRESSES, "cpu32": _CPU32_ADDRESSES, "gpu": _GPU_ADDRESSES}
         self._fence_value = 0
@@ -263,17 +259,14 @@ class Process:
         for shared_object in kernel_object.shared_objects:
             self.machine.add_reference(shared_object)
             if isinstance(shared_object, AllocationMemory):
-                self.usage_known &= shared_object.size_known
-                self._memory_references[shared_object] += 1
-                if self._memory_references[shared_object] == 1:
-                    self.count_usage_of(shared_object, 1)
+                self.memory.open(shared_object)
         return kernel_object.handle
 
     def destroy(self, kernel_object: KernelObject) -> None:
         """Destroy an object and its children."""
         kernel_object.on_destroy()
         if isinstance(kernel_object, Allocation):
-            self.set_resident_count(kernel_object, 0)
+            self.memory.set_resident_count(kernel_object, 0)
         for child in list(kernel_object.children.values()):
             if child.handle:
                 self.destroy(child)
@@ -287,40 +280,7 @@ class Process:
         for shared_object in kernel_object.shared_objects:
             self.machine.remove_reference(shared_object)
             if isinstance(shared_object, AllocationMemory):
-                if self._memory_references[shared_object] == 1:
-                    self.count_usage_of(shared_object, -1)
-                    del self._memory_references[shared_object]
-                else:
-                    self._memory_references[shared_object] -= 1
-
-    def set_resident_count(self, allocation: Allocation, count: int) -> None:
-        """Change the count of an allocation on the residency list of its device. At 0, it is not on the list."""
-        was_resident = allocation.resident_count > 0
-        allocation.resident_count = count
-        if was_resident == (count > 0):
-            return
-        memory, adapter = allocation.memory, allocation.memory.adapter
-        sign, count_before_first = (1, 0) if count else (-1, 1)
-        changes_machine = memory.resident_count == count_before_first
-        changes_process = self._resident[memory] == count_before_first
-        memory.resident_count += sign
-        if changes_machine:
-            adapter.resident_video_memory += sign * memory.video_size
-            adapter.resident_shared_memory += sign * memory.shared_size
-        self._resident[memory] += sign
-        if not self._resident[memory]:
-            del self._resident[memory]
-        if changes_process and not self.machine.commits_at_creation(adapter):
-            self.memory_usage[adapter.luid, True] += sign * memory.video_size
-
-    def count_usage_of(self, memory: AllocationMemory, sign: int) -> None:
-        """Add memory to the usage or subtract it, if allocations of this process have opened it."""
-        luid = memory.adapter.luid
-        if memory in self._memory_references:
-            self.memory_usage[luid, False] += sign * memory.shared_size
-        is_counted = self._memory_references if self.machine.commits_at_creation(memory.adapter) else self._resident
-        if memory in is_counted:
-            self.memory_usage[luid, True] += sign * memory.video_size
+                self.memory.close(shared_object)
 
     def address_space(self, adapter: Adapter | None) -> AddressSpace:
         """Return the GPU addresses of the process on an adapter, which may be unknown."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from tracekmt.simulator.model.objects import SharedObject
+from tracekmt.simulator.model.shared_objects import SharedObject
 
 STEP = 4
 ALL_ACCESS = 0x1FFFFF

@@ -1,4 +1,4 @@
-"""Allocations and resources: create and destroy.
+"""Creation of allocations and resources.
 
 The order of the rules of a call comes from third-party notes on a decompiled dxgkrnl.sys. Wine's conformance test
 confirms single rules. No test violates several rules at once.
@@ -14,7 +14,8 @@ from tracekmt.codec.memory import Memory
 from tracekmt.simulator.model.allocation_size import DEFAULT_SIZE, KERNEL_RECORD, allocation_size, heap_data
 from tracekmt.simulator.model.machine import WDDM_2_0, Process
 from tracekmt.simulator.model.nt_handles import SECTION
-from tracekmt.simulator.model.objects import Allocation, AllocationMemory, Resource, ResourceState
+from tracekmt.simulator.model.objects import Allocation, Resource
+from tracekmt.simulator.model.shared_objects import AllocationMemory, ResourceState
 from tracekmt.simulator.request import Behaviour, View
 from tracekmt.simulator.rule import ValidationRule, device_removed, invalid, null
 from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest
@@ -28,7 +29,6 @@ _FORBIDDEN = ("CreateProtected", "CreateWriteCombined", "CreateCached", "OpenCro
 
 _CREATE_PAGE = page("D3DKMTCreateAllocation2")
 _STRUCT_PAGE = page("D3DKMT_CREATEALLOCATION")
-_DESTROY_PAGE = page("D3DKMT_DESTROYALLOCATION2")
 
 
 class CreateAllocationRequest(DeviceRequest):
@@ -126,29 +126,6 @@ class CreateAllocationRequest(DeviceRequest):
 
 def _exceeds(budget: int | None, size: int) -> bool:
     return budget is not None and size > budget
-
-
-class DestroyAllocationRequest(DeviceRequest):
-    """A D3DKMT_DESTROYALLOCATION or D3DKMT_DESTROYALLOCATION2."""
-
-    @cached_property
-    def resource(self) -> Resource | None:
-        """Live resource of hResource on the same device, or None."""
-        resource = self.process.find(self.args["hResource"], Resource)
-        return resource if resource and resource.is_on(self.device) else None
-
-    @cached_property
-    def handles(self) -> list[int]:
-        """Handles in the list, empty if hResource is set."""
-        count = 0 if self.args["hResource"] else self.args["AllocationCount"]
-        without_instance = self.process.handles.without_instance
-        return [without_instance(handle) for handle in self.args.numbers("phAllocationList", count)]
-
-    @cached_property
-    def allocations(self) -> list[Allocation]:
-        """Live allocations of the device in the list."""
-        objects = [self.process.find(handle, Allocation) for handle in self.handles]
-        return [allocation for allocation in objects if allocation is not None and allocation.is_on(self.device)]
 
 
 HEAP_SIZE = invalid(
@@ -389,57 +366,6 @@ def driver_decides(request: CreateAllocationRequest) -> bool:
     return "StandardAllocation" not in request.flags
 
 
-DESTROY_RULES = (
-    BAD_DEVICE,
-    invalid(
-        "hResource is not a resource of the device",
-        lambda r: r.args["hResource"] != 0 and r.resource is None,
-        WINE_TEST,
-        "Windows-verified",
-    ),
-    invalid(
-        "phAllocationList is NULL with AllocationCount",
-        lambda r: not r.args["hResource"] and r.args["AllocationCount"] != 0 and r.args["phAllocationList"] == 0,
-        WINE_TEST,
-        "Windows-verified",
-    ),
-    invalid(
-        "a handle in the list is not an allocation of the device; nothing is destroyed",
-        lambda r: len(r.allocations) != len(r.handles),
-        WINE_TEST + " (one handle); WSL (lists)",
-        "Windows-verified",
-    ),
-    invalid(
-        "the list has an allocation twice",
-        lambda r: len(set(r.handles)) != len(r.handles),
-        "the second would be a destroyed handle",
-        "assumption",
-    ),
-    invalid(
-        "the allocations in the list belong to different resources, or only some belong to one",
-        lambda r: len({id(allocation.resource) for allocation in r.allocations}) > 1,
-        _DESTROY_PAGE,
-        "documentation",
-    ),
-    invalid(
-        "the list has an allocation of a shared resource, which is destroyed with its resource only",
-        lambda r: any(allocation.resource and allocation.resource.state.shared for allocation in r.allocations),
-        WSL,
-        "Microsoft source",
-    ),
-)
-
-
-def destroy_allocation(request: DestroyAllocationRequest) -> None:
-    """Destroy the resource and its allocations, or the allocations in the list.
-
-    A resource outlives its last allocation.
-    """
-    for kernel_object in [request.resource] if request.resource else request.allocations:
-        assert kernel_object is not None
-        request.process.destroy(kernel_object)
-
-
 CREATE = Behaviour(
     request=CreateAllocationRequest,
     null=null(
@@ -452,12 +378,9 @@ CREATE = Behaviour(
     effect=create_allocation,
     driver_decides=driver_decides,
 )
-DESTROY = Behaviour(request=DestroyAllocationRequest, rules=DESTROY_RULES, effect=destroy_allocation)
 
 # The versions accept each other's objects and answer alike (Wine's conformance test). Only their elements differ.
 BEHAVIOURS = {
     "D3DKMTCreateAllocation": CREATE,
     "D3DKMTCreateAllocation2": CREATE,
-    "D3DKMTDestroyAllocation": DESTROY,
-    "D3DKMTDestroyAllocation2": DESTROY,
 }

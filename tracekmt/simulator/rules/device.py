@@ -40,7 +40,7 @@ def create_device(request: AdapterRequest) -> None:
     assert request.adapter is not None
     request.args["hDevice"] = request.process.add(Device(request.adapter))
     # Only a driver knows the memory of a device and of its contexts, queues and fences.
-    request.process.usage_known &= "usage" in request.machine.known
+    request.process.memory.is_known &= "usage" in request.machine.known
     for name in (
         "pCommandBuffer",
         "CommandBufferSize",

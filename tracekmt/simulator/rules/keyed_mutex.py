@@ -8,7 +8,8 @@ from functools import cached_property
 
 from tracekmt.ntstatus import Status
 from tracekmt.simulator.model.nt_handles import SHARED_RESOURCE
-from tracekmt.simulator.model.objects import KeyedMutex, MutexState
+from tracekmt.simulator.model.objects import KeyedMutex
+from tracekmt.simulator.model.shared_objects import MutexState
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import VERIFIED_NULL

@@ -11,8 +11,6 @@ BEHAVIOURS = {
         for name in (
             "D3DKMTQueryStatistics",
             "D3DKMTQueryClockCalibration",
-            "D3DKMTQueryAllocationResidency",
-            "D3DKMTGetAllocationPriority",
             "D3DKMTGetContextSchedulingPriority",
             "D3DKMTGetContextInProcessSchedulingPriority",
             "D3DKMTGetProcessSchedulingPriorityClass",
@@ -32,7 +30,6 @@ BEHAVIOURS = {
             "D3DKMTConfigureSharedResource",
             "D3DKMTInvalidateCache",
             "D3DKMTReleaseProcessVidPnSourceOwners",
-            "D3DKMTSetAllocationPriority",
             "D3DKMTSetProcessSchedulingPriorityClass",
         )
     },

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from tracekmt.codec.memory import Memory
 from tracekmt.simulator.model.adapter import Adapter
 from tracekmt.simulator.model.machine import Process
-from tracekmt.simulator.model.objects import PagingQueue, SyncObject, SyncState
+from tracekmt.simulator.model.objects import PagingQueue, SyncObject
+from tracekmt.simulator.model.shared_objects import SyncState
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import invalid
 from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TypeVar
 
-from tracekmt.simulator.model.objects import Allocation, AllocationMemory, Device, DeviceObject, Resource
+from tracekmt.simulator.model import memory_usage
+from tracekmt.simulator.model.objects import Allocation, Device, DeviceObject, Resource
+from tracekmt.simulator.model.shared_objects import AllocationMemory
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import ValidationRule, device_removed, invalid, unspecified
 from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest
@@ -80,20 +82,21 @@ class _OfferedList(Request):
         type_: type[DeviceObject] = Resource if has_resources else Allocation
         return [_on_device(self.process.find(handle, type_), self.device) for handle in handles]
 
+    def memories_of(self, found: DeviceObject | None) -> list[AllocationMemory]:
+        """Return the memory of an allocation, or of all allocations of a resource."""
+        objects = () if found is None else (found, *found.children.values())
+        return [allocation.memory for allocation in objects if isinstance(allocation, Allocation)]
+
     @property
     def memories(self) -> list[AllocationMemory]:
-        """Memory of the objects: of the allocations, or of all allocations of the resources."""
-        allocations = (
-            allocation
-            for kernel_object in self.objects
-            if kernel_object is not None
-            for allocation in (kernel_object, *kernel_object.children.values())
-        )
-        return [allocation.memory for allocation in allocations if isinstance(allocation, Allocation)]
+        """Memory of all objects."""
+        return [memory for found in self.objects for memory in self.memories_of(found)]
 
     @property
     def uncertain_outputs(self) -> Mapping[str, str]:
-        """Results of a reclaim."""
+        """Results of a reclaim, unless the settings define the budget."""
+        if "video_memory" in self.machine.known:
+            return {}
         return _DISCARDED if any(map(self.spec.argument.has, ("pDiscarded", "pResults"))) else {}
 
 
@@ -114,7 +117,9 @@ def make_resident(request: MakeResidentRequest) -> None:
     """Count each allocation once more, and queue the operation."""
     for allocation in request.allocations:
         assert allocation is not None
-        request.process.set_resident_count(allocation, allocation.resident_count + 1)
+        request.process.memory.set_resident_count(allocation, allocation.resident_count + 1)
+    if request.adapter is not None:
+        memory_usage.discard(request.adapter)
     request.args["PagingFenceValue"] = request.next_fence_value()
     request.args["NumBytesToTrim"] = 0
 
@@ -136,7 +141,7 @@ def evict(request: EvictRequest) -> None:
     """Count each allocation once less, down to 0."""
     for allocation in request.allocations:
         assert allocation is not None
-        request.process.set_resident_count(allocation, max(allocation.resident_count - 1, 0))
+        request.process.memory.set_resident_count(allocation, max(allocation.resident_count - 1, 0))
     adapter = request.adapter
     assert adapter is not None
     request.args["NumBytesToTrim"] = over_budget(adapter.video_memory, adapter.resident_video_memory) + over_budget(
@@ -145,18 +150,18 @@ def evict(request: EvictRequest) -> None:
 
 
 def offer(request: OfferRequest) -> None:
-    """Note that the memory is offered. No contents are discarded."""
+    """Offer the memory. Its contents are discarded when a MakeResident needs the room."""
     for memory in request.memories:
-        memory.is_offered = True
+        memory_usage.offer(memory, request.args["Priority"])
 
 
 def reclaim(request: OfferRequest | Reclaim2Request) -> None:
-    """Report that no contents were discarded."""
-    for memory in request.memories:
-        memory.is_offered = False
+    """Take the memory back, and report whose contents were discarded."""
+    discarded = [[memory_usage.reclaim(memory) for memory in request.memories_of(each)] for each in request.objects]
+    results = [any(each) for each in discarded]
     name = "pResults" if "pResults" in request.spec.union_arms else "pDiscarded"
     if request.args[name]:
-        request.memory.write(request.args[name], bytes(4 * request.args["NumAllocations"]))
+        request.memory.write(request.args[name], b"".join(result.to_bytes(4, "little") for result in results))
     if isinstance(request, Reclaim2Request):
         request.args["PagingFenceValue"] = request.next_fence_value()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from tracekmt.simulator.model.objects import Resource, ResourceState
+from tracekmt.simulator.model.objects import Resource
+from tracekmt.simulator.model.shared_objects import ResourceState
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import invalid, unspecified
 from tracekmt.simulator.rules.adapter import BAD_ADAPTER, AdapterRequest, write_luid

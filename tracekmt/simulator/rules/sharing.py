@@ -8,17 +8,8 @@ from functools import cached_property
 from tracekmt.ntstatus import Status
 from tracekmt.simulator.model.names import canonical_name
 from tracekmt.simulator.model.nt_handles import SHARED_RESOURCE, SHARED_SYNC_OBJECT, NtObject
-from tracekmt.simulator.model.objects import (
-    Allocation,
-    KernelObject,
-    KeyedMutex,
-    MutexState,
-    Resource,
-    ResourceState,
-    SharedObject,
-    SyncObject,
-    SyncState,
-)
+from tracekmt.simulator.model.objects import Allocation, KernelObject, KeyedMutex, Resource, SyncObject
+from tracekmt.simulator.model.shared_objects import MutexState, ResourceState, SharedObject, SyncState
 from tracekmt.simulator.request import Behaviour, Request, View
 from tracekmt.simulator.rule import ValidationRule, invalid
 from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest

@@ -10,7 +10,8 @@ from functools import cached_property
 
 from tracekmt.calls import CALLS
 from tracekmt.simulator.model.gpu_queue import GpuOperation
-from tracekmt.simulator.model.objects import Context, HwQueue, SyncObject, SyncState
+from tracekmt.simulator.model.objects import Allocation, Context, HwQueue, SyncObject
+from tracekmt.simulator.model.shared_objects import SyncState
 from tracekmt.simulator.request import Behaviour
 from tracekmt.simulator.rule import ValidationRule, invalid, unspecified
 from tracekmt.simulator.rules.sync import FENCE, MONITORED_FENCE, PERIODIC_MONITORED_FENCE, denied
@@ -50,6 +51,13 @@ class SubmissionRequest(UnmodelledRequest):
     def is_virtual(self) -> bool | None:
         """True for GPU addresses, False for patched addresses. None for a context that is older than the trace."""
         return self.contexts[0].is_virtual if self.contexts else None
+
+    @property
+    def writes_evicted_primary(self) -> bool:
+        """True if the commands write a primary that is not resident."""
+        primaries = self.args.numbers("WrittenPrimaries", self.args["NumPrimaries"])
+        found = (self.process.find(handle, Allocation) for handle in primaries)
+        return any(primary is not None and not primary.resident_count for primary in found)
 
     @property
     def uncertain_outputs(self) -> Mapping[str, str]:
@@ -127,6 +135,12 @@ _OBJECT_COUNT = invalid(
 _PRIMARIES = invalid(
     "NumPrimaries is above 16", lambda r: r.args["NumPrimaries"] > MAX_PRIMARIES, HEADER, "Microsoft source"
 )
+_PRIMARY = unspecified(
+    "primary_not_resident",
+    "a primary that the commands write is not resident",
+    lambda r: r.writes_evicted_primary,
+    "Microsoft documentation: residency overview, which names no status",
+)
 _LOST = unspecified(
     "submit_to_lost_device",
     "the device is in error",
@@ -171,8 +185,10 @@ def _signal(name: str) -> Behaviour:
 
 
 BEHAVIOURS = {
-    "D3DKMTSubmitCommand": _submission("D3DKMTSubmitCommand", _CONTEXT_COUNT, _PRIMARIES, _NOT_VIRTUAL, _LOST),
-    "D3DKMTSubmitCommandToHwQueue": _submission("D3DKMTSubmitCommandToHwQueue", _PRIMARIES, _LOST),
+    "D3DKMTSubmitCommand": _submission(
+        "D3DKMTSubmitCommand", _CONTEXT_COUNT, _PRIMARIES, _PRIMARY, _NOT_VIRTUAL, _LOST
+    ),
+    "D3DKMTSubmitCommandToHwQueue": _submission("D3DKMTSubmitCommandToHwQueue", _PRIMARIES, _PRIMARY, _LOST),
     "D3DKMTRender": _submission("D3DKMTRender", _VIRTUAL),
     "D3DKMTWaitForIdle": by_description("D3DKMTWaitForIdle"),
     **{

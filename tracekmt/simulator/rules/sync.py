@@ -10,7 +10,8 @@ from tracekmt.ntstatus import Status
 from tracekmt.simulator.model.gpu_queue import reach
 from tracekmt.simulator.model.gpu_queue import signal as signal_fence
 from tracekmt.simulator.model.nt_handles import EVENT
-from tracekmt.simulator.model.objects import SyncObject, SyncState
+from tracekmt.simulator.model.objects import SyncObject
+from tracekmt.simulator.model.shared_objects import SyncState
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import ValidationRule, device_removed, invalid, unspecified
 from tracekmt.simulator.rules.adapter import VERIFIED_NULL

@@ -59,7 +59,7 @@ class VideoMemoryRequest(AdapterRequest):
     @property
     def usage(self) -> int:
         """Bytes of the segment group that the process uses."""
-        return self.target_process.memory_usage[self.key] if self.target_process is not None else 0
+        return self.target_process.memory.bytes[self.key] if self.target_process is not None else 0
 
     @property
     def target_process(self) -> Process | None:
@@ -102,7 +102,7 @@ class VideoMemoryRequest(AdapterRequest):
     @property
     def uncertain_outputs(self) -> Mapping[str, str]:
         """CurrentUsage, if the process uses memory whose size the simulator does not know."""
-        return {} if self.process.usage_known and self.is_own_process else _UNKNOWN_USAGE
+        return {} if self.process.memory.is_known and self.is_own_process else _UNKNOWN_USAGE
 
 
 def query(request: VideoMemoryRequest) -> None:
