@@ -12,7 +12,7 @@ from tracekmt.errors import DescriptionError, Error, RecordError, TraceError, Us
 from tracekmt.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tracekmt.codec import Unreadable as Unreadable
     from tracekmt.findings import Finding, Report
@@ -128,12 +128,20 @@ def check(path: str | os.PathLike[str]) -> list[Finding]:
     return check_trace(Path(path)).findings
 
 
-def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Report:
-    """Compare the outcomes of two traces, call by call.
+def diff(
+    a: str | os.PathLike[str],
+    b: str | os.PathLike[str],
+    *,
+    again: Sequence[str | os.PathLike[str]] = (),
+    outcomes_only: bool = False,
+) -> Report:
+    """Compare two traces, call by call.
 
     Args:
-        a: The first trace, called "recorded" in the report.
-        b: The second trace, called "replayed" in the report.
+        a: The first trace, called A in the report.
+        b: The second trace, called B in the report.
+        again: Other runs of the two sides, in any order. What varies between the runs of a side does not count.
+        outcomes_only: Compare what the calls returned, and not what the program asked for.
 
     Returns:
         The report, with a finding for each difference.
@@ -145,7 +153,7 @@ def diff(a: str | os.PathLike[str], b: str | os.PathLike[str]) -> Report:
 
     from tracekmt.differ.diff import diff_traces
 
-    return diff_traces(Path(a), Path(b))
+    return diff_traces(Path(a), Path(b), again=list(map(Path, again)), outcomes_only=outcomes_only)
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +12,14 @@ from tracekmt.plural import plural
 NotCompared = Literal["taken", "outputs taken", "unmodelled", "not sent"]
 """Why a call was not compared: see `Counts`. A call that was not sent is skipped."""
 
-FindingKind = Literal["status", "handle", "field", "data", "missing", "extra", "opaque", "misuse"]
+FindingKind = Literal["status", "handle", "field", "data", "input", "missing", "extra", "moved", "opaque", "misuse"]
+
+Side = Literal["a", "b"]
+"""A side of a comparison: the recording or the first trace, and the replay or the second trace."""
+
+
+DIFF_SIDES = ("A", "B")
+"""What the sides of a comparison of two traces are called."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,8 @@ class Finding:
         pattern: `path` without array indexes.
         handle_kind: Kind of the handle, if the field is a handle.
         cause: Index of the call whose difference caused this finding.
+        cause_side: Side of the call whose difference caused this finding, "b" if it exists only there.
+        repeats: Indexes of the other calls with the same difference. Calls that exist only on side b have theirs there.
         accepted: Reason why the finding does not count, from a rule or a baseline.
         required: Reason why the finding always counts, from a rule.
         rule: Rule of the interface that the call breaks, for the kind "misuse".
@@ -49,6 +59,8 @@ class Finding:
     pattern: str | None = None
     handle_kind: str | None = None
     cause: int | None = None
+    cause_side: Side = "a"
+    repeats: tuple[int, ...] = ()
     accepted: str | None = None
     required: str | None = None
     rule: str | None = None
@@ -58,6 +70,21 @@ class Finding:
     def counts(self) -> bool:
         """True if the finding counts as a difference."""
         return self.accepted is None and (self.kind != "opaque" or self.required is not None)
+
+    @property
+    def count(self) -> int:
+        """Number of calls with this difference."""
+        return 1 + len(self.repeats)
+
+    @property
+    def call_key(self) -> tuple[Side, int]:
+        """Side and index of the call, as other findings name it as their cause."""
+        return ("a", self.index) if self.index is not None else ("b", self.other_index or 0)
+
+    @property
+    def cause_key(self) -> tuple[Side, int] | None:
+        """Side and index of the call that caused this finding."""
+        return None if self.cause is None else (self.cause_side, self.cause)
 
     @property
     def group(self) -> str:
@@ -73,6 +100,9 @@ class Finding:
         return misuse | {
             "kind": self.kind,
             "cause": self.cause,
+            "cause_side": None if self.cause is None else self.cause_side,
+            "count": self.count,
+            "repeats": list(self.repeats),
             "group": self.group,
             "index": self.index,
             "other_index": self.other_index,
@@ -120,6 +150,7 @@ class Report:
 
     Attributes:
         names: Names of the two sides.
+        sides: What the sides are called in a sentence.
         calls: Numbers of calls.
         total: Number of all calls, with those that were not compared.
         is_check: True for a check of one trace, whose calls are compared with rules.
@@ -127,10 +158,12 @@ class Report:
         notes: Remarks for the reader, for example that a trace is damaged.
         functions: Number of compared calls by function.
         not_compared: Number of calls that were not compared as a whole, by function and reason.
+        noise: Findings that vary between runs of one side, and do not count.
         stopped: Reason why the last calls were not made.
     """
 
     names: tuple[str, str]
+    sides: tuple[str, str] = ("recorded", "replayed")
     calls: Counts = field(default_factory=Counts)
     total: int = 0
     is_check: bool = False
@@ -138,6 +171,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     functions: Counter[str] = field(default_factory=Counter)
     not_compared: dict[NotCompared, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    noise: list[Finding] = field(default_factory=list)
     stopped: str | None = None
 
     @property
@@ -163,12 +197,12 @@ class Report:
     @property
     def differing(self) -> int:
         """Number of calls with a difference."""
-        return len({(finding.index, finding.other_index) for finding in self.findings if finding.counts})
+        return len(_calls_of(finding for finding in self.findings if finding.counts))
 
     @property
     def opaque(self) -> int:
         """Number of calls of which a part could not be compared."""
-        return len({(finding.index, finding.other_index) for finding in self.findings if finding.kind == "opaque"})
+        return len(_calls_of(finding for finding in self.findings if finding.kind == "opaque"))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report in its JSON form."""
@@ -182,7 +216,22 @@ class Report:
                 "opaque": self.opaque,
                 **{name: counts[name] for name in counts if name not in ("compared", "skipped")},
             },
-            "findings": [finding.to_dict() for finding in self.findings],
+            "findings": [self._finding_data(finding) for finding in self.findings],
+            "noise": [self._finding_data(finding) for finding in self.noise],
             "notes": list(self.notes),
             "stopped": self.stopped,
         }
+
+    def _finding_data(self, finding: Finding) -> dict[str, Any]:
+        """Return a finding in its JSON form, with the values by the names of the sides if these are A and B."""
+        data = finding.to_dict()
+        return data | {"a": finding.recorded, "b": finding.replayed} if self.sides == DIFF_SIDES else data
+
+
+def _calls_of(findings: Iterable[Finding]) -> set[tuple[Side, int]]:
+    """Return the calls that findings are about."""
+    calls: set[tuple[Side, int]] = set()
+    for finding in findings:
+        calls.add(finding.call_key)
+        calls.update((finding.call_key[0], index) for index in finding.repeats)
+    return calls

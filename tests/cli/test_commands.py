@@ -123,6 +123,9 @@ def test_replay(command: Command, tmp_path: Path) -> None:
     assert set(first) == {
         "kind",
         "cause",
+        "cause_side",
+        "count",
+        "repeats",
         "group",
         "index",
         "other_index",

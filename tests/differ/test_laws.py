@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tracekmt
+from tests.differ.changes import Recording, relocate_call
 from tracekmt import ntstatus
-from tracekmt.codec import BoundLocation, Unreadable, flags_to_int, iter_values, json_form
+from tracekmt.codec import Unreadable, flags_to_int, iter_values, json_form
 from tracekmt.findings import Report
 from tracekmt.resources import resource
-from tracekmt.spec.layout import lay_out
-from tracekmt.spec.types import POINTER_SIZE, Bytes, Flags, Payload
-from tracekmt.trace.call import BoundValue, TracedCall
-from tracekmt.trace.events import Enter, Header, Leave, Region
+from tracekmt.spec.types import Bytes, Flags, Payload
+from tracekmt.trace.call import TracedCall
+from tracekmt.trace.events import Enter, Leave
 from tracekmt.trace.reader import Trace
-from tracekmt.trace.writer import Writer
 
 DEMO = resource("traces", "demo.kmt")
 SHIPPED = sorted(DEMO.parent.glob("*.kmt"))
@@ -106,85 +104,9 @@ def test_a_flipped_byte_of_an_output_is_one_cause(tmp_path: Path) -> None:
         assert backward == (forward[0], forward[1], forward[3], forward[2])
 
 
-MOVED = 0x1000_0000
-"""Distance between the addresses, and between the handles, of two traces."""
-
-
-def relocate(region: Region, regions: Iterable[Region], size: int) -> Region:
-    """Move a region to another address, with its pointers to regions."""
-    address, wanted, data = region
-    moved = bytearray(data)
-    for at in range(0, len(data) - size + 1, size):
-        word = int.from_bytes(data[at : at + size], "little")
-        if any(start <= word < start + max(length, 1) for start, length, _ in regions):
-            moved[at : at + size] = (word + MOVED).to_bytes(size, "little")
-    return address + MOVED, wanted, bytes(moved)
-
-
-def replace_handles(call: TracedCall, regions: tuple[Region, ...], values: Iterable[BoundValue]) -> tuple[Region, ...]:
-    """Replace the handles in memory."""
-    blocks = [(address, wanted, bytearray(data)) for address, wanted, data in regions]
-    for bound in values:
-        if bound.kind is None or bound.kind.binding != "handle" or not bound.value or bound.kind.external:
-            continue
-        start, size = location_of(call, bound)
-        for address, _, data in blocks:
-            if 0 <= start - address <= len(data) - size:
-                data[start - address : start - address + size] = (bound.value + MOVED).to_bytes(size, "little")
-    return tuple((address, wanted, bytes(data)) for address, wanted, data in blocks)
-
-
-def location_of(call: TracedCall, bound: BoundValue) -> tuple[int, int]:
-    """Return the address and the size of a value. A value without an address is a field of the argument."""
-    if isinstance(bound, BoundLocation):
-        return bound.address, bound.size
-    begin, end, _ = lay_out(call.spec.argument, call.abi).span(bound.path)
-    return call.enter.arguments[0] + begin, end - begin
-
-
-def copy_trace(source: Path, path: Path, change: Callable[[TracedCall], tuple[Enter, Leave | None]]) -> Path:
-    """Copy a trace with other events."""
-    with Trace(source) as trace:
-        writer = Writer(path, Header(trace.header.base_abi, wchar=trace.header.wchar), force=True)
-        for spec_id, spec in trace.specs.items():
-            writer.describe(spec_id, spec)
-        calls = {call.index: change(call) for call in trace.calls()}
-        numbers = count()
-        sequences: dict[int, int] = {}
-        for index, is_leave in trace.timeline():
-            enter, leave = calls[index]
-            if not is_leave:
-                sequences[index] = next(numbers)
-                writer.events([replace(enter, sequence=sequences[index])], flush=False)
-            elif leave is not None:
-                writer.events([replace(leave, sequence=next(numbers), enter=sequences[index])], flush=False)
-        writer.end("copied", None)
-        writer.close()
-    return path
-
-
-def relocate_call(call: TracedCall) -> tuple[Enter, Leave | None]:
-    """Move a call to other handles, addresses and to another thread."""
-    enter, leave = call.enter, call.leave
-    size = POINTER_SIZE[call.abi]
-    all_regions = enter.regions + (leave.regions if leave is not None else ())
-    addresses = {start for start, _, _ in all_regions}
-
-    def move(regions: tuple[Region, ...], values: Iterable[BoundValue]) -> tuple[Region, ...]:
-        return tuple(relocate(region, all_regions, size) for region in replace_handles(call, regions, values))
-
-    arguments = tuple(argument + MOVED if argument in addresses else argument for argument in enter.arguments)
-    enter = replace(
-        enter, thread=7919 - enter.thread % 1000, arguments=arguments, regions=move(enter.regions, call.bound_inputs)
-    )
-    if leave is not None:
-        leave = replace(leave, regions=move(leave.regions, call.bound_outputs))
-    return enter, leave
-
-
 @pytest.mark.parametrize("trace", SHIPPED, ids=lambda path: path.stem)
 def test_other_handles_addresses_and_threads_are_the_same(tmp_path: Path, trace: Path) -> None:
-    relocated = copy_trace(trace, tmp_path / "relocated.kmt", relocate_call)
+    relocated = Recording(trace, relocate_call).write(tmp_path / "relocated.kmt")
     with Trace(trace) as left, Trace(relocated) as right:
         assert any(
             a.enter.regions[0][0] != b.enter.regions[0][0]
@@ -240,7 +162,7 @@ def test_any_flipped_byte_of_compared_outputs_is_one_cause(tmp_path: Path, trace
             regions[number] = address, wanted, data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :]
             return call.enter, replace(call.leave, regions=tuple(regions))
 
-        flipped = copy_trace(trace, tmp_path / "flipped.kmt", flip)
+        flipped = Recording(trace, flip).write(tmp_path / "flipped.kmt")
         with Trace(trace) as left, Trace(flipped) as right:
             before, after = compared_values(left[index]), compared_values(right[index])
             if before.keys() != after.keys() or bound_values(left[index]) != bound_values(right[index]):

@@ -63,7 +63,7 @@ def written(tmp_path: Path) -> Path:
 
 def test_contents_of_a_trace_are_text_on_the_page(browse: Browse, written: Path) -> None:
     shown = browse(written)
-    assert "<title>tracekmt report</title>" in shown
+    assert "<title>x&lt;b&gt;bold&lt;i&gt;.kmt against x&lt;b&gt;bold&lt;i&gt;.kmt: 2 calls differ</title>" in shown
     body = shown[shown.index("<h1>") :]
     assert "<img" not in body
     assert "<b>" not in body

@@ -13,7 +13,7 @@ from tracekmt.cli.options import ReportOptions, compare_and_report, force_option
 
 @click.command("check", cls=GroupedCommand, short_help="Find misuse that a trace shows by itself.")
 @click.argument("trace", type=click.Path(path_type=Path))
-@report_options
+@report_options("text", "json")
 @force_option
 def command(trace: Path, **report_values: Any) -> int:
     """Find misuse of the interface in TRACE, without another side.

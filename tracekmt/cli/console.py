@@ -13,7 +13,10 @@ import click
 
 _UPDATE_SECONDS = 0.1
 _MIN_WIDTH = 40
-_NUMBER_COLUMNS = ("calls", "time", "mean", "bytes", "created", "destroyed")
+_NUMBER_COLUMNS = (
+    *("calls", "failed", "time", "mean", "median", "95 %", "bytes"),
+    *("created", "destroyed", "most alive", "median life", "most bytes"),
+)
 _CHART_COLUMN = "from start to end"
 
 

@@ -21,6 +21,7 @@ from tracekmt.plural import plural
 if TYPE_CHECKING:
     from tracekmt.differ.policy import TracePair
     from tracekmt.findings import Report
+    from tracekmt.report.comparison import Comparison
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,9 +38,13 @@ _PATH = click.Path(path_type=Path)
 _report = option_under("Report")
 
 
-def report_options(function: F) -> F:
-    """Add the options of commands that compare."""
-    for option in (
+def report_options(*formats: str) -> Callable[[F], F]:
+    """Return a decorator that adds the options of commands that compare.
+
+    Args:
+        formats: Formats of the printed report. The first one is the default.
+    """
+    options = (
         _report("--bisect", is_flag=True, help="For git bisect run: exit with 0 or 1, or with 125 to skip."),
         _report("--update-baseline", is_flag=True, help="Write the findings to the baseline, and accept them."),
         _report("--baseline", type=_PATH, metavar="FILE", help="Accept the known findings in FILE."),
@@ -63,14 +68,19 @@ def report_options(function: F) -> F:
         _report(
             "--format",
             "report_format",
-            type=click.Choice(["text", "json"]),
-            default="text",
+            type=click.Choice(formats),
+            default=formats[0],
             show_default=True,
             help="Format of the printed report.",
         ),
-    ):
-        function = option(function)
-    return function
+    )
+
+    def decorate(function: F) -> F:
+        for option in options:
+            function = option(function)
+        return function
+
+    return decorate
 
 
 @dataclass
@@ -78,7 +88,7 @@ class ReportOptions:
     """Values of the report options.
 
     Attributes:
-        report_format: "text" or "json".
+        report_format: "text", "json" or "summary".
         as_json: True for JSON.
         min_compared: Minimum number of compared calls, or percentage of all calls.
         junit: File for JUnit XML.
@@ -130,7 +140,7 @@ def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], op
         report = compare()
         with TracePair(traces) as calls:
             apply_policy(report, rules, options.baseline, calls.at(0), update=options.update_baseline)
-            write_report(report, calls, options)
+            write_report(report, calls, options, _comparison(traces, options))
         _require_compared(report, options)
     except Exception as error:
         if not options.bisect:
@@ -210,7 +220,20 @@ def _least_compared(text: str, total: int) -> float:
     return int(match[1]) if match[1] else max(float(match[2]) * total / 100, 1)
 
 
-def write_report(report: Report, calls: TracePair, options: ReportOptions) -> None:
+def _comparison(traces: Sequence[Path], options: ReportOptions) -> Comparison | None:
+    """Return the numbers of two traces, if a requested format shows them."""
+    if len(traces) < 2 or not (options.html or options.report_format == "summary"):
+        return None
+    from tracekmt.cli.console import progress_bar
+    from tracekmt.report.comparison import compare_numbers
+
+    with progress_bar("counting") as on_progress:
+        return compare_numbers(traces[0], traces[1], on_progress)
+
+
+def write_report(
+    report: Report, calls: TracePair, options: ReportOptions, comparison: Comparison | None = None
+) -> None:
     """Print a report, and write it in the other requested formats."""
     from tracekmt.report.text import report_lines
 
@@ -219,6 +242,8 @@ def write_report(report: Report, calls: TracePair, options: ReportOptions) -> No
     elif options.prints_json:
         click.echo(json.dumps(report.to_dict()))
     else:
+        if options.report_format == "summary" and comparison is not None:
+            _print_comparison(comparison)
         for line in report_lines(report):
             click.echo(line)
     if options.junit is not None:
@@ -228,7 +253,7 @@ def write_report(report: Report, calls: TracePair, options: ReportOptions) -> No
     if options.html is not None:
         from tracekmt.report.html import html_page
 
-        _write(options.html, html_page(report, calls.at(0), calls.at(1)))
+        _write(options.html, html_page(report, calls.at(0), calls.at(1), comparison))
     if options.github:
         from tracekmt.report.github import annotation_lines, write_summary
 
@@ -236,6 +261,20 @@ def write_report(report: Report, calls: TracePair, options: ReportOptions) -> No
             click.echo(line, err=options.prints_json)
         if "GITHUB_STEP_SUMMARY" in os.environ:
             write_summary(report, Path(os.environ["GITHUB_STEP_SUMMARY"]))
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    from tracekmt.calls import EXPORT_PREFIXES
+    from tracekmt.cli.console import print_table
+    from tracekmt.report.comparison import FUNCTION_COLUMNS, OBJECT_COLUMNS
+
+    print_table(("", "A", "B"), comparison.origin_rows())
+    facts = list(comparison.fact_rows())
+    if facts:
+        print_table(("answers that differ", "A", "B"), facts)
+    rows = ((name.removeprefix(EXPORT_PREFIXES[0]), *cells) for name, *cells in comparison.function_rows())
+    print_table(FUNCTION_COLUMNS, rows)
+    print_table(OBJECT_COLUMNS, comparison.object_rows())
 
 
 def _write(path: Path, text: str) -> None:

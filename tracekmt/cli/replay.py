@@ -66,7 +66,7 @@ _output = option_under("Output")
     help="Stop before more than N allocations are live.",
 )
 @_thunks("--max-video-memory", metavar="SIZE", help="Stop before more video memory is used.")
-@report_options
+@report_options("text", "json")
 @_output(
     "-o",
     "--output",

@@ -1,132 +1,299 @@
-"""Aligns two traces: finds the counterpart of each call of one trace in the other."""
+"""Alignment of two sequences of calls by their keys.
+
+A key is a number with the content of a call, and each call has one key per level. Calls with equal keys of the first
+level are the same call on both sides. Equal keys of a later level are weaker evidence, and cost more. Calls whose keys
+of the last level differ are never paired.
+
+Equal ends are removed first. Keys that occur once on both sides split the rest, as in patience diff, then the rarest
+common keys, as in histogram diff. Small gaps are aligned with the lowest cost, large ones with Myers's algorithm.
+"""
 
 from __future__ import annotations
 
-import typing
 from array import array
-from collections import defaultdict, deque
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tracekmt.trace.reader import Trace
+INSERTION = 4
+"""Cost of a call without counterpart. Two of them have to cost more than a pair of the last level."""
 
-LOOK_AHEAD = 64
-"""Maximum number of calls of a thread to skip until both traces call the same function again."""
+MAX_CELLS = 1 << 16
+"""Largest product of the lengths of a gap that is aligned with the lowest cost."""
 
-BEGINNING = 64
-"""Number of calls that identify a thread in another trace."""
+MAX_OCCURRENCES = 32
+"""Occurrences of a key on one side, above which it does not split a gap."""
 
-SPARSE, SPARSE_LEAST = 16, 1 << 20
-"""An index above SPARSE times the number of calls plus SPARSE_LEAST belongs to a trace with few calls and wide gaps."""
+MAX_EDITS = 128
+"""Largest number of calls that one path through a gap leaves out."""
 
-Pairs = typing.Union["array[int]", "defaultdict[int, int]"]
-NO_PARTNER = -1
-"""Replaces the index of the counterpart of a call without one."""
+MIN_SHARE = 8
+"""A path that pairs less than one in so many of its calls is not worth following."""
+
+_STEP = 64
 
 
-def align(left: Trace, right: Trace) -> tuple[Pairs, list[int]]:
-    """Pair the calls of two traces.
+class Level(NamedTuple):
+    """Keys of the calls of both sides.
 
-    Within a pair of threads, calls are paired in order; `_pair_threads` pairs the threads. Memory is bounded by a few
-    bytes a call: nothing else of a call is kept.
+    Attributes:
+        left: Keys of the left calls.
+        right: Keys of the right calls.
+        cost: Cost of a pair whose keys are equal here, and differ at the levels before. 0 at the first level.
+    """
+
+    left: array[int]
+    right: array[int]
+    cost: int
+
+    def at(self, left: Sequence[int], right: Sequence[int]) -> Level:
+        """Return the keys of some positions."""
+        return Level(_gather(self.left, left), _gather(self.right, right), self.cost)
+
+
+def _gather(keys: array[int], positions: Sequence[int]) -> array[int]:
+    return array("q", map(keys.__getitem__, positions))
+
+
+class Gap(NamedTuple):
+    """Positions from `a` up to `a_end` on the left side, and from `b` up to `b_end` on the right side."""
+
+    a: int
+    a_end: int
+    b: int
+    b_end: int
+
+
+def align_keys(levels: Sequence[Level]) -> Iterator[tuple[int, int]]:
+    """Yield the positions of the calls that belong together, in no particular order.
+
+    Args:
+        levels: Keys from the strongest to the weakest.
+    """
+    first = levels[0]
+    gaps = [Gap(0, len(first.left), 0, len(first.right))]
+    while gaps:
+        gap, pairs = _trim(first.left, first.right, gaps.pop())
+        yield from pairs
+        if gap.a == gap.a_end or gap.b == gap.b_end:
+            continue
+        if (gap.a_end - gap.a) * (gap.b_end - gap.b) <= MAX_CELLS:
+            yield from _align_at_lowest_cost(levels, gap)
+            continue
+        anchors = next(filter(None, _anchor_choices(levels, gap)), None)
+        if anchors is None:
+            common, end = _furthest_path(levels[-1], gap)
+            if len(common) * MIN_SHARE < (end[0] - gap.a) + (end[1] - gap.b):
+                yield from _align_occurrences(levels[-1], gap)
+            else:
+                yield from common
+                gaps.append(Gap(end[0], gap.a_end, end[1], gap.b_end))
+            continue
+        a, b = gap.a, gap.b
+        for anchor_a, anchor_b in anchors:
+            yield anchor_a, anchor_b
+            gaps.append(Gap(a, anchor_a, b, anchor_b))
+            a, b = anchor_a + 1, anchor_b + 1
+        gaps.append(Gap(a, gap.a_end, b, gap.b_end))
+
+
+def _anchor_choices(levels: Sequence[Level], gap: Gap) -> Iterator[list[tuple[int, int]]]:
+    """Yield pairs that split a gap, the most certain ones first."""
+    for level in levels:
+        yield _unique_anchors(level, gap)
+        yield _rarest_run(level, gap)
+
+
+def _trim(left: array[int], right: array[int], gap: Gap) -> tuple[Gap, Iterator[tuple[int, int]]]:
+    """Remove the equal calls at both ends of a gap. Return the rest, and the pairs."""
+    limit = min(gap.a_end - gap.a, gap.b_end - gap.b)
+    head = _common_prefix(left, right, gap.a, gap.b, limit)
+    tail = _common_suffix(left, right, gap.a_end, gap.b_end, limit - head)
+
+    def pairs() -> Iterator[tuple[int, int]]:
+        yield from zip(range(gap.a, gap.a + head), range(gap.b, gap.b + head), strict=True)
+        yield from zip(range(gap.a_end - tail, gap.a_end), range(gap.b_end - tail, gap.b_end), strict=True)
+
+    return Gap(gap.a + head, gap.a_end - tail, gap.b + head, gap.b_end - tail), pairs()
+
+
+def _common_prefix(left: array[int], right: array[int], a: int, b: int, limit: int) -> int:
+    """Return the number of equal keys from two positions on. Whole slices are compared, which is fast."""
+    equal, step = 0, _STEP
+    while step and equal < limit:
+        step = min(step, limit - equal)
+        if left[a + equal : a + equal + step] == right[b + equal : b + equal + step]:
+            equal += step
+            step *= 2
+        else:
+            step //= 2
+    return equal
+
+
+def _common_suffix(left: array[int], right: array[int], a_end: int, b_end: int, limit: int) -> int:
+    """Return the number of equal keys before two positions."""
+    equal, step = 0, _STEP
+    while step and equal < limit:
+        step = min(step, limit - equal)
+        a, b = a_end - equal, b_end - equal
+        if left[a - step : a] == right[b - step : b]:
+            equal += step
+            step *= 2
+        else:
+            step //= 2
+    return equal
+
+
+def _positions(keys: array[int], start: int, end: int) -> dict[int, list[int]]:
+    positions: dict[int, list[int]] = defaultdict(list)
+    for position in range(start, end):
+        positions[keys[position]].append(position)
+    return positions
+
+
+def _unique_anchors(level: Level, gap: Gap) -> list[tuple[int, int]]:
+    """Return the longest increasing sequence of pairs whose keys occur once on both sides."""
+    a_positions, b_positions = _positions(level.left, gap.a, gap.a_end), _positions(level.right, gap.b, gap.b_end)
+    return longest_increasing(
+        [
+            (positions[0], b_positions[key][0])
+            for key, positions in a_positions.items()
+            if len(positions) == 1 and len(b_positions.get(key, ())) == 1
+        ]
+    )
+
+
+def _rarest_run(level: Level, gap: Gap) -> list[tuple[int, int]]:
+    """Return the longest common run of calls that contains one of the rarest common keys."""
+    a_positions, b_positions = _positions(level.left, gap.a, gap.a_end), _positions(level.right, gap.b, gap.b_end)
+    common = [key for key in a_positions if key in b_positions]
+    if not common:
+        return []
+    counts = {key: max(len(a_positions[key]), len(b_positions[key])) for key in common}
+    rarest = min(counts.values())
+    if rarest > MAX_OCCURRENCES:
+        return []
+    best = (0, 0, 0)
+    seen: set[tuple[int, int]] = set()
+    for key in [key for key in common if counts[key] == rarest][:MAX_OCCURRENCES]:
+        for a in a_positions[key]:
+            for b in b_positions[key]:
+                if (a, b) in seen:
+                    continue
+                before = _common_suffix(level.left, level.right, a, b, min(a - gap.a, b - gap.b))
+                after = _common_prefix(level.left, level.right, a, b, min(gap.a_end - a, gap.b_end - b))
+                seen.update((a + step, b + step) for step in range(-min(before, 64), min(after, 64)))
+                best = max(best, (before + after, before - a, b - a))
+    length, start, distance = best[0], -best[1], best[2]
+    return [(position, position + distance) for position in range(start, start + length)]
+
+
+def longest_increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the longest subsequence of pairs, sorted by the first position, whose second positions increase."""
+    tails: list[int] = []
+    tail_indexes: list[int] = []
+    before: list[int] = []
+    for index, (_, position) in enumerate(pairs):
+        rank = bisect_left(tails, position)
+        before.append(tail_indexes[rank - 1] if rank else -1)
+        if rank == len(tails):
+            tails.append(position)
+            tail_indexes.append(index)
+        else:
+            tails[rank], tail_indexes[rank] = position, index
+    chosen: list[tuple[int, int]] = []
+    index = tail_indexes[-1] if tail_indexes else -1
+    while index >= 0:
+        chosen.append(pairs[index])
+        index = before[index]
+    return chosen[::-1]
+
+
+def _furthest_path(level: Level, gap: Gap) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+    """Follow equal calls from the beginning of a gap, with at most MAX_EDITS calls left out (Myers's algorithm).
 
     Returns:
-        The index of the right call by the index of the left call, and the indexes of right calls without counterpart.
+        The pairs on the path that reaches furthest, and the positions where it ends.
     """
-    function_ids: dict[str, int] = {}
-    left_threads, right_threads = (_threads(trace, function_ids) for trace in (left, right))
-    last_index = max((thread.calls[-1] for thread in left_threads), default=0)
-    pairs = allocate_pairs(last_index, sum(len(thread.calls) for thread in left_threads))
-    extra: list[int] = []
-    for left_thread, right_thread in _pair_threads(left_threads, right_threads):
-        paired = bytearray(len(right_thread.calls))
-        for index, position in _align_thread(left_thread, right_thread):
-            if position is not None:
-                pairs[index] = right_thread.calls[position]
-                paired[position] = 1
-        extra += [index for index, is_paired in zip(right_thread.calls, paired, strict=True) if not is_paired]
-    return pairs, extra
+    rows, columns = gap.a_end - gap.a, gap.b_end - gap.b
+    reached: dict[int, int] = {1: 0}  # by diagonal (row minus column): the last row
+    steps: list[dict[int, int]] = []
+    for edits in range(MAX_EDITS):
+        steps.append(dict(reached))
+        for diagonal in range(-edits, edits + 1, 2):
+            below, beside = reached.get(diagonal + 1, -1), reached.get(diagonal - 1, -2) + 1
+            row = below if diagonal == -edits or (diagonal != edits and below > beside) else beside
+            column = row - diagonal
+            if row < 0 or row > rows or column < 0 or column > columns:
+                continue
+            limit = min(rows - row, columns - column)
+            row += _common_prefix(level.left, level.right, gap.a + row, gap.b + column, limit)
+            reached[diagonal] = row
+            if row == rows and row - diagonal == columns:
+                return _path(steps, gap, diagonal, row), (gap.a_end, gap.b_end)
+    parity = (MAX_EDITS - 1) % 2
+    diagonal = max((d for d in reached if d % 2 == parity), key=lambda d: 2 * reached[d] - d)
+    row = reached[diagonal]
+    return _path(steps, gap, diagonal, row), (gap.a + row, gap.b + row - diagonal)
 
 
-def allocate_pairs(last_index: int, count: int) -> Pairs:
-    """Return room for the partners of `count` calls, the last of which has the index `last_index`.
+def _path(steps: list[dict[int, int]], gap: Gap, diagonal: int, row: int) -> list[tuple[int, int]]:
+    """Return the pairs of a path, from its end to its beginning."""
+    pairs: list[tuple[int, int]] = []
+    for edits in range(len(steps) - 1, -1, -1):
+        reached = steps[edits]
+        below, beside = reached.get(diagonal + 1, -1), reached.get(diagonal - 1, -2) + 1
+        is_below = diagonal == -edits or (diagonal != edits and below > beside)
+        start = below if is_below else beside
+        pairs += [(gap.a + place, gap.b + place - diagonal) for place in range(start, row)]
+        row, diagonal = (below, diagonal + 1) if is_below else (beside - 1, diagonal - 1)
+    return pairs
 
-    A trimmed trace has gaps between its indexes, and a damaged trace may have any index.
+
+def _align_occurrences(level: Level, gap: Gap) -> list[tuple[int, int]]:
+    """Pair the nth occurrences of each key. This is the answer for a large gap that nothing splits."""
+    b_positions = _positions(level.right, gap.b, gap.b_end)
+    used: dict[int, int] = defaultdict(int)
+    pairs: list[tuple[int, int]] = []
+    for a in range(gap.a, gap.a_end):
+        key = level.left[a]
+        positions = b_positions.get(key, [])
+        if used[key] < len(positions):
+            pairs.append((a, positions[used[key]]))
+            used[key] += 1
+    return longest_increasing(pairs)
+
+
+def _align_at_lowest_cost(levels: Sequence[Level], gap: Gap) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of the cheapest alignment of a gap.
+
+    Of several such alignments, the one that pairs calls as early as possible is taken.
     """
-    if last_index > SPARSE * count + SPARSE_LEAST:
-        return defaultdict(lambda: NO_PARTNER)
-    return array("q", [NO_PARTNER]) * (last_index + 1)
-
-
-class _Thread(NamedTuple):
-    """The calls of a thread: their indexes, and ids of their functions that are valid for both traces."""
-
-    calls: array[int]
-    functions: array[int]
-
-    @property
-    def beginning(self) -> bytes:
-        """Functions of the first calls, as a key."""
-        return self.functions[:BEGINNING].tobytes()
-
-
-_NO_THREAD = _Thread(array("Q"), array("I"))
-
-
-def _threads(trace: Trace, function_ids: dict[str, int]) -> list[_Thread]:
-    shared_ids = {
-        spec_id: function_ids.setdefault(spec.name, len(function_ids)) for spec_id, spec in trace.specs.items()
-    }
-    return [
-        _Thread(calls, array("I", map(shared_ids.__getitem__, spec_ids)))
-        for _, (calls, spec_ids) in sorted(trace.calls_by_thread().items())
-    ]
-
-
-def _pair_threads(left: list[_Thread], right: list[_Thread]) -> Iterator[tuple[_Thread, _Thread]]:
-    """Pair threads with equal beginnings in the order of their first calls, and the remaining threads in that order."""
-    by_beginning: dict[bytes, deque[int]] = defaultdict(deque)
-    for number, thread in enumerate(right):
-        by_beginning[thread.beginning].append(number)
-    partners: dict[int, int] = {}
-    for number, thread in enumerate(left):
-        if by_beginning[thread.beginning]:
-            partners[number] = by_beginning[thread.beginning].popleft()
-    unpaired = iter([number for number in range(len(right)) if number not in set(partners.values())])
-    for number, thread in enumerate(left):
-        partner = partners[number] if number in partners else next(unpaired, None)
-        yield thread, _NO_THREAD if partner is None else right[partner]
-    yield from ((_NO_THREAD, right[number]) for number in unpaired)
-
-
-def _align_thread(left: _Thread, right: _Thread) -> Iterator[tuple[int, int | None]]:
-    """Yield the index of each left call, with the position of its counterpart in the right thread."""
-    i = j = 0
-    while i < len(left.calls):
-        if j < len(right.calls) and left.functions[i] == right.functions[j]:
-            skips: tuple[int, int] | None = (0, 0)
+    columns, rows = gap.b_end - gap.b, gap.a_end - gap.a
+    keys = [(level.left[gap.a : gap.a_end], level.right[gap.b : gap.b_end], level.cost) for level in levels]
+    # costs[i][j]: from the calls i and j on, up to the end of the gap.
+    costs = [array("L", range(columns * INSERTION, -1, -INSERTION))]
+    for a in range(rows - 1, -1, -1):
+        below, own = costs[-1], [(left[a], right, pair_cost) for left, right, pair_cost in keys]
+        row = array("L", below)
+        row[columns] = cost = below[columns] + INSERTION
+        for b in range(columns - 1, -1, -1):
+            cost = min(cost, below[b]) + INSERTION
+            for key, right, pair_cost in own:
+                if key == right[b]:
+                    cost = min(cost, below[b + 1] + pair_cost)
+                    break
+            row[b] = cost
+        costs.append(row)
+    costs.reverse()
+    a = b = 0
+    while a < rows and b < columns:
+        paired = next((pair_cost for left, right, pair_cost in keys if left[a] == right[b]), None)
+        if paired is not None and costs[a][b] == costs[a + 1][b + 1] + paired:
+            yield gap.a + a, gap.b + b
+            a, b = a + 1, b + 1
+        elif costs[a][b] == costs[a + 1][b] + INSERTION:
+            a += 1
         else:
-            skips = _resynchronise(left.functions, right.functions, i, j)
-        if skips is None:
-            yield left.calls[i], None
-            i += 1
-            continue
-        for _ in range(skips[0]):
-            yield left.calls[i], None
-            i += 1
-        j += skips[1]
-        yield left.calls[i], j
-        i, j = i + 1, j + 1
-
-
-def _resynchronise(left: array[int], right: array[int], i: int, j: int) -> tuple[int, int] | None:
-    """Return the fewest calls to skip on either side until both call the same function.
-
-    None if no such calls exist within LOOK_AHEAD.
-    """
-    for distance in range(LOOK_AHEAD):
-        for left_skip in range(distance + 1):
-            a, b = i + left_skip, j + distance - left_skip
-            if a < len(left) and b < len(right) and left[a] == right[b]:
-                return left_skip, distance - left_skip
-    return None
+            b += 1

@@ -13,15 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tracekmt.codec import Unreadable, flags_to_int, iter_values, json_form
+from tracekmt.codec import Unreadable, iter_values, json_form
+from tracekmt.differ.fields import FieldComparison, finding_at
 from tracekmt.differ.outcome import NO_HANDLE, Adopt, EnteredCall, Outcome
 from tracekmt.findings import Finding, FindingKind, NotCompared, Report
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import created_objects, destroyed_objects, fence_owners
-from tracekmt.spec.types import Bytes, Flags, Kind, Payload
+from tracekmt.spec.types import Kind
 from tracekmt.trace.call import BoundValue, TracedCall, format_outcome
-
-_DRIVER_VALUE = "; only a driver can compute this value"
 
 
 class Comparison:
@@ -242,48 +241,14 @@ class Comparison:
     def _compare_outputs(
         self, call: TracedCall, outcome: Outcome, recorded: Sequence[BoundValue], replayed: Mapping[str, BoundValue]
     ) -> Iterator[Finding]:
-        for bound in recorded:
-            if bound.field.direction == "in":
-                continue
-            counterpart = replayed.get(bound.path)
-            if counterpart is None and isinstance(bound.value, Unreadable):
-                pair = ("unreadable", "readable")
-                yield finding_at(call, outcome.index, "opaque", bound, pair, f"{bound.path} could not be recorded")
-            elif counterpart is None:
-                yield finding_at(call, outcome.index, "data", bound, ("present", "absent"), f"{bound.path} is absent")
-            elif isinstance(bound.value, Unreadable) != isinstance(counterpart.value, Unreadable):
-                pair = ("unreadable", "readable") if isinstance(bound.value, Unreadable) else ("readable", "unreadable")
-                yield finding_at(call, outcome.index, "opaque", bound, pair, f"{bound.path} is unreadable on one side")
-            elif not isinstance(bound.value, Unreadable):
-                yield from self._compare_field(call, outcome, bound, bound.value, counterpart.value)
-        paths = {bound.path for bound in recorded}
-        if not any(isinstance(bound.value, Unreadable) for bound in recorded):
-            for path, bound in replayed.items():
-                if path not in paths and bound.field.direction != "in" and not isinstance(bound.value, Unreadable):
-                    message = f"{path} is absent in the recording"
-                    yield finding_at(call, outcome.index, "data", bound, ("absent", "present"), message)
+        def compare_bound(bound: BoundValue, kind: Kind, recorded: Any, replayed: Any) -> Iterator[Finding]:
+            if kind.binding != "literal":
+                yield from self._compare_bound(call, outcome, bound, kind, recorded, replayed)
+            elif recorded != replayed:
+                yield comparison.number(bound, recorded, replayed)
 
-    def _compare_field(
-        self, call: TracedCall, outcome: Outcome, bound: BoundValue, recorded: Any, replayed: Any
-    ) -> Iterator[Finding]:
-        kind = bound.kind
-        if kind is not None and kind.binding != "literal":
-            yield from self._compare_bound(call, outcome, bound, kind, recorded, replayed)
-        elif isinstance(bound.type, Flags):
-            flags = bound.type
-            yield from self._compare_bits(
-                call, outcome, bound, flags, flags_to_int(flags, recorded), flags_to_int(flags, replayed)
-            )
-        elif isinstance(recorded, bytes) or isinstance(replayed, bytes):
-            if recorded != replayed:
-                is_opaque = isinstance(bound.type, Payload) or (isinstance(bound.type, Bytes) and bound.type.opaque)
-                finding_kind: FindingKind = "opaque" if is_opaque else "data"
-                reason = _DRIVER_VALUE if is_opaque else ""
-                message = f"{bound.path} differs{_first_difference(recorded, replayed)}{reason}"
-                yield finding_at(call, outcome.index, finding_kind, bound, (_size(recorded), _size(replayed)), message)
-        elif recorded != replayed:
-            pair = str(json_form(bound.type, recorded)), str(json_form(bound.type, replayed))
-            yield finding_at(call, outcome.index, "field", bound, pair, f"{bound.path} differs")
+        comparison = FieldComparison(call, outcome.index, compare_bound)
+        yield from comparison.fields(recorded, replayed)
 
     def _compare_bound(
         self, call: TracedCall, outcome: Outcome, bound: BoundValue, kind: Kind, recorded: Any, replayed: Any
@@ -313,18 +278,6 @@ class Comparison:
         same_kind = (value for value in call.bound_inputs if value.kind == kind and value.value)
         return any(value.path != bound.path and self.bindings.find(kind, value.value) is owner for value in same_kind)
 
-    def _compare_bits(
-        self, call: TracedCall, outcome: Outcome, bound: BoundValue, flags: Flags, recorded: int, replayed: int
-    ) -> Iterator[Finding]:
-        for bit in flags.in_effect(recorded):
-            mask = flags.mask(bit.name)
-            if (bit.direction or bound.field.direction) != "in" and recorded & mask != replayed & mask:
-                bit_value = bound._replace(path=f"{bound.path}.{bit.name}", pattern=f"{bound.pattern}.{bit.name}")
-                pair = str((recorded & mask) >> bit.position), str((replayed & mask) >> bit.position)
-                finding_kind: FindingKind = "opaque" if bit.opaque else "field"
-                message = f"{bit_value.path} differs{_DRIVER_VALUE if bit.opaque else ''}"
-                yield finding_at(call, outcome.index, finding_kind, bit_value, pair, message)
-
     def _status_finding(self, call: TracedCall, outcome: Outcome) -> Finding:
         return Finding(
             kind="status",
@@ -344,44 +297,3 @@ def _with_uncertainty(finding: Finding, uncertain_outputs: Mapping[str, str]) ->
     if reason is None or finding.kind == "opaque":
         return finding
     return replace(finding, kind="opaque", message=f"{finding.message}; {reason}")
-
-
-def finding_at(
-    call: TracedCall, other_index: int, kind: FindingKind, bound: BoundValue, pair: tuple[str, str], message: str
-) -> Finding:
-    """Create a finding about one field of a call.
-
-    Args:
-        call: The recorded call.
-        other_index: Index of the call on the other side.
-        kind: Kind of the finding.
-        bound: The field.
-        pair: Recorded and replayed value as text.
-        message: Explanation for users.
-    """
-    return Finding(
-        kind=kind,
-        call=call.name,
-        index=call.index,
-        other_index=other_index,
-        thread=call.thread,
-        recorded=pair[0],
-        replayed=pair[1],
-        message=message,
-        path=bound.path,
-        pattern=bound.pattern,
-        handle_kind=bound.kind.name if bound.kind is not None and bound.kind.binding == "handle" else None,
-    )
-
-
-def _size(data: bytes | None) -> str:
-    return "null" if data is None else f"{len(data)} bytes"
-
-
-def _first_difference(recorded: bytes | None, replayed: bytes | None) -> str:
-    if recorded is None or replayed is None:
-        return ""
-    for at, (a, b) in enumerate(zip(recorded, replayed, strict=False)):
-        if a != b:
-            return f" from byte {at} on: {recorded[at : at + 8].hex()} recorded, {replayed[at : at + 8].hex()} replayed"
-    return " in length"

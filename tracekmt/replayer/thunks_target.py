@@ -19,8 +19,8 @@ from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import ADAPTER, ALLOCATION, DEVICE, EVENT, PROCESS, SECTION
 from tracekmt.codec import Unreadable
 from tracekmt.codec.memory import Arena, Recorded
-from tracekmt.differ.compare import finding_at
 from tracekmt.differ.fast_path import same_spec, unchanged_except_bound_values
+from tracekmt.differ.fields import finding_at
 from tracekmt.differ.outcome import EnteredCall, Outcome
 from tracekmt.findings import Finding
 from tracekmt.objects.caller_memory import UNKNOWN_SIZE, caller_memory_size

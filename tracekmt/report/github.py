@@ -31,8 +31,9 @@ def annotation_lines(report: Report) -> Iterator[str]:
     shown = len(group_list) if len(group_list) <= capacity else capacity - 1
     for findings in group_list[:shown]:
         first = findings[0]
-        repetitions = f" ({len(findings)} times)" if len(findings) > 1 else ""
-        yield _command(f"{first.call} differs{repetitions}", "\n".join(finding_lines(first)))
+        count = sum(finding.count for finding in findings)
+        repetitions = f" ({count} times)" if count > 1 else ""
+        yield _command(f"{first.call} differs{repetitions}", "\n".join(finding_lines(first, report.sides)))
     if shown < len(group_list):
         omitted = Counter(findings[0].call for findings in group_list[shown:])
         yield _command("tracekmt", f"{len(group_list) - shown} more kinds of difference: {', '.join(omitted)}")

@@ -1,51 +1,71 @@
 """Formats a report as an HTML page.
 
-The page is one file and makes no requests. Contents of a trace are embedded as data and displayed as text. Only the
-page's own script can run.
+The page is one file, makes no requests, and needs no script: its script only adds a filter. Contents of a trace are
+escaped text. No other script can run.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
 from typing import Any
 
-from tracekmt.findings import Report
+from tracekmt.findings import Finding, Report
+from tracekmt.plural import plural
+from tracekmt.report.calls import printable
+from tracekmt.report.comparison import FUNCTION_COLUMNS, OBJECT_COLUMNS, Comparison
+from tracekmt.report.share import share_line
+from tracekmt.report.text import sort_findings
 from tracekmt.resources import resource
 
 MAX_CALLS = 200
-"""Maximum number of calls whose arguments the page contains."""
+"""Maximum number of findings whose calls the page contains."""
+
+MAX_LISTED = 50
+"""Maximum number of calls in a list of repetitions or consequences."""
+
+NEIGHBOURS = 3
+"""Number of calls of the same thread that the page shows before and after a finding."""
+
+_SEARCH = 100
+"""Number of calls to search for those of the same thread."""
 
 CallAt = Callable[[int], Any]
 """Returns the call of a trace with an index."""
 
 
-def html_page(report: Report, call_at: CallAt | None = None, other_at: CallAt | None = None) -> str:
+def html_page(
+    report: Report,
+    call_at: CallAt | None = None,
+    other_at: CallAt | None = None,
+    comparison: Comparison | None = None,
+) -> str:
     """Return the page.
 
     Args:
         report: The report.
-        call_at: Reads the recorded calls, if the page is to contain their arguments.
+        call_at: Reads the recorded calls, if the page is to contain them.
         other_at: Reads the calls of the other side.
+        comparison: Numbers of the two traces of a diff.
     """
     style, script = (resource("pages", name).read_text("utf-8") for name in ("report.css", "report.js"))
-    data = {
-        "names": report.names,
-        "verdict": report.verdict,
-        **report.to_dict(),
-        "structures": _arguments(report, call_at, other_at),
-    }
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}"
-    # Without "<", no text in the data can close the script element.
-    data_text = json.dumps(data).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    names = " against ".join(Path(name).name or name for name in report.names)
+    body = [*_head(report)]
+    body += _origin_tables(comparison) if comparison is not None else []
+    body += _findings(report, call_at, other_at)
+    body += _number_tables(comparison) if comparison is not None else []
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>tracekmt report</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f'<script type="application/json" id="data">{data_text}</script>\n<script>{script}</script>\n</body>\n</html>\n'
+        f"<title>{_text(f'{names}: {report.verdict}')}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + f"\n<script>{script}</script>\n</body>\n</html>\n"
     )
 
 
@@ -53,23 +73,191 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _arguments(report: Report, call_at: CallAt | None, other_at: CallAt | None) -> dict[str, Any]:
-    """Return the arguments of the first calls with a finding that is a cause, by both indexes."""
-    by_indexes: dict[str, Any] = {}
-    for finding in report.findings:
-        if finding.cause is not None or len(by_indexes) >= MAX_CALLS:
-            continue
-        key = f"{finding.index}/{finding.other_index}"
-        if key not in by_indexes:
-            by_indexes[key] = {
-                "recorded": _argument(call_at, finding.index),
-                "replayed": _argument(other_at, finding.other_index),
-            }
-    return by_indexes
+def _text(text: object) -> str:
+    """Return text for HTML, without characters that change the direction or the layout of other text."""
+    return escape(printable(str(text)))
 
 
-def _argument(call_at: CallAt | None, index: int | None) -> Any:
-    if call_at is None or index is None:
-        return None
-    call = call_at(index).to_json()
-    return {"in": call["in"], "out": call["out"], "status": call.get("status")}
+def _head(report: Report) -> Iterator[str]:
+    verdict_class = "verdict same" if report.same and report.stopped is None else "verdict"
+    first, second = map(_text, report.names)
+    yield f'<h1>{first} against {second}: <span class="{verdict_class}">{_text(report.verdict)}</span></h1>'
+    counts = report.to_dict()["calls"]
+    items = [
+        f"<li>{name.replace('_', ' ')} {counts[name]}</li>" for name in counts if counts[name] or name == "compared"
+    ]
+    yield f'<ul class="counts">{"".join(items)}</ul>'
+    yield f"<p>{_text(share_line(report))}</p>"
+    if report.stopped is not None:
+        yield f"<p>stopped {_text(report.stopped)}</p>"
+    yield from (f"<p>note: {_text(note)}</p>" for note in report.notes)
+
+
+def _origin_tables(comparison: Comparison) -> Iterator[str]:
+    yield from _table("What is compared", ("", "A", "B"), comparison.origin_rows(), "origin")
+    yield from _table("Answers about adapters that differ", ("", "A", "B"), comparison.fact_rows(), "origin")
+
+
+def _number_tables(comparison: Comparison) -> Iterator[str]:
+    yield from _table("Calls by function", FUNCTION_COLUMNS, comparison.function_rows(), "numbers")
+    yield from _table("Objects", OBJECT_COLUMNS, comparison.object_rows(), "numbers")
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], table_class: str) -> Iterator[str]:
+    """Yield a table, nothing without rows. A row without a name belongs to the row before it."""
+    lines = [
+        f"<tr{'' if row[0] else ' class=second'}>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>"
+        for row in rows
+    ]
+    if not lines:
+        return
+    head = "".join(f"<th>{_text(column)}</th>" for column in columns)
+    yield f'<h2>{title}</h2>\n<div class="wide"><table class="{table_class}"><thead><tr>{head}</tr></thead><tbody>'
+    yield from lines
+    yield "</tbody></table></div>"
+
+
+def _findings(report: Report, call_at: CallAt | None, other_at: CallAt | None) -> Iterator[str]:
+    groups: dict[str, list[Finding]] = defaultdict(list)
+    consequences: dict[Any, list[Finding]] = defaultdict(list)
+    for finding in sort_findings(report):
+        if finding.cause_key is not None and finding.counts:
+            consequences[finding.cause_key].append(finding)
+        else:
+            groups[finding.group].append(finding)
+    if groups:
+        yield "<h2>Findings</h2>"
+    yield "<main>"
+    for number, group in enumerate(groups.values()):
+        caused = [finding for cause in group for finding in consequences.pop(cause.call_key, [])]
+        calls = (call_at, other_at) if number < MAX_CALLS else (None, None)
+        yield from _article(group, caused, report.sides, calls)
+    yield "</main>"
+
+
+def _article(
+    group: Sequence[Finding],
+    caused: Sequence[Finding],
+    sides: tuple[str, str],
+    calls: tuple[CallAt | None, CallAt | None],
+) -> Iterator[str]:
+    first = group[0]
+    path = f"  {first.path}" if first.path else ""
+    classes = "accepted" if first.accepted is not None else "" if first.counts else "opaque"
+    yield f'<article class="{classes}" data-kind="{first.kind}" data-text="{_text(first.group.lower())}">'
+    title = f"#{first.call_key[1]} {first.call}{path}"
+    yield f'<h3>{_text(title)}<span class="kind">{first.kind}</span></h3>'
+    values = zip(sides, (first.recorded, first.replayed), strict=True)
+    cells = "".join(
+        f'<div><div class="label">{side}</div><code>{_text("" if value is None else value)}</code></div>'
+        for side, value in values
+    )
+    yield f'<div class="sides">{cells}</div>'
+    if first.message:
+        yield f"<p>{_text(first.message)}</p>"
+    if first.accepted is not None:
+        yield f"<p>accepted: {_text(first.accepted)}</p>"
+    repeats = [f"#{index}" for finding in group for index in (finding.call_key[1], *finding.repeats)][1:]
+    yield from _list(f"repeated {plural(len(repeats), 'more time')}", repeats)
+    names = [f"#{finding.call_key[1]} {finding.call}" for finding in caused]
+    yield from _list(f"caused {plural(len(names), 'more finding')}", names)
+    both = _read(calls[0], first.index), _read(calls[1], first.other_index)
+    yield from _whole_call(both, sides)
+    yield from _neighbours(both, sides, calls)
+    yield "</article>"
+
+
+def _list(title: str, names: Sequence[str]) -> Iterator[str]:
+    if names:
+        more = ", ..." if len(names) > MAX_LISTED else ""
+        yield f"<details><summary>{title}</summary><code>{_text(', '.join(names[:MAX_LISTED]))}{more}</code></details>"
+
+
+def _read(call_at: CallAt | None, index: int | None) -> Any:
+    return None if call_at is None or index is None else call_at(index)
+
+
+def _whole_call(both: tuple[Any, Any], sides: tuple[str, str]) -> Iterator[str]:
+    """Yield the fields of a call on both sides. Fields that differ are marked."""
+    if both == (None, None):
+        return
+    fields = [dict(_fields(call)) for call in both]
+    head = "".join(f"<th>{side}</th>" for side in sides)
+    yield "<details><summary>whole call</summary>"
+    yield f'<div class="wide"><table class="call"><thead><tr><th></th>{head}</tr></thead><tbody>'
+    for name in {**fields[0], **fields[1]}:
+        values = [side.get(name, "") for side in fields]
+        differs = ' class="differs"' if all(call is not None for call in both) and values[0] != values[1] else ""
+        cells = "".join(f"<td>{_text(value)}</td>" for value in values)
+        yield f"<tr{differs}><td>{_text(name)}</td>{cells}</tr>"
+    yield "</tbody></table></div></details>"
+
+
+def _fields(call: Any) -> Iterator[tuple[str, str]]:
+    """Yield the fields of a call with their values: status, inputs and outputs."""
+    if call is None:
+        return
+    data = call.to_json()
+    yield "thread", str(data["thread"])
+    yield "caller", str(data["caller"] or "unknown")
+    yield "outcome", call.outcome_text
+    inputs = dict(_flat(data["in"], "in"))
+    yield from inputs.items()
+    for name, value in _flat(data["out"], "out"):
+        if inputs.get(f"in{name[3:]}") != value:
+            yield name, value
+
+
+def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield the plain values inside a value with their paths."""
+    if isinstance(value, Mapping):
+        for name, member in value.items():
+            yield from _flat(member, f"{path}.{name}")
+    elif isinstance(value, list) and any(isinstance(item, (Mapping, list)) for item in value):
+        for number, item in enumerate(value):
+            yield from _flat(item, f"{path}[{number}]")
+    else:
+        yield path, " | ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _neighbours(
+    both: tuple[Any, Any], sides: tuple[str, str], calls: tuple[CallAt | None, CallAt | None]
+) -> Iterator[str]:
+    """Yield the calls of the same thread around a call, on both sides beside each other."""
+    columns = [
+        [] if call is None or call_at is None else list(_around(call, call_at))
+        for call, call_at in zip(both, calls, strict=True)
+    ]
+    if not any(columns):
+        return
+    head = "".join(f"<th>{side}</th>" for side in sides)
+    yield "<details><summary>calls of the thread around it</summary>"
+    yield f'<div class="wide"><table class="call"><thead><tr>{head}</tr></thead><tbody>'
+    for place in range(2 * NEIGHBOURS + 1):
+        cells = "".join(f"<td>{_text(dict(column).get(place, ''))}</td>" for column in columns)
+        yield f"<tr{' class=here' if place == NEIGHBOURS else ''}>{cells}</tr>"
+    yield "</tbody></table></div></details>"
+
+
+def _around(call: Any, call_at: CallAt) -> Iterator[tuple[int, str]]:
+    """Yield calls of one thread as lines, with their places: NEIGHBOURS for the call itself."""
+    yield NEIGHBOURS, _call_line(call)
+    for step in (-1, 1):
+        place, index = NEIGHBOURS, call.index
+        for _ in range(_SEARCH):
+            index += step
+            try:
+                other = call_at(index) if index >= 0 else None
+            except IndexError:
+                other = None
+            if other is None:
+                break
+            if other.thread == call.thread:
+                place += step
+                yield place, _call_line(other)
+            if abs(place - NEIGHBOURS) == NEIGHBOURS:
+                break
+
+
+def _call_line(call: Any) -> str:
+    return f"#{call.index} {call.name}: {call.outcome_text}"

@@ -53,7 +53,7 @@ def _add_suite(root: ET.Element, report: Report) -> None:
         case = ET.SubElement(suite, "testcase", {"classname": name, "name": _xml_text(function), "time": "0"})
         findings = by_function[function]
         if findings:
-            _add_failure(case, findings, report.functions[function])
+            _add_failure(case, findings, report, report.functions[function])
     for title, reason, count in not_compared:
         case = ET.SubElement(suite, "testcase", {"classname": name, "name": _xml_text(title), "time": "0"})
         ET.SubElement(case, "skipped", {"message": f"{plural(count, 'call')} {reason}"})
@@ -64,12 +64,16 @@ def _add_suite(root: ET.Element, report: Report) -> None:
     notes.text = _xml_text("\n".join([*report.notes, share_line(report)]))
 
 
-def _add_failure(case: ET.Element, findings: list[Finding], compared: int) -> None:
+def _add_failure(case: ET.Element, findings: list[Finding], report: Report, compared: int) -> None:
     causes = [finding for finding in findings if finding.cause is None]
-    counts = plural(len(findings), "difference"), plural(compared, "call"), plural(len(causes), "cause")
+    counts = (
+        plural(sum(finding.count for finding in findings), "difference"),
+        plural(compared, "call"),
+        plural(len(causes), "cause"),
+    )
     message = "{} in {}, {}".format(*counts)
     failure = ET.SubElement(case, "failure", {"message": message, "type": findings[0].kind})
-    lines = [line for finding in [*causes, *findings][:MAX_SHOWN] for line in finding_lines(finding)]
+    lines = [line for finding in [*causes, *findings][:MAX_SHOWN] for line in finding_lines(finding, report.sides)]
     failure.text = _xml_text("\n".join(dict.fromkeys(lines)))
 
 

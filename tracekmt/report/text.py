@@ -14,14 +14,25 @@ from tracekmt.report.share import share_line
 MAX_GROUPS = 8
 MAX_NAMED = 6
 MAX_FUNCTIONS = 2
-RANKS = {"misuse": 0, "status": 0, "handle": 1, "missing": 2, "extra": 2, "field": 3, "data": 4, "opaque": 5}
+RANKS = {
+    "misuse": 0,
+    "missing": 0,
+    "extra": 0,
+    "moved": 0,
+    "status": 1,
+    "handle": 2,
+    "input": 3,
+    "field": 4,
+    "data": 5,
+    "opaque": 6,
+}
 
 
 def sort_findings(report: Report) -> list[Finding]:
     """Return the findings in the order for users.
 
-    Findings that count come first, then the order is by kind: status, handle, data. Equal findings keep the order of
-    the calls.
+    Findings that count come first, then the order is by kind: calls of one side, status, handle, data. Equal findings
+    keep the order of the calls.
     """
     return sorted(report.findings, key=lambda finding: (not finding.counts, RANKS[finding.kind]))
 
@@ -33,8 +44,8 @@ def report_lines(report: Report) -> Iterator[str]:
     consequences = defaultdict(list)
     groups: dict[str, list[Finding]] = defaultdict(list)
     for finding in sort_findings(report):
-        if finding.cause is not None:
-            consequences[finding.cause].append(finding)
+        if finding.cause_key is not None and finding.counts:
+            consequences[finding.cause_key].append(finding)
         else:
             groups[finding.group].append(finding)
     for number, group in enumerate(groups.values()):
@@ -42,9 +53,9 @@ def report_lines(report: Report) -> Iterator[str]:
             yield ""
             yield f"and {plural(len(groups) - number, 'more kind', 'more kinds')} of finding; --json has them all"
             break
-        caused = [finding for cause in group for finding in consequences.pop(cause.index or 0, [])]
+        caused = [finding for cause in group for finding in consequences.pop(cause.call_key, [])]
         yield ""
-        yield from _group_lines(group, caused)
+        yield from _group_lines(group, caused, report.sides)
     yield ""
     yield from (printable(f"note: {note}") for note in report.notes)
     if report.stopped is not None:
@@ -55,13 +66,18 @@ def report_lines(report: Report) -> Iterator[str]:
     yield share_line(report)
 
 
-def finding_lines(finding: Finding) -> Iterator[str]:
-    """Yield the lines of one finding. Its texts may contain control codes from a trace, which are escaped."""
-    for line in _finding_lines(finding):
+def finding_lines(finding: Finding, sides: tuple[str, str]) -> Iterator[str]:
+    """Yield the lines of one finding. Its texts may contain control codes from a trace, which are escaped.
+
+    Args:
+        finding: The finding.
+        sides: What the sides of the comparison are called.
+    """
+    for line in _finding_lines(finding, sides):
         yield printable(line)
 
 
-def _finding_lines(finding: Finding) -> Iterator[str]:
+def _finding_lines(finding: Finding, sides: tuple[str, str]) -> Iterator[str]:
     path = f"  {finding.path}" if finding.path else ""
     yield f"#{_index(finding)}  thread {finding.thread}  {finding.call}{path}"
     if finding.rule is not None:
@@ -69,9 +85,9 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
     if finding.object is not None:
         yield _labelled("object", finding.object)
     if finding.recorded is not None:
-        yield _labelled("recorded", _with_code(finding, finding.recorded))
+        yield _labelled(sides[0], _with_code(finding, finding.recorded))
     if finding.replayed is not None:
-        yield _labelled("replayed", _with_code(finding, finding.replayed))
+        yield _labelled(sides[1], _with_code(finding, finding.replayed))
     if finding.message:
         yield _labelled("reason" if finding.path is None else "field", finding.message)
     if finding.accepted is not None:
@@ -86,10 +102,15 @@ def _labelled(label: str, text: str) -> str:
     return f"    {label:<10}{text}"
 
 
-def _group_lines(group: list[Finding], caused: list[Finding]) -> Iterator[str]:
-    yield from finding_lines(group[0])
+def _group_lines(group: list[Finding], caused: list[Finding], sides: tuple[str, str]) -> Iterator[str]:
+    first = group[0]
+    yield from finding_lines(first, sides)
     if len(group) > 1:
         yield _labelled("repeated", f"{plural(len(group) - 1, 'more time')}: {_list_findings(group[1:])}")
+    elif first.repeats:
+        indexes = ", ".join(f"#{index}" for index in first.repeats[:MAX_NAMED])
+        more = ", ..." if len(first.repeats) > MAX_NAMED else ""
+        yield _labelled("repeated", f"{plural(len(first.repeats), 'more time')}: {indexes}{more}")
     if caused:
         yield _labelled("caused", f"{plural(len(caused), 'more finding')}: {_list_findings(caused)}")
 

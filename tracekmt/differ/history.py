@@ -1,0 +1,271 @@
+"""The calls of one trace as an alignment needs them: their threads, their keys, and the objects that they refer to.
+
+Nothing else of a call is kept, so a long trace needs a few dozen bytes a call.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracekmt.codec import Unreadable
+from tracekmt.differ.keys import keys_of
+from tracekmt.objects.identity import Bindings, Identity
+from tracekmt.objects.lifetimes import created_objects, destroyed_objects
+from tracekmt.spec.types import CallSpec, Kind
+from tracekmt.trace.call import BoundValue
+from tracekmt.trace.reader import Trace, TracedCall
+
+NULL, UNKNOWN, DEAD, FIRST = 0, 1, 2, 3
+"""Numbers in place of objects: no object, a value that no recorded call explains, an invalid handle.
+
+Objects have numbers from FIRST on.
+"""
+
+NO_BIRTH = -1
+"""Birth of an object that is older than the trace."""
+
+_FROM_OUTSIDE = ("fence", "literal")
+"""Bindings of values that refer to no object."""
+
+
+@dataclass
+class Objects:
+    """All objects of a trace, by number.
+
+    Attributes:
+        births: Position of the call that created the object, or NO_BIRTH.
+        paths: Number of the path of the object's handle in that call.
+        values: Its handle, or its base address. 0 for values that are not numbers.
+        uses: Hash of the calls that use the object, in order.
+        is_range: 1 for a range of addresses.
+        chosen: 1 for a range at an address that the caller asked for.
+    """
+
+    births: array[int] = field(default_factory=lambda: array("q", [NO_BIRTH] * FIRST))
+    paths: array[int] = field(default_factory=lambda: array("L", [0] * FIRST))
+    values: array[int] = field(default_factory=lambda: array("Q", [0] * FIRST))
+    uses: array[int] = field(default_factory=lambda: array("q", [0] * FIRST))
+    is_range: bytearray = field(default_factory=lambda: bytearray(FIRST))
+    chosen: bytearray = field(default_factory=lambda: bytearray(FIRST))
+
+    def __len__(self) -> int:
+        return len(self.births)
+
+    def add(self, birth: int, path: int, value: Any, *, is_range: bool = False, is_chosen: bool = False) -> int:
+        """Add an object and return its number."""
+        self.is_range.append(is_range)
+        self.chosen.append(is_chosen)
+        self.births.append(birth)
+        self.paths.append(path)
+        self.values.append(value & (1 << 64) - 1 if isinstance(value, int) else 0)
+        self.uses.append(0)
+        return len(self.births) - 1
+
+
+class _References:
+    """Objects that calls refer to, by the position of the call. Calls may be added in any order, each once."""
+
+    def __init__(self) -> None:
+        self._objects = array("L")
+        self._starts = array("q")
+        self._counts = array("L")
+
+    def reserve(self) -> None:
+        """Make room for the next call."""
+        self._starts.append(0)
+        self._counts.append(0)
+
+    def add(self, position: int, objects: Collection[int]) -> None:
+        """Set the objects of a call."""
+        self._starts[position], self._counts[position] = len(self._objects), len(objects)
+        self._objects.extend(objects)
+
+    def __getitem__(self, position: int) -> array[int]:
+        start = self._starts[position]
+        return self._objects[start : start + self._counts[position]]
+
+
+class History:
+    """The calls of one trace by position: their number in the order of their enter events.
+
+    Attributes:
+        trace: The trace.
+        indexes: Index of each call.
+        threads: Number of the thread of each call.
+        weak: Weak key of each call; see `keys`.
+        plain: Plain key of each call.
+        contents: Key of the contents of each call's buffers.
+        callers: Number of the module that made each call.
+        objects: The objects.
+        inputs: Objects of the bound inputs of each call, in their order.
+        outputs: Objects of the bound outputs of each call that succeeded, in their order.
+        destroyed: Objects that each call destroyed.
+    """
+
+    def __init__(self, trace: Trace, paths: dict[str, int], modules: dict[str, int]) -> None:
+        """Read a trace.
+
+        Args:
+            trace: The trace.
+            paths: Numbers of paths. Both sides of a comparison share them.
+            modules: Numbers of modules by name. Both sides share them.
+        """
+        self.trace = trace
+        self.indexes = array("Q")
+        self.threads = array("L")
+        self.weak, self.plain, self.contents = array("q"), array("q"), array("q")
+        self.callers = array("L")
+        self.objects = Objects()
+        self.inputs, self.outputs, self.destroyed = _References(), _References(), _References()
+        self._paths, self._modules = paths, modules  # numbers by text
+        self._caller_numbers: dict[int, int] = {}
+        self._bindings = Bindings()
+        self._values: dict[tuple[Kind, Any], int] = {}
+        self._read()
+
+    def __len__(self) -> int:
+        return len(self.indexes)
+
+    def position(self, index: int) -> int:
+        """Return the position of the call with an index."""
+        return bisect_left(self.indexes, index)
+
+    def created(self, position: int) -> Iterator[int]:
+        """Yield the objects that a call created."""
+        return (number for number in self.outputs[position] if self.objects.births[number] == position)
+
+    def affected(self, position: int, call: TracedCall) -> list[int]:
+        """Return the objects that a call destroys, and those whose fences it signals or waits for."""
+        names = {bound.field.fence_handle for bound in call.bound_inputs if bound.field.direction != "out"}
+        fences = [
+            number
+            for number, bound in zip(self.inputs[position], call.bound_inputs, strict=True)
+            if number >= FIRST and bound.pattern.rpartition(".")[2] in names
+        ]
+        return [*fences, *self.destroyed[position]]
+
+    def by_thread(self) -> dict[int, array[int]]:
+        """Return the positions of the calls of each thread, by its number."""
+        threads: dict[int, array[int]] = {}
+        for position, thread in enumerate(self.threads):
+            threads.setdefault(thread, array("q")).append(position)
+        return threads
+
+    def _read(self) -> None:
+        under_way: dict[int, tuple[int, TracedCall, list[Identity]]] = {}
+        for index, is_leave in self.trace.timeline():
+            if is_leave:
+                position, call, destroyed = under_way.pop(index)
+                if call.succeeded:
+                    self._on_leave(position, call, destroyed)
+            else:
+                call = self.trace[index]
+                under_way[index] = len(self), call, self._on_enter(call)
+
+    def _on_enter(self, call: TracedCall) -> list[Identity]:
+        position = len(self)
+        self.indexes.append(call.index)
+        self.threads.append(call.thread)
+        keys = keys_of(call)
+        self.weak.append(keys.weak)
+        self.plain.append(keys.plain)
+        self.contents.append(keys.contents)
+        self.callers.append(self._caller(call))
+        self.inputs.reserve()
+        self.outputs.reserve()
+        self.destroyed.reserve()
+        numbers = [self._number(call, bound) for bound in call.bound_inputs]
+        self.inputs.add(position, numbers)
+        self._use(numbers, call.bound_inputs, keys.weak)
+        return list(destroyed_objects(self._bindings, call))
+
+    def _on_leave(self, position: int, call: TracedCall, destroyed: list[Identity]) -> None:
+        created_numbers: dict[str, int] = {}
+        for created in created_objects(self._bindings, call):
+            bound = created.bound_value
+            is_chosen = bool(asked_paths(call, created.kind, bound.value))
+            is_range = created.kind.binding == "range"
+            path = self._path(bound.path)
+            number = self.objects.add(position, path, bound.value, is_range=is_range, is_chosen=is_chosen)
+            created_numbers[bound.path] = number
+            older, _ = self._bindings.bind(created.identity(call.index, number))
+            if older is not None:
+                self._bindings.destroy(older, call.index)
+        gone = [each for identity in destroyed for each in self._bindings.destroy(identity, call.index)]
+        if gone:
+            self.destroyed.add(position, [identity.live for identity in gone if identity.live is not None])
+        numbers = [created_numbers.get(bound.path) or self._number(call, bound) for bound in call.bound_outputs]
+        if numbers:
+            self.outputs.add(position, numbers)
+
+    def _caller(self, call: TracedCall) -> int:
+        address = call.enter.caller
+        if address not in self._caller_numbers:
+            module = (call.caller or "").partition("+")[0].lower()
+            self._caller_numbers[address] = self._modules.setdefault(module, len(self._modules))
+        return self._caller_numbers[address]
+
+    def _path(self, path: str) -> int:
+        return self._paths.setdefault(path, len(self._paths))
+
+    def _number(self, call: TracedCall, bound: BoundValue) -> int:
+        """Return the number of the object that a value refers to. Objects that are older than the trace are added."""
+        kind, value = bound.kind, bound.value
+        if not value:
+            return NULL
+        if kind is None or kind.binding in _FROM_OUTSIDE or isinstance(value, Unreadable):
+            return UNKNOWN
+        if kind.binding == "per_machine":
+            key = kind.space, tuple(value.items()) if isinstance(value, dict) else value
+            if key not in self._values:
+                self._values[key] = self.objects.add(NO_BIRTH, self._path(bound.path), value)
+            return self._values[key]
+        if kind.binding == "range" and any(destroys.path == bound.pattern for destroys in call.spec.destroys):
+            # An address may begin several ranges. Freed are the largest and those in it, which may be gone already.
+            freed = self._bindings.find_destroyed(kind, value)
+            identity = max(freed, key=lambda freed_range: freed_range.size, default=None)
+        else:
+            identity = self._bindings.find(kind, value)
+        if identity is None and kind.binding == "handle" and not kind.external:
+            identity = self._bindings.handles.find_local(value) or self._adopt(call, kind, bound)
+            if identity is None:
+                return DEAD
+        number = UNKNOWN if identity is None or identity.live is None else identity.live
+        # Where a caller places a range in a range that it has placed itself follows from its own addresses.
+        return UNKNOWN if self.objects.chosen[number] and _places_ranges(call.spec) else number
+
+    def _adopt(self, call: TracedCall, kind: Kind, bound: BoundValue) -> Identity | None:
+        """Add an object that is older than the trace. Failed calls and destroyed objects have invalid handles."""
+        if not call.succeeded and call.returned:
+            return None
+        if self._bindings.handles.destroyed_by(kind, bound.value) is not None:
+            return None
+        number = self.objects.add(NO_BIRTH, self._path(bound.path), bound.value)
+        identity = Identity(kind, bound.value, None, bound.path, number)
+        self._bindings.bind(identity)
+        return identity
+
+    def _use(self, numbers: list[int], values: Collection[BoundValue], key: int) -> None:
+        uses = self.objects.uses
+        for number, bound in zip(numbers, values, strict=True):
+            if number >= FIRST:
+                uses[number] = hash((uses[number], key, bound.path))
+
+
+def _places_ranges(spec: CallSpec) -> bool:
+    return any(creates.kind.binding == "range" for creates in spec.creates)
+
+
+def asked_paths(call: TracedCall, kind: Kind, address: object) -> set[str]:
+    """Return the paths of the inputs by which a caller asked for an address of a range. Empty for other kinds."""
+    if kind.binding != "range":
+        return set()
+    return {
+        bound.path
+        for bound in call.bound_inputs
+        if bound.kind is not None and bound.kind.space == kind.space and bound.value == address
+    }
