@@ -2,8 +2,9 @@
 
     python benchmarks/diff.py [CALLS...]
 
-For each number of calls the benchmark creates a trace on the simulator and replays it with one injected failure. A
-separate process compares the trace and the outcome trace.
+For each number of calls and each scenario the benchmark creates a trace on the simulator, and replays it with one
+injected failure. A separate process compares the trace and the outcome trace. In the second scenario no call destroys
+an allocation, and in the third mapped ranges stay too, which shows the cost of live objects.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from replay import make
 
 import tracekmt
 
-SIZES = (100_000, 1_000_000)
-FAILURE = "D3DKMTQueryVideoMemoryInfo@10=STATUS_NO_MEMORY"
+SIZES = (10_000, 100_000, 1_000_000)
+FAILURES = {
+    "objects destroyed": "D3DKMTQueryVideoMemoryInfo@10=STATUS_NO_MEMORY",
+    "no object destroyed": "D3DKMTQueryVideoMemoryInfo@10=STATUS_NO_MEMORY",
+    "GPU ranges stay": "D3DKMTSubmitCommand@10=STATUS_INVALID_PARAMETER",
+}
 COMPARE = """
 import resource, sys, time, tracekmt
 start = time.perf_counter()
@@ -33,12 +38,14 @@ def main(sizes: list[int]) -> None:
     """Run the benchmark."""
     with tempfile.TemporaryDirectory() as folder:
         for calls in sizes:
-            trace, outcome = Path(folder) / "a.kmt", Path(folder) / "b.kmt"
-            make(trace, calls, "objects destroyed")
-            tracekmt.replay(trace, faults=[FAILURE], output=outcome, force=True)
-            run = [sys.executable, "-c", COMPARE, str(trace), str(outcome)]
-            print(f"{calls:>10,} calls", subprocess.run(run, check=True, capture_output=True, text=True).stdout, end="")
-            trace.unlink()
+            for scenario, failure in FAILURES.items():
+                trace, outcome = Path(folder) / "a.kmt", Path(folder) / "b.kmt"
+                make(trace, calls, scenario)
+                tracekmt.replay(trace, faults=[failure], output=outcome, force=True)
+                run = [sys.executable, "-c", COMPARE, str(trace), str(outcome)]
+                printed = subprocess.run(run, check=True, capture_output=True, text=True).stdout
+                print(f"{calls:>10,} calls, {scenario:<20}", printed, end="", flush=True)
+                trace.unlink()
 
 
 if __name__ == "__main__":

@@ -105,10 +105,19 @@ def stay(process: Process, choice: float) -> None:
         process.create()
 
 
+def map_and_stay(process: ComputeClient, choice: float) -> None:
+    """Map an allocation that stays, or submit commands."""
+    if choice < 0.2:
+        process.allocate()
+    else:
+        process.step(0.0)
+
+
 SCENARIOS: dict[str, tuple[type[Process], Callable[[Any, float], None]]] = {
     "objects destroyed": (Process, come_and_go),
     "no object destroyed": (Process, stay),
     "compute client": (ComputeClient, ComputeClient.step),
+    "GPU ranges stay": (ComputeClient, map_and_stay),
 }
 
 

@@ -17,7 +17,7 @@ import pytest
 import tracekmt
 from tests.differ.changes import Recording, relocate_call
 from tracekmt import ntstatus
-from tracekmt.differ.history import FIRST, History
+from tracekmt.differ.history import FIRST, History, Names
 from tracekmt.findings import Finding, Report
 from tracekmt.resources import resource
 from tracekmt.spec.layout import lay_out
@@ -178,7 +178,7 @@ def test_a_moved_block_is_one_cause(tmp_path: Path, number: int) -> None:
     source = TRACES[1]
     chance = random.Random(f"move {number}")
     with Trace(source) as opened:
-        history = History(opened, {}, {})
+        history = History(opened, Names())
     expected = None
     while expected is None:
         recording = relocated(source).copy()

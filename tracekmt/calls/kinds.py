@@ -47,6 +47,7 @@ GPU_ADDRESS = Kind("gpu address", binding="range", dies_with=(ALLOCATION, SYNC_O
 CPU_ADDRESS = Kind("cpu address", binding="range", dies_with=(ALLOCATION, SYNC_OBJECT, DEVICE), external=True)
 FENCE_VALUE = Kind("fence value", binding="fence")
 ADAPTER_LUID = Kind("adapter luid", binding="per_machine")
+TIME = Kind("time", binding="literal")
 PROCESS_ID = Kind("process id", binding="literal")
 THREAD_ID = Kind("thread id", binding="literal")
 VIDPN_SOURCE = Kind("vidpn source", binding="per_machine")
@@ -84,6 +85,10 @@ def fence(name: str, of: str, *, direction: str = "in") -> Field:
     return Field(name, FENCE_UINT64, "out" if direction == "out" else "in", fence_handle=of)
 
 
+TIME_LARGE_INTEGER = Integer("LARGE_INTEGER", 8, signed=True, kind=TIME)
+TIME_UINT = Integer("UINT", 4, kind=TIME)
+TIME_UINT64 = Integer("UINT64", 8, kind=TIME)
+TIME_ULONGLONG = Integer("ULONGLONG", 8, kind=TIME)
 FENCE_UINT64 = Integer("UINT64", 8, kind=FENCE_VALUE)
 D3DGPU_VIRTUAL_ADDRESS = Integer("D3DGPU_VIRTUAL_ADDRESS", 8, hexadecimal=True, kind=GPU_ADDRESS)
 D3DGPU_SIZE_T = Integer("D3DGPU_SIZE_T", 8)

@@ -16,6 +16,10 @@ from tracekmt.calls.kinds import (
     DEVICE,
     LUID,
     PROCESS,
+    TIME_LARGE_INTEGER,
+    TIME_UINT,
+    TIME_UINT64,
+    TIME_ULONGLONG,
     handle,
     nt_handle,
 )
@@ -23,7 +27,6 @@ from tracekmt.calls.sources import HEADER
 from tracekmt.calls.video_memory import D3DKMT_MEMORY_SEGMENT_GROUP
 from tracekmt.spec.dsl import (
     BOOLEAN,
-    LARGE_INTEGER,
     LONGLONG,
     UINT,
     UINT32,
@@ -284,7 +287,7 @@ D3DKMT_QUERYSTATISTICS_PACKET_INFORMATION = structure(
 
 D3DKMT_QUERYSTATISTICS_PROCESS_NODE_INFORMATION = structure(
     "D3DKMT_QUERYSTATISTICS_PROCESS_NODE_INFORMATION",
-    out("RunningTime", LARGE_INTEGER),
+    out("RunningTime", TIME_LARGE_INTEGER),
     out("ContextSwitch", ULONG),
     out("PreemptionStatistics", D3DKMT_QUERYSTATISTICS_PREEMPTION_INFORMATION),
     out("PacketStatistics", D3DKMT_QUERYSTATISTICS_PACKET_INFORMATION),
@@ -306,9 +309,9 @@ D3DKMT_QUERYSTATISTICS_PROCESS_VIDPNSOURCE_INFORMATION = structure(
     out("QueuedPresent", ULONG),
     out("Padding", UINT),
     out("IsVSyncEnabled", UINT64),
-    out("VSyncOnTotalTimeMs", UINT64),
-    out("VSyncOffKeepPhaseTotalTimeMs", UINT64),
-    out("VSyncOffNoPhaseTotalTimeMs", UINT64),
+    out("VSyncOnTotalTimeMs", TIME_UINT64),
+    out("VSyncOffKeepPhaseTotalTimeMs", TIME_UINT64),
+    out("VSyncOffNoPhaseTotalTimeMs", TIME_UINT64),
     out("Reserved", Array(UINT64, 4)),
 )
 
@@ -553,8 +556,8 @@ DXGK_GPUCLOCKDATA_FLAGS = flags("DXGK_GPUCLOCKDATA_FLAGS", "ContextManagementPro
 DXGK_GPUCLOCKDATA = structure(
     "DXGK_GPUCLOCKDATA",
     out("GpuFrequency", ULONGLONG),
-    out("GpuClockCounter", ULONGLONG),
-    out("CpuClockCounter", ULONGLONG),
+    out("GpuClockCounter", TIME_ULONGLONG),
+    out("CpuClockCounter", TIME_ULONGLONG),
     out("Flags", DXGK_GPUCLOCKDATA_FLAGS),
     pack=1,
 )
@@ -592,10 +595,10 @@ D3DKMT_DEVICEEXECUTION_STATE = enum(
 D3DKMT_PRESENT_STATS = structure(
     "D3DKMT_PRESENT_STATS",
     out("PresentCount", UINT),
-    out("PresentRefreshCount", UINT),
-    out("SyncRefreshCount", UINT),
-    out("SyncQPCTime", LARGE_INTEGER),
-    out("SyncGPUTime", LARGE_INTEGER),
+    out("PresentRefreshCount", TIME_UINT),
+    out("SyncRefreshCount", TIME_UINT),
+    out("SyncQPCTime", TIME_LARGE_INTEGER),
+    out("SyncGPUTime", TIME_LARGE_INTEGER),
 )
 
 D3DKMT_DEVICEPRESENT_STATE = structure(
@@ -609,10 +612,10 @@ D3DKMT_DEVICERESET_STATE = flags("D3DKMT_DEVICERESET_STATE", "DesktopSwitched")
 D3DKMT_PRESENT_STATS_DWM = structure(
     "D3DKMT_PRESENT_STATS_DWM",
     out("PresentCount", UINT),
-    out("PresentRefreshCount", UINT),
-    out("PresentQPCTime", LARGE_INTEGER),
-    out("SyncRefreshCount", UINT),
-    out("SyncQPCTime", LARGE_INTEGER),
+    out("PresentRefreshCount", TIME_UINT),
+    out("PresentQPCTime", TIME_LARGE_INTEGER),
+    out("SyncRefreshCount", TIME_UINT),
+    out("SyncQPCTime", TIME_LARGE_INTEGER),
     out("CustomPresentDuration", UINT),
 )
 

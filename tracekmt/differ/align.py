@@ -273,10 +273,10 @@ def _align_at_lowest_cost(levels: Sequence[Level], gap: Gap) -> Iterator[tuple[i
     columns, rows = gap.b_end - gap.b, gap.a_end - gap.a
     keys = [(level.left[gap.a : gap.a_end], level.right[gap.b : gap.b_end], level.cost) for level in levels]
     # costs[i][j]: from the calls i and j on, up to the end of the gap.
-    costs = [array("L", range(columns * INSERTION, -1, -INSERTION))]
+    costs = [array("I", range(columns * INSERTION, -1, -INSERTION))]
     for a in range(rows - 1, -1, -1):
         below, own = costs[-1], [(left[a], right, pair_cost) for left, right, pair_cost in keys]
-        row = array("L", below)
+        row = array("I", below)
         row[columns] = cost = below[columns] + INSERTION
         for b in range(columns - 1, -1, -1):
             cost = min(cost, below[b]) + INSERTION

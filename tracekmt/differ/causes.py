@@ -54,7 +54,7 @@ class Causes:
         counterparts = self._pairing.objects if side == "a" else self._pairing.left_objects
         for number in objects:
             self._affected[side].setdefault(number, root)
-            if number in counterparts:
+            if counterparts[number]:
                 self._affected[other_side].setdefault(counterparts[number], root)
 
     def from_objects(self, side: Side, position: int, *, absent_only: bool = False) -> Root | None:

@@ -12,7 +12,7 @@ from tracekmt.differ.causes import Causes, Root
 from tracekmt.differ.fast_path import same_spec
 from tracekmt.differ.fields import FieldComparison
 from tracekmt.differ.folding import Findings
-from tracekmt.differ.history import History
+from tracekmt.differ.history import History, Names
 from tracekmt.differ.noise import Noise, distance, note
 from tracekmt.differ.pairing import NO_PARTNER, pair_calls
 from tracekmt.differ.references import CallPair, Numbers, NumbersOfPair, References
@@ -77,9 +77,8 @@ class _Diff:
     """One comparison of two traces."""
 
     def __init__(self, first: Trace, second: Trace, report: Report, noise: Noise, *, outcomes_only: bool) -> None:
-        paths: dict[str, int] = {}
-        modules: dict[str, int] = {}
-        left, right = History(first, paths, modules), History(second, paths, modules)
+        names = Names()
+        left, right = History(first, names), History(second, names)
         self._histories: dict[Side, History] = {"a": left, "b": right}
         self._pairing = pair_calls(left, right)
         self._report = report
@@ -89,14 +88,19 @@ class _Diff:
         self._findings, self._noise_findings = Findings(), Findings()
         self._noise, self._noise_roots = noise, set[Root]()
         self._slides = Slides(left, right, self._pairing)
-        self._references = References(left, right, self._pairing, list(paths))
+        self._references = References(left, right, self._pairing, list(names.paths))
+        self._functions = list(names.functions)
+        self._same_functions = _same_functions(first, second)
 
     def run(self, on_progress: OnProgress) -> None:
         """Compare all calls, and fill the report."""
         unpaired = [finding for side in _SIDES for finding in self._report_unpaired(side)]
         self._report_moved()
         for done, (left, right) in enumerate(self._pairing.pairs()):
-            self._compare(self._pair(left, right))
+            if self._is_unchanged(left, right):
+                self._count(self._functions[self._histories["a"].functions[left]])
+            else:
+                self._compare(self._pair(left, right))
             on_progress(done + 1, self._report.total)
         late_causes = dict(self._late_causes(unpaired))
         self._report.findings += self._findings.finish(late_causes)
@@ -147,6 +151,26 @@ class _Diff:
                 self._causes.set_root("a", a, root)
                 self._causes.set_root("b", b, root)
                 self._causes.affect("a", self._histories["a"].affected(a, self._call("a", a)), root)
+
+    def _is_unchanged(self, left: int, right: int) -> bool:
+        """Return True if the keys of two calls say that nothing differs. Most calls need not be read again."""
+        a, b = self._histories["a"], self._histories["b"]
+        return bool(
+            a.is_exact[left]
+            and b.is_exact[right]
+            and a.outcome[left] == b.outcome[right] != 0
+            and a.plain[left] == b.plain[right]
+            and a.contents[left] == b.contents[right]
+            and a.offsets[left] == b.offsets[right]
+            and self._functions[a.functions[left]] in self._same_functions
+            and self._references.are_same(a.inputs[left], b.inputs[right])
+            and self._references.are_same(a.outputs[left], b.outputs[right])
+        )
+
+    def _count(self, function: str) -> None:
+        """Count a compared call."""
+        self._report.calls.compared += 1
+        self._report.functions[function] += 1
 
     def _pair(self, left: int, right: int) -> CallPair:
         call, other = self._call("a", left), self._call("b", right)
@@ -203,8 +227,7 @@ class _Diff:
         if call.leave is None:
             self._report.calls.in_flight += 1
             return
-        self._report.calls.compared += 1
-        self._report.functions[call.name] += 1
+        self._count(call.name)
         if call.outcome_text != other.outcome_text:
             yield _finding("status", call, other, call.outcome_text, other.outcome_text)
         elif other.leave is not None:
@@ -237,9 +260,25 @@ class _Diff:
             self._findings.add_opaque(_with_cause(finding, cause), first, second)
 
         comparison = FieldComparison(
-            pair.call, pair.other.index, compare_bound, on_opaque, skipped, ("in A", "in B"), "in A"
+            pair.call,
+            pair.other.index,
+            compare_bound,
+            on_opaque,
+            skipped,
+            same_addresses=False,
+            sides=("in A", "in B"),
+            absent="in A",
         )
         return comparison
+
+
+def _same_functions(first: Trace, second: Trace) -> set[str]:
+    """Return the functions that both traces describe alike, in the same ABI."""
+    if first.abi != second.abi:
+        return set()
+    others = {spec.name: spec for spec in second.specs.values()}
+    specs = [spec for spec in first.specs.values() if spec.name in others]
+    return {spec.name for spec in specs if same_spec(spec, others[spec.name])}
 
 
 def _by_path(values: Sequence[BoundValue]) -> dict[str, BoundValue]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from tracekmt.codec import Unreadable, flags_to_int, json_form
 from tracekmt.findings import Finding, FindingKind
-from tracekmt.spec.types import Bytes, Flags, Kind, Payload
+from tracekmt.spec.types import Address, Bytes, Flags, Kind, Payload, RawWindow
 from tracekmt.trace.call import BoundValue, TracedCall
 
 _DRIVER_VALUE = "; only a driver can compute this value"
@@ -23,8 +24,9 @@ class FieldComparison(NamedTuple):
         call: The call on the first side.
         other_index: Index of the call on the other side.
         compare_bound: Compares values that refer to objects.
-        on_opaque: Receives findings about contents of a driver with both contents, in place of the caller.
+        on_opaque: Receives the findings about bytes that cannot be compared, with the bytes of both sides.
         skipped: Direction of the fields that are not compared.
+        same_addresses: Addresses of undescribed memory are the same on both sides. Otherwise they are null or not.
         sides: What follows the bytes of each side in messages.
         absent: What follows "absent" in messages about the first side.
     """
@@ -34,6 +36,7 @@ class FieldComparison(NamedTuple):
     compare_bound: CompareBound
     on_opaque: Callable[[Finding, bytes, bytes], object] | None = None
     skipped: Literal["in", "out"] = "in"
+    same_addresses: bool = True
     sides: tuple[str, str] = ("recorded", "replayed")
     absent: str = "in the recording"
 
@@ -89,8 +92,8 @@ class FieldComparison(NamedTuple):
             yield from self._bits(bound, bound.type, flags_to_int(bound.type, first), flags_to_int(bound.type, second))
         elif isinstance(first, bytes) or isinstance(second, bytes):
             if first != second:
-                is_opaque = isinstance(bound.type, Payload) or (isinstance(bound.type, Bytes) and bound.type.opaque)
-                reason = _DRIVER_VALUE if is_opaque else ""
+                reason = _opaque_reason(bound)
+                is_opaque = bool(reason)
                 message = f"{bound.path} differs{self._first_difference(first, second)}{reason}"
                 finding_kind: FindingKind = "opaque" if is_opaque else self._data_kind
                 finding = self.finding(finding_kind, bound, (_size(first), _size(second)), message)
@@ -98,8 +101,13 @@ class FieldComparison(NamedTuple):
                     self.on_opaque(finding, first or b"", second or b"")
                 else:
                     yield finding
+        elif isinstance(bound.type, Address) and not self.same_addresses:
+            if bool(first) != bool(second):
+                yield self.number(bound, first, second)
         elif first != second:
-            yield self.number(bound, first, second)
+            finding = self.number(bound, first, second)
+            reason = _opaque_reason(bound)
+            yield replace(finding, kind="opaque", message=f"{finding.message}{reason}") if reason else finding
 
     def number(self, bound: BoundValue, first: Any, second: Any) -> Finding:
         """Return the finding that a plain value differs."""
@@ -157,6 +165,14 @@ def finding_at(
         pattern=bound.pattern,
         handle_kind=bound.kind.name if bound.kind is not None and bound.kind.binding == "handle" else None,
     )
+
+
+def _opaque_reason(bound: BoundValue) -> str:
+    """Return why bytes cannot be compared, empty for bytes that can."""
+    if isinstance(bound.type, RawWindow):
+        return "; no description says what is there"
+    is_opaque = isinstance(bound.type, Payload) or (isinstance(bound.type, Bytes) and bound.type.opaque)
+    return _DRIVER_VALUE if is_opaque else ""
 
 
 def _size(data: bytes | None) -> str:

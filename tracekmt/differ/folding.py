@@ -102,7 +102,8 @@ class _OpaqueField:
     def summary(self, finding: Finding) -> Finding:
         """Return the finding for all calls."""
         offsets = ", ".join(_ranges(sorted(self._offsets))) or "none in common lengths"
-        message = f"{finding.pattern} differs at bytes {offsets}; only a driver can compute this value"
+        reason = finding.message.partition("; ")[2]
+        message = f"{finding.pattern} differs at bytes {offsets}; {reason}"
         return replace(finding, message=message, repeats=tuple(self._calls[1:]))
 
 

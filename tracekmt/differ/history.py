@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tracekmt.codec import Unreadable
-from tracekmt.differ.keys import keys_of
+from tracekmt.differ.keys import keys_of, outcome_key
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import created_objects, destroyed_objects
 from tracekmt.spec.types import CallSpec, Kind
@@ -46,7 +46,7 @@ class Objects:
     """
 
     births: array[int] = field(default_factory=lambda: array("q", [NO_BIRTH] * FIRST))
-    paths: array[int] = field(default_factory=lambda: array("L", [0] * FIRST))
+    paths: array[int] = field(default_factory=lambda: array("I", [0] * FIRST))
     values: array[int] = field(default_factory=lambda: array("Q", [0] * FIRST))
     uses: array[int] = field(default_factory=lambda: array("q", [0] * FIRST))
     is_range: bytearray = field(default_factory=lambda: bytearray(FIRST))
@@ -70,9 +70,9 @@ class _References:
     """Objects that calls refer to, by the position of the call. Calls may be added in any order, each once."""
 
     def __init__(self) -> None:
-        self._objects = array("L")
+        self._objects = array("I")
         self._starts = array("q")
-        self._counts = array("L")
+        self._counts = array("I")
 
     def reserve(self) -> None:
         """Make room for the next call."""
@@ -89,6 +89,21 @@ class _References:
         return self._objects[start : start + self._counts[position]]
 
 
+@dataclass
+class Names:
+    """Numbers of names.
+
+    Attributes:
+        functions: Functions.
+        paths: Paths of handles in arguments.
+        modules: Modules that make calls.
+    """
+
+    functions: dict[str, int] = field(default_factory=dict)
+    paths: dict[str, int] = field(default_factory=dict)
+    modules: dict[str, int] = field(default_factory=dict)
+
+
 class History:
     """The calls of one trace by position: their number in the order of their enter events.
 
@@ -99,6 +114,10 @@ class History:
         weak: Weak key of each call; see `keys`.
         plain: Plain key of each call.
         contents: Key of the contents of each call's buffers.
+        outcome: Key of the outcome of each call. 0 for a call that did not return.
+        offsets: Key of what the values of a call say besides their objects: null or not, and offsets in ranges.
+        is_exact: 1 for a call whose keys leave nothing else to compare.
+        functions: Number of the function of each call.
         callers: Number of the module that made each call.
         objects: The objects.
         inputs: Objects of the bound inputs of each call, in their order.
@@ -106,25 +125,27 @@ class History:
         destroyed: Objects that each call destroyed.
     """
 
-    def __init__(self, trace: Trace, paths: dict[str, int], modules: dict[str, int]) -> None:
+    def __init__(self, trace: Trace, names: Names) -> None:
         """Read a trace.
 
         Args:
             trace: The trace.
-            paths: Numbers of paths. Both sides of a comparison share them.
-            modules: Numbers of modules by name. Both sides share them.
+            names: Numbers of names. Both sides of a comparison share them.
         """
         self.trace = trace
         self.indexes = array("Q")
-        self.threads = array("L")
+        self.threads = array("I")
         self.weak, self.plain, self.contents = array("q"), array("q"), array("q")
-        self.callers = array("L")
+        self.callers = array("I")
         self.objects = Objects()
         self.inputs, self.outputs, self.destroyed = _References(), _References(), _References()
-        self._paths, self._modules = paths, modules  # numbers by text
+        self.outcome, self.offsets = array("q"), array("q")
+        self.is_exact = bytearray()
+        self.functions = array("I")
+        self._names = names
         self._caller_numbers: dict[int, int] = {}
         self._bindings = Bindings()
-        self._values: dict[tuple[Kind, Any], int] = {}
+        self._values: dict[tuple[str, Any], int] = {}
         self._read()
 
     def __len__(self) -> int:
@@ -160,6 +181,8 @@ class History:
         for index, is_leave in self.trace.timeline():
             if is_leave:
                 position, call, destroyed = under_way.pop(index)
+                self.outcome[position], is_exact = outcome_key(call)
+                self.is_exact[position] &= is_exact
                 if call.succeeded:
                     self._on_leave(position, call, destroyed)
             else:
@@ -174,17 +197,22 @@ class History:
         self.weak.append(keys.weak)
         self.plain.append(keys.plain)
         self.contents.append(keys.contents)
+        self.is_exact.append(keys.is_exact)
+        self.functions.append(self._names.functions.setdefault(call.name, len(self._names.functions)))
         self.callers.append(self._caller(call))
         self.inputs.reserve()
         self.outputs.reserve()
         self.destroyed.reserve()
         numbers = [self._number(call, bound) for bound in call.bound_inputs]
         self.inputs.add(position, numbers)
+        self.outcome.append(0)
+        self.offsets.append(self._offsets(position, numbers, call.bound_inputs))
         self._use(numbers, call.bound_inputs, keys.weak)
         return list(destroyed_objects(self._bindings, call))
 
     def _on_leave(self, position: int, call: TracedCall, destroyed: list[Identity]) -> None:
         created_numbers: dict[str, int] = {}
+        new_ranges: list[Identity] = []
         for created in created_objects(self._bindings, call):
             bound = created.bound_value
             is_chosen = bool(asked_paths(call, created.kind, bound.value))
@@ -192,7 +220,10 @@ class History:
             path = self._path(bound.path)
             number = self.objects.add(position, path, bound.value, is_range=is_range, is_chosen=is_chosen)
             created_numbers[bound.path] = number
-            older, _ = self._bindings.bind(created.identity(call.index, number))
+            identity = created.identity(call.index, number)
+            if is_range:
+                new_ranges.append(identity)
+            older, _ = self._bindings.bind(identity)
             if older is not None:
                 self._bindings.destroy(older, call.index)
         gone = [each for identity in destroyed for each in self._bindings.destroy(identity, call.index)]
@@ -201,16 +232,19 @@ class History:
         numbers = [created_numbers.get(bound.path) or self._number(call, bound) for bound in call.bound_outputs]
         if numbers:
             self.outputs.add(position, numbers)
+            offsets = self._offsets(position, numbers, call.bound_outputs)
+            asked = [sorted(asked_paths(call, created.kind, created.recorded)) for created in new_ranges]
+            self.offsets[position] = hash((self.offsets[position], offsets, str(asked)))
 
     def _caller(self, call: TracedCall) -> int:
         address = call.enter.caller
         if address not in self._caller_numbers:
             module = (call.caller or "").partition("+")[0].lower()
-            self._caller_numbers[address] = self._modules.setdefault(module, len(self._modules))
+            self._caller_numbers[address] = self._names.modules.setdefault(module, len(self._names.modules))
         return self._caller_numbers[address]
 
     def _path(self, path: str) -> int:
-        return self._paths.setdefault(path, len(self._paths))
+        return self._names.paths.setdefault(path, len(self._names.paths))
 
     def _number(self, call: TracedCall, bound: BoundValue) -> int:
         """Return the number of the object that a value refers to. Objects that are older than the trace are added."""
@@ -220,7 +254,7 @@ class History:
         if kind is None or kind.binding in _FROM_OUTSIDE or isinstance(value, Unreadable):
             return UNKNOWN
         if kind.binding == "per_machine":
-            key = kind.space, tuple(value.items()) if isinstance(value, dict) else value
+            key = kind.space.name, tuple(value.items()) if isinstance(value, dict) else value
             if key not in self._values:
                 self._values[key] = self.objects.add(NO_BIRTH, self._path(bound.path), value)
             return self._values[key]
@@ -249,6 +283,20 @@ class History:
         self._bindings.bind(identity)
         return identity
 
+    def _offsets(self, position: int, numbers: Sequence[int], values: Sequence[BoundValue]) -> int:
+        """Return a key of what values say besides their objects. A new range has no offset."""
+        objects = self.objects
+        return hash(
+            tuple(
+                [
+                    bound.value - objects.values[number]
+                    if objects.is_range[number] and objects.births[number] != position
+                    else bool(bound.value)
+                    for number, bound in zip(numbers, values, strict=True)
+                ]
+            )
+        )
+
     def _use(self, numbers: list[int], values: Collection[BoundValue], key: int) -> None:
         uses = self.objects.uses
         for number, bound in zip(numbers, values, strict=True):
@@ -267,5 +315,5 @@ def asked_paths(call: TracedCall, kind: Kind, address: object) -> set[str]:
     return {
         bound.path
         for bound in call.bound_inputs
-        if bound.kind is not None and bound.kind.space == kind.space and bound.value == address
+        if bound.kind is not None and bound.kind.space.name == kind.space.name and bound.value == address
     }

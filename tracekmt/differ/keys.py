@@ -1,67 +1,109 @@
-"""Keys of calls: numbers that are equal for calls with equal inputs, whatever numbers a run gave to its objects.
+"""Keys of calls: numbers that are equal for calls with equal values, whatever numbers a run gave to its objects.
 
 The weak key has the function and what selects its meaning: enumerations, and the fields that select a payload. The
 plain key also has flags, sizes, counts and all other plain inputs at fixed places. Neither has handles, addresses and
-fence values. Contents of buffers have their own key, because a driver may put addresses there.
+fence values. Contents of buffers have their own key, because a driver may put addresses there. The outcome key has the
+return value and the plain outputs.
 
 Keys are equal or not within one run of this program. They are not stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import compress
+from typing import Literal, NamedTuple
 
 from tracekmt.spec import types as t
-from tracekmt.spec.layout import lay_out, measure
+from tracekmt.spec.layout import Slot, lay_out, measure
 from tracekmt.trace.call import TracedCall
+from tracekmt.trace.events import Region
 
 LEAST_DISTANCE = 1 << 24
 """Smallest number that may be a distance between randomised addresses. Linux places memory at random in 2^28 pages."""
 
+Direction = Literal["in", "out"]
+
 
 class CallKeys(NamedTuple):
-    """Keys of a call.
+    """Keys of the inputs of a call.
 
     Attributes:
         weak: Key of the function and its selectors.
         plain: Key of the function and its plain inputs.
         contents: Key of the contents of buffers.
+        is_exact: Equal plain keys and contents leave no plain input to compare.
     """
 
     weak: int
     plain: int
     contents: int
+    is_exact: bool
 
 
 def keys_of(call: TracedCall) -> CallKeys:
-    """Return the keys of a call."""
-    form = _form(call.spec, call.abi)
-    arguments = call.enter.arguments
-    memory = {address: data for address, _, data in call.enter.regions}
-    if call.spec.argument.parameters:
-        data = b"".join((word & (1 << 64) - 1).to_bytes(8, "little") for word in arguments)
-    else:
-        data = memory.get(arguments[0], b"") if arguments else b""
-    number = int.from_bytes(data, "little")
+    """Return the keys of the inputs of a call."""
+    form = _form(call.spec, call.abi, "in")
+    argument, memory = _argument(call, call.enter.regions)
+    plain, is_exact = form.plain, form.is_exact
+    number = int.from_bytes(argument, "little")
     for place in form.distances:
         if number & place >= (place & -place) * LEAST_DISTANCE:
-            number &= ~place
-    contents = [
-        pointee.content(memory.get(int.from_bytes(data[pointee.offset : pointee.offset + form.pointer_size], "little")))
-        for pointee in form.pointees
-    ]
-    for pointee in form.pointees:
-        if pointee.size:
-            memory.pop(int.from_bytes(data[pointee.offset : pointee.offset + form.pointer_size], "little"), None)
-    if not call.spec.argument.parameters and arguments:
-        memory.pop(arguments[0], None)
+            plain = plain._replace(bits=plain.bits & ~place)
+            is_exact = False
+    pointees = form.read_pointees(argument, memory)
     return CallKeys(
-        hash((call.name, number & form.selectors)),
-        hash((call.name, len(data), number & form.plain, *contents)),
+        hash((call.name, form.selectors.of(argument))),
+        hash((call.name, plain.of(argument), *pointees)),
         hash(tuple(memory.values())) if memory else 0,
+        is_exact,
     )
+
+
+def outcome_key(call: TracedCall) -> tuple[int, bool]:
+    """Return the key of the outcome of a call that returned. The second value is that of `CallKeys.is_exact`."""
+    assert call.leave is not None
+    form = _form(call.spec, call.abi, "out")
+    argument, memory = _argument(call, call.leave.regions)
+    pointees = form.read_pointees(argument, memory)
+    contents = hash(tuple(memory.values())) if memory else 0
+    return hash((call.outcome_text, form.plain.of(argument), contents, *pointees)), form.is_exact
+
+
+def _argument(call: TracedCall, regions: Sequence[Region]) -> tuple[bytes, dict[int, bytes]]:
+    """Return the bytes of the argument, and the memory that it points to."""
+    memory = {address: data for address, _, data in regions}
+    arguments = call.enter.arguments
+    if call.spec.argument.parameters:
+        return b"".join((word & (1 << 64) - 1).to_bytes(8, "little") for word in arguments), memory
+    return (memory.pop(arguments[0], b"") if arguments else b""), memory
+
+
+class _Mask(NamedTuple):
+    """What counts of a structure.
+
+    Attributes:
+        bits: Bits that count.
+        used: 1 for each byte with such a bit.
+        presence: Bits of each field that counts as zero or not.
+    """
+
+    bits: int
+    used: bytes
+    presence: tuple[int, ...]
+
+    def of(self, data: bytes) -> bytes:
+        """Return what counts of bytes. It is alike in every ABI, but for integers of a pointer's size."""
+        number = int.from_bytes(data, "little")
+        size = len(data)
+        counted = bytes(compress((number & self.bits & (1 << 8 * size) - 1).to_bytes(size, "little"), self.used))
+        return counted + bytes([bool(number & place) for place in self.presence]) if self.presence else counted
+
+
+def _make_mask(bits: int, presence: Sequence[int] = ()) -> _Mask:
+    used = bytes(bool(byte) for byte in bits.to_bytes((bits.bit_length() + 7) // 8, "little"))
+    return _Mask(bits, used, tuple(presence))
 
 
 class _Pointee(NamedTuple):
@@ -70,102 +112,192 @@ class _Pointee(NamedTuple):
     Attributes:
         offset: Offset of the pointer.
         size: Size of an element in bytes. 0 for memory of which only the length counts.
-        plain: Mask of the plain inputs of an element.
+        plain: Mask of the plain values of an element.
     """
 
     offset: int
     size: int
-    plain: int
+    plain: _Mask
 
     def content(self, data: bytes | None) -> object:
         """Return what counts of the memory."""
         if data is None or not self.size:
             return data and len(data)
-        if not self.plain:
+        if not self.plain.bits and not self.plain.presence:
             return len(data) // self.size
-        starts = range(0, len(data), self.size)
-        return tuple(int.from_bytes(data[start : start + self.size], "little") & self.plain for start in starts)
+        return tuple([self.plain.of(data[start : start + self.size]) for start in range(0, len(data), self.size)])
 
 
 class _Form(NamedTuple):
-    """Places of plain inputs in the argument of a function.
+    """Places of plain values in the argument of a function.
 
     Attributes:
         selectors: Mask of the fields that select the meaning.
-        plain: Mask of all plain inputs.
+        plain: Mask of all plain values.
         pointees: Memory behind its pointers.
         distances: Masks of the numbers of a call about ranges of addresses, which may be distances between addresses.
         pointer_size: Size of a pointer in bytes.
+        is_exact: All values are at places that are known, or refer to objects.
     """
 
-    selectors: int
-    plain: int
+    selectors: _Mask
+    plain: _Mask
     pointees: tuple[_Pointee, ...]
     distances: tuple[int, ...]
     pointer_size: int
+    is_exact: bool
+
+    def read_pointees(self, argument: bytes, memory: dict[int, bytes]) -> list[object]:
+        """Return what counts of the memory behind the pointers. Structures and arrays are taken out of `memory`."""
+        contents = []
+        for pointee in self.pointees:
+            address = int.from_bytes(argument[pointee.offset : pointee.offset + self.pointer_size], "little")
+            contents.append(pointee.content(memory.get(address)))
+            if pointee.size:
+                memory.pop(address, None)
+        return contents
 
 
 @lru_cache(maxsize=1024)
-def _form(spec: t.CallSpec, abi: t.Abi) -> _Form:
-    by = {
-        field.type.by for field in spec.argument.fields() if isinstance(field.type, t.Payload)
-    }  # the field is in the structure of the payload
-    selectors = plain = 0
-    for offset, field in _fixed_fields(spec.argument, abi):
-        mask = _mask(field, abi) << 8 * offset
-        plain |= mask
+def _form(spec: t.CallSpec, abi: t.Abi, direction: Direction) -> _Form:
+    by = {field.type.by for field in spec.argument.fields() if isinstance(field.type, t.Payload)}
+    places = _Places(spec, abi, direction)
+    fields = list(places.fixed_fields(spec.argument))
+    selectors = 0
+    for offset, field in fields:
         if isinstance(field.type, t.Enum) or field.name in by:
-            selectors |= mask
-    pointer_size = measure(t.Bytes("", False), abi)[0]
-    is_about_ranges = any(
-        kind is not None and kind.binding == "range"
-        for kind in (t.kind_of(field.type) for field in spec.argument.fields())
-    )
+            selectors |= _mask(field, abi, direction) << 8 * offset
+    kinds = [t.kind_of(field.type) for field in spec.argument.fields()]
     distances = [
-        _mask(field, abi) << 8 * offset
-        for offset, field in _fixed_fields(spec.argument, abi)
-        if is_about_ranges and isinstance(field.type, t.Integer)
+        _mask(field, abi, "in") << 8 * offset
+        for offset, field in fields
+        if isinstance(field.type, t.Integer) and any(kind is not None and kind.binding == "range" for kind in kinds)
     ]
-    return _Form(selectors, plain, tuple(_pointees(spec.argument, abi)), tuple(filter(None, distances)), pointer_size)
+    return _Form(
+        _make_mask(selectors),
+        places.mask(spec.argument),
+        tuple(places.pointees(spec.argument)),
+        tuple(filter(None, distances)),
+        t.POINTER_SIZE[abi],
+        places.is_exact(spec.argument),
+    )
 
 
-def _pointees(struct: t.Struct, abi: t.Abi) -> Iterator[_Pointee]:
-    for offset, field in _fixed_fields(struct, abi):
-        type_ = field.type
-        if field.direction == "out":
-            continue
-        if isinstance(type_, t.Pointer) and not isinstance(type_.to, t.Pointer):
-            plain = 0
-            if isinstance(type_.to, t.Struct):
-                for inner_offset, inner in _fixed_fields(type_.to, abi):
-                    plain |= _mask(inner, abi) << 8 * inner_offset
-            else:
-                plain = _mask(t.Field("", type_.to, field.direction), abi)
-            yield _Pointee(offset, measure(type_.to, abi)[0], plain)
-        elif isinstance(type_, (t.Bytes, t.WString, t.Payload)):
-            yield _Pointee(offset, 0, 0)
+class _Places(NamedTuple):
+    """Places of the values of one direction in the structures of a function."""
 
+    spec: t.CallSpec
+    abi: t.Abi
+    direction: Direction
 
-def _fixed_fields(struct: t.Struct, abi: t.Abi, base: int = 0) -> Iterator[tuple[int, t.Field]]:
-    """Yield the fields outside of unions with their offsets, those of nested structures too."""
-    for slot, *others in lay_out(struct, abi).members:
-        if others or slot.union is not None:
-            continue
-        type_ = slot.field.type
+    def is_exact(self, struct: t.Struct) -> bool:
+        """Return True if the keys have every value of a structure that refers to no object."""
+        return not struct.parameters and all(
+            _is_reference(member) or all(slot is not None and self._is_exact(slot.field.type) for slot in in_effect)
+            for member in lay_out(struct, self.abi).members
+            for in_effect in [self._in_effect(member)]
+        )
+
+    def _is_exact(self, type_: t.Type) -> bool:
+        """Return True if the keys have every value of a type. Buffers without a mask count as a whole."""
+        kind = t.kind_of(type_.of if isinstance(type_, t.Array) else type_)
+        if kind is not None:
+            return kind.binding != "literal" or isinstance(type_, (t.Integer, t.Address))
+        if isinstance(type_, t.Pointer):
+            return not isinstance(type_.to, t.Pointer) and self._is_exact(type_.to)
         if isinstance(type_, t.Struct):
-            if type_.kind is None and slot.field.direction != "out":
-                yield from _fixed_fields(type_, abi, base + slot.offset)
-        else:
-            yield base + slot.offset, slot.field
+            return self.is_exact(type_)
+        if isinstance(type_, t.Array):
+            return type_.used is None and _is_plain(type_.of)
+        return isinstance(type_, (t.Integer, t.Enum, t.Flags, t.StructSize, t.Float, t.Address, *_BUFFERS))
+
+    def mask(self, struct: t.Struct) -> _Mask:
+        """Return what counts of a structure in place."""
+        bits, presence = 0, []
+        for offset, field in self.fixed_fields(struct):
+            bits |= _mask(field, self.abi, self.direction) << 8 * offset
+            kind = t.kind_of(field.type)
+            is_address = isinstance(field.type, t.Address) and kind is None
+            if (is_address or (kind is not None and kind.binding == "literal")) and not self._is_skipped(field):
+                presence.append((1 << 8 * measure(field.type, self.abi)[0]) - 1 << 8 * offset)
+        unions = (member for member in lay_out(struct, self.abi).members if member[0].union is not None)
+        presence += [
+            (1 << 8 * max(slot.size for slot in member)) - 1 << 8 * member[0].offset
+            for member in unions
+            if _is_reference(member)
+        ]
+        return _make_mask(bits, presence)
+
+    def pointees(self, struct: t.Struct) -> Iterator[_Pointee]:
+        """Yield the memory behind the pointers of a structure."""
+        for offset, field in self.fixed_fields(struct):
+            type_ = field.type
+            if self.direction == "in" and field.direction == "out":
+                continue
+            if isinstance(type_, t.Pointer) and not isinstance(type_.to, t.Pointer):
+                to = type_.to
+                is_struct = isinstance(to, t.Struct) and to.kind is None
+                plain = self.mask(to) if is_struct else _make_mask(self._element_bits(to, field))  # type: ignore[arg-type]
+                yield _Pointee(offset, measure(to, self.abi)[0], plain)
+            elif isinstance(type_, t.POINTER_TYPES):
+                yield _Pointee(offset, 0, _make_mask(0))
+
+    def _element_bits(self, type_: t.Type, field: t.Field) -> int:
+        return _mask(t.Field("", type_, field.direction), self.abi, self.direction)
+
+    def _is_skipped(self, field: t.Field) -> bool:
+        return field.direction == ("out" if self.direction == "in" else "in")
+
+    def fixed_fields(self, struct: t.Struct, base: int = 0) -> Iterator[tuple[int, t.Field]]:
+        """Yield the fields at known places with their offsets, those of nested structures too."""
+        for member in lay_out(struct, self.abi).members:
+            for slot in filter(None, self._in_effect(member)):
+                type_ = slot.field.type
+                if not isinstance(type_, t.Struct):
+                    yield base + slot.offset, slot.field
+                elif type_.kind is None:
+                    yield from self.fixed_fields(type_, base + slot.offset)
+
+    def _in_effect(self, member: Sequence[Slot]) -> list[Slot | None]:
+        """Return the slots of a member that are in effect in every call, None for a union whose values decide."""
+        union = member[0].union
+        if union is None:
+            return list(member)
+        if not union.by_call:
+            # Plain integers of one size are one integer.
+            types = {slot.field.type if _is_plain(slot.field.type) else None for slot in member}
+            return [member[0]] if None not in types and len({slot.size for slot in member}) == 1 else [None]
+        chosen = [slot for slot in member if slot.arm is not None and slot.arm.name in self.spec.union_arms]
+        return [*chosen] or [None]
 
 
-def _mask(field: t.Field, abi: t.Abi) -> int:
-    """Return the mask of a field's plain inputs, 0 for other fields."""
+def _is_plain(type_: t.Type) -> bool:
+    return isinstance(type_, (t.Enum, t.StructSize, t.Float)) or (isinstance(type_, t.Integer) and type_.kind is None)
+
+
+def _is_reference(member: Sequence[Slot]) -> bool:
+    """Return True for a pointer, an address or a value of a kind, also if a union holds one of several."""
+    for slot in member:
+        kind = t.kind_of(slot.field.type)
+        is_kind = kind is not None and kind.binding != "literal" and isinstance(slot.field.type, t.Integer)
+        if not is_kind and not isinstance(slot.field.type, (t.Address, t.Pointer, *_BUFFERS)):
+            return False
+    return True
+
+
+_BUFFERS = (t.Bytes, t.Payload, t.WString, t.RawWindow)
+
+
+def _mask(field: t.Field, abi: t.Abi, direction: Direction) -> int:
+    """Return the mask of a field's plain values of one direction, 0 for other fields."""
     type_ = field.type
-    if field.direction not in ("in", "inout"):
-        return 0
+    opposite = "out" if direction == "in" else "in"
     if isinstance(type_, t.Flags):
-        return sum(type_.mask(bit.name) for bit in type_.bits if (bit.direction or field.direction) != "out")
-    if isinstance(type_, (t.Enum, t.StructSize, t.Float)) or (isinstance(type_, t.Integer) and type_.kind is None):
+        bits = [bit.name for bit in type_.bits if (bit.direction or field.direction) not in (opposite, "unknown")]
+        return sum(type_.mask(name) for name in bits)
+    if field.direction in (opposite, "unknown"):
+        return 0
+    element = type_.of if isinstance(type_, t.Array) and type_.used is None else type_
+    if _is_plain(element):
         return (1 << 8 * measure(type_, abi)[0]) - 1
     return 0

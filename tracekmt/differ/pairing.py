@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tracekmt.differ.align import Level, align_keys
-from tracekmt.differ.history import FIRST, NO_BIRTH, History
+from tracekmt.differ.history import FIRST, NO_BIRTH, NULL, History
 from tracekmt.differ.moved import Block, find_moved
 from tracekmt.differ.threads import pair_threads
 
@@ -36,7 +36,7 @@ class Pairing:
     Attributes:
         right: Position of the right call by the position of the left call, or NO_PARTNER.
         left: Position of the left call by the position of the right call, or NO_PARTNER.
-        objects: Number of the right object by the number of the left one, for those with a counterpart.
+        objects: Number of the right object by the number of the left one. 0 for one without counterpart.
         left_objects: The opposite of `objects`.
         threads: Number of the right thread by the number of the left one.
         moved: Positions of runs of calls that have another place on the right side.
@@ -44,8 +44,8 @@ class Pairing:
 
     right: array[int]
     left: array[int]
-    objects: dict[int, int] = field(default_factory=dict)
-    left_objects: dict[int, int] = field(default_factory=dict)
+    objects: array[int] = field(default_factory=lambda: array("I"))
+    left_objects: array[int] = field(default_factory=lambda: array("I"))
     threads: dict[int, int] = field(default_factory=dict)
     moved: list[Block] = field(default_factory=list)
 
@@ -61,17 +61,24 @@ class Pairing:
 def pair_calls(left: History, right: History) -> Pairing:
     """Pair the calls and the objects of two traces."""
     first = _align(left, right, _shallow_levels(left, right))
-    votes = _vote(left, right, first, _USE)
+    votes = _Votes(left, right)
+    votes.count_pairs(first, _USE)
     for is_range in (False, True):
-        _count_equal_values(votes, left, right, is_range=is_range)
-    numbers = {b: a for a, b in _elect(votes).items()}
+        votes.count_equal_values(is_range=is_range)
     left_numbers = range(len(left.objects))
-    right_numbers = [numbers.get(number, -number) for number in range(len(right.objects))]
+    right_numbers = array("q", range(0, -len(right.objects), -1))
+    for a, b in enumerate(votes.elect()):
+        right_numbers[b] = a
     for number in range(FIRST):
         right_numbers[number] = number
     second = _align(left, right, _exact_levels((left, left_numbers), (right, right_numbers)))
-    second.objects = _elect(_vote(left, right, second, _CERTAIN))
-    second.left_objects = {b: a for a, b in second.objects.items()}
+    votes = _Votes(left, right)
+    votes.count_pairs(second, _CERTAIN)
+    second.objects = votes.elect()
+    second.left_objects = array("I", bytes(4 * len(right.objects)))
+    for a, b in enumerate(second.objects):
+        second.left_objects[b] = a
+    second.left_objects[NULL] = NULL
     return second
 
 
@@ -144,72 +151,105 @@ def _unpaired(partners: array[int]) -> set[int]:
     return {position for position, partner in enumerate(partners) if partner == NO_PARTNER}
 
 
-def _vote(left: History, right: History, pairing: Pairing, birth: int) -> Counter[tuple[int, int]]:
-    """Count how often two objects have the same place in a pair of calls.
+class _Votes:
+    """Votes for the objects of the other side. Of each object, the one with the majority of votes is kept.
+
+    That takes two numbers an object (Boyer and Moore's majority vote), however many other objects have votes.
+    """
+
+    def __init__(self, left: History, right: History) -> None:
+        self._sides = left, right
+        sizes = [len(side.objects) for side in self._sides]
+        self._favourites = [array("I", bytes(4 * size)) for size in sizes]
+        self._leads = [array("q", bytes(8 * size)) for size in sizes]
+
+    def count_pairs(self, pairing: Pairing, birth: int) -> None:
+        """Add the votes of all pairs of calls.
+
+        Args:
+            pairing: The calls that belong together.
+            birth: Votes of a pair of calls for the objects that they create.
+        """
+        left, right = self._sides
+        for a, b in pairing.pairs():
+            self._count(left.inputs[a], right.inputs[b], _USE)
+            self._count(left.outputs[a], right.outputs[b], _USE)
+            self._count(list(left.created(a)), list(right.created(b)), birth)
+
+    def _count(self, left: Sequence[int], right: Sequence[int], weight: int) -> None:
+        if len(left) == len(right):
+            for a, b in zip(left, right, strict=True):
+                if a >= FIRST and b >= FIRST:
+                    self._add(0, a, b, weight)
+                    self._add(1, b, a, weight)
+
+    def _add(self, side: int, number: int, other: int, weight: int) -> None:
+        favourites, leads = self._favourites[side], self._leads[side]
+        if favourites[number] == other:
+            leads[number] += weight
+        elif leads[number] >= weight:
+            leads[number] -= weight
+        else:
+            favourites[number], leads[number] = other, weight - leads[number]
+
+    def count_equal_values(self, *, is_range: bool) -> None:
+        """Add votes for equal handles, or for equal addresses of ranges, up to a distance that most have in common.
+
+        They decide between calls that are alike in everything else.
+        """
+        left, right = (side.objects for side in self._sides)
+        chosen = self.elect()
+        distances = Counter(
+            right.values[b] - left.values[a]
+            for a, b in enumerate(chosen)
+            if b and left.births[a] != NO_BIRTH and left.is_range[a] == right.is_range[b] == is_range
+        )
+        distance = max(distances, key=distances.__getitem__, default=0)
+        same = list(_equal_values(self._sides[0], self._sides[1], distance, is_range=is_range))
+        is_rule = sum(chosen[a] == b for a, b in same) > _RULE * max(len(same), 1)
+        for a, b in same:
+            self._count([a], [b], _SAME_ALLOCATOR if is_rule else _SAME_VALUE)
+
+    def elect(self) -> array[int]:
+        """Return the right object of each left object: that with the votes of both sides, else of one side."""
+        left, right = self._favourites
+        chosen = array("I", (b if b and right[b] == a else 0 for a, b in enumerate(left)))
+        taken = bytearray(len(right))
+        for b in chosen:
+            taken[b] = 1
+        for a, b in enumerate(left):
+            if b and not chosen[a] and not taken[b]:
+                chosen[a] = b
+                taken[b] = 1
+        return chosen
+
+
+def _equal_values(left: History, right: History, distance: int, *, is_range: bool) -> Iterator[tuple[int, int]]:
+    """Yield created objects with equal values: those of like calls, the nth with a value and the nth.
 
     Args:
         left: The left side.
         right: The right side.
-        pairing: The calls that belong together.
-        birth: Votes of a pair of calls for the objects that they create.
-    """
-    votes: Counter[tuple[int, int]] = Counter()
-    for a, b in pairing.pairs():
-        _count_votes(votes, left.inputs[a], right.inputs[b], _USE)
-        _count_votes(votes, left.outputs[a], right.outputs[b], _USE)
-        _count_votes(votes, list(left.created(a)), list(right.created(b)), birth)
-    return votes
-
-
-def _count_equal_values(votes: Counter[tuple[int, int]], left: History, right: History, *, is_range: bool) -> None:
-    """Add votes for equal handles, or for equal addresses of ranges, up to a distance that most have in common.
-
-    They decide between calls that are alike in everything else.
-    """
-    a_objects, b_objects = left.objects, right.objects
-    chosen = {a: b for a, b in _elect(votes).items() if a_objects.births[a] != NO_BIRTH}
-    chosen = {a: b for a, b in chosen.items() if a_objects.is_range[a] == b_objects.is_range[b] == is_range}
-    distances = Counter(b_objects.values[b] - a_objects.values[a] for a, b in chosen.items())
-    distance = max(distances, key=distances.__getitem__, default=0)
-    others = _incarnations(right, distance, is_range=is_range)
-    same = [(a, others[key]) for key, a in _incarnations(left, 0, is_range=is_range).items() if key in others]
-    is_rule = sum(chosen.get(a) == b for a, b in same) > _RULE * max(len(same), 1)
-    for pair in same:
-        votes[pair] += _SAME_ALLOCATOR if is_rule else _SAME_VALUE
-
-
-def _incarnations(history: History, distance: int, *, is_range: bool) -> dict[tuple[int, int, int], int]:
-    """Return the created objects by the weak key of their creation, their value, and how often it occurred before.
-
-    Args:
-        history: The calls.
-        distance: Number that is subtracted from the values.
+        distance: Number that is subtracted from the right values.
         is_range: Return ranges instead of objects with handles.
     """
-    objects = history.objects
-    seen: Counter[tuple[int, int]] = Counter()
-    found: dict[tuple[int, int, int], int] = {}
-    for number in range(FIRST, len(objects)):
-        if objects.births[number] != NO_BIRTH and objects.is_range[number] == is_range:
-            key = history.weak[objects.births[number]], objects.values[number] - distance
-            found[(*key, seen[key])] = number
-            seen[key] += 1
-    return found
-
-
-def _count_votes(votes: Counter[tuple[int, int]], left: Sequence[int], right: Sequence[int], weight: int) -> None:
-    if len(left) == len(right):
-        for pair in zip(left, right, strict=True):
-            if pair[0] >= FIRST and pair[1] >= FIRST:
-                votes[pair] += weight
-
-
-def _elect(votes: Counter[tuple[int, int]]) -> dict[int, int]:
-    """Pair the objects with the most votes for each other, each object once."""
-    chosen: dict[int, int] = {}
-    taken: set[int] = set()
-    for (a, b), _ in sorted(votes.items(), key=lambda item: (-item[1], item[0])):
-        if a not in chosen and b not in taken:
-            chosen[a] = b
-            taken.add(b)
-    return chosen
+    ordered = []
+    for history, offset in ((left, 0), (right, distance)):
+        objects = history.objects
+        keys = array(
+            "q",
+            (
+                hash((history.weak[birth], value - offset)) if birth != NO_BIRTH else 0
+                for birth, value in zip(objects.births, objects.values, strict=True)
+            ),
+        )
+        numbers = [n for n in range(FIRST, len(keys)) if keys[n] and objects.is_range[n] == is_range]
+        numbers.sort(key=keys.__getitem__)  # stable: equal values keep their order
+        ordered.append((numbers, keys))
+    (a_numbers, a_keys), (b_numbers, b_keys) = ordered
+    i = j = 0
+    while i < len(a_numbers) and j < len(b_numbers):
+        a, b = a_numbers[i], b_numbers[j]
+        if a_keys[a] == b_keys[b]:
+            yield a, b
+        i, j = i + (a_keys[a] <= b_keys[b]), j + (a_keys[a] >= b_keys[b])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -74,7 +74,7 @@ class References:
             The values as texts, and a message.
         """
         first, second = values
-        if kind.binding == "fence":
+        if kind.binding == "fence" or kind.varies:
             return
         if bool(first) != bool(second):
             texts = ("live", "null") if first else ("null", "live")
@@ -100,13 +100,20 @@ class References:
             return asked_paths(pair.call, kind, first) == asked_paths(pair.other, kind, second)
         return first == second or first - objects[0].values[a] == second - objects[1].values[b]
 
+    def are_same(self, first: Sequence[int], second: Sequence[int]) -> bool:
+        """Return True if two lists of objects are the same on both sides."""
+        objects = self.pairing.objects
+        return len(first) == len(second) and all(
+            a == b if a < FIRST else objects[a] == b for a, b in zip(first, second, strict=True)
+        )
+
     def _is_same(self, a: int, b: int) -> bool:
-        return a == b if a < FIRST else self.pairing.objects.get(a) == b
+        return a == b if a < FIRST else self.pairing.objects[a] == b
 
     def _is_gone(self, number: int, side: Side) -> bool:
         """Return True if an object has no counterpart on the other side, or no longer exists."""
         counterparts = self.pairing.objects if side == "a" else self.pairing.left_objects
-        return number == DEAD or number not in counterparts
+        return number == DEAD or not counterparts[number]
 
     def _addresses(self, pair: CallPair, kind: Kind, a: int, b: int, first: int, second: int) -> Texts:
         """Return two addresses as offsets. The address of a new range is an offset in the range that contains it."""
@@ -130,6 +137,6 @@ class References:
 def _outer(call: TracedCall, numbers: Numbers, kind: Kind, default: int) -> int:
     """Return the range that a caller asked for an address in."""
     for bound in call.bound_inputs:
-        if bound.kind is not None and bound.kind.space == kind.space and numbers[bound.path] >= FIRST:
+        if bound.kind is not None and bound.kind.space.name == kind.space.name and numbers[bound.path] >= FIRST:
             return numbers[bound.path]
     return default

@@ -22,8 +22,8 @@ class Slides:
         distances = {bases[module.name] - module.base for module in left.trace.modules if module.name in bases}
         distances |= {
             right.objects.values[b] - left.objects.values[a]
-            for a, b in pairing.objects.items()
-            if left.objects.chosen[a] and left.objects.births[a] != NO_BIRTH
+            for a, b in enumerate(pairing.objects)
+            if b and left.objects.chosen[a] and left.objects.births[a] != NO_BIRTH
         }
         self._distances = {abs(distance) for distance in distances if abs(distance) >= LEAST_DISTANCE}
 

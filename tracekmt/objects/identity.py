@@ -210,17 +210,17 @@ class RangeMap:
     """Live ranges of addresses. A range can be inside another one, for example a mapping in a reservation."""
 
     def __init__(self) -> None:
-        self._spaces: dict[Kind, _RangeSpace] = {}
+        self._spaces: dict[str, _RangeSpace] = {}  # by the name of the kind's space
 
     def find(self, kind: Kind, address: int) -> Identity | None:
         """Return the innermost range that contains a recorded address."""
-        space = self._spaces.get(kind.space)
+        space = self._spaces.get(kind.space.name)
         found = None if space is None else space.find(address)
         return None if found is None else found.identity
 
     def find_freed(self, kind: Kind, address: int) -> list[Identity]:
         """Return the ranges that a call frees with a base address: the largest one there, and those inside it."""
-        space = self._spaces.get(kind.space)
+        space = self._spaces.get(kind.space.name)
         if space is None:
             return []
         size = max((found.identity.size for found in space.starting_between(address, address + 1)), default=0)
@@ -234,13 +234,14 @@ class RangeMap:
 
     def bind(self, identity: Identity) -> None:
         """Add a created range."""
-        self._spaces.setdefault(identity.kind.space, _RangeSpace()).add(identity)
+        self._spaces.setdefault(identity.kind.space.name, _RangeSpace()).add(identity)
         _add_to_owners(identity)
 
     def destroy(self, identity: Identity, by: int) -> None:
         """Remove a range that the call with index `by` freed."""
-        if identity.kind.space in self._spaces:
-            self._spaces[identity.kind.space].remove(identity)
+        space = self._spaces.get(identity.kind.space.name)
+        if space is not None:
+            space.remove(identity)
 
 
 class Bindings:

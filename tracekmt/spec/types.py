@@ -37,6 +37,9 @@ literal: Passed unchanged, and compared as numbers.
 """
 
 
+_VARYING_KINDS = ("time", "process id", "thread id")
+
+
 @dataclass(frozen=True)
 class Kind:
     """The sort of object or range that a value refers to. A replay binds such values, and a diff compares the objects.
@@ -63,6 +66,11 @@ class Kind:
     def space(self) -> Kind:
         """The kind whose space of values this kind shares."""
         return self.base.space if self.base else self
+
+    @property
+    def varies(self) -> bool:
+        """True if a value differs between two runs of a program, and says nothing else."""
+        return self.name in _VARYING_KINDS
 
     @cached_property
     def spaces(self) -> tuple[str, ...]:
