@@ -140,6 +140,28 @@ def test_replay(command: Command, tmp_path: Path) -> None:
     }
 
 
+def test_diff(command: Command, tmp_path: Path) -> None:
+    fault = ("--fail", "D3DKMTCreateAllocation2@2=STATUS_NO_MEMORY")
+    command("replay", DEMO, *fault, "-o", "outcome.kmt")
+    result = command("diff", DEMO, "outcome.kmt")
+    assert (result.returncode, result.stderr) == (1, "")
+    assert "    A         STATUS_SUCCESS (0x00000000)\n    B         STATUS_NO_MEMORY" in result.stdout
+    assert command("diff", DEMO, "outcome.kmt", "--again", "outcome.kmt").returncode == 1
+    data = json.loads(command("diff", DEMO, "outcome.kmt", "--json").stdout)
+    first = data["findings"][0]
+    assert (first["a"], first["b"]) == (first["recorded"], first["replayed"]) == ("STATUS_SUCCESS", "STATUS_NO_MEMORY")
+    assert (first["count"], first["repeats"], first["cause"], first["cause_side"]) == (1, [], None, None)
+
+
+def test_a_summary_of_two_traces(command: Command) -> None:
+    result = command("diff", DEMO, DEMO, "--format", "summary")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80 or any("against" in line for line in lines if len(line) > 80)
+    for text in ("function", "CreateAllocation2", "median life", "no differences"):
+        assert text in result.stdout
+
+
 def test_every_form_of_a_report(command: Command, tmp_path: Path) -> None:
     fault = ("--fail", "D3DKMTCreateAllocation2@2=STATUS_NO_MEMORY")
     result = command("replay", DEMO, *fault, "--junit", "j.xml", "--html", "r.html", "--github")

@@ -153,3 +153,14 @@ def test_an_invalid_baseline_is_an_error(text: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(UsageError, match="invalid baseline"):
         read_baseline(path)
+
+
+def test_the_sides_of_a_diff_have_their_own_names(tmp_path: Path) -> None:
+    outcome = tmp_path / "outcome.kmt"
+    tracekmt.replay(DEMO, faults=[FAULT], output=outcome)
+    path = tmp_path / "rules.toml"
+    path.write_text(rule("tolerate", a="STATUS_SUCCESS", b="STATUS_NO_MEMORY", function="D3DKMTCreateAllocation2"))
+    report = tracekmt.diff(DEMO, outcome)
+    with TracePair([DEMO, outcome]) as calls:
+        apply_rules(report, read_rules(path, CALLS.values()), calls.at(0))  # type: ignore[arg-type]
+    assert [finding.accepted for finding in report.findings if finding.index == 6] == ["known"]

@@ -12,6 +12,7 @@ import pytest
 
 import tracekmt
 from tests.native import skip_without
+from tracekmt.report.comparison import compare_numbers
 from tracekmt.report.html import html_page
 
 HOSTILE = "</script><img src=x onerror=\"document.title='taken'\"><b>bold</b>\u2028\x1b[31m"
@@ -56,8 +57,9 @@ def written(tmp_path: Path) -> Path:
     report = tracekmt.diff(*traces)
     assert not report.same
     path = tmp_path / "page.html"
+    comparison = compare_numbers(traces[0], traces[1], lambda done, total: None)
     with tracekmt.open(traces[0]) as one, tracekmt.open(traces[1]) as two:
-        path.write_text(html_page(report, one.__getitem__, two.__getitem__), "utf-8")
+        path.write_text(html_page(report, one.__getitem__, two.__getitem__, comparison), "utf-8")
     return path
 
 
@@ -81,8 +83,36 @@ def test_a_filter_selects_findings(browse: Browse, written: Path) -> None:
     assert browse(written, "nothing of that name").count("<article") == 0
 
 
-def test_a_screenshot_of_the_page(browse: Browse, written: Path, tmp_path: Path) -> None:
+def test_the_page_shows_everything_without_its_script(browse: Browse, written: Path, tmp_path: Path) -> None:
+    """A page whose policy forbids its script shows the same text."""
+    silent = tmp_path / "silent.html"
+    text = written.read_text("utf-8")
+    policy = text[text.index("script-src") : text.index('">', text.index("script-src"))]
+    silent.write_text(text.replace(policy, "script-src 'none'"), "utf-8")
+    shown = browse(silent)
+    assert shown.count("<article") == 2
+    assert "#1 D3DKMTEscape" in shown
+    assert "whole call" in shown
+    assert 'type="search"' not in shown
+    assert 'type="search"' in browse(written)
+
+
+def test_a_call_is_shown_on_both_sides_with_its_differences(browse: Browse, written: Path) -> None:
+    shown = browse(written, "escape")
+    row = shown[shown.index('<tr class="differs">') :]
+    assert row.startswith('<tr class="differs"><td>outcome</td><td>STATUS_SUCCESS</td><td>STATUS_NO_MEMORY</td></tr>')
+    assert (
+        '<tr class="here"><td>#1 D3DKMTEscape: STATUS_SUCCESS</td><td>#1 D3DKMTEscape: STATUS_NO_MEMORY</td>' in shown
+    )
+    assert "<td>#0 D3DKMTOpenAdapterFromGdiDisplayName: STATUS_SUCCESS</td>" in shown
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_photograph_of_the_page(browse: Browse, written: Path, tmp_path: Path, width: int, scheme: str) -> None:
     picture = tmp_path / "page.png"
-    browse(written, "", f"--screenshot={picture}", "--window-size=1000,900")
+    dark = ("--blink-settings=preferredColorScheme=0",) if scheme == "dark" else ()
+    browse(written, "", f"--screenshot={picture}", f"--window-size={width},900", *dark)
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert int.from_bytes(picture.read_bytes()[16:20], "big") == width
     assert picture.stat().st_size > 10_000

@@ -215,7 +215,7 @@ class History:
         new_ranges: list[Identity] = []
         for created in created_objects(self._bindings, call):
             bound = created.bound_value
-            is_chosen = bool(asked_paths(call, created.kind, bound.value))
+            is_chosen = is_asked_for(call, created.kind, bound.value)
             is_range = created.kind.binding == "range"
             path = self._path(bound.path)
             number = self.objects.add(position, path, bound.value, is_range=is_range, is_chosen=is_chosen)
@@ -233,8 +233,8 @@ class History:
         if numbers:
             self.outputs.add(position, numbers)
             offsets = self._offsets(position, numbers, call.bound_outputs)
-            asked = [sorted(asked_paths(call, created.kind, created.recorded)) for created in new_ranges]
-            self.offsets[position] = hash((self.offsets[position], offsets, str(asked)))
+            asked = tuple([is_asked_for(call, created.kind, created.recorded) for created in new_ranges])
+            self.offsets[position] = hash((self.offsets[position], offsets, asked))
 
     def _caller(self, call: TracedCall) -> int:
         address = call.enter.caller
@@ -308,12 +308,14 @@ def _places_ranges(spec: CallSpec) -> bool:
     return any(creates.kind.binding == "range" for creates in spec.creates)
 
 
-def asked_paths(call: TracedCall, kind: Kind, address: object) -> set[str]:
-    """Return the paths of the inputs by which a caller asked for an address of a range. Empty for other kinds."""
+def is_asked_for(call: TracedCall, kind: Kind, address: object) -> bool:
+    """Return True if a caller asked for an address of a range, and got it.
+
+    The first input address of the kind is the one that the caller asks for. Others are limits.
+    """
     if kind.binding != "range":
-        return set()
-    return {
-        bound.path
-        for bound in call.bound_inputs
-        if bound.kind is not None and bound.kind.space.name == kind.space.name and bound.value == address
-    }
+        return False
+    for bound in call.bound_inputs:
+        if bound.kind is not None and bound.kind.space.name == kind.space.name:
+            return bool(bound.value == address)
+    return False

@@ -10,7 +10,7 @@ from typing import Literal
 from tracekmt.findings import Finding, Report, Side
 
 LEAST_CALLS = 2
-"""Number of calls in which a field has to vary, and at least half of the function's, until it is noise as a field."""
+"""Number of calls in which a field has to vary until it is noise, and in half of the function's calls."""
 
 _ONE_SIDED = ("missing", "extra")
 _FIELD_KINDS = ("input", "field", "data")
@@ -55,12 +55,12 @@ class Noise:
 
     def explain(self, finding: Finding) -> Literal["call", "field"] | None:
         """Return whether the call or the field of a finding varies between runs, None if neither does."""
+        if (finding.call, finding.kind, finding.pattern) in self._fields:
+            return "field"
         for calls, index in zip(self._calls.values(), (finding.index, finding.other_index), strict=True):
             if index is not None and (index, _group(finding), finding.pattern) in calls:
                 return "call"
-        if finding.kind in _ONE_SIDED and finding.call in self._functions:
-            return "call"
-        return "field" if (finding.call, finding.kind, finding.pattern) in self._fields else None
+        return "call" if finding.kind in _ONE_SIDED and finding.call in self._functions else None
 
 
 def _group(finding: Finding) -> str:
@@ -68,8 +68,9 @@ def _group(finding: Finding) -> str:
 
 
 def distance(report: Report) -> tuple[int, int]:
-    """Return how much two runs differ: in causes, and in calls."""
-    return sum(finding.counts and finding.cause is None for finding in report.findings), report.differing
+    """Return how much two runs differ: in calls with a cause, and in all calls."""
+    causes = (finding for finding in report.findings if finding.counts and finding.cause is None)
+    return sum(finding.count for finding in causes), report.differing
 
 
 def note(noise: Noise, findings: Iterable[Finding], names: tuple[str, str]) -> list[str]:

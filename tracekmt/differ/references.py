@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tracekmt.codec import json_form
-from tracekmt.differ.history import DEAD, FIRST, NO_BIRTH, NULL, UNKNOWN, History, asked_paths
+from tracekmt.differ.history import DEAD, FIRST, NO_BIRTH, NULL, UNKNOWN, History, is_asked_for
 from tracekmt.differ.pairing import Pairing
 from tracekmt.findings import Side
 from tracekmt.spec.types import Kind
@@ -97,7 +97,7 @@ class References:
         """
         objects = self.left.objects, self.right.objects
         if objects[0].births[a] == pair.left and objects[1].births[b] == pair.right:
-            return asked_paths(pair.call, kind, first) == asked_paths(pair.other, kind, second)
+            return is_asked_for(pair.call, kind, first) == is_asked_for(pair.other, kind, second)
         return first == second or first - objects[0].values[a] == second - objects[1].values[b]
 
     def are_same(self, first: Sequence[int], second: Sequence[int]) -> bool:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tracekmt.errors import UsageError
-from tracekmt.findings import Finding, FindingKind, Report
+from tracekmt.findings import Finding, FindingKind, Report, Side
 from tracekmt.spec.types import CallSpec
 from tracekmt.text.filter import CallPredicate, parse_where
 from tracekmt.text.toml import read_toml
@@ -35,6 +35,8 @@ ALIASES = {"demand": "require"}
 """Former names of actions."""
 
 PATTERNS = ("function", "path", "kind", "recorded", "replayed", "target")
+SIDES = {"a": "recorded", "b": "replayed"}
+"""Names of the sides of a diff, with the patterns that they are other names of."""
 
 CallAt = Callable[[int], Any]
 """Returns the call of a trace with an index."""
@@ -98,6 +100,7 @@ def read_rules(path: Path, specs: Iterable[CallSpec]) -> list[DiffRule]:
 def _parse_rule(source: str, entry: Any, specs: Iterable[CallSpec]) -> DiffRule:
     if not isinstance(entry, dict):
         raise UsageError(f"{source}: invalid rule (expected a table)")
+    entry = {SIDES.get(key, key): value for key, value in entry.items()}
     for key, value in entry.items():
         if key not in (*PATTERNS, "action", "when", "reason"):
             raise UsageError(f"{source}: unknown key: {key} (expected {', '.join(PATTERNS)}, action, when or reason)")
@@ -125,13 +128,13 @@ def apply_rules(report: Report, rules: Iterable[DiffRule], call_at: CallAt) -> N
     rules = list(rules)
     unused = list(rules)
     kept: list[Finding] = []
-    rules_by_call: dict[int, list[DiffRule | None]] = {}
+    rules_by_call: dict[tuple[Side, int], list[DiffRule | None]] = {}
     for finding in report.findings:
         matching = next((rule for rule in rules if rule.matches(finding, report.names[1], call_at)), None)
-        if finding.cause is not None and matching is None:
-            matching = _rule_of_cause(rules_by_call.get(finding.cause, []))
-        elif finding.index is not None:
-            rules_by_call.setdefault(finding.index, []).append(matching)
+        if finding.cause_key is not None and matching is None:
+            matching = _rule_of_cause(rules_by_call.get(finding.cause_key, []))
+        else:
+            rules_by_call.setdefault(finding.call_key, []).append(matching)
         if matching in unused:
             unused.remove(matching)
         if matching is None:
