@@ -166,6 +166,9 @@ def test_every_form_of_a_report(command: Command, tmp_path: Path) -> None:
     fault = ("--fail", "D3DKMTCreateAllocation2@2=STATUS_NO_MEMORY")
     result = command("replay", DEMO, *fault, "--junit", "j.xml", "--html", "r.html", "--github")
     assert (result.returncode, result.stderr) == (1, "")
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert "<th>recorded</th><th>replayed</th>" in page
+    assert '<tr class="differs"><td>outcome</td><td>STATUS_SUCCESS</td><td>STATUS_NO_MEMORY</td></tr>' in page
     assert result.stdout.count("::error title=D3DKMTCreateAllocation2 differs::") == 2
     assert "STATUS_NO_MEMORY" in (tmp_path / "j.xml").read_text()
     assert "STATUS_NO_MEMORY" in (tmp_path / "r.html").read_text()

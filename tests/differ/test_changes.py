@@ -17,6 +17,7 @@ import pytest
 import tracekmt
 from tests.differ.changes import Recording, relocate_call
 from tracekmt import ntstatus
+from tracekmt.differ import folding
 from tracekmt.differ.history import FIRST, History, Names
 from tracekmt.findings import Finding, Report
 from tracekmt.resources import resource
@@ -25,7 +26,7 @@ from tracekmt.spec.types import Flags
 from tracekmt.trace.reader import Trace
 
 TRACES = [resource("traces", f"{name}.kmt") for name in ("demo", "intel-opencl")]
-ROUNDS = 16
+ROUNDS = 25
 NO_MEMORY = int(ntstatus.status("STATUS_NO_MEMORY"))
 
 Change = Callable[[Recording, random.Random], "Expected | None"]
@@ -275,3 +276,14 @@ def test_outcomes_only(tmp_path: Path) -> None:
     changed = recording.write(tmp_path / "changed.kmt")
     assert not tracekmt.diff(trace, changed).same
     assert tracekmt.diff(trace, changed, outcomes_only=True).same
+
+
+def test_many_consequences_are_folded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(folding, "MAX_CONSEQUENCES", 10)
+    recording = relocated(TRACES[1]).copy()
+    added = recording.add(7, 100, 500)
+    report = tracekmt.diff(TRACES[1], recording.write(tmp_path / "changed.kmt"))
+    first = recording.order().index(added[0])
+    assert [finding.cause for finding in report.findings] == [None, *[first] * 11]
+    assert report.findings[-1].count == 500 - 11
+    assert report.differing == 500

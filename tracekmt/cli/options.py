@@ -16,6 +16,7 @@ import click
 from tracekmt.cli import BISECT_SKIP
 from tracekmt.cli.help import option_under
 from tracekmt.errors import UsageError
+from tracekmt.findings import DIFF_SIDES
 from tracekmt.plural import plural
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], op
         report = compare()
         with TracePair(traces) as calls:
             apply_policy(report, rules, options.baseline, calls.at(0), update=options.update_baseline)
-            write_report(report, calls, options, _comparison(traces, options))
+            write_report(report, calls, options, _comparison(report, traces, options))
         _require_compared(report, options)
     except Exception as error:
         if not options.bisect:
@@ -220,9 +221,9 @@ def _least_compared(text: str, total: int) -> float:
     return int(match[1]) if match[1] else max(float(match[2]) * total / 100, 1)
 
 
-def _comparison(traces: Sequence[Path], options: ReportOptions) -> Comparison | None:
-    """Return the numbers of two traces, if a requested format shows them."""
-    if len(traces) < 2 or not (options.html or options.report_format == "summary"):
+def _comparison(report: Report, traces: Sequence[Path], options: ReportOptions) -> Comparison | None:
+    """Return the numbers of the two traces of a diff, if a requested format shows them."""
+    if report.sides != DIFF_SIDES or not (options.html or options.report_format == "summary"):
         return None
     from tracekmt.cli.console import progress_bar
     from tracekmt.report.comparison import compare_numbers

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -117,11 +119,11 @@ def command(
                 raise UsageError("--together is for the simulator, without --output")
             return report_all(replay_together(paths, on_progress=on_progress, **simulator_settings), options)
 
-        def replay_one(path: Path) -> Report:
+        def replay_one(path: Path, outcome: Path | None) -> Report:
             return replay(
                 path,
                 target,
-                output=output,
+                output=outcome,
                 force=force,
                 on_progress=on_progress,
                 on_plan=lambda lines: click.echo("\n".join(map(printable, lines)), err=True),
@@ -133,7 +135,11 @@ def command(
         if len(paths) > 1:
             if output is not None:
                 raise UsageError("--output is for one trace")
-            return report_all([replay_one(path) for path in paths], options)
-        return compare_and_report(
-            lambda: replay_one(paths[0]), (paths[0], *([output] if output is not None else [])), options
-        )
+            return report_all([replay_one(path, None) for path in paths], options)
+        with ExitStack() as stack:
+            outcome = output
+            if output is None and options.html is not None:
+                # The page shows the calls of both sides.
+                outcome = Path(stack.enter_context(TemporaryDirectory(prefix="tracekmt-"))) / "outcome.kmt"
+            sides = (paths[0],) if outcome is None else (paths[0], outcome)
+            return compare_and_report(lambda: replay_one(paths[0], outcome), sides, options)

@@ -49,11 +49,11 @@ class Findings:
 
     def _key(self, finding: Finding) -> Hashable | None:
         """Return the key of the findings that are folded into one, None for a finding that never is."""
-        if finding.kind in _UNFOLDED:
-            return None
         if finding.cause is not None:
             self._consequences += 1
             return (finding.cause_key, finding.group) if self._consequences > MAX_CONSEQUENCES else None
+        if finding.kind in _UNFOLDED:
+            return None
         difference = _difference(finding)
         texts = tuple(_INDEX.sub("#", text or "") for text in (finding.recorded, finding.replayed))
         change = texts if difference is None else difference

@@ -1,12 +1,11 @@
 """The calls of one trace as an alignment needs them: their threads, their keys, and the objects that they refer to.
 
-Nothing else of a call is kept, so a long trace needs a few dozen bytes a call.
+Nothing else of a call is kept, so a long trace needs about a hundred bytes a call.
 """
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +27,7 @@ Objects have numbers from FIRST on.
 NO_BIRTH = -1
 """Birth of an object that is older than the trace."""
 
-_FROM_OUTSIDE = ("fence", "literal")
+_NO_OBJECT = ("fence", "literal")
 """Bindings of values that refer to no object."""
 
 
@@ -151,10 +150,6 @@ class History:
     def __len__(self) -> int:
         return len(self.indexes)
 
-    def position(self, index: int) -> int:
-        """Return the position of the call with an index."""
-        return bisect_left(self.indexes, index)
-
     def created(self, position: int) -> Iterator[int]:
         """Yield the objects that a call created."""
         return (number for number in self.outputs[position] if self.objects.births[number] == position)
@@ -251,7 +246,7 @@ class History:
         kind, value = bound.kind, bound.value
         if not value:
             return NULL
-        if kind is None or kind.binding in _FROM_OUTSIDE or isinstance(value, Unreadable):
+        if kind is None or kind.binding in _NO_OBJECT or isinstance(value, Unreadable):
             return UNKNOWN
         if kind.binding == "per_machine":
             key = kind.space.name, tuple(value.items()) if isinstance(value, dict) else value

@@ -169,6 +169,19 @@ def test_a_spawned_program_is_recorded_from_its_start(program: Program) -> None:
     assert {call.caller.partition("+")[0] for call in calls if call.caller} == {"client.exe"}
 
 
+def test_two_runs_of_a_program_are_the_same(program: Program) -> None:
+    """Its four threads take turns in another order, and its bad pointers and handles are others."""
+    traces = [program.trace.with_name(f"{number}.kmt") for number in range(3)]
+    for trace in traces:
+        recording = Recording(trace, modules=MODULES)
+        recording.spawn(program.argv("work", threads=4, calls=64))
+        recording.run()
+    for other in traces[1:]:
+        report = tracekmt.diff(traces[0], other)
+        assert [finding for finding in report.findings if finding.kind != "opaque"] == []
+        assert report.calls.compared == report.total > 4 * 64
+
+
 def test_structures_are_those_of_x64_and_bad_pointers_are_recorded(program: Program) -> None:
     recording = Recording(program.trace, modules=MODULES)
     recording.spawn(program.argv("work", threads=2, calls=16))
