@@ -22,7 +22,7 @@ SIZES = (10_000, 100_000, 1_000_000)
 FAILURES = {
     "objects destroyed": "D3DKMTQueryVideoMemoryInfo@10=STATUS_NO_MEMORY",
     "no object destroyed": "D3DKMTQueryVideoMemoryInfo@10=STATUS_NO_MEMORY",
-    "GPU ranges stay": "D3DKMTSubmitCommand@10=STATUS_INVALID_PARAMETER",
+    "GPU ranges stay": "D3DKMTMakeResident@10=STATUS_NO_MEMORY",
 }
 COMPARE = """
 import resource, sys, time, tracekmt
