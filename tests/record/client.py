@@ -21,7 +21,7 @@ class Client:
         self.native = native
         self.trace = folder / "client.kmt"
         self._journal = folder / "journal"
-        self._journal.write_bytes(bytes(4096))
+        self.clear_journal()
 
     def argv(self, mode: str, threads: int = 1, calls: int = 1) -> list[str]:
         library = self.native / "libdxcore.so"
@@ -32,6 +32,10 @@ class Client:
         with self._journal.open("rb") as file, mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ) as mapped:
             words = memoryview(mapped[:4096]).cast("Q")
             return list(words)
+
+    def clear_journal(self) -> None:
+        """Forget the counts of an earlier run."""
+        self._journal.write_bytes(bytes(4096))
 
     def open_gate(self) -> None:
         """Let a client in the mode `waiting` begin its calls."""

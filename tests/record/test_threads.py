@@ -15,17 +15,33 @@ from tracekmt.trace.events import Enter, Leave
 CALLS = 1_000_000
 THREADS = 8
 
+RUNS = 4
+"""Recordings at full speed, one of which has to be without a loss."""
+
 ATTEMPTS = 6
 
 
-def test_a_million_calls_of_eight_threads_have_the_program_s_own_sums(client: Client) -> None:
-    """The sums cover every byte of data and every returned handle, in the order of each thread."""
-    recording = Recording(client.trace)
+def record_checked(client: Client) -> int:
+    """Record the client at full speed. Return the number of lost events, every one of which is counted."""
+    client.clear_journal()
+    recording = Recording(client.trace, force=True)
     recording.spawn(client.argv("checked", THREADS, CALLS // THREADS))
     progress = recording.run()
+    assert client.journal()[:THREADS] == [CALLS // THREADS] * THREADS
+    with tracekmt.open(client.trace) as trace:
+        tally = trace.tally()
+    entered, returned = tally.total(), sum(count for (_, result), count in tally.items() if result is not None)
+    assert entered + returned + progress.lost == 2 * CALLS
+    return progress.lost
+
+
+def test_a_million_calls_of_eight_threads_have_the_program_s_own_sums(client: Client) -> None:
+    """The sums cover every byte of data and every returned handle, in the order of each thread.
+
+    The program never waits, so a busy machine may fill the buffer faster than the recorder drains it.
+    """
+    assert any(not record_checked(client) for _ in range(RUNS)), "every run lost events"
     journal = client.journal()
-    assert journal[:THREADS] == [CALLS // THREADS] * THREADS
-    assert (progress.calls, progress.lost) == (CALLS, 0)
     sums: Counter[int] = Counter()
     handles: Counter[int] = Counter()
     calls: Counter[int] = Counter()
