@@ -192,11 +192,14 @@ class _Places(NamedTuple):
 
     def is_exact(self, struct: t.Struct) -> bool:
         """Return True if the keys have every value of a structure that refers to no object."""
-        return not struct.parameters and all(
-            _is_reference(member) or all(slot is not None and self._is_exact(slot.field.type) for slot in in_effect)
-            for member in lay_out(struct, self.abi).members
-            for in_effect in [self._in_effect(member)]
-        )
+        return not struct.parameters and all(map(self._is_exact_member, lay_out(struct, self.abi).members))
+
+    def _is_exact_member(self, member: Sequence[Slot]) -> bool:
+        in_effect = self._in_effect(member)
+        if None in in_effect:
+            return _is_reference(member)  # its memory counts as a whole
+        fields = [slot.field for slot in in_effect if slot is not None]
+        return all(not _has_unknown_direction(field) and self._is_exact(field.type) for field in fields)
 
     def _is_exact(self, type_: t.Type) -> bool:
         """Return True if the keys have every value of a type. Buffers without a mask count as a whole."""
@@ -204,7 +207,9 @@ class _Places(NamedTuple):
         if kind is not None:
             return kind.binding != "literal" or isinstance(type_, (t.Integer, t.Address))
         if isinstance(type_, t.Pointer):
-            return not isinstance(type_.to, t.Pointer) and self._is_exact(type_.to)
+            # Whether an address or a literal behind a pointer is null is in no key.
+            is_seen = not isinstance(type_.to, (t.Pointer, t.Address)) and not _is_literal(type_.to)
+            return is_seen and self._is_exact(type_.to)
         if isinstance(type_, t.Struct):
             return self.is_exact(type_)
         if isinstance(type_, t.Array):
@@ -216,9 +221,8 @@ class _Places(NamedTuple):
         bits, presence = 0, []
         for offset, field in self.fixed_fields(struct):
             bits |= _mask(field, self.abi, self.direction) << 8 * offset
-            kind = t.kind_of(field.type)
-            is_address = isinstance(field.type, t.Address) and kind is None
-            if (is_address or (kind is not None and kind.binding == "literal")) and not self._is_skipped(field):
+            is_address = isinstance(field.type, t.Address) and t.kind_of(field.type) is None
+            if (is_address or _is_literal(field.type)) and not self._is_skipped(field):
                 presence.append((1 << 8 * measure(field.type, self.abi)[0]) - 1 << 8 * offset)
         unions = (member for member in lay_out(struct, self.abi).members if member[0].union is not None)
         presence += [
@@ -266,9 +270,21 @@ class _Places(NamedTuple):
         if not union.by_call:
             # Plain integers of one size are one integer.
             types = {slot.field.type if _is_plain(slot.field.type) else None for slot in member}
-            return [member[0]] if None not in types and len({slot.size for slot in member}) == 1 else [None]
+            shapes = {(slot.size, slot.field.direction) for slot in member}
+            return [member[0]] if None not in types and len(shapes) == 1 else [None]
         chosen = [slot for slot in member if slot.arm is not None and slot.arm.name in self.spec.union_arms]
         return [*chosen] or [None]
+
+
+def _has_unknown_direction(field: t.Field) -> bool:
+    """Return True if a comparison looks at a field on both ways, and its masks on none."""
+    bits = field.type.bits if isinstance(field.type, t.Flags) else ()
+    return "unknown" in (field.direction, *(bit.direction for bit in bits))
+
+
+def _is_literal(type_: t.Type) -> bool:
+    kind = t.kind_of(type_)
+    return kind is not None and kind.binding == "literal"
 
 
 def _is_plain(type_: t.Type) -> bool:
@@ -276,7 +292,7 @@ def _is_plain(type_: t.Type) -> bool:
 
 
 def _is_reference(member: Sequence[Slot]) -> bool:
-    """Return True for a pointer, an address or a value of a kind, also if a union holds one of several."""
+    """Return True for a union of pointers, addresses and values of a kind."""
     for slot in member:
         kind = t.kind_of(slot.field.type)
         is_kind = kind is not None and kind.binding != "literal" and isinstance(slot.field.type, t.Integer)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -19,7 +18,7 @@ from tracekmt.plural import plural
 from tracekmt.report.calls import printable
 from tracekmt.report.comparison import FUNCTION_COLUMNS, OBJECT_COLUMNS, Comparison
 from tracekmt.report.share import share_line
-from tracekmt.report.text import sort_findings
+from tracekmt.report.text import group_findings
 from tracekmt.resources import resource
 
 MAX_CALLS = 200
@@ -118,18 +117,11 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], ta
 
 
 def _findings(report: Report, call_at: CallAt | None, other_at: CallAt | None) -> Iterator[str]:
-    groups: dict[str, list[Finding]] = defaultdict(list)
-    consequences: dict[Any, list[Finding]] = defaultdict(list)
-    for finding in sort_findings(report):
-        if finding.cause_key is not None and finding.counts:
-            consequences[finding.cause_key].append(finding)
-        else:
-            groups[finding.group].append(finding)
+    groups = group_findings(report)
     if groups:
         yield "<h2>Findings</h2>"
     yield "<main>"
-    for number, group in enumerate(groups.values()):
-        caused = [finding for cause in group for finding in consequences.pop(cause.call_key, [])]
+    for number, (group, caused) in enumerate(groups):
         calls = (call_at, other_at) if number < MAX_CALLS else (None, None)
         yield from _article(group, caused, report.sides, calls)
     yield "</main>"

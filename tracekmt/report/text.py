@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from tracekmt.findings import Finding, Report
+from tracekmt.findings import Finding, Report, Side
 from tracekmt.ntstatus import status
 from tracekmt.plural import plural
 from tracekmt.report.calls import printable
@@ -37,23 +37,31 @@ def sort_findings(report: Report) -> list[Finding]:
     return sorted(report.findings, key=lambda finding: (not finding.counts, RANKS[finding.kind]))
 
 
-def report_lines(report: Report) -> Iterator[str]:
-    """Yield the lines of a report."""
-    first, second = report.names
-    yield printable(f"{first} against {second}: {report.verdict}")
-    consequences = defaultdict(list)
+def group_findings(report: Report) -> list[tuple[list[Finding], list[Finding]]]:
+    """Return the findings in the order for users: those of one group, and what these caused."""
+    consequences: dict[tuple[Side, int], list[Finding]] = defaultdict(list)
     groups: dict[str, list[Finding]] = defaultdict(list)
     for finding in sort_findings(report):
         if finding.cause_key is not None and finding.counts:
             consequences[finding.cause_key].append(finding)
         else:
             groups[finding.group].append(finding)
-    for number, group in enumerate(groups.values()):
+    return [
+        (group, [finding for cause in group for finding in consequences.pop(cause.call_key, [])])
+        for group in groups.values()
+    ]
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """Yield the lines of a report."""
+    first, second = report.names
+    yield printable(f"{first} against {second}: {report.verdict}")
+    groups = group_findings(report)
+    for number, (group, caused) in enumerate(groups):
         if number == MAX_GROUPS:
             yield ""
             yield f"and {plural(len(groups) - number, 'more kind', 'more kinds')} of finding; --json has them all"
             break
-        caused = [finding for cause in group for finding in consequences.pop(cause.call_key, [])]
         yield ""
         yield from _group_lines(group, caused, report.sides)
     yield ""
