@@ -8,8 +8,8 @@
  *   bad      one thread: every kind of bad pointer, while the program's own SIGSEGV handler is in use
  *   signal   CALLS calls from a signal handler that interrupts malloc and free
  *   late     work, after a second
- *   checked  allocations with random data, some 40,000 calls a second in all; from word 64 of JOURNAL, each thread's sums of
- *            data and handles
+ *   checked:N  allocations with random data, and a pause of N microseconds after 50 of them; from word 64 of JOURNAL, each
+ *            thread's sums of data and handles
  *   crowd    CALLS times: THREADS threads, all alive, make one call each
  *   freed    one thread: CALLS allocations, while another thread unmaps and maps half of their data; prints the failed calls
  *   blocked  CALLS calls that take a second each
@@ -104,7 +104,7 @@ static void *checked(void *argument) {
     create((long)thread, 1, &info, 1);
     journal[64 + 2 * thread] += sum;
     journal[65 + 2 * thread] += info.hAllocation;
-    if (i % 50 == 49) usleep(10000);
+    if (i % 50 == 49) usleep((useconds_t)pause_us);
   }
   return 0;
 }
@@ -280,7 +280,7 @@ int main(int argc, char **argv) {
   close_adapter = (Thunk)dlsym(library, "D3DKMTCloseAdapter");
   count = atol(argv[4]);
   calls = atol(argv[5]);
-  pause_us = strncmp(argv[3], "paced:", 6) ? 0 : atol(argv[3] + 6);
+  pause_us = strchr(argv[3], ':') ? atol(strchr(argv[3], ':') + 1) : 0;
   if (!strcmp(argv[3], "bad")) {
     bad();
     return 7;
@@ -314,7 +314,7 @@ int main(int argc, char **argv) {
     cancel();
     return 7;
   }
-  if (!strcmp(argv[3], "checked") || !strcmp(argv[3], "crowd")) {
+  if (!strncmp(argv[3], "checked", 7) || !strcmp(argv[3], "crowd")) {
     pthread_barrier_init(&barrier, 0, (unsigned)count);
     for (i = 0; i < count; i++) pthread_create(threads + i, 0, argv[3][1] == 'h' ? checked : crowd, (void *)i);
     for (i = 0; i < count; i++) pthread_join(threads[i], 0);
