@@ -103,11 +103,14 @@ function report(message) {
   send(message);
 }
 
+/* Returns true in a Linux program. Its loader reports its libraries, see elf.js. */
+const isLinuxProgram = () => convention === sysv || convention === cdecl;
+
 /* Returns true if functions get jumps of our own, see patch.js. */
-const patchesFunctions = () => convention === sysv || convention === cdecl;
+const patchesFunctions = () => isLinuxProgram() || (convention === windowsNative && Process.arch === 'x64');
 
 /* Returns true if functions can be replaced, which is the cheapest hook. In 32-bit Windows programs, all hooks are listeners. */
-const canReplace = () => Process.arch === 'x64' || patchesFunctions();
+const canReplace = () => Process.arch === 'x64' || isLinuxProgram();
 
 /* Measures the cost of a call with its arguments only, and of each kilobyte copied, in nanoseconds. */
 const MEASURED_CALLS = 150;
@@ -115,7 +118,7 @@ const MEASURED_COPIES = 10;
 
 function measure() {
   // A raw call copies 256 bytes at each argument: none with NULL, a kilobyte with readable memory.
-  const [{ stub, setOriginal }] = makeStubs(convention, [raw.entries[0]], system.exit(), recorder.recorder_call, keptAlive);
+  const [{ stub, setOriginal }] = makeStubs(convention, [raw.entries[0]], system.exit(), recorder, keptAlive);
   setOriginal(recorder.recorder_nothing);
   const run = new NativeFunction(recorder.recorder_measure, 'uint64', ['pointer', 'pointer', 'uint']);
   const call = run(stub, NULL, MEASURED_CALLS).toNumber();
@@ -154,7 +157,7 @@ function hook(functions, source) {
   const replaceable = fresh.filter(({ name }) => isReplaceable(name));
   if (replaceable.length > 0) {
     const entries = replaceable.map(({ name }) => hooks.get(name));
-    const stubs = makeStubs(convention, entries, replaceable[0].address, recorder.recorder_call, keptAlive);
+    const stubs = makeStubs(convention, entries, replaceable[0].address, recorder, keptAlive);
     replaceable.forEach(({ name, address }, index) => {
       const { stub, setOriginal, room } = stubs[index];
       try {
@@ -196,11 +199,11 @@ function hookModule(name, functions) {
 function onAdded(module) {
   const { name, path, base, size } = module;
   report({ type: 'kmt:module', name, path, base: base.toString(), size });
-  if (patchesFunctions()) registerPendingTables();
+  if (isLinuxProgram()) registerPendingTables();
   if (convention === windowsUnderWine) {
     if (name === 'ntdll.so') watchWine(module);
   } else if (system === windows) {
-    hookWindows(module);
+    if (observer !== null) hookWindows();
   } else if (isChosen(name, path)) {
     hookModule(name, () => exportedFunctions(module));
   }
@@ -208,8 +211,10 @@ function onAdded(module) {
 
 /* A library of this system is gone: on Windows it is about to go, on Linux nothing is left there. */
 function onRemoved(module) {
-  if (system === windows) unhookRange(module.base, module.size);
-  else if (patchesFunctions()) hooksIn(module.base, module.size).forEach(([key]) => hooked.delete(key));
+  if (system === windows) {
+    unhookRange(module.base, module.size);
+    loadedImages.delete(module.base.toString());
+  } else if (isLinuxProgram()) hooksIn(module.base, module.size).forEach(([key]) => hooked.delete(key));
 }
 
 /* A library of Linux may be about to be unmapped. Gum's hooks come off, since Gum must not touch them afterwards. Libraries that
@@ -274,8 +279,9 @@ rpc.exports = {
     const overhead = start(config);
     moduleNames = config.modules;
     naming = config.interface;
-    if (patchesFunctions()) observer = observeLoader(recorder, recorderState, { onAdded, onRemoved, onChanging, onUnchanged }, keptAlive);
-    observer ??= Process.attachModuleObserver({ onAdded, onRemoved });
+    if (isLinuxProgram()) observer = observeLoader(recorder, recorderState, { onAdded, onRemoved, onChanging, onUnchanged }, keptAlive);
+    observer ??= Process.attachModuleObserver({ onAdded, onRemoved });  // which reports the loaded modules at once
+    if (system === windows) hookWindows();
     const early = () => system === windows ? hooked.size === 0 : updateImages().length === 0;
     return { overhead, early: config.windows && early() };
   },

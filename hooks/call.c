@@ -4,6 +4,7 @@
 /* entry: the hook in the plan. original: address to call for the function. It is an adapter for Windows functions, which then
    finds the function's own address in `function`. */
 typedef struct { volatile u64 entry, original, function; } Hook;
+#define COOKIE 0xC00C1E0000000000ULL
 typedef word (*Function)(word, word, word, word, word, word);
 
 /* Replaces a function with known parameters, all of them words in registers. A stub of the agent calls it with these
@@ -22,7 +23,10 @@ word recorder_call(word a, word b, word c, word d, word e, word f, Hook *hook, w
   if (t) forget_abandoned(t, (word)&invocation);
   /* A Windows function may call another hooked function. Only the program's own call is recorded. */
   if (t && t->depth && state[S_WINDOWS]) return function(a, b, c, d, e, f);
-  if (t) open_call(t, (word)&invocation);
+  if (t) {
+    invocation.cookie = COOKIE | ++t->cookie;
+    open_call(t, (word)&invocation, invocation.cookie);
+  }
   enter(t, &invocation, (const u32 *)(word)hook->entry, parameters, caller);
   result = function(a, b, c, d, e, f);
   if (enabled[0]) leave(t, &invocation, result);

@@ -120,18 +120,27 @@ const linux = {
   _restored: [],  // functions that undo what was replaced
 
   /* Replaces a function of libc, if the process has it. The recorder finds the original's address in the slot. */
-  _replace(name, code, slot) {
+  _replace(name, code, slot, keep) {
     const address = Module.findGlobalExportByName(name);
     if (address === null) return;
-    slot.writePointer(Interceptor.replaceFast(address, code));
-    this._restored.push(() => Interceptor.revert(address));
+    try {
+      slot.writePointer(Interceptor.replaceFast(address, code));
+      this._restored.push(() => Interceptor.revert(address));
+    } catch {  // Gum has replaced it for itself, in the recorder's own process: the jump goes on top
+      const memory = Memory.alloc(PAGE, { near: address, ...NEAR });
+      if (!Memory.protect(memory, PAGE, 'r-x')) throw new Error('the process cannot map executable memory');
+      keep.push(memory);
+      const { original, unhook } = patchFunction(address, code, memory);
+      slot.writePointer(original);
+      this._restored.push(unhook);
+    }
   },
 
   /* Notes the exit status before the process exits. Frida's exit monitor, which the remote buffer needs, has its own listener there.
      Then the function cannot be replaced. */
-  _observeExit(recorder, state) {
+  _observeExit(recorder, state, keep) {
     try {
-      this._replace('_exit', recorder.recorder_exit, state.add(EXIT));
+      this._replace('_exit', recorder.recorder_exit, state.add(EXIT), keep);
     } catch {
       const listener = Interceptor.attach(libc('_exit'), { onEnter: recorder.recorder_exit_listener });
       this._restored.push(() => listener.detach());
@@ -141,11 +150,11 @@ const linux = {
   /* Replaces functions of libc. The recorder's signal handler stays in front of the program's. Exits, forks and execs are reported
      before they happen. */
   replaceFunctions(recorder, state, keep) {
-    this._replace('sigaction', recorder.recorder_sigaction, state.add(SIGACTION));
-    this._replace('signal', recorder.recorder_signal, state.add(SIGNAL));
-    this._replace('pthread_sigmask', recorder.recorder_sigmask, state.add(SIGMASK));
-    this._observeExit(recorder, state);
-    this._replace('fork', recorder.recorder_fork, state.add(FORK));
+    this._replace('sigaction', recorder.recorder_sigaction, state.add(SIGACTION), keep);
+    this._replace('signal', recorder.recorder_signal, state.add(SIGNAL), keep);
+    this._replace('pthread_sigmask', recorder.recorder_sigmask, state.add(SIGMASK), keep);
+    this._observeExit(recorder, state, keep);
+    this._replace('fork', recorder.recorder_fork, state.add(FORK), keep);
     for (const name of ['execve', 'execveat', 'fexecve']) this._precede(name, recorder.recorder_before_exec, keep);
     for (const name of ['vfork', 'clone', 'posix_spawn', 'posix_spawnp'])
       this._precede(name, recorder.recorder_before_start, keep);

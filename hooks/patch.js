@@ -30,10 +30,25 @@ function relocateEntry(address, writer) {
   return size;
 }
 
-/* Overwrites the start of a function with a jump. Returns a function that restores it. */
+/* Overwrites the start of a function with a jump. Returns a function that restores it. Throws if the jump does not reach. */
 function writeJump(address, target) {
-  const original = address.readByteArray(JUMP_SIZE);
-  const write = bytes => Memory.patchCode(address, JUMP_SIZE, code => code.writeByteArray(bytes));
-  write([0xe9, ...address32(target.sub(address.add(JUMP_SIZE)).toInt32())]);
-  return () => write(original);
+  const original = new Uint8Array(address.readByteArray(JUMP_SIZE));
+  const distance = target.sub(address.add(JUMP_SIZE));
+  if (!ptr(distance.toInt32()).equals(distance)) throw new Error('the code is too far away');
+  writeCode(address, [0xe9, ...address32(distance.toInt32())]);
+  return () => writeCode(address, [...original]);
+}
+
+/* Writes JUMP_SIZE bytes at once where an aligned word has them all, because other threads may run the function. */
+function writeCode(address, bytes) {
+  const offset = Number(address.and(7));
+  Memory.patchCode(address, JUMP_SIZE, code => {
+    if (offset + JUMP_SIZE > 8) {
+      code.writeByteArray(bytes);
+      return;
+    }
+    const word = new Uint8Array(code.sub(offset).readByteArray(8));
+    word.set(bytes, offset);
+    code.sub(offset).writeU64(uint64(`0x${[...word].reverse().map(byte => byte.toString(16).padStart(2, '0')).join('')}`));
+  });
 }

@@ -6,6 +6,8 @@
 
 const EXPORTS_LIMIT = 65536;
 const NAME_LIMIT = 512;
+const NAME_PART = 64;  // bytes that are read at once
+const PAGE_SIZE = 4096;
 const FORWARDS_LIMIT = 8;  // length of a chain of forwarders
 const PE32_PLUS = 0x20b;
 const PE32 = 0x10b;
@@ -36,10 +38,13 @@ class Image {
 
   text(rva) {
     let text = '';
-    for (let at = rva; text.length < NAME_LIMIT; at++) {
-      const code = this.read(at, 1).getUint8(0);
-      if (code === 0) return text;
-      text += String.fromCharCode(code);
+    for (let at = rva; text.length < NAME_LIMIT;) {
+      // To the end of the page at most, because the next one may not be readable.
+      const size = Math.max(Math.min(NAME_PART, PAGE_SIZE - at % PAGE_SIZE, this.size - at), 1);
+      const part = new Uint8Array(this.read(at, size).buffer), end = part.indexOf(0);
+      text += String.fromCharCode(...(end < 0 ? part : part.subarray(0, end)));
+      if (end >= 0) return text;
+      at += size;
     }
     throw this.invalid('unterminated name');
   }

@@ -43,7 +43,7 @@ extern u8 pool[];                 /* slots of the threads' states, initially zer
 enum { S_WINDOWS = 1, S_SYSTEM = 2, S_FIXUPS = 64, S_FIXUPS_END = 70 };
 
 typedef struct { u64 address, requested; } Region;
-typedef struct { word frame; u32 base, pad; } OpenCall;
+typedef struct { word frame; u64 cookie; u32 base, pad; } OpenCall;
 
 typedef struct {
   volatile u64 taken;             /* nonzero while a thread has the slot; the address of its TEB for a Windows thread */
@@ -52,13 +52,13 @@ typedef struct {
   u32 id, busy, failed, part, budget, top, capacity;
   volatile u32 depth;             /* open calls, which return through the recorder; open[] has the first of them */
   u32 masked;                     /* the thread blocks the signals that a guarded read may raise */
-  u64 sequence;
+  u64 sequence, cookie;
   OpenCall open[OPEN_CALLS];
   Region *regions;                /* a stack: the regions that the enter event of each open call copied */
   Region own[FIRST_REGIONS];
 } Thread;
 
-typedef struct { u64 enter; u32 base, count, recorded, is_nested; word frame; } Invocation;
+typedef struct { u64 cookie, enter; u32 base, count, recorded, is_nested; word frame; } Invocation;
 typedef struct Level { const u8 *base; struct Level *up; } Level;
 typedef struct { u32 size; u8 kind, last; u16 part; u64 sequence; } Fragment;
 typedef struct { u64 address; u32 requested, copied, continued, pad; } Piece;
@@ -125,20 +125,29 @@ u32 recorder_inside(void) {
   return open_calls;
 }
 
-/* Closes the calls that the thread has left by a jump or an exception: their frames are at the current frame or below. A frame
-   far away belongs to another stack, of a fiber or of a signal handler. */
+/* Closes the calls that the thread has left by a jump or an exception: their frames are below a frame in use, or their cookie has
+   been overwritten. A frame far away belongs to another stack, of a fiber or of a signal handler. */
 static void forget_abandoned(Thread *t, word frame) {
   while (t->depth && t->depth <= OPEN_CALLS) {
     OpenCall *call = t->open + t->depth - 1;
-    if (call->frame > frame || frame - call->frame > NEARBY) return;
+    u64 cookie = 0, scratch[4];
+    if (call->frame > frame) {
+      if (!call->cookie || call->frame - frame > NEARBY) return;
+      guarded_copy(&cookie, (void *)call->frame, sizeof cookie, scratch);
+      if (cookie == call->cookie) return;
+    } else if (frame - call->frame > NEARBY) {
+      return;
+    }
     t->top = call->base;
     t->depth--;
   }
 }
 
-static void open_call(Thread *t, word frame) {
+/* cookie: what the first word of the frame has while the call is open, 0 if the frame has no cookie. */
+static void open_call(Thread *t, word frame, u64 cookie) {
   if (t->depth < OPEN_CALLS) {
     t->open[t->depth].frame = frame;
+    t->open[t->depth].cookie = cookie;
     t->open[t->depth].base = t->top;
   }
   t->depth++;
@@ -408,7 +417,7 @@ void onEnter(GumInvocationContext *ic) {
     invocation->is_nested = 1;
     return;
   }
-  if (t) open_call(t, invocation->frame);
+  if (t) open_call(t, invocation->frame, 0);
   for (i = 0; i < hook[1]; i++) parameters[i] = argument(ic, i, (u32)state[S_WINDOWS]);
   enter(t, invocation, hook, parameters, (word)gum_invocation_context_get_return_address(ic));
 }

@@ -118,8 +118,7 @@ const windowsUnderWine = {
   ],
 };
 
-/* Functions of Windows itself, where the recorder has the same calling convention. The stub has no unwind information yet, so
-   an exception cannot propagate through it. */
+/* Functions of Windows itself, where the recorder has the same calling convention. */
 const windowsNative = {
   stub: (record, recorderCall) => [
     0x55, 0x48, 0x89, 0xe5,                  // push rbp; mov rbp, rsp
@@ -139,7 +138,8 @@ const windowsNative = {
 };
 
 /* Generates stubs for hooks of the plan and returns [{stub, setOriginal(address)}]. keep: list that gets the memory in use. */
-function makeStubs(convention, entries, near, recorderCall, keep) {
+function makeStubs(convention, entries, near, recorder, keep) {
+  const recorderCall = recorder.recorder_call;
   const stubSize = convention.stubSize + RELOCATED_SIZE;
   // Whole pages, so that no other memory becomes executable.
   const size = Math.ceil((convention.commonSize + entries.length * stubSize) / PAGE) * PAGE;
@@ -166,6 +166,8 @@ function makeStubs(convention, entries, near, recorderCall, keep) {
   });
   if (convention === sysv || convention === cdecl)
     registerUnwinding(unwindRanges(code, size, stubSize, entries.length, recorderCall), keep);
+  if (convention === windowsNative)
+    addFunctionTable(stubs.map(({ stub }) => ({ start: stub, size: convention.stubSize })), recorder.recorder_unwound, keep);
   if (!Memory.protect(code, size, 'r-x')) throw new Error('the process cannot map executable memory');
   return stubs;
 }

@@ -1,6 +1,6 @@
 /*
- * Unwind tables for the recorder's frames, so that exceptions pass through hooked functions. The tables have the format of .eh_frame
- * and are registered with the unwinder of the process. Linux only. Frames of Gum's listeners cannot be unwound.
+ * Unwind tables for the recorder's frames, so that exceptions pass through hooked functions. On Linux the tables have the format of
+ * .eh_frame and are registered with the unwinder of the process. Frames of Gum's listeners cannot be unwound.
  */
 'use strict';
 
@@ -72,4 +72,32 @@ function unregisterUnwinding() {
   if (registeredTables.length === 0) return;
   const unregister = new NativeFunction(Module.findGlobalExportByName('__deregister_frame'), 'void', ['pointer']);
   registeredTables.splice(0).forEach(table => unregister(table));
+}
+
+// UNWIND_INFO of code with a frame pointer: version 1 with UNW_FLAG_UHANDLER, no prolog, two codes, frame register rbp;
+// UWOP_SET_FPREG, UWOP_PUSH_NONVOL rbp. The address of the handler follows.
+const FRAME_INFO = [1 | 2 << 3, 0, 2, 5, 0, 0x03, 0, 0x50];
+const HANDLER_OFFSET = 16;  // of a jump to the handler, which may be far from the code
+
+const functionTables = [];
+
+/* Tells Windows how to unwind stubs, which have a frame pointer. TCC does so for the code that it compiles.
+   ranges: [{start, size}] in ascending order, near each other. handler: function to call when an exception or a jump leaves a frame. */
+function addFunctionTable(ranges, handler, keep) {
+  const info = Memory.alloc(PAGE, { near: ranges[0].start, ...NEAR });
+  const base = info.compare(ranges[0].start) < 0 ? info : ranges[0].start;
+  const offset = address => address32(Number(address.sub(base)));
+  info.writeByteArray([...FRAME_INFO, ...offset(info.add(HANDLER_OFFSET))]);
+  info.add(HANDLER_OFFSET).writeByteArray([0x48, 0xb8, ...address64(handler), 0xff, 0xe0]);  // mov rax, handler; jmp rax
+  if (!Memory.protect(info, PAGE, 'r-x')) throw new Error('the process cannot map executable memory');
+  const entries = ranges.flatMap(({ start, size }) => [...offset(start), ...offset(start.add(size)), ...offset(info)]);
+  const table = Memory.alloc(entries.length);
+  table.writeByteArray(entries);
+  keep.push(info, table);
+  ntdll('RtlAddFunctionTable', 'uint8', 'pointer', 'uint32', 'pointer')(table, ranges.length, base);
+  functionTables.push(table);
+}
+
+function removeFunctionTables() {
+  functionTables.splice(0).forEach(table => ntdll('RtlDeleteFunctionTable', 'uint8', 'pointer')(table));
 }

@@ -1,5 +1,5 @@
 /*
- * The agent's part for Windows. It has not run yet: no part of it can run on another system.
+ * The agent's part for Windows. It has run in a Windows process of Wine, and not on Microsoft's Windows yet.
  */
 'use strict';
 
@@ -11,16 +11,20 @@ const PAGE_READWRITE = 4;
 const MEM_COMMIT_RESERVE = 0x3000;
 const MEM_RELEASE = 0x8000;
 
+// Offset in the recorder's state: S_ADD_HANDLER in windows.c.
+const ADD_HANDLER = 4 * 8;
+
 // Offset of ApiSetMap, the API set schema, in the process environment block, and offset of the size in the schema.
 const API_SET_MAP = { x64: 0x68, ia32: 0x38 };
 const API_SET_SIZE = 4;
 
-const KERNEL = ['VirtualAlloc', 'VirtualFree', 'QueryPerformanceCounter', 'QueryPerformanceFrequency',
+const KERNEL = ['VirtualAlloc', 'VirtualFree', 'VirtualQuery', 'VirtualProtect', 'QueryPerformanceCounter', 'QueryPerformanceFrequency',
   'AddVectoredExceptionHandler', 'RemoveVectoredExceptionHandler'];
 
-const win32 = (name, result, ...types) => new NativeFunction(
-  Process.getModuleByName('kernel32.dll').getExportByName(name), result, types,
+const exportedBy = module => (name, result, ...types) => new NativeFunction(
+  Process.getModuleByName(module).getExportByName(name), result, types,
   { abi: Process.arch === 'ia32' ? 'stdcall' : 'default', exceptions: 'propagate' });
+const win32 = exportedBy('kernel32.dll'), ntdll = exportedBy('ntdll.dll');
 
 const windows = {
   mapped: [],
@@ -61,28 +65,47 @@ const windows = {
     return Object.fromEntries(KERNEL.map(name => [name, kernel.getExportByName(name)]));
   },
 
-  _exitListener: null,
+  _restored: [],  // functions that undo what was replaced
 
-  /* Notes the exit status before the process exits. */
-  replaceFunctions(recorder) {
-    this._exitListener = Interceptor.attach(this.exit(), { onEnter: recorder.recorder_exit });
+  /* Notes the exit status before the process exits, and keeps the recorder's exception handler in front of the program's. */
+  replaceFunctions(recorder, state) {
+    const listener = Interceptor.attach(this.exit(), { onEnter: recorder.recorder_exit });
+    const addHandler = Process.getModuleByName('ntdll.dll').getExportByName('RtlAddVectoredExceptionHandler');
+    state.add(ADD_HANDLER).writePointer(Interceptor.replaceFast(addHandler, recorder.recorder_add_handler));
+    this._restored.push(() => listener.detach(), () => Interceptor.revert(addHandler));
   },
 
   restoreFunctions() {
-    this._exitListener.detach();
+    for (const restore of this._restored.splice(0)) restore();
   },
 
   /* The function that every process calls that ends by itself. */
   exit: () => Process.getModuleByName('ntdll.dll').getExportByName('RtlExitUserProcess'),
 
   release() {
+    removeFunctionTables();
     for (const view of this.views) win32('UnmapViewOfFile', 'int', 'pointer')(view);
     for (const memory of this.mapped) win32('VirtualFree', 'int', 'pointer', 'size_t', 'uint32')(memory, 0, MEM_RELEASE);
   },
 };
 
+/* Images of the loaded modules by base, whose exports are parsed once. */
+const loadedImages = new Map();
+
 /* Returns a loaded module as an image for the locator. */
 const imageOf = ({ name, base, size }) => new Image(name, size, (rva, count) => base.add(rva).readByteArray(count));
+
+/* Returns the loaded modules as {module, image}. */
+function updateLoadedImages() {
+  const modules = Process.enumerateModules();
+  const bases = new Set(modules.map(({ base }) => base.toString()));
+  [...loadedImages.keys()].filter(base => !bases.has(base)).forEach(base => loadedImages.delete(base));
+  for (const module of modules) {
+    const base = module.base.toString();
+    if (!loadedImages.has(base)) loadedImages.set(base, { module, image: imageOf(module) });
+  }
+  return [...loadedImages.values()];
+}
 
 /* Returns the API set schema of the process, which maps names of API sets to modules. */
 function apiSetSchema() {
@@ -93,7 +116,7 @@ function apiSetSchema() {
 
 /* Hooks the functions of the chosen modules. A newly loaded module may be chosen, or resolve a forwarder of a chosen one. */
 function hookWindows() {
-  const loaded = Process.enumerateModules().map(module => ({ module, image: imageOf(module) }));
+  const loaded = updateLoadedImages();
   const images = new Images(loaded.map(({ image }) => image), apiSetSchema());
   for (const { module, image } of loaded) {
     if (!isChosen(module.name, module.path)) continue;

@@ -92,8 +92,8 @@ def test_named_files_and_modules_exist() -> None:
 
 
 def test_missing_files_and_modules_are_found() -> None:
-    text = "tracekmt/spool.py\ntracekmt.record.spool\ntracekmt.trace.reader.Trace\ntests/test_prose.py"
-    assert list(_missing_names([("file", 1, text)])) == ["file:1: tracekmt/spool.py", "file:2: tracekmt.record.spool"]
+    text = "tracekmt/spool.py\ntracekmt.trace.spool\ntracekmt.trace.reader.Trace\ntests/test_prose.py"
+    assert list(_missing_names([("file", 1, text)])) == ["file:1: tracekmt/spool.py", "file:2: tracekmt.trace.spool"]
 
 
 @pytest.mark.parametrize(

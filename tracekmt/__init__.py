@@ -5,6 +5,7 @@ This module is the public Python interface. Its functions import their dependenc
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ from tracekmt.errors import DescriptionError, Error, RecordError, TraceError, Us
 from tracekmt.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tracekmt.codec import Unreadable as Unreadable
     from tracekmt.findings import Finding, Report
+    from tracekmt.record.limits import Progress
     from tracekmt.simulator import Simulator as Simulator
     from tracekmt.trace.builder import Builder
     from tracekmt.trace.reader import Trace
@@ -34,6 +36,7 @@ __all__ = [
     "create",
     "diff",
     "open",
+    "recording",
     "replay",
 ]
 
@@ -84,6 +87,49 @@ def create(
     from tracekmt.trace.builder import Builder
 
     return Builder(Path(path), CALLS, abi=abi, force=force, machine=machine)
+
+
+@contextlib.contextmanager
+def recording(
+    path: str | os.PathLike[str],
+    *,
+    module: str | Sequence[str] = (),
+    functions: str | Sequence[str] = (),
+    thunks: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    redact: bool = False,
+    spool: str | os.PathLike[str] | None = None,
+) -> Iterator[Progress]:
+    """Record the calls of this process while a with statement runs. Its exit ends the recording, too.
+
+    Every thread of the process is recorded. Calls of a forked child are not.
+
+    Args:
+        path: The trace to write.
+        module: Libraries whose exports are hooked, whenever they are loaded. Empty: the system's thunks.
+        functions: Patterns of the functions to hook. Empty: all.
+        thunks: File in which the program offers the addresses of its functions, instead of exporting them.
+        force: Overwrite an existing file.
+        redact: Keep names, paths and private data out of the trace.
+        spool: Folder of the buffer, None for the default.
+
+    Yields:
+        Counters that are updated while the program runs.
+
+    Raises:
+        UsageError: An argument is invalid, the file exists, or this process is recorded already.
+        RecordError: The hooks cannot be placed, or the trace cannot be written.
+    """
+    from tracekmt import record
+    from tracekmt.record import own_process
+
+    progress = record.start(
+        path, module=module, functions=functions, thunks=thunks, force=force, redact=redact, spool=spool
+    )
+    try:
+        yield progress
+    finally:
+        own_process.stop_if_running(progress)
 
 
 def replay(trace: str | os.PathLike[str], on: Any = "simulator", **options: Any) -> Report:
@@ -157,6 +203,10 @@ def diff(
 
 
 def __getattr__(name: str) -> Any:
+    if name == "record":
+        import importlib
+
+        return importlib.import_module("tracekmt.record")
     if name == "Simulator":
         from tracekmt.simulator import Simulator
 

@@ -9,20 +9,35 @@ from pathlib import Path
 from subprocess import DEVNULL
 
 from tests.native import skip_without
+from tests.windows.host import has_on_host, run_on_host, runs_under_wine
 
 FOLDER = Path(__file__).parent
 COMPILERS = {"x64": "x86_64-w64-mingw32-gcc", "x86": "i686-w64-mingw32-gcc"}
 
 
 def compile_windows(abi: str, output: Path, *sources: Path | str) -> Path:
-    """Build a Windows program or library, by the ending of `output`. Skip the test without MinGW."""
-    compiler = shutil.which(COMPILERS[abi])
-    if compiler is None:
-        skip_without(COMPILERS[abi])
+    """Build a Windows program or library, by the ending of `output`. Skip the test without MinGW.
+
+    In a Windows Python under Wine, the compiler of the host does it.
+    """
+    compiler = COMPILERS[abi]
+    if any(str(source).endswith(".cpp") for source in sources):
+        compiler = compiler.replace("gcc", "g++")
     # Windows libraries export 32-bit functions without the size of the parameters in their names.
-    shared = ["-shared", "-Wl,--kill-at"] if output.suffix == ".dll" else []
-    subprocess.run([compiler, "-O1", "-s", "-Wall", "-Wextra", *shared, "-o", output, *sources], check=True)
+    shared = ["-shared", "-static", "-Wl,--kill-at"] if output.suffix == ".dll" else []
+    command = [compiler, "-O1", "-s", "-Wall", "-Wextra", *shared, "-o", output, *sources]
+    if shutil.which(compiler) is None and runs_under_wine() and has_on_host(compiler):
+        run_on_host(command, output.parent)
+    elif shutil.which(compiler) is None:
+        skip_without(compiler)
+    else:
+        subprocess.run(command, check=True)
     return output
+
+
+def compile_hard(folder: Path) -> Path:
+    """Build the library of hard calls."""
+    return compile_windows("x64", folder / "hard.dll", FOLDER / "hard.cpp")
 
 
 def wine_environment(prefix: Path) -> dict[str, str]:

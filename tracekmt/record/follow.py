@@ -12,6 +12,7 @@ import frida
 from tracekmt.record.buffer.shared_buffer import SharedBuffer
 from tracekmt.record.process.children import ChildWatcher, OnChild
 from tracekmt.record.process.spawn import LAUNCHER, requested_windows_program, spawn
+from tracekmt.record.process.targets import is_this_process
 from tracekmt.record.process.wine import is_part_of_wine, is_same_program, windows_program
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class ProcessWatch:
             pid: Id of the process.
             buffer: The buffer that it shares, None if it shares none. Then it is not followed.
         """
-        if self._children is None or buffer is None:
+        if self._children is None or buffer is None or is_this_process(pid):
             return
         if self._on_child is None and self._requested_program is not None:
             self._followed = self._children.watch(

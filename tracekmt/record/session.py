@@ -27,7 +27,13 @@ from tracekmt.record.live import LiveRecording
 from tracekmt.record.process.children import ChildWatcher, OnChild
 from tracekmt.record.process.exit_watcher import ExitWatcher, describe_exit
 from tracekmt.record.process.memory_map import MemoryMap
-from tracekmt.record.process.targets import await_loaded, await_no_tracer, open_device, process_name
+from tracekmt.record.process.targets import (
+    await_loaded,
+    await_no_tracer,
+    is_this_process,
+    open_device,
+    process_name,
+)
 from tracekmt.record.process.wine import runs_behind_preloader, windows_program
 from tracekmt.record.sink import Sink
 from tracekmt.trace.writer import refuse_existing
@@ -125,12 +131,13 @@ class Recording:
         Raises:
             RecordError: The process cannot be recorded.
         """
+        is_own = self._local and is_this_process(pid)
         if self._local and runs_behind_preloader(pid):
             raise RecordError(
                 f"cannot record process {pid}: it runs behind Wine's preloader and would not survive hooks; "
                 "start it with WINELOADERNOEXEC=1 in its environment, or with tracekmt record -- wine PROGRAM"
             )
-        if self._local and parent is None and sys.platform == "linux":
+        if self._local and not is_own and parent is None and sys.platform == "linux":
             await_loaded(pid)
             await_no_tracer(pid)
         try:
@@ -143,30 +150,38 @@ class Recording:
             self._abandon()
             raise
 
-    def run(self, *, until: Callable[[], bool] = lambda: False) -> Progress:
+    def run(
+        self, *, until: Callable[[], bool] = lambda: False, is_exiting: Callable[[], bool] = lambda: False
+    ) -> Progress:
         """Drain until the process ends, a limit is reached or `until` is true, then finish the trace.
 
         Ctrl-C ends the recording, not the process.
+
+        Args:
+            until: Returns True to stop.
+            is_exiting: Returns True if the process is about to exit, which is asked after the last drain.
         """
         self._started()
         with _deferred_interrupt() as interrupted:
             try:
-                return self.stop(self._drain_until(lambda: interrupted.is_set() or until(), interrupted))
+                reason = self._drain_until(lambda: interrupted.is_set() or until(), interrupted)
+                return self.stop(reason, is_exiting=is_exiting())
             except BaseException as error:
                 self._abandon(keep=True)
                 raise self._interruption_error(error) from None
 
-    def stop(self, reason: str | None = None) -> Progress:
+    def stop(self, reason: str | None = None, *, is_exiting: bool = False) -> Progress:
         """Remove the hooks and finish the trace.
 
         Args:
             reason: Why the recording stops before the process ends, for the trace.
+            is_exiting: True if the process is about to exit.
         """
         live = self._started()
         self._watch.unwatch()
         if live.attachment.agent.detached is None:
             live.attachment.agent.detach()
-            ended = f"stopped{f', {reason}' if reason else ''}; the process goes on"
+            ended = f"stopped{f', {reason}' if reason else ''}; the process {'exits' if is_exiting else 'goes on'}"
         else:
             ended = live.exit_reason(self._observe_exit(live))
         self.progress.ended = ended
@@ -240,7 +255,7 @@ class Recording:
         """Wait for functions that the process offers, and open the trace."""
         pid = process["pid"]
         self.progress.modules = list(attachment.hooks.modules)
-        exit_watcher = ExitWatcher(pid) if self._local else None
+        exit_watcher = ExitWatcher(pid) if self._local and not is_this_process(pid) else None
         memory_map = MemoryMap(pid) if self._local else None
         process = {**process, "complete_from_start": attachment.complete_from_start}
         machine = self._hook_offered_functions(attachment, self._hand_over) if self._hand_over is not None else {}

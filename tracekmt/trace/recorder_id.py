@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
-import platform
+import socket
 
 
 def recorder_id() -> str:
@@ -13,4 +13,4 @@ def recorder_id() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # The user has no name.
         user = ""
-    return hashlib.blake2b(f"{user}@{platform.node()}".encode(errors="replace"), digest_size=8).hexdigest()
+    return hashlib.blake2b(f"{user}@{socket.gethostname()}".encode(errors="replace"), digest_size=8).hexdigest()

@@ -13,12 +13,15 @@ import frida
 
 from tracekmt.errors import RecordError
 from tracekmt.record.process import proc
-from tracekmt.record.process.targets import agent_error, attach_error_message, await_libc, has_libc
+from tracekmt.record.process.targets import agent_error, attach_error_message, await_libc, has_libc, is_this_process
 from tracekmt.resources import resource
 
 SOURCES = ("pe.js", "elf.js", "patch.js", "unwind.js", "stubs.js", "wine.js", "linux.js", "windows.js", "agent.js")
 ATTEMPTS = 4
 ATTEMPT_SECONDS = 0.1
+OWN_PROCESS = 0
+"""Frida's id of the calling process, in which the agent then runs without injection."""
+
 REPLACED = "process-replaced"
 TERMINATED = "process-terminated"
 
@@ -40,7 +43,8 @@ def _attach(device: Any, pid: int, exit_monitor: bool) -> Any:
 def _attach_once(device: Any, pid: int, exit_monitor: bool) -> Any:
     # Without Frida's exception handler, the exceptions that a program handles stay its own. Its exit monitor waits for
     # Frida's threads at exit, which hangs if the program has closed their descriptors (Frida 17.26).
-    return device.attach(pid, exceptor="off", exit_monitor=exit_monitor, thread_suspend_monitor=False)
+    frida_pid = OWN_PROCESS if device.type == "local" and is_this_process(pid) else pid
+    return device.attach(frida_pid, exceptor="off", exit_monitor=exit_monitor, thread_suspend_monitor=False)
 
 
 def _attach_suspended(device: Any, pid: int, exit_monitor: bool) -> tuple[Any, bool]:
@@ -80,7 +84,7 @@ class Agent:
         self.messages: queue.SimpleQueue[tuple[dict[str, Any], bytes | None]] = queue.SimpleQueue()
         self._script: Any = None
         self.own_threads: frozenset[int] = frozenset()
-        self._has_proc = sys.platform == "linux" and device.type == "local"
+        self._has_proc = sys.platform == "linux" and device.type == "local" and not is_this_process(pid)
         self._earlier_threads = self._thread_ids()
         try:
             self._session, self.still_suspended = _attach_suspended(device, pid, exit_monitor)

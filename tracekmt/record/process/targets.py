@@ -76,6 +76,11 @@ def await_process(device: Any, name: str) -> int:
     return new_pids[0]
 
 
+def is_this_process(pid: int) -> bool:
+    """Return True for the id of the calling process."""
+    return pid == os.getpid()
+
+
 def has_libc(pid: int) -> bool:
     """Return True if a process of this machine has mapped its C library, so that an agent can be loaded into it."""
     try:
