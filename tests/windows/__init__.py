@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from subprocess import DEVNULL
 
@@ -32,6 +33,22 @@ def compile_windows(abi: str, output: Path, *sources: Path | str) -> Path:
         skip_without(compiler)
     else:
         subprocess.run(command, check=True)
+    return output
+
+
+def compile_exports(output: Path, functions: Sequence[str], exports: Sequence[str], abi: str = "x64") -> Path:
+    """Build a library with functions and with further exports in the form of a .def file, such as forwarders."""
+    source, definitions = output.with_suffix(".c"), output.with_suffix(".def")
+    code = [f"__declspec(dllexport) int {function}(void *x) {{ return x != 0; }}\n" for function in functions]
+    source.write_text("".join(code) or "typedef int nothing;\n")
+    # The linker does not accept these two characters in a forwarder. The modules of Windows have them.
+    accepted = [line.replace("-", "_").replace("#", "n") for line in exports]
+    definitions.write_text("EXPORTS\n" + "".join(f"  {line}\n" for line in [*functions, *accepted]))
+    image = compile_windows(abi, output, source, definitions).read_bytes()
+    for line, accepted_line in zip(exports, accepted, strict=True):
+        forward, linked = line.partition("=")[2], accepted_line.partition("=")[2]
+        image = image.replace(linked.encode() + b"\0", forward.encode() + b"\0") if line != accepted_line else image
+    output.write_bytes(image)
     return output
 
 

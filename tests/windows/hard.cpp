@@ -33,6 +33,7 @@ static_assert(sizeof(Info) == 96 && sizeof(Create) == 72, "the layouts of x64");
 
 using Thunk = int32_t(WINAPI *)(void *);
 
+constexpr uintptr_t BAD = 16;  /* an address that faults */
 constexpr int32_t INVALID = int32_t(0xC000000D);
 enum Device : uint32_t { PLAIN, THROWS, JUMPS, JUMPS_RAW, FAULTS, NESTS };
 
@@ -88,7 +89,7 @@ template <typename F> __attribute__((noinline)) int deeper(size_t bytes, F funct
   return function();
 }
 
-struct Checked { long thread, calls; uint64_t *sums; };
+struct Checked { long thread, calls, pause; uint64_t *sums; };
 
 DWORD WINAPI checked(void *argument) {
   Checked *mine = static_cast<Checked *>(argument);
@@ -109,7 +110,7 @@ DWORD WINAPI checked(void *argument) {
     create(&info, 1);
     mine->sums[0] += sum;
     mine->sums[1] += info.hAllocation;
-    if (i % 50 == 49) Sleep(15);
+    if (i % 50 == 49) Sleep(DWORD(mine->pause));
   }
   return 0;
 }
@@ -128,13 +129,14 @@ DWORD WINAPI free_and_commit(void *) {
 volatile LONG handled;
 
 LONG CALLBACK skip_fault(EXCEPTION_POINTERS *info) {
-  if (info->ExceptionRecord->ExceptionCode != EXCEPTION_ACCESS_VIOLATION) return EXCEPTION_CONTINUE_SEARCH;
+  EXCEPTION_RECORD *record = info->ExceptionRecord;
+  if (record->ExceptionCode != EXCEPTION_ACCESS_VIOLATION || record->ExceptionInformation[1] != BAD) return EXCEPTION_CONTINUE_SEARCH;
   InterlockedIncrement(&handled);
   info->ContextRecord->Rip += 6;  /* movl $imm32, (%rdx) */
   return EXCEPTION_CONTINUE_EXECUTION;
 }
 
-void fault() { __asm__ volatile("movl $1, (%0)" : : "d"(uintptr_t(16)) : "memory"); }
+void fault() { __asm__ volatile("movl $1, (%0)" : : "d"(BAD) : "memory"); }
 
 
 }  // namespace
@@ -165,7 +167,7 @@ EXPORT int32_t WINAPI D3DKMTDestroyDevice(uint32_t *device) {
     case THROWS: throw 42;
     case JUMPS: longjmp(landing, 1);
     case JUMPS_RAW: __builtin_longjmp(raw_landing, 1);
-    case FAULTS: *reinterpret_cast<volatile int *>(16) = 1; return 0;
+    case FAULTS: *reinterpret_cast<volatile int *>(BAD) = 1; return 0;
     case NESTS: { uint32_t adapter = 7; return close_adapter(&adapter); }
   }
   return 0;
@@ -178,13 +180,13 @@ __asm__(".globl D3DKMTTooShort\nD3DKMTTooShort: xor %eax, %eax\nret\n"
         ".globl D3DKMTNotYetKnown\nD3DKMTNotYetKnown: mov $0x103, %eax\nnop\nnop\nnop\nnop\nnop\nnop\nnop\nret\n"
         ".section .drectve\n.ascii \" -export:D3DKMTTooShort -export:D3DKMTNotYetKnown\"\n.text\n");
 
-/* sums: two words a thread, of the data and of the handles. */
-EXPORT void run_checked(long threads, long calls, uint64_t *sums) {
+/* pause: milliseconds after 50 calls of a thread. sums: two words a thread, of the data and of the handles. */
+EXPORT void run_checked(long threads, long calls, long pause, uint64_t *sums) {
   HANDLE handles[64];
   Checked arguments[64];
   find_thunks();
   for (long i = 0; i < threads; i++) {
-    arguments[i] = {i, calls, sums + 2 * i};
+    arguments[i] = {i, calls, pause, sums + 2 * i};
     handles[i] = CreateThread(nullptr, 0, checked, arguments + i, 0, nullptr);
   }
   WaitForMultipleObjects(DWORD(threads), handles, TRUE, INFINITE);
@@ -312,14 +314,17 @@ EXPORT int run_nested(int rounds) {
   return failed;
 }
 
-/* Ends the process in the middle of its calls. */
-EXPORT void run_to_end(long calls, int how) {
+static DWORD WINAPI fault_in_thunk(void *) { return DWORD(destroy(FAULTS)); }
+
+/* Makes calls and ends the process in the middle of them: "exit", "terminate", or a fault on another thread, "fault". */
+EXPORT void run_to_end(long calls, const char *how) {
   find_thunks();
   uint8_t data[64] = {};
   for (long i = 0; i < calls; i++) create_with(data, sizeof data);
-  if (how == 0) ExitProcess(7);
-  if (how == 1) TerminateProcess(GetCurrentProcess(), 7);
-  destroy(FAULTS);
+  if (!strcmp(how, "exit")) ExitProcess(7);
+  if (!strcmp(how, "terminate")) TerminateProcess(GetCurrentProcess(), 7);
+  SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX);
+  WaitForSingleObject(CreateThread(nullptr, 0, fault_in_thunk, nullptr, 0, nullptr), INFINITE);
 }
 
 }  // extern "C"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.windows import compile_windows
+from tests.windows import compile_exports
 from tracekmt.calls import INTERFACE
 from tracekmt.resources import resource
 
@@ -34,10 +34,6 @@ rpc.exports = {
     }
   },
 };
-"""
-CODE = """
-#define EXPORT __declspec(dllexport)
-{functions}
 """
 
 
@@ -88,18 +84,8 @@ def as_mapped(path: Path) -> bytes:
 
 
 def library(folder: Path, name: str, functions: list[str], exports: list[str], abi: str = "x64") -> bytes:
-    """Build a library with functions and with further exports in the form of a .def file."""
-    source, definitions = folder / f"{name}.c", folder / f"{name}.def"
-    code = "".join(f"EXPORT int {function}(void *x) {{ return x != 0; }}\n" for function in functions)
-    source.write_text(CODE.replace("{functions}", code))
-    # The linker does not accept these two characters in a forwarder. The modules of Windows have them.
-    accepted = [line.replace("-", "_").replace("#", "n") for line in exports]
-    definitions.write_text("EXPORTS\n" + "".join(f"  {line}\n" for line in [*functions, *accepted]))
-    image = as_mapped(compile_windows(abi, folder / f"{name}.dll", source, definitions))
-    for line, accepted_line in zip(exports, accepted, strict=True):
-        forward, linked = line.partition("=")[2], accepted_line.partition("=")[2]
-        image = image.replace(linked.encode() + b"\0", forward.encode() + b"\0") if line != accepted_line else image
-    return image
+    """Build a library as it is mapped, with functions and with further exports in the form of a .def file."""
+    return as_mapped(compile_exports(folder / f"{name}.dll", functions, exports, abi))
 
 
 def rva_of(image: bytes, name: str) -> int:
