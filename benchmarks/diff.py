@@ -9,6 +9,7 @@ an allocation, and in the third mapped ranges stay too, which shows the cost of 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -25,11 +26,12 @@ FAILURES = {
     "GPU ranges stay": "D3DKMTMakeResident@10=STATUS_NO_MEMORY",
 }
 COMPARE = """
-import resource, sys, time, tracekmt
+import sys, time, tracekmt
+from memory import peak_mib
 start = time.perf_counter()
 report = tracekmt.diff(*sys.argv[1:])
 seconds = time.perf_counter() - start
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+peak = peak_mib()
 print(f"{report.calls.compared / seconds:>10,.0f} calls/s {peak:>6,} MB, {report.differing} differ")
 """
 
@@ -43,7 +45,13 @@ def main(sizes: list[int]) -> None:
                 make(trace, calls, scenario)
                 tracekmt.replay(trace, faults=[failure], output=outcome, force=True)
                 run = [sys.executable, "-c", COMPARE, str(trace), str(outcome)]
-                printed = subprocess.run(run, check=True, capture_output=True, text=True).stdout
+                printed = subprocess.run(
+                    run,
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                ).stdout
                 print(f"{calls:>10,} calls, {scenario:<20}", printed, end="", flush=True)
                 trace.unlink()
 

@@ -11,13 +11,14 @@ escape, map and unmap, make resident and evict, signal and wait.
 from __future__ import annotations
 
 import random
-import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from memory import peak_mib
 
 import tracekmt
 from tracekmt.simulator.model.allocation_size import sample_data
@@ -151,7 +152,7 @@ def main(sizes: list[int]) -> None:
                 start = time.perf_counter()
                 report = tracekmt.replay(path)
                 seconds = time.perf_counter() - start
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+                peak = peak_mib()
                 print(
                     f"{calls:>9,} calls, {scenario:<20} {calls / seconds:>8,.0f} calls/s, peak {peak} MiB"
                     f"{'' if report.same else ', with DIFFERENCES'}",

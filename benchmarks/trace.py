@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -26,6 +25,8 @@ if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
+
+from memory import peak_mib
 
 import tracekmt
 from tracekmt import codec
@@ -135,7 +136,7 @@ def read(path: Path) -> None:
     for call in trace.calls():
         _ = call.inputs, call.outputs
     print_result("decode every call", len(trace) / (time.perf_counter() - begin), "calls/s")
-    print_result("peak memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MiB")
+    print_result("peak memory", peak_mib(), "MiB")
     begin = time.perf_counter()
     compared = min(COMPARED, len(trace))
     lines = [trace[index].to_json() for index in range(compared)]

@@ -12,12 +12,13 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "tracekmt"
 HOOKS = PACKAGE.parent / "hooks"
 
-BASE = {"errors", "plural", "version"}
+BASE = {"errors", "plural", "system", "version"}
 DATA = BASE | {"codec", "ntstatus", "resources", "spec"}
 # The parts of the package that each part may import. None: all of them.
 ALLOWED = {
     "errors": set(),
     "plural": set(),
+    "system": set(),
     "version": set(),
     "resources": set(),
     "findings": {"plural"},

@@ -80,7 +80,7 @@ def test_every_excuse_is_used() -> None:
 
 def test_docstrings_begin_with_the_thing() -> None:
     failures = [
-        f"{path.relative_to(ROOT)}:{line}: {text}"
+        f"{path.relative_to(ROOT).as_posix()}:{line}: {text}"
         for path in sorted((ROOT / "tracekmt").rglob("*.py"))
         for line, text in _bad_first_lines(path.read_text("utf-8"))
     ]
@@ -202,7 +202,7 @@ def _document_lines() -> Iterator[Place]:
         paths = sorted(ROOT.glob(pattern))
         assert paths, pattern
         for path in paths:
-            yield str(path.relative_to(ROOT)), 1, path.read_text("utf-8")
+            yield path.relative_to(ROOT).as_posix(), 1, path.read_text("utf-8")
 
 
 def _help_lines() -> Iterator[Place]:
@@ -219,14 +219,14 @@ def _test_lines() -> Iterator[Place]:
     for folder in ("tests", "tools", "benchmarks"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             if path != Path(__file__):
-                yield str(path.relative_to(ROOT)), 1, path.read_text("utf-8")
+                yield path.relative_to(ROOT).as_posix(), 1, path.read_text("utf-8")
 
 
 def _code_texts() -> Iterator[Place]:
     for path in sorted((ROOT / "tracekmt").rglob("*.py")):
-        yield from _python_texts(str(path.relative_to(ROOT)), path.read_text("utf-8"))
+        yield from _python_texts(path.relative_to(ROOT).as_posix(), path.read_text("utf-8"))
     for path in sorted((ROOT / "hooks").iterdir()):
-        yield str(path.relative_to(ROOT)), 1, path.read_text("utf-8")
+        yield path.relative_to(ROOT).as_posix(), 1, path.read_text("utf-8")
 
 
 def _python_texts(file: str, source: str) -> Iterator[Place]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,11 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def run(project: pytest.Pytester, *words: str) -> pytest.RunResult:
-    return project.runpytest_subprocess("-p", "no:cacheprovider", *words)
+    # A checkout that is not installed has no entry point.
+    plugin = (
+        [] if importlib.metadata.entry_points(group="pytest11", name="tracekmt") else ["-p", "tracekmt.pytest_plugin"]
+    )
+    return project.runpytest_subprocess("-p", "no:cacheprovider", *plugin, *words)
 
 
 def test_a_trace_is_a_test_and_a_difference_fails(project: pytest.Pytester) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import platform
 import sys
 import threading
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 import tracekmt
-from tracekmt import codec
+from tracekmt import codec, system
 from tracekmt.calls import CALLS
 from tracekmt.codec.memory import MemoryFault
 from tracekmt.errors import Error
@@ -22,7 +21,7 @@ from tracekmt.simulator import BEHAVIOURS
 from tracekmt.simulator.native import ProcessArena, ProcessMemory, Thunks
 
 pytestmark = pytest.mark.skipif(
-    platform.machine().lower() not in ("x86_64", "amd64") or sys.platform not in ("linux", "win32"),
+    system.machine() != "x86_64" or sys.platform not in ("linux", "win32"),
     reason="C addresses exist on x86-64 Linux and Windows",
 )
 
@@ -123,6 +122,6 @@ def test_the_table_is_handed_over(tmp_path: Path) -> None:
 
 
 def test_an_unsupported_system_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(system, "machine", lambda: "riscv64")
     with pytest.raises(Error, match="expected x86-64 Linux or Windows"):
         Thunks(tracekmt.Simulator())

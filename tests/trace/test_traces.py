@@ -149,7 +149,7 @@ def test_contradicting_events_are_errors(tmp_path: Path) -> None:
         tracekmt.open(write(tmp_path / "b.kmt", Enter(0, 1, 3, 0, 0, (), ())))[0]
     with pytest.raises(TraceError, match="No such file"):
         tracekmt.open(tmp_path / "c.kmt")
-    with pytest.raises(TraceError, match="Is a directory"):
+    with pytest.raises(TraceError, match="it is a folder"):
         tracekmt.open(tmp_path)
 
 

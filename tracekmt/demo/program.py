@@ -3,6 +3,8 @@
 It has a simulator behind C addresses, offers the addresses in the file TABLE and waits until hooks are in place. Then
 it plays the scenarios, by default "renderer" and "sharer", each on its own thread. It calls the functions like a native
 client, with the address of a structure in its own memory.
+
+Where no process can be attached to, the demonstration plays the scenarios in its own process.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import mmap
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ctypes import addressof, c_char
 from pathlib import Path
 from typing import Any
@@ -29,14 +31,23 @@ FIRST_ADAPTER = {"luid": [1, 0], "name": r"\\.\DISPLAY1", "video_memory": 256 * 
 # The second adapter is unplugged while the program uses it.
 SECOND_ADAPTER = {"luid": [2, 0], "name": r"\\.\DISPLAY2", "video_memory": 256 * MB, "stops_after": 5}
 SYSTEM_MEMORY = 512 * MB
+DEFAULT_SCENARIOS = ("renderer", "sharer")
+
+Say = Callable[[str], None]
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")  # one write, because two threads print
+    sys.stdout.flush()
 
 
 class Client:
     """Calls the thunks on one thread and prints each call."""
 
-    def __init__(self, name: str, thunks: Thunks) -> None:
+    def __init__(self, name: str, thunks: Thunks, say: Say = _print) -> None:
         self.name = name
         self._thunks = thunks
+        self._say = say
         self._kept: list[Any] = []
 
     def call(self, description: str, function: str, inputs: dict[str, Any]) -> Any:
@@ -44,8 +55,7 @@ class Client:
         spec, arena = CALLS[function], ProcessArena()
         arguments = codec.encode(spec, "x64", arena, inputs)
         result = status(self._thunks.function(function)(arguments[0]))
-        sys.stdout.write(f"{self.name:<12} {description}: {result.name}\n")  # one write, because two threads print
-        sys.stdout.flush()
+        self._say(f"{self.name:<12} {description}: {result.name}")
         return codec.decode(spec, "x64", arena, arguments)
 
     def open(self, luid: int) -> tuple[int, int]:
@@ -170,20 +180,36 @@ SCENARIOS: dict[str, Callable[[Client], None]] = {
 }
 
 
-def main() -> int:
-    """Offer the functions, wait for hooks and play the scenarios."""
-    table = HandOver(Path(sys.argv[1]))
-    names = sys.argv[2:] or ["renderer", "sharer"]
+def offer(table: HandOver) -> Thunks:
+    """Create the simulator and offer its functions."""
     thunks = Thunks(Simulator(adapters=[FIRST_ADAPTER, SECOND_ADAPTER], system_memory=SYSTEM_MEMORY))
     table.offer(thunks.addresses, thunks.simulator.machine.settings())
-    if not table.wait(HOOK_SECONDS):
-        print(f"no recorder attached within {HOOK_SECONDS:g} seconds", file=sys.stderr)
-        return 1
-    threads = [threading.Thread(target=SCENARIOS[name], args=(Client(name, thunks),)) for name in names]
+    return thunks
+
+
+def play(thunks: Thunks, names: Sequence[str] = DEFAULT_SCENARIOS, say: Say = _print) -> None:
+    """Play scenarios, each on its own thread.
+
+    Args:
+        thunks: The functions to call.
+        names: Names of the scenarios.
+        say: Prints a line.
+    """
+    threads = [threading.Thread(target=SCENARIOS[name], args=(Client(name, thunks, say),)) for name in names]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def main() -> int:
+    """Offer the functions, wait for hooks and play the scenarios."""
+    table = HandOver(Path(sys.argv[1]))
+    thunks = offer(table)
+    if not table.wait(HOOK_SECONDS):
+        print(f"no recorder attached within {HOOK_SECONDS:g} seconds", file=sys.stderr)
+        return 1
+    play(thunks, sys.argv[2:] or DEFAULT_SCENARIOS)
     return 0
 
 

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tracekmt.errors import RecordError, UsageError
+import tracekmt
+from tracekmt.errors import Error, RecordError, UsageError
 from tracekmt.plural import plural
 from tracekmt.replayer.engine import replay
 from tracekmt.report.text import report_lines
@@ -40,7 +41,7 @@ def run_tour(folder: Path, *, live: bool, say: Say) -> int:
     except OSError as error:
         raise UsageError(f"cannot create {folder}: {error.strerror}") from None
     trace = folder / TRACE
-    if not live or not _record(trace, say):
+    if not live or not (_record(trace, say) or _record_own_process(trace, say)):
         say("Using the recording that comes with tracekmt: the same program, recorded on Linux.")
         trace.write_bytes(resource("traces", TRACE).read_bytes())
     say("")
@@ -63,9 +64,15 @@ def run_tour(folder: Path, *, live: bool, say: Say) -> int:
 
 def _record(trace: Path, say: Say) -> bool:
     """Record a live program. Return False, after printing the reason, if the system does not allow it."""
+    from tracekmt.record.process.targets import check_injection, open_device
     from tracekmt.record.session import Recording
 
     say("Recording a program with a simulated graphics kernel behind C addresses:")
+    try:
+        check_injection(open_device())
+    except RecordError as error:
+        say(f"Recording failed: {error}")
+        return False
     with tempfile.TemporaryDirectory(prefix="tracekmt-demo-") as scratch:
         table = Path(scratch) / "thunks.json"
         program = subprocess.Popen(
@@ -88,6 +95,25 @@ def _record(trace: Path, say: Say) -> bool:
         finally:
             program.kill()
             program.wait()
+    say(f"Recorded {plural(progress.calls, 'call')}, {plural(progress.lost, 'event')} lost.")
+    return progress.calls > 0
+
+
+def _record_own_process(trace: Path, say: Say) -> bool:
+    """Play the program in this process and record it. Return False, after printing the reason, if that fails."""
+    from tracekmt.demo import program
+    from tracekmt.record.handover import HandOver
+
+    say("Recording the same program in this process:")
+    try:
+        with tempfile.TemporaryDirectory(prefix="tracekmt-demo-") as scratch:
+            table = HandOver(Path(scratch) / "thunks.json")
+            thunks = program.offer(table)
+            with tracekmt.recording(trace, thunks=table.path, force=True) as progress:
+                program.play(thunks, say=lambda line: say(f"    {line}"))
+    except Error as error:
+        say(f"Recording failed: {error}")
+        return False
     say(f"Recorded {plural(progress.calls, 'call')}, {plural(progress.lost, 'event')} lost.")
     return progress.calls > 0
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
-import platform
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,6 +15,8 @@ from tracekmt.objects.adapters import answer_lines
 from tracekmt.plural import plural
 from tracekmt.record.buffer.shared_buffer import SIZES, default_folder
 from tracekmt.record.process import proc
+from tracekmt.record.process.targets import is_32bit, process_exists
+from tracekmt.system import describe_system, machine, wine_version
 from tracekmt.thunks.host import list_adapters
 from tracekmt.thunks.library import Library, LibraryProcessDied
 
@@ -48,12 +48,14 @@ class Check:
 
 def examine_machine() -> Iterator[Check]:
     """Yield the checks of this machine."""
-    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    if sys.platform == "linux" and platform.machine() == "x86_64":
+    version = ".".join(map(str, sys.version_info[:3]))
+    system = f"{sys.platform} {machine()}, Python {version}"
+    if sys.platform == "linux" and machine() == "x86_64":
         yield Check("system", True, f"{system}: native x86-64 and x86 processes can be recorded")
     elif sys.platform == "win32":
-        yield Check("system", None, f"{system}: recording was never run on it", "try it with --selftest -o FILE.zip")
+        yield from _windows(system)
         yield _frida()
+        yield from _buffer_folder(default_folder())
         yield from _replay_targets()
         return
     else:
@@ -68,6 +70,21 @@ def examine_machine() -> Iterator[Check]:
     if any(Path(path).exists() for path in _CONTAINER_FILES):
         yield Check("container", None, "tracekmt runs in a container and can record the processes in it")
     yield from _replay_targets()
+
+
+def _windows(system: str) -> Iterator[Check]:
+    wine = wine_version()
+    if wine is None:
+        advice = "tracekmt was never run on Microsoft's Windows: send the result of --selftest -o FILE.zip"
+        yield Check("system", None, f"{describe_system()}, {system}", advice)
+        return
+    yield Check("system", True, f"{system}, under Wine {wine}: this process can be recorded")
+    yield Check(
+        "attach",
+        False,
+        "to no other process: Frida's injector needs Microsoft's ntdll",
+        "run tracekmt on the host of Wine, or record this process with tracekmt.recording",
+    )
 
 
 def _replay_targets() -> Iterator[Check]:
@@ -90,8 +107,11 @@ def _replay_targets() -> Iterator[Check]:
 
 
 def _frida() -> Check:
-    requirements = importlib.metadata.requires("tracekmt") or ()
-    requirement = next(requirement for requirement in requirements if requirement.startswith("frida"))
+    try:
+        requirements = importlib.metadata.requires("tracekmt") or ()
+    except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
+        requirements = ()
+    requirement = next((requirement for requirement in requirements if requirement.startswith("frida")), "frida")
     try:
         version = importlib.metadata.version("frida")
     except importlib.metadata.PackageNotFoundError:
@@ -129,10 +149,7 @@ def _attaching() -> Check:
 
 
 def _buffer_folder(folder: Path) -> Iterator[Check]:
-    if sys.platform == "win32":
-        return
-    status = os.statvfs(folder)
-    free = status.f_bavail * status.f_frsize
+    free = shutil.disk_usage(folder).free
     finding = f"{free >> 20:,} MB free in {folder}, a recording takes {SIZES[0] >> 20} MB"
     advice = "" if free >= SIZES[0] else "the buffer is smaller then and fills sooner"
     yield Check("memory", free >= SIZES[-1], finding, advice)
@@ -150,13 +167,17 @@ def _buffer_folder(folder: Path) -> Iterator[Check]:
 def _has_live_recorder(spool: Path) -> bool:
     """Return True if the recorder of a buffer file runs. The file name contains its process id."""
     pid = spool.name.split("-")[1]
-    return pid.isdigit() and proc.exists(int(pid))
+    return pid.isdigit() and process_exists(int(pid))
 
 
 def examine_process(pid: int) -> Iterator[Check]:
     """Yield the checks of a process, up to the first one that makes the others impossible."""
-    if not proc.exists(pid):
+    if not process_exists(pid):
         yield Check("process", False, f"there is no process {pid}")
+        return
+    if sys.platform == "win32":
+        yield Check("process", None, f"process {pid} runs", "record it to see whether Windows allows that")
+        yield Check("program", True, "an x86 program under WOW64" if is_32bit(pid) else "an x64 program")
         return
     name = proc.command_name(pid)
     try:
@@ -182,10 +203,10 @@ def _program(pid: int, program: str) -> Check:
             "started through Wine's preloader, and would not survive hooks",
             "start Wine with WINELOADERNOEXEC=1",
         )
-    machine = proc.elf_machine(pid)
-    if machine not in _ELF_MACHINES:
+    elf_machine = proc.elf_machine(pid)
+    if elf_machine not in _ELF_MACHINES:
         return Check("program", False, "neither an x86-64 nor an x86 program, others cannot be recorded")
-    return Check("program", True, _ELF_MACHINES[machine])
+    return Check("program", True, _ELF_MACHINES[elf_machine])
 
 
 def _restrictions(pid: int) -> Iterator[Check]:

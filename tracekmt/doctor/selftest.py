@@ -17,17 +17,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import tracekmt
+from tracekmt.demo import program as demo
 from tracekmt.doctor import windows_probe as probe
 from tracekmt.doctor.checks import examine_machine
 from tracekmt.errors import Error, RecordError
 from tracekmt.findings import Report
 from tracekmt.plural import plural
+from tracekmt.record.handover import HandOver
 from tracekmt.record.session import Recording
 from tracekmt.replayer.engine import replay
+from tracekmt.system import describe_system, wine_version
 from tracekmt.trace.writer import refuse_existing
 from tracekmt.version import VERSION
 
 WINE_SECONDS = 120
+PROBES = ("gdi32", "windows", "wine")
+"""Parts that make the calls of the probe."""
 
 
 @dataclass
@@ -96,7 +102,15 @@ def _run_part(part: Part, record: Callable[[Path], int], folder: Path, say: Call
 
 
 def _programs(folder: Path) -> Iterator[tuple[Part, Callable[[Path], int]]]:
-    """Yield the programs that can run here, each with a function that records it and returns its number of calls."""
+    """Yield the programs that can run here, each with a function that records it and returns its number of calls.
+
+    The program in this process is recorded without injection, which a system may refuse.
+    """
+    yield Part("own"), lambda trace: _record_own(trace, folder)
+    if sys.platform == "win32":
+        yield Part("gdi32"), _record_gdi32
+    if wine_version() is not None:
+        return
     yield Part("native"), lambda trace: _record_native(trace, folder)
     if sys.platform == "win32":
         yield Part("windows"), lambda trace: _record_probe(trace, folder, [])
@@ -107,11 +121,27 @@ def _programs(folder: Path) -> Iterator[tuple[Part, Callable[[Path], int]]]:
 def _problem(part: Part, report: Report) -> str | None:
     if not part.calls:
         return "no call was recorded"
-    if part.name != "native" and part.calls != len(probe.CALLS):
+    if part.name in PROBES and part.calls != len(probe.CALLS):
         return f"{part.calls} of {len(probe.CALLS)} calls were recorded"
     if report.same:
         return None
     return f"{plural(report.differing, 'call')} {'differs' if report.differing == 1 else 'differ'} in the replay"
+
+
+def _record_own(trace: Path, folder: Path) -> int:
+    """Play the demonstration's program in this process and record it."""
+    table = HandOver(folder / "own.table")
+    thunks = demo.offer(table)
+    with tracekmt.recording(trace, thunks=table.path) as progress:
+        demo.play(thunks, say=lambda line: None)
+    return progress.calls
+
+
+def _record_gdi32(trace: Path) -> int:
+    """Make the calls of the probe on the real gdi32 in this process and record them."""
+    with tracekmt.recording(trace) as progress:
+        probe.call_gdi32()
+    return progress.calls
 
 
 def _record_native(trace: Path, folder: Path) -> int:
@@ -170,15 +200,16 @@ def _summary(parts: list[Part]) -> dict[str, Any]:
         "tracekmt": VERSION,
         "frida": importlib.metadata.version("frida"),
         "python": platform.python_version(),
-        "system": platform.platform(),
-        "wine": _wine_version(),
+        "system": describe_system(),
+        "wine": wine_version() or _installed_wine(),
         "checks": [check.to_dict() for check in examine_machine()],
         "parts": [{**asdict(part), "ok": part.ok} for part in parts],
     }
 
 
-def _wine_version() -> str | None:
-    if shutil.which("wine") is None:
+def _installed_wine() -> str | None:
+    """Return the version of the Wine of this Linux, None without one."""
+    if sys.platform == "win32" or shutil.which("wine") is None:
         return None
     result = subprocess.run(["wine", "--version"], check=False, capture_output=True, text=True)
     return result.stdout.strip() or None

@@ -1,12 +1,15 @@
-"""A Windows program of one page that makes a fixed sequence of calls, for self-tests on machines without a compiler.
+"""A fixed sequence of calls of gdi32, for self-tests: as a Windows program of one page, and in this process.
 
+The program needs no compiler.
 It opens the first display's adapter, creates a device, destroys the device twice and closes the adapter. gdi32 exports
 these functions since Windows 7, and in Wine since 8.0.
 """
 
 from __future__ import annotations
 
+import ctypes
 import struct
+import sys
 from collections.abc import Sequence
 
 _SECTION, _RAW, _SIZE = 0x1000, 0x200, 0x1000
@@ -21,6 +24,10 @@ _OPEN, _CREATE, _DESTROY, _CLOSE = (
 )
 CALLS = (_OPEN, _CREATE, _DESTROY, _DESTROY, _CLOSE)
 """The calls of the program in order. The second DestroyDevice gets a destroyed handle."""
+
+_OPEN_ARGUMENT = r"\\.\DISPLAY1".encode("utf-16-le").ljust(80, b"\0")
+_ADAPTER_OFFSET, _DEVICE_OFFSET = 64, 12
+"""Offsets of hAdapter in the argument of OpenAdapterFromGdiDisplayName, and of hDevice in that of CreateDevice."""
 
 STATUS = 42
 """Exit status of the program."""
@@ -70,19 +77,35 @@ class _Page:
         return (bytes(self.data).ljust(start, b"\0") + bytes(self.code)).ljust(_SIZE, b"\0"), start
 
 
+def call_gdi32() -> None:
+    """Make the calls in this process. Only for Windows."""
+    if sys.platform != "win32":
+        raise NotImplementedError
+    gdi32 = ctypes.WinDLL("gdi32")
+    opened, device = ctypes.create_string_buffer(_OPEN_ARGUMENT), (ctypes.c_uint32 * 16)()
+    adapter = ctypes.c_uint32.from_buffer(opened, _ADAPTER_OFFSET)
+    getattr(gdi32, _OPEN)(opened)
+    device[0] = adapter.value
+    getattr(gdi32, _CREATE)(device)
+    destroyed = ctypes.c_uint32.from_buffer(device, _DEVICE_OFFSET)
+    for _ in range(2):
+        getattr(gdi32, _DESTROY)(ctypes.byref(destroyed))
+    getattr(gdi32, _CLOSE)(ctypes.byref(adapter))
+
+
 def program() -> bytes:
     """Return the program file (x64)."""
     page = _Page()
     imports = _put_imports(page)
-    page.put("open", r"\\.\DISPLAY1".encode("utf-16-le").ljust(80, b"\0"))
+    page.put("open", _OPEN_ARGUMENT)
     page.put("device", bytes(64))
     page.put("close", bytes(4))
     page.code += b"\x48\x83\xec\x28"  # sub rsp, 40: space for four parameters, and alignment
     page.call(_OPEN, "open")
-    page.copy("open", 64, "device", 0)
-    page.copy("open", 64, "close", 0)
+    page.copy("open", _ADAPTER_OFFSET, "device", 0)
+    page.copy("open", _ADAPTER_OFFSET, "close", 0)
     page.call(_CREATE, "device")
-    page.copy("device", 12, "device", 0)
+    page.copy("device", _DEVICE_OFFSET, "device", 0)
     page.call(_DESTROY, "device")
     page.call(_DESTROY, "device")
     page.call(_CLOSE, "close")

@@ -30,6 +30,7 @@ from tracekmt.record.process.memory_map import MemoryMap
 from tracekmt.record.process.targets import (
     await_loaded,
     await_no_tracer,
+    check_injection,
     is_this_process,
     open_device,
     process_name,
@@ -108,6 +109,7 @@ class Recording:
 
     def spawn(self, argv: Sequence[str]) -> int:
         """Start a program with the hooks in place before it runs, and return its process id."""
+        check_injection(self.device)
         pid = self._spawned_pid = self._watch.spawn(argv)
         try:
             with self._attached(pid, spawned=True) as attachment:
@@ -132,6 +134,8 @@ class Recording:
             RecordError: The process cannot be recorded.
         """
         is_own = self._local and is_this_process(pid)
+        if not is_own:
+            check_injection(self.device)
         if self._local and runs_behind_preloader(pid):
             raise RecordError(
                 f"cannot record process {pid}: it runs behind Wine's preloader and would not survive hooks; "

@@ -14,11 +14,11 @@ from tracekmt.machine.learn import learn_machine, luids_of
 from tracekmt.objects.adapters import answer_lines, find_adapters
 from tracekmt.objects.identity import Bindings
 from tracekmt.spec.types import CallSpec, Field, WCharArray
+from tracekmt.system import describe_system
 from tracekmt.thunks.host import (
     HostAdapter,
     close_adapter,
     compare_drivers,
-    describe_system,
     display_names,
     list_adapters,
     open_adapter,

@@ -9,14 +9,13 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-import platform
 import sys
 import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tracekmt import ntstatus
+from tracekmt import ntstatus, system
 from tracekmt.calls import CALLS
 from tracekmt.codec.memory import Arena, MemoryFault
 from tracekmt.errors import Error
@@ -45,9 +44,9 @@ class Thunks:
     """
 
     def __init__(self, simulator: Simulator) -> None:
-        if platform.machine().lower() not in ("x86_64", "amd64") or sys.platform not in ("linux", "win32"):
+        if system.machine() != "x86_64" or sys.platform not in ("linux", "win32"):
             raise Error(
-                f"unsupported system for the simulator's C addresses: {sys.platform} {platform.machine()} "
+                f"unsupported system for the simulator's C addresses: {sys.platform} {system.machine()} "
                 "(expected x86-64 Linux or Windows). Replay a trace instead: tracekmt replay"
             )
         self.simulator = simulator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -173,8 +172,3 @@ def compare_drivers(recorded: Mapping[str, Any], host: Mapping[str, Any]) -> str
 def _version(answer: Any) -> str:
     (value,) = answer.values() if isinstance(answer, Mapping) and len(answer) == 1 else (answer,)
     return version_text(int(value)) if str(value).isdigit() else str(value)
-
-
-def describe_system() -> str:
-    """Return the system and its build in one line."""
-    return f"{platform.system()} {platform.release()} {platform.version()} {platform.machine()}"

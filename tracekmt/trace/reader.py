@@ -126,7 +126,9 @@ class Trace:
         try:
             self._file = source.open("rb") if isinstance(source, Path) else source
         except OSError as error:
-            raise TraceError(f"cannot open {self.path}: {error.strerror or type(error).__name__}") from None
+            # Windows answers "Permission denied" for a folder.
+            reason = "it is a folder" if self.path.is_dir() else error.strerror or type(error).__name__
+            raise TraceError(f"cannot open {self.path}: {reason}") from None
         except ValueError:
             raise TraceError(f"invalid file name: {str(self.path)!r}") from None
         try:

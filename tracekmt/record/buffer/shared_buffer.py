@@ -9,6 +9,7 @@ readable after recorder and target are gone.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import sys
@@ -139,7 +140,8 @@ class SharedBuffer:
             self._map = None
         self._event_queue.close(keep=keep)
         if not keep:
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(PermissionError):  # Windows deletes no file that the process still maps
+                self.path.unlink(missing_ok=True)
 
     def _collect(self, last: bool) -> int:
         """Move new data to the event queue and return its size in bytes."""
@@ -199,9 +201,10 @@ def _block_layout(size: int) -> tuple[int, int]:
 
 
 def default_folder() -> Path:
-    """Return the folder of buffer files: /dev/shm, or the folder for temporary files."""
+    """Return the folder of buffer files: /dev/shm on Linux, or the folder for temporary files."""
     shared = Path("/dev/shm")  # noqa: S108 (a file of our own name, created exclusively)
-    return shared if shared.is_dir() and os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
+    is_usable = sys.platform == "linux" and shared.is_dir() and os.access(shared, os.W_OK)
+    return shared if is_usable else Path(tempfile.gettempdir())
 
 
 def _reserve(descriptor: int, size: int) -> None:

@@ -7,6 +7,7 @@ import ctypes
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import frida
 
 from tracekmt.errors import RecordError, UsageError
 from tracekmt.record.process import proc
+from tracekmt.system import wine_version
 
 POLL_SECONDS = 0.02
 LOADING_SECONDS = 2.0
@@ -25,7 +27,7 @@ NEW_SECONDS = 0.15
 TRACER_SECONDS = 2.0
 """Time limit for a short-lived tracer to detach, such as Wine's server."""
 
-PROCESS_QUERY_LIMITED_INFORMATION = 0x1000
+PROCESS_QUERY_LIMITED_INFORMATION, STILL_ACTIVE = 0x1000, 259
 
 
 def open_device(host: str | None = None) -> Any:
@@ -79,6 +81,22 @@ def await_process(device: Any, name: str) -> int:
 def is_this_process(pid: int) -> bool:
     """Return True for the id of the calling process."""
     return pid == os.getpid()
+
+
+def check_injection(device: Any) -> None:
+    """Refuse to load an agent into another process of a Windows under Wine.
+
+    Frida's injector looks for code of Microsoft's ntdll. Without it, it ends the calling process (Frida 17.26).
+
+    Raises:
+        RecordError: Frida cannot load an agent there.
+    """
+    wine = wine_version()
+    if device.type == "local" and wine is not None:
+        raise RecordError(
+            f"cannot record another process under Wine {wine}: Frida's injector needs Microsoft's ntdll;\n"
+            "run tracekmt on the host of Wine, or record this process with tracekmt.recording"
+        )
 
 
 def has_libc(pid: int) -> bool:
@@ -163,17 +181,38 @@ def is_32bit(pid: int) -> bool:
 
 
 def _is_wow64(pid: int) -> bool:
-    """Return True if Windows runs a process under WoW64 (IsWow64Process, not yet run on Windows)."""
+    """Return True if Windows runs a process under WoW64."""
     if sys.platform != "win32":
         return False
+    is_wow64 = ctypes.c_int(0)
+    with _windows_process(pid) as process:
+        return bool(ctypes.WinDLL("kernel32").IsWow64Process(process, ctypes.byref(is_wow64)) and is_wow64.value)
+
+
+@contextlib.contextmanager
+def _windows_process(pid: int) -> Iterator[Any]:
+    """Open a process of Windows for queries. The handle is null if there is no such process, or it is protected."""
+    if sys.platform != "win32":
+        raise NotImplementedError
     kernel32 = ctypes.WinDLL("kernel32")
     kernel32.OpenProcess.restype = ctypes.c_void_p
     process = ctypes.c_void_p(kernel32.OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, False, pid))
-    is_wow64 = ctypes.c_int(0)
     try:
-        return bool(kernel32.IsWow64Process(process, ctypes.byref(is_wow64)) and is_wow64.value)
+        yield process
     finally:
-        kernel32.CloseHandle(process)
+        if process:
+            kernel32.CloseHandle(process)
+
+
+def process_exists(pid: int) -> bool:
+    """Return True if this machine has a running process with this id."""
+    if sys.platform != "win32":
+        return proc.exists(pid)
+    status = ctypes.c_uint32(0)
+    with _windows_process(pid) as process:
+        return bool(
+            ctypes.WinDLL("kernel32").GetExitCodeProcess(process, ctypes.byref(status)) and status.value == STILL_ACTIVE
+        )
 
 
 def owner_uid(pid: int) -> int:
