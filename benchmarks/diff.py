@@ -45,13 +45,8 @@ def main(sizes: list[int]) -> None:
                 make(trace, calls, scenario)
                 tracekmt.replay(trace, faults=[failure], output=outcome, force=True)
                 run = [sys.executable, "-c", COMPARE, str(trace), str(outcome)]
-                printed = subprocess.run(
-                    run,
-                    check=True,
-                    capture_output=True,
-                    text=True,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-                ).stdout
+                environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+                printed = subprocess.run(run, check=True, capture_output=True, text=True, env=environment).stdout
                 print(f"{calls:>10,} calls, {scenario:<20}", printed, end="", flush=True)
                 trace.unlink()
 

@@ -144,6 +144,7 @@ def read(path: Path) -> None:
     text = "".join(json.dumps(line) + "\n" for line in lines).encode()
     print_result("as JSON lines with zstd", len(zstd.compress(text, 3)) / compared, "bytes/call")
     print_result("as JSON values in plain msgpack", len(msgpack.packb(lines)) / compared, "bytes/call")
+    trace.close()
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 import tracekmt
 from tests.native import FOLDER, skip_without
+from tests.processes import run_captured
 from tests.record.walker import Compiled, build
 from tracekmt.resources import resource
 from tracekmt.trace.writer import Writer
@@ -38,9 +39,7 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
         words = [sys.executable, "-m", "tracekmt", *map(str, arguments)]
         environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
-        return subprocess.run(
-            words, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment, check=False, **options
-        )
+        return run_captured(words, cwd=tmp_path, timeout=120, env=environment, **options)
 
     return run
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 import tracekmt
+from tests.processes import run_captured
+from tracekmt.system import wine_version
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -26,13 +26,13 @@ def check_result(folder: Path, output: str) -> None:
     assert {path.name for path in folder.iterdir()} == {"demo.kmt", "outcome.kmt", "less-memory.kmt"}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are recorded on Linux only, so far")
 def test_live(command: Command, tmp_path: Path) -> None:
     started = time.monotonic()
     result = command("demo")
     assert result.returncode == 0
     assert result.stderr == ""
     assert "Recorded 19 calls, 0 events lost." in result.stdout
+    assert ("Recording the same program in this process:" in result.stdout) == (wine_version() is not None)
     assert "sharer       after the adapter was unplugged: STATUS_DEVICE_REMOVED" in result.stdout
     check_result(tmp_path / "tracekmt-demo", result.stdout)
     assert command("demo").returncode == 0  # its own files may be overwritten
@@ -56,7 +56,7 @@ def test_attaching_is_forbidden(tmp_path: Path) -> None:
         "from tracekmt.demo.tour import run_tour\n"
         f"sys.exit(run_tour(Path({str(tmp_path / 'demo')!r}), live=True, say=print))\n"
     )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    result = run_captured([sys.executable, "-c", program])
     assert (result.returncode, result.stderr) == (0, "")
     assert "Recording failed: cannot record process" in result.stdout
     assert "forbids attaching" in result.stdout

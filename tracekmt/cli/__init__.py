@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -49,6 +51,7 @@ def main() -> None:
 
     Errors are one or two lines on stderr, with exit status 2.
     """
+    _escape_missing_characters()
     sys.exit(_run())
 
 
@@ -69,10 +72,10 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted")
     except (BrokenPipeError, SystemExit):
-        # The reader of the output closed the pipe. click exits with 1 in that case, which would mean differences.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 2
+        return _end_quietly()
     except OSError as error:
+        if sys.platform == "win32" and error.errno == errno.EINVAL and error.filename is None:
+            return _end_quietly()  # Windows' answer to a write into a closed pipe
         return _fail(f"{error.filename or 'system error'}: {error.strerror}")
     except Exception as error:
         if os.environ.get("TRACEKMT_DEBUG"):
@@ -81,6 +84,19 @@ def _run() -> int:
             f"internal error in tracekmt: {type(error).__name__}: {str(error)[:200]}\n"
             "(please report it; TRACEKMT_DEBUG=1 prints the traceback)"
         )
+
+
+def _end_quietly() -> int:
+    """Return the status after the reader of the output closed the pipe. click's is 1, which would mean differences."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 2
+
+
+def _escape_missing_characters() -> None:
+    """Print characters that the encoding of the output lacks as escapes, for example in a code page of Windows."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str) -> int:

@@ -17,25 +17,34 @@ _NUMBER_COLUMNS = (
     *("calls", "failed", "time", "mean", "median", "95 %", "bytes"),
     *("created", "destroyed", "most alive", "median life", "most bytes"),
 )
+_ASCII_HEAD = "    \n    \n -- \n    \n    \n    \n    \n    \n"
+"""The box SIMPLE_HEAD of rich in ASCII. For an encoding without lines rich would choose one with borders."""
+
 _CHART_COLUMN = "from start to end"
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table that fits the terminal, or 80 columns without a terminal. Cells are never markup."""
-    from rich.box import SIMPLE_HEAD
+    from rich.box import SIMPLE_HEAD, Box
     from rich.console import Console, JustifyMethod
     from rich.table import Table
     from rich.text import Text
 
     from tracekmt.report.calls import printable
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="bold")
+    has_lines = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
+    table = Table(
+        box=SIMPLE_HEAD if has_lines else Box(_ASCII_HEAD, ascii=True),
+        pad_edge=False,
+        collapse_padding=True,
+        header_style="bold",
+    )
     for header in headers:
         justify: JustifyMethod = "right" if header in _NUMBER_COLUMNS else "left"
         table.add_column(header, overflow="fold", justify=justify, no_wrap=header == _CHART_COLUMN)
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
-    Console(highlight=False).print(table)
+    Console(highlight=False, legacy_windows=False).print(table)
 
 
 def warn(warning: str | None) -> None:

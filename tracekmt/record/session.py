@@ -109,7 +109,6 @@ class Recording:
 
     def spawn(self, argv: Sequence[str]) -> int:
         """Start a program with the hooks in place before it runs, and return its process id."""
-        check_injection(self.device)
         pid = self._spawned_pid = self._watch.spawn(argv)
         try:
             with self._attached(pid, spawned=True) as attachment:

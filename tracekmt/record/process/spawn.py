@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekmt.errors import UsageError
-from tracekmt.record.process.targets import agent_error
+from tracekmt.record.process.targets import agent_error, check_injection
 from tracekmt.record.process.wine import file_name, is_same_program, windows_program
 
 if TYPE_CHECKING:
@@ -45,10 +45,12 @@ def spawn(device: Any, argv: Sequence[str], *, local: bool, follower: ProcessFol
 
     Raises:
         UsageError: The program does not exist or cannot be started.
+        RecordError: No program can be recorded here.
     """
     program = shutil.which(argv[0]) if local else argv[0]
     if program is None:
         raise UsageError(f"cannot start {argv[0]}: there is no such program")
+    check_injection(device)
     windows_name = requested_windows_program(argv)
     environment = {**os.environ, **NO_PRELOADER} if windows_name is not None else None
     if follower is not None:
