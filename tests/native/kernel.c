@@ -8,15 +8,20 @@
  * KERNEL_ONCE=FILE   does this only if the file does not exist, and creates it
  */
 #include <fcntl.h>
+#ifdef _WIN32
+#include <windows.h>
+#endif
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "allocation.h"
 
 #define SUCCESS 0
+#undef PENDING
 #define PENDING 0x103
 #define INVALID_PARAMETER ((int32_t)0xC000000D)
 #define AT(type, argument, offset) (*(type *)((uint8_t *)(argument) + (offset)))
@@ -59,6 +64,7 @@ static int32_t begin_call(const char *function) {
     if (file < 0) return SUCCESS;
     close(file);
   }
+  log_number("process", getpid());
   if (!strcmp(action, "crash")) *(volatile int *)8 = 1;
   while (!strcmp(action, "hang")) sleep(1);
   return (int32_t)strtoul(action, NULL, 16);
@@ -107,16 +113,17 @@ int32_t D3DKMTOpenAdapterFromLuid(uint8_t *argument) {
   return SUCCESS;
 }
 
-/* The adapters have displays 2 and 3. Names have characters of four bytes. */
+/* The adapters have displays 2 and 3. */
 int32_t D3DKMTOpenAdapterFromGdiDisplayName(uint8_t *argument) {
-  uint32_t number = AT(uint32_t, argument, 4 * 11) - '0';
+  uint32_t number = AT(wchar_t, argument, sizeof(wchar_t) * 11) - '0';
   BEGIN("OpenAdapterFromGdiDisplayName")
   log_number("display", number);
-  if (number < 2 || number > 3 || AT(uint32_t, argument, 4 * 12)) return INVALID_PARAMETER;
-  AT(uint32_t, argument, 128) = create_object(ADAPTER, 0);
-  AT(uint32_t, argument, 132) = 0x11 * (number - 1);
-  AT(uint32_t, argument, 136) = 0;
-  AT(uint32_t, argument, 140) = 0;
+  if (number < 2 || number > 3 || AT(wchar_t, argument, sizeof(wchar_t) * 12)) return INVALID_PARAMETER;
+  argument += sizeof(wchar_t) * 32;
+  AT(uint32_t, argument, 0) = create_object(ADAPTER, 0);
+  AT(uint32_t, argument, 4) = 0x11 * (number - 1);
+  AT(uint32_t, argument, 8) = 0;
+  AT(uint32_t, argument, 12) = 0;
   return SUCCESS;
 }
 
@@ -237,6 +244,14 @@ int32_t D3DKMTSignalSynchronizationObjectFromCpu(uint8_t *argument) {
   return SUCCESS;
 }
 
+static int is_event(uint64_t handle) {
+#ifdef _WIN32
+  return SetEvent((HANDLE)(uintptr_t)handle);
+#else
+  return fcntl((int)handle, F_GETFD) >= 0;
+#endif
+}
+
 /* Waits without a limit. A value of a paging fence must have been issued before. */
 int32_t D3DKMTWaitForSynchronizationObjectFromCpu(uint8_t *argument) {
   uint32_t handle = AT(uint32_t *, argument, 8)[0];
@@ -249,7 +264,7 @@ int32_t D3DKMTWaitForSynchronizationObjectFromCpu(uint8_t *argument) {
     if (!is_issued) return INVALID_PARAMETER;
   }
   while (((volatile uint64_t *)&objects[handle - 0x80000000u].value)[0] < value) usleep(1000);
-  if (AT(uint64_t, argument, 24)) log_number("event", fcntl((int)AT(uint64_t, argument, 24), F_GETFD) >= 0);
+  if (AT(uint64_t, argument, 24)) log_number("event", is_event(AT(uint64_t, argument, 24)));
   return SUCCESS;
 }
 

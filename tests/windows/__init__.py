@@ -25,7 +25,7 @@ def compile_windows(abi: str, output: Path, *sources: Path | str) -> Path:
     if any(str(source).endswith(".cpp") for source in sources):
         compiler = compiler.replace("gcc", "g++")
     # Windows libraries export 32-bit functions without the size of the parameters in their names.
-    shared = ["-shared", "-static", "-Wl,--kill-at"] if output.suffix == ".dll" else []
+    shared = ["-shared", "-static", "-Wl,--kill-at"] if output.suffix in (".dll", ".so") else []
     command = [compiler, "-O1", "-s", "-Wall", "-Wextra", *shared, "-o", output, *sources]
     if shutil.which(compiler) is None and runs_under_wine() and has_on_host(compiler):
         run_on_host(command, output.parent)

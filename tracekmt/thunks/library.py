@@ -22,6 +22,7 @@ from tracekmt.codec.memory import Arena
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import Status
 from tracekmt.spec.types import Abi, CallSpec
+from tracekmt.thunks.job import end_with_this_process
 from tracekmt.thunks.live_objects import LiveObjects
 from tracekmt.thunks.worker import ARENA_SIZE, receive, send
 from tracekmt.trace.events import Region
@@ -30,6 +31,9 @@ TIMEOUT = 10.0
 """Default time limit of a call, in seconds."""
 
 _START_TIMEOUT = 60.0
+FIRST_ERROR = 0xC0000000
+"""Exit status of a Windows process from which on it is the NTSTATUS of an exception that nothing handled."""
+
 _SYSTEM_LIBRARIES = {"win32": ["gdi32.dll"], "linux": ["libdxcore.so", "/usr/lib/wsl/lib/libdxcore.so"]}
 _END_OF_ANSWERS: Any = object()
 
@@ -83,6 +87,7 @@ class Library:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
+        end_with_this_process(self._process.pid)
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, args=(self._process, self._answers), daemon=True)
         self._reader.start()
@@ -176,7 +181,7 @@ class Library:
         process = self._process
         assert process is not None
         if process.stdin is not None:
-            with suppress(BrokenPipeError):
+            with suppress(OSError):
                 process.stdin.close()
         try:
             process.wait(1)
@@ -191,7 +196,7 @@ class Library:
         try:
             send(self._process.stdin, request)
             done, result = self._next_answer(timeout)
-        except (BrokenPipeError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError):  # a write into a closed pipe is EINVAL on Windows
             raise LibraryProcessDied(self._exit_reason()) from None
         except queue.Empty:
             self._process.kill()
@@ -216,6 +221,8 @@ class Library:
         assert self._process is not None
         self.close()
         code = self._process.returncode
+        if code >= FIRST_ERROR:
+            return f"crashed: {Status(code).name}"
         return f"crashed: signal {-code}" if code < 0 else f"exited with status {code}"
 
     @staticmethod
