@@ -17,6 +17,7 @@ import tracekmt
 from tests.native import FOLDER, skip_without
 from tests.processes import run_captured
 from tests.record.walker import Compiled, build
+from tests.skips import LINUX_PROGRAMS, pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 (hooks)
 from tracekmt.resources import resource
 from tracekmt.trace.writer import Writer
 
@@ -56,7 +57,7 @@ def open_device(**settings: Any) -> tuple[tracekmt.Simulator, int, int]:
 def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the compiled test library (libdxcore.so) and its client."""
     if sys.platform != "linux":
-        pytest.skip("processes are recorded on Linux only, so far")
+        pytest.skip(LINUX_PROGRAMS)
     compiler = shutil.which("gcc")
     if compiler is None:
         skip_without("gcc, to build the test programs with")
@@ -75,7 +76,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compiled]:
     """Return the recorder's walker, compiled by the system's compiler, in this process."""
     if sys.platform != "linux":
-        pytest.skip("the recorder runs on Linux only, so far")
+        pytest.skip(LINUX_PROGRAMS)
     walker = Compiled(build(tmp_path_factory.mktemp("walker")))
     yield walker
     walker.close()

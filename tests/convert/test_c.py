@@ -18,6 +18,7 @@ from tests.convert.programs import COMPILERS, compile_program, run, write_reprod
 from tests.native import FOLDER
 from tests.replayer.test_hostile import DEMO as OLD_DEMO
 from tests.replayer.test_hostile import frames_of
+from tests.skips import LINUX_PROGRAMS
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import DEVICE, NT_HANDLE
@@ -39,7 +40,7 @@ SAMPLES = sorted(resource("traces", "demo.kmt").parent.glob("*.kmt"))
 STAND_ALONE = resource("traces", "stand-alone-allocation.kmt")
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs are compiled and run on Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=LINUX_PROGRAMS)
 
 
 @pytest.fixture(scope="module")

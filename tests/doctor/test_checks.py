@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.skips import LINUX_PART
 from tracekmt.doctor import checks as checks_module
 from tracekmt.doctor.checks import Check, examine_machine, examine_process
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are recorded on Linux only, so far")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=LINUX_PART)
 
 
 def find_check(checks: list[Check], name: str) -> Check:

@@ -20,6 +20,7 @@ import pytest
 import tracekmt
 from tests.native import FOLDER, skip_without
 from tests.record.client import wait_for
+from tests.skips import LINUX_PART
 
 REPEATS = 20 if "TRACEKMT_SOAK" in os.environ else 1
 AT_ONCE = 2
@@ -59,7 +60,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         if is_32bit in built:
             return built[is_32bit]
         if sys.platform != "linux":
-            pytest.skip("the follower of processes is written for Linux")
+            pytest.skip(LINUX_PART)
         compiler = shutil.which("g++")
         if compiler is None:
             skip_without("g++, to build the test program with")

@@ -24,6 +24,7 @@ from tests.record.own import CLOSE, CREATE, Library, close_adapter, run_script
 from tests.windows import compile_exports
 from tests.windows.host import run_on_host, runs_under_wine
 from tracekmt.codec import Unreadable
+from tracekmt.doctor import windows_probe
 from tracekmt.edit.recover import recover
 from tracekmt.record.limits import Progress
 from tracekmt.trace.events import Enter, Leave
@@ -233,6 +234,19 @@ def test_forwarders_by_name_by_ordinal_and_to_an_api_set(thunks_library: Library
     assert names["D3DKMTApiSet"] >= 1
 
 
+def test_the_real_gdi32_is_recorded_and_replayed_on_itself(tmp_path: Path) -> None:
+    """gdi32 forwards to win32u. The recorded calls are sent to it again, with the handles that it returns then."""
+    trace, outcome = tmp_path / "gdi32.kmt", tmp_path / "outcome.kmt"
+    with tracekmt.recording(trace) as progress:
+        windows_probe.call_gdi32()
+    assert progress.calls == len(windows_probe.CALLS)
+    report = tracekmt.replay(trace, on="thunks", output=outcome)
+    assert report.same
+    assert report.calls.compared == progress.calls
+    assert tracekmt.diff(trace, outcome).same
+    assert tracekmt.replay(trace).same, "on the simulator"
+
+
 @pytest.mark.parametrize("ending", ["exit", "terminate", "fault"])
 def test_an_end_in_the_middle(thunks_library: Library, tmp_path: Path, ending: str) -> None:
     """`recover` returns every call that returned, and the call that ended the process."""
@@ -250,7 +264,7 @@ def test_an_end_in_the_middle(thunks_library: Library, tmp_path: Path, ending: s
 def test_a_full_disk_loses_nothing(thunks_library: Library, tmp_path: Path) -> None:
     """The hooks are removed at the error. Every call until then can be recovered."""
     if not runs_under_wine():
-        pytest.skip("requires Wine, whose host can make a small disk")
+        pytest.skip("requires wine, whose host can make a small disk")
     library, small = thunks_library.load(), tmp_path / "small"
     small.mkdir()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import time
 from collections.abc import Mapping
@@ -70,9 +71,27 @@ class HeaderBuilder:
 def _clock() -> dict[str, int]:
     """Return this moment on the clock of the events, on the wall clock and on the raw counter of other tools.
 
-    On Linux, the raw counter is the clock of the events.
+    On Linux, the raw counter is the clock of the events. On Windows, the clock is the raw counter in nanoseconds.
     """
-    clock = time.perf_counter_ns if sys.platform == "win32" else time.monotonic_ns
+    clock = _performance_counter if sys.platform == "win32" else time.monotonic_ns
+    frequency = _performance_frequency() if sys.platform == "win32" else 10**9
     before, wall, after = clock(), time.time_ns(), clock()
-    event_time = (before + after) // 2
-    return {"time": event_time, "wall": wall, "counter": event_time, "frequency": 10**9}
+    counter = (before + after) // 2
+    return {"time": counter * 10**9 // frequency, "wall": wall, "counter": counter, "frequency": frequency}
+
+
+def _performance_counter() -> int:
+    """Return the counter of Windows that its own traces use, too."""
+    return _query_performance("Counter")
+
+
+def _performance_frequency() -> int:
+    return _query_performance("Frequency")
+
+
+def _query_performance(what: str) -> int:
+    if sys.platform != "win32":
+        raise NotImplementedError
+    value = ctypes.c_int64()
+    getattr(ctypes.WinDLL("kernel32"), f"QueryPerformance{what}")(ctypes.byref(value))
+    return value.value

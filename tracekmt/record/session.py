@@ -371,14 +371,25 @@ def _check_output(output: Path, *, force: bool) -> None:
         raise UsageError(f"cannot write {output}: there is no folder {output.resolve().parent}")
 
 
+ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+"""Ctrl-C, kill, the end of a terminal, and Ctrl-Break of Windows."""
+
+
 @contextlib.contextmanager
 def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Set an event on Ctrl-C. An exception in the middle of a drain would lose events already taken from the buffer."""
+    """Set an event on a signal that is to end this process, unless the signal is ignored.
+
+    An exception in the middle of a drain would lose events already taken from the buffer.
+    """
     interrupted = threading.Event()
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    previous = signal.signal(signal.SIGINT, lambda *_: interrupted.set()) if in_main_thread else None
+    previous = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name) for name in ENDING_SIGNALS if hasattr(signal, name)]
+        for number in numbers:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                previous[number] = signal.signal(number, lambda *_: interrupted.set())
     try:
         yield interrupted
     finally:
-        if in_main_thread:
-            signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,15 +36,11 @@ rpc.exports = {
 
 
 class Locator:
-    """hooks/pe.js, running in another process."""
+    """hooks/pe.js, running in Frida's session with this process."""
 
     def __init__(self) -> None:
         frida = pytest.importorskip("frida")
-        program = "print('ready', flush=True); input()"
-        self.process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"ready\n"  # attaching to a process that still loads may end it
-        self.session = frida.attach(self.process.pid, exceptor="off")
+        self.session = frida.attach(0, exceptor="off")
         source = resource("hooks", "pe.js").read_text("utf-8") + HARNESS
         self.script = self.session.create_script(source, runtime="qjs")
         self.script.load()
@@ -58,8 +52,6 @@ class Locator:
 
     def close(self) -> None:
         self.session.detach()
-        self.process.kill()
-        self.process.communicate()
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.record.walker import BASES, ROOM, Compiled, events, plans, same_values
+from tests.skips import LINUX_PROGRAMS
 from tests.strategies import arguments
 from tracekmt.calls import CALLS, INTERFACE
 from tracekmt.record.agent.agent import agent_source
@@ -27,7 +28,7 @@ from tracekmt.record.buffer.shared_buffer import SharedBuffer
 from tracekmt.spec.types import ABIS, Abi
 from tracekmt.trace.events import Enter, Header, Leave, Region
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the recorder runs on Linux only, so far")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=LINUX_PROGRAMS)
 
 HELPER = """
 const libc = name => Module.getGlobalExportByName(name);

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.record.client import wait_for
+from tests.skips import LINUX_PART
 from tracekmt.errors import UsageError
 
 if sys.platform != "linux":
-    pytest.skip("the follower uses Linux's ptrace", allow_module_level=True)
+    pytest.skip(LINUX_PART, allow_module_level=True)
 
 from tracekmt.record.process import parking, proc
 from tracekmt.record.process.follower import ProcessFollower

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.record.client import wait_for
+from tests.skips import LINUX_PART
 from tracekmt.record.process import proc
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc of Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=LINUX_PART)
 
 MISSING = 2**22 + 1
 """Above the largest process id of Linux."""

@@ -7,6 +7,7 @@ length and no bytes.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -17,6 +18,7 @@ from tracekmt import codec
 from tracekmt.codec import BoundLocation
 from tracekmt.codec.memory import Recorded
 from tracekmt.record.process import proc
+from tracekmt.record.process.windows_memory import writable_range
 from tracekmt.spec.paths import structures
 from tracekmt.spec.types import Abi, Address, CallSpec, Field
 from tracekmt.trace.events import Enter
@@ -47,11 +49,19 @@ class MemoryMap:
                 continue
             regions = []
             for address in sorted(_undescribed_addresses(spec, event, abi)):
-                self._ranges = self._ranges if is_current else self._read_ranges() or self._ranges
-                is_current = True
-                size = _size_behind(self._ranges, address)
+                if sys.platform == "win32":
+                    size = self._windows_size(address)
+                else:
+                    self._ranges = self._ranges if is_current else self._read_ranges() or self._ranges
+                    is_current = True
+                    size = _size_behind(self._ranges, address)
                 regions += [(address, size, b"")] if size else []
             yield replace(event, regions=(*event.regions, *regions)) if regions else event
+
+    def _windows_size(self, address: int) -> int:
+        """Return the number of writable bytes from an address on in a process of Windows."""
+        writable = writable_range(self._pid, address)
+        return writable[1] - writable[0] if writable is not None else 0
 
     def _read_ranges(self) -> list[tuple[int, int]]:
         try:

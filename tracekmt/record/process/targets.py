@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import frida
 
 from tracekmt.errors import RecordError, UsageError
-from tracekmt.record.process import proc
+from tracekmt.record.process import proc, windows_process
 from tracekmt.system import wine_version
 
 POLL_SECONDS = 0.02
@@ -26,8 +24,6 @@ NEW_SECONDS = 0.15
 
 TRACER_SECONDS = 2.0
 """Time limit for a short-lived tracer to detach, such as Wine's server."""
-
-PROCESS_QUERY_LIMITED_INFORMATION, STILL_ACTIVE = 0x1000, 259
 
 
 def open_device(host: str | None = None) -> Any:
@@ -173,46 +169,16 @@ def shares_filesystem(pid: int, path: Path) -> bool:
 def is_32bit(pid: int) -> bool:
     """Return True if a process of this machine has 32 bits."""
     if sys.platform == "win32":
-        return _is_wow64(pid)
+        return windows_process.is_wow64(pid)
     try:
         return proc.elf_class(pid) == proc.ELF_CLASS_32
     except OSError:
         return False
 
 
-def _is_wow64(pid: int) -> bool:
-    """Return True if Windows runs a process under WoW64."""
-    if sys.platform != "win32":
-        return False
-    is_wow64 = ctypes.c_int(0)
-    with _windows_process(pid) as process:
-        return bool(ctypes.WinDLL("kernel32").IsWow64Process(process, ctypes.byref(is_wow64)) and is_wow64.value)
-
-
-@contextlib.contextmanager
-def _windows_process(pid: int) -> Iterator[Any]:
-    """Open a process of Windows for queries. The handle is null if there is no such process, or it is protected."""
-    if sys.platform != "win32":
-        raise NotImplementedError
-    kernel32 = ctypes.WinDLL("kernel32")
-    kernel32.OpenProcess.restype = ctypes.c_void_p
-    process = ctypes.c_void_p(kernel32.OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, False, pid))
-    try:
-        yield process
-    finally:
-        if process:
-            kernel32.CloseHandle(process)
-
-
 def process_exists(pid: int) -> bool:
     """Return True if this machine has a running process with this id."""
-    if sys.platform != "win32":
-        return proc.exists(pid)
-    status = ctypes.c_uint32(0)
-    with _windows_process(pid) as process:
-        return bool(
-            ctypes.WinDLL("kernel32").GetExitCodeProcess(process, ctypes.byref(status)) and status.value == STILL_ACTIVE
-        )
+    return windows_process.is_running(pid) if sys.platform == "win32" else proc.exists(pid)
 
 
 def owner_uid(pid: int) -> int:
