@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,11 @@ def abi(request: pytest.FixtureRequest) -> str:
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs the command line in an empty folder."""
 
-    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: object, env: Mapping[str, str] | None = None, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
         words = [sys.executable, "-m", "tracekmt", *map(str, arguments)]
-        environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
+        environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", **(env or {})}
         return run_captured(words, cwd=tmp_path, timeout=120, env=environment, **options)
 
     return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,10 +29,19 @@ def replace_on_success(path: Path) -> Iterator[Path]:
     part = path.with_name(f"{path.name}.part")
     try:
         yield part
-        os.replace(part, path)
+        _replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _replace(part: Path, path: Path) -> None:
+    """Rename a file. It replaces another one atomically, on Windows unless a program has that one open."""
+    try:
+        os.replace(part, path)
+    except OSError as error:
+        in_use = sys.platform == "win32" and isinstance(error, PermissionError)
+        raise UsageError(f"cannot write {path}: {'a program has it open' if in_use else error.strerror}") from None
 
 
 def refuse_output(source: Path, to: Path, *, force: bool) -> None:
