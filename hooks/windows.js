@@ -10,6 +10,7 @@ const FILE_MAP_READ_WRITE = 6;
 const PAGE_READWRITE = 4;
 const MEM_COMMIT_RESERVE = 0x3000;
 const MEM_RELEASE = 0x8000;
+const LONG_PATH = 248;
 
 // Offset in the recorder's state: S_ADD_HANDLER in windows.c.
 const ADD_HANDLER = 4 * 8;
@@ -25,6 +26,9 @@ const exportedBy = module => (name, result, ...types) => new NativeFunction(
   Process.getModuleByName(module).getExportByName(name), result, types,
   { abi: Process.arch === 'ia32' ? 'stdcall' : 'default', exceptions: 'propagate' });
 const win32 = exportedBy('kernel32.dll'), ntdll = exportedBy('ntdll.dll');
+
+/* Returns a path that may have more than 260 characters. */
+const extended = path => path.length < LONG_PATH || path.startsWith('\\\\') ? path : `\\\\?\\${path}`;
 
 const windows = {
   mapped: [],
@@ -46,7 +50,7 @@ const windows = {
   share({ path, offset, size }) {
     const close = win32('CloseHandle', 'int', 'pointer');
     const file = win32('CreateFileW', 'pointer', 'pointer', 'uint32', 'uint32', 'pointer', 'uint32', 'uint32', 'pointer')(
-      Memory.allocUtf16String(path), GENERIC_READ_WRITE, FILE_SHARE_ALL, NULL, OPEN_EXISTING, 0, NULL);
+      Memory.allocUtf16String(extended(path)), GENERIC_READ_WRITE, FILE_SHARE_ALL, NULL, OPEN_EXISTING, 0, NULL);
     if (file.equals(ptr(-1))) throw new Error(`the process cannot open ${path}`);
     const mapping = win32('CreateFileMappingW', 'pointer', 'pointer', 'pointer', 'uint32', 'uint32', 'uint32', 'pointer')(
       file, NULL, PAGE_READWRITE, 0, 0, NULL);

@@ -42,6 +42,7 @@ def leftover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     target.append(second, leave(numbers[3], numbers[2]) + enter(numbers[4]) + fragment(numbers[5], b"", last=0))
     path = tmp_path / "left.spool"
     path.write_bytes(spool.path.read_bytes())
+    target.close()
     spool.close()
     return path
 

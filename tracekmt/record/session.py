@@ -367,8 +367,9 @@ def _check_output(output: Path, *, force: bool) -> None:
     if sys.platform not in ("linux", "win32"):
         raise RecordError(f"cannot record on {sys.platform} (expected Linux or Windows)")
     refuse_existing(output, force=force)
-    if not output.resolve().parent.is_dir():
-        raise UsageError(f"cannot write {output}: there is no folder {output.resolve().parent}")
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"cannot write {output}: there is no folder {folder}")
 
 
 ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")

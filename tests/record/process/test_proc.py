@@ -18,7 +18,8 @@ from tests.record.client import wait_for
 from tests.skips import LINUX_PART
 from tracekmt.record.process import proc
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=LINUX_PART)
+if sys.platform != "linux":
+    pytest.skip(LINUX_PART, allow_module_level=True)
 
 MISSING = 2**22 + 1
 """Above the largest process id of Linux."""
