@@ -163,6 +163,24 @@ def test_a_call_within_a_call_belongs_to_it(own: Own) -> None:
     assert own.tally() == {(DESTROY, True): ROUNDS}
 
 
+def test_a_call_with_more_pointers_than_a_thread_has_room_for(own: Own) -> None:
+    """The recorder maps memory for them."""
+    count = 1000
+    data = [ctypes.create_string_buffer(number.to_bytes(4, "little") * 4) for number in range(count)]
+    infos, argument = (ctypes.c_uint64 * (12 * count))(), (ctypes.c_uint64 * 9)()
+    for number, content in enumerate(data):
+        infos[12 * number + 2], infos[12 * number + 3] = ctypes.addressof(content), len(content)
+    argument[0], argument[5], argument[6] = 1, count << 32, ctypes.addressof(infos)
+    with tracekmt.recording(own.trace, module="hard.dll"):
+        for _ in range(3):
+            assert own.library.D3DKMTCreateAllocation2(ctypes.byref(argument)) == 0
+    with tracekmt.open(own.trace) as trace:
+        for call in trace.calls():
+            assert isinstance(call.inputs, dict)
+            recorded = [info["pPrivateDriverData"] for info in call.inputs["pAllocationInfo2"]]
+            assert recorded == [content.raw for content in data]
+
+
 def test_functions_that_are_short_or_undescribed(own: Own) -> None:
     with tracekmt.recording(own.trace, module="hard.dll") as progress:
         assert own.library.D3DKMTTooShort() == 0

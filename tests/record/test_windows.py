@@ -1,6 +1,6 @@
-"""The recorder for Windows, without Windows and without Frida: built by MinGW and run by Wine.
+"""The recorder for Windows, without Windows and without Frida: built by MinGW and run by Wine, from Linux.
 
-It is called through the stub that the agent generates on Windows. The README's table lists what only Windows can show.
+It is called through the stub that the agent generates on Windows. `test_own_windows` runs the whole recorder.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.native import FOLDER as NATIVE
 from tests.native import skip_without
+from tests.skips import LINUX_PART
 from tests.windows import COMPILERS, FOLDER, wine_environment
 from tracekmt.calls import CALLS
 from tracekmt.record.agent.hooks import MACHINES, hook_source
@@ -25,6 +27,8 @@ from tracekmt.record.buffer.shared_buffer import SharedBuffer
 from tracekmt.resources import resource
 from tracekmt.spec.types import Abi
 from tracekmt.trace.events import Enter, Header, Leave
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason=LINUX_PART)
 
 DESTROY = "D3DKMTDestroyDevice"
 RECORD, CALL = 0x1111111111111111, 0x2222222222222222

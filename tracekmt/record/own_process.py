@@ -50,7 +50,11 @@ class OwnRecording:
         """
         self._is_exiting = is_exiting
         self._stopping.set()
-        self._thread.join()
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:  # the trace is finished all the same
+            self._thread.join()
+            raise
         if self._error is not None:
             raise self._error
 
