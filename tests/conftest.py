@@ -27,6 +27,16 @@ pytest_plugins = ["pytester"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LIVE = ("record", "demo", "doctor")
+"""Folders of tests that record live programs. On several workers they run one after the other, on the same worker."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] in LIVE:
+            item.add_marker(pytest.mark.xdist_group("live"))
+
+
 @pytest.fixture(params=["x64", "x86"])
 def abi(request: pytest.FixtureRequest) -> str:
     """Parametrize a test over both Windows ABIs."""
