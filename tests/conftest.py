@@ -27,13 +27,13 @@ pytest_plugins = ["pytester"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-LIVE = ("record", "demo", "doctor")
+LIVE = tuple(Path(__file__).parent / name for name in ("record", "demo", "doctor"))
 """Folders of tests that record live programs. On several workers they run one after the other, on the same worker."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(Path(__file__).parent).parts[0] in LIVE:
+        if any(item.path.is_relative_to(folder) for folder in LIVE):
             item.add_marker(pytest.mark.xdist_group("live"))
 
 
