@@ -31,6 +31,7 @@ LIVE = tuple(Path(__file__).parent / name for name in ("record", "demo", "doctor
 """Folders of tests that record live programs. On several workers they run one after the other, on the same worker."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in LIVE):
@@ -85,11 +86,17 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compiled]:
-    """Return the recorder's walker, compiled by the system's compiler, in this process."""
+def walker_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the recorder's walker, compiled by the system's compiler."""
     if sys.platform != "linux":
         pytest.skip(LINUX_PROGRAMS)
-    walker = Compiled(build(tmp_path_factory.mktemp("walker")))
+    return build(tmp_path_factory.mktemp("walker"))
+
+
+@pytest.fixture(scope="module")
+def compiled(walker_library: Path) -> Iterator[Compiled]:
+    """Return the walker in this process, until the module ends. Its fault handler is gone before Frida installs one."""
+    walker = Compiled(walker_library)
     yield walker
     walker.close()
 

@@ -25,6 +25,8 @@ from tracekmt.trace.events import Enter, Header, Leave, Region
 ROOM = 4 << 20
 # Addresses at which Arena lays out arguments. The walker reads the real memory there.
 BASES = {"x64": 0x7C0000000000, "x86": 0xE0000000}
+MAPPED: set[int] = set()
+"""Those that this process has mapped, until it ends."""
 
 
 class Walker(Protocol):
@@ -50,7 +52,9 @@ class Compiled:
         location = (ctypes.c_size_t(self.buffer.offset), ctypes.c_size_t(self.buffer.size))
         assert self.library.walker_start(str(self.buffer.path).encode(), *location) == 0
         for base in BASES.values():
-            assert self.library.walker_map(ctypes.c_void_p(base), ctypes.c_size_t(ROOM)) == 0
+            if base not in MAPPED:
+                assert self.library.walker_map(ctypes.c_void_p(base), ctypes.c_size_t(ROOM)) == 0
+                MAPPED.add(base)
 
     def walk(self, abi: Abi, name: str, regions: list[Region], words: Sequence[int]) -> tuple[Enter, Leave]:
         plan = self.plans[abi]
