@@ -15,6 +15,7 @@ import pytest
 
 import tracekmt
 from tests.record.own import CLOSE, CREATE, Library, close_adapter, run_script
+from tests.skips import LINUX_PART
 from tracekmt.edit.recover import recover
 from tracekmt.errors import UsageError
 from tracekmt.record import own_process
@@ -248,3 +249,25 @@ def test_ctrl_c_is_the_programs(thunks_library: Library, tmp_path: Path) -> None
         interrupt()
     with tracekmt.open(tmp_path / "own.kmt") as trace:
         assert len(trace) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason=LINUX_PART)
+def test_the_programs_own_fault_handler(thunks_library: Library, tmp_path: Path) -> None:
+    """Python's own one reports a fault of the program, and none of the recorder, during the recording and after it."""
+    block = (
+        "import faulthandler\nfaulthandler.enable()\n"
+        "with tracekmt.recording('own.kmt', module=os.path.basename(PATH)):\n"
+        " library = ctypes.CDLL(PATH)\n"
+        " for _ in range(100): library.D3DKMTCreateAllocation2(ctypes.c_void_p(0x10))\n"
+    )
+    alone = run_script(block, tmp_path, thunks_library)
+    assert (alone.status, alone.output) == (0, "")
+    with tracekmt.open(tmp_path / "own.kmt") as trace:
+        assert len(trace) == 100
+    for fault in (" ctypes.string_at(8)\n", "ctypes.string_at(8)\n"):
+        (tmp_path / "own.kmt").unlink()
+        outcome = run_script(f"{block}{fault}", tmp_path, thunks_library)
+        assert outcome.status in (-signal.SIGSEGV, -signal.SIGABRT)  # Frida aborts where the default action follows
+        assert outcome.output.startswith("Fatal Python error: Segmentation fault")
+        with tracekmt.open(tmp_path / "own.kmt") as trace:
+            Path(trace.header.settings["spool"]).unlink(missing_ok=True)  # it is left if the recording had not ended
