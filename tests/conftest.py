@@ -27,17 +27,6 @@ pytest_plugins = ["pytester"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-LIVE = tuple(Path(__file__).parent / name for name in ("record", "demo", "doctor"))
-"""Folders of tests that record live programs. On several workers they run one after the other, on the same worker."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if any(item.path.is_relative_to(folder) for folder in LIVE):
-            item.add_marker(pytest.mark.xdist_group("live"))
-
-
 @pytest.fixture(params=["x64", "x86"])
 def abi(request: pytest.FixtureRequest) -> str:
     """Parametrize a test over both Windows ABIs."""

@@ -35,7 +35,7 @@ from tracekmt.trace.reader import TracedCall
 
 CREATE = "D3DKMTCreateAllocation2"
 FORKS, FORK_SECONDS = 3, 20
-KILLS = 500 if "TRACEKMT_SOAK" in os.environ else 20 if "CI" in os.environ else 4
+KILLS = 500 if "TRACEKMT_SOAK" in os.environ else 10 if "CI" in os.environ else 4
 """Number of times that a program, and a recorder, are killed at random moments."""
 
 
