@@ -1,6 +1,10 @@
 /* The two structures for the creation of allocations, in the layout of the program that includes this file. */
 #include <stdint.h>
 
+#ifdef __cplusplus
+#define _Static_assert static_assert
+#endif
+
 typedef struct {
   uint32_t hAllocation;
   void *pSystemMem, *pPrivateDriverData;

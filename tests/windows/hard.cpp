@@ -10,26 +10,9 @@
 #include <string.h>
 #include <windows.h>
 
-namespace {
+#include "../native/allocation.h"
 
-struct Info {
-  uint32_t hAllocation;
-  void *pSystemMem, *pPrivateDriverData;
-  uint32_t PrivateDriverDataSize, VidPnSourceId, Flags;
-  uint64_t GpuVirtualAddress;
-  uintptr_t Priority, Reserved[5];
-};
-struct Create {
-  uint32_t hDevice, hResource, hGlobalShare;
-  void *pRuntime;
-  uint32_t runtime;
-  void *pDriver;
-  uint32_t driver, NumAllocations;
-  Info *infos;
-  uint32_t flags;
-  void *hRuntime;
-};
-static_assert(sizeof(Info) == 96 && sizeof(Create) == 72, "the layouts of x64");
+namespace {
 
 using Thunk = int32_t(WINAPI *)(void *);
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import frida
@@ -73,23 +74,16 @@ def _clock() -> dict[str, int]:
 
     On Linux, the raw counter is the clock of the events. On Windows, the clock is the raw counter in nanoseconds.
     """
-    clock = _performance_counter if sys.platform == "win32" else time.monotonic_ns
-    frequency = _performance_frequency() if sys.platform == "win32" else 10**9
+    is_windows = sys.platform == "win32"
+    clock = partial(_query_performance, "Counter") if is_windows else time.monotonic_ns
+    frequency = _query_performance("Frequency") if is_windows else 10**9
     before, wall, after = clock(), time.time_ns(), clock()
     counter = (before + after) // 2
     return {"time": counter * 10**9 // frequency, "wall": wall, "counter": counter, "frequency": frequency}
 
 
-def _performance_counter() -> int:
-    """Return the counter of Windows that its own traces use, too."""
-    return _query_performance("Counter")
-
-
-def _performance_frequency() -> int:
-    return _query_performance("Frequency")
-
-
 def _query_performance(what: str) -> int:
+    """Return the "Counter" of Windows that its own traces use, too, or its "Frequency"."""
     if sys.platform != "win32":
         raise NotImplementedError
     value = ctypes.c_int64()
