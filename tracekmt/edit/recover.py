@@ -89,9 +89,21 @@ class _KilledRecorderFiles(ExitStack):
         self.damage: list[str] = []
         self._trace = trace
         self._specs: dict[int, CallSpec] = {}
-        spool = trace.header.settings.get("spool")
         self._overflow = self._open(overflow_path(trace.path))
-        self._memory = self._open(Path(spool)) if isinstance(spool, str) else None
+        self._memory = self._open_spool()
+
+    def _open_spool(self) -> tuple[FrameReader, LiveFrame | None] | None:
+        """Open the shared memory: a copy beside the trace, as of a recording on another system, or the original."""
+        recorded = self._trace.header.settings.get("spool")
+        if not isinstance(recorded, str):
+            return None
+        # The path has the form of the system that recorded it.
+        name = recorded.replace("\\", "/").rpartition("/")[2]
+        for path in (self._trace.path.parent / name, Path(recorded)):
+            if path.is_file():
+                return self._open(path)
+        self.damage.append(f"the recorder's buffer {name} is missing (put it beside the trace if it still exists)")
+        return None
 
     def _open(self, path: Path) -> tuple[FrameReader, LiveFrame | None] | None:
         """Open a file and read its descriptions. Return None if there is no readable file of this recording."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import shutil
 import struct
 import sys
 from collections.abc import Iterator, Mapping
@@ -217,16 +218,22 @@ def test_data_that_is_not_parsed_waits_in_a_file(tmp_path: Path, monkeypatch: py
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("memory_is_there", [True, False])
-def test_waiting_data_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_is_there: bool) -> None:
-    """After a restart of the system, the shared memory is gone, and the file beside the trace is not."""
+@pytest.mark.parametrize("memory", ["original", "copy", "copy from Windows", "gone"])
+def test_waiting_data_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: str) -> None:
+    """After a restart of the system, the shared memory is gone, and the file beside the trace is not.
+
+    A copy of the shared memory beside the trace is read instead of the original, whatever system recorded it.
+    """
+    shared = tmp_path / "shared"
+    shared.mkdir()
     monkeypatch.setattr(shared_buffer, "SIZES", (2 << 20,))
     monkeypatch.setattr(event_queue, "MEMORY_LIMIT", 0)
     path, specs = tmp_path / "t.kmt", {3: CALLS["D3DKMTCloseAdapter"]}
     header = Header("x64", settings={"recording": "this one"})
-    buffer = create_buffer(header, specs, tmp_path, overflow_path(path))
+    buffer = create_buffer(header, specs, shared, overflow_path(path))
     target = Target(buffer)
-    writer = Writer(path, Header("x64", settings={"recording": "this one", "spool": str(buffer.path)}))
+    recorded = f"C:\\users\\a b\\{buffer.path.name}" if memory == "copy from Windows" else str(buffer.path)
+    writer = Writer(path, Header("x64", settings={"recording": "this one", "spool": recorded}))
     writer.describe(3, specs[3])
     first = target.take(1)
     target.append(first, enter(target.sequence()))
@@ -238,10 +245,16 @@ def test_waiting_data_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     target.append(second, leave(target.sequence(), 2) + enter(target.sequence()))
     writer.close()
     target.close()
-    if not memory_is_there:
+    if memory != "original":
         buffer.close(keep=True)
-        buffer.path.unlink()
-    assert recover(path, tmp_path / "whole.kmt")[0] == 2 + memory_is_there
+        if memory == "gone":
+            buffer.path.unlink()
+        else:
+            shutil.move(buffer.path, tmp_path)
+    call_count, damage = recover(path, tmp_path / "whole.kmt")
+    memory_is_there = memory != "gone"
+    assert call_count == 2 + memory_is_there
+    assert (f"the recorder's buffer {buffer.path.name} is missing" in str(damage)) == (memory == "gone")
     with tracekmt.open(tmp_path / "whole.kmt") as trace:
         assert [call.returned for call in trace.calls()] == ([True, True, False] if memory_is_there else [True, False])
         assert trace.lost == 0
