@@ -10,6 +10,9 @@
 #include <fcntl.h>
 #ifdef _WIN32
 #include <windows.h>
+#else
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #endif
 #include <stdint.h>
 #include <stdio.h>
@@ -161,6 +164,18 @@ int32_t D3DKMTDestroyDevice(uint32_t *argument) {
   return destroy_object(argument[0], DEVICE);
 }
 
+static int is_section(uintptr_t handle) {
+#ifdef _WIN32
+  void *view = MapViewOfFile((HANDLE)handle, FILE_MAP_WRITE, 0, 0, 0);
+  if (view) UnmapViewOfFile(view);
+  return view != NULL;
+#else
+  void *view = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, (int)handle, 0);
+  if (view != MAP_FAILED) munmap(view, 4096);
+  return view != MAP_FAILED;
+#endif
+}
+
 int32_t D3DKMTCreateAllocation2(Create *argument) {
   BEGIN("CreateAllocation2")
   if (!is_live(argument->hDevice, DEVICE)) return INVALID_PARAMETER;
@@ -168,7 +183,9 @@ int32_t D3DKMTCreateAllocation2(Create *argument) {
   if (argument->flags & 1) argument->hResource = create_object(RESOURCE, argument->hDevice);
   for (uint32_t i = 0; i < argument->NumAllocations; i++) {
     Info *info = argument->infos + i;
-    if (info->pSystemMem) {  /* all of that memory must be mapped */
+    if (argument->flags & 0x20000) {
+      log_number("section", is_section((uintptr_t)info->pSystemMem));
+    } else if (info->pSystemMem) {  /* all of that memory must be mapped */
       memset(info->pSystemMem, 0x5A, argument->flags & 0x10000 ? ((uint64_t *)argument->pDriver)[1] : 65536);
       log_number("memory", (long)((uintptr_t)info->pSystemMem & 4095));
     }
@@ -250,6 +267,27 @@ static int is_event(uint64_t handle) {
 #else
   return fcntl((int)handle, F_GETFD) >= 0;
 #endif
+}
+
+/* The handle of a shared object is the handle of an event. */
+int32_t D3DKMTShareObjects(uint32_t count, uint32_t *list, void *attributes, uint32_t access, void **shared) {
+  (void)attributes, (void)access;
+  BEGIN("ShareObjects")
+  for (uint32_t i = 0; i < count; i++)
+    if (!is_live(list[i], FENCE)) return INVALID_PARAMETER;
+#ifdef _WIN32
+  *shared = CreateEventW(NULL, 0, 0, NULL);
+#else
+  *shared = (void *)(uintptr_t)eventfd(0, 0);
+#endif
+  return SUCCESS;
+}
+
+int32_t D3DKMTOpenSyncObjectFromNtHandle(uint8_t *argument) {
+  BEGIN("OpenSyncObjectFromNtHandle")
+  log_number("shared", is_event(AT(uintptr_t, argument, 0)));
+  AT(uint32_t, argument, 8) = create_object(FENCE, 0);
+  return SUCCESS;
 }
 
 /* Waits without a limit. A value of a paging fence must have been issued before. */

@@ -464,6 +464,29 @@ def test_events_of_the_program_are_replaced(kernel: Kernel, tmp_path: Path) -> N
     assert ("event", 1) in kernel.log
 
 
+def test_sections_of_the_program_and_shared_objects_are_live_handles(kernel: Kernel, tmp_path: Path) -> None:
+    """A section of the program is replaced by another. The handle of a shared object is that of the replay."""
+    path, device, fence = tmp_path / "trace.kmt", 0x40000040, 0x40000080
+    with tracekmt.create(path) as trace:
+        trace.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 0x11}}, {"hAdapter": 0x40000000})
+        trace.add("D3DKMTCreateDevice", {"hAdapter": 0x40000000}, {"hDevice": device})
+        inputs = {"hDevice": device, "Flags": ["ExistingSection"], "pAllocationInfo2": [{"hSection": 0xABC0}]}
+        trace.add("D3DKMTCreateAllocation2", inputs, {"pAllocationInfo2": [{"hAllocation": 0x400000C0}]})
+        info = {"Type": "D3DDDI_MONITORED_FENCE"}
+        outputs = {"hSyncObject": fence, "Info": {"MonitoredFence": {"FenceValueCPUVirtualAddress": 0x1230000}}}
+        trace.add("D3DKMTCreateSynchronizationObject2", {"hDevice": device, "Info": info}, outputs)
+        inputs = {"cObjects": 1, "hObjects": [fence], "pObjectAttributes": {}, "dwDesiredAccess": 0x10000000}
+        trace.add("D3DKMTShareObjects", inputs, {"phSharedNtHandle": 0xDEF0})
+        trace.add("D3DKMTOpenSyncObjectFromNtHandle", {"hNtHandle": 0xDEF0}, {"hSyncObject": 0x40000100})
+        trace.add("D3DKMTDestroySynchronizationObject", {"hSyncObject": 0x40000100})
+    report = kernel.replay(path)
+    assert report.same
+    assert report.calls.skipped == 0
+    assert ("section", 1) in kernel.log
+    assert ("shared", 1) in kernel.log
+    assert kernel.living == 0
+
+
 @pytest.mark.parametrize(("adapter", "display"), [(None, 2), ("0:22", 3)])
 def test_displays_are_those_of_the_machine(kernel: Kernel, tmp_path: Path, adapter: str | None, display: int) -> None:
     path = tmp_path / "trace.kmt"
