@@ -145,6 +145,9 @@ class _Draw:
                 number = count
                 if used is not None:
                     number = self.counts.setdefault((id(outer[0][1]), used), draw(st.integers(1, min(count, 3))))
+                if number > MANY:
+                    few = [self.value(of, outer) for _ in range(3)]
+                    return [few[index % len(few)] for index in range(number)]
                 return [self.value(of, outer) for _ in range(number)]
             case t.Payload():
                 return self.payload(type_, outer)
@@ -165,16 +168,13 @@ class _Draw:
 
     def count(self, length: t.Length, outer: Outer) -> int:
         """Draw the number of elements of an array. Arrays with one length field have the same number."""
+        *nested_names, name = length.path.split(".")
         values = outer[0][1]
-        count = self.counts.setdefault(
-            (id(values), length.path), self.draw(st.integers(max(1, length.add), 3 + length.add))
-        )
-        if "." in length.path:  # a nested structure draws its own count
-            nested_name, name = length.path.split(".")
-            nested = values.get(nested_name) or {}
-            assert name == "BroadcastContextCount"
-            count = len(nested["BroadcastContext"]) + length.add
-        return count
+        for nested_name in nested_names:
+            values = values[nested_name]
+        if nested_names:  # a nested structure has drawn its own count
+            return self.counts[id(values), name] + length.add
+        return self.counts.setdefault((id(values), name), self.draw(st.integers(max(1, length.add), 3 + length.add)))
 
     def payload(self, type_: t.Payload, outer: Outer) -> Any:
         number = outer[0][1][type_.by]
@@ -196,6 +196,8 @@ def _order(type_: t.Type) -> int:
 
 
 _FEW = st.integers(0, 2)
+MANY = 256
+"""Elements of an array from which on they are repetitions of a few."""
 
 
 def _without_tails(struct: t.Struct) -> t.Struct:

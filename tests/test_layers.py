@@ -31,7 +31,7 @@ ALLOWED = {
     "objects": DATA | {"calls", "trace"},
     "edit": DATA | {"objects", "trace"},
     "simulator": DATA | {"calls", "text"},
-    "record": DATA | {"calls", "edit", "trace"},
+    "record": DATA | {"calls", "edit", "text", "trace"},
     "machine": DATA | {"calls", "simulator", "text", "trace"},
     "report": DATA | {"calls", "findings", "objects", "trace"},
     "differ": DATA | {"findings", "objects", "text", "trace"},

@@ -10,6 +10,12 @@ import ctypes
 import os
 import sys
 
+NT_BUILD_NUMBER = 0x7FFE0000 + 0x260
+"""Address of the build number in the data that Windows and Wine share with all processes.
+
+KUSER_SHARED_DATA.NtBuildNumber of ntddk.h, kit 10.0.26100.
+"""
+
 
 def machine() -> str:
     """Return the processor architecture of this Python: "x86_64" on all systems, otherwise the system's name for it."""
@@ -26,6 +32,11 @@ def describe_system() -> str:
         return f"Windows {version.major}.{version.minor} build {version.build} {machine()}"
     names = os.uname()
     return f"{names.sysname} {names.release} {names.version} {names.machine}"
+
+
+def windows_build() -> int | None:
+    """Return the build of this Windows, such as 26100. Wine reports the build that it imitates. None elsewhere."""
+    return ctypes.c_uint16.from_address(NT_BUILD_NUMBER).value if sys.platform == "win32" else None
 
 
 def wine_version() -> str | None:

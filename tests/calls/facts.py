@@ -10,6 +10,7 @@ from typing import Any
 FACTS = json.loads((Path(__file__).parent.parent / "data" / "ddi.json").read_text())
 FUNCTIONS = {function["name"]: function for function in FACTS["functions"]}
 STRUCTS = {**FACTS["structs"], **FACTS["payloads"]}
+EARLIER = FACTS["earlier"]
 STRUCTS |= {alias: STRUCTS[tag] for alias, tag in FACTS["aliases"].items() if tag in STRUCTS and alias not in STRUCTS}
 ENUMS = FACTS["enums"]
 # Structures of other system headers. The facts contain only their sizes.
@@ -54,6 +55,7 @@ DIRECTIONS = {
 
 _KERNEL_BUFFER = "the kernel allocates the buffer for later calls and returns its address and size"
 _FENCE_HANDLE = "a HANDLE; the header's comment is: NT handle to FlipEx fence"
+_DUPLICATION = "a duplication has no handle: the source of the adapter names it"
 _GPU_WAIT = "the wait is added to a context's commands; the calling thread continues (documentation)"
 
 # Descriptions that contradict their names, and why that is right: (function, path) -> reason.
@@ -75,6 +77,9 @@ NAMING = {
             _FENCE_HANDLE,
         ),
         ("D3DKMTGetPresentHistory", "pTokens[].Token.Flip.hSyncObject", _FENCE_HANDLE),
+        ("D3DKMTPresentRedirected", "PresentHistoryToken.Token.Flip.hSyncObject", _FENCE_HANDLE),
+        ("D3DKMTCreateOutputDupl", "", _DUPLICATION),
+        ("D3DKMTDestroyOutputDupl", "", _DUPLICATION),
         ("D3DKMTWaitForSynchronizationObject", "", _GPU_WAIT),
         ("D3DKMTWaitForSynchronizationObject2", "", _GPU_WAIT),
         ("D3DKMTWaitForSynchronizationObjectFromGpu", "", _GPU_WAIT),
@@ -108,7 +113,16 @@ def named_word(field: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def flat(fields: list[dict[str, Any]], base: Place = (0, 0)) -> Iterator[tuple[str, dict[str, Any], Place]]:
-    """Iterate over the named fields with their offsets in both ABIs. Unnamed unions and structures are flattened."""
+    """Iterate over the named fields with their offsets in both ABIs. Unnamed unions and structures are flattened.
+
+    Bit fields beside other fields are one word, which the descriptions name "Flags".
+    """
+    members = [field for field in fields if "bit" in field]
+    if members and len(members) < len(fields):
+        first = members[0]["bit"]
+        bit_fields = [{**member, "bit": member["bit"] - first} for member in members]
+        fields = [field for field in fields if "bit" not in field]
+        fields.append({"name": "Flags", "offset": first // 8, "size": members[0]["storage"], "fields": bit_fields})
     for field in fields:
         offset = pair(field.get("offset", 0))
         place = (base[0] + offset[0], base[1] + offset[1])

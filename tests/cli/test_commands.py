@@ -401,6 +401,22 @@ def test_the_matrix_of_rules(command: Command) -> None:
     assert (unknown.returncode, unknown.stderr) == (2, "tracekmt: unknown function: Nothing (see `tracekmt calls`)\n")
 
 
+def test_the_layouts_of_a_build(command: Command) -> None:
+    latest, earlier = command("calls", "DestroyDoorbell"), command("calls", "DestroyDoorbell", "--build", "22631")
+    assert "layouts since build 26100 of Windows (others: of the oldest builds; see --build)\n" in latest.stdout
+    assert " hDoorbell: D3DKMT_HANDLE  (doorbell)\n" in latest.stdout
+    assert " hHwQueue: D3DKMT_HANDLE  (hardware queue)\n" in earlier.stdout
+    described = json.loads(command("calls", "CreateNativeFence", "--json").stdout)
+    sizes = {form["first_build"]: form["size"] for form in (described, *described["other_layouts"])}
+    assert sizes == {26100: {"x64": 216, "x86": 216}, 0: {"x64": 64, "x86": 64}}
+    wrong = command("calls", "--build", "22631")
+    assert (wrong.returncode, wrong.stderr) == (2, "tracekmt: --build shows one function (add its NAME)\n")
+    misspelt = command("calls", "CreateAlocation2")
+    assert misspelt.stderr.startswith(
+        "tracekmt: unknown function: CreateAlocation2 (did you mean D3DKMTCreateAllocation2"
+    )
+
+
 def test_record_from_the_command_line(command: Command, native: Path, tmp_path: Path) -> None:
     (tmp_path / "journal").write_bytes(bytes(4096))
     argv = [native / "client", native / "libdxcore.so", tmp_path / "journal", "work", 2, 5]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.calls.every_form import FORMS
 from tests.strategies import arguments
 from tracekmt.calls import CALLS
 from tracekmt.codec import Unreadable, decode, encode, iter_values, to_json
@@ -37,11 +38,11 @@ def created(value: dict[str, Any], abi: Abi = "x64") -> Any:
     return there_and_back(CREATE, abi, value)
 
 
-@pytest.mark.parametrize("name", sorted(CALLS))
+@pytest.mark.parametrize("name", sorted(FORMS))
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_values_to_bytes_to_values_is_the_identity(name: str, data: st.DataObject) -> None:
-    spec, abi = CALLS[name], data.draw(st.sampled_from(ABIS))
+    spec, abi = FORMS[name], data.draw(st.sampled_from(ABIS))
     drawn = data.draw(arguments(spec, abi))
     first = there_and_back(spec, abi, drawn.values, drawn.kind_of)
     assert contains(first, drawn.values)

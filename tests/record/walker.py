@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from tests.calls.every_form import FORMS
 from tests.native import FOLDER, skip_without
-from tracekmt.calls import CALLS, raw_call
+from tracekmt.calls import raw_call
 from tracekmt.codec import decode, encode
 from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.record.agent.hooks import hook_source
@@ -38,7 +39,7 @@ class Walker(Protocol):
 
 
 def plans() -> dict[Abi, Plan]:
-    return {abi: compile_plan(enumerate([*CALLS.values(), raw_call("D3DKMTNew")]), abi) for abi in ABIS}
+    return {abi: compile_plan(enumerate([*FORMS.values(), raw_call("D3DKMTNew")]), abi) for abi in ABIS}
 
 
 class Compiled:

@@ -80,6 +80,14 @@ class LiveHandles:
         large = [{"pPrivateDriverData": sample_data(600 << 30)}] * 2
         created = caller.outputs("CreateAllocation2", hDevice=caller.device, pAllocationInfo2=large)
         self.handles["allocation"] += [element["hAllocation"] for element in created["pAllocationInfo2"]]
+        for number, owner_type in ((0, "EXCLUSIVE"), (1, "EMULATED")):
+            owner = caller.outputs("CreateDevice", hAdapter=caller.adapter)["hDevice"]
+            caller.outputs(
+                "SetVidPnSourceOwner",
+                hDevice=owner,
+                pType=[f"D3DKMT_VIDPNSOURCEOWNER_{owner_type}"],
+                pVidPnSourceId=[number],
+            )
         queue = caller.outputs("CreatePagingQueue", hDevice=caller.device)["hPagingQueue"]
         caller.outputs("MakeResident", hPagingQueue=queue, AllocationList=self.handles["allocation"][-1:])
         caller.outputs("ReserveGpuVirtualAddress", hPagingQueue=queue, BaseAddress=0x10000, Size=0x30000)

@@ -35,7 +35,7 @@ from tracekmt.record.agent import plan
 from tracekmt.report import calls as report_calls
 from tracekmt.simulator import unmodelled
 from tracekmt.simulator.request import View
-from tracekmt.spec import checks, describe, dispatch, layout, paths, serial
+from tracekmt.spec import checks, describe, dispatch, forms, layout, paths, serial
 from tracekmt.spec import types as t
 from tracekmt.spec.dsl import UINT, in_, structure
 
@@ -115,6 +115,7 @@ WALKS: dict[str, Callable[[], Any]] = {
         checks._check_type(CHAIN, "p", checks._CheckContext(STRUCT, (), (), "F"))
     ),
     "spec.describe.type_name": lambda: describe.type_name(CHAIN),
+    "spec.forms._type_for": lambda: forms._type_for(CHAIN, 0),
     "spec.layout.measure": lambda: layout.measure(CHAIN, "x64"),
     "spec.paths.element": lambda: paths.element(CHAIN),
     "spec.paths.fields": lambda: exhausted(paths.fields(STRUCT)),

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cache, lru_cache
 
 from tracekmt.spec.dsl import in_, parameters
-from tracekmt.spec.types import CallSpec, RawWindow
+from tracekmt.spec.forms import for_build
+from tracekmt.spec.serial import to_data
+from tracekmt.spec.types import Abi, CallSpec, RawWindow
 
 
 def _collect_families() -> dict[str, tuple[CallSpec, ...]]:
@@ -18,8 +21,71 @@ def _collect_families() -> dict[str, tuple[CallSpec, ...]]:
     return {module.FAMILY: module.CALLS for module in modules if hasattr(module, "FAMILY")}
 
 
-FAMILIES: dict[str, tuple[CallSpec, ...]] = _collect_families()
-CALLS: dict[str, CallSpec] = {spec.name: spec for specs in FAMILIES.values() for spec in specs}
+DESCRIPTIONS = _collect_families()
+"""The descriptions with the fields of all builds, by family."""
+
+LAYOUT_BUILDS = (0, 20348, 22000, 26100)
+"""The first Windows builds with the present layouts of some structure. 0 has the layouts before all changes."""
+
+WSL_BUILD = 22000
+"""Build with the layouts of WSL's headers (libdxg declares WDDM 3.0)."""
+
+
+def layout_build(build: int | None, abi: Abi) -> int:
+    """Return the first build with the same layouts as a build: one of LAYOUT_BUILDS.
+
+    Args:
+        build: Build of Windows. None if it is unknown, which means the latest layouts.
+        abi: ABI of the process. Programs of WSL have the layouts of its headers.
+    """
+    if abi == "wsl":
+        build = WSL_BUILD
+    return max(first for first in LAYOUT_BUILDS if build is None or first <= build)
+
+
+@cache
+def calls_of_build(build: int) -> dict[str, CallSpec]:
+    """Return the descriptions with the layouts of one of LAYOUT_BUILDS, by function."""
+    return {spec.name: for_build(spec, build) for specs in DESCRIPTIONS.values() for spec in specs}
+
+
+CALLS: dict[str, CallSpec] = calls_of_build(LAYOUT_BUILDS[-1])
+"""The descriptions with the latest layouts, by function."""
+
+FAMILIES: dict[str, tuple[CallSpec, ...]] = {
+    family: tuple(CALLS[spec.name] for spec in specs) for family, specs in DESCRIPTIONS.items()
+}
+
+
+def forms(name: str) -> dict[int, CallSpec]:
+    """Return the descriptions of a function that differ, each by the first build with it, oldest first.
+
+    Raises:
+        KeyError: The function is not described.
+    """
+    found: dict[int, CallSpec] = {}
+    for build in LAYOUT_BUILDS:
+        spec = calls_of_build(build)[name]
+        if spec not in found.values():
+            found[build] = spec
+    return found
+
+
+@lru_cache(maxsize=1024)
+def form_like(spec: CallSpec) -> CallSpec | None:
+    """Return the form of a described function that equals another description, such as one in a trace.
+
+    Returns:
+        The latest form if none is equal. None if the function is not described.
+    """
+    if spec.name not in CALLS:
+        return None
+    found = [*reversed(forms(spec.name).values())]
+    if len(found) == 1:
+        return found[0]
+    argument = to_data(spec.argument)
+    return next((form for form in found if to_data(form.argument) == argument), found[0])
+
 
 EXPORT_PREFIXES = ("D3DKMT", "NtGdiDdDDI")
 """Name prefixes of the interface's exports, described or not."""

@@ -62,7 +62,9 @@ D3DKMT_ENUMADAPTERS2 = structure(
     out("pAdapters", Pointer(D3DKMT_ADAPTERINFO, "NumAdapters")),
 )
 
-D3DKMT_ENUMADAPTERS_FILTER = flags("D3DKMT_ENUMADAPTERS_FILTER", "IncludeComputeOnly", "IncludeDisplayOnly", size=8)
+D3DKMT_ENUMADAPTERS_FILTER = flags(
+    "D3DKMT_ENUMADAPTERS_FILTER", "IncludeComputeOnly", "IncludeDisplayOnly", "IncludeVirtualGpuOnly", size=8
+)
 
 D3DKMT_ENUMADAPTERS3 = structure(
     "D3DKMT_ENUMADAPTERS3",
@@ -155,6 +157,10 @@ KMTQUERYADAPTERINFOTYPE = enum(
     KMTQAITYPE_WDDM_2_9_CAPS=75,
     KMTQAITYPE_CROSSADAPTERRESOURCE_SUPPORT=76,
     KMTQAITYPE_WDDM_3_0_CAPS=77,
+    KMTQAITYPE_WSAUMDIMAGENAME=78,
+    KMTQAITYPE_VGPUINTERFACEID=79,
+    KMTQAITYPE_WDDM_3_1_CAPS=80,
+    KMTQAITYPE_HYBRID_DLIST_DLL_MUX_SUPPORT=81,
 )
 
 D3DKMT_QUERYADAPTERINFO = structure(
@@ -163,6 +169,17 @@ D3DKMT_QUERYADAPTERINFO = structure(
     in_("Type", KMTQUERYADAPTERINFOTYPE),
     inout("pPrivateDriverData", Payload("PrivateDriverDataSize", "Type", CASES)),
     in_("PrivateDriverDataSize", UINT),
+)
+
+D3DKMT_FLUSHHEAPTRANSITIONS = structure(
+    "D3DKMT_FLUSHHEAPTRANSITIONS",
+    in_("hAdapter", handle(ADAPTER)),
+)
+
+D3DKMT_SETSTABLEPOWERSTATE = structure(
+    "D3DKMT_SETSTABLEPOWERSTATE",
+    in_("hAdapter", handle(ADAPTER)),
+    in_("Enabled", BOOL),
 )
 
 CALLS = (
@@ -299,5 +316,18 @@ CALLS = (
         statuses=(),
         sources=("d3dkmthk.h of WSL (libdxg)",),
         returns="void",
+    ),
+    CallSpec(
+        "D3DKMTFlushHeapTransitions",
+        D3DKMT_FLUSHHEAPTRANSITIONS,
+        statuses=("STATUS_SUCCESS", "STATUS_INVALID_PARAMETER"),
+        sources=(HEADER, "Microsoft documentation: D3DKMTFlushHeapTransitions"),
+    ),
+    CallSpec(
+        "D3DKMTSetStablePowerState",
+        D3DKMT_SETSTABLEPOWERSTATE,
+        side_effect="fixes the clock of the GPU for all programs",
+        statuses=("STATUS_SUCCESS", "STATUS_INVALID_PARAMETER"),
+        sources=(HEADER, "Microsoft documentation: D3DKMTSetStablePowerState"),
     ),
 )

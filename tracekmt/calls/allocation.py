@@ -118,6 +118,7 @@ D3DKMT_CREATEALLOCATIONFLAGS = flags(
     "PhysicallyContiguous",
     "NoKmdAccess",
     "SharedDisplayable",
+    Bit("NoImplicitSynchronization", 22),
 )
 
 HEAP_SIZE = "pStandardAllocation.ExistingHeapData.Size"

@@ -17,7 +17,7 @@ from tracekmt.calls.kinds import (
 )
 from tracekmt.calls.sources import HEADER
 from tracekmt.spec.dsl import INT, UINT, enum, flags, in_, out, structure
-from tracekmt.spec.types import Address, Bytes, CallSpec, Creates, Destroys
+from tracekmt.spec.types import Address, Bit, Bytes, CallSpec, Creates, Destroys
 
 FAMILY = "context"
 
@@ -29,6 +29,7 @@ D3DDDI_CREATECONTEXTFLAGS = flags(
     "SynchronizationOnly",
     "HwQueueSupported",
     "NoKmdAccess",
+    Bit("TestContext", 6),
 )
 
 D3DKMT_CLIENTHINT = enum(
@@ -53,7 +54,15 @@ D3DKMT_CLIENTHINT = enum(
     D3DKMT_CLIENTHINT_CLON12=17,
     D3DKMT_CLIENTHINT_DML_TENSORFLOW=18,
     D3DKMT_CLIENTHINT_ONEAPI_LEVEL0=19,
-    D3DKMT_CLIENTHINT_MAX=20,
+    D3DKMT_CLIENTHINT_DML_PYTORCH=20,
+    D3DKMT_CLIENTHINT_VKON12=21,
+    D3DKMT_CLIENTHINT_FASTRPC=22,
+    D3DKMT_CLIENTHINT_SNPE=23,
+    D3DKMT_CLIENTHINT_QNN=24,
+    D3DKMT_CLIENTHINT_VITIS=25,
+    D3DKMT_CLIENTHINT_FFMPEG=26,
+    D3DKMT_CLIENTHINT_OPEN_VINO=27,
+    D3DKMT_CLIENTHINT_MAX=28,
 )
 
 D3DKMT_CREATECONTEXT = structure(
@@ -136,7 +145,14 @@ D3DKMT_DESTROYHWCONTEXT = structure(
 )
 
 D3DDDI_CREATEHWQUEUEFLAGS = flags(
-    "D3DDDI_CREATEHWQUEUEFLAGS", "DisableGpuTimeout", "NoBroadcastSignal", "NoBroadcastWait", "NoKmdAccess"
+    "D3DDDI_CREATEHWQUEUEFLAGS",
+    "DisableGpuTimeout",
+    "NoBroadcastSignal",
+    "NoBroadcastWait",
+    "NoKmdAccess",
+    Bit("UserModeSubmission", 4),
+    "NativeProgressFence",
+    "TestQueue",
 )
 
 D3DKMT_CREATEHWQUEUE = structure(

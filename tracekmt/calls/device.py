@@ -5,11 +5,13 @@ from __future__ import annotations
 from tracekmt.calls.kinds import ADAPTER, CPU_ADDRESS, CPU_POINTER, DEVICE, handle
 from tracekmt.calls.sources import HEADER, WINE_TESTS
 from tracekmt.spec.dsl import UINT, flags, in_, out, structure
-from tracekmt.spec.types import Address, CallSpec, Creates, Destroys, Union
+from tracekmt.spec.types import Address, Bit, CallSpec, Creates, Destroys, Union
 
 FAMILY = "device"
 
-D3DKMT_CREATEDEVICEFLAGS = flags("D3DKMT_CREATEDEVICEFLAGS", "LegacyMode", "RequestVSync", "DisableGpuTimeout")
+D3DKMT_CREATEDEVICEFLAGS = flags(
+    "D3DKMT_CREATEDEVICEFLAGS", "LegacyMode", "RequestVSync", "DisableGpuTimeout", Bit("TestDevice", 3)
+)
 
 D3DKMT_CREATEDEVICE = structure(
     "D3DKMT_CREATEDEVICE",

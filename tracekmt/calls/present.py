@@ -47,6 +47,7 @@ from tracekmt.spec.dsl import (
     structure,
     unless,
 )
+from tracekmt.spec.forms import since, until
 
 FAMILY = "present"
 
@@ -134,7 +135,8 @@ D3DKMT_FLIPMODEL_PRESENTHISTORYTOKENFLAGS = flags(
     t.Bit("IndependentFlipDoNotFlip", 26),
     t.Bit("RequirePairedToken", 27),
     t.Bit("VariableRefreshOverrideEligible", 28),
-    t.Bit("Reserved", 29, 3),
+    t.Bit("VailToken", 29),
+    t.Bit("Reserved", 30, 2),
 )
 
 D3DDDI_ROTATION = enum(
@@ -227,7 +229,7 @@ D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN = structure(
     inout("compSurfLuid", LUID),
     inout("confirmationCookie", UINT64),
     inout("CompositionSyncKey", UINT64),
-    inout("RemainingTokens", UINT),
+    until(26100, inout("RemainingTokens", UINT)),
     inout("ScrollRect", RECT),
     inout("ScrollOffset", POINT),
     inout("PresentCount", UINT),
@@ -331,6 +333,7 @@ D3DKMT_PRESENTHISTORYTOKEN = structure(
         "Token",
         t.Union(
             (
+                since(26100, inout("MaxSize", t.ByteArray("BYTE", 1064), t.NEVER)),
                 inout(
                     "Flip",
                     D3DKMT_FLIPMODEL_PRESENTHISTORYTOKEN,

@@ -29,6 +29,7 @@ from tracekmt.spec.dsl import (
     BOOLEAN,
     LONGLONG,
     UINT,
+    UINT16,
     UINT32,
     UINT64,
     ULONG,
@@ -69,6 +70,15 @@ D3DKMT_QUERYSTATISTICS_TYPE = enum(
     D3DKMT_QUERYSTATISTICS_PROCESS_VIDPNSOURCE=8,
     D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP=9,
     D3DKMT_QUERYSTATISTICS_PHYSICAL_ADAPTER=10,
+    D3DKMT_QUERYSTATISTICS_ADAPTER2=11,
+    D3DKMT_QUERYSTATISTICS_SEGMENT2=12,
+    D3DKMT_QUERYSTATISTICS_PROCESS_ADAPTER2=13,
+    D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT2=14,
+    D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP2=15,
+    D3DKMT_QUERYSTATISTICS_SEGMENT_USAGE=16,
+    D3DKMT_QUERYSTATISTICS_SEGMENT_GROUP_USAGE=17,
+    D3DKMT_QUERYSTATISTICS_NODE2=18,
+    D3DKMT_QUERYSTATISTICS_PROCESS_NODE2=19,
 )
 
 D3DKMT_QUERYSTATSTICS_REFERENCE_DMA_BUFFER = structure(
@@ -243,6 +253,10 @@ D3DKMT_QUERYSTATISTICS_SEGMENT_INFORMATION_SEGMENTPROPERTIES = flags(
     "D3DKMT_QUERYSTATISTICS_SEGMENT_INFORMATION.SegmentProperties",
     "SystemMemory",
     "PopulatedByReservedDDRByFirmware",
+    Bit("SegmentType", 2, 4),
+    Bit("SegmentGroup", 6, 2),
+    "FullyCPUVisible",
+    Bit("Reserved", 9, 55),
     size=8,
 )
 
@@ -418,12 +432,23 @@ D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP_INFORMATION = structure(
     out("Demoted", Array(UINT64, 5)),
 )
 
+D3DKMT_QUERYSTATISTICS_MEMORY_USAGE = structure(
+    "D3DKMT_QUERYSTATISTICS_MEMORY_USAGE",
+    out("AllocatedBytes", UINT64),
+    out("FreeBytes", UINT64),
+    out("ZeroBytes", UINT64),
+    out("ModifiedBytes", UINT64),
+    out("StandbyBytes", UINT64),
+)
+
 D3DKMT_QUERYSTATISTICS_RESULT = Union(
     (
         out(
             "AdapterInformation",
             D3DKMT_QUERYSTATISTICS_ADAPTER_INFORMATION,
-            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_ADAPTER"),
+            is_one(
+                "Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_ADAPTER", "D3DKMT_QUERYSTATISTICS_ADAPTER2"
+            ),
         ),
         out(
             "PhysAdapterInformation",
@@ -433,12 +458,14 @@ D3DKMT_QUERYSTATISTICS_RESULT = Union(
         out(
             "SegmentInformation",
             D3DKMT_QUERYSTATISTICS_SEGMENT_INFORMATION,
-            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_SEGMENT"),
+            is_one(
+                "Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_SEGMENT", "D3DKMT_QUERYSTATISTICS_SEGMENT2"
+            ),
         ),
         out(
             "NodeInformation",
             D3DKMT_QUERYSTATISTICS_NODE_INFORMATION,
-            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_NODE"),
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_NODE", "D3DKMT_QUERYSTATISTICS_NODE2"),
         ),
         out(
             "VidPnSourceInformation",
@@ -453,17 +480,32 @@ D3DKMT_QUERYSTATISTICS_RESULT = Union(
         out(
             "ProcessAdapterInformation",
             D3DKMT_QUERYSTATISTICS_PROCESS_ADAPTER_INFORMATION,
-            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_ADAPTER"),
+            is_one(
+                "Type",
+                D3DKMT_QUERYSTATISTICS_TYPE,
+                "D3DKMT_QUERYSTATISTICS_PROCESS_ADAPTER",
+                "D3DKMT_QUERYSTATISTICS_PROCESS_ADAPTER2",
+            ),
         ),
         out(
             "ProcessSegmentInformation",
             D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_INFORMATION,
-            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT"),
+            is_one(
+                "Type",
+                D3DKMT_QUERYSTATISTICS_TYPE,
+                "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT",
+                "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT2",
+            ),
         ),
         out(
             "ProcessNodeInformation",
             D3DKMT_QUERYSTATISTICS_PROCESS_NODE_INFORMATION,
-            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_NODE"),
+            is_one(
+                "Type",
+                D3DKMT_QUERYSTATISTICS_TYPE,
+                "D3DKMT_QUERYSTATISTICS_PROCESS_NODE",
+                "D3DKMT_QUERYSTATISTICS_PROCESS_NODE2",
+            ),
         ),
         out(
             "ProcessVidPnSourceInformation",
@@ -473,7 +515,22 @@ D3DKMT_QUERYSTATISTICS_RESULT = Union(
         out(
             "ProcessSegmentGroupInformation",
             D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP_INFORMATION,
-            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP"),
+            is_one(
+                "Type",
+                D3DKMT_QUERYSTATISTICS_TYPE,
+                "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP",
+                "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP2",
+            ),
+        ),
+        out(
+            "SegmentUsageInformation",
+            D3DKMT_QUERYSTATISTICS_MEMORY_USAGE,
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_SEGMENT_USAGE"),
+        ),
+        out(
+            "SegmentGroupUsageInformation",
+            D3DKMT_QUERYSTATISTICS_MEMORY_USAGE,
+            is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_SEGMENT_GROUP_USAGE"),
         ),
     ),
     name="D3DKMT_QUERYSTATISTICS_RESULT",
@@ -497,6 +554,41 @@ D3DKMT_QUERYSTATISTICS_QUERY_VIDPNSOURCE = structure(
 D3DKMT_QUERYSTATISTICS_QUERY_PHYSICAL_ADAPTER = structure(
     "D3DKMT_QUERYSTATISTICS_QUERY_PHYSICAL_ADAPTER",
     in_("PhysicalAdapterIndex", ULONG),
+)
+
+D3DKMT_QUERYSTATISTICS_QUERY_ADAPTER2 = structure(
+    "D3DKMT_QUERYSTATISTICS_QUERY_ADAPTER2",
+    in_("PhysicalAdapterIndex", UINT16),
+)
+
+D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT2 = structure(
+    "D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT2",
+    in_("PhysicalAdapterIndex", UINT16),
+    in_("SegmentId", UINT16),
+)
+
+D3DKMT_QUERYSTATISTICS_QUERY_PROCESS_SEGMENT_GROUP2 = structure(
+    "D3DKMT_QUERYSTATISTICS_QUERY_PROCESS_SEGMENT_GROUP2",
+    in_("PhysicalAdapterIndex", UINT16),
+    in_("SegmentGroup", UINT16),
+)
+
+D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT_USAGE = structure(
+    "D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT_USAGE",
+    in_("PhysicalAdapterIndex", UINT16),
+    in_("SegmentId", UINT16),
+)
+
+D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT_GROUP_USAGE = structure(
+    "D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT_GROUP_USAGE",
+    in_("PhysicalAdapterIndex", UINT16),
+    in_("SegmentGroup", UINT16),
+)
+
+D3DKMT_QUERYSTATISTICS_QUERY_NODE2 = structure(
+    "D3DKMT_QUERYSTATISTICS_QUERY_NODE2",
+    in_("PhysicalAdapterIndex", UINT16),
+    in_("NodeOrdinal", UINT16),
 )
 
 D3DKMT_QUERYSTATISTICS = structure(
@@ -546,6 +638,51 @@ D3DKMT_QUERYSTATISTICS = structure(
                 "QueryPhysAdapter",
                 D3DKMT_QUERYSTATISTICS_QUERY_PHYSICAL_ADAPTER,
                 is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PHYSICAL_ADAPTER"),
+            ),
+            in_(
+                "QueryAdapter2",
+                D3DKMT_QUERYSTATISTICS_QUERY_ADAPTER2,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_ADAPTER2"),
+            ),
+            in_(
+                "QuerySegment2",
+                D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT2,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_SEGMENT2"),
+            ),
+            in_(
+                "QueryProcessAdapter2",
+                D3DKMT_QUERYSTATISTICS_QUERY_ADAPTER2,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_ADAPTER2"),
+            ),
+            in_(
+                "QueryProcessSegment2",
+                D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT2,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT2"),
+            ),
+            in_(
+                "QueryProcessSegmentGroup2",
+                D3DKMT_QUERYSTATISTICS_QUERY_PROCESS_SEGMENT_GROUP2,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_SEGMENT_GROUP2"),
+            ),
+            in_(
+                "QuerySegmentUsage",
+                D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT_USAGE,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_SEGMENT_USAGE"),
+            ),
+            in_(
+                "QuerySegmentGroupUsage",
+                D3DKMT_QUERYSTATISTICS_QUERY_SEGMENT_GROUP_USAGE,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_SEGMENT_GROUP_USAGE"),
+            ),
+            in_(
+                "QueryNode2",
+                D3DKMT_QUERYSTATISTICS_QUERY_NODE2,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_NODE2"),
+            ),
+            in_(
+                "QueryProcessNode2",
+                D3DKMT_QUERYSTATISTICS_QUERY_NODE2,
+                is_one("Type", D3DKMT_QUERYSTATISTICS_TYPE, "D3DKMT_QUERYSTATISTICS_PROCESS_NODE2"),
             ),
         )
     ),

@@ -28,7 +28,13 @@ from tracekmt.errors import UsageError
     is_flag=True,
     help="Show the rules of the simulator: function by rule, source and confidence.",
 )
-def command(name: str | None, as_json: bool, folder: Path | None, is_matrix: bool) -> int:
+@click.option(
+    "--build",
+    type=int,
+    metavar="N",
+    help="Show NAME with the layouts of this build of Windows, such as 22631. Default: the latest.",
+)
+def command(name: str | None, as_json: bool, folder: Path | None, is_matrix: bool, build: int | None) -> int:
     """List the described functions by family.
 
     With NAME, show one function: its fields, the objects that it creates and destroys, its rules in the simulator, and
@@ -44,6 +50,8 @@ def command(name: str | None, as_json: bool, folder: Path | None, is_matrix: boo
     if is_matrix:
         return _show_matrix(name, as_json)
     if name is None:
+        if build is not None:
+            raise UsageError("--build shows one function (add its NAME)")
         if as_json:
             click.echo(json.dumps([{"name": name, "family": family_of(name)} for name in CALLS]))
             return 0
@@ -54,7 +62,7 @@ def command(name: str | None, as_json: bool, folder: Path | None, is_matrix: boo
         click.echo("\n" + "\n".join(coverage_lines(CALLS.values())))
         return 0
     name = _known(name)
-    description = _describe(name)
+    description = _describe(name, build)
     click.echo(json.dumps(description) if as_json else "\n".join(description_lines(description)))
     return 0
 
@@ -62,10 +70,11 @@ def command(name: str | None, as_json: bool, folder: Path | None, is_matrix: boo
 def _known(name: str) -> str:
     """Return the full name of a function, whose prefix may be left out."""
     from tracekmt.calls import CALLS, EXPORT_PREFIXES
+    from tracekmt.text.functions import unknown_function
 
     found = next((full for full in (name, EXPORT_PREFIXES[0] + name) if full in CALLS), None)
     if found is None:
-        raise UsageError(f"unknown function: {name} (see `tracekmt calls`)")
+        raise unknown_function(name)
     return found
 
 
@@ -84,12 +93,17 @@ def _matrix_rows() -> list[dict[str, Any]]:
     return [{"name": name, "family": family_of(name), **describe_rules(name)} for name in CALLS]
 
 
-def _describe(name: str) -> dict[str, Any]:
-    from tracekmt.calls import CALLS, family_of
+def _describe(name: str, build: int | None = None) -> dict[str, Any]:
+    from tracekmt.calls import family_of, forms
     from tracekmt.simulator.behaviours import describe_rules
     from tracekmt.spec.describe import describe
 
-    return {**describe(CALLS[name], family_of(name)), "simulator": describe_rules(name)}
+    described = {
+        first: {"first_build": first, **describe(spec, family_of(name))} for first, spec in forms(name).items()
+    }
+    shown = max(first for first in described if build is None or first <= build)
+    earlier = [description for first, description in described.items() if first != shown]
+    return {**described[shown], "other_layouts": earlier, "simulator": describe_rules(name)}
 
 
 def _write_pages(folder: Path) -> int:

@@ -214,6 +214,9 @@ def _print_result(output: Path, progress: Progress, process: str = "") -> None:
         click.echo(f"{count:>8}  {function}  {status.name}", err=True)
     if len(progress.failing) > FAILING_SHOWN:
         click.echo("          and more (see `tracekmt stats`)", err=True)
+    if progress.undescribed:
+        names = ", ".join(f"{name} ({count})" for name, count in progress.undescribed.most_common())
+        click.echo(f"tracekmt: not described, recorded without fields: {names}", err=True)
     if progress.missed:
         click.echo(f"tracekmt: too short to hook, not recorded: {', '.join(progress.missed)}", err=True)
 

@@ -9,6 +9,9 @@ import click
 from tracekmt.cli.options import CALLS_HELP, force_option, output_option
 from tracekmt.plural import plural
 
+_SHOWN = 10
+"""Number of handles to show that cannot be followed."""
+
 
 @click.command("trim", short_help="Extract calls from a trace, with the calls that they depend on.")
 @click.argument("trace", type=click.Path(path_type=Path))
@@ -26,5 +29,9 @@ def command(trace: Path, calls: str, output: Path, force: bool) -> int:
     result = trim(trace, parse_calls(calls), output, force=force)
     dependencies = plural(result.dependencies, "dependency", "dependencies")
     count = result.selected + result.dependencies
+    for handle in result.unfollowed[:_SHOWN]:
+        click.echo(f"tracekmt: cannot follow a handle: {handle}", err=True)
+    if len(result.unfollowed) > _SHOWN:
+        click.echo(f"tracekmt: and {plural(len(result.unfollowed) - _SHOWN, 'more handle')}", err=True)
     click.echo(f"{output}: {count} of {plural(result.total, 'call')} ({result.selected} selected, {dependencies})")
     return 0

@@ -268,6 +268,7 @@ class _Diff:
             same_addresses=False,
             sides=("in A", "in B"),
             absent="in A",
+            specs=(pair.call.spec, pair.other.spec),
         )
         return comparison
 

@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from tracekmt.codec import Unreadable, flags_to_int, json_form
+from tracekmt.differ.fast_path import same_spec
 from tracekmt.findings import Finding, FindingKind
-from tracekmt.spec.types import Address, Bytes, Flags, Kind, Payload, RawWindow
+from tracekmt.spec.paths import find
+from tracekmt.spec.types import Address, Bytes, CallSpec, Flags, Kind, Payload, RawWindow
 from tracekmt.trace.call import BoundValue, TracedCall
 
 _DRIVER_VALUE = "; only a driver can compute this value"
@@ -29,6 +31,7 @@ class FieldComparison(NamedTuple):
         same_addresses: Addresses of undescribed memory are the same on both sides. Otherwise they are null or not.
         sides: What follows the bytes of each side in messages.
         absent: What follows "absent" in messages about the first side.
+        specs: Descriptions of the call on both sides, if they may differ.
     """
 
     call: TracedCall
@@ -39,6 +42,7 @@ class FieldComparison(NamedTuple):
     same_addresses: bool = True
     sides: tuple[str, str] = ("recorded", "replayed")
     absent: str = "in the recording"
+    specs: tuple[CallSpec, CallSpec] | None = None
 
     @property
     def field_kind(self) -> FindingKind:
@@ -60,7 +64,9 @@ class FieldComparison(NamedTuple):
                 message = f"{bound.path} could not be recorded"
                 yield self.finding("opaque", bound, ("unreadable", "readable"), message)
             elif counterpart is None:
-                yield self.finding(self._data_kind, bound, ("present", "absent"), f"{bound.path} is absent")
+                lacking = self._lacks_layout(1, bound)
+                message = f"{bound.path} is absent{lacking}"
+                yield self.finding("opaque" if lacking else self._data_kind, bound, ("present", "absent"), message)
             elif isinstance(bound.value, Unreadable) != isinstance(counterpart.value, Unreadable):
                 pair = ("unreadable", "readable") if isinstance(bound.value, Unreadable) else ("readable", "unreadable")
                 yield self.finding("opaque", bound, pair, f"{bound.path} is unreadable on one side")
@@ -71,7 +77,19 @@ class FieldComparison(NamedTuple):
         paths = {bound.path for bound in first}
         for path, bound in second.items():
             if path not in paths and bound.field.direction != self.skipped and not isinstance(bound.value, Unreadable):
-                yield self.finding(self._data_kind, bound, ("absent", "present"), f"{path} is absent {self.absent}")
+                lacking = self._lacks_layout(0, bound)
+                message = f"{path} is absent {self.absent}{lacking}"
+                yield self.finding("opaque" if lacking else self._data_kind, bound, ("absent", "present"), message)
+
+    def _lacks_layout(self, side: int, bound: BoundValue) -> str:
+        """Return the end of a message about a field that the layout of a side lacks. Empty if it has the field."""
+        if self.specs is None or same_spec(*self.specs):
+            return ""
+        try:
+            find(self.specs[side].argument, bound.pattern)
+        except KeyError:
+            return ", because builds of Windows have different layouts"
+        return ""
 
     def bound_fields(self, first: Sequence[BoundValue], second: Mapping[str, BoundValue]) -> Iterator[Finding]:
         """Yield the differences between the bound values of two arguments that are equal otherwise."""

@@ -28,6 +28,7 @@ from tracekmt.errors import UsageError
 from tracekmt.findings import Finding, FindingKind, Report, Side
 from tracekmt.spec.types import CallSpec
 from tracekmt.text.filter import CallPredicate, parse_where
+from tracekmt.text.functions import check_function, matches_function
 from tracekmt.text.toml import read_toml
 
 ACTIONS = ("ignore", "tolerate", "require")
@@ -70,12 +71,14 @@ class DiffRule:
             "replayed": (finding.replayed or "",),
             "target": (target,),
         }
-        if not all(any(_matches(text, pattern) for text in texts[key]) for key, pattern in self.patterns.items()):
+        if not all(any(_matches(key, text, pattern) for text in texts[key]) for key, pattern in self.patterns.items()):
             return False
         return self.when is None or (finding.index is not None and self.when(call_at(finding.index)))
 
 
-def _matches(text: str, pattern: str) -> bool:
+def _matches(key: str, text: str, pattern: str) -> bool:
+    if key == "function":
+        return matches_function(pattern, text)
     # Brackets belong to paths here. fnmatch would read them as a set of characters.
     return fnmatchcase(text, pattern.replace("[", "[[]"))
 
@@ -118,6 +121,7 @@ def _parse_rule(source: str, entry: Any, specs: Iterable[CallSpec]) -> DiffRule:
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from None
     patterns = {key: entry[key] for key in PATTERNS if key in entry}
+    check_function(patterns.get("function", "*"), source)
     if not patterns and when is None:
         raise UsageError(f"{source}: matches every finding (expected a pattern or a condition)")
     return DiffRule(action, entry["reason"].strip(), patterns, when, source)

@@ -15,6 +15,7 @@ from tracekmt.errors import UsageError
 from tracekmt.ntstatus import status
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import Lifetimes, fence_owners, is_live_value
+from tracekmt.objects.undescribed import UndescribedResults, UnfollowedHandle
 from tracekmt.spec.types import CountedString
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.reader import Trace, TracedCall
@@ -33,11 +34,13 @@ class TrimResult:
         selected: Selected calls.
         dependencies: Other calls in the trimmed trace.
         total: Calls in the source.
+        unfollowed: Handles in the trimmed trace that undescribed calls may have created. These calls are included.
     """
 
     selected: int
     dependencies: int
     total: int
+    unfollowed: tuple[UnfollowedHandle, ...] = ()
 
 
 def trim(source: Path, wanted: Callable[[int, str], bool], to: Path, *, force: bool = False) -> TrimResult:
@@ -46,6 +49,7 @@ def trim(source: Path, wanted: Callable[[int, str], bool], to: Path, *, force: b
     A call depends on:
 
     - the calls that created its input objects and ranges
+    - the undescribed calls that may have created its input objects
     - the calls that destroyed input objects which no longer exist
     - the calls that returned its input fence values, LUIDs and object names
     - the creators of all live objects, if the call failed because memory was exhausted
@@ -67,10 +71,12 @@ def trim(source: Path, wanted: Callable[[int, str], bool], to: Path, *, force: b
         selected = {index for index, spec_id in trace.spec_ids() if wanted(index, trace.spec(spec_id).name)}
         if not selected:
             raise UsageError(f"{source}: no call is selected")
-        included = closure(trace, selected, max(selected))
+        dependencies = _find_dependencies(trace, max(selected))
+        included = _closure(dependencies, selected)
         with replace_on_success(to) as part:
             written = _write(trace, included, part)
-        return TrimResult(len(selected), written - len(selected), len(trace))
+        unfollowed = tuple(handle for handle in dependencies.unfollowed if handle.call.index in included)
+        return TrimResult(len(selected), written - len(selected), len(trace), unfollowed)
 
 
 def closure(trace: Trace, indexes: set[int], last: int) -> set[int]:
@@ -87,12 +93,14 @@ class _Dependencies:
         depends_on: Index of a call that the call at the same position of `calls` depends on.
         creators: Index of a call that created an object.
         destroyers: Index of the call that destroyed the object at the same position of `creators`.
+        unfollowed: Handles that undescribed calls may have created.
     """
 
     calls: array[int] = field(default_factory=lambda: array("q"))
     depends_on: array[int] = field(default_factory=lambda: array("q"))
     creators: array[int] = field(default_factory=lambda: array("q"))
     destroyers: array[int] = field(default_factory=lambda: array("q"))
+    unfollowed: list[UnfollowedHandle] = field(default_factory=list)
 
     def add(self, index: int, depends_on: set[int]) -> None:
         """Add the dependencies of a call. Calls are added in the order of their indexes."""
@@ -129,15 +137,21 @@ def _find_dependencies(trace: Trace, last: int) -> _Dependencies:
     returned_by: dict[Hashable, int] = {}
     in_flight: dict[int, TracedCall] = {}
     live_objects: dict[Identity, None] = {}
+    undescribed = UndescribedResults()
     for index, is_leave in trace.timeline():
         if not is_leave:
             if index > last and not in_flight:
                 break
             call = in_flight[index] = trace[index]
-            dependencies.add(index, set(_depends_on(lifetimes.bindings, call, returned_by, live_objects)))
+            depends_on = set(_depends_on(lifetimes.bindings, call, returned_by, live_objects))
+            for handle in undescribed.unfollowed(call, lifetimes.bindings):
+                dependencies.unfollowed.append(handle)
+                depends_on.add(handle.creator.index)
+            dependencies.add(index, depends_on)
             lifetimes.on_enter(call)
             continue
         call = in_flight.pop(index)
+        undescribed.on_leave(call)
         created, destroyed = lifetimes.on_leave(call)
         live_objects.update(dict.fromkeys(created))
         for identity in destroyed:

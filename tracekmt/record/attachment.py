@@ -18,6 +18,7 @@ from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, SharedBuffer
 from tracekmt.record.follow import ProcessWatch
 from tracekmt.record.header import HeaderBuilder
 from tracekmt.record.process.targets import is_32bit, owner_uid, shares_filesystem
+from tracekmt.record.process.windows_build import windows_build
 from tracekmt.record.process.wine import windows_program
 from tracekmt.trace.buffer_format import overflow_path
 
@@ -95,7 +96,8 @@ class Attacher:
             RecordError: The process cannot be recorded.
         """
         windows = self._local and (sys.platform == "win32" or windows_program(pid) is not None)
-        self._hooks.configure(windows=windows, is_32bit=self._local and is_32bit(pid))
+        build = windows_build(pid) if windows else None
+        self._hooks.configure(windows=windows, is_32bit=self._local and is_32bit(pid), build=build)
         file_preface = preface(self._headers.build({"pid": pid}), self._hooks.planned)
         event_queue = EventQueue(lambda: OverflowFile(overflow_path(self._output), file_preface))
         shared = self._share_memory(pid, file_preface, event_queue)

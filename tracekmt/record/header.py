@@ -59,6 +59,8 @@ class HeaderBuilder:
                 "modules": hooks.modules,
                 "functions": list(hooks.functions),
                 "plan": hooks.plan.hash,
+                "layouts": hooks.layouts,
+                **({"build": hooks.build} if hooks.build is not None else {}),
                 "recording": self.recording_id,
                 "recorded_by": recorder_id(),
                 **({"overhead": dict(overhead)} if overhead else {}),

@@ -23,6 +23,7 @@ class Progress:
         missed: Names of the functions that are too short for a hook.
         ended: Reason for the end of the recording, None while it runs.
         failing: Number of calls by function and error status.
+        undescribed: Number of calls of each function without a description.
         started: Start of the recording, on the clock of time.monotonic.
         exit_status: Exit status of a program that was started here, as a shell has it: 128 + number of a signal.
         seen: First call with the status of `StopConditions.until_status`, on the same clock.
@@ -37,6 +38,7 @@ class Progress:
     missed: list[str] = field(default_factory=list)
     ended: str | None = None
     failing: Counter[tuple[str, Status]] = field(default_factory=Counter)
+    undescribed: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
     exit_status: int | None = None
     seen: float | None = None

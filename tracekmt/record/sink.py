@@ -96,6 +96,8 @@ class Sink:
                 self._progress.lost += event.count
             elif isinstance(event, Enter):
                 self._progress.calls += 1
+                if self._hooks.specs[event.spec_id].raw:
+                    self._progress.undescribed[self._hooks.specs[event.spec_id].name] += 1
                 self._in_flight[event.sequence] = event.spec_id
             else:
                 self._count_status(self._in_flight.pop(event.enter), event)

@@ -19,6 +19,7 @@ from tracekmt.edit.trim import DEVICE_REMOVED, closure
 from tracekmt.errors import UsageError
 from tracekmt.findings import Report
 from tracekmt.plural import plural
+from tracekmt.replayer.layouts import layout_notes
 from tracekmt.replayer.outcome_trace import OutcomeTrace
 from tracekmt.replayer.select import ThunksOptions, select_target
 from tracekmt.replayer.target import Target, may_block
@@ -129,7 +130,7 @@ class Replay:
     def begin(self) -> None:
         """Bind the values that are known before the first call."""
         self.comparison = Comparison(self.report)
-        self.report.notes += self.target.begin(self.trace, self.comparison.bindings)
+        self.report.notes += [*layout_notes(self.trace), *self.target.begin(self.trace, self.comparison.bindings)]
 
     def finish(self) -> None:
         """Complete the report after the last call."""

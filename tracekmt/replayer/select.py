@@ -7,14 +7,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tracekmt.calls import CALLS
+from tracekmt.calls import form_like
 from tracekmt.errors import UsageError
 from tracekmt.replayer.adapter_mapping import AdapterMapping
 from tracekmt.replayer.simulated_machine import simulator_for
 from tracekmt.replayer.simulator_target import SimulatorTarget
 from tracekmt.replayer.target import Target
-from tracekmt.replayer.thunks_target import ReplayLimits, ThunksTarget, matches_function
+from tracekmt.replayer.thunks_target import ReplayLimits, ThunksTarget
 from tracekmt.simulator import Simulator
+from tracekmt.text.functions import described_functions, unknown_function
 from tracekmt.text.units import parse_size
 from tracekmt.thunks.library import TIMEOUT, Library
 from tracekmt.trace.reader import Trace
@@ -92,8 +93,8 @@ def _select_thunks(
     if on != THUNKS and not path:
         raise UsageError(f"invalid target: {on} (expected thunks:PATH)")
     for pattern in options.allow:
-        if not any(matches_function(pattern, name) for name in CALLS):
-            raise UsageError(f"unknown function in --allow: {pattern} (see `tracekmt calls`)")
+        if not described_functions(pattern):
+            raise unknown_function(pattern, "--allow")
     limits = ReplayLimits(
         options.allow,
         options.max_allocations,
@@ -112,7 +113,7 @@ def _select_thunks(
             )
         library.restart()  # The queries for adapters must not affect the replay.
         target = ThunksTarget(library, mapping, limits)
-        refusals = {spec.name: target.refuses(CALLS.get(spec.name)) for spec in trace.specs.values()}
+        refusals = {spec.name: target.refuses(form_like(spec)) for spec in trace.specs.values()}
         on_plan(mapping.plan(trace, {name: reason for name, reason in refusals.items() if reason is not None}))
     except BaseException:
         library.close()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
 from tracekmt import codec, ntstatus
-from tracekmt.calls import CALLS
+from tracekmt.calls import form_like
 from tracekmt.calls.kinds import ADAPTER_LUID, GLOBAL_SHARE, NT_HANDLE
 from tracekmt.codec import BoundLocation, iter_values
 from tracekmt.codec.memory import Arena, Recorded
@@ -17,6 +18,7 @@ from tracekmt.findings import Finding
 from tracekmt.machine.learn import describes_machine, learn_machine, luids_of, machine_lines
 from tracekmt.ntstatus import Status
 from tracekmt.objects.identity import Bindings
+from tracekmt.plural import plural
 from tracekmt.replayer.simulated_machine import pair_luids
 from tracekmt.replayer.target import Transcript
 from tracekmt.simulator import BEHAVIOURS, Simulator
@@ -46,6 +48,7 @@ class SimulatorTarget:
         self.abi: Abi = abi
         self.name = "simulator"
         self.machine = simulator.machine.settings()
+        self._undescribed: Counter[str] = Counter()
 
     def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
         """Bind the LUIDs of the trace that no simulated adapter has to other adapters.
@@ -74,15 +77,15 @@ class SimulatorTarget:
         The recorded memory is used with the changed values, if possible. Otherwise the inputs are encoded.
         """
         call = entered.call
-        name = call.name
-        spec = CALLS.get(name)
+        spec = form_like(call.spec)
         if spec is None:
+            self._undescribed[call.name] += 1
             return None
         recorded_arena = self._recorded_arena(entered, spec)
         arena, arguments = self._arguments(entered, spec, recorded_arena)
         before = arena.regions()
         unborn = [(path, kind.name) for path, kind in entered.unborn] if entered.unborn else ()
-        answer = self.simulator.invoke(name, self.abi, arena, arguments, call.status, self._base + call.index, unborn)
+        answer = self.simulator.invoke(spec, self.abi, arena, arguments, call.status, self._base + call.index, unborn)
         if answer.taken is not None and not answer.performed and call.succeeded:
             return self._adopt_outcome(entered, answer, Transcript(arguments, before, before, None))
         after = arena.regions()
@@ -98,7 +101,7 @@ class SimulatorTarget:
             call.index,
             reason=f"{rule.reason}{answer.detail} ({rule.source})" if rule else None,
             result=None if spec.returns == "NTSTATUS" else 0,
-            modelled=BEHAVIOURS[name].modelled,
+            modelled=BEHAVIOURS[spec.name].modelled,
             taken=answer.taken,
             status_judged=answer.status_judged,
             uncertain_outputs=_uncertain_outputs(answer, unborn) if unborn else answer.uncertain_outputs,
@@ -110,10 +113,11 @@ class SimulatorTarget:
 
     def is_ready(self, entered: EnteredCall) -> bool:
         """Return True if a call would return its recorded status now."""
-        call, spec = entered.call, CALLS[entered.call.name]
+        call, spec = entered.call, form_like(entered.call.spec)
+        assert spec is not None, "only described functions wait"
         arena, arguments = self._arguments(entered, spec, self._recorded_arena(entered, spec))
         expected = call.status.name if call.status is not None else ""
-        return self.simulator.would_return(call.name, self.abi, arena, arguments) == expected
+        return self.simulator.would_return(spec, self.abi, arena, arguments) == expected
 
     def _arguments(
         self, entered: EnteredCall, spec: CallSpec, recorded_arena: Arena | None
@@ -189,9 +193,11 @@ class SimulatorTarget:
                 arena.write(address, data)
         return arena
 
-    def notes(self) -> Iterable[str]:
-        """Return a note for each failure that was never injected."""
-        return (f"never injected: {failure}" for failure in self.simulator.pending_injections)
+    def notes(self) -> Iterator[str]:
+        """Yield a note for each undescribed function, and for each failure that was never injected."""
+        for name, count in sorted(self._undescribed.items()):
+            yield f"not sent: {name}, {plural(count, 'time')}: it is not described"
+        yield from (f"never injected: {failure}" for failure in self.simulator.pending_injections)
 
     def restart(self) -> None:
         """Do nothing: a simulator is never lost."""

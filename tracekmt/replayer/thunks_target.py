@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
 from tracekmt import codec
-from tracekmt.calls import CALLS
+from tracekmt.calls import calls_of_build, form_like, layout_build
 from tracekmt.calls.kinds import ADAPTER, ALLOCATION, DEVICE, EVENT, PROCESS, SECTION
 from tracekmt.codec import Unreadable
 from tracekmt.codec.memory import Arena, Recorded
@@ -42,6 +41,8 @@ from tracekmt.spec.types import (
     WCharArray,
     WString,
 )
+from tracekmt.system import windows_build
+from tracekmt.text.functions import matches_function
 from tracekmt.thunks.host import create_device, memory_used, open_adapter
 from tracekmt.thunks.library import Library, LibraryProcessDied
 from tracekmt.trace.call import BoundValue, TracedCall, outcome_of
@@ -85,6 +86,7 @@ class ThunksTarget:
         self._limits = limits
         self._memory_adapter: int | None = None
         self._adopted: dict[Kind, int] = {}
+        self._build = windows_build()
 
     def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
         """Bind the LUIDs of the trace to those of this machine, and return notes for the report."""
@@ -94,6 +96,8 @@ class ThunksTarget:
         """Return the reason why a function is not sent, None if it is sent."""
         if spec is None or spec.raw:
             return "it is not described"
+        if self._build is not None and spec is not calls_of_build(layout_build(self._build, self.abi))[spec.name]:
+            return f"build {self._build} of Windows has another layout of its structures"
         if not any(matches_function(pattern, spec.name) for pattern in self._limits.allow):
             if spec.side_effect:
                 return f"it {spec.side_effect}"
@@ -141,7 +145,7 @@ class ThunksTarget:
             ReplayStopped: The call would exceed a limit.
         """
         call = entered.call
-        spec = CALLS.get(call.name)
+        spec = form_like(call.spec)
         refusal = self.refuses(spec)
         if refusal is not None or spec is None:
             self.omitted[call.name, refusal or ""] += 1
@@ -252,11 +256,6 @@ class ThunksTarget:
         except LibraryProcessDied:
             return
         self.library.close()
-
-
-def matches_function(pattern: str, name: str) -> bool:
-    """Return True if a pattern matches the name of a function or the end of it."""
-    return fnmatchcase(name, pattern) or fnmatchcase(name, f"*{pattern}")
 
 
 @lru_cache(maxsize=1024)

@@ -17,9 +17,13 @@ def description_lines(description: Description) -> Iterator[str]:
     """Yield the lines of a description for a terminal.
 
     Args:
-        description: Result of `describe`. The key "simulator" may have the result of `describe_rules`.
+        description: Result of `describe`. It may have the keys "first_build" and "other_layouts": the first build of
+            Windows with these layouts, and the descriptions with others. The key "simulator" may have the result of
+            `describe_rules`.
     """
     yield _signature(description)
+    if description.get("other_layouts"):
+        yield _layouts_text(description)
     yield "    x64    x86  direction  field: type"
     yield from _field_lines(description["fields"], "")
     for payload in description["payloads"]:
@@ -38,6 +42,14 @@ def description_lines(description: Description) -> Iterator[str]:
     yield from (f"source    {source}" for source in description["sources"])
     if "simulator" in description:
         yield from _simulator_lines(description["simulator"])
+
+
+def _layouts_text(description: Description) -> str:
+    def name(first: int) -> str:
+        return f"since build {first}" if first else "of the oldest builds"
+
+    others = " and ".join(name(other["first_build"]) for other in description["other_layouts"])
+    return f"layouts {name(description['first_build'])} of Windows (others: {others}; see --build)"
 
 
 def _simulator_lines(simulator: Description) -> Iterator[str]:
@@ -77,6 +89,7 @@ def markdown_page(description: Description) -> str:
         "",
         f"Family: {description['family']}",
         "",
+        *([_layouts_text(description), ""] if description.get("other_layouts") else []),
         *_table(description["fields"]),
     ]
     for payload in description["payloads"]:

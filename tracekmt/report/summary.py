@@ -15,9 +15,10 @@ from tracekmt.plural import plural
 from tracekmt.report.calls import printable
 from tracekmt.spec.types import CallSpec
 from tracekmt.trace.call import DID_NOT_RETURN, outcome_text
+from tracekmt.trace.events import Header
 from tracekmt.trace.reader import Trace
 
-_INTERNAL_SETTINGS = ("recording", "spool", "overhead")
+_INTERNAL_SETTINGS = ("recording", "spool", "overhead", "layouts", "build")
 
 
 def summarise(trace: Trace) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "tool": header.tool,
         "process": header.process,
         "settings": header.settings,
+        "layouts": _layouts(header),
         "machine": header.machine,
         "trimmed": header.trimmed,
         "redacted": header.redacted,
@@ -117,6 +119,27 @@ def _labelled_lines(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "damaged", f"{summary['torn']}; the calls before the damage are complete"
 
 
+def _layouts(header: Header) -> dict[str, Any] | None:
+    """Return which layouts of Microsoft's structures a recording has. None if the trace does not say.
+
+    Returns:
+        first_build: First build of Windows with these layouts.
+        build: Build that the process ran on, None if it is unknown.
+        is_wsl: True for the layouts of WSL's headers.
+    """
+    first_build, build = (header.settings.get(name) for name in ("layouts", "build"))
+    if type(first_build) is not int:
+        return None
+    return {"first_build": first_build, "build": build if type(build) is int else None, "is_wsl": header.abi == "wsl"}
+
+
+def _layouts_text(first_build: int, build: int | None, is_wsl: bool) -> str:
+    layouts = f"those since build {first_build} of Windows" if first_build else "the oldest"
+    if is_wsl:
+        return f"{layouts} (WSL's headers)"
+    return f"{layouts} (the process ran on build {build})" if build else f"{layouts} (unknown build)"
+
+
 def _origin_lines(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     process, settings, clock = summary["process"], summary["settings"], summary["clock"]
     if process:
@@ -128,6 +151,8 @@ def _origin_lines(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if settings:
         shown = {name: value for name, value in settings.items() if name not in _INTERNAL_SETTINGS}
         yield "settings", ", ".join(f"{name} {_setting_text(value)}" for name, value in shown.items())
+    if summary["layouts"] is not None:
+        yield "layouts", _layouts_text(**summary["layouts"])
     overhead = settings.get("overhead")
     if isinstance(overhead, dict):
         yield "overhead", f"{overhead.get('call_ns')} ns a call, {overhead.get('kilobyte_ns')} ns a kilobyte copied"

@@ -22,15 +22,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from tracekmt import ntstatus
-from tracekmt.calls import CALLS, EXPORT_PREFIXES
+from tracekmt.calls import CALLS
 from tracekmt.codec.luid import Luid
 from tracekmt.errors import UsageError
 from tracekmt.simulator.rule import ValidationRule
 from tracekmt.text.filter import CallPredicate, parse_where
+from tracekmt.text.functions import described_functions, matches_function, unknown_function
 from tracekmt.text.units import parse_size
 
 _FORM = re.compile(
@@ -91,7 +91,7 @@ class InjectedFault:
 
     def matches(self, name: str, inputs: Callable[[], Any]) -> bool:
         """Count a call, and return True if the fault rejects it."""
-        if not _is_named(name, self.function):
+        if not matches_function(self.function, name):
             return False
         if self.condition is not None and not self.condition(CallInputs(name, inputs())):
             return False
@@ -134,11 +134,6 @@ class MachineChange:
     execution_state: str = ""
 
 
-def _is_named(function: str, pattern: str) -> bool:
-    """Return True if a pattern names a function, with or without the prefix of the interface."""
-    return fnmatchcase(function, pattern) or fnmatchcase(function.removeprefix(EXPORT_PREFIXES[0]), pattern)
-
-
 def parse_faults(texts: Any) -> tuple[list[InjectedFault], list[MachineChange]]:
     """Parse injected faults and machine changes.
 
@@ -164,9 +159,9 @@ def parse_faults(texts: Any) -> tuple[list[InjectedFault], list[MachineChange]]:
 
 
 def _parse_fault(text: str, match: re.Match[str]) -> InjectedFault:
-    specs = [spec for name, spec in CALLS.items() if _is_named(name, match["target"])]
+    specs = [CALLS[name] for name in described_functions(match["target"])]
     if not specs:
-        raise UsageError(f"unknown function in fault {text}: {match['target']} (see `tracekmt calls`)")
+        raise unknown_function(match["target"], f"fault {text}")
     first, step = (None if match[part] is None else int(match[part]) for part in ("first", "step"))
     if first == 0 or step == 0:
         raise UsageError(f"invalid fault: {text} (calls of a function are counted from 1)")

@@ -76,7 +76,7 @@ class Thunks:
     def _callback(self, name: str) -> Callable[..., int]:
         def callback(*arguments: int) -> int:
             try:
-                answer = self.simulator.invoke(name, "x64", self._memory, arguments)
+                answer = self.simulator.invoke(CALLS[name], "x64", self._memory, arguments)
                 success = PENDING if answer.is_pending else SUCCESS
                 status = int(ntstatus.status(answer.rule.status if answer.rule else success))
             except Exception:  # an internal error must not look like an answer of the simulator

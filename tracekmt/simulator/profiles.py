@@ -8,7 +8,7 @@ from typing import Any
 from tracekmt.calls import FAMILIES
 from tracekmt.simulator.profile import Profile
 from tracekmt.simulator.rule import ValidationRule, invalid
-from tracekmt.simulator.rules import allocation, sharing
+from tracekmt.simulator.rules import allocation, feature, sharing
 from tracekmt.simulator.sources import WSL
 
 _LIBDXG = "microsoft/libdxg src/d3dkmt-wsl.cpp"
@@ -124,6 +124,7 @@ WSL_PROFILE = Profile(
             ("D3DKMTQueryVideoMemoryInfo", "D3DKMTChangeVideoMemoryReservation"),
             (_wsl("hProcess is not 0", lambda r: r.args["hProcess"]),),
         ),
+        "D3DKMTIsFeatureEnabled": (feature.NO_ADAPTER,),
         "D3DKMTShareObjects": (_wsl("cObjects is not 1", lambda r: r.args["cObjects"] != 1),),
     },
 )

@@ -18,7 +18,7 @@ from tracekmt.simulator.model.nt_handles import CURRENT_PROCESS
 from tracekmt.simulator.model.objects import Device
 from tracekmt.simulator.rule import NULL_ARGUMENT, ValidationRule
 from tracekmt.spec import types as t
-from tracekmt.spec.layout import Layout, lay_out
+from tracekmt.spec.layout import Layout, lay_out, measure
 
 TEXT_LIMIT = 1 << 15
 """Longest zero-terminated text that is read, in bytes."""
@@ -85,15 +85,14 @@ class View(dict[str, int]):
 
     def numbers(self, name: str, count: int) -> list[int]:
         """Return `count` numbers that a field points to, or at most `count` numbers of an array in place."""
-        slot = self.layout.slot(name)
-        type_ = slot.field.type
+        location = self.layout.locate(name)
+        type_ = location.type
         if isinstance(type_, t.Array):
-            size = slot.size // type_.count
-            data = self._data[slot.offset : slot.offset + size * min(count, type_.count)]
+            size = location.size // type_.count
+            data = self._data[location.offset : location.offset + size * min(count, type_.count)]
         else:
             assert isinstance(type_, t.Pointer)
-            assert isinstance(type_.to, t.Integer)
-            size = type_.to.size or t.POINTER_SIZE[self.layout.abi]
+            size, _ = measure(type_.to, self.layout.abi)
             data = self.memory.read(self[name], size * count) if count else b""
         return [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
 

@@ -157,7 +157,7 @@ class Simulator(Process):
         arena = Arena("x64", 1)
         arguments = codec.encode(spec, "x64", arena, _with_output_parameters(spec, inputs))
         before = Recorded(arena.regions())
-        answer = self.invoke(name, "x64", arena, arguments)
+        answer = self.invoke(spec, "x64", arena, arguments)
         rule = answer.rule
         result = status(rule.status) if rule else status(PENDING) if answer.is_pending else Status(0)
         outputs = codec.decode(spec, "x64", arena, arguments, before, self._kind_of)
@@ -172,7 +172,7 @@ class Simulator(Process):
 
     def invoke(
         self,
-        name: str,
+        spec: CallSpec,
         abi: Abi,
         memory: Memory,
         arguments: Sequence[int],
@@ -183,7 +183,7 @@ class Simulator(Process):
         """Call a function with an argument in memory.
 
         Args:
-            name: Name of a described function.
+            spec: Description of the function, in the form that the memory has.
             abi: ABI of the caller.
             memory: Memory of the caller. Outputs are written there.
             arguments: Raw arguments.
@@ -201,17 +201,17 @@ class Simulator(Process):
             number = self.machine.call_index = self.machine.call_count if index is None else index
             self.machine.call_count = number + 1
             changes = tuple(self._apply_changes(number)) if self.machine.changes else ()
-            fault = self._matching_fault(name, abi, memory, arguments) if self.machine.faults else None
+            fault = self._fault_of(spec, abi, memory, arguments) if self.machine.faults else None
             if fault is not None:
                 return Answer(fault.rule, injected=(*changes, fault.text))
-            answer = self._answer(name, abi, memory, arguments, recorded, unborn)
+            answer = self._answer(spec, abi, memory, arguments, recorded, unborn)
             return replace(answer, injected=changes) if changes else answer
 
-    def would_return(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int]) -> str:
+    def would_return(self, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> str:
         """Return the name of the status that a call would return now. The call has no effect."""
         with self.machine.lock:
-            request = BEHAVIOURS[name].request(self, CALLS[name], abi, memory, arguments)
-            violated = _first_violated(self._rules(name), request)
+            request = BEHAVIOURS[spec.name].request(self, spec, abi, memory, arguments)
+            violated = _first_violated(self._rules(spec.name), request)
             return SUCCESS if violated is None else violated.status
 
     def _apply_changes(self, number: int) -> Iterator[str]:
@@ -221,13 +221,13 @@ class Simulator(Process):
             self.machine.apply(change)
             yield change.text
 
-    def _matching_fault(self, name: str, abi: Abi, memory: Memory, arguments: Sequence[int]) -> InjectedFault | None:
+    def _fault_of(self, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> InjectedFault | None:
         """Return the first fault that rejects a call. Every fault counts every call."""
 
         def inputs() -> Any:
-            return codec.decode(CALLS[name], abi, memory, tuple(arguments), None)
+            return codec.decode(spec, abi, memory, tuple(arguments), None)
 
-        faults = [fault for fault in self.machine.faults if fault.matches(name, inputs)]
+        faults = [fault for fault in self.machine.faults if fault.matches(spec.name, inputs)]
         for fault in faults[:1]:
             fault.fired += 1
         return faults[0] if faults else None
@@ -240,14 +240,14 @@ class Simulator(Process):
 
     def _answer(
         self,
-        name: str,
+        spec: CallSpec,
         abi: Abi,
         memory: Memory,
         arguments: Sequence[int],
         recorded: Status | None,
         unborn: Sequence[tuple[str, str]],
     ) -> Answer:
-        behaviour, spec = BEHAVIOURS[name], CALLS[name]
+        name, behaviour = spec.name, BEHAVIOURS[spec.name]
         if name in self.machine.profile.not_exported:
             return Answer(self.machine.profile.not_exported[name])
         if tuple(arguments) == (0,) and not spec.argument.parameters:
@@ -303,6 +303,7 @@ _SUCCESS = Answer(None)
 _SYNC_KINDS = {
     D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.number("D3DDDI_FENCE"): FENCE,
     D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.number("D3DDDI_MONITORED_FENCE"): MONITORED_FENCE,
+    D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.number("D3DDDI_NATIVE_FENCE"): MONITORED_FENCE,
 }
 
 

@@ -26,7 +26,7 @@ def parameters(name: str, *members: Field) -> Struct:
     return Struct(name, members, parameters=True)
 
 
-def flags(name: str, *names: str | Bit, size: int = 4) -> Flags:
+def flags(name: str, *names: str | Bit, size: int = 4, align: int = 0) -> Flags:
     """Create a flag word. Names get consecutive bits from bit 0 on, or from the end of the preceding Bit."""
     bits: list[Bit] = []
     position = 0
@@ -34,7 +34,7 @@ def flags(name: str, *names: str | Bit, size: int = 4) -> Flags:
         bit = item if isinstance(item, Bit) else Bit(item, position)
         bits.append(bit)
         position = bit.position + bit.width
-    return Flags(name, tuple(bits), size)
+    return Flags(name, tuple(bits), size, align)
 
 
 def enum(name: str, **members: int) -> Enum:
@@ -82,6 +82,7 @@ BOOL = Integer("BOOL", 4, signed=True)
 UINT64 = Integer("UINT64", 8)
 ULONG64 = Integer("ULONG64", 8)
 ULONGLONG = Integer("ULONGLONG", 8)
+INT64 = Integer("INT64", 8, signed=True)
 LONGLONG = Integer("LONGLONG", 8, signed=True)
 LARGE_INTEGER = Integer("LARGE_INTEGER", 8, signed=True)
 SIZE_T = Integer("SIZE_T", None)

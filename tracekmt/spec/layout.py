@@ -118,8 +118,10 @@ def measure(type_: t.Type, abi: t.Abi) -> tuple[int, int]:
         case t.Integer(size=size):
             size = size or t.POINTER_SIZE[abi]
             return size, size
-        case t.Float(size=size) | t.Flags(size=size):
+        case t.Float(size=size):
             return size, size
+        case t.Flags(size=size, align=align):
+            return size, align or size
         case t.Enum() | t.StructSize():
             return 4, 4
         case t.Array(of=of, count=count):

@@ -148,11 +148,18 @@ class Flags:
     """A word of `size` bytes with named bits. Bits without a name are reserved.
 
     A word with a field wider than one bit names all of its bits.
+
+    Attributes:
+        name: Name of the type in the header.
+        bits: The bit fields.
+        size: Size in bytes.
+        align: Alignment in bytes, 0 for the size. Two UINTs of bits in the header are one word here, aligned to 4.
     """
 
     name: str
     bits: tuple[Bit, ...]
     size: int = 4
+    align: int = 0
 
     def __hash__(self) -> int:
         return hash(self.name)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tracekmt.errors import UsageError
+from tracekmt.text.functions import check_function, matches_function
 
 _RANGE = re.compile(r"(\d{1,18})(-(\d{0,18}))?(/([1-9]\d{0,17}))?")
 
@@ -73,5 +73,6 @@ def _parse_part(part: str) -> tuple[Callable[[int, str], bool], int, int]:
         step = int(match[5] or 1)
         return lambda index, _: first <= index <= end and (index - first) % step == 0, first, end
     if re.fullmatch(r"[\w*?\[\]!]+", part) and not part[0].isdigit():
-        return lambda _, name: fnmatchcase(name, part), 0, _LAST
+        check_function(part, "the call set")
+        return lambda _, name: matches_function(part, name), 0, _LAST
     raise UsageError(f"invalid call set: {part} {_EXPECTED}")

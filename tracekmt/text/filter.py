@@ -17,6 +17,7 @@ from tracekmt.codec import Unreadable
 from tracekmt.errors import UsageError
 from tracekmt.spec.paths import element, structures
 from tracekmt.spec.types import CallSpec, Enum, Flags, Union
+from tracekmt.text.functions import check_function, matches_function
 from tracekmt.text.units import parse_size
 
 CallPredicate = Callable[[Any], bool]
@@ -58,7 +59,7 @@ _ARGUMENTS: dict[str, Callable[[Any], Any]] = {"in": lambda call: call.inputs, "
 
 
 class _FunctionName(str):
-    """Name of a function. Patterns match it with or without the prefix of the interface's exports."""
+    """Name of a function. It is written with or without the prefix of the interface's exports."""
 
     __slots__ = ()
 
@@ -165,6 +166,8 @@ class _Parser:
         right = self._values()
         if self._tokens[start].text == "status" and sign in ("==", "=", "!="):
             self._check_status(self._tokens[self._position - 1])
+        if self._tokens[start].text == "call" and self._tokens[self._position - 1].sort == "text":
+            check_function(self._tokens[self._position - 1].value, "a condition")
         test = _TESTS[sign]
         return lambda call: any(test(a, b) for a in left(call) for b in right(call))
 
@@ -317,15 +320,17 @@ def _equal(a: Any, b: Any) -> bool:
         return a == int(b, 0)
     if isinstance(a, ntstatus.Status) and isinstance(b, str):
         return b in a.names
+    if isinstance(a, _FunctionName):
+        return isinstance(b, str) and b in (a, *(a.removeprefix(prefix) for prefix in EXPORT_PREFIXES))
     return bool(_comparable(a, b) == _comparable(b, a))
 
 
 def _matches(a: Any, b: Any) -> bool:
     """Return True if a value's text matches a pattern. One matching bit of a flag word is enough."""
     text, pattern = str(_comparable(a, "")), str(b)
-    names = text.split(" | ") if isinstance(a, enum.IntFlag) else [text]
     if isinstance(a, _FunctionName):
-        names += [text.removeprefix(prefix) for prefix in EXPORT_PREFIXES]
+        return matches_function(pattern, text)
+    names = text.split(" | ") if isinstance(a, enum.IntFlag) else [text]
     return any(fnmatchcase(name, pattern) for name in names)
 
 

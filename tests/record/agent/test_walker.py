@@ -16,10 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.calls.every_form import FORMS
 from tests.record.walker import BASES, ROOM, Compiled, events, plans, same_values
 from tests.skips import LINUX_PROGRAMS
 from tests.strategies import arguments
-from tracekmt.calls import CALLS, INTERFACE
+from tracekmt.calls import INTERFACE
 from tracekmt.record.agent.agent import agent_source
 from tracekmt.record.agent.hooks import MACHINES, hook_source
 from tracekmt.record.buffer.event_queue import EventQueue
@@ -112,22 +113,22 @@ FEW = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthC
 
 
 @pytest.mark.parametrize("abi", ABIS)
-@pytest.mark.parametrize("name", sorted(CALLS))
+@pytest.mark.parametrize("name", sorted(FORMS))
 @FEW
 @given(st.data())
 def test_copies_of_the_walker_built_by_gcc_decode_to_the_arguments(
     compiled: Compiled, name: str, abi: Abi, data: st.DataObject
 ) -> None:
-    drawn = data.draw(arguments(CALLS[name], abi))
-    same_values(compiled, CALLS[name], abi, drawn.values, drawn.kind_of)
+    drawn = data.draw(arguments(FORMS[name], abi))
+    same_values(compiled, FORMS[name], abi, drawn.values, drawn.kind_of)
 
 
-@pytest.mark.parametrize("name", sorted(CALLS))
+@pytest.mark.parametrize("name", sorted(FORMS))
 @FEW
 @given(st.data())
 def test_copies_of_the_walker_built_by_frida_decode_to_the_arguments(
     injected: Injected, name: str, data: st.DataObject
 ) -> None:
     abi: Abi = "x64" if injected.plan.words[0] == 8 else "x86"
-    drawn = data.draw(arguments(CALLS[name], abi))
-    same_values(injected, CALLS[name], abi, drawn.values, drawn.kind_of)
+    drawn = data.draw(arguments(FORMS[name], abi))
+    same_values(injected, FORMS[name], abi, drawn.values, drawn.kind_of)

@@ -330,7 +330,7 @@ def test_a_null_list_is_an_access_violation_in_a_32_bit_process(caller: Caller) 
     call = CALLS["D3DKMTOpenResourceFromNtHandle"]
     inputs = {**opening(caller, handle), "pOpenAllocationInfo2": None, "NumAllocations": 1}
     arguments = codec.encode(call, "x86", arena, inputs)
-    rule = caller.simulator.invoke(call.name, "x86", arena, arguments).rule
+    rule = caller.simulator.invoke(call, "x86", arena, arguments).rule
     assert rule is not None
     assert rule.status == "STATUS_ACCESS_VIOLATION"
 

@@ -149,6 +149,8 @@ class Declarations:
                 return self.integer(type_), ""
             case t.Float(size=size):
                 return "FLOAT" if size == 4 else "DOUBLE", ""
+            case t.Flags(size=8, align=4):
+                return "UINT", "[2]"
             case t.Flags(size=size):
                 return _UNSIGNED.get(size, "UINT"), ""
             case t.Enum():

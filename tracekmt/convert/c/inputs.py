@@ -102,6 +102,8 @@ class Inputs:
             case t.Enum():
                 remark = f" /* {comment(value.name)} */" if hasattr(value, "name") else ""
                 self._set(lvalue, constant(int(value), 4, signed=True), remark, zero=not int(value))
+            case t.Flags(size=8, align=4):
+                self._copy(lvalue, flags_to_int(type_, value).to_bytes(8, "little"))
             case t.Flags(size=size):
                 number = flags_to_int(type_, value)
                 text = constant(number, size, hexadecimal=True)

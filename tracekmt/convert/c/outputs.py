@@ -205,7 +205,8 @@ class Outputs:
                 number = flags_to_int(type_, value)
                 recorded = constant(number, 8, hexadecimal=True)
                 mask = constant(_compared_bits(type_, number, field.direction), 8, hexadecimal=True)
-                self._line(f"print_bits({name}, {lvalue}, {recorded}, {mask});")
+                word = f"{lvalue}[0] | (UINT64){lvalue}[1] << 32" if type_.align == 4 and type_.size == 8 else lvalue
+                self._line(f"print_bits({name}, {word}, {recorded}, {mask});")
             case t.Address():
                 self._line(f"print_number({name}, (ULONG_PTR){lvalue}, {constant(value, 8, hexadecimal=True)}, 1, 1);")
             case t.Float(size=size):

@@ -14,6 +14,7 @@ from tracekmt.codec.luid import Luid
 from tracekmt.convert.c.text import Names, constant, identifier
 from tracekmt.objects.identity import Identity
 from tracekmt.objects.lifetimes import Lifetimes, fence_owners, is_live_value
+from tracekmt.objects.undescribed import UndescribedResults
 from tracekmt.spec.types import Integer, Kind, Struct
 from tracekmt.trace.call import BoundValue
 from tracekmt.trace.reader import TracedCall
@@ -83,6 +84,7 @@ class Variables:
         self.external: dict[tuple[str, int], tuple[Variable, str]] = {}
         self._names = names
         self._lifetimes = Lifetimes()
+        self._undescribed = UndescribedResults()
         self._object_variables: dict[Identity, Variable] = {}
         self._last_objects: dict[tuple[str, int], Identity] = {}
         self._fence_variables: dict[Hashable, Variable] = {}
@@ -101,6 +103,7 @@ class Variables:
 
     def on_leave(self, call: TracedCall) -> dict[str, Variable]:
         """Track the leave event of a call. Return the variables that its outputs set, by path."""
+        self._undescribed.on_leave(call)
         created, _ = self._lifetimes.on_leave(call)
         variables: dict[str, Variable] = {}
         if not call.succeeded:
@@ -147,10 +150,13 @@ class Variables:
             return self._use(self._object_variables[identity])
         if kind.external:
             return self._external_handle(bound, kind)
+        signed = isinstance(bound.type, Integer) and bound.type.signed
+        size = bound.type.size if isinstance(bound.type, Integer) else None
+        text = constant(bound.value, size, signed=signed, hexadecimal=True)
+        creator = self._undescribed.creator(bound.value)
+        if creator is not None:
+            return InputExpression(text, f"may come from the undescribed {creator.name} (#{creator.index})")
         if call.returned and not call.succeeded:
-            signed = isinstance(bound.type, Integer) and bound.type.signed
-            size = bound.type.size if isinstance(bound.type, Integer) else None
-            text = constant(bound.value, size, signed=signed, hexadecimal=True)
             return InputExpression(text, "never seen created")
         return InputExpression("0", f"{bound.value:#x} is older than the trace")
 

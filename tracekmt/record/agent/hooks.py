@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tracekmt.calls import CALLS, EXPORT_PREFIXES, INTERFACE, raw_call
-from tracekmt.errors import UsageError
+from tracekmt.calls import CALLS, EXPORT_PREFIXES, INTERFACE, calls_of_build, layout_build, raw_call
 from tracekmt.record.agent.plan import Plan, compile_plan
 from tracekmt.resources import resource
 from tracekmt.spec.types import Abi, CallSpec
+from tracekmt.text.functions import described_functions, matches_function, unknown_function
 from tracekmt.trace.buffer_format import c_definitions
 
 RAW_FUNCTIONS = 256
@@ -29,16 +28,16 @@ MACHINES = {
 """Source files of the recorder, by system and processor in Frida's names."""
 
 
-def choose_specs(globs: Sequence[str]) -> list[CallSpec]:
-    """Return the described functions that match any of the patterns, all of them without patterns.
+def choose_specs(globs: Sequence[str], calls: Mapping[str, CallSpec] = CALLS) -> list[CallSpec]:
+    """Return the descriptions of the functions that match any of the patterns, all of them without patterns.
 
     Raises:
         UsageError: A pattern matches no described function and cannot match an undescribed one.
     """
     for glob in globs:
-        if not fnmatch.filter(CALLS, glob) and not glob.startswith(EXPORT_PREFIXES):
-            raise UsageError(f"unknown function in --functions: {glob} (see `tracekmt calls`)")
-    return [spec for name, spec in CALLS.items() if not globs or any(fnmatch.fnmatchcase(name, glob) for glob in globs)]
+        if not described_functions(glob) and not glob.startswith(EXPORT_PREFIXES):
+            raise unknown_function(glob, "--functions")
+    return [spec for name, spec in calls.items() if not globs or any(matches_function(glob, name) for glob in globs)]
 
 
 def hook_source(*names: str) -> str:
@@ -54,7 +53,9 @@ class Hooks:
         specs: Descriptions by the ids that events carry. An undescribed function is added when the agent finds it.
         modules: Libraries whose exports are hooked.
         windows: True if the process is a Windows program.
-        abi: Layout of the process's structures.
+        abi: ABI of the process.
+        build: Build of its Windows, None if it is unknown or there is none.
+        layouts: First build of Windows with the layouts of the process's structures.
         plan: Program of the recorder for these functions and this layout.
     """
 
@@ -64,13 +65,17 @@ class Hooks:
         self.modules = list(modules)
         self.windows = False
         self.abi: Abi = "wsl"
+        self.build: int | None = None
+        self.layouts = layout_build(None, self.abi)
         self.plan = Plan()
         first_spare = len(self.specs)
         self._spare = {first_spare + number: raw_call(f"{number}") for number in range(RAW_FUNCTIONS)}
 
-    def configure(self, *, windows: bool, is_32bit: bool) -> None:
+    def configure(self, *, windows: bool, is_32bit: bool, build: int | None = None) -> None:
         """Compile the plan for one sort of process. Without modules, choose the one that has the thunks there."""
         self.windows, self.abi = windows, "x86" if is_32bit else "x64" if windows else "wsl"
+        self.build, self.layouts = build, layout_build(build, self.abi)
+        self.specs.update(enumerate(choose_specs(self.functions, calls_of_build(self.layouts))))
         self.plan = compile_plan(self.planned.items(), self.abi)
         self.modules = self.modules or [WINDOWS_MODULE if windows else LINUX_MODULE]
 
@@ -113,6 +118,8 @@ class Hooks:
 
 
 def _regular_expression(glob: str) -> str:
-    """Return a pattern of function names as a regular expression of JavaScript."""
+    """Return a pattern of function names, with or without their prefix, as a regular expression of JavaScript."""
     wildcards = {"*": ".*", "?": "."}
-    return "^" + "".join(wildcards.get(letter, re.escape(letter)) for letter in glob) + "$"
+    return (
+        f"^({'|'.join(EXPORT_PREFIXES)})?" + "".join(wildcards.get(letter, re.escape(letter)) for letter in glob) + "$"
+    )

@@ -89,6 +89,13 @@ def mount_namespace(pid: int | str = "self") -> str:
     return os.readlink(f"/proc/{pid}/ns/mnt")
 
 
+def read_memory(pid: int, address: int, size: int) -> bytes:
+    """Return memory of a process."""
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        memory.seek(address)
+        return memory.read(size)
+
+
 def owner_uid(pid: int) -> int:
     """Return the user id of the owner of a process."""
     return os.stat(f"/proc/{pid}").st_uid

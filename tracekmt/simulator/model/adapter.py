@@ -66,6 +66,7 @@ class Adapter:
         resident_shared_memory: Bytes of the machine's memory of these allocations.
         offered: Offered memory whose contents were not discarded, each with its priority, the lowest first.
         call_count: Number of calls answered so far.
+        owners: Devices that own video present sources, or did so before their destruction.
     """
 
     luid: Luid = FIRST_LUID
@@ -90,6 +91,7 @@ class Adapter:
     resident_shared_memory: int = field(default=0, init=False)
     offered: list[tuple[int, Any]] = field(default_factory=list, init=False)
     call_count: int = field(default=0, init=False)
+    owners: list[Any] = field(default_factory=list, init=False)
 
     @property
     def stopped(self) -> bool:

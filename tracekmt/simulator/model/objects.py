@@ -61,16 +61,18 @@ class Device(KernelObject):
         adapter: Adapter of the device.
         execution_state: Name of its D3DKMT_DEVICEEXECUTION_STATE. A lost device stays lost, even if its adapter is
             back.
+        owned_sources: D3DKMT_VIDPNSOURCEOWNER_TYPE of the video present sources that it owns.
     """
 
     kind = "device"
 
-    __slots__ = ("adapter", "execution_state")
+    __slots__ = ("adapter", "execution_state", "owned_sources")
 
     def __init__(self, adapter: Adapter) -> None:
         super().__init__()
         self.adapter = adapter
         self.execution_state = ACTIVE
+        self.owned_sources: dict[int, int] = {}
 
     @property
     def is_lost(self) -> bool:

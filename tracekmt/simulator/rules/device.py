@@ -20,11 +20,14 @@ class DeviceRequest(Request):
 
     Attributes:
         device: Live device of hDevice, or None.
+        device_path: Path of hDevice.
     """
+
+    device_path = "hDevice"
 
     def __init__(self, process: Process, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
         super().__init__(process, spec, abi, memory, arguments)
-        self.device = process.find(self.args["hDevice"], Device)
+        self.device = process.find(self.args[self.device_path], Device)
 
     @property
     def adapter(self) -> Adapter | None:

@@ -14,7 +14,7 @@ from tracekmt.simulator.model.objects import Allocation, Context, HwQueue, SyncO
 from tracekmt.simulator.model.shared_objects import SyncState
 from tracekmt.simulator.request import Behaviour
 from tracekmt.simulator.rule import ValidationRule, invalid, unspecified
-from tracekmt.simulator.rules.sync import FENCE, MONITORED_FENCE, PERIODIC_MONITORED_FENCE, denied
+from tracekmt.simulator.rules.sync import FENCE, MONITORED_TYPES, denied
 from tracekmt.simulator.sources import page
 from tracekmt.simulator.unmodelled import UnmodelledRequest, answer, by_description
 
@@ -88,7 +88,7 @@ class SyncRequest(SubmissionRequest):
         states = [sync_object.state for sync_object in self.sync_objects]
         has = self.spec.argument.has
         array = next((name for name in _ARRAYS if has(name)), None)
-        is_array = any(state.type in (MONITORED_FENCE, PERIODIC_MONITORED_FENCE) for state in states)
+        is_array = any(state.type in MONITORED_TYPES for state in states)
         if array is not None and is_array:
             numbers = self.args.numbers(array, len(states)) if self.args[array] else []
             return list(zip(states, numbers, strict=False))

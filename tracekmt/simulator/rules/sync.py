@@ -19,7 +19,7 @@ from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest
 from tracekmt.simulator.rules.sharing import BAD_NT_HANDLE, NtHandleRequest
 from tracekmt.simulator.sources import LIKE_OTHERS, OTHER_TYPES, WINE_TEST, page
 
-MUTEX, SEMAPHORE, FENCE, CPU_NOTIFICATION, MONITORED_FENCE, PERIODIC_MONITORED_FENCE = (
+MUTEX, SEMAPHORE, FENCE, CPU_NOTIFICATION, MONITORED_FENCE, PERIODIC_MONITORED_FENCE, NATIVE_FENCE = (
     D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.number(f"D3DDDI_{name}")
     for name in (
         "SYNCHRONIZATION_MUTEX",
@@ -28,8 +28,12 @@ MUTEX, SEMAPHORE, FENCE, CPU_NOTIFICATION, MONITORED_FENCE, PERIODIC_MONITORED_F
         "CPU_NOTIFICATION",
         "MONITORED_FENCE",
         "PERIODIC_MONITORED_FENCE",
+        "NATIVE_FENCE",
     )
 )
+MONITORED_TYPES = (MONITORED_FENCE, PERIODIC_MONITORED_FENCE, NATIVE_FENCE)
+"""Types of fences with a 64-bit value. Native fences take part in the calls of the others (documentation)."""
+
 FLAGS_PAGE = page("D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS")
 _MONITORED_FENCE_FLAGS = ("NoSignal", "NoWait", "TopOfPipeline")
 FENCE_REASON = "the GPU or another process may have signalled the fence"
@@ -116,9 +120,9 @@ class FromCpuRequest(DeviceRequest):
 
     @property
     def has_other_types(self) -> bool:
-        """True if an object is neither a monitored fence nor a periodic one. Adopted objects have no known type."""
+        """True if an object is not a sort of monitored fence. Adopted objects have no known type."""
         types = {sync_object.state.type for sync_object in self.sync_objects if sync_object is not None}
-        return not types <= {0, MONITORED_FENCE, PERIODIC_MONITORED_FENCE}
+        return not types <= {0, *MONITORED_TYPES}
 
     def has_flag(self, flag: str) -> bool:
         """Return True if one of the fences was created with a flag."""
