@@ -12,12 +12,15 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "tracekmt"
 HOOKS = PACKAGE.parent / "hooks"
 
-BASE = {"errors", "plural", "system", "version"}
+BASE = {"budgets", "errors", "plural", "printable", "private_file", "system", "version"}
 DATA = BASE | {"codec", "ntstatus", "resources", "spec"}
 # The parts of the package that each part may import. None: all of them.
 ALLOWED = {
+    "budgets": {"errors"},
     "errors": set(),
     "plural": set(),
+    "printable": set(),
+    "private_file": set(),
     "system": set(),
     "version": set(),
     "resources": set(),

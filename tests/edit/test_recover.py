@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -12,6 +13,10 @@ from tracekmt.edit.copy import UNFINISHED
 from tracekmt.edit.recover import recover
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.trace import frames
+from tracekmt.trace.events import Header
+from tracekmt.trace.frames import FrameReader
+from tracekmt.trace.recorder_id import recorder_id
+from tracekmt.trace.writer import Writer
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -86,3 +91,29 @@ def test_recovery_upgrades_the_format(tmp_path: Path) -> None:
     with tracekmt.open(tmp_path / "new.kmt") as trace:
         assert trace.version == frames.VERSION
     assert lines(tmp_path / "new.kmt") == lines(old)
+
+
+@pytest.mark.parametrize("recorded_by", ["somebody else", recorder_id()])
+@pytest.mark.parametrize("name", ["tracekmt-1-abc.spool", "secret", "tracekmt-1-abc.spool/../secret"])
+def test_a_header_cannot_name_any_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded_by: str, name: str
+) -> None:
+    """Only a buffer of the own user is opened where a header says. A stranger may have written the header."""
+    (tmp_path / "elsewhere").mkdir()
+    named, path = tmp_path / "elsewhere" / name, tmp_path / "t.kmt"
+    for file in ("tracekmt-1-abc.spool", "secret"):
+        (tmp_path / "elsewhere" / file).write_bytes(b"secret")
+    settings = {"recording": "r", "spool": str(named), "recorded_by": recorded_by}
+    Writer(path, Header("x64", settings=settings)).close()
+    opened: list[Path] = []
+    read = FrameReader.__init__
+
+    def note(reader: FrameReader, path: Path, file: BinaryIO) -> None:
+        opened.append(path)
+        read(reader, path, file)
+
+    monkeypatch.setattr(FrameReader, "__init__", note)
+    recover(path, tmp_path / "u.kmt")
+    assert path in opened
+    own_buffer = name == "tracekmt-1-abc.spool" and recorded_by == recorder_id()
+    assert (named in opened) == own_buffer

@@ -32,6 +32,15 @@ BAD = [
         "F: S: p: invalid integer size: 3 (expected 1, 2, 4 or 8)",
     ),
     (described(in_("a", t.Array(UINT, 0))), "F: S: a: invalid array size: 0 (expected 1 to 65536)"),
+    (
+        described(in_("a", t.Array(t.Array(UINT, 2), 2))),
+        "F: S: a: is an array of arrays; use one array, or a structure around the inner one",
+    ),
+    (
+        described(in_("p", t.Pointer(t.Pointer(UINT, "n"), "n")), in_("n", UINT)),
+        "F: S: p: has elements that are arrays; use a structure around them",
+    ),
+    (described(in_("w", t.WCharArray(0))), "F: S: w: has no characters"),
     (described(in_("a", t.Integer("ODD", 3))), "F: S: a: invalid integer size: 3 (expected 1, 2, 4 or 8)"),
     (
         described(in_("a", UINT, t.Condition("a"))),

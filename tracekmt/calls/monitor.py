@@ -109,7 +109,8 @@ D3DKMT_ADJUSTFULLSCREENGAMMA = structure(
 
 D3DKMDT_3X4_COLORSPACE_TRANSFORM = structure(
     "D3DKMDT_3X4_COLORSPACE_TRANSFORM",
-    in_("ColorMatrix3x4", Array(Array(FLOAT, 4), 3)),
+    # The header has float[3][4].
+    in_("ColorMatrix3x4", Array(FLOAT, 12)),
     in_("ScalarMultiplier", FLOAT),
     in_("LookupTable1D", Array(D3DDDI_DXGI_RGB, 4096)),
 )

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from tracekmt.budgets import raise_budgets
+from tracekmt.cli.output import echo
 from tracekmt.errors import Error
 from tracekmt.version import VERSION
 
@@ -39,11 +41,20 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(VERSION, prog_name="tracekmt", help="Print the version and exit.")
-def cli() -> None:
+@click.option(
+    "--budgets",
+    type=int,
+    envvar="TRACEKMT_BUDGETS",
+    metavar="N",
+    help="Multiply the memory and the time that reading a trace may take by N.",
+)
+def cli(budgets: int | None) -> None:
     """Record, replay and compare D3DKMT calls, the thunks of the Windows graphics kernel.
 
     Exit status: 0 no differences, or done; 1 differences; 2 the command failed.
     """
+    if budgets is not None:
+        raise_budgets(budgets)
 
 
 def main() -> None:
@@ -100,5 +111,5 @@ def _escape_missing_characters() -> None:
 
 
 def _fail(message: str) -> int:
-    click.echo(f"tracekmt: {message}", err=True)
+    echo(f"tracekmt: {message}", err=True)
     return 2

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from tracekmt.cli.options import json_option
+from tracekmt.cli.output import echo, echo_styled
 from tracekmt.errors import UsageError
 
 
@@ -53,17 +54,17 @@ def command(name: str | None, as_json: bool, folder: Path | None, is_matrix: boo
         if build is not None:
             raise UsageError("--build shows one function (add its NAME)")
         if as_json:
-            click.echo(json.dumps([{"name": name, "family": family_of(name)} for name in CALLS]))
+            echo(json.dumps([{"name": name, "family": family_of(name)} for name in CALLS]))
             return 0
         for family, specs in FAMILIES.items():
-            click.echo(click.style(family, bold=True))
+            echo_styled(family, bold=True)
             for spec in specs:
-                click.echo(f"    {spec.name}")
-        click.echo("\n" + "\n".join(coverage_lines(CALLS.values())))
+                echo(f"    {spec.name}")
+        echo("\n" + "\n".join(coverage_lines(CALLS.values())))
         return 0
     name = _known(name)
     description = _describe(name, build)
-    click.echo(json.dumps(description) if as_json else "\n".join(description_lines(description)))
+    echo(json.dumps(description) if as_json else "\n".join(description_lines(description)))
     return 0
 
 
@@ -82,7 +83,7 @@ def _show_matrix(name: str | None, as_json: bool) -> int:
     from tracekmt.report.matrix import matrix_lines
 
     rows = _matrix_rows() if name is None else [row for row in _matrix_rows() if row["name"] == _known(name)]
-    click.echo(json.dumps(rows) if as_json else "\n".join(matrix_lines(rows)))
+    echo(json.dumps(rows) if as_json else "\n".join(matrix_lines(rows)))
     return 0
 
 
@@ -120,5 +121,5 @@ def _write_pages(folder: Path) -> int:
             (folder / page).write_text(text, "utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror}") from None
-    click.echo(f"{folder}: {len(pages)} pages (start with {folder / 'index.md'})")
+    echo(f"{folder}: {len(pages)} pages (start with {folder / 'index.md'})")
     return 0

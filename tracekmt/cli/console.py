@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-import click
+from tracekmt.cli.output import echo
 
 _UPDATE_SECONDS = 0.1
 _MIN_WIDTH = 40
@@ -30,7 +30,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tracekmt.report.calls import printable
+    from tracekmt.printable import printable
 
     has_lines = (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
     table = Table(
@@ -50,7 +50,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def warn(warning: str | None) -> None:
     """Print a warning on stderr, if there is one."""
     if warning:
-        click.echo(f"tracekmt: {warning}", err=True)
+        echo(f"tracekmt: {warning}", err=True)
 
 
 def fit(line: str) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tracekmt.cli.options import CALLS_HELP, force_option
+from tracekmt.cli.output import echo
 from tracekmt.errors import UsageError
 from tracekmt.plural import plural
 
@@ -59,7 +60,7 @@ def command(
         result = convert(file, output, to, calls=call_set, redact=redact, force=force, on_progress=on_progress)
     warn(result.warning)
     if str(output) != "-":
-        click.echo(f"{output}: {plural(result.calls, 'call')}", err=True)
+        echo(f"{output}: {plural(result.calls, 'call')}", err=True)
     return 0
 
 
@@ -69,7 +70,7 @@ def _read_back(printed: Path, trace: Path, output: Path, to: str, has_filters: b
     if to != "kmt" or has_filters:
         raise UsageError("--from requires a trace (.kmt) as output, without --calls and --redact")
     report = read_back(printed, trace, output, force=force)
-    click.echo(f"{output}: {plural(report.calls.compared, 'call')}", err=True)
+    echo(f"{output}: {plural(report.calls.compared, 'call')}", err=True)
     return 0
 
 

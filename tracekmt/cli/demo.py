@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from tracekmt.cli.output import echo
+
 
 @click.command("demo", short_help="Record, replay and compare a small program, without a GPU.")
 @click.option(
@@ -23,4 +25,4 @@ def command(folder: Path, no_live: bool) -> int:
     """Record a live program, replay its trace, and show a difference."""
     from tracekmt.demo.tour import run_tour
 
-    return run_tour(folder, live=not no_live, say=click.echo)
+    return run_tour(folder, live=not no_live, say=echo)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tracekmt.cli.options import force_option, json_option
+from tracekmt.cli.output import echo, echo_styled
 from tracekmt.errors import UsageError
 
 _MARKS = {True: ("yes", "green"), False: ("no", "red"), None: ("note", "yellow")}
@@ -32,25 +33,25 @@ def command(pid: int | None, selftest: bool, output: Path | None, force: bool, a
         return _selftest(output, force=force)
     from tracekmt.cli.console import fit
     from tracekmt.doctor.checks import examine_machine, examine_process
-    from tracekmt.report.calls import printable
+    from tracekmt.printable import printable
 
     checks = list(examine_machine())
     if pid is not None:
         checks += examine_process(pid)
     if as_json:
-        click.echo(json.dumps([check.to_dict() for check in checks]))
+        echo(json.dumps([check.to_dict() for check in checks]))
         return 0
     for check in checks:
         mark, colour = _MARKS[check.ok]
         advice = f"; {check.advice}" if check.advice else ""
         for line in fit(printable(f"{mark:<5}{check.name:<12}{check.finding}{advice}")):
-            click.echo(click.style(line[:5], fg=colour) + line[5:])
+            echo_styled(line[:5], line[5:], colour=colour)
     return 0
 
 
 def _selftest(output: Path, *, force: bool) -> int:
     from tracekmt.doctor.selftest import selftest
 
-    is_ok = selftest(output, force=force, say=lambda line: click.echo(line, err=True))
-    click.echo(f"{output}: {'all parts work' if is_ok else 'some parts failed (see summary.json)'}")
+    is_ok = selftest(output, force=force, say=lambda line: echo(line, err=True))
+    echo(f"{output}: {'all parts work' if is_ok else 'some parts failed (see summary.json)'}")
     return 0 if is_ok else 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tracekmt.cli.options import CALLS_HELP, json_option
+from tracekmt.cli.output import echo
 
 
 @click.command("dump", short_help="Print calls with their arguments before and after.")
@@ -46,9 +47,9 @@ def command(trace: Path, calls: str | None, where: str | None, as_json: bool) ->
                 continue
             is_empty = False
             if as_json:
-                click.echo(json.dumps(call.to_json()))
+                echo(json.dumps(call.to_json()))
             else:
-                click.echo("\n".join(part for line in call_lines(call) for part in fit(line)) + "\n")
+                echo("\n".join(part for line in call_lines(call) for part in fit(line)) + "\n")
         if is_empty:
             filters = " and ".join(text for text in (calls, where) if text)
             warn(f"{trace}: no call matches {filters}" if filters else f"{trace}: no calls")

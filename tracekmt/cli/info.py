@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tracekmt.cli.options import json_option
+from tracekmt.cli.output import echo
 
 
 @click.command("info", short_help="Show the origin, the completeness and the functions of a trace.")
@@ -32,7 +33,7 @@ def command(traces: tuple[Path, ...], with_modules: bool, as_json: bool) -> int:
         shared = shared_handles(opened) if len(opened) > 1 else []
     if as_json:
         data = summaries[0] if len(summaries) == 1 else {"traces": summaries, "shared": shared}
-        click.echo(json.dumps(data, default=repr))
+        echo(json.dumps(data, default=repr))
         return 0
     for summary in summaries:
         _print_summary(summary, list(machine_lines(summary["learned"])), with_modules=with_modules)
@@ -42,13 +43,13 @@ def command(traces: tuple[Path, ...], with_modules: bool, as_json: bool) -> int:
 
 def _print_summary(summary: dict[str, Any], machine: list[str], *, with_modules: bool) -> None:
     from tracekmt.cli.console import print_table
-    from tracekmt.report.calls import printable
+    from tracekmt.printable import printable
     from tracekmt.report.summary import summary_lines
 
     for line in summary_lines(summary):
-        click.echo(line)
+        echo(line)
     for line in machine:
-        click.echo(printable(f"{'machine':<14}{line}"))
+        echo(printable(f"{'machine':<14}{line}"))
     if with_modules:
         print_table(
             ("module", "base", "bytes", "path"),

@@ -15,6 +15,7 @@ import click
 
 from tracekmt.cli import BISECT_SKIP
 from tracekmt.cli.help import option_under
+from tracekmt.cli.output import echo, echo_command
 from tracekmt.errors import UsageError
 from tracekmt.findings import DIFF_SIDES
 from tracekmt.plural import plural
@@ -146,7 +147,7 @@ def compare_and_report(compare: Callable[[], Report], traces: Sequence[Path], op
     except Exception as error:
         if not options.bisect:
             raise
-        click.echo(f"tracekmt: {error}", err=True)
+        echo(f"tracekmt: {error}", err=True)
         return BISECT_SKIP
     return 0 if report.same else _DIFFERENT
 
@@ -171,15 +172,15 @@ def report_all(reports: Sequence[Report], options: ReportOptions) -> int:
     same = all(report.same for report in reports)
     if options.prints_json:
         rows = [{"trace": report.names[0], **report.to_dict()} for report in reports]
-        click.echo(json.dumps({"same": same, "reports": rows}))
+        echo(json.dumps({"same": same, "reports": rows}))
     elif str(options.junit) != "-":
         for report in reports:
-            click.echo("\n".join([*report_lines(report), ""]))
+            echo("\n".join([*report_lines(report), ""]))
         others: dict[str, Counter[str]] = defaultdict(Counter)
         for reason, functions in (item for report in reports for item in report.not_compared.items()):
             others[reason].update(functions)
         total, compared = sum(report.total for report in reports), sum(report.calls.compared for report in reports)
-        click.echo(f"{plural(len(reports), 'trace')}: {share_text(total, compared, others.items())}")
+        echo(f"{plural(len(reports), 'trace')}: {share_text(total, compared, others.items())}")
     if options.junit is not None:
         from tracekmt.report.junit import junit
 
@@ -241,12 +242,12 @@ def write_report(
     if "-" in (str(options.junit), str(options.html)):
         pass  # Standard output has that format.
     elif options.prints_json:
-        click.echo(json.dumps(report.to_dict()))
+        echo(json.dumps(report.to_dict()))
     else:
         if options.report_format == "summary" and comparison is not None:
             _print_comparison(comparison)
         for line in report_lines(report):
-            click.echo(line)
+            echo(line)
     if options.junit is not None:
         from tracekmt.report.junit import junit
 
@@ -259,7 +260,7 @@ def write_report(
         from tracekmt.report.github import annotation_lines, write_summary
 
         for line in annotation_lines(report):
-            click.echo(line, err=options.prints_json)
+            echo_command(line, err=options.prints_json)
         if "GITHUB_STEP_SUMMARY" in os.environ:
             write_summary(report, Path(os.environ["GITHUB_STEP_SUMMARY"]))
 

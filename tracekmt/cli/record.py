@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tracekmt.cli.help import GroupedCommand, option_under
+from tracekmt.cli.output import echo, replace_line
 from tracekmt.errors import RecordError, UsageError
 from tracekmt.plural import plural
 
@@ -126,7 +127,7 @@ def command(
     device = open_device(host)
     pids = [*pid, *(find_process(device, process_name) for process_name in name)]
     if wait is not None:
-        click.echo(f"waiting for a process {wait} (Ctrl-C to cancel)", err=True)
+        echo(f"waiting for a process {wait} (Ctrl-C to cancel)", err=True)
         pids = [await_process(device, wait)]
     if children or len(pids) > 1:
         if host is not None or thunks is not None:
@@ -183,7 +184,7 @@ def _run_group(
     members = group.run(progress_line)
     for member in members:
         if member.error is not None:
-            click.echo(f"tracekmt: process {member.pid}: {member.error}", err=True)
+            echo(f"tracekmt: process {member.pid}: {member.error}", err=True)
         else:
             _print_result(member.output, member.recording.progress, f"process {member.pid}, ")
     if any(member.error is not None for member in members):
@@ -209,16 +210,16 @@ def _explain_no_calls(progress: Progress, functions: tuple[str, ...]) -> str:
 
 def _print_result(output: Path, progress: Progress, process: str = "") -> None:
     lost = f", {plural(progress.lost, 'lost event')}" if progress.lost else ""
-    click.echo(f"{output}: {process}{plural(progress.calls, 'call')}{lost}; {progress.ended}", err=True)
+    echo(f"{output}: {process}{plural(progress.calls, 'call')}{lost}; {progress.ended}", err=True)
     for (function, status), count in progress.failing.most_common(FAILING_SHOWN):
-        click.echo(f"{count:>8}  {function}  {status.name}", err=True)
+        echo(f"{count:>8}  {function}  {status.name}", err=True)
     if len(progress.failing) > FAILING_SHOWN:
-        click.echo("          and more (see `tracekmt stats`)", err=True)
+        echo("          and more (see `tracekmt stats`)", err=True)
     if progress.undescribed:
         names = ", ".join(f"{name} ({count})" for name, count in progress.undescribed.most_common())
-        click.echo(f"tracekmt: not described, recorded without fields: {names}", err=True)
+        echo(f"tracekmt: not described, recorded without fields: {names}", err=True)
     if progress.missed:
-        click.echo(f"tracekmt: too short to hook, not recorded: {', '.join(progress.missed)}", err=True)
+        echo(f"tracekmt: too short to hook, not recorded: {', '.join(progress.missed)}", err=True)
 
 
 class _ProgressLine:
@@ -233,7 +234,7 @@ class _ProgressLine:
         interval = LIVE_SECONDS if on_terminal else PLAIN_SECONDS
         if progress.ended is not None:
             if on_terminal:
-                click.echo("\r\x1b[K", nl=False, err=True)
+                replace_line()
             return
         if elapsed - self._last_elapsed < interval:
             return
@@ -244,8 +245,7 @@ class _ProgressLine:
             f"{progress.calls:,} calls, {rate:,.0f}/s, {failed:,} failed, {progress.lost:,} lost, "
             f"{progress.size / (1 << 20):,.1f} MB, {elapsed:.0f} s"
         )
-        click.echo(
-            f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}" if on_terminal else line,
-            nl=not on_terminal,
-            err=True,
-        )
+        if on_terminal:
+            replace_line(line[: shutil.get_terminal_size().columns - 1])
+        else:
+            echo(line, err=True)

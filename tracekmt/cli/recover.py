@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tracekmt.cli.options import force_option, output_option
+from tracekmt.cli.output import echo
 from tracekmt.plural import plural
 
 
@@ -22,5 +23,5 @@ def command(trace: Path, output: Path, force: bool) -> int:
     from tracekmt.edit.recover import recover
 
     call_count, damage = recover(trace, output, force=force)
-    click.echo(f"{output}: {plural(call_count, 'call')} ({damage or 'no damage'})")
+    echo(f"{output}: {plural(call_count, 'call')} ({damage or 'no damage'})")
     return 0

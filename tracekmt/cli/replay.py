@@ -11,6 +11,7 @@ import click
 
 from tracekmt.cli.help import GroupedCommand, option_under
 from tracekmt.cli.options import ReportOptions, compare_and_report, report_all, report_options
+from tracekmt.cli.output import echo
 from tracekmt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ def command(
     with side effects on the machine.
     """
     from tracekmt.cli.console import progress_bar
+    from tracekmt.printable import printable
     from tracekmt.replayer.engine import replay
     from tracekmt.replayer.together import replay_together, traces_in
-    from tracekmt.report.calls import printable
     from tracekmt.text.units import parse_duration
 
     thunks_settings = {name: other_values.pop(name) for name in _THUNKS_SETTINGS}
@@ -126,7 +127,7 @@ def command(
                 output=outcome,
                 force=force,
                 on_progress=on_progress,
-                on_plan=lambda lines: click.echo("\n".join(map(printable, lines)), err=True),
+                on_plan=lambda lines: echo("\n".join(map(printable, lines)), err=True),
                 timeout=None if timeout is None else parse_duration(timeout),
                 **thunks_settings,
                 **simulator_settings,

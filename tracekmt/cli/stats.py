@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tracekmt.cli.options import json_option
+from tracekmt.cli.output import echo
 
 
 @click.command("stats", short_help="Count calls, times, bytes and objects, and list leaks.")
@@ -22,11 +23,11 @@ def command(trace: Path, as_json: bool) -> int:
     with Trace(trace) as opened, progress_bar("counting") as on_progress:
         stats = measure(opened, on_progress)
     if as_json:
-        click.echo(json.dumps(stats))
+        echo(json.dumps(stats))
         return 0
     print_table(("function", "calls", "time", "mean", "bytes"), function_rows(stats))
     print_table(("objects", "created", "destroyed", "most", "from start to end"), object_rows(stats))
     for line in leak_lines(stats):
-        click.echo(line)
+        echo(line)
     warn(opened.warning)
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tracekmt.cli.options import CALLS_HELP, force_option, output_option
+from tracekmt.cli.output import echo
 from tracekmt.plural import plural
 
 _SHOWN = 10
@@ -30,8 +31,8 @@ def command(trace: Path, calls: str, output: Path, force: bool) -> int:
     dependencies = plural(result.dependencies, "dependency", "dependencies")
     count = result.selected + result.dependencies
     for handle in result.unfollowed[:_SHOWN]:
-        click.echo(f"tracekmt: cannot follow a handle: {handle}", err=True)
+        echo(f"tracekmt: cannot follow a handle: {handle}", err=True)
     if len(result.unfollowed) > _SHOWN:
-        click.echo(f"tracekmt: and {plural(len(result.unfollowed) - _SHOWN, 'more handle')}", err=True)
-    click.echo(f"{output}: {count} of {plural(result.total, 'call')} ({result.selected} selected, {dependencies})")
+        echo(f"tracekmt: and {plural(len(result.unfollowed) - _SHOWN, 'more handle')}", err=True)
+    echo(f"{output}: {count} of {plural(result.total, 'call')} ({result.selected} selected, {dependencies})")
     return 0

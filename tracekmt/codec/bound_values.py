@@ -18,6 +18,9 @@ from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
 from tracekmt.spec.paths import structures
 
+_STEP_COST = 16
+"""Values that an element behind a pointer counts as; see `Source.spend`."""
+
 
 class BoundLocation(NamedTuple):
     """A bound value and its location in memory.
@@ -311,7 +314,8 @@ def _pointer_step(
         count = 1 if length is None else min(context.count(length, source.deref))
         if not start or not count:
             return
-        now = before = source.memory.read(start, size * count)
+        now = before = source.fetch(start, size * count)
+        source.spend(_STEP_COST * count)
         if source.before is not None:
             before_start = int.from_bytes(context.before[offset:end], "little")
             before = source.before.read(before_start, size * count) if before_start else now

@@ -11,13 +11,18 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from tracekmt.budgets import BUDGETS
 from tracekmt.codec.context import KindOf, StructContext, UndecidedUnion, in_effect
 from tracekmt.codec.memory import Memory, MemoryFault
 from tracekmt.codec.values import Unreadable, python_enum
 from tracekmt.codec.wchars import decode_terminated, decode_wchars
+from tracekmt.errors import TraceError
 from tracekmt.spec import types as t
 from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
+
+_STRUCT_COST = 8
+"""Values that a structure counts as, in addition to its fields."""
 
 TEXT_LIMIT = 1 << 16
 """Bytes to read at most of a string without a length. Windows' longest strings have this size."""
@@ -33,13 +38,37 @@ class Source:
         kind_of: Returns the kind of a handle's object.
     """
 
-    __slots__ = ("before", "kind_of", "memory", "wchar")
+    __slots__ = ("before", "bytes_left", "kind_of", "memory", "values_left", "wchar")
 
     def __init__(self, abi: t.Abi, memory: Memory, before: Memory | None, kind_of: KindOf | None) -> None:
         self.wchar = t.WCHAR_SIZE[abi]
         self.memory = memory
         self.before = before
         self.kind_of = kind_of
+        self.values_left = BUDGETS.values
+        self.bytes_left = BUDGETS.value_bytes
+
+    def spend(self, values: int) -> None:
+        """Count values that are decoded. Memory that points into itself has any number of them.
+
+        Raises:
+            TraceError: There are more than the budget.
+        """
+        self.values_left -= values
+        if self.values_left < 0:
+            raise TraceError(f"an argument has more than {BUDGETS.values} values (--budgets raises the limit)")
+
+    def fetch(self, address: int, size: int) -> bytes:
+        """Read exactly `size` bytes, or raise a MemoryFault.
+
+        Raises:
+            TraceError: The argument has more bytes than the budget.
+        """
+        data = self.memory.read(address, size)
+        self.bytes_left -= size
+        if self.bytes_left < 0:
+            raise TraceError(f"an argument has more than {BUDGETS.value_bytes} bytes (--budgets raises the limit)")
+        return data
 
     def kind_at(self, context: StructContext, path: str) -> t.Kind | None:
         """Return the kind of the first handle at a path, as it was at enter."""
@@ -71,7 +100,7 @@ class Source:
     def read(self, address: int, size: int) -> bytes | Unreadable:
         """Read exactly `size` bytes."""
         try:
-            return self.memory.read(address, size) if size else b""
+            return self.fetch(address, size) if size else b""
         except MemoryFault as fault:
             return Unreadable(address, fault.data)
 
@@ -118,6 +147,7 @@ class _Variant(NamedTuple):
         converts: Name and position of the fields whose items are converted.
         undecided: The unions without an arm in effect.
         size_fields: Names of the fields with the size of the structure.
+        cost: Values that the structure counts as.
     """
 
     names: tuple[str, ...]
@@ -125,6 +155,7 @@ class _Variant(NamedTuple):
     converts: tuple[tuple[str, int, Convert], ...]
     undecided: tuple[UndecidedUnion, ...]
     size_fields: tuple[str, ...]
+    cost: int
 
 
 class StructReader:
@@ -151,6 +182,9 @@ class StructReader:
         variant = self._variants.get(choices)
         if variant is None:
             variant = self._variants[choices] = self._variant(context)
+        source.values_left -= variant.cost
+        if source.values_left < 0:
+            source.spend(0)
         items = variant.unpack(data)
         before_items = items if before is data else variant.unpack(before)
         values = dict(zip(variant.names, items))  # noqa: B905 (both have one length, and this is the hot path)
@@ -175,7 +209,7 @@ class StructReader:
             source: The memory to read.
         """
         try:
-            data = source.memory.read(address, self.layout.size)
+            data = source.fetch(address, self.layout.size)
         except MemoryFault as fault:
             return Unreadable(address, fault.data)
         return self(data, source.at_enter(before, data), outer, source)
@@ -199,6 +233,7 @@ class StructReader:
             size_fields=tuple(
                 _key(slot) for slot in slots if isinstance(slot, Slot) and isinstance(slot.field.type, t.StructSize)
             ),
+            cost=len(slots) + _STRUCT_COST,
         )
 
 
@@ -345,9 +380,10 @@ def _items(
 ) -> Callable[[bytes, bytes, StructContext, Source], list[Any]]:
     """Return a function that decodes consecutive values of one type."""
     code, convert = reader_of(type_, abi, arms)
-    unpack = packing.Struct(f"<{code}").iter_unpack
+    unpack, size = packing.Struct(f"<{code}").iter_unpack, packing.calcsize(f"<{code}")
 
     def decode_items(now: bytes, before: bytes, context: StructContext, source: Source) -> list[Any]:
+        source.spend(len(now) // size)
         if convert is None:
             return [item for (item,) in unpack(now)]
         pairs = zip(unpack(now), unpack(before), strict=True)
@@ -463,7 +499,7 @@ def _elements(to: t.Type, count_ref: t.LengthRef, abi: t.Abi, arms: tuple[str, .
     def elements(now: int, before: int, context: StructContext, source: Source) -> Any:
         count = min(context.count(length, source.deref))
         try:
-            data = source.memory.read(now, size * count) if count else b""
+            data = source.fetch(now, size * count) if count else b""
             before_data = (
                 data if source.before is None or not (before and count) else source.before.read(before, len(data))
             )

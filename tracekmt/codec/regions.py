@@ -14,6 +14,9 @@ from tracekmt.spec import types as t
 from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import Layout, lay_out, measure
 
+_STRUCT_COST = 16
+"""Values that a structure counts as; see `Source.spend`."""
+
 _PARAMETERS_ADDRESS = -1 << 70
 """Parameters have no address in memory. Spans below zero are parameters, and are dropped."""
 
@@ -79,6 +82,7 @@ class _Walk:
     def fields(
         self, layout: Layout, data: bytes, before: bytes, address: int, outer: StructContext | None
     ) -> Iterator[Span]:
+        self.source.spend(_STRUCT_COST)
         context = StructContext(layout, data, before, outer, self.source.kind_at)
         for slot in in_effect(context, self.arms):
             slot_address, end = address + slot.offset, slot.offset + slot.size
@@ -159,8 +163,9 @@ class _Walk:
         size, _ = measure(to, self.abi)
         for index in range(1 if length is None else min(self.count(length, context))):
             start, before_start = address + index * size, before + index * size if before else 0
+            self.source.spend(1)
             try:
-                data = self.source.memory.read(start, size)
+                data = self.source.fetch(start, size)
             except MemoryFault:
                 return  # the memory behind the first missing element is missing too
             yield from self.value(to, start, data, self.source.at_enter(before_start, data), context)

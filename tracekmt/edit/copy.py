@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,19 +15,31 @@ from tracekmt.trace.reader import Trace
 from tracekmt.trace.writer import Writer, refuse_existing
 
 UNFINISHED = "the recording did not finish"
+_NAME_LIMIT = 200
+"""Characters of the beginning of a temporary name. File systems allow 255 bytes for the whole."""
 
 
 @contextmanager
 def replace_on_success(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to. It replaces `path` at the end of the block.
 
-    On an error the temporary file is deleted, and `path` is unchanged. A `path` that is not a regular file is yielded
-    itself.
+    The temporary file is new and in the folder of `path`, and only its user can read it. On an error it is deleted, and
+    `path` is unchanged. A `path` that is not a regular file is yielded itself.
+
+    Raises:
+        UsageError: The file cannot be written.
     """
     if path.exists() and not path.is_file():
         yield path
         return
-    part = path.with_name(f"{path.name}.part")
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-"[:_NAME_LIMIT], suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+    except ValueError:
+        raise UsageError(f"invalid file name: {str(path)!r}") from None
+    os.close(descriptor)
+    part = Path(name)
     try:
         yield part
         _replace(part, path)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import stat
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +13,7 @@ from pathlib import Path
 from tracekmt.edit.copy import UNFINISHED, open_copy, refuse_output, replace_on_success
 from tracekmt.edit.redact import Redactor
 from tracekmt.errors import TraceError
+from tracekmt.printable import printable
 from tracekmt.spec.types import CallSpec
 from tracekmt.trace import index
 from tracekmt.trace.buffer_format import Leftover, drop_orphan_returns, overflow_path
@@ -16,7 +21,11 @@ from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.frames import FrameKind, FrameReader, LiveFrame
 from tracekmt.trace.metadata import Metadata
 from tracekmt.trace.reader import Trace
+from tracekmt.trace.recorder_id import recorder_id
 from tracekmt.trace.writer import Writer
+
+SPOOL_NAME = re.compile(r"tracekmt-\d+-\w+\.spool")
+"""Names of the files that recorders share with processes."""
 
 
 def recover(source: Path, to: Path, *, force: bool = False) -> tuple[int, str | None]:
@@ -75,6 +84,18 @@ def _recover_events(trace: Trace, writer: Writer) -> tuple[int, str | None]:
     return call_count, damage
 
 
+def _is_own_file(path: Path) -> bool:
+    """Return True for a regular file of this user on this machine."""
+    if path.drive.startswith("\\\\"):
+        return False
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    # The buffer of a recorder that runs as root belongs to the user of the recorded process.
+    return stat.S_ISREG(status.st_mode) and (sys.platform == "win32" or os.geteuid() in (0, status.st_uid))
+
+
 class _KilledRecorderFiles(ExitStack):
     """Files that a killed recorder left: its shared memory, and the overflow file with unparsed events.
 
@@ -99,10 +120,14 @@ class _KilledRecorderFiles(ExitStack):
             return None
         # The path has the form of the system that recorded it.
         name = recorded.replace("\\", "/").rpartition("/")[2]
-        for path in (self._trace.path.parent / name, Path(recorded)):
-            if path.is_file():
-                return self._open(path)
-        self.damage.append(f"the recorder's buffer {name} is missing (put it beside the trace if it still exists)")
+        if SPOOL_NAME.fullmatch(name):
+            if (self._trace.path.parent / name).is_file():
+                return self._open(self._trace.path.parent / name)
+            # A trace from elsewhere must not name a file to open. Windows would even ask another host for it.
+            if self._trace.header.settings.get("recorded_by") == recorder_id() and _is_own_file(Path(recorded)):
+                return self._open(Path(recorded))
+        missing = f"the recorder's buffer {printable(name)} is missing"
+        self.damage.append(f"{missing} (put it beside the trace if it still exists)")
         return None
 
     def _open(self, path: Path) -> tuple[FrameReader, LiveFrame | None] | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tracekmt.differ.compare import Comparison
 from tracekmt.differ.outcome import EnteredCall, Outcome
+from tracekmt.edit.copy import refuse_output, replace_on_success
 from tracekmt.edit.trim import DEVICE_REMOVED, closure
 from tracekmt.errors import UsageError
 from tracekmt.findings import Report
@@ -61,18 +62,16 @@ def replay(
     """
     if output is not None:
         output = Path(output)
-        if output.exists() and Path(path).exists() and output.samefile(path):
-            raise UsageError(f"cannot write {output}: it is the input trace (use another name)")
+        refuse_output(Path(path), output, force=force)
     with Trace(Path(path)) as trace:
         target, options = select_target(on, trace, settings, on_plan)
-        with closing(target):
+        with closing(target), ExitStack() as files:
             report = new_report(trace, target)
-            writer = OutcomeTrace(Path(output), target, trace.header, force=force) if output else None
-            try:
-                Replay(trace, target, options, report, writer, on_progress).run()
-            finally:
-                if writer is not None:
-                    writer.close()
+            writer = None
+            if output is not None:
+                part = files.enter_context(replace_on_success(output))
+                writer = files.enter_context(closing(OutcomeTrace(part, target, trace.header)))
+            Replay(trace, target, options, report, writer, on_progress).run()
     return report
 
 

@@ -21,7 +21,7 @@ class OutcomeTrace:
     in a queue until their calls are answered.
     """
 
-    def __init__(self, path: Path, target: Target, source: Header, *, force: bool) -> None:
+    def __init__(self, path: Path, target: Target, source: Header) -> None:
         header = Header(
             **header_fields(target.abi),
             created=now(),
@@ -29,7 +29,7 @@ class OutcomeTrace:
             settings={"replayed_on": target.name, "recorded_by": source.settings.get("recorded_by", "")},
             machine=target.machine,
         )
-        self._writer = Writer(path, header, force=force)
+        self._writer = Writer(path, header, force=True)
         self._spec_ids: dict[str, int] = {}
         self._sequence = 0
         self._events: deque[tuple[TracedCall, bool]] = deque()

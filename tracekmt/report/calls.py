@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tracekmt.codec import Unreadable, json_form, member_type
+from tracekmt.printable import printable
 from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.paths import element
 from tracekmt.spec.types import INNER_TYPES, Enum, Struct, Type, Union
@@ -77,11 +78,6 @@ def _format_value(type_: Type, value: Any) -> str:
         # A flag word is formatted as in C, an array of numbers as a list.
         return ("[" + ", ".join(map(str, form)) + "]") if isinstance(value, list) else " | ".join(form) or "0"
     return printable(str(form))
-
-
-def printable(text: str) -> str:
-    """Escape the characters of a text that a terminal cannot print. Texts of a trace may contain control codes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def format_duration(nanoseconds: int, decimals: int = 3) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tracekmt.findings import Finding, Report
+from tracekmt.printable import printable
 from tracekmt.report.text import finding_lines, report_lines, sort_findings
 
 MAX_ANNOTATIONS = 10
@@ -68,6 +69,7 @@ def _command(title: str, message: str) -> str:
 
 
 def _escape(text: str, separators: str = "") -> str:
-    for character in "%\r\n" + separators:
+    text = "\n".join(map(printable, text.split("\n")))
+    for character in "%\n" + separators:
         text = text.replace(character, f"%{ord(character):02X}")
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text

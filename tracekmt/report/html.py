@@ -15,7 +15,7 @@ from typing import Any
 
 from tracekmt.findings import Finding, Report
 from tracekmt.plural import plural
-from tracekmt.report.calls import printable
+from tracekmt.printable import printable
 from tracekmt.report.comparison import FUNCTION_COLUMNS, OBJECT_COLUMNS, Comparison
 from tracekmt.report.share import share_line
 from tracekmt.report.text import group_findings

@@ -7,19 +7,16 @@ The schema is the one that Jenkins' xUnit plugin publishes (junit-10.xsd) and th
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from xml.etree import ElementTree as ET
 
 from tracekmt.findings import Finding, Report
 from tracekmt.plural import plural
+from tracekmt.printable import printable_lines
 from tracekmt.report.share import share_line
 from tracekmt.report.text import finding_lines
 
 MAX_SHOWN = 20
-
-# Characters that XML 1.0 forbids, even as numeric references.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(*reports: Report) -> str:
@@ -78,5 +75,5 @@ def _add_failure(case: ET.Element, findings: list[Finding], report: Report, comp
 
 
 def _xml_text(text: str) -> str:
-    """Escape the characters that XML cannot contain."""
-    return _FORBIDDEN.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    """Escape the characters that XML cannot contain, and those that a log would act upon."""
+    return printable_lines(text)

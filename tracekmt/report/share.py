@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from tracekmt.findings import Report
 from tracekmt.plural import plural
-from tracekmt.report.calls import printable
+from tracekmt.printable import printable
 
 MAX_FUNCTIONS = 5
 

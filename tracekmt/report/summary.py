@@ -12,7 +12,7 @@ from tracekmt.calls.kinds import ADAPTER
 from tracekmt.codec.luid import Luid
 from tracekmt.objects.adapters import answer_lines, find_adapters
 from tracekmt.plural import plural
-from tracekmt.report.calls import printable
+from tracekmt.printable import printable
 from tracekmt.spec.types import CallSpec
 from tracekmt.trace.call import DID_NOT_RETURN, outcome_text
 from tracekmt.trace.events import Header

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tracekmt.findings import Finding, Report, Side
 from tracekmt.ntstatus import status
 from tracekmt.plural import plural
-from tracekmt.report.calls import printable
+from tracekmt.printable import printable
 from tracekmt.report.share import share_line
 
 MAX_GROUPS = 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from tracekmt.objects.identity import Identity
@@ -114,6 +115,7 @@ def _owner(identity: Identity, kind: Kind) -> Identity | None:
 class _LiveOrigin:
     """Origin of calls that are made now; see `Origin`."""
 
+    path = Path("the answer of the library")
     start_time = 0
 
     def __init__(self, abi: Abi) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from tracekmt import codec
 from tracekmt.codec import BoundLocation, FieldValue, Unreadable
 from tracekmt.codec.memory import Recorded
+from tracekmt.errors import TraceError
 from tracekmt.ntstatus import Status
 from tracekmt.spec.types import Abi, CallSpec, Condition
 from tracekmt.trace.events import Enter, Leave
@@ -62,6 +64,11 @@ def format_outcome(status: Status | None, result: int | None, *, returned: bool 
 
 class Origin(Protocol):
     """Source of a call, such as a trace."""
+
+    @property
+    def path(self) -> Path:
+        """Path of the trace, for messages."""
+        ...
 
     @property
     def abi(self) -> Abi:
@@ -182,7 +189,10 @@ class TracedCall:
         if self._bound_inputs is None:
             context, finder, values = self._context, self._finder, None
             if finder is not None and context is not None:
-                values = finder.locations(context, self._entered, self.enter.arguments[0])
+                try:
+                    values = finder.locations(context, self._entered, self.enter.arguments[0])
+                except TraceError as error:
+                    raise self._located(error) from None
             self._bound_inputs = values if values is not None else _decoded_bound_values(self.spec, self.inputs)
         return self._bound_inputs
 
@@ -198,7 +208,10 @@ class TracedCall:
         if finder is not None and self._context is not None and self.leave is not None:
             address, after = self.enter.arguments[0], Recorded(self.leave.regions)
             context = finder.context(after, address, self._entered)
-            values = finder.locations(context, after, address, self._entered) if context is not None else None
+            try:
+                values = finder.locations(context, after, address, self._entered) if context is not None else None
+            except TraceError as error:
+                raise self._located(error) from None
         return values if values is not None else _decoded_bound_values(self.spec, self.outputs)
 
     def satisfies(self, conditions: Iterable[Condition]) -> bool:
@@ -256,13 +269,23 @@ class TracedCall:
 
     def decode_inputs(self, kind_of: codec.KindOf | None) -> Argument:
         """Return the argument before the call, decoded with other kinds of handles."""
-        return codec.decode(self.spec, self.abi, self._entered, self.enter.arguments, None, kind_of)
+        try:
+            return codec.decode(self.spec, self.abi, self._entered, self.enter.arguments, None, kind_of)
+        except TraceError as error:
+            raise self._located(error) from None
 
     def decode_outputs(self, kind_of: codec.KindOf | None) -> Argument:
         """Return the argument after the call, decoded with other kinds of handles."""
         assert self.leave is not None
         after = Recorded(self.leave.regions)
-        return codec.decode(self.spec, self.abi, after, self.enter.arguments, self._entered, kind_of)
+        try:
+            return codec.decode(self.spec, self.abi, after, self.enter.arguments, self._entered, kind_of)
+        except TraceError as error:
+            raise self._located(error) from None
+
+    def _located(self, error: TraceError) -> TraceError:
+        """Add the file and the index of the call to an error."""
+        return TraceError(f"{self._origin.path}: call {self.index}: {error}")
 
     @property
     def _kind_of(self) -> codec.KindOf | None:

@@ -143,6 +143,8 @@ class Lost:
 
 
 _DEFAULTS = Header("x64")
+_PATH_LIMIT = 1 << 16
+"""Characters of a module's name and path. Windows' longest paths have 32,767."""
 
 
 def header_from_data(value: Any, where: str) -> Header:
@@ -164,6 +166,19 @@ def header_from_data(value: Any, where: str) -> Header:
 def spec_to_data(spec_id: int, spec: CallSpec, abi: Abi) -> dict[str, Any]:
     """Return the payload of a description's frame: the description, and the layouts that follow from it."""
     return {"id": spec_id, "description": serial.to_data(spec), "layouts": serial.layouts_of(spec, abi)}
+
+
+def description_size(value: Any) -> int:
+    """Return the number of objects in the payload of a description's frame."""
+    size, waiting = 0, [value]
+    while waiting:
+        item = waiting.pop()
+        size += 1
+        if isinstance(item, dict):
+            waiting += item.values()
+        elif isinstance(item, list):
+            waiting += item
+    return size
 
 
 def spec_from_data(value: Any, abi: Abi, where: str) -> tuple[int, CallSpec]:
@@ -193,7 +208,7 @@ def module_from_data(value: Any, where: str) -> Module:
         TraceError: The payload is malformed. `where` begins the message.
     """
     match value:
-        case [str(name), str(path), int(base), int(size)]:
+        case [str(name), str(path), int(base), int(size)] if len(name) + len(path) <= _PATH_LIMIT:
             return Module(name, path, base, size)
     raise TraceError(f"{where}: malformed module")
 

@@ -23,7 +23,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgpack
 
+from tracekmt.budgets import BUDGETS
 from tracekmt.errors import TraceError
+from tracekmt.trace.msgpack_objects import count_objects
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -46,6 +48,7 @@ _LIVE = 2
 _MIN_COMPRESSED_SIZE = 128
 _WINDOW_LOG_LIMIT = 27
 _OFFSET_LIMIT = (1 << 63) - 1
+_ADVICE = " (--budgets raises the limit)"
 
 
 class FrameKind(IntEnum):
@@ -64,6 +67,10 @@ class FrameKind(IntEnum):
     SPOOL = 11
     PADDING = 12
     SPILL = 13
+
+
+METADATA = (FrameKind.HEADER, FrameKind.CALL, FrameKind.MODULE, FrameKind.END)
+"""Kinds of the frames whose content stays in memory while a trace is open."""
 
 
 class LiveFrame(NamedTuple):
@@ -160,6 +167,7 @@ class FrameReader:
                 f"{path}: trace format {self.version} is newer than this tracekmt (up to {VERSION}); update tracekmt"
             )
         self.start = len(start)
+        self._unpacked = 0
 
     def scan(self) -> Iterator[tuple[int, int, Any]]:
         """Yield offset, kind and value of every complete frame.
@@ -232,7 +240,20 @@ class FrameReader:
             raise self._damaged(offset, "fails its checksum")
         if flags & _COMPRESSED:
             payload = self._decompress(offset, payload)
+        self._check_budgets(offset, kind, payload)
         return kind, self._unpack(offset, payload), offset + len(head) + length
+
+    def _check_budgets(self, offset: int, kind: int, payload: bytes) -> None:
+        """Refuse a frame that would take too much memory, or too many bytes in sum."""
+        self._unpacked += len(payload)
+        if self._unpacked > BUDGETS.unpacked_bytes:
+            limit = BUDGETS.unpacked_bytes + BUDGETS.unpacked_bytes_per_byte * self._file.seek(0, 2)
+            if self._unpacked > limit:
+                raise self._damaged(offset, f"exceeds the limit of {limit} unpacked bytes{_ADVICE}")
+        if kind in METADATA and len(payload) > BUDGETS.metadata_bytes:
+            raise self._damaged(offset, f"has more than {BUDGETS.metadata_bytes} bytes of metadata{_ADVICE}")
+        if count_objects(payload, BUDGETS.frame_objects) > BUDGETS.frame_objects:
+            raise self._damaged(offset, f"has more than {BUDGETS.frame_objects} objects{_ADVICE}")
 
     def _live(self, offset: int, head: bytes, length: int, kind: int) -> tuple[int, LiveFrame, int]:
         """Return kind and position of a live frame, and the offset of the next frame.

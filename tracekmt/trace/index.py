@@ -7,9 +7,13 @@ from itertools import pairwise
 from typing import Any
 
 from tracekmt.errors import TraceError
+from tracekmt.printable import printable
 from tracekmt.trace import events
 from tracekmt.trace.event_frame import ENTER, LEAVE, LOST, EventFrame
 from tracekmt.trace.frames import FrameKind, FrameReader, LiveFrame
+
+_TEXT_LIMIT = 1000
+"""Characters of a remark about the end of a recording."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def _index_from_data(value: Any, frames: FrameReader) -> Index:
 
 
 def _optional_text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    return None if value is None else printable(str(value)[:_TEXT_LIMIT])
 
 
 def _are_rows(rows: list[Any], length: int) -> bool:

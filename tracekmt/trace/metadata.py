@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from tracekmt.budgets import BUDGETS
 from tracekmt.errors import TraceError
 from tracekmt.spec.types import CallSpec
 from tracekmt.trace import events
@@ -27,6 +28,7 @@ class Metadata:
         self.specs: dict[int, CallSpec] = {}
         self.modules: list[Module] = []
         self._header: Header | None = None
+        self._description_objects = 0
 
     @property
     def header(self) -> Header:
@@ -60,10 +62,16 @@ class Metadata:
             self._header = events.header_from_data(value, where)
             return self._header
         if kind == FrameKind.CALL:
+            self._description_objects += events.description_size(value)
+            if self._description_objects > BUDGETS.description_objects:
+                limit = f"{BUDGETS.description_objects} objects in descriptions"
+                raise TraceError(f"{where}: more than {limit} (--budgets raises the limit)")
             spec_id, spec = events.spec_from_data(value, self._header.abi, where)
             self.specs[spec_id] = spec
             return spec_id, spec
         if kind == FrameKind.MODULE:
+            if len(self.modules) >= BUDGETS.modules:
+                raise TraceError(f"{where}: more than {BUDGETS.modules} modules (--budgets raises the limit)")
             self.modules.append(events.module_from_data(value, where))
             return self.modules[-1]
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime, timezone
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tracekmt.errors import TraceError, UsageError
+from tracekmt.private_file import create_private
 from tracekmt.spec.types import Abi, CallSpec
 from tracekmt.trace.event_frame import ENTER, LEAVE, LOST, EventTable, enter_body, leave_body
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, spec_to_data
@@ -36,8 +38,8 @@ KNOWN_BLOBS = 1 << 17
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
-    """Raise UsageError if `path` exists, unless `force` allows to overwrite it."""
-    if path.exists() and not force:
+    """Raise UsageError if `path` exists, also as a link to nothing, unless `force` allows to overwrite it."""
+    if os.path.lexists(path) and not force:
         raise UsageError(f"cannot write {path}: the file already exists (-f overwrites it)")
 
 
@@ -66,7 +68,7 @@ class Writer:
         self.path = path
         self.abi: Abi = header.abi
         try:
-            self._file = path.open("wb") if file is None else file
+            self._file = create_private(path, force=force) if file is None else file
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror}") from None
         except ValueError:

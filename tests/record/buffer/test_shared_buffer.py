@@ -22,6 +22,7 @@ from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, SharedBuffer
 from tracekmt.spec.types import CallSpec
 from tracekmt.trace.buffer_format import overflow_path
 from tracekmt.trace.events import Enter, Header, Leave, Lost
+from tracekmt.trace.recorder_id import recorder_id
 from tracekmt.trace.writer import Writer
 
 IDLE = (1 << 64) - 1
@@ -233,7 +234,8 @@ def test_waiting_data_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     buffer = create_buffer(header, specs, shared, overflow_path(path))
     target = Target(buffer)
     recorded = f"C:\\users\\a b\\{buffer.path.name}" if memory == "copy from Windows" else str(buffer.path)
-    writer = Writer(path, Header("x64", settings={"recording": "this one", "spool": recorded}))
+    settings = {"recording": "this one", "spool": recorded, "recorded_by": recorder_id()}
+    writer = Writer(path, Header("x64", settings=settings))
     writer.describe(3, specs[3])
     first = target.take(1)
     target.append(first, enter(target.sequence()))

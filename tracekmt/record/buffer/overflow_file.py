@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tracekmt.errors import RecordError, TraceError
+from tracekmt.private_file import create_private
 from tracekmt.spec.types import CallSpec
 from tracekmt.trace.events import Header, spec_to_data
 from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame, preamble
@@ -44,7 +45,7 @@ class OverflowFile:
         """
         self.path = path
         try:
-            self._file = path.open("w+b")
+            self._file = create_private(path, force=True)
         except OSError as error:
             raise RecordError(f"cannot write {path}: {error.strerror}") from None
         self._file.write(file_preface)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -59,9 +60,8 @@ def check_all(specs: Iterable[t.CallSpec]) -> list[str]:
     specs = list(specs)
     problems = [problem for spec in specs for problem in check(spec)]
     names = [spec.name for spec in specs]
-    problems += [
-        f"{name}: described twice; keep one" for name in sorted({name for name in names if names.count(name) > 1})
-    ]
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    problems += [f"{name}: described twice; keep one" for name in twice]
     if problems:
         return problems
     created = {kind for spec in specs for creates in spec.creates for kind in _related_kinds(creates.kind)}
@@ -138,7 +138,7 @@ def _check_struct(context: _CheckContext) -> Iterator[str]:
     if not struct.members and not struct.parameters:
         yield f"{context.where}: has no fields"
     names = [field.name for field in struct.fields()]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    for name in sorted(name for name, count in Counter(names).items() if count > 1):
         yield f"{context.at(name)}: duplicate field; names must be unique within a structure"
     for member in struct.members:
         if isinstance(member, t.Union):
@@ -235,8 +235,12 @@ def _check_type(type_: t.Type, name: str, context: _CheckContext) -> Iterator[st
             if context.struct.parameters:
                 yield f"{context.at(name)}: parameters cannot have a StructSize"
         case t.Pointer(to=to):
+            if type_.count is not None and paths.element(to)[1]:
+                yield f"{context.at(name)}: has elements that are arrays; use a structure around them"
             yield from _check_type(to, name, context)
         case t.Array(of=of):
+            if paths.element(of)[1]:
+                yield f"{context.at(name)}: is an array of arrays; use one array, or a structure around the inner one"
             yield from _check_type(of, name, context)
         case t.Union():
             yield from _check_union(type_, context)
@@ -249,7 +253,10 @@ def _check_type(type_: t.Type, name: str, context: _CheckContext) -> Iterator[st
             yield from _check_nested(type_, context)
         case t.VariableRecords(to=to):
             yield from _check_nested(to, context)
-        case t.Address() | t.Bytes() | t.WString() | t.RawWindow() | t.WCharArray() | t.CountedString():
+        case t.WCharArray(count=count):
+            if count < 1:
+                yield f"{context.at(name)}: has no characters"
+        case t.Address() | t.Bytes() | t.WString() | t.RawWindow() | t.CountedString():
             pass
         case _:
             assert_never(type_)
@@ -300,8 +307,9 @@ _RESERVED_NAMES = ("mro", "name", "value")
 
 
 def _check_names(names: list[str], where: str) -> Iterator[str]:
+    counts = Counter(names)
     for name in names:
-        if not name.isidentifier() or name.startswith("_") or name in _RESERVED_NAMES or names.count(name) > 1:
+        if not name.isidentifier() or name.startswith("_") or name in _RESERVED_NAMES or counts[name] > 1:
             yield f"{where}: invalid name: {name!r} (expected a unique identifier)"
 
 
