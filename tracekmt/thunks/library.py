@@ -11,16 +11,19 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import msgpack
 
 from tracekmt import codec
 from tracekmt.calls import CALLS
 from tracekmt.codec.memory import Arena
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import Status
+from tracekmt.printable import printable, printable_lines
 from tracekmt.spec.types import Abi, CallSpec
 from tracekmt.thunks.job import end_with_this_process
 from tracekmt.thunks.live_objects import LiveObjects
@@ -31,6 +34,12 @@ TIMEOUT = 10.0
 """Default time limit of a call, in seconds."""
 
 _START_TIMEOUT = 60.0
+_END_SECONDS = 3
+"""Time to wait for the end of the library's processes."""
+
+_OUTPUT_LIMIT = 1 << 16
+"""Bytes of a library's output that are shown."""
+
 FIRST_ERROR = 0xC0000000
 """Exit status of a Windows process from which on it is the NTSTATUS of an exception that nothing handled."""
 
@@ -40,6 +49,38 @@ _END_OF_ANSWERS: Any = object()
 
 class LibraryProcessDied(Exception):  # noqa: N818 (an outcome of a call, not an error of tracekmt)
     """The process of the library ended, with all objects that its calls created. The message is the reason."""
+
+
+def _is_int(answer: Any) -> bool:
+    return type(answer) is int
+
+
+def _is_bool(answer: Any) -> bool:
+    return type(answer) is bool
+
+
+def _is_arena(answer: Any) -> bool:
+    return isinstance(answer, dict) and all(type(answer.get(name)) is int for name in ("base", "size", "guard"))
+
+
+def _is_call_answer(answer: Any, sizes: list[int]) -> bool:
+    """Return True for a return value of 32 bits and as many bytes as each block had."""
+    match answer:
+        case [int(result), [*blocks]] if 0 <= result < 1 << 32 and len(blocks) == len(sizes):
+            return all(isinstance(data, bytes) and len(data) == size for data, size in zip(blocks, sizes, strict=True))
+    return False
+
+
+def _show_output(process: subprocess.Popen[bytes]) -> None:
+    """Print what a library prints, in a form that no terminal acts upon. Only the beginning of much output is shown."""
+    assert process.stderr is not None
+    shown = 0
+    with process.stderr as stream:
+        while data := os.read(stream.fileno(), 1 << 16):
+            if shown < _OUTPUT_LIMIT and sys.stderr is not None:
+                sys.stderr.write(printable_lines(data[: _OUTPUT_LIMIT - shown].decode("utf-8", "replace")))
+                sys.stderr.flush()
+            shown += len(data)
 
 
 class Library:
@@ -85,14 +126,17 @@ class Library:
             [sys.executable, "-m", "tracekmt.thunks.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
         end_with_this_process(self._process.pid)
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, args=(self._process, self._answers), daemon=True)
         self._reader.start()
+        self._output = threading.Thread(target=_show_output, args=(self._process,), daemon=True)
+        self._output.start()
         try:
-            memory = self._request(_START_TIMEOUT, "load", self._paths)
+            memory = self._request(_START_TIMEOUT, "load", self._paths, is_valid=_is_arena)
         except OSError as error:
             self.close()
             raise UsageError(f"cannot load {self.name}: {error}") from None
@@ -103,7 +147,7 @@ class Library:
     def has(self, name: str) -> bool:
         """Return True if the library exports a function."""
         if name not in self._exports:
-            self._exports[name] = self._request(_START_TIMEOUT, "has", name)
+            self._exports[name] = self._request(_START_TIMEOUT, "has", name, is_valid=_is_bool)
         return self._exports[name]
 
     def arena(self) -> Arena:
@@ -126,7 +170,12 @@ class Library:
         """
         blocks = [(address, data) for address, _, data in regions]
         try:
-            result, data_after = self._request(self.timeout, "call", spec.name, spec.returns, list(arguments), blocks)
+            result, data_after = self._request(
+                self.timeout,
+                "call",
+                *(spec.name, spec.returns, list(arguments), blocks),
+                is_valid=lambda answer: _is_call_answer(answer, [len(data) for _, data in blocks]),
+            )
         except OSError as error:
             self.close()
             raise LibraryProcessDied(f"crashed: {error}") from None
@@ -176,35 +225,54 @@ class Library:
         for spec, inputs in self.live_objects.destroying_calls(CALLS.values(), self.has):
             self.query(spec, inputs)
 
-    def close(self) -> None:
-        """End the process."""
+    def close(self, *, now: bool = False) -> None:
+        """End the process. It gets a second to end itself, unless it has to end now."""
         process = self._process
         assert process is not None
         if process.stdin is not None:
             with suppress(OSError):
                 process.stdin.close()
         try:
-            process.wait(1)
+            process.wait(0 if now else 1)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        self._reader.join()
+            process.terminate()
+            try:
+                process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for thread in (self._reader, self._output):
+            thread.join(_END_SECONDS)
 
-    def _request(self, timeout: float, *request: Any) -> Any:
+    def _request(self, timeout: float, *request: Any, is_valid: Callable[[Any], bool] = _is_int) -> Any:
+        """Send a request and return its answer.
+
+        Args:
+            timeout: Time limit in seconds.
+            request: Name of a method of `Worker`, and its arguments.
+            is_valid: Returns True for a valid answer. The library can write to the pipe of the answers, too.
+
+        Raises:
+            OSError: The request failed.
+            LibraryProcessDied: The process ended, or its answer is not valid.
+        """
         assert self._process is not None
         assert self._process.stdin is not None
         try:
             send(self._process.stdin, request)
-            done, result = self._next_answer(timeout)
+            answer = self._next_answer(timeout)
         except (OSError, EOFError, ValueError):  # a write into a closed pipe is EINVAL on Windows
             raise LibraryProcessDied(self._exit_reason()) from None
         except queue.Empty:
-            self._process.kill()
-            self.close()
+            self.close(now=True)
             raise LibraryProcessDied(f"timed out after {timeout:g} s") from None
-        if not done:
-            raise OSError(result)
-        return result
+        match answer:
+            case [True, result] if is_valid(result):
+                return result
+            case [False, str(reason)]:
+                raise OSError(printable(reason))
+        self.close(now=True)
+        raise LibraryProcessDied("wrote an invalid answer")
 
     def _next_answer(self, timeout: float) -> Any:
         try:
@@ -232,7 +300,7 @@ class Library:
             while True:
                 try:
                     answers.put(receive(stream))
-                except (EOFError, OSError, ValueError):
+                except (EOFError, OSError, ValueError, msgpack.exceptions.UnpackException):
                     answers.put(_END_OF_ANSWERS)
                     return
 

@@ -18,10 +18,17 @@ from typing import IO, Any
 
 import msgpack
 
+from tracekmt.trace.msgpack_objects import count_objects
+
 ARENA_SIZE = 64 << 20
 """Maximum size of the arguments of one call and the memory that they point to, in bytes."""
 
 GUARD_SIZE = 64 << 10
+VALUE_LIMIT = ARENA_SIZE + (16 << 20)
+"""Maximum size of a request or an answer, in bytes."""
+
+OBJECT_LIMIT = 4_000_000
+"""Maximum number of objects in a request or an answer."""
 
 _RESULTS: dict[str, Any] = {"NTSTATUS": ctypes.c_uint32, "BOOLEAN": ctypes.c_uint8, "void": None}
 
@@ -153,11 +160,17 @@ def receive(source: IO[bytes]) -> Any:
 
     Raises:
         EOFError: The stream has ended.
+        ValueError: The value is not valid. The library may have written it.
     """
-    size = source.read(4)
-    data = source.read(int.from_bytes(size, "little")) if len(size) == 4 else b""
-    if len(size) < 4 or len(data) < int.from_bytes(size, "little"):
+    head = source.read(4)
+    size = int.from_bytes(head, "little")
+    if size > VALUE_LIMIT:
+        raise ValueError(size)
+    data = source.read(size) if len(head) == 4 else b""
+    if len(head) < 4 or len(data) < size:
         raise EOFError
+    if count_objects(data, OBJECT_LIMIT) > OBJECT_LIMIT:
+        raise ValueError(OBJECT_LIMIT)
     return msgpack.unpackb(data, raw=False, unicode_errors="surrogatepass")
 
 
@@ -171,8 +184,9 @@ def send(sink: IO[bytes], value: Any) -> None:
 def main() -> None:
     """Answer requests until the input ends."""
     if sys.platform == "linux":
-        die_with_parent, kill = 1, 9  # PR_SET_PDEATHSIG and SIGKILL: a hanging call must not outlive the replay
-        ctypes.CDLL(None).prctl(die_with_parent, kill)
+        from tracekmt.thunks.supervisor import continue_in_child
+
+        continue_in_child()
     # Ctrl-C is for the replay, which then destroys the objects of this process. Output of the library goes to stderr.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
