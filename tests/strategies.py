@@ -125,8 +125,13 @@ class _Draw:
                 return draw(st.floats(width=32 if size == 4 else 64, allow_nan=False))
             case t.Address():
                 return draw(st.none() | st.integers(1, (1 << 8 * t.POINTER_SIZE[self.abi]) - 1))
-            case t.Bytes() | t.RawWindow():
+            case t.Bytes():
                 return draw(st.none() | st.binary(min_size=1, max_size=40))
+            case t.RawWindow(size=window):
+                # A recording has the whole window, except at the end of readable memory.
+                return draw(
+                    st.none() | st.binary(min_size=1, max_size=40).map(lambda data: data.ljust(window, b"\xa5"))
+                )
             case t.WString(length=None):
                 return draw(st.none() | st.text(LETTERS, max_size=20))
             case t.WString():
