@@ -90,7 +90,8 @@ def _write_trace(source: Path, to: Path, *, redact: bool) -> ConvertResult:
             write_copy(trace, open_copy(trace, part), trace.events())
         else:
             header, modules = redacted_header(trace.header), [redacted_module(module) for module in trace.modules]
-            header.settings.pop("spool", None)  # a path, and only `tracekmt recover` needs it
+            for key in ("spool", "recorded_by"):  # only `tracekmt recover` needs them
+                header.settings.pop(key, None)
             redactor = Redactor(trace.abi, trace.specs.values(), trace.spec)
             writer = open_copy(trace, part, header, modules)
             write_copy(trace, writer, redactor.events(trace.events()), redacted_end)
