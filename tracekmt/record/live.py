@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from tracekmt.errors import RecordError
@@ -19,12 +19,15 @@ from tracekmt.record.process import proc
 from tracekmt.record.process.exit_watcher import ExitWatcher
 from tracekmt.record.process.memory_map import MemoryMap
 from tracekmt.record.sink import Sink
-from tracekmt.trace.buffer_format import Control
+from tracekmt.trace.buffer_format import Control, drop_orphan_returns
 from tracekmt.trace.events import Enter, Leave, Lost, Module
 
 DRAIN_EVENTS = 4096
 """Limit of events in one drain, which takes a tenth of a second. A program that makes 100,000 calls a second fills the
 buffer in half a second, so the drain must come back to free blocks."""
+
+ALL_ONES = (1 << 64) - 1
+"""A word of the shared memory with all bits set."""
 
 MESSAGE_SECONDS = 5.0
 """Time limit for the message that names an undescribed function."""
@@ -49,6 +52,8 @@ class LiveRecording:
     progress: Progress
     memory_map: MemoryMap | None
     exit_watcher: ExitWatcher | None
+    _entered: set[int] = field(default_factory=set)
+    _unknown: set[int] = field(default_factory=set)
 
     def drain(self, *, last: bool = False) -> None:
         """Write the next events to the trace.
@@ -58,11 +63,10 @@ class LiveRecording:
         """
         attachment = self.attachment
         self._take_messages()
-        events = attachment.buffer.drain(last=last, most=DRAIN_EVENTS)
+        events = self._known(attachment.buffer.drain(last=last, most=DRAIN_EVENTS))
         if self.memory_map is not None:  # at once: the memory map disappears with the process
             annotated = self.memory_map.annotate_events(events, attachment.hooks.specs, attachment.hooks.abi)
             events = list(annotated)
-        self._describe(events)
         self.sink.write(events)
 
     def drain_rest(self, on_progress: Callable[[Progress], None]) -> None:
@@ -120,8 +124,10 @@ class LiveRecording:
         while not messages.empty():
             message, data = messages.get()
             self._on_message(message, data)
-            if isinstance(self.attachment.buffer, SharedBuffer) and message.get("type") != "kmt:rest":
-                self.attachment.buffer.control[Control.RECEIVED] += 1  # an exiting process waits for this
+            buffer = self.attachment.buffer
+            if isinstance(buffer, SharedBuffer) and message.get("type") != "kmt:rest":
+                # An exiting process waits for this. The process can write any number here.
+                buffer.control[Control.RECEIVED] = (buffer.control[Control.RECEIVED] + 1) & ALL_ONES
 
     def _on_message(self, message: dict[str, Any], data: bytes | None) -> None:
         buffer = self.attachment.buffer
@@ -143,20 +149,31 @@ class LiveRecording:
             case _:
                 raise RecordError(f"the agent failed: {message.get('message')}")
 
-    def _describe(self, events: Iterable[Enter | Leave | Lost]) -> None:
-        """Write the descriptions that events refer to and that are not in the trace yet."""
-        described = self.sink.described
-        for event in events:
-            if isinstance(event, Enter) and event.spec_id not in described:
-                self._await_name(event.spec_id)
-                self.sink.describe(event.spec_id)
+    def _known(self, events: list[Enter | Leave | Lost]) -> list[Enter | Leave | Lost]:
+        """Return the events whose functions are known, and write the descriptions that are not in the trace yet.
 
-    def _await_name(self, spec_id: int) -> None:
-        """Wait for the name of an undescribed function. Its first call may be drained before the agent's message."""
+        A process that damages its buffer may publish calls of functions without a description, and returns without
+        calls. A loss takes their place.
+        """
+        described, unknown = self.sink.described, self._unknown
+        for number, event in enumerate(events):
+            if isinstance(event, Enter) and event.spec_id not in described:
+                if event.spec_id not in unknown and self._await_name(event.spec_id):
+                    self.sink.describe(event.spec_id)
+                else:
+                    unknown.add(event.spec_id)
+                    events[number] = Lost(event.sequence, 1)
+        return list(drop_orphan_returns(events, self._entered))
+
+    def _await_name(self, spec_id: int) -> bool:
+        """Wait for the name of an undescribed function. Its first call may be drained before the agent's message.
+
+        Returns:
+            False if the agent named no such function.
+        """
         specs = self.attachment.hooks.specs
         deadline = time.monotonic() + MESSAGE_SECONDS
         while spec_id not in specs and time.monotonic() < deadline:
             time.sleep(0.001)
             self._take_messages()
-        if spec_id not in specs:
-            raise RecordError(f"the agent did not name the function with the id {spec_id}")
+        return spec_id in specs

@@ -187,8 +187,10 @@ class Recording:
             ended = f"stopped{f', {reason}' if reason else ''}; the process {'exits' if is_exiting else 'goes on'}"
         else:
             ended = live.exit_reason(self._observe_exit(live))
-        self.progress.ended = ended
         live.drain_rest(self._on_progress)
+        damage = live.attachment.buffer.damage
+        ended += f"; the process damaged the memory of the recording: {damage}" if damage else ""
+        self.progress.ended = ended
         live.sink.end(ended)
         live.attachment.buffer.close()
         self._watch.close()
@@ -226,6 +228,8 @@ class Recording:
             self._end_if_alone(live)
             self._on_progress(self.progress)
             limit = self._limits.reached(self.progress)
+            if live.attachment.buffer.is_unreadable:
+                break
         return limit
 
     def _end_if_alone(self, live: LiveRecording) -> None:
@@ -356,8 +360,9 @@ class Recording:
         path = self._started().attachment.buffer.path
         if path is None or not path.exists():
             return RecordError(f"{self._output}: cannot continue the recording: {reason}; the trace is readable so far")
+        advice = "no event is lost: free some space, then run" if isinstance(error, OSError) else "run"
         return RecordError(
-            f"{self._output}: cannot continue the recording: {reason}; no event is lost: free some space, then run\n"
+            f"{self._output}: cannot continue the recording: {reason}; {advice}\n"
             f"tracekmt recover {self._output} -o OTHER.kmt, and delete {path}"
         )
 

@@ -122,8 +122,12 @@ class Assembler:
         """Sequence number after the last complete event."""
         return max(self._ready, default=self.next_sequence - 1) + 1
 
-    def add_fragments(self, data: bytes) -> int:
+    def add_fragments(self, data: bytes, end: int | None = None) -> int:
         """Add the fragments of a part of a block.
+
+        Args:
+            data: The fragments.
+            end: Limit of their sequence numbers. None: the limit of the format.
 
         Returns:
             Highest sequence number among the fragments. -1 without fragments.
@@ -132,11 +136,12 @@ class Assembler:
             ValueError: The data is malformed.
         """
         offset, highest = 0, -1
+        limit = _SEQUENCE_LIMIT if end is None else min(end, _SEQUENCE_LIMIT)
         while offset < len(data):
             if len(data) - offset < _FRAGMENT.size:
                 raise ValueError("a truncated fragment")
             size, kind, is_last, number, sequence = _FRAGMENT.unpack_from(data, offset)
-            if size < _FRAGMENT.size or offset + size > len(data) or sequence >= _SEQUENCE_LIMIT:
+            if size < _FRAGMENT.size or offset + size > len(data) or sequence >= limit:
                 raise ValueError(f"an invalid fragment of {size} bytes")
             content = data[offset + _FRAGMENT.size : offset + size]
             offset += size

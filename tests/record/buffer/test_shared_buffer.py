@@ -10,17 +10,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import tracekmt
 from tracekmt.calls import CALLS
 from tracekmt.edit.recover import recover
-from tracekmt.errors import RecordError
 from tracekmt.record.buffer import event_queue, shared_buffer
 from tracekmt.record.buffer.event_queue import EventQueue
 from tracekmt.record.buffer.overflow_file import OverflowFile, preface
 from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, SharedBuffer
 from tracekmt.spec.types import CallSpec
-from tracekmt.trace.buffer_format import overflow_path
+from tracekmt.trace.buffer_format import Control, overflow_path
 from tracekmt.trace.events import Enter, Header, Leave, Lost
 from tracekmt.trace.recorder_id import recorder_id
 from tracekmt.trace.writer import Writer
@@ -172,12 +173,73 @@ def test_an_unfinished_event_is_lost_when_the_target_has_ended(buffer: SharedBuf
     assert buffer.drain(last=True) == [Lost(0, 1)]
 
 
-def test_a_damaged_buffer_is_an_error(buffer: SharedBuffer) -> None:
+def test_the_rest_of_a_damaged_stretch_is_lost(buffer: SharedBuffer) -> None:
     target = Target(buffer)
     block = target.take(1)
-    target.append(block, b"\3" * 64)
-    with pytest.raises(RecordError, match="damaged by the recorded process"):
-        buffer.drain()
+    target.append(block, enter(target.sequence()) + b"\3" * 64)
+    damaged = target.sequence()
+    assert [type(event) for event in buffer.drain()] == [Enter, Lost]
+    target.append(block, enter(target.sequence()))
+    assert [event.sequence for event in buffer.drain()] == [damaged + 1]
+    assert buffer.damage == "an invalid fragment of 50529027 bytes"
+    assert not buffer.is_unreadable
+
+
+def test_blocks_that_do_not_exist_are_reported(buffer: SharedBuffer) -> None:
+    target = Target(buffer)
+    struct.pack_into("<I", target.map, target.words[3], 1 << 30)
+    target.words[16] = 1
+    target.append(target.take(1), enter(target.sequence()))
+    assert [event.sequence for event in buffer.drain()] == [0]
+    assert buffer.damage == f"it took block {1 << 30} of {target.words[2]}"
+
+
+@pytest.mark.parametrize("length", [1 << 40, 8])
+def test_an_invalid_length_of_a_block_is_reported(buffer: SharedBuffer, length: int) -> None:
+    target = Target(buffer)
+    block = target.take(1)
+    target.append(block, enter(target.sequence()))
+    assert len(buffer.drain()) == 1
+    target.words[block // 8 + 1] = length
+    assert buffer.drain() == []
+    assert buffer.damage == f"a block has an invalid length of {length} bytes"
+
+
+@pytest.mark.parametrize("count", [1 << 40, (1 << 64) - 1])
+def test_an_impossible_number_of_events_ends_the_reading(buffer: SharedBuffer, count: int) -> None:
+    target = Target(buffer)
+    block = target.take(1)
+    target.append(block, enter(target.sequence()))
+    target.words[8] = count
+    target.append(block, enter(count & (1 << 61) - 1))
+    assert [event.sequence for event in buffer.drain()] == [0]
+    assert buffer.damage == f"it counted {count} events"
+    assert buffer.is_unreadable
+    assert buffer.drain(last=True) == []
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_random_damage_neither_ends_the_recorder_nor_invents_losses(tmp_path: Path, data: st.DataObject) -> None:
+    buffer = create_buffer(Header("x64"), {}, tmp_path)
+    target = Target(buffer)
+    block = target.take(1)
+    places = [*range(8, 50), *range(target.words[3] // 8, target.words[3] // 8 + 4)]
+    places += range(block // 8, block // 8 + 40)
+    values = st.sampled_from([0, 1, 255, 1 << 31, 1 << 32, 1 << 40, (1 << 63) - 1, (1 << 64) - 1]) | st.integers(0, 99)
+    lost = 0
+    for _ in range(data.draw(st.integers(1, 4))):
+        if target.words[block // 8 + 1] < 8192:
+            target.append(block, enter(target.words[8] & 0xFFFF))
+            target.words[8] = target.words[8] + 1 & (1 << 64) - 1
+        place = data.draw(st.sampled_from(places))
+        if place != Control.LOST:
+            target.words[place] = data.draw(values)
+        lost += sum(event.count for event in buffer.drain() if isinstance(event, Lost))
+    lost += sum(event.count for event in buffer.drain(last=True) if isinstance(event, Lost))
+    assert lost <= 2 * shared_buffer.UNCOUNTED
+    target.close()
+    buffer.close()
 
 
 def test_the_file_is_preallocated_and_removed(tmp_path: Path) -> None:

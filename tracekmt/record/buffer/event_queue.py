@@ -24,7 +24,11 @@ Fragments = list[tuple[int, bytes]]
 
 
 class EventQueue:
-    """Takes raw stretches of event data and returns events in order."""
+    """Takes raw stretches of event data and returns events in order.
+
+    Attributes:
+        damage: The first stretch with invalid data, None without. The rest of such a stretch is lost.
+    """
 
     def __init__(self, open_overflow: Callable[[], OverflowFile] | None = None) -> None:
         """Create an empty queue.
@@ -33,6 +37,8 @@ class EventQueue:
             open_overflow: Creates the overflow file when more data waits than `MEMORY_LIMIT`. None: all data waits in
                 memory.
         """
+        self.damage: str | None = None
+        self._end: int | None = None
         self._assembler = Assembler()
         self._parts: deque[tuple[int | None, Fragments]] = deque()
         self._size = 0
@@ -54,13 +60,15 @@ class EventQueue:
         """Drop the state of a released block. Later data with its number is new."""
         self._highest.pop(block, None)
 
-    def put(self, upto: int, fragments: Fragments) -> None:
+    def put(self, upto: int, fragments: Fragments, end: int | None = None) -> None:
         """Append the data that was found at once.
 
         Args:
             upto: Sequence number below which no event is missing once this data is parsed.
             fragments: The data.
+            end: Sequence number that the target has not given to an event yet. None: unknown.
         """
+        self._end = end
         size = sum(len(data) for _, data in fragments)
         if self._overflow is None and self._open_overflow is not None and self._size + size > MEMORY_LIMIT:
             self._overflow = self._open_overflow()
@@ -80,9 +88,6 @@ class EventQueue:
 
         Args:
             most: Limit of the number of events, and of the work: at most one part is parsed. None: all events.
-
-        Raises:
-            ValueError: The data is not a valid event.
         """
         events: list[Enter | Leave | Lost] = []
         while self and (most is None or len(events) < most):
@@ -112,15 +117,23 @@ class EventQueue:
             for block, data in part:
                 self._size -= len(data)
                 self._waiting[block] -= 1
-                self._highest[block] = max(self._highest.get(block, -1), self._assembler.add_fragments(data))
+                self._highest[block] = max(self._highest.get(block, -1), self._add_fragments(data))
         else:
             assert self._overflow is not None
             upto, stretches = self._overflow.take()
             for data in stretches:
-                self._assembler.add_fragments(data)
+                self._add_fragments(data)
         if upto == EVERYTHING:
             upto = self._assembler.end_sequence
         return None if upto is None else self._assembler.events_until(upto)
+
+    def _add_fragments(self, data: bytes) -> int:
+        """Parse a stretch and return the highest sequence number in it, -1 if the stretch is damaged."""
+        try:
+            return self._assembler.add_fragments(data, self._end)
+        except ValueError as error:
+            self.damage = self.damage or str(error)
+            return -1
 
 
 def _split_into_parts(upto: int, fragments: Fragments) -> Iterator[tuple[int | None, Fragments]]:

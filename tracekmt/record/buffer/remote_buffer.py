@@ -10,7 +10,6 @@ import struct
 from collections import deque
 from collections.abc import Callable
 
-from tracekmt.errors import RecordError
 from tracekmt.record.buffer.event_queue import EVERYTHING, EventQueue
 from tracekmt.record.buffer.shared_buffer import BUSY
 from tracekmt.trace.events import Enter, Leave, Lost
@@ -30,10 +29,12 @@ class RemoteBuffer:
 
     Attributes:
         path: Always None, because events use no file.
+        is_unreadable: Always False, see `SharedBuffer`.
         exit_status: Exit status of the target process, None while it runs or if it was killed.
     """
 
     path = None
+    is_unreadable = False
 
     def __init__(self, fetch: Callable[[], bytes | None], event_queue: EventQueue) -> None:
         """Create the buffer.
@@ -48,6 +49,11 @@ class RemoteBuffer:
         self._parts: list[tuple[int, bytes]] = []
         self._ended = False
         self.exit_status: int | None = None
+
+    @property
+    def damage(self) -> str | None:
+        """Damage of the data by the process, None for undamaged data."""
+        return self._event_queue.damage
 
     @property
     def behind(self) -> bool:
@@ -75,10 +81,7 @@ class RemoteBuffer:
             self._ended = True
         if most is not None and size > BUSY and not last:
             return []
-        try:
-            return self._event_queue.events(most)
-        except ValueError as error:
-            raise RecordError(f"invalid event from the recorded process: {error}") from None
+        return self._event_queue.events(most)
 
     def close(self, *, keep: bool = False) -> None:
         """Close the overflow file and remove it, unless it is kept for `tracekmt recover`."""

@@ -3,6 +3,8 @@
 `trace.buffer_format` defines the layout. The drain finds published data, and releases closed blocks once their events
 have been returned and written. Neither side ever blocks on the other.
 
+The target process is not trusted. The drain checks what it reads, notes the first damage, and goes on where it can.
+
 The file is a trace: it begins with a header and descriptions, and the shared memory is a frame of it. It is therefore
 readable after recorder and target are gone.
 """
@@ -17,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 from tracekmt.errors import RecordError
-from tracekmt.record.buffer.event_queue import EventQueue
+from tracekmt.record.buffer.event_queue import EVERYTHING, EventQueue, Fragments
 from tracekmt.trace.buffer_format import BLOCK_HEADER, CONTROL_SIZE, IDLE, Block, Control
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.frames import pack_live_head
@@ -27,6 +29,11 @@ BLOCK_SIZE = 16 << 10
 
 BUSY = 1 << 20
 """Bytes found in one drain that show that the target fills the buffer faster than it is parsed."""
+
+UNCOUNTED = 1 << 16
+"""Events that threads may have counted but neither lost nor published yet. More of them are a damaged counter."""
+
+_FRAGMENT_SIZE = 16
 
 SIZES = tuple(mib << 20 for mib in (64, 32, 16, 8, 4, 2))
 _PAGE = 4096
@@ -39,6 +46,7 @@ class SharedBuffer:
         path: Path of the file.
         offset: Offset of the shared memory in the file.
         size: Bytes of the shared memory.
+        is_unreadable: True once the target process has damaged the memory so that no later event can be read.
     """
 
     def __init__(self, file_preface: bytes, event_queue: EventQueue, folder: Path | None = None) -> None:
@@ -70,7 +78,11 @@ class SharedBuffer:
         self._event_queue = event_queue
         # By block: the bytes found so far.
         self._found = [0] * self._count
-        self._head = 0
+        self._head = self._tail = 0
+        # Sequence number that no found event has, and bytes found.
+        self._end = self._found_size = 0
+        self._damage: str | None = None
+        self.is_unreadable = False
         # Blocks that threads have taken, and blocks that are closed and found completely.
         self._used: set[int] = set()
         self._complete: set[int] = set()
@@ -94,6 +106,11 @@ class SharedBuffer:
         return ended & 0xFFFFFFFF if ended else None
 
     @property
+    def damage(self) -> str | None:
+        """Damage of the memory by the target process, None for undamaged memory."""
+        return self._damage or self._event_queue.damage
+
+    @property
     def behind(self) -> bool:
         """True while data that was found is not parsed."""
         return bool(self._event_queue)
@@ -106,19 +123,13 @@ class SharedBuffer:
         Args:
             last: True if the target process writes no more. Unfinished events are then lost.
             most: Limit of the number of events. The others wait for the next drain.
-
-        Raises:
-            RecordError: The target process has damaged the buffer.
         """
-        size = self._collect(last)
+        size = 0 if self.is_unreadable else self._collect(last)
         for block in [block for block in self._complete if not self._event_queue.holds(block)]:
             self._release(block)
         if most is not None and size > BUSY and not last:
             return []  # free blocks are more urgent than events
-        try:
-            return self._event_queue.events(most)
-        except ValueError as error:
-            raise RecordError(f"{self.path}: damaged by the recorded process: {error}") from None
+        return self._event_queue.events(most)
 
     def start_over(self) -> None:
         """Close all blocks, because the process has executed another program and new threads write.
@@ -143,20 +154,44 @@ class SharedBuffer:
             with contextlib.suppress(PermissionError):  # Windows deletes no file that the process still maps
                 self.path.unlink(missing_ok=True)
 
+    def _note(self, damage: str) -> None:
+        self._damage = self._damage or damage
+
+    def _end_reading(self, damage: str, fragments: Fragments, end: int) -> None:
+        """Queue the last data, with sequence numbers below `end`, and read nothing more."""
+        self._note(damage)
+        self.is_unreadable = True
+        self._event_queue.put(EVERYTHING, fragments, end)
+
     def _collect(self, last: bool) -> int:
         """Move new data to the event queue and return its size in bytes."""
         # The sequence number is read first: an event below `upto` is in a block that was taken before that.
         upto, head = int(self._words[Control.SEQUENCE]), self._words[Control.HEAD]
         if not 0 <= head - self._head <= self._count:
-            raise RecordError(f"{self.path}: damaged by the recorded process: it took {head} blocks")
-        self._used.update(self._queue[index % self._count] for index in range(self._head, head))
+            self._end_reading(f"it took {head} blocks", [], self._end)
+            return 0
+        for index in range(self._head, head):
+            block = self._queue[index % self._count]
+            if block < self._count:
+                self._used.add(block)
+            else:
+                self._note(f"it took block {block} of {self._count}")
         self._head = head
         if not last:
             upto = min((upto, *(self._words[self._start(block) + Block.ACTIVE] for block in self._used)))
         fragments = [(block, data) for block in self._used if (data := self._new_data(block))]
         self._used -= self._complete
-        self._event_queue.put(upto, fragments)
-        return sum(len(data) for _, data in fragments)
+        size = sum(len(data) for _, data in fragments)
+        self._found_size += size
+        # Every number below the counter belongs to an event that was found, lost, or is just being written.
+        end, limit = self._words[Control.SEQUENCE], self._words[Control.LOST] + UNCOUNTED
+        limit += self._found_size // _FRAGMENT_SIZE
+        if not max(upto, self._end) <= end <= limit:
+            self._end_reading(f"it counted {end} events", fragments, limit)
+            return 0
+        self._end = end
+        self._event_queue.put(upto, fragments, end)
+        return size
 
     def _start(self, block: int) -> int:
         """Return the index of a block's first word."""
@@ -171,10 +206,13 @@ class SharedBuffer:
         # which it was closed is complete.
         is_done = words[start + Block.CLOSED] and words[start + Block.ACTIVE] == IDLE
         committed = words[start + Block.COMMITTED]
+        if not self._found[block] <= committed <= BLOCK_SIZE - BLOCK_HEADER:
+            self._note(f"a block has an invalid length of {committed} bytes")
+            committed = self._found[block]
         offset = start * 8 + BLOCK_HEADER
         data = bytes(self._memory[offset + self._found[block] : offset + committed])
         self._found[block] = committed
-        if is_done and words[start + Block.COMMITTED] == committed:
+        if is_done and words[start + Block.COMMITTED] <= committed:
             self._complete.add(block)
         return data
 
@@ -188,9 +226,9 @@ class SharedBuffer:
         words[start + Block.COMMITTED] = 0
         words[start + Block.CLOSED] = 0
         words[start + Block.ACTIVE] = IDLE
-        tail = words[Control.TAIL]
-        self._queue[tail % self._count] = block
-        words[Control.TAIL] = tail + 1
+        self._queue[self._tail % self._count] = block
+        self._tail += 1
+        words[Control.TAIL] = self._tail
 
 
 def _block_layout(size: int) -> tuple[int, int]:
