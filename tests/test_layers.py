@@ -41,7 +41,7 @@ ALLOWED = {
     "thunks": DATA | {"calls", "objects", "trace"},
     "replayer": DATA
     | {"calls", "differ", "edit", "findings", "machine", "objects", "simulator", "text", "thunks", "trace"},
-    "convert": DATA | {"calls", "differ", "edit", "findings", "objects", "replayer", "trace"},
+    "convert": DATA | {"calls", "differ", "edit", "findings", "objects", "replayer", "text", "trace"},
     "checker": DATA | {"calls", "findings", "objects", "replayer", "simulator", "trace"},
     "doctor": None,
     "demo": None,

@@ -19,9 +19,9 @@ STRICT = ["-Wall", "-Wextra", "-Werror"]
 
 
 def write_reproducer(trace: Path, folder: Path) -> Path:
-    """Write the reproducer of a trace and return its path."""
+    """Write the reproducer of all calls of a trace and return its path."""
     source = folder / f"{trace.stem}.c"
-    convert(trace, source, "c", force=True)
+    convert(trace, source, "c", allow=["*"], force=True)
     return source
 
 

@@ -184,6 +184,25 @@ def test_unreadable_memory_is_unreadable(thunks: Path, tmp_path: Path) -> None:
     assert (status, printed.count("result 0xc000000d\n")) == (0, 3), printed
 
 
+def test_calls_with_side_effects_are_omitted_unless_they_are_allowed(tmp_path: Path, command: Command) -> None:
+    with tracekmt.create(tmp_path / "t.kmt") as builder:
+        builder.add("D3DKMTEscape", {"hAdapter": 1})
+        builder.add("D3DKMTMarkDeviceAsError", {"hDevice": 2})
+        builder.add("D3DKMTEscape", {"hAdapter": 1})
+        builder.add("D3DKMTCloseAdapter", {"hAdapter": 1})
+    assert command("convert", "t.kmt", "-o", "t.c").returncode == 0
+    text = (tmp_path / "t.c").read_text()
+    assert re.findall(r"^static void call_(\d)\(", text, re.MULTILINE) == ["3"]
+    assert " *     D3DKMTEscape, 2 calls: it does what only the driver knows\n" in text
+    assert "#1 D3DKMTMarkDeviceAsError is omitted: it loses a device" in text
+    assert command("convert", "t.kmt", "-o", "t.c", "-f", "--allow", "Escape").returncode == 0
+    text = (tmp_path / "t.c").read_text()
+    assert re.findall(r"^static void call_(\d)\(", text, re.MULTILINE) == ["0", "2", "3"]
+    for words, message in ((["--allow", "Escap", "-o", "u.c"], "Escap"), (["--allow", "*", "-o", "u.kmt"], ".c")):
+        refused = command("convert", "t.kmt", *words)
+        assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
+
+
 def test_caller_memory_has_the_size_in_the_call(tmp_path: Path) -> None:
     trace = tmp_path / "trace.kmt"
     with tracekmt.create(trace) as builder:

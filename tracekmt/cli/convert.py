@@ -33,10 +33,23 @@ FORMS = ("kmt", "jsonl", "c")
     metavar="TRACE",
     help="FILE is the output of the reproducer of TRACE.",
 )
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="GLOB",
+    help="Functions that a reproducer calls in spite of side effects. Repeatable.",
+)
 @click.option("--redact", is_flag=True, help="Remove names, paths and private data. Lengths and hashes remain.")
 @force_option
 def command(
-    file: Path, output: Path, form: str | None, calls: str | None, trace: Path | None, redact: bool, force: bool
+    file: Path,
+    output: Path,
+    form: str | None,
+    calls: str | None,
+    trace: Path | None,
+    allow: tuple[str, ...],
+    redact: bool,
+    force: bool,
 ) -> int:
     """Convert FILE. The endings name the formats: .kmt is a trace, .jsonl is JSON lines, .c is a reproducer.
 
@@ -54,10 +67,12 @@ def command(
     if str(output) == "-" and to == "kmt":
         raise UsageError("cannot write a trace to standard output (use -o FILE.kmt)")
     if trace is not None:
-        return _read_back(file, trace, output, to, bool(calls or redact), force=force)
+        return _read_back(file, trace, output, to, bool(calls or allow or redact), force=force)
     call_set = parse_calls(calls) if calls is not None else None
     with progress_bar("converting") as on_progress:
-        result = convert(file, output, to, calls=call_set, redact=redact, force=force, on_progress=on_progress)
+        result = convert(
+            file, output, to, calls=call_set, allow=allow, redact=redact, force=force, on_progress=on_progress
+        )
     warn(result.warning)
     if str(output) != "-":
         echo(f"{output}: {plural(result.calls, 'call')}", err=True)
@@ -68,7 +83,7 @@ def _read_back(printed: Path, trace: Path, output: Path, to: str, has_filters: b
     from tracekmt.convert.c.output_target import read_back
 
     if to != "kmt" or has_filters:
-        raise UsageError("--from requires a trace (.kmt) as output, without --calls and --redact")
+        raise UsageError("--from requires a trace (.kmt) as output, without --calls, --allow and --redact")
     report = read_back(printed, trace, output, force=force)
     echo(f"{output}: {plural(report.calls.compared, 'call')}", err=True)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from tracekmt.edit.copy import open_copy, refuse_output, replace_on_success, wri
 from tracekmt.edit.redact import REDACTED, Redactor, redacted_end, redacted_header, redacted_module
 from tracekmt.edit.trim import trim
 from tracekmt.errors import UsageError
+from tracekmt.text.functions import described_functions, unknown_function
 from tracekmt.trace.reader import Trace
 
 Progress = Callable[[int, int], None]
@@ -38,6 +39,7 @@ def convert(
     form: str,
     *,
     calls: Callable[[int, str], bool] | None = None,
+    allow: Sequence[str] = (),
     redact: bool = False,
     force: bool = False,
     on_progress: Progress = lambda done, total: None,
@@ -50,6 +52,7 @@ def convert(
         form: "kmt" for a trace, "jsonl" for JSON lines, "c" for a reproducer.
         calls: Filter by call index and function name, for form "c" only. The dependencies of the selected calls are
             added.
+        allow: Patterns of functions that a reproducer calls in spite of their side effects, for form "c" only.
         redact: Remove names, paths and private data.
         force: Overwrite an existing output file.
         on_progress: Called with the number of calls done and their total.
@@ -60,6 +63,11 @@ def convert(
     """
     if calls is not None and form != "c":
         raise UsageError("--calls requires a reproducer (.c) as output (use `tracekmt trim` for a trace)")
+    if allow and form != "c":
+        raise UsageError("--allow requires a reproducer (.c) as output")
+    for pattern in allow:
+        if not described_functions(pattern):
+            raise unknown_function(pattern, "--allow")
     display_name = "a redacted trace" if redact else source.name
     if str(to) != "-":
         refuse_output(source, to, force=force)
@@ -80,7 +88,10 @@ def convert(
         if calls is not None:
             trim(source, calls, Path(folder) / "part.kmt")
             source = Path(folder) / "part.kmt"
-        return _write_text(source, to, form, display_name, on_progress)
+        with Trace(source) as trace:
+            if form == "c":
+                return _write_text(trace, to, write_program(trace, display_name, on_progress, allow))
+            return _write_text(trace, to, jsonl.to_lines(trace, on_progress))
 
 
 def _write_trace(source: Path, to: Path, *, redact: bool) -> ConvertResult:
@@ -98,17 +109,14 @@ def _write_trace(source: Path, to: Path, *, redact: bool) -> ConvertResult:
         return ConvertResult(len(trace), trace.warning)
 
 
-def _write_text(source: Path, to: Path, form: str, display_name: str, on_progress: Progress) -> ConvertResult:
-    with Trace(source) as trace:
-        is_program = form == "c"
-        text = write_program(trace, display_name, on_progress) if is_program else jsonl.to_lines(trace, on_progress)
-        lines = (f"{line}\n" for line in text)
-        if str(to) == "-":
-            sys.stdout.writelines(lines)
-        else:
-            with replace_on_success(to) as part, part.open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(lines)
-        return ConvertResult(len(trace), trace.warning)
+def _write_text(trace: Trace, to: Path, text: Iterable[str]) -> ConvertResult:
+    lines = (f"{line}\n" for line in text)
+    if str(to) == "-":
+        sys.stdout.writelines(lines)
+    else:
+        with replace_on_success(to) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(lines)
+    return ConvertResult(len(trace), trace.warning)
 
 
 def _is_jsonl(path: Path) -> bool:

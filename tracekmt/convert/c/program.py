@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tracekmt.calls import CALLS
 from tracekmt.convert.c.calls import write_call
@@ -11,8 +12,10 @@ from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.output_format import trace_fingerprint
 from tracekmt.convert.c.text import Names, comment, identifier, literal
 from tracekmt.convert.c.variables import InputExpression, LuidVariable, Variable, Variables
+from tracekmt.plural import plural
 from tracekmt.resources import resource
 from tracekmt.spec.types import CallSpec
+from tracekmt.text.functions import matches_function
 from tracekmt.trace.reader import Trace, TracedCall
 
 NOTES_LIMIT = 200
@@ -24,20 +27,24 @@ _COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|"(?:[^"\\\n]|\\.)*"', re.DOTALL)
 _RETURNS = {"NTSTATUS": "INT", "BOOLEAN": "UCHAR", "void": "void"}
 
 
-def write_program(trace: Trace, display_name: str, on_progress: Callable[[int, int], None]) -> Iterator[str]:
+def write_program(
+    trace: Trace, display_name: str, on_progress: Callable[[int, int], None], allow: Sequence[str] = ()
+) -> Iterator[str]:
     """Yield the lines of a reproducer.
 
-    The program makes the calls in the order in which they returned. Calls that never returned come last.
+    The program makes the calls in the order in which they returned. Calls that never returned come last. Calls with
+    side effects are omitted, as a replay on thunks omits them: a trace may come from a stranger.
 
     Args:
         trace: The trace.
         display_name: Name of the trace, for the first comment.
         on_progress: Called with the number of calls done and their total.
+        allow: Patterns of functions to call in spite of their side effects.
     """
     begin, end = (resource("reproducer", file_name).read_text("utf-8") for file_name in ("begin.c", "end.c"))
-    program = _Program(trace, Names(set(_WORD.findall(_COMMENT_OR_STRING.sub(" ", begin + end)))))
+    program = _Program(trace, Names(set(_WORD.findall(_COMMENT_OR_STRING.sub(" ", begin + end)))), allow)
     program.add_calls(on_progress)
-    yield from _head_comment(trace, display_name)
+    yield from _head_comment(trace, display_name, program.omitted)
     yield ""
     yield from begin.splitlines()
     yield ""
@@ -49,7 +56,7 @@ def write_program(trace: Trace, display_name: str, on_progress: Callable[[int, i
     yield from end.splitlines()
 
 
-def _head_comment(trace: Trace, display_name: str) -> Iterator[str]:
+def _head_comment(trace: Trace, display_name: str, omitted: Mapping[str, int]) -> Iterator[str]:
     header = trace.header
     process_name = header.process.get("name")
     yield f"/* A reproducer of {comment(display_name)}"
@@ -59,6 +66,11 @@ def _head_comment(trace: Trace, display_name: str) -> Iterator[str]:
         yield f" * in the process {comment(process_name)}"
     if header.trimmed:
         yield f" * trimmed from {comment(header.trimmed)}"
+    if omitted:
+        yield " *"
+        yield " * Calls with side effects are omitted. convert --allow FUNCTION includes them."
+        for name, count in sorted(omitted.items()):
+            yield f" *     {name}, {plural(count, 'call')}: it {CALLS[name].side_effect}"
     yield " *"
     yield " * The program makes the recorded calls with the recorded inputs. It prints the return value of each call"
     yield " * and the fields that the call wrote. It exits with 1 if one of them differs from the recording. Fields"
@@ -77,10 +89,13 @@ class _Program:
 
     Attributes:
         declarations: Structures and types that the calls use.
+        omitted: Functions whose side effects are not allowed, with the number of their calls.
     """
 
-    def __init__(self, trace: Trace, names: Names) -> None:
+    def __init__(self, trace: Trace, names: Names, allow: Sequence[str]) -> None:
         self.declarations = Declarations(names)
+        self.omitted: Counter[str] = Counter()
+        self._allow = allow
         self._trace = trace
         self._names = names
         self._variables = Variables(names)
@@ -139,8 +154,9 @@ class _Program:
         input_expressions: dict[str, InputExpression],
         output_variables: dict[str, Variable],
     ) -> None:
-        if call.spec.raw or not (_THUNK.fullmatch(call.name) or call.name in CALLS):
-            note = f"#{call.index} {call.name} is omitted: {'undescribed' if call.spec.raw else 'not a thunk'}"
+        reason = self._refusal(call)
+        if reason is not None:
+            note = f"#{call.index} {call.name} is omitted: {reason}"
             self._note(note)
             self._call_lines += [(None, f"/* {comment(note)} */"), (None, "")]
             return
@@ -157,6 +173,19 @@ class _Program:
         for path, expression in input_expressions.items():
             if expression.note:
                 self._note(f"#{call.index} {path}: {expression.note} ({expression.text} is passed)")
+
+    def _refusal(self, call: TracedCall) -> str | None:
+        """Return the reason why the program does not make a call, None if it does."""
+        if call.spec.raw:
+            return "undescribed"
+        # A trace describes its functions itself. The side effects are those of our descriptions.
+        described = CALLS.get(call.name)
+        if described is None:
+            return None if _THUNK.fullmatch(call.name) else "not a thunk"
+        if described.side_effect and not any(matches_function(pattern, call.name) for pattern in self._allow):
+            self.omitted[call.name] += 1
+            return f"it {described.side_effect}"
+        return None
 
     def _note(self, text: str) -> None:
         if len(self._notes) < NOTES_LIMIT:
