@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.skips import LINUX_PART
+from tracekmt.cli.doctor import command
 from tracekmt.doctor import checks as checks_module
 from tracekmt.doctor.checks import Check, examine_machine, examine_process
+from tracekmt.errors import UsageError
+from tracekmt.record.buffer import shared_buffer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=LINUX_PART)
 
@@ -39,6 +42,28 @@ def test_leftover_buffers_are_reported(tmp_path: Path, monkeypatch: pytest.Monke
     leftovers = find_check(list(examine_machine()), "left behind")
     assert leftovers.ok is None
     assert leftovers.finding == f"1 leftover buffer from killed recorders (3 MB in {tmp_path})"
+
+
+def test_only_leftover_buffers_of_this_user_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shared_buffer, "default_folder", lambda: tmp_path)
+    kept = [tmp_path / f"tracekmt-{os.getpid()}-abc.spool", tmp_path / "tracekmt-999999999-link.spool"]
+    kept += [tmp_path / "other-999999999-abc.spool", tmp_path / "target"]
+    for path in (kept[0], *kept[2:]):
+        path.write_bytes(b"")
+    kept[1].symlink_to(kept[3])
+    if os.getuid() == 0:
+        kept.append(tmp_path / "tracekmt-999999999-foreign.spool")
+        kept[-1].write_bytes(b"")
+        os.chown(kept[-1], 65534, -1)
+    leftover = tmp_path / "tracekmt-999999999-abc.spool"
+    leftover.write_bytes(bytes(3 << 20))
+    assert command.main(["--clean"], standalone_mode=False) == 0
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+    assert capfd.readouterr().out == f"removed {leftover} (3 MB)\n"
+    with pytest.raises(UsageError, match="--clean takes no other option"):
+        command.main(["--clean", "--json"], standalone_mode=False)
 
 
 def test_a_process_that_can_be_recorded(native: Path, tmp_path: Path) -> None:

@@ -17,16 +17,21 @@ _MARKS = {True: ("yes", "green"), False: ("no", "red"), None: ("note", "yellow")
 @click.command("doctor", short_help="Check what this machine can record and replay.")
 @click.option("-p", "--pid", type=int, metavar="PID", help="Check this process, too.")
 @click.option("--selftest", is_flag=True, help="Record and replay small programs, and pack the results.")
+@click.option("--clean", is_flag=True, help="Remove the buffers that killed recorders left behind, with their calls.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE.zip", help="Results of --selftest.")
 @force_option
 @json_option
-def command(pid: int | None, selftest: bool, output: Path | None, force: bool, as_json: bool) -> int:
+def command(pid: int | None, selftest: bool, clean: bool, output: Path | None, force: bool, as_json: bool) -> int:
     """Check what this machine can record and replay, and print a remedy for each problem.
 
     With -p, also check whether a process can be recorded.
     """
     if selftest and output is None:
         raise UsageError("--selftest requires -o FILE.zip")
+    if clean:
+        if selftest or pid is not None or output is not None or as_json:
+            raise UsageError("--clean takes no other option")
+        return _clean()
     if output is not None:
         if not selftest:
             raise UsageError("-o requires --selftest")
@@ -47,6 +52,24 @@ def command(pid: int | None, selftest: bool, output: Path | None, force: bool, a
         for line in fit(printable(f"{mark:<5}{check.name:<12}{check.finding}{advice}")):
             echo_styled(line[:5], line[5:], colour=colour)
     return 0
+
+
+def _clean() -> int:
+    from tracekmt.doctor.leftovers import leftover_buffers
+    from tracekmt.plural import plural
+    from tracekmt.record.buffer.shared_buffer import default_folder
+
+    failures = 0
+    leftovers = leftover_buffers(default_folder())
+    for leftover in leftovers:
+        try:
+            leftover.path.unlink()
+            echo(f"removed {leftover.path} ({leftover.size >> 20:,} MB)")
+        except OSError as error:
+            failures += 1
+            echo(f"cannot remove {leftover.path}: {error.strerror}", err=True)
+    echo(f"{plural(len(leftovers) - failures, 'leftover buffer')} removed from {default_folder()}", err=True)
+    return 2 if failures else 0
 
 
 def _selftest(output: Path, *, force: bool) -> int:

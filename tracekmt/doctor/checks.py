@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tracekmt.doctor.leftovers import leftover_buffers
 from tracekmt.errors import UsageError
 from tracekmt.objects.adapters import answer_lines
 from tracekmt.plural import plural
@@ -153,21 +154,15 @@ def _buffer_folder(folder: Path) -> Iterator[Check]:
     finding = f"{free >> 20:,} MB free in {folder}, a recording takes {SIZES[0] >> 20} MB"
     advice = "" if free >= SIZES[0] else "the buffer is smaller then and fills sooner"
     yield Check("memory", free >= SIZES[-1], finding, advice)
-    leftovers = [path for path in folder.glob("tracekmt-*.spool") if not _has_live_recorder(path)]
+    leftovers = leftover_buffers(folder)
     if leftovers:
-        size = sum(path.stat().st_size for path in leftovers)
+        size = sum(leftover.size for leftover in leftovers)
         yield Check(
             "left behind",
             None,
             f"{plural(len(leftovers), 'leftover buffer')} from killed recorders ({size >> 20:,} MB in {folder})",
-            "read one with tracekmt recover FILE.spool -o FILE.kmt, then remove it",
+            "read one with tracekmt recover FILE.spool -o FILE.kmt; tracekmt doctor --clean removes all",
         )
-
-
-def _has_live_recorder(spool: Path) -> bool:
-    """Return True if the recorder of a buffer file runs. The file name contains its process id."""
-    pid = spool.name.split("-")[1]
-    return pid.isdigit() and process_exists(int(pid))
 
 
 def examine_process(pid: int) -> Iterator[Check]:
