@@ -56,7 +56,7 @@ int32_t D3DKMTOpenAdapterFromLuid(uint32_t *argument) {
   }
   if (!strcmp(lie, "print")) for (int line = 0; line < 100000; line++) write(1, "\x1b[2Jnoise\n", 10);
   if (!strcmp(lie, "parent")) kill(getppid(), SIGTERM);
-  if (!strcmp(lie, "trace")) ptrace(PTRACE_ATTACH, getppid(), NULL, NULL);
+  if (!strcmp(lie, "trace") && !ptrace(PTRACE_ATTACH, getppid(), NULL, NULL)) note_process();
   argument[2] = 0x40;
   return 0;
 }
@@ -93,5 +93,7 @@ def test_a_lie_ends_in_a_report(
     assert len(done.stderr) < 1 << 20
     if lie in ("nil", "short", "huge", "maps"):
         assert "wrote an invalid answer" in done.stderr or "exited with status" in done.stderr
+    if lie == "trace":
+        assert not (tmp_path / "pid").exists()
     if lie in ("fork", "daemon"):
         assert not process_exists(int((tmp_path / "pid").read_text()))

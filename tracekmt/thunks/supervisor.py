@@ -6,6 +6,7 @@ import ctypes
 import os
 import resource
 import signal
+import struct
 import sys
 import time
 from contextlib import suppress
@@ -13,6 +14,14 @@ from pathlib import Path
 
 _SET_PARENT_DEATH_SIGNAL, _SET_CHILD_SUBREAPER = 1, 36
 """PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER of prctl(2)."""
+
+_SET_NO_NEW_PRIVS, _SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
+_LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_ALLOW, _REFUSE = 0x7FFF0000, 0x00050001
+"""SECCOMP_RET_ALLOW, and SECCOMP_RET_ERRNO with EPERM, of seccomp(2)."""
+
+_TRACING_CALLS = {0xC000003E: (101, 311), 0x40000003: (26, 348)}
+"""AUDIT_ARCH_X86_64 and AUDIT_ARCH_I386, each with its numbers of ptrace and process_vm_writev."""
 
 _END_SECONDS = 2
 """Time to end the descendants of a library. A library that always creates more of them is left alone then."""
@@ -34,6 +43,7 @@ def continue_in_child() -> None:
     child = os.fork()
     if child == 0:
         prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        _refuse_tracing()
         return
     signal.signal(signal.SIGTERM, lambda number, frame: os.kill(child, signal.SIGKILL))
     for descriptor in (0, 1):
@@ -46,6 +56,28 @@ def continue_in_child() -> None:
             signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
         os.kill(os.getpid(), os.WTERMSIG(status))
     os._exit(os.WEXITSTATUS(status))
+
+
+def _refuse_tracing() -> None:
+    """Make ptrace and process_vm_writev fail in this process and its children. They could stop or change the replay.
+
+    A kernel without seccomp filters leaves them.
+    """
+    filters = [struct.pack("<HBBI", _LOAD, 0, 0, 4)]  # the architecture
+    for architecture, numbers in _TRACING_CALLS.items():
+        filters += [
+            struct.pack("<HBBI", _JUMP_IF_EQUAL, 0, len(numbers) + 3, architecture),
+            struct.pack("<HBBI", _LOAD, 0, 0, 0),  # the number of the system call
+            *(struct.pack("<HBBI", _JUMP_IF_EQUAL, len(numbers) - at, 0, number) for at, number in enumerate(numbers)),
+            struct.pack("<HBBI", _RETURN, 0, 0, _ALLOW),
+            struct.pack("<HBBI", _RETURN, 0, 0, _REFUSE),
+        ]
+    filters.append(struct.pack("<HBBI", _RETURN, 0, 0, _ALLOW))
+    code = ctypes.create_string_buffer(b"".join(filters))
+    program = ctypes.create_string_buffer(struct.pack("@HP", len(filters), ctypes.addressof(code)))  # sock_fprog
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    prctl(_SET_SECCOMP, _SECCOMP_MODE_FILTER, program)
 
 
 def _wait_for(child: int) -> int:
