@@ -81,3 +81,11 @@ def test_a_function_with_another_description_is_an_error(tmp_path: Path, struct:
     with pytest.raises(tracekmt.UsageError, match="cannot send call 0 to simulator: D3DKMTCloseAdapter"):
         tracekmt.replay(path)
     assert "D3DKMTCloseAdapter" in CALLS
+
+
+@pytest.mark.parametrize("luid", [False, 1 << 40, [[None]], {"": {}}, [1], "ab"])
+def test_an_invalid_adapter_of_a_header_is_an_error(tmp_path: Path, luid: Any) -> None:
+    with tracekmt.create(tmp_path / "t.kmt", machine={"adapters": [{"luid": luid}]}) as trace:
+        trace.add("D3DKMTCloseAdapter", {"hAdapter": 1}, status="STATUS_INVALID_PARAMETER")
+    with pytest.raises(tracekmt.UsageError, match="invalid adapter luid"):
+        tracekmt.replay(tmp_path / "t.kmt")

@@ -67,6 +67,7 @@ BAD = [
         "F: S: a: its condition reads the structure 1 outwards, but there is none",
     ),
     (described(in_("w", t.Flags("W", (t.Bit("x", 31, 2),)))), "F: S: w.x: is outside a word of 32 bits"),
+    (described(in_("w", t.Flags("W", (t.Bit("x", 1 << 62),)))), "F: S: w.x: is outside a word of 32 bits"),
     (described(in_("w", t.Flags("W", (t.Bit("x", 0, 2), t.Bit("y", 1))))), "F: S: w.y: shares bits with another name"),
     (
         described(in_("w", t.Flags("W", (t.Bit("s", 0), t.Bit("x", 1, when="s"), t.Bit("y", 1, when="s"))))),

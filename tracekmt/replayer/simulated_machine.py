@@ -43,7 +43,7 @@ def _merge_adapters(learned: list[Any], chosen: Sequence[Any]) -> list[Any]:
     if not chosen:
         return learned
     by_luid = {tuple(adapter.get("luid", (1, 0))): adapter for adapter in learned}
-    luids = [tuple(adapter["luid"]) if isinstance(adapter, dict) and "luid" in adapter else None for adapter in chosen]
+    luids = [_luid_of(adapter) for adapter in chosen]
     free = [adapter for luid, adapter in by_luid.items() if luid not in luids]
     merged = []
     for adapter, luid in zip(chosen, luids, strict=True):
@@ -53,6 +53,12 @@ def _merge_adapters(learned: list[Any], chosen: Sequence[Any]) -> list[Any]:
         base = by_luid.get(luid) if luid is not None else None
         merged.append({**(base or (free.pop(0) if free else {})), **adapter})
     return merged
+
+
+def _luid_of(adapter: Any) -> tuple[int, ...] | None:
+    """Return the LUID of an adapter of a header. None without a valid one, which the simulator then refuses."""
+    luid = adapter.get("luid") if isinstance(adapter, dict) else None
+    return tuple(luid) if isinstance(luid, (list, tuple)) and all(isinstance(part, int) for part in luid) else None
 
 
 def pair_luids(trace_luids: Sequence[Luid], simulator: Simulator) -> Iterable[tuple[Luid, Luid]]:

@@ -272,6 +272,12 @@ def _check_flags(flags: t.Flags, where: str) -> Iterator[str]:
     yield from _check_names([bit.name for bit in flags.bits], where)
     if flags.size not in (1, 2, 4, 8):
         yield f"{where}: invalid size of a flag word: {flags.size} (expected 1, 2, 4 or 8)"
+        return
+    bits = 8 * flags.size
+    outside = [bit.name for bit in flags.bits if bit.position < 0 or not 1 <= bit.width <= bits - bit.position]
+    if outside:  # a mask of a hostile description could take gigabytes
+        yield from (f"{where}.{name}: is outside a word of {bits} bits" for name in outside)
+        return
     used_bits = 0
     bits_by_name = {bit.name: bit for bit in flags.bits}
     for bit in flags.bits:
@@ -281,13 +287,11 @@ def _check_flags(flags: t.Flags, where: str) -> Iterator[str]:
                 yield f"{where}.{bit.name}: depends on {selector}, which is not an unconditional bit"
                 return
     for bit in flags.bits:
-        mask = ((1 << max(bit.width, 0)) - 1) << max(bit.position, 0)
-        if bit.position < 0 or bit.width < 1 or bit.position + bit.width > 8 * flags.size:
-            yield f"{where}.{bit.name}: is outside a word of {8 * flags.size} bits"
-        elif used_bits & mask and not _are_alternatives(bit, flags):
+        mask = flags.mask(bit.name)
+        if used_bits & mask and not _are_alternatives(bit, flags):
             yield f"{where}.{bit.name}: shares bits with another name"
         used_bits |= mask
-    if flags.has_bitfields and used_bits != (1 << 8 * flags.size) - 1:
+    if flags.has_bitfields and used_bits != (1 << bits) - 1:
         yield f"{where}: has a field wider than one bit, so all of its bits need names; add the reserved ones"
 
 

@@ -1,0 +1,23 @@
+"""Commands on traces with valid frames and hostile values: a fuzzer runs for a minute in CI, an hour in `make soak`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.skips import LINUX_PART
+
+SECONDS = 3600 if "TRACEKMT_SOAK" in os.environ else 60 if "CI" in os.environ else 10
+FUZZER = Path(__file__).parent / "structure.py"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason=LINUX_PART)
+def test_hostile_values_in_valid_frames_give_plain_answers(tmp_path: Path) -> None:
+    words = [sys.executable, str(FUZZER), str(tmp_path / "findings"), "--seconds", str(SECONDS)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=SECONDS + 60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(done.stdout.split()[0]) > 10 * SECONDS, done.stdout
