@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from hypothesis import strategies as st
@@ -14,6 +15,11 @@ Outer = list[tuple[t.Struct, dict[str, Any]]]
 """The structures around a value with their drawn fields, innermost first."""
 
 LETTERS = st.characters(min_codepoint=1, max_codepoint=0xFFFF)
+
+
+def examples(count: int) -> int:
+    """Return the number of examples of a property: a quarter on Windows, where Python under Wine is slow."""
+    return max(2, count // 4) if sys.platform == "win32" else count
 
 
 class Drawn:

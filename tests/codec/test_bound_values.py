@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import arguments
+from tests.strategies import arguments, examples
 from tracekmt.calls import CALLS
 from tracekmt.codec import BoundLocation, Unreadable, decode, encode, finder, iter_values
 from tracekmt.codec.memory import Arena, Memory, Recorded
@@ -42,7 +42,7 @@ def test_most_functions_have_a_finder() -> None:
 
 
 @pytest.mark.parametrize("name", IN_MEMORY)
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_locations_equal_the_decoded_bound_values(name: str, data: st.DataObject) -> None:
     spec, abi = CALLS[name], data.draw(st.sampled_from(ABIS))

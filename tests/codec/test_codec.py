@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.calls.every_form import FORMS
-from tests.strategies import arguments
+from tests.strategies import arguments, examples
 from tracekmt.calls import CALLS
 from tracekmt.codec import Unreadable, decode, encode, iter_values, to_json
 from tracekmt.codec.memory import Arena, Recorded
@@ -39,7 +39,7 @@ def created(value: dict[str, Any], abi: Abi = "x64") -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(FORMS))
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_values_to_bytes_to_values_is_the_identity(name: str, data: st.DataObject) -> None:
     spec, abi = FORMS[name], data.draw(st.sampled_from(ABIS))

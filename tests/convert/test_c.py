@@ -19,7 +19,7 @@ from tests.native import FOLDER
 from tests.replayer.test_hostile import DEMO as OLD_DEMO
 from tests.replayer.test_hostile import frames_of
 from tests.skips import LINUX_PROGRAMS
-from tests.strategies import arguments
+from tests.strategies import arguments, examples
 from tracekmt.calls import CALLS
 from tracekmt.calls.kinds import DEVICE, NT_HANDLE
 from tracekmt.convert import convert
@@ -290,7 +290,11 @@ def draw_arguments(spec: CallSpec, abi: Any) -> list[Any]:
 
     @seed(7)
     @settings(
-        max_examples=4, database=None, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+        max_examples=examples(4),
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
     )
     @given(arguments(spec, abi))
     def draw(argument: Any) -> None:
@@ -370,7 +374,7 @@ def test_text_in_strings_and_comments(options: list[str], tmp_path: Path) -> Non
     texts: list[str] = ["??/", "\\", "*/", "/*", "\x001", "\xff0", 'a"b', "??=", "\\\n", "é1", "\udc80", "%s"]
 
     @seed(3)
-    @settings(max_examples=300, database=None, deadline=None, phases=[Phase.generate])
+    @settings(max_examples=examples(300), database=None, deadline=None, phases=[Phase.generate])
     @given(st.text(st.sampled_from('*/\\?"\n\r%0aé') | st.characters(), max_size=30))
     def draw(text: str) -> None:
         texts.append(text)
@@ -390,7 +394,7 @@ def test_any_name_becomes_an_identifier(name: str) -> None:
     assert re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", identifier(name))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_any_memory(tmp_path: Path, data: st.DataObject) -> None:
     """Recorded regions with replaced bytes give a program or an error of tracekmt."""

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tracekmt
+from tests.strategies import examples
 from tracekmt.calls import CALLS
 from tracekmt.convert import convert
 from tracekmt.convert.jsonl import from_lines, to_lines
@@ -90,7 +91,7 @@ def recordings(draw: st.DrawFn) -> list[Enter | Leave | Lost]:
     return events
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=recordings(), text=st.text(max_size=20), ended=st.booleans(), wchar=st.sampled_from((2, 4)))
 def test_any_recording(tmp_path: Path, events: list[Enter | Leave | Lost], text: str, ended: bool, wchar: int) -> None:
     header = Header("x64", process={"name": text}, settings={"a": [1, None, text]}, wchar=wchar, clock={"wall": 2**60})
@@ -214,7 +215,7 @@ def test_invalid_files(tmp_path: Path, data: bytes) -> None:
         from_lines(tmp_path / "x.jsonl", tmp_path / "back.kmt")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_value_gives_an_error_or_a_trace(tmp_path: Path, data: st.DataObject) -> None:
     lines = lines_of(DEMO)[:4]

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import tracekmt
+from tests.strategies import examples
 from tracekmt.convert.c.output_format import escape_name, trace_fingerprint
 from tracekmt.convert.c.output_target import read_back
 from tracekmt.errors import Error, TraceError, UsageError
@@ -106,7 +107,7 @@ def test_truncated_output(read: Read, line_count: int) -> None:
     assert [call.returned for call in calls] == [True] * (len(calls) - 1) + [False]
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.integers(0, 2000), st.binary(max_size=12), st.booleans())
 @example(0, b"", True)
 def test_noise(read: Read, at: int, noise: bytes, cut: bool) -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tracekmt
-from tests.strategies import arguments
+from tests.strategies import arguments, examples
 from tracekmt.calls import CALLS
 from tracekmt.codec import FieldValue, Unreadable, decode, encode, iter_values
 from tracekmt.codec.memory import Arena, Recorded
@@ -52,7 +52,7 @@ def expected(field_value: FieldValue, abi: Abi) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(CALLS))
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_only_text_and_data_change(name: str, data: st.DataObject) -> None:
     spec, abi = CALLS[name], data.draw(st.sampled_from(ABIS))

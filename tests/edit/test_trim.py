@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tracekmt
+from tests.strategies import examples
 from tracekmt.edit.copy import UNFINISHED
 from tracekmt.edit.trim import TrimResult, trim
 from tracekmt.resources import resource
@@ -75,7 +76,7 @@ ACTIONS = st.tuples(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=40), choice=st.sets(st.integers(0, 45), min_size=1))
 def test_trimmed_calls_replay_with_the_same_outcomes(
     tmp_path: Path, actions: list[tuple[int, int, int]], choice: set[int]

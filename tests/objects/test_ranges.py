@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests.strategies import examples
 from tracekmt.calls.kinds import GPU_ADDRESS
 from tracekmt.objects.identity import Identity, RangeMap
 
@@ -56,4 +57,4 @@ class Ranges(RuleBasedStateMachine):
 
 
 TestRanges = Ranges.TestCase
-TestRanges.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestRanges.settings = settings(max_examples=examples(80), stateful_step_count=30, deadline=None)

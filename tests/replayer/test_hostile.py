@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tracekmt
+from tests.strategies import examples
 from tracekmt.calls import CALLS
 from tracekmt.report.text import report_lines
 from tracekmt.spec.dsl import UINT, in_, structure
@@ -26,7 +27,7 @@ def frames_of(path: Path) -> list[tuple[int, Any]]:
         return [(kind, value) for _, kind, value in FrameReader(path, file).scan()]
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_any_memory(tmp_path: Path, data: st.DataObject) -> None:
     """Replace bytes in the regions of recorded events, as a hostile or damaged program would."""

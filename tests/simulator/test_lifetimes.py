@@ -13,6 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 import tracekmt
 from tests.simulator.machine import SENTINEL
+from tests.strategies import examples
 
 
 class Lifetimes(RuleBasedStateMachine):
@@ -146,4 +147,4 @@ class Lifetimes(RuleBasedStateMachine):
 
 
 TestLifetimes = Lifetimes.TestCase
-TestLifetimes.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLifetimes.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tracekmt
+from tests.strategies import examples
 from tracekmt.convert.jsonl import to_lines
 from tracekmt.edit.recover import recover
 from tracekmt.errors import TraceError
@@ -169,7 +170,7 @@ def test_a_wrong_index_is_an_error(tmp_path: Path, many: bytes) -> None:
         assert len(read(tmp_path / "u.kmt", many[: -frames.TAIL_SIZE] + frames.tail(invalid_offset))) == 19
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([b"", preamble()]))
 def test_any_bytes(tmp_path: Path, data: bytes, start: bytes) -> None:
     with pytest.raises(TraceError):
@@ -183,7 +184,7 @@ json_like = st.recursive(
 )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(list(FrameKind)), json_like), max_size=4))
 def test_any_values_in_valid_frames(tmp_path: Path, values: list[tuple[FrameKind, object]]) -> None:
     with Path(tmp_path / "t.kmt").open("wb") as file:
@@ -196,7 +197,7 @@ def test_any_values_in_valid_frames(tmp_path: Path, values: list[tuple[FrameKind
         pass
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_valid_events_with_any_memory(tmp_path: Path, data: st.DataObject) -> None:
     """Replace the bytes of a real event's regions: counts and pointers of a hostile program."""

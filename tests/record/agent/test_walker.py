@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.calls.every_form import FORMS
 from tests.record.walker import BASES, ROOM, Compiled, events, plans, same_values
 from tests.skips import LINUX_PROGRAMS
-from tests.strategies import arguments
+from tests.strategies import arguments, examples
 from tracekmt.calls import INTERFACE
 from tracekmt.record.agent.agent import agent_source
 from tracekmt.record.agent.hooks import MACHINES, hook_source
@@ -109,7 +109,7 @@ def injected(request: pytest.FixtureRequest) -> Iterator[Injected]:
     walker.close()
 
 
-FEW = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=examples(4), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("abi", ABIS)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tracekmt
+from tests.strategies import examples
 from tracekmt.calls import CALLS
 from tracekmt.edit.recover import recover
 from tracekmt.record.buffer import event_queue, shared_buffer
@@ -218,7 +219,7 @@ def test_an_impossible_number_of_events_ends_the_reading(buffer: SharedBuffer, c
     assert buffer.drain(last=True) == []
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_random_damage_neither_ends_the_recorder_nor_invents_losses(tmp_path: Path, data: st.DataObject) -> None:
     buffer = create_buffer(Header("x64"), {}, tmp_path)

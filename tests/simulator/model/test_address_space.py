@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests.strategies import examples
 from tracekmt.simulator.model.address_space import SPACE_END, AddressSpace
 
 UNIT = 0x1000
@@ -80,7 +81,7 @@ class PageSet(RuleBasedStateMachine):
 
 
 TestPageSet = PageSet.TestCase
-TestPageSet.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPageSet.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)
 
 
 def test_chosen_addresses_do_not_look_like_32_bit_numbers() -> None:

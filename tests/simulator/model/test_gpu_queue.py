@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests.strategies import examples
 from tracekmt.simulator.model.gpu_queue import Fence, GpuOperation, GpuQueue, reach, signal
 
 COUNT = 3
@@ -65,7 +66,7 @@ class Queues(RuleBasedStateMachine):
 
 
 TestQueues = Queues.TestCase
-TestQueues.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestQueues.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)
 
 
 def test_a_value_is_written_to_memory() -> None:

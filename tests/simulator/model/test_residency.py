@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.simulator.machine import new_caller
+from tests.strategies import examples
 from tracekmt.simulator.model.allocation_size import sample_data
 
 MB = 1 << 20
@@ -73,4 +74,4 @@ class Residency(RuleBasedStateMachine):
 
 
 TestResidency = Residency.TestCase
-TestResidency.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestResidency.settings = settings(max_examples=examples(40), stateful_step_count=30, deadline=None)
