@@ -208,10 +208,10 @@ def test_a_signal_ends_the_recording_and_not_the_program(client: Client, name: s
     program = subprocess.Popen(client.argv("paced:1000", 2, 10**9))
     try:
         wait_for(lambda: sum(client.journal()) > 100)
-        words = [sys.executable, "-m", "tracekmt", "record", "-p", str(program.pid), "-o", str(client.trace)]
-        # A test run under nohup ignores SIGHUP, and a recorder then ignores it too.
-        default = partial(signal.signal, signal.Signals[name], signal.SIG_DFL)
-        recorder = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=default)
+        # A test run under nohup ignores SIGHUP, and a recorder would then ignore it too.
+        words = ["env", f"--default-signal={name}", sys.executable, "-m", "tracekmt", "record"]
+        words += ["-p", str(program.pid), "-o", str(client.trace)]
+        recorder = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
         wait_for(lambda: client.trace.exists() and client.trace.stat().st_size > 50_000)
         recorder.send_signal(signal.Signals[name])
         _, output = recorder.communicate(timeout=30)

@@ -6,7 +6,7 @@ import mmap
 import shutil
 import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -172,6 +172,44 @@ def test_an_unfinished_event_is_lost_when_the_target_has_ended(buffer: SharedBuf
     target.append(block, fragment(number, b"", last=0))
     assert buffer.drain() == []
     assert buffer.drain(last=True) == [Lost(0, 1)]
+
+
+class Interrupted:
+    """Words of the memory. The target runs once when the drain reads a certain word."""
+
+    def __init__(self, words: memoryview, index: int, run: Callable[[], None]) -> None:
+        self.words, self.index, self.run = words, index, run
+
+    def __getitem__(self, index: int) -> int:
+        if index == self.index:
+            self.index = -1
+            self.run()
+        return int(self.words[index])
+
+    def __setitem__(self, index: int, value: int) -> None:
+        self.words[index] = value
+
+    def release(self) -> None:
+        self.words.release()
+
+
+def test_an_event_that_continues_in_a_block_taken_during_the_drain_is_complete(
+    buffer: SharedBuffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was lost when its thread took the block after the drain had read HEAD, and ended it before ACTIVE was read."""
+    target = Target(buffer)
+    first = target.take(1)
+    target.words[first // 8 + 2] = target.words[8]
+    sequence, whole = target.sequence(), enter(0)
+    target.append(first, fragment(sequence, whole[16:40], last=0))
+
+    def finish() -> None:
+        target.close_block(first)
+        target.append(target.take(1), fragment(sequence, whole[40:], part=1))
+        target.words[first // 8 + 2] = IDLE
+
+    monkeypatch.setattr(buffer, "_words", Interrupted(buffer.control, first // 8 + 2, finish))
+    assert [type(event) for event in buffer.drain()] == [Enter]
 
 
 def test_the_rest_of_a_damaged_stretch_is_lost(buffer: SharedBuffer) -> None:

@@ -166,19 +166,14 @@ class SharedBuffer:
     def _collect(self, last: bool) -> int:
         """Move new data to the event queue and return its size in bytes."""
         # The sequence number is read first: an event below `upto` is in a block that was taken before that.
-        upto, head = int(self._words[Control.SEQUENCE]), self._words[Control.HEAD]
-        if not 0 <= head - self._head <= self._count:
-            self._end_reading(f"it took {head} blocks", [], self._end)
+        upto = int(self._words[Control.SEQUENCE])
+        if not self._take_blocks():
             return 0
-        for index in range(self._head, head):
-            block = self._queue[index % self._count]
-            if block < self._count:
-                self._used.add(block)
-            else:
-                self._note(f"it took block {block} of {self._count}")
-        self._head = head
         if not last:
             upto = min((upto, *(self._words[self._start(block) + Block.ACTIVE] for block in self._used)))
+        # An event that ended before ACTIVE was read may have continued in blocks that were taken in the meantime.
+        if not self._take_blocks():
+            return 0
         fragments = [(block, data) for block in self._used if (data := self._new_data(block))]
         self._used -= self._complete
         size = sum(len(data) for _, data in fragments)
@@ -192,6 +187,21 @@ class SharedBuffer:
         self._end = end
         self._event_queue.put(upto, fragments, end)
         return size
+
+    def _take_blocks(self) -> bool:
+        """Add the blocks that threads have taken from the queue. Return False if the position in it is damaged."""
+        head = self._words[Control.HEAD]
+        if not 0 <= head - self._head <= self._count:
+            self._end_reading(f"it took {head} blocks", [], self._end)
+            return False
+        for index in range(self._head, head):
+            block = self._queue[index % self._count]
+            if block < self._count:
+                self._used.add(block)
+            else:
+                self._note(f"it took block {block} of {self._count}")
+        self._head = head
+        return True
 
     def _start(self, block: int) -> int:
         """Return the index of a block's first word."""
