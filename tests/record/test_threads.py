@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 import pytest
@@ -12,7 +13,7 @@ from tracekmt.codec import Unreadable
 from tracekmt.record.session import Recording
 from tracekmt.trace.events import Enter, Leave
 
-CALLS = 1_000_000
+CALLS = 1_000_000 if "TRACEKMT_SOAK" in os.environ else 320_000
 THREADS = 8
 
 PAUSES = (10_000, 40_000, 160_000)
@@ -35,7 +36,7 @@ def record_checked(client: Client, pause_us: int) -> int:
     return progress.lost
 
 
-def test_a_million_calls_of_eight_threads_have_the_program_s_own_sums(client: Client) -> None:
+def test_many_calls_of_eight_threads_have_the_program_s_own_sums(client: Client) -> None:
     """The sums cover every byte of data and every returned handle, in the order of each thread.
 
     The program does not wait for the recorder, which a busy machine may stop for longer than the buffer lasts. Then the

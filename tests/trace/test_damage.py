@@ -34,7 +34,7 @@ else:
 
 SOAK, CI = "TRACEKMT_SOAK" in os.environ, "CI" in os.environ
 FLIPS = 20_000 if SOAK else 2_000 if CI else 300
-FUZZ_SECONDS = 600 if SOAK else 30 if CI else 5
+FUZZ_SECONDS = 600 if SOAK else 20 if CI else 5
 FUZZER = Path(__file__).parent.parent / "fuzz" / "reader.py"
 
 
