@@ -14,7 +14,7 @@ from tracekmt.edit.copy import open_copy, refuse_output, replace_on_success, wri
 from tracekmt.edit.redact import REDACTED, Redactor, redacted_end, redacted_header, redacted_module
 from tracekmt.edit.trim import trim
 from tracekmt.errors import UsageError
-from tracekmt.text.functions import described_functions, unknown_function
+from tracekmt.text.functions import check_allowed
 from tracekmt.trace.reader import Trace
 
 Progress = Callable[[int, int], None]
@@ -65,9 +65,7 @@ def convert(
         raise UsageError("--calls requires a reproducer (.c) as output (use `tracekmt trim` for a trace)")
     if allow and form != "c":
         raise UsageError("--allow requires a reproducer (.c) as output")
-    for pattern in allow:
-        if not described_functions(pattern):
-            raise unknown_function(pattern, "--allow")
+    check_allowed(allow)
     display_name = "a redacted trace" if redact else source.name
     if str(to) != "-":
         refuse_output(source, to, force=force)

@@ -26,9 +26,6 @@ DRAIN_EVENTS = 4096
 """Limit of events in one drain, which takes a tenth of a second. A program that makes 100,000 calls a second fills the
 buffer in half a second, so the drain must come back to free blocks."""
 
-ALL_ONES = (1 << 64) - 1
-"""A word of the shared memory with all bits set."""
-
 MESSAGE_SECONDS = 5.0
 """Time limit for the message that names an undescribed function."""
 
@@ -127,7 +124,7 @@ class LiveRecording:
             buffer = self.attachment.buffer
             if isinstance(buffer, SharedBuffer) and message.get("type") != "kmt:rest":
                 # An exiting process waits for this. The process can write any number here.
-                buffer.control[Control.RECEIVED] = (buffer.control[Control.RECEIVED] + 1) & ALL_ONES
+                buffer.control[Control.RECEIVED] = (buffer.control[Control.RECEIVED] + 1) % (1 << 64)
 
     def _on_message(self, message: dict[str, Any], data: bytes | None) -> None:
         buffer = self.attachment.buffer

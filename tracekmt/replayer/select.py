@@ -15,7 +15,7 @@ from tracekmt.replayer.simulator_target import SimulatorTarget
 from tracekmt.replayer.target import Target
 from tracekmt.replayer.thunks_target import ReplayLimits, ThunksTarget
 from tracekmt.simulator import Simulator
-from tracekmt.text.functions import described_functions, unknown_function
+from tracekmt.text.functions import check_allowed
 from tracekmt.text.units import parse_size
 from tracekmt.thunks.library import TIMEOUT, Library
 from tracekmt.trace.reader import Trace
@@ -92,9 +92,7 @@ def _select_thunks(
     path = on.partition(":")[2]
     if on != THUNKS and not path:
         raise UsageError(f"invalid target: {on} (expected thunks:PATH)")
-    for pattern in options.allow:
-        if not described_functions(pattern):
-            raise unknown_function(pattern, "--allow")
+    check_allowed(options.allow)
     limits = ReplayLimits(
         options.allow,
         options.max_allocations,

@@ -42,7 +42,7 @@ from tracekmt.spec.types import (
     WString,
 )
 from tracekmt.system import windows_build
-from tracekmt.text.functions import matches_function
+from tracekmt.text.functions import is_allowed
 from tracekmt.thunks.host import create_device, memory_used, open_adapter
 from tracekmt.thunks.library import Library, LibraryProcessDied
 from tracekmt.trace.call import BoundValue, TracedCall, outcome_of
@@ -98,7 +98,7 @@ class ThunksTarget:
             return "it is not described"
         if self._build is not None and spec is not calls_of_build(layout_build(self._build, self.abi))[spec.name]:
             return f"build {self._build} of Windows has another layout of its structures"
-        if not any(matches_function(pattern, spec.name) for pattern in self._limits.allow):
+        if not is_allowed(spec.name, self._limits.allow):
             if spec.side_effect:
                 return f"it {spec.side_effect}"
             if spec.undescribed_memory:

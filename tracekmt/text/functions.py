@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
@@ -35,6 +36,22 @@ def check_function(pattern: str, where: str = "") -> None:
     """
     if not set("*?[") & set(pattern) and not pattern.startswith(EXPORT_PREFIXES) and not described_functions(pattern):
         raise unknown_function(pattern, where)
+
+
+def check_allowed(patterns: Iterable[str]) -> None:
+    """Refuse patterns of `--allow` that match no described function.
+
+    Raises:
+        UsageError: A pattern matches nothing.
+    """
+    for pattern in patterns:
+        if not described_functions(pattern):
+            raise unknown_function(pattern, "--allow")
+
+
+def is_allowed(name: str, patterns: Iterable[str]) -> bool:
+    """Return True if the patterns of `--allow` include a function."""
+    return any(matches_function(pattern, name) for pattern in patterns)
 
 
 def unknown_function(name: str, where: str = "") -> UsageError:

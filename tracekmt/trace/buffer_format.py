@@ -38,6 +38,9 @@ IDLE = (1 << 64) - 1
 _ENTER, _LEAVE = 1, 2
 
 _FRAGMENT = struct.Struct("<IBBHQ")
+FRAGMENT_HEADER = _FRAGMENT.size
+"""Size of a fragment without content in bytes."""
+
 _PIECE = struct.Struct("<QIIII")
 _TIME = struct.Struct("<q")
 _SEQUENCE_LIMIT = 1 << 62

@@ -15,7 +15,7 @@ from tracekmt.convert.c.variables import InputExpression, LuidVariable, Variable
 from tracekmt.plural import plural
 from tracekmt.resources import resource
 from tracekmt.spec.types import CallSpec
-from tracekmt.text.functions import matches_function
+from tracekmt.text.functions import is_allowed
 from tracekmt.trace.reader import Trace, TracedCall
 
 NOTES_LIMIT = 200
@@ -182,7 +182,7 @@ class _Program:
         described = CALLS.get(call.name)
         if described is None:
             return None if _THUNK.fullmatch(call.name) else "not a thunk"
-        if described.side_effect and not any(matches_function(pattern, call.name) for pattern in self._allow):
+        if described.side_effect and not is_allowed(call.name, self._allow):
             self.omitted[call.name] += 1
             return f"it {described.side_effect}"
         return None

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tracekmt.errors import RecordError
 from tracekmt.record.buffer.event_queue import EVERYTHING, EventQueue, Fragments
-from tracekmt.trace.buffer_format import BLOCK_HEADER, CONTROL_SIZE, IDLE, Block, Control
+from tracekmt.trace.buffer_format import BLOCK_HEADER, CONTROL_SIZE, FRAGMENT_HEADER, IDLE, Block, Control
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.frames import pack_live_head
 
@@ -32,8 +32,6 @@ BUSY = 1 << 20
 
 UNCOUNTED = 1 << 16
 """Events that threads may have counted but neither lost nor published yet. More of them are a damaged counter."""
-
-_FRAGMENT_SIZE = 16
 
 SIZES = tuple(mib << 20 for mib in (64, 32, 16, 8, 4, 2))
 _PAGE = 4096
@@ -180,7 +178,7 @@ class SharedBuffer:
         self._found_size += size
         # Every number below the counter belongs to an event that was found, lost, or is just being written.
         end, limit = self._words[Control.SEQUENCE], self._words[Control.LOST] + UNCOUNTED
-        limit += self._found_size // _FRAGMENT_SIZE
+        limit += self._found_size // FRAGMENT_HEADER
         if not max(upto, self._end) <= end <= limit:
             self._end_reading(f"it counted {end} events", fragments, limit)
             return 0
