@@ -126,6 +126,12 @@ def read_bases() -> list[tuple[int, list[list[Any]]]]:
     return bases
 
 
+def limit_resources() -> None:
+    """Limit the memory and the time of a command that is about to start."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+
+
 def import_commands(folder: Path) -> None:
     """Run every command here once, so that a child process imports nothing."""
     for command, *options in COMMANDS:
@@ -142,8 +148,7 @@ def run(words: list[str], output: Path) -> int | str:
         descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        limit_resources()
         sys.argv = ["tracekmt", *words]
         status: Any = 3
         try:
