@@ -24,21 +24,44 @@ from tracekmt.trace.buffer_format import Block, Control
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=LINUX_PART)
 
-Damage = Callable[[memoryview], None]
+Damage = Callable[[Path], None]
+"""Damages the buffer file."""
 
 
-def control(index: int, value: int) -> Damage:
-    def damage(words: memoryview) -> None:
-        words[index] = value
+def in_memory(change: Callable[[memoryview], None]) -> Damage:
+    """Return a function that changes the words of the shared memory."""
+
+    def damage(path: Path) -> None:
+        with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+            offset = mapped.find((16 << 10).to_bytes(8, "little")) - 8 * Control.BLOCK_SIZE
+            words = memoryview(mapped)[offset:].cast("Q")
+            try:
+                change(words)
+            finally:
+                words.release()
 
     return damage
 
 
+def control(index: int, value: int) -> Damage:
+    return in_memory(lambda words: words.__setitem__(index, value))
+
+
 def block(index: int, value: int) -> Damage:
-    def damage(words: memoryview) -> None:
+    def change(words: memoryview) -> None:
         blocks, size = words[Control.BLOCKS], words[Control.BLOCK_SIZE]
         for number in range(words[Control.BLOCK_COUNT]):
             words[(blocks + number * size) // 8 + index] = value
+
+    return in_memory(change)
+
+
+def truncate(size: int, *, extend: bool = False) -> Damage:
+    def damage(path: Path) -> None:
+        original = path.stat().st_size
+        os.truncate(path, size)
+        if extend:
+            os.truncate(path, original)
 
     return damage
 
@@ -66,8 +89,11 @@ CASES: dict[str, tuple[Damage, str | None]] = {
     "committed": (block(Block.COMMITTED, 1 << 40), "a block has an invalid length of"),
     "active": (block(Block.ACTIVE, 0), None),
     "closed": (block(Block.CLOSED, 1), None),
-    "queue": (queue, None),
-    "contents": (contents, None),
+    "queue": (in_memory(queue), None),
+    "contents": (in_memory(contents), None),
+    "truncated": (truncate(0), "it truncated the file"),
+    "truncated_half": (truncate(32 << 20), "it truncated the file"),
+    "truncated_and_extended": (truncate(0, extend=True), "it "),
 }
 
 
@@ -84,7 +110,7 @@ def test_damage_of_the_memory_is_reported_in_the_trace(client: Client, case: str
         if damaged_at is None and recording.progress.calls > 100:
             damaged_at = time.monotonic()
             (path,) = set(default_folder().glob(f"tracekmt-{os.getpid()}-*")) - before
-            scribble(path, damage)
+            damage(path)
         return damaged_at is not None and time.monotonic() - damaged_at > 0.5
 
     try:
@@ -105,14 +131,3 @@ def test_damage_of_the_memory_is_reported_in_the_trace(client: Client, case: str
         assert trace.ended == progress.ended
     assert len(calls) == progress.calls > 100
     assert all(call.to_json() for call in calls[:1])
-
-
-def scribble(path: Path, damage: Damage) -> None:
-    """Apply damage to the shared memory in a buffer file."""
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
-        offset = mapped.find((16 << 10).to_bytes(8, "little")) - 8 * Control.BLOCK_SIZE
-        words = memoryview(mapped)[offset:].cast("Q")
-        try:
-            damage(words)
-        finally:
-            words.release()

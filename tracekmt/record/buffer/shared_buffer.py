@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 from tracekmt.errors import RecordError
+from tracekmt.record.buffer.bus_errors import BusErrorWatch
 from tracekmt.record.buffer.event_queue import EVERYTHING, EventQueue, Fragments
 from tracekmt.trace.buffer_format import BLOCK_HEADER, CONTROL_SIZE, FRAGMENT_HEADER, IDLE, Block, Control
 from tracekmt.trace.events import Enter, Leave, Lost
@@ -66,6 +67,7 @@ class SharedBuffer:
             file.write(file_preface + pack_live_head(len(file_preface), self.size, _PAGE))
             file.flush()
             self._map = mmap.mmap(file.fileno(), self.offset + self.size)
+        self._bus_errors = BusErrorWatch(self._map)
         self._memory = memoryview(self._map)[self.offset :]
         self._words = self._memory.cast("Q")
         self._blocks, self._count = _block_layout(self.size)
@@ -122,7 +124,9 @@ class SharedBuffer:
             last: True if the target process writes no more. Unfinished events are then lost.
             most: Limit of the number of events. The others wait for the next drain.
         """
+        self._check_file()
         size = 0 if self.is_unreadable else self._collect(last)
+        self._check_file()
         for block in [block for block in self._complete if not self._event_queue.holds(block)]:
             self._release(block)
         if most is not None and size > BUSY and not last:
@@ -145,6 +149,7 @@ class SharedBuffer:
             self._words.release()
             self._queue.release()
             self._memory.release()
+            self._bus_errors.close()
             self._map.close()
             self._map = None
         self._event_queue.close(keep=keep)
@@ -160,6 +165,13 @@ class SharedBuffer:
         self._note(damage)
         self.is_unreadable = True
         self._event_queue.put(EVERYTHING, fragments, end)
+
+    def _check_file(self) -> None:
+        """Note a file that the process has truncated. The end of the memory is zeros then."""
+        if self._map is not None and (self._map.size() < self.offset + self.size or self._bus_errors.faults):
+            self._damage = "it truncated the file"
+            if not self.is_unreadable:
+                self._end_reading(self._damage, [], self._end)
 
     def _collect(self, last: bool) -> int:
         """Move new data to the event queue and return its size in bytes."""

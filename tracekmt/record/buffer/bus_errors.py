@@ -1,0 +1,153 @@
+"""Survives SIGBUS in a file mapping that another process truncates (x86-64 Linux).
+
+An access beyond the end of a mapped file raises SIGBUS, which ends the process. The handler maps a page of zeros there,
+counts the fault and repeats the access. It is machine code, because a handler in Python runs after the access.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import platform
+import struct
+import sys
+import threading
+from typing import Any
+
+_SIGBUS = 7
+_SA_SIGINFO = 4
+_PAGE = 4096
+_SIZE = 4 * _PAGE
+_PREVIOUS, _RANGES = 0x100, 0x128
+"""Offsets in the handler's memory: address of the previous handler, before a zeroed sigaction; first watched range."""
+
+_RANGE = struct.Struct("<QQQ")
+"""A watched range: address of its first byte, address after its last byte, number of faults."""
+
+_LIMIT = (_SIZE - _RANGES) // _RANGE.size - 1
+"""Limit of ranges. A range at address 0 ends the list."""
+
+_UNUSED = 1
+"""Address of an unused range of the list, which is empty."""
+
+_CODE = (
+    b"\x48\x8b\x46\x10"  # mov rax, [rsi + 16], which is si_addr
+    b"\x48\x8d\x0d\x1d\x01\x00\x00"  # lea rcx, [ranges]
+    b"\x4c\x8b\x01"  # next: mov r8, [rcx]
+    b"\x4d\x85\xc0"  # test r8, r8
+    b"\x74\x42"  # je other
+    b"\x4c\x39\xc0"  # cmp rax, r8
+    b"\x72\x06"  # jb skip
+    b"\x48\x3b\x41\x08"  # cmp rax, [rcx + 8]
+    b"\x72\x06"  # jb found
+    b"\x48\x83\xc1\x18"  # skip: add rcx, 24
+    b"\xeb\xe7"  # jmp next
+    b"\xf0\x48\xff\x41\x10"  # found: lock inc qword [rcx + 16]
+    b"\x48\x89\xc7"  # mov rdi, rax
+    b"\x48\x81\xe7\x00\xf0\xff\xff"  # and rdi, -4096
+    b"\xbe\x00\x10\x00\x00"  # mov esi, 4096
+    b"\xba\x03\x00\x00\x00"  # mov edx, PROT_READ | PROT_WRITE
+    b"\x41\xba\x32\x00\x00\x00"  # mov r10d, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS
+    b"\x49\xc7\xc0\xff\xff\xff\xff"  # mov r8, -1
+    b"\x45\x31\xc9"  # xor r9d, r9d
+    b"\xb8\x09\x00\x00\x00"  # mov eax, mmap
+    b"\x0f\x05\xc3"  # syscall; ret
+    b"\x48\x8b\x05\xa4\x00\x00\x00"  # other: mov rax, [previous]
+    b"\x48\x83\xf8\x01"  # cmp rax, SIG_IGN
+    b"\x77\x1c"  # ja chain
+    b"\xbf\x07\x00\x00\x00"  # mov edi, SIGBUS
+    b"\x48\x8d\x35\x9a\x00\x00\x00"  # lea rsi, [a sigaction of SIG_DFL]
+    b"\x31\xd2"  # xor edx, edx
+    b"\x41\xba\x08\x00\x00\x00"  # mov r10d, 8
+    b"\xb8\x0d\x00\x00\x00"  # mov eax, rt_sigaction
+    b"\x0f\x05\xc3"  # syscall; ret, to fault again and end
+    b"\xff\xe0"  # chain: jmp rax
+)
+
+
+class _Sigaction(ctypes.Structure):
+    """The C library's struct sigaction."""
+
+    _fields_ = (
+        ("handler", ctypes.c_void_p),
+        ("mask", ctypes.c_byte * 128),
+        ("flags", ctypes.c_int),
+        ("restorer", ctypes.c_void_p),
+    )
+
+
+class _Handler:
+    """The installed handler."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._memory: mmap.mmap | None = None
+
+    def add(self, start: int, size: int) -> int | None:
+        """Watch a range of memory. Return its index in the list, or None if it cannot be watched."""
+        with self._lock:
+            memory = self._memory or self._install()
+            if memory is None:
+                return None
+            for index in range(_LIMIT):
+                offset = _RANGES + _RANGE.size * index
+                first, _, _ = _RANGE.unpack_from(memory, offset)
+                if first <= _UNUSED:
+                    struct.pack_into("<QQ", memory, offset + 8, start + size, 0)
+                    struct.pack_into("<Q", memory, offset, start)  # last: a thread may fault at any time
+                    return index
+        return None
+
+    def remove(self, index: int) -> None:
+        """Watch a range no longer."""
+        if self._memory is not None:
+            struct.pack_into("<QQQ", self._memory, _RANGES + _RANGE.size * index, _UNUSED, 0, 0)
+
+    def faults(self, index: int) -> int:
+        """Return the number of faults in a range."""
+        assert self._memory is not None
+        return int(_RANGE.unpack_from(self._memory, _RANGES + _RANGE.size * index)[2])
+
+    def _install(self) -> mmap.mmap | None:
+        if sys.platform != "linux" or platform.machine() != "x86_64" or sys.maxsize < 1 << 32:
+            return None
+        try:
+            memory = mmap.mmap(-1, _SIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        except OSError:  # a hardened system allows no executable memory
+            return None
+        memory[: len(_CODE)] = _CODE
+        previous = _Sigaction()
+        action = _Sigaction(handler=_address(memory), flags=_SA_SIGINFO)
+        sigaction = ctypes.CDLL(None).sigaction
+        sigaction(_SIGBUS, None, ctypes.byref(previous))
+        struct.pack_into("<Q", memory, _PREVIOUS, previous.handler or 0)
+        if sigaction(_SIGBUS, ctypes.byref(action), None):
+            return None
+        self._memory = memory
+        return memory
+
+
+_HANDLER = _Handler()
+
+
+class BusErrorWatch:
+    """Watches a mapping until it is closed, on x86-64 Linux. Elsewhere it does nothing."""
+
+    def __init__(self, mapped: mmap.mmap) -> None:
+        self._index = _HANDLER.add(_address(mapped), len(mapped))
+
+    @property
+    def faults(self) -> int:
+        """Number of pages that were replaced with zeros because the file was too short."""
+        return 0 if self._index is None else _HANDLER.faults(self._index)
+
+    def close(self) -> None:
+        """End the watch. The mapping may be closed afterwards."""
+        if self._index is not None:
+            _HANDLER.remove(self._index)
+            self._index = None
+
+
+def _address(mapped: mmap.mmap) -> int:
+    view: Any = ctypes.c_char.from_buffer(mapped)
+    return ctypes.addressof(view)
