@@ -51,8 +51,8 @@ bench:  ## measure recording, traces, replay and diff
 	$(BIN)/python benchmarks/diff.py
 
 .PHONY: soak
-soak:  ## kill recorders 500 times, flip 20,000 bits, fuzz for 70 minutes, record each behaviour 20 times
-	TRACEKMT_SOAK=1 $(BIN)/python -m pytest tests/trace/test_damage.py tests/fuzz tests/record/test_session.py tests/record/test_threads.py tests/record/test_behaviours.py
+soak:  ## run the kill, damage and fuzz tests at length, for about three hours
+	TRACEKMT_SOAK=1 $(BIN)/python -m pytest tests/trace/test_damage.py tests/fuzz tests/cli/test_kills.py tests/record/test_session.py tests/record/test_threads.py tests/record/test_behaviours.py
 
 .PHONY: precommit
 precommit:  ## run the pre-commit hooks on all files

@@ -1,4 +1,4 @@
-"""Commands on traces with valid frames and hostile values: a fuzzer runs for 30 s in CI, an hour in `make soak`."""
+"""Commands on valid frames with hostile values: a fuzzer runs for two minutes in CI, for an hour in `make soak`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.skips import LINUX_PART
 
-SECONDS = 3600 if "TRACEKMT_SOAK" in os.environ else 30 if "CI" in os.environ else 10
+SECONDS = 3600 if "TRACEKMT_SOAK" in os.environ else 120 if "CI" in os.environ else 10
 FUZZER = Path(__file__).parent / "structure.py"
 
 
