@@ -88,5 +88,5 @@ def test_a_function_with_another_description_is_an_error(tmp_path: Path, struct:
 def test_an_invalid_adapter_of_a_header_is_an_error(tmp_path: Path, luid: Any) -> None:
     with tracekmt.create(tmp_path / "t.kmt", machine={"adapters": [{"luid": luid}]}) as trace:
         trace.add("D3DKMTCloseAdapter", {"hAdapter": 1}, status="STATUS_INVALID_PARAMETER")
-    with pytest.raises(tracekmt.UsageError, match="invalid adapter luid"):
+    with pytest.raises(tracekmt.TraceError, match=r"t\.kmt: header: invalid adapter luid"):
         tracekmt.replay(tmp_path / "t.kmt")

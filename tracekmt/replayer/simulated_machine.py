@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tracekmt.codec.luid import Luid
+from tracekmt.errors import TraceError, UsageError
 from tracekmt.machine.learn import describes_machine, learn_machine
 from tracekmt.simulator import Simulator
 from tracekmt.simulator.machine_file import profile_settings
@@ -20,19 +21,34 @@ def simulator_for(*traces: Trace, **settings: Any) -> Simulator:
     Args:
         traces: The traces.
         settings: Settings that replace those of the trace. None is the default.
+
+    Raises:
+        UsageError: A setting is invalid.
+        TraceError: A setting in the header of the first trace is invalid.
     """
     settings = {name: value for name, value in settings.items() if value is not None}
     chosen = {**profile_settings(settings.pop("profile", "windows")), **settings}
     machine = {} if all(map(describes_machine, traces)) else learn_machine(*traces)
-    for layer in (traces[0].header.machine, chosen):
-        known = {name: value for name, value in layer.items() if name in _HEADER_SETTINGS or layer is chosen}
-        if isinstance(known.get("adapters"), (list, tuple)):
-            known["adapters"] = _merge_adapters(machine.get("adapters", []), known["adapters"])
-        machine = {**machine, **known}
+    for layer in (_header_settings(traces[0]), chosen):
+        merged = dict(layer)
+        if isinstance(merged.get("adapters"), (list, tuple)):
+            merged["adapters"] = _merge_adapters(machine.get("adapters", []), merged["adapters"])
+        machine = {**machine, **merged}
     return Simulator(**machine)
 
 
 _HEADER_SETTINGS = ("adapters", "system_memory", "list_capacity")
+
+
+def _header_settings(trace: Trace) -> dict[str, Any]:
+    """Return the settings of a simulator that the header of a trace has."""
+    machine = trace.header.machine
+    settings = {name: machine[name] for name in _HEADER_SETTINGS if name in machine}
+    try:
+        Simulator(**settings)
+    except UsageError as error:
+        raise TraceError(f"{trace.path}: header: {error}") from None
+    return settings
 
 
 def _merge_adapters(learned: list[Any], chosen: Sequence[Any]) -> list[Any]:
