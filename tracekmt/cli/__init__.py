@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import io
 import os
@@ -19,6 +20,10 @@ from tracekmt.version import VERSION
 
 BISECT_SKIP = 125
 """Exit status that makes `git bisect run` skip a commit."""
+
+_COLLECTION_THRESHOLDS = (100_000, 20, 100)
+"""Thresholds of the garbage collector. Commands keep the objects of many calls alive, and few of them are in cycles.
+With Python's threshold of 700 objects, a check of 100,000 calls took 1.6 times as long (Python 3.11)."""
 
 COMMANDS = (
     *("demo", "record", "replay", "diff", "check", "dump", "info", "stats"),
@@ -62,6 +67,7 @@ def main() -> None:
 
     Errors are one or two lines on stderr, with exit status 2.
     """
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
     _escape_missing_characters()
     sys.exit(_run())
 
