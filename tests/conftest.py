@@ -18,6 +18,7 @@ from tests.native import FOLDER, skip_without
 from tests.processes import run_captured
 from tests.record.walker import Compiled, build
 from tests.skips import LINUX_PROGRAMS, pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 (hooks)
+from tracekmt import core
 from tracekmt.resources import resource
 from tracekmt.trace.writer import Writer
 
@@ -33,6 +34,16 @@ def abi(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(params=["core", "python"])
+def either_core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test with the core and without it."""
+    if request.param == "core":
+        require_core()
+    else:
+        monkeypatch.setattr(core, "CORE", None)
+    return str(request.param)
+
+
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs the command line in an empty folder."""
@@ -45,6 +56,13 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return run_captured(words, cwd=tmp_path, timeout=120, env=environment, **options)
 
     return run
+
+
+def require_core() -> core.Core:
+    """Return the core. Skip the test without it."""
+    if core.CORE is None:
+        skip_without("the core, which a C compiler builds at installation")
+    return core.CORE
 
 
 def open_device(**settings: Any) -> tuple[tracekmt.Simulator, int, int]:

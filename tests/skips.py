@@ -22,6 +22,7 @@ WINDOWS_REASONS = {
     LINUX_PART: f"{re.escape(LINUX_PART)}|no process forks on Windows|could not import '(pty|resource)'.*",
     "requires a tool that is not installed": "requires (chromium|atheris).*|(ruff|mypy) is not installed"
     "|could not import 'mypy'.*|atheris, the fuzzer, does not support this system",
+    "requires the core": "requires the core, which a C compiler builds at installation",
     "requires a console of Windows": "requires a console of Windows.*",
     "requires cases that a clone lacks": "the hostile cases are not part of a clone",
 }

@@ -12,11 +12,12 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "tracekmt"
 HOOKS = PACKAGE.parent / "hooks"
 
-BASE = {"budgets", "errors", "plural", "printable", "private_file", "system", "version"}
+BASE = {"budgets", "core", "errors", "plural", "printable", "private_file", "system", "version"}
 DATA = BASE | {"codec", "ntstatus", "resources", "spec"}
 # The parts of the package that each part may import. None: all of them.
 ALLOWED = {
     "budgets": {"errors"},
+    "core": set(),
     "errors": set(),
     "plural": set(),
     "printable": set(),

@@ -34,6 +34,12 @@ def test_this_machine_can_be_recorded_on() -> None:
     assert find_check(checks, "memory").ok
 
 
+def test_the_core_in_use_is_reported(either_core: str) -> None:
+    (check,) = (check for check in examine_machine() if check.name == "core")
+    assert (check.ok, check.finding.split(",")[0]) == ((True, "native") if either_core == "core" else (None, "Python"))
+    assert bool(check.advice) == (check.ok is None)
+
+
 def test_leftover_buffers_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks_module, "default_folder", lambda: tmp_path)
     (tmp_path / f"tracekmt-{os.getpid()}-abc.spool").write_bytes(bytes(9 << 20))

@@ -49,7 +49,7 @@ static volatile int caught;
 
 static int32_t call(long thread, Thunk thunk, void *arg) {
   int32_t status = thunk(arg);
-  journal[thread]++;
+  __atomic_add_fetch(&journal[thread], 1, __ATOMIC_RELAXED);  /* a signal handler may call too */
   return status;
 }
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.native import FOLDER as NATIVE
 from tests.native import skip_without
+from tests.record.buffer.drained import drained
 from tests.skips import LINUX_PART
 from tests.windows import COMPILERS, FOLDER, wine_environment
 from tracekmt.calls import CALLS
@@ -90,7 +91,7 @@ def test_calls_and_faults_of_windows_threads(
             timeout=60,
         )
         *lines, last = run.stdout.splitlines()
-        events = buffer.drain(last=True)
+        events = drained(buffer, last=True)
     finally:
         buffer.close()
     assert last == f"handled {len(lines)} wrong 0"

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from tests.calls.every_form import FORMS
 from tests.native import FOLDER, skip_without
+from tests.record.buffer.drained import drained
 from tracekmt.calls import raw_call
 from tracekmt.codec import decode, encode
 from tracekmt.codec.memory import Arena, Recorded
@@ -75,7 +76,7 @@ class Compiled:
 
 
 def events(buffer: SharedBuffer) -> tuple[Enter, Leave]:
-    enter, leave = buffer.drain()
+    enter, leave = drained(buffer)
     assert isinstance(enter, Enter)
     assert isinstance(leave, Leave)
     return enter, leave

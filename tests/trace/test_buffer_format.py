@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.record.buffer.drained import drained
 from tests.record.buffer.test_shared_buffer import Target, enter, fragment, leave, piece
 from tracekmt.calls import CALLS
 from tracekmt.errors import TraceError
@@ -17,7 +18,10 @@ from tracekmt.record.buffer.overflow_file import preface
 from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, SharedBuffer
 from tracekmt.trace.buffer_format import Assembler
 from tracekmt.trace.events import Header, Lost
+from tracekmt.trace.raw_events import parse_event
 from tracekmt.trace.reader import Trace
+
+pytestmark = pytest.mark.usefixtures("either_core")
 
 
 @pytest.fixture
@@ -36,8 +40,8 @@ def leftover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     target.append(first, enter(numbers[0]) + leave(numbers[1], numbers[0]))
     target.close_block(first)
     target.append(second, enter(numbers[2], piece(0x5000, b"abcd", 4)))
-    assert len(spool.drain()) == 3
-    assert spool.drain() == []  # Drained events count as written, and the closed block is free again.
+    assert len(drained(spool)) == 3
+    assert drained(spool) == []  # Drained events count as written, and the closed block is free again.
     numbers += [target.sequence() for _ in range(3)]
     target.append(second, leave(numbers[3], numbers[2]) + enter(numbers[4]) + fragment(numbers[5], b"", last=0))
     path = tmp_path / "left.spool"
@@ -100,10 +104,18 @@ def test_truncated_memory_is_a_damaged_trace(leftover: Path) -> None:
         (struct.pack("<IBBHQ", 16, 1, 1, 0, 1 << 63), "an invalid fragment of 16 bytes"),
         (fragment(1, bytes(24), kind=3), "an event of unknown kind 3"),
         (fragment(1, struct.pack("<QQQQQ", 0, 0, 0, 0, 1 << 60)), "arguments"),
+        (fragment(1, struct.pack("<QQQQQ", 1 << 62, 0, 0, 0, 0)), "an event at the time 4611686018427387904"),
         (enter(1, piece(0, b"abc", continued=1)), "a truncated region"),
         (enter(1, piece(0, b"abcdefgh")[:-8]), "a truncated region"),
     ],
 )
 def test_malformed_fragments_are_errors(data: bytes, message: str) -> None:
+    def assemble() -> None:
+        assembler = Assembler()
+        assembler.add_fragments(data)
+        for event in assembler.events_until(2):
+            if not isinstance(event, Lost):
+                parse_event(event)
+
     with pytest.raises(ValueError, match=message):
-        Assembler().add_fragments(data)
+        assemble()

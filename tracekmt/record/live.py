@@ -21,6 +21,7 @@ from tracekmt.record.process.memory_map import MemoryMap
 from tracekmt.record.sink import Sink
 from tracekmt.trace.buffer_format import Control, drop_orphan_returns
 from tracekmt.trace.events import Enter, Leave, Lost, Module
+from tracekmt.trace.raw_events import RawEvent, parse_events
 
 DRAIN_EVENTS = 4096
 """Limit of events in one drain, which takes a tenth of a second. A program that makes 100,000 calls a second fills the
@@ -49,7 +50,6 @@ class LiveRecording:
     progress: Progress
     memory_map: MemoryMap | None
     exit_watcher: ExitWatcher | None
-    _entered: set[int] = field(default_factory=set)
     _unknown: set[int] = field(default_factory=set)
 
     def drain(self, *, last: bool = False) -> None:
@@ -58,9 +58,19 @@ class LiveRecording:
         Args:
             last: True if the process writes no more.
         """
-        attachment = self.attachment
         self._take_messages()
-        events = self._known(attachment.buffer.drain(last=last, most=DRAIN_EVENTS))
+        raw_events = self.attachment.buffer.drain(last=last, most=DRAIN_EVENTS)
+        position, batch = 0, 1
+        while position < len(raw_events):
+            position = self.sink.frame(raw_events, position) if batch == 1 else position
+            self._write(raw_events[position : position + batch])
+            position += batch
+        self.sink.flush()
+
+    def _write(self, raw_events: list[RawEvent | Lost]) -> None:
+        """Write events to the trace through an object for each."""
+        attachment = self.attachment
+        events = self._known(list(parse_events(raw_events, attachment.buffer.note_damage)))
         if self.memory_map is not None:  # at once: the memory map disappears with the process
             annotated = self.memory_map.annotate_events(events, attachment.hooks.specs, attachment.hooks.abi)
             events = list(annotated)
@@ -160,7 +170,7 @@ class LiveRecording:
                 else:
                     unknown.add(event.spec_id)
                     events[number] = Lost(event.sequence, 1)
-        return list(drop_orphan_returns(events, self._entered))
+        return list(drop_orphan_returns(events, self.sink.in_flight))
 
     def _await_name(self, spec_id: int) -> bool:
         """Wait for the name of an undescribed function. Its first call may be drained before the agent's message.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from tracekmt.calls import CALLS
@@ -14,7 +14,9 @@ from tracekmt.ntstatus import Status
 from tracekmt.record.agent.hooks import Hooks
 from tracekmt.record.buffer.ring_writer import RingWriter
 from tracekmt.record.limits import Progress, StopConditions
+from tracekmt.record.process.memory_map import has_undescribed_pointer
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
+from tracekmt.trace.raw_events import RawEvent
 from tracekmt.trace.writer import Writer
 
 
@@ -52,8 +54,10 @@ class Sink:
         self._progress = progress
         self._until_status = limits.until_status
         self._redactor = Redactor(hooks.abi, CALLS.values(), lambda spec_id: hooks.specs[spec_id]) if redact else None
-        # Description ids of the calls in flight, by the sequence numbers of their enter events.
+        # Description ids of the calls in flight that `write` counted, by the sequence numbers of their enter events.
         self._in_flight: dict[int, int] = {}
+        # Ids of the descriptions whose events `frame` may append.
+        self._plain: set[int] = set()
         header = redacted_header(header) if redact else header
         self._writer: Writer | RingWriter
         if limits.last is not None:
@@ -67,14 +71,36 @@ class Sink:
 
     def describe(self, spec_id: int) -> None:
         """Write the description that later events refer to."""
+        spec = self._hooks.specs[spec_id]
         self.described.add(spec_id)
-        self._writer.describe(spec_id, self._hooks.specs[spec_id])
+        self._writer.describe(spec_id, spec)
+        if not spec.raw and not has_undescribed_pointer(spec):
+            self._plain.add(spec_id)
+
+    @property
+    def in_flight(self) -> Container[int]:
+        """Sequence numbers of the enter events of calls in flight."""
+        return self._writer.in_flight
+
+    def frame(self, events: list[RawEvent | Lost], position: int) -> int:
+        """Append raw events that need no other handling, and count them, see `Writer.frame`."""
+        writer = self._writer
+        if isinstance(writer, RingWriter) or self._redactor is not None or self._until_status is not None:
+            return position
+        calls_before = writer.call_count
+        position = writer.frame(events, position, self._plain)
+        self._progress.calls += writer.call_count - calls_before
+        return position
 
     def write(self, events: list[Enter | Leave | Lost]) -> None:
         """Append events, all of them described, and count them."""
-        self._writer.events(self._redactor.events(events) if self._redactor is not None else events)
-        self._progress.size = self._writer.size
         self._count(events)
+        self._writer.events(self._redactor.events(events) if self._redactor is not None else events, flush=False)
+
+    def flush(self) -> None:
+        """Write the appended events to the file."""
+        self._writer.flush_events()
+        self._progress.size = self._writer.size
 
     def end(self, reason: str) -> None:
         """Write the reason for the end of the recording and close the trace."""
@@ -100,7 +126,11 @@ class Sink:
                     self._progress.undescribed[self._hooks.specs[event.spec_id].name] += 1
                 self._in_flight[event.sequence] = event.spec_id
             else:
-                self._count_status(self._in_flight.pop(event.enter), event)
+                spec_id = self._in_flight.pop(event.enter, None)
+                if spec_id is None and isinstance(self._writer, Writer):
+                    spec_id = self._writer.function_in_flight(event.enter)
+                assert spec_id is not None
+                self._count_status(spec_id, event)
 
     def _count_status(self, spec_id: int, event: Leave) -> None:
         spec = self._hooks.specs[spec_id]

@@ -17,14 +17,15 @@ All words are little endian, of 64 bits unless noted:
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from tracekmt.errors import TraceError
-from tracekmt.trace.events import Enter, Leave, Lost, Region
+from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.frames import FrameReader, LiveFrame
 from tracekmt.trace.metadata import TemporaryTrace
+from tracekmt.trace.raw_events import SEQUENCE_LIMIT, RawEvent, parse_events, split_fragments
 
 CONTROL_SIZE = 4096
 """Size of the control words in bytes."""
@@ -34,16 +35,6 @@ BLOCK_HEADER = 64
 
 IDLE = (1 << 64) - 1
 """Value of `Block.ACTIVE` while no event is being written."""
-
-_ENTER, _LEAVE = 1, 2
-
-_FRAGMENT = struct.Struct("<IBBHQ")
-FRAGMENT_HEADER = _FRAGMENT.size
-"""Size of a fragment without content in bytes."""
-
-_PIECE = struct.Struct("<QIIII")
-_TIME = struct.Struct("<q")
-_SEQUENCE_LIMIT = 1 << 62
 
 
 class Control:
@@ -112,7 +103,7 @@ class Assembler:
 
     def __init__(self, first: int = 0) -> None:
         self.next_sequence = first
-        self._ready: dict[int, Enter | Leave] = {}
+        self._ready: dict[int, RawEvent] = {}
         self._fragments: dict[int, list[tuple[int, int, bytes]]] = {}
 
     @property
@@ -138,22 +129,9 @@ class Assembler:
         Raises:
             ValueError: The data is malformed.
         """
-        offset, highest = 0, -1
-        limit = _SEQUENCE_LIMIT if end is None else min(end, _SEQUENCE_LIMIT)
-        while offset < len(data):
-            if len(data) - offset < _FRAGMENT.size:
-                raise ValueError("a truncated fragment")
-            size, kind, is_last, number, sequence = _FRAGMENT.unpack_from(data, offset)
-            if size < _FRAGMENT.size or offset + size > len(data) or sequence >= limit:
-                raise ValueError(f"an invalid fragment of {size} bytes")
-            content = data[offset + _FRAGMENT.size : offset + size]
-            offset += size
-            highest = max(highest, sequence)
-            if sequence < self.next_sequence:
-                continue
-            if number == 0 and is_last:
-                self._ready[sequence] = _event(kind, sequence, content)
-                continue
+        limit = SEQUENCE_LIMIT if end is None else min(end, SEQUENCE_LIMIT)
+        parts, highest = split_fragments(data, self.next_sequence, limit, self._ready)
+        for sequence, kind, is_last, number, content in parts:
             # The fragments of one event are in several blocks. The blocks are read in any order.
             fragments = self._fragments.setdefault(sequence, [])
             fragments.append((number, is_last, content))
@@ -161,61 +139,22 @@ class Assembler:
             if any(last for _, last, _ in fragments) and len(fragments) == count:
                 del self._fragments[sequence]
                 event_content = b"".join(content for _, _, content in sorted(fragments))
-                self._ready[sequence] = _event(kind, sequence, event_content)
+                self._ready[sequence] = sequence, kind, event_content
         return highest
 
-    def events_until(self, end: int) -> Iterator[Enter | Leave | Lost]:
+    def events_until(self, end: int) -> Iterator[RawEvent | Lost]:
         """Yield the events below a sequence number. A loss takes the place of missing events."""
-        for sequence in sorted(number for number in self._ready if number < end):
+        ready = self._ready
+        for sequence in sorted(ready if end > max(ready, default=0) else filter(end.__gt__, ready)):
             if sequence > self.next_sequence:
                 yield Lost(self.next_sequence, sequence - self.next_sequence)
-            yield self._ready.pop(sequence)
+            yield ready.pop(sequence)
             self.next_sequence = sequence + 1
         if end > self.next_sequence:
             yield Lost(self.next_sequence, end - self.next_sequence)
             self.next_sequence = end
         for sequence in [number for number in self._fragments if number < end]:
             del self._fragments[sequence]
-
-
-def _event(kind: int, sequence: int, content: bytes) -> Enter | Leave:
-    """Return an event from its content, as hooks/recorder.c writes it.
-
-    Raises:
-        ValueError: The content is malformed.
-    """
-    try:
-        (time,) = _TIME.unpack_from(content, 0)
-        if kind == _ENTER:
-            spec_id, caller, thread, count = struct.unpack_from("<QQQQ", content, 8)
-            if count > len(content) // 8:
-                raise ValueError(f"an event with {count} arguments")
-            if max(spec_id, thread) >> 32:
-                raise ValueError(f"an event of thread {thread} and function {spec_id}")
-            arguments = struct.unpack_from(f"<{count}Q", content, 40)
-            return Enter(sequence, thread, spec_id, time, caller, arguments, _regions(content, 40 + 8 * count))
-        if kind == _LEAVE:
-            enter, result = struct.unpack_from("<QQ", content, 8)
-            return Leave(sequence, enter, time, result, _regions(content, 24))
-    except struct.error:
-        raise ValueError("a truncated event") from None
-    raise ValueError(f"an event of unknown kind {kind}")
-
-
-def _regions(content: bytes, offset: int) -> tuple[Region, ...]:
-    regions: list[Region] = []
-    while offset < len(content):
-        address, requested, read, continues, _ = _PIECE.unpack_from(content, offset)
-        data = content[offset + _PIECE.size : offset + _PIECE.size + read]
-        offset += _PIECE.size + (read + 7 & ~7)
-        if len(data) < read or (continues and not regions):
-            raise ValueError("a truncated region")
-        if continues:
-            start, total, before = regions[-1]
-            regions[-1] = start, total, before + data
-        else:
-            regions.append((address, requested, data))
-    return tuple(regions)
 
 
 def overflow_path(trace: Path) -> Path:
@@ -244,21 +183,28 @@ def convert_leftover(frames: FrameReader, live_frame: LiveFrame) -> tuple[Binary
     return copy.finish(), f"{damage}; {leftover.damage}" if leftover.damage else damage
 
 
-def drop_orphan_returns(events: Iterable[Enter | Leave | Lost], entered: set[int]) -> Iterator[Enter | Leave | Lost]:
+def drop_orphan_returns(
+    events: Iterable[Enter | Leave | Lost], in_flight: Container[int]
+) -> Iterator[Enter | Leave | Lost]:
     """Yield events. A loss takes the place of a leave event without an enter event.
 
     Args:
         events: The events in order.
-        entered: Sequence numbers of earlier enter events without leave events. Updated by the events.
+        in_flight: Sequence numbers of earlier enter events without leave events.
     """
+    entered: set[int] = set()
+    left: set[int] = set()
     for event in events:
         if isinstance(event, Enter):
             entered.add(event.sequence)
-        if isinstance(event, Leave) and event.enter not in entered:
-            yield Lost(event.sequence, 1)
-            continue
-        if isinstance(event, Leave):
-            entered.discard(event.enter)
+        elif isinstance(event, Leave):
+            if event.enter in entered:
+                entered.remove(event.enter)
+            elif event.enter in in_flight and event.enter not in left:
+                left.add(event.enter)
+            else:
+                yield Lost(event.sequence, 1)
+                continue
         yield event
 
 
@@ -287,6 +233,9 @@ class Leftover:
         self._spilled = spilled
 
     def __iter__(self) -> Iterator[Enter | Leave | Lost]:
+        return parse_events(self._events(), self._note)
+
+    def _events(self) -> Iterator[RawEvent | Lost]:
         for end, parts in self._spilled:
             for data in parts:
                 self._add(data)
@@ -299,7 +248,10 @@ class Leftover:
         try:
             self._assembler.add_fragments(data)
         except ValueError as error:
-            self.damage = f"a block has {error}"
+            self._note(str(error))
+
+    def _note(self, damage: str) -> None:
+        self.damage = f"a block has {damage}"
 
     def _read(self, frames: FrameReader, live_frame: LiveFrame) -> int:
         """Add every block. Return the sequence number of the next event that the recorder would have written."""
@@ -322,4 +274,4 @@ class Leftover:
                 self.damage = f"a block has an invalid length of {committed} bytes"
                 continue
             self._add(frames.read_bytes(start + BLOCK_HEADER, committed))
-        return int(min(words[Control.SEQUENCE], _SEQUENCE_LIMIT))
+        return int(min(words[Control.SEQUENCE], SEQUENCE_LIMIT))

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgpack
 
+from tracekmt import core
 from tracekmt.trace.events import Enter, Leave, Region
 
 ENTER, LEAVE, LOST = 0, 1, 2
@@ -71,11 +72,19 @@ class EventTable:
         for column, value in zip(self._columns, row, strict=True):
             column.append(value)
 
+    def extend(self, columns: Sequence[bytes]) -> None:
+        """Append the rows of columns in the byte order of this machine, without differences."""
+        for column, data in zip(self._columns, columns, strict=True):
+            column.frombytes(data)
+
     def pack(self) -> list[bytes]:
         """Return the columns in their little endian file form."""
         packed = []
         for name, type_code, is_difference in COLUMNS:
             values: array[int] = getattr(self, name)
+            if is_difference and core.CORE is not None:
+                packed.append(core.CORE.differences(values.tobytes()))
+                continue
             if is_difference:
                 values = array(type_code, map(int.__sub__, values, [0, *values[:-1]]))
             packed.append(_swap_if_big_endian(values).tobytes())
@@ -176,8 +185,13 @@ def leave_body(event: Leave, entered: Sequence[Region], intern: Callable[[bytes]
         entered: Regions of the enter event. The body has only the number of a region that the call did not change.
         intern: Returns the number of the blob that stores the data, or the data itself.
     """
-    numbers = {region: number for number, region in enumerate(entered)}
-    return pack([numbers[r] if r in numbers else [r[0], r[1], intern(r[2])] for r in event.regions])
+    if len(event.regions) == len(entered):
+        pairs = enumerate(zip(entered, event.regions, strict=True))
+        regions = [number if before == r else [r[0], r[1], intern(r[2])] for number, (before, r) in pairs]
+    else:
+        numbers = {region: number for number, region in enumerate(entered)}
+        regions = [numbers[r] if r in numbers else [r[0], r[1], intern(r[2])] for r in event.regions]
+    return pack(regions)
 
 
 def enter_from_body(value: Any, load_blob: LoadBlob) -> tuple[tuple[int, ...], tuple[Region, ...]]:

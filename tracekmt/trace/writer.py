@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tracekmt import core
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.private_file import create_private
 from tracekmt.spec.types import Abi, CallSpec
+from tracekmt.trace.blob_numbers import KNOWN_SIZE, LONG_BLOB_SIZE, MIN_BLOB_SIZE, BlobNumbers, digest
 from tracekmt.trace.event_frame import ENTER, LEAVE, LOST, EventTable, enter_body, leave_body
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, spec_to_data
 from tracekmt.trace.frames import FrameKind, pack_frame, preamble, tail
+from tracekmt.trace.raw_events import RAW_ENTER, RawEvent, parse_event
 
 FRAME_EVENTS = 4096
 """Maximum number of events in a frame. A reader unpacks a whole frame for one call."""
 
 FRAME_BYTES = 2 << 20
 """Size of the bodies of a frame's events in bytes from which on the frame is written."""
-
-MIN_BLOB_SIZE = 64
-"""Minimum size of a blob in bytes. Shorter memory is stored in the event itself."""
-
-LONG_BLOB_SIZE = 1024
-"""Size in bytes from which on memory is stored as a blob at its first appearance, so that it is stored once.
-
-Shorter memory becomes a blob at its second appearance. Most short memory never appears again, and a reader unpacks all
-blobs of a frame for one of them.
-"""
-
-KNOWN_BLOBS = 1 << 17
-"""Number of blobs that the writer remembers. A forgotten one is stored again when it reappears."""
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
@@ -74,13 +62,12 @@ class Writer:
         except ValueError:
             raise UsageError(f"invalid file name: {str(path)!r}") from None
         self._table, self._bodies = EventTable(), bytearray()
-        self._in_flight: dict[int, tuple[int, Enter]] = {}
+        # Calls in flight, by the sequence numbers of their enter events: the index of the call and the event. From the
+        # core: the index, the number of the thread, the id of the description, and the content of the raw event.
+        self._in_flight: dict[int, tuple[int, Enter] | tuple[int, int, int, bytes]] = {}
         self._threads: dict[int, int] = {}
         self._new_threads: list[int] = []
-        # The number of every remembered content by its hash. None for short memory that appeared once.
-        self._blobs: OrderedDict[bytes, int | None] = OrderedDict()
-        self._new_blobs: list[bytes] = []
-        self._blob_count = 0
+        self._blobs = BlobNumbers()
         self._last_call = -1
         self._origin = header.origin
         self._index: dict[str, Any] = {
@@ -113,11 +100,62 @@ class Writer:
         """
         for event in events:
             self._add(event)
-            if len(self._table) >= FRAME_EVENTS or len(self._bodies) >= FRAME_BYTES:
-                self._write_events()
+            self._finish_event()
         if flush:
-            self._write_events()
-            self._file.flush()
+            self.flush_events()
+
+    def flush_events(self) -> None:
+        """Write the kept events to the file."""
+        self._write_events()
+        self._file.flush()
+
+    def frame(self, events: list[RawEvent | Lost], position: int, plain: set[int]) -> int:
+        """Append raw events without an object for each, by the core. Nothing is flushed.
+
+        Args:
+            events: Raw events in the order of their sequence numbers.
+            position: Position of the first one to append.
+            plain: Ids of the descriptions whose events need no other handling. Failed calls are left to the caller.
+
+        Returns:
+            The position of the first event that is left to the caller: a loss, an event of another description or a
+            new thread, a failed call, a malformed event. Without the core, `position`.
+        """
+        while core.CORE is not None and position < len(events):
+            blobs = self._blobs
+            position, next_call, blobs.count, blobs.young_size, columns, bodies = core.CORE.frame_events(
+                *(events, position, plain, self._in_flight, self._threads, blobs.young, blobs.old, blobs.new, digest),
+                *(self._last_call + 1, blobs.count, blobs.young_size, len(self._bodies)),
+                *(FRAME_EVENTS - len(self._table), FRAME_BYTES - len(self._bodies), KNOWN_SIZE),
+                *(MIN_BLOB_SIZE, LONG_BLOB_SIZE),
+            )
+            calls, is_first = next_call - self._last_call - 1, not self._index["calls"]
+            self._last_call = next_call - 1
+            self._index["calls"] += calls
+            self._table.extend(columns)
+            self._bodies += bodies
+            if calls and is_first and self._origin is None:
+                self._index["start"] = self._table.times[self._table.kinds.index(ENTER)]
+            if not self._finish_event():
+                break
+        return position
+
+    def function_in_flight(self, sequence: int) -> int | None:
+        """Return the description id of a call in flight, by the sequence number of its enter event."""
+        entry = self._in_flight.get(sequence)
+        if entry is None:
+            return None
+        return entry[2] if len(entry) == 4 else entry[1].spec_id
+
+    @property
+    def call_count(self) -> int:
+        """Number of appended calls."""
+        return int(self._index["calls"])
+
+    @property
+    def in_flight(self) -> Mapping[int, object]:
+        """Calls in flight, by the sequence numbers of their enter events."""
+        return self._in_flight
 
     def end(self, reason: str, damage: str | None = None) -> None:
         """Seal the trace: write the end frame and the index.
@@ -177,13 +215,13 @@ class Writer:
             thread = self._thread_number(event.thread)
             if index["calls"] == 1 and self._origin is None:
                 index["start"] = event.time
-            self._bodies += enter_body(event, self._intern)
+            self._bodies += enter_body(event, self._blobs.intern)
             row = (ENTER, call_index, event.sequence, event.time, thread, event.spec_id, event.caller, offset)
         elif isinstance(event, Leave):
             if event.enter not in self._in_flight:
                 raise TraceError(f"{self.path}: leave event {event.sequence} has no enter event")
-            call_index, enter = self._in_flight.pop(event.enter)
-            self._bodies += leave_body(event, enter.regions, self._intern)
+            call_index, enter = self._entered(event.enter)
+            self._bodies += leave_body(event, enter.regions, self._blobs.intern)
             thread = self._thread_number(enter.thread)
             row = (LEAVE, call_index, event.sequence, event.time, thread, enter.spec_id, event.result, offset)
         else:
@@ -206,21 +244,21 @@ class Writer:
             self._new_threads.append(system_id)
         return self._threads[system_id]
 
-    def _intern(self, data: bytes) -> int | bytes:
-        """Return the number of the blob that stores the data, or the data itself if no blob does."""
-        if len(data) < MIN_BLOB_SIZE:
-            return data
-        key = hashlib.blake2b(data, digest_size=16).digest()
-        is_repeated = key in self._blobs
-        number = self._blobs.pop(key, None)
-        if number is None and (is_repeated or len(data) >= LONG_BLOB_SIZE):
-            number = self._blob_count
-            self._blob_count += 1
-            self._new_blobs.append(data)
-        if len(self._blobs) >= KNOWN_BLOBS:
-            self._blobs.popitem(last=False)
-        self._blobs[key] = number  # The least recently used one is first and is forgotten first.
-        return data if number is None else number
+    def _entered(self, sequence: int) -> tuple[int, Enter]:
+        """Remove a call in flight. Return its index and its enter event."""
+        entry = self._in_flight.pop(sequence)
+        if len(entry) == 2:
+            return entry
+        enter = parse_event((sequence, RAW_ENTER, entry[3]))
+        assert isinstance(enter, Enter)
+        return entry[0], enter
+
+    def _finish_event(self) -> bool:
+        """Write the frame and forget blobs if there are enough. Return True if the next event finds more room."""
+        is_full = len(self._table) >= FRAME_EVENTS or len(self._bodies) >= FRAME_BYTES
+        if is_full:
+            self._write_events()
+        return self._blobs.forget() or is_full
 
     def _write_events(self) -> None:
         """Write the kept events as a frame, after a frame of the blobs that they add."""
@@ -228,9 +266,10 @@ class Writer:
         if not len(table):
             return
         index = self._index
-        if self._new_blobs:
-            first_blob = self._blob_count - len(self._new_blobs)
-            index["blobs"].append([first_blob, self._write(FrameKind.BLOBS, [first_blob, self._new_blobs])])
+        blobs = self._blobs
+        if blobs.new:
+            first_blob = blobs.count - len(blobs.new)
+            index["blobs"].append([first_blob, self._write(FrameKind.BLOBS, [first_blob, blobs.new])])
         rows = list(zip(table.kinds, table.calls, strict=True))
         entered = [call_index for kind, call_index in rows if kind == ENTER]
         first_call = entered[0] if entered else self._last_call + 1
@@ -239,7 +278,7 @@ class Writer:
         offset = self._write(FrameKind.EVENTS, [table.pack(), bytes(self._bodies), self._new_threads])
         index["frames"].append([offset, first_call, len(entered), index["events"], len(table)])
         index["events"] += len(table)
-        self._table, self._bodies, self._new_blobs, self._new_threads = EventTable(), bytearray(), [], []
+        self._table, self._bodies, blobs.new, self._new_threads = EventTable(), bytearray(), [], []
 
 
 def now() -> str:

@@ -18,6 +18,7 @@ import pytest
 
 import tracekmt
 from tests.native import skip_without
+from tests.record.buffer.drained import drained
 from tests.record.buffer.test_shared_buffer import enter
 from tests.record.client import Client, wait_for
 from tracekmt.errors import UsageError
@@ -28,6 +29,8 @@ from tracekmt.record.process.targets import open_device
 from tracekmt.record.session import Recording
 from tracekmt.trace.buffer_format import BLOCK_HEADER, Block, Control
 from tracekmt.trace.events import Lost
+
+pytestmark = pytest.mark.usefixtures("either_core")
 
 
 @contextlib.contextmanager
@@ -188,6 +191,6 @@ def test_all_remaining_events_are_sent_at_the_end(sender: ctypes.CDLL) -> None:
         rest.append(collect(16 + 2 * len(enter(0)), 1))
     for data in rest:
         remote_buffer.receive(data)
-    events = remote_buffer.drain(last=True)
+    events = drained(remote_buffer, last=True)
     assert [event.sequence for event in events] == [0, 1, 2, 3]
     assert not any(isinstance(event, Lost) for event in events)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tracekmt
+from tests.record.buffer.drained import drained
 from tests.strategies import examples
 from tracekmt.calls import CALLS
 from tracekmt.edit.recover import recover
@@ -28,6 +29,8 @@ from tracekmt.trace.recorder_id import recorder_id
 from tracekmt.trace.writer import Writer
 
 IDLE = (1 << 64) - 1
+
+pytestmark = pytest.mark.usefixtures("either_core")
 
 
 @pytest.fixture
@@ -106,11 +109,11 @@ def test_events_come_in_the_order_of_their_numbers(buffer: SharedBuffer) -> None
     numbers = [target.sequence() for _ in range(4)]
     target.append(two, enter(numbers[1], piece(0x5000, b"abc", wanted=8)) + leave(numbers[3], numbers[1]))
     target.append(one, enter(numbers[0]) + leave(numbers[2], numbers[0]))
-    events = buffer.drain()
+    events = drained(buffer)
     assert [event.sequence for event in events] == [0, 1, 2, 3]
     assert events[1] == Enter(1, 22, 3, 1001, 0x77, (0x5000,), ((0x5000, 8, b"abc"),))
     assert events[2] == Leave(2, 0, 1002, 0xC000000D, ())
-    assert buffer.drain() == []
+    assert drained(buffer) == []
 
 
 def test_an_event_that_is_being_written_is_awaited(buffer: SharedBuffer) -> None:
@@ -119,10 +122,10 @@ def test_an_event_that_is_being_written_is_awaited(buffer: SharedBuffer) -> None
     target.words[slow // 8 + 2] = target.words[8]
     first, second = target.sequence(), target.sequence()
     target.append(fast, enter(second))
-    assert buffer.drain() == []
+    assert drained(buffer) == []
     target.append(slow, enter(first))
     target.words[slow // 8 + 2] = IDLE
-    assert [event.sequence for event in buffer.drain()] == [0, 1]
+    assert [event.sequence for event in drained(buffer)] == [0, 1]
 
 
 def test_an_event_in_several_blocks_and_a_region_in_pieces(buffer: SharedBuffer) -> None:
@@ -132,10 +135,10 @@ def test_an_event_in_several_blocks_and_a_region_in_pieces(buffer: SharedBuffer)
     number = target.sequence()
     head = struct.pack("<QQQQQQ", 5, 0, 0, 1, 1, 0x5000)
     target.append(two, fragment(number, piece(0x5004, b"efgh", 4, continued=1), part=1))
-    assert buffer.drain() == []
+    assert drained(buffer) == []
     target.append(one, fragment(number, head + piece(0x5000, b"abcd", 8), last=0))
     target.words[one // 8 + 2] = IDLE
-    (event,) = buffer.drain()
+    (event,) = drained(buffer)
     assert isinstance(event, Enter)
     assert event.regions == ((0x5000, 8, b"abcdefgh"),)
 
@@ -145,7 +148,7 @@ def test_lost_events_are_returned_at_their_position(buffer: SharedBuffer) -> Non
     block = target.take(1)
     numbers = [target.sequence() for _ in range(5)]
     target.append(block, enter(numbers[0]) + enter(numbers[3]))
-    events = buffer.drain()
+    events = drained(buffer)
     assert events[1:] == [Lost(1, 2), events[2], Lost(4, 1)]
     assert [event.sequence for event in events] == [0, 1, 3, 4]
 
@@ -158,7 +161,7 @@ def test_closed_blocks_are_reused(buffer: SharedBuffer) -> None:
         assert block > 0
         target.append(block, enter(target.sequence()))
         target.close_block(block)
-        assert len(buffer.drain()) == 1
+        assert len(drained(buffer)) == 1
     taken = [target.take(thread) for thread in range(1, count + 1)]
     assert len(set(taken)) == count
     assert target.take(99) == -1
@@ -170,8 +173,8 @@ def test_an_unfinished_event_is_lost_when_the_target_has_ended(buffer: SharedBuf
     target.words[block // 8 + 2] = 0
     number = target.sequence()
     target.append(block, fragment(number, b"", last=0))
-    assert buffer.drain() == []
-    assert buffer.drain(last=True) == [Lost(0, 1)]
+    assert drained(buffer) == []
+    assert drained(buffer, last=True) == [Lost(0, 1)]
 
 
 class Interrupted:
@@ -209,7 +212,7 @@ def test_an_event_that_continues_in_a_block_taken_during_the_drain_is_complete(
         target.words[first // 8 + 2] = IDLE
 
     monkeypatch.setattr(buffer, "_words", Interrupted(buffer.control, first // 8 + 2, finish))
-    assert [type(event) for event in buffer.drain()] == [Enter]
+    assert [type(event) for event in drained(buffer)] == [Enter]
 
 
 def test_the_rest_of_a_damaged_stretch_is_lost(buffer: SharedBuffer) -> None:
@@ -217,9 +220,9 @@ def test_the_rest_of_a_damaged_stretch_is_lost(buffer: SharedBuffer) -> None:
     block = target.take(1)
     target.append(block, enter(target.sequence()) + b"\3" * 64)
     damaged = target.sequence()
-    assert [type(event) for event in buffer.drain()] == [Enter, Lost]
+    assert [type(event) for event in drained(buffer)] == [Enter, Lost]
     target.append(block, enter(target.sequence()))
-    assert [event.sequence for event in buffer.drain()] == [damaged + 1]
+    assert [event.sequence for event in drained(buffer)] == [damaged + 1]
     assert buffer.damage == "an invalid fragment of 50529027 bytes"
     assert not buffer.is_unreadable
 
@@ -229,7 +232,7 @@ def test_blocks_that_do_not_exist_are_reported(buffer: SharedBuffer) -> None:
     struct.pack_into("<I", target.map, target.words[3], 1 << 30)
     target.words[16] = 1
     target.append(target.take(1), enter(target.sequence()))
-    assert [event.sequence for event in buffer.drain()] == [0]
+    assert [event.sequence for event in drained(buffer)] == [0]
     assert buffer.damage == f"it took block {1 << 30} of {target.words[2]}"
 
 
@@ -238,9 +241,9 @@ def test_an_invalid_length_of_a_block_is_reported(buffer: SharedBuffer, length: 
     target = Target(buffer)
     block = target.take(1)
     target.append(block, enter(target.sequence()))
-    assert len(buffer.drain()) == 1
+    assert len(drained(buffer)) == 1
     target.words[block // 8 + 1] = length
-    assert buffer.drain() == []
+    assert drained(buffer) == []
     assert buffer.damage == f"a block has an invalid length of {length} bytes"
 
 
@@ -251,10 +254,10 @@ def test_an_impossible_number_of_events_ends_the_reading(buffer: SharedBuffer, c
     target.append(block, enter(target.sequence()))
     target.words[8] = count
     target.append(block, enter(count & (1 << 61) - 1))
-    assert [event.sequence for event in buffer.drain()] == [0]
+    assert [event.sequence for event in drained(buffer)] == [0]
     assert buffer.damage == f"it counted {count} events"
     assert buffer.is_unreadable
-    assert buffer.drain(last=True) == []
+    assert drained(buffer, last=True) == []
 
 
 @settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -274,8 +277,8 @@ def test_random_damage_neither_ends_the_recorder_nor_invents_losses(tmp_path: Pa
         place = data.draw(st.sampled_from(places))
         if place != Control.LOST:
             target.words[place] = data.draw(values)
-        lost += sum(event.count for event in buffer.drain() if isinstance(event, Lost))
-    lost += sum(event.count for event in buffer.drain(last=True) if isinstance(event, Lost))
+        lost += sum(event.count for event in drained(buffer) if isinstance(event, Lost))
+    lost += sum(event.count for event in drained(buffer, last=True) if isinstance(event, Lost))
     assert lost <= 2 * shared_buffer.UNCOUNTED
     target.close()
     buffer.close()
@@ -307,11 +310,11 @@ def test_data_that_is_not_parsed_waits_in_a_file(tmp_path: Path, monkeypatch: py
             target.close_block(block)
             target.close_block(previous)
         previous = block
-        assert buffer.drain(most=0) == []
+        assert drained(buffer, most=0) == []
     assert buffer.behind
     events = []
     while buffer.behind:
-        events += buffer.drain(most=1000)
+        events += drained(buffer, most=1000)
     assert [event.sequence for event in events] == list(range(rounds))
     assert not any(isinstance(event, Lost) for event in events)
     assert (tmp_path / "t.kmt.spill").stat().st_size < 500, "the file still has parsed data"
@@ -340,10 +343,10 @@ def test_waiting_data_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     writer.describe(3, specs[3])
     first = target.take(1)
     target.append(first, enter(target.sequence()))
-    writer.events(buffer.drain())
+    writer.events(drained(buffer))
     target.append(first, leave(target.sequence(), 0) + enter(target.sequence()))
     target.close_block(first)
-    assert buffer.drain(most=0) == []
+    assert drained(buffer, most=0) == []
     second = target.take(1)
     target.append(second, leave(target.sequence(), 2) + enter(target.sequence()))
     writer.close()

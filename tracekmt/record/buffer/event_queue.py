@@ -8,7 +8,8 @@ from itertools import islice
 
 from tracekmt.record.buffer.overflow_file import OverflowFile
 from tracekmt.trace.buffer_format import Assembler
-from tracekmt.trace.events import Enter, Leave, Lost
+from tracekmt.trace.events import Lost
+from tracekmt.trace.raw_events import RawEvent
 
 MEMORY_LIMIT = 16 << 20
 """Bytes that wait in memory. More data waits in the overflow file."""
@@ -27,7 +28,7 @@ class EventQueue:
     """Takes raw stretches of event data and returns events in order.
 
     Attributes:
-        damage: The first stretch with invalid data, None without. The rest of such a stretch is lost.
+        damage: The first invalid data, None without. The rest of a stretch with an invalid fragment is lost.
     """
 
     def __init__(self, open_overflow: Callable[[], OverflowFile] | None = None) -> None:
@@ -45,7 +46,7 @@ class EventQueue:
         # By block: the number of its stretches in memory, and the highest sequence number parsed from it.
         self._waiting: Counter[int] = Counter()
         self._highest: dict[int, int] = {}
-        self._events: Iterator[Enter | Leave | Lost] | None = None
+        self._events: Iterator[RawEvent | Lost] | None = None
         self._open_overflow = open_overflow
         self._overflow: OverflowFile | None = None
 
@@ -83,13 +84,13 @@ class EventQueue:
             self._size += sum(len(data) for _, data in part)
             self._waiting.update(block for block, _ in part)
 
-    def events(self, most: int | None = None) -> list[Enter | Leave | Lost]:
+    def events(self, most: int | None = None) -> list[RawEvent | Lost]:
         """Remove and return the next events in order.
 
         Args:
             most: Limit of the number of events, and of the work: at most one part is parsed. None: all events.
         """
-        events: list[Enter | Leave | Lost] = []
+        events: list[RawEvent | Lost] = []
         while self and (most is None or len(events) < most):
             if self._events is None:
                 self._events = self._parse_part()
@@ -110,7 +111,7 @@ class EventQueue:
         if self._overflow is not None:
             self._overflow.close(keep=keep)
 
-    def _parse_part(self) -> Iterator[Enter | Leave | Lost] | None:
+    def _parse_part(self) -> Iterator[RawEvent | Lost] | None:
         """Parse the oldest part and return its events, None if more parts belong to it."""
         if self._parts:
             upto, part = self._parts.popleft()
@@ -132,8 +133,12 @@ class EventQueue:
         try:
             return self._assembler.add_fragments(data, self._end)
         except ValueError as error:
-            self.damage = self.damage or str(error)
+            self.note_damage(str(error))
             return -1
+
+    def note_damage(self, damage: str) -> None:
+        """Note damage of the data. The first damage counts."""
+        self.damage = self.damage or damage
 
 
 def _split_into_parts(upto: int, fragments: Fragments) -> Iterator[tuple[int | None, Fragments]]:

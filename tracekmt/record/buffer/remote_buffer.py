@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from tracekmt.record.buffer.event_queue import EVERYTHING, EventQueue
 from tracekmt.record.buffer.shared_buffer import BUSY
-from tracekmt.trace.events import Enter, Leave, Lost
+from tracekmt.trace.events import Lost
+from tracekmt.trace.raw_events import RawEvent
 
 MEMORY = 64 << 20
 """Bytes that the target process reserves for events that were not fetched."""
@@ -55,6 +56,10 @@ class RemoteBuffer:
         """Damage of the data by the process, None for undamaged data."""
         return self._event_queue.damage
 
+    def note_damage(self, damage: str) -> None:
+        """Note damage of an event, see `SharedBuffer.note_damage`."""
+        self._event_queue.note_damage(damage)
+
     @property
     def behind(self) -> bool:
         """True while fetched data is not parsed."""
@@ -64,7 +69,7 @@ class RemoteBuffer:
         """Take a block of data that the agent sent unasked, because the process ended or the hooks were removed."""
         self._received.append(data)
 
-    def drain(self, *, last: bool = False, most: int | None = None) -> list[Enter | Leave | Lost]:
+    def drain(self, *, last: bool = False, most: int | None = None) -> list[RawEvent | Lost]:
         """Return the events since the last drain, see `SharedBuffer.drain`."""
         size = 0
         while self._received:

@@ -6,7 +6,7 @@ full. Both are valid traces, so a killed recorder leaves readable files. At the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,15 +57,24 @@ class RingWriter:
         self._modules.append(module)
         self._newer.module(module)
 
-    def events(self, events: Iterable[Enter | Leave | Lost]) -> None:
+    @property
+    def in_flight(self) -> Mapping[int, object]:
+        """Calls in flight, see `Writer.in_flight`."""
+        return self._in_flight
+
+    def events(self, events: Iterable[Enter | Leave | Lost], *, flush: bool = True) -> None:
         """Append events, see `Writer.events`. Delete the older part if the newer one is full."""
-        self._newer.events(self._number(events))
+        self._newer.events(self._number(events), flush=flush)
         if self._newer.size > self._half:
             self._newer.close()
             if self._older is not None:
                 self._older.unlink()
             self._older = self._newer.path
             self._newer = self._open_part()
+
+    def flush_events(self) -> None:
+        """Write the kept events, see `Writer.flush_events`."""
+        self._newer.flush_events()
 
     def end(self, how: str) -> None:
         """Merge the parts into the requested trace and end it."""

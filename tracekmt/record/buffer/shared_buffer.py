@@ -21,9 +21,10 @@ from pathlib import Path
 from tracekmt.errors import RecordError
 from tracekmt.record.buffer.bus_errors import BusErrorWatch
 from tracekmt.record.buffer.event_queue import EVERYTHING, EventQueue, Fragments
-from tracekmt.trace.buffer_format import BLOCK_HEADER, CONTROL_SIZE, FRAGMENT_HEADER, IDLE, Block, Control
-from tracekmt.trace.events import Enter, Leave, Lost
+from tracekmt.trace.buffer_format import BLOCK_HEADER, CONTROL_SIZE, IDLE, Block, Control
+from tracekmt.trace.events import Lost
 from tracekmt.trace.frames import pack_live_head
+from tracekmt.trace.raw_events import FRAGMENT_HEADER, RawEvent
 
 BLOCK_SIZE = 16 << 10
 """Bytes of a block. Each calling thread has its own block, so this limits the number of threads."""
@@ -110,12 +111,16 @@ class SharedBuffer:
         """Damage of the memory by the target process, None for undamaged memory."""
         return self._damage or self._event_queue.damage
 
+    def note_damage(self, damage: str) -> None:
+        """Note damage of an event by the target process. The first damage counts."""
+        self._event_queue.note_damage(damage)
+
     @property
     def behind(self) -> bool:
         """True while data that was found is not parsed."""
         return bool(self._event_queue)
 
-    def drain(self, *, last: bool = False, most: int | None = None) -> list[Enter | Leave | Lost]:
+    def drain(self, *, last: bool = False, most: int | None = None) -> list[RawEvent | Lost]:
         """Return the events since the last drain in order.
 
         The events of the last drain count as written: their blocks are released.

@@ -44,7 +44,7 @@ class MemoryMap:
         is_current = False
         for event in events:
             spec = specs.get(event.spec_id) if isinstance(event, Enter) else None
-            if spec is None or not isinstance(event, Enter) or not _has_undescribed_pointer(spec):
+            if spec is None or not isinstance(event, Enter) or not has_undescribed_pointer(spec):
                 yield event
                 continue
             regions = []
@@ -77,7 +77,7 @@ def _size_behind(ranges: list[tuple[int, int]], address: int) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _has_undescribed_pointer(spec: CallSpec) -> bool:
+def has_undescribed_pointer(spec: CallSpec) -> bool:
     """Return True if a call passes addresses whose memory no description covers."""
     return any(_is_undescribed_input(field) for struct in structures(spec.argument) for field in struct.fields())
 

@@ -1,0 +1,175 @@
+"""The core does exactly what Python does without it."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import require_core
+from tests.strategies import examples
+from tracekmt import core
+from tracekmt.calls import CALLS
+from tracekmt.trace import blob_numbers, writer
+from tracekmt.trace.event_frame import EventTable
+from tracekmt.trace.events import Header, Lost
+from tracekmt.trace.raw_events import RAW_ENTER, RAW_LEAVE, RawEvent, parse_events, split_fragments
+from tracekmt.trace.writer import Writer
+
+PLAIN, OTHER = 3, 4
+"""Ids of a description whose events the core frames, and of one whose events it leaves."""
+
+
+@pytest.fixture(autouse=True)
+def native() -> core.Core:
+    return require_core()
+
+
+def without_core(work: Any, *arguments: Any) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "CORE", None)
+        return work(*arguments)
+
+
+def test_it_is_built_from_its_source(native: core.Core) -> None:
+    source = Path(core.__file__).with_name("core.c").read_bytes()
+    assert hashlib.sha256(source).hexdigest()[:16] == native.SOURCE, "reinstall tracekmt to build it again"
+
+
+FRAGMENTS = st.builds(
+    lambda kind, last, number, sequence, content, size: (
+        struct.pack("<IBBHQ", max(16 + len(content) + size, 0), kind, last, number, sequence) + content
+    ),
+    st.integers(0, 4),
+    st.integers(0, 2),
+    st.sampled_from([0, 0, 0, 1, 300]),
+    st.integers(0, 40) | st.sampled_from([1 << 62, (1 << 64) - 1]),
+    st.binary(max_size=40),
+    st.sampled_from([0] * 20 + [1, -17]),
+)
+
+
+def split(data: bytes, first: int, limit: int) -> Any:
+    ready: dict[int, RawEvent] = {}
+    try:
+        return split_fragments(data, first, limit, ready), ready
+    except (ValueError, struct.error) as error:
+        return str(error), ready
+
+
+@settings(max_examples=examples(300))
+@given(st.lists(FRAGMENTS, max_size=20), st.integers(0, 17), st.integers(0, 10), st.sampled_from([20, 1 << 62]))
+def test_fragments(fragments: list[bytes], cut: int, first: int, limit: int) -> None:
+    data = b"".join(fragments)
+    data = data[: len(data) - cut] if cut else data
+    assert split(data, first, limit) == without_core(split, data, first, limit)
+
+
+@given(st.lists(st.integers(0, (1 << 62) - 1), max_size=50))
+def test_columns(values: list[int]) -> None:
+    def packed() -> list[bytes]:
+        table = EventTable()
+        for value in values:
+            table.add(0, value, value // 2, value // 3, 1, 2, value, value // 5)
+        return table.pack()
+
+    assert packed() == without_core(packed)
+    assert list(EventTable.unpack(packed()).calls) == values
+
+
+MEMORY = st.sampled_from([b"", b"abc", b"x" * 64, b"y" * 200, b"z" * 1024, b"z" * 70_000]) | st.binary(max_size=100)
+REGION = st.tuples(st.sampled_from([0, 1, 0x1000, 1 << 40, (1 << 64) - 1]), MEMORY, st.integers(0, 3))
+
+
+def pieces(regions: list[tuple[int, bytes, int]]) -> bytes:
+    """Return regions as hooks/recorder.c writes them, split into up to four pieces."""
+    written = b""
+    for address, data, cuts in regions:
+        size = max(len(data) // (cuts + 1) & ~7, 8) if cuts else max(len(data), 1)
+        for offset in range(0, max(len(data), 1), size):
+            part = data[offset : offset + size]
+            written += struct.pack(
+                "<QIIII", address + offset & (1 << 64) - 1, len(data) - offset, len(part), offset > 0, 0
+            )
+            written += part + bytes(-len(part) % 8)
+    return written
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> list[RawEvent | Lost]:
+    """Draw the events of a recording, some of them malformed."""
+    events: list[RawEvent | Lost] = []
+    open_calls: list[tuple[int, list[tuple[int, bytes, int]]]] = []
+    for sequence in range(draw(st.integers(0, 30))):
+        action = draw(st.integers(0, 20))
+        if action == 0:
+            events.append(Lost(sequence, 1))
+        elif open_calls and action < 11:
+            enter, regions = open_calls.pop(draw(st.integers(0, len(open_calls) - 1)))
+            changed = [(a, draw(MEMORY) if draw(st.integers(0, 3)) == 0 else data, cuts) for a, data, cuts in regions]
+            result = draw(st.sampled_from([0, 0, 0, 0x103, 0xC000000D]))
+            content = struct.pack("<QQQ", sequence, enter, result) + pieces(changed)
+            events.append((sequence, RAW_LEAVE, content))
+        else:
+            regions = draw(st.lists(REGION, max_size=4))
+            words = draw(st.lists(st.integers(0, (1 << 64) - 1), max_size=18))
+            spec_id = draw(st.sampled_from([PLAIN] * 5 + [OTHER]))
+            head = struct.pack("<QQQQQ", sequence, spec_id, 0x7F00, draw(st.integers(1, 3)), len(words))
+            content = head + struct.pack(f"<{len(words)}Q", *words) + pieces(regions)
+            open_calls.append((sequence, regions))
+            events.append((sequence, RAW_ENTER, content))
+        if action == 20 and isinstance(events[-1], tuple):
+            # Malformed, and then without a return: an invalid time, or a truncated content.
+            open_calls = [call for call in open_calls if call[0] != sequence]
+            _, kind, content = events[-1]
+            broken = content[:-9] if draw(st.booleans()) else b"\xff" * 8 + content[8:]
+            events[-1] = sequence, kind, broken
+    return events
+
+
+def write(path: Path, events: list[RawEvent | Lost]) -> bytes:
+    """Write events by the core as far as it can, the others through objects. Return the file."""
+    trace = Writer(path, Header("x64"), force=True)
+    for spec_id in (PLAIN, OTHER):
+        trace.describe(spec_id, CALLS["D3DKMTCloseAdapter"])
+    position = 0
+    while position < len(events):
+        position = trace.frame(events, position, {PLAIN})
+        for event in parse_events(events[position : position + 1], lambda damage: None):
+            is_orphan = not isinstance(event, Lost) and hasattr(event, "enter") and event.enter not in trace.in_flight
+            trace.events([Lost(event.sequence, 1) if is_orphan else event], flush=False)
+        position += 1
+    trace.end("done")
+    trace.close()
+    return path.read_bytes()
+
+
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(recordings(), st.sampled_from([4096, 5]), st.sampled_from([8 << 20, 500]))
+def test_frames(tmp_path: Path, events: list[RawEvent | Lost], frame_events: int, known: int) -> None:
+    """With small frames and few known blobs too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "FRAME_EVENTS", frame_events)
+        patch.setattr(writer, "KNOWN_SIZE", known)
+        patch.setattr(blob_numbers, "KNOWN_SIZE", known)
+        native = write(tmp_path / "core.kmt", events)
+        assert native == without_core(write, tmp_path / "python.kmt", events)
+
+
+def test_most_events_are_framed_by_the_core(tmp_path: Path) -> None:
+    """Otherwise the test above would compare Python with itself."""
+    trace = Writer(tmp_path / "t.kmt", Header("x64"))
+    trace.describe(PLAIN, CALLS["D3DKMTCloseAdapter"])
+    head = struct.pack("<QQQQQQ", 5, PLAIN, 0x7F00, 9, 1, 0x1000)
+    events: list[RawEvent | Lost] = [(0, RAW_ENTER, head), (1, RAW_LEAVE, struct.pack("<QQQ", 6, 0, 0))]
+    assert trace.frame(events, 0, {PLAIN}) == 0  # a new thread is numbered by Python
+    trace.threads([9])
+    assert trace.frame(events, 0, set()) == 0
+    assert trace.frame(events, 0, {PLAIN}) == 2
+    assert trace.call_count == 1
+    trace.close()
