@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import os
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tracekmt
 from tracekmt.trace.reader import TracedCall
@@ -48,6 +53,18 @@ class Client:
             for call in calls:
                 assert call.to_json()  # decoded while the file is open
             return calls
+
+
+def kill(program: subprocess.Popen[Any]) -> None:
+    """Kill a program that this process has started.
+
+    `Popen.kill` does nothing if Frida, in this process, has taken the status of a stop for that of the end.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(program.pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(program.pid, 0)
+    program.wait()
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:

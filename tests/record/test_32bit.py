@@ -11,7 +11,7 @@ import pytest
 
 import tracekmt
 from tests.native import FOLDER, skip_without
-from tests.record.client import Client, wait_for
+from tests.record.client import Client, kill, wait_for
 from tracekmt.codec import Unreadable
 from tracekmt.record.session import Recording
 
@@ -89,5 +89,4 @@ def test_a_running_process_is_recorded_and_continues(client: Client) -> None:
         program.send_signal(signal.SIGTERM)
         assert program.wait(10) == -signal.SIGTERM
     finally:
-        program.kill()
-        program.wait()
+        kill(program)

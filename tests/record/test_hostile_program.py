@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import tracekmt
-from tests.record.client import Client
+from tests.record.client import Client, kill
 from tests.skips import LINUX_PART
 from tracekmt.record.buffer.shared_buffer import default_folder
 from tracekmt.record.session import Recording
@@ -118,8 +118,7 @@ def test_damage_of_the_memory_is_reported_in_the_trace(client: Client, case: str
         recording.attach(program.pid)
         progress = recording.run(until=damage_once)
     finally:
-        program.kill()
-        program.wait()
+        kill(program)
     assert progress.ended is not None
     if message is not None:
         assert "the process damaged the memory of the recording: " in progress.ended

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 import tracekmt
-from tests.record.client import Client, wait_for
+from tests.record.client import Client, kill, wait_for
 from tracekmt.codec import Unreadable
 from tracekmt.edit.recover import recover
 from tracekmt.errors import RecordError, UsageError
@@ -72,8 +72,7 @@ def test_the_events_of_the_overhead_measurement_are_discarded(
             assert (used, committed) == (1, 0)
     finally:
         recording.stop()
-        program.kill()
-        program.wait()
+        kill(program)
 
 
 @pytest.mark.parametrize("block_size", [4096, shared_buffer.BLOCK_SIZE])
@@ -221,8 +220,7 @@ def test_a_signal_ends_the_recording_and_not_the_program(client: Client, name: s
         wait_for(lambda: sum(client.journal()) > before + 100)
         assert is_running(program.pid)
     finally:
-        program.kill()
-        program.wait()
+        kill(program)
     with tracekmt.open(client.trace) as trace:
         assert len(trace) > 100
         assert trace.ended == "stopped; the process goes on"
@@ -251,8 +249,7 @@ def test_a_thread_that_waits_in_a_function_returns_after_the_hooks_are_removed(c
         wait_for(lambda: client.journal()[0] > calls + 1)
         second.stop()
     finally:
-        program.kill()
-        program.wait()
+        kill(program)
 
 
 def test_a_program_is_recorded_twice(client: Client) -> None:
@@ -267,8 +264,7 @@ def test_a_program_is_recorded_twice(client: Client) -> None:
             assert progress.calls > 100
         assert is_running(program.pid)
     finally:
-        program.kill()
-        program.wait()
+        kill(program)
 
 
 def is_running(pid: int) -> bool:
@@ -306,8 +302,7 @@ def test_a_killed_recorder_leaves_the_program_unchanged(client: Client) -> None:
         wait_for(lambda: sum(client.journal()) > before + 200)
         assert is_running(program.pid)
     finally:
-        program.kill()
-        program.wait()
+        kill(program)
     with tracekmt.open(client.trace) as trace:
         assert len(trace) > 10
         assert trace.ended is None
@@ -342,8 +337,7 @@ def test_the_events_of_a_killed_recorder_are_recovered(client: Client, tmp_path:
         recover(client.trace, tmp_path / "whole.kmt")
         leftover.unlink()
     finally:
-        program.kill()
-        program.wait()
+        kill(program)
     with tracekmt.open(tmp_path / "whole.kmt") as trace:
         numbers = numbers_by_thread(trace.calls())
     for thread, count in enumerate(returned):
@@ -367,8 +361,7 @@ def test_the_events_are_recovered_when_recorder_and_program_are_killed(
         calls_before = sum(client.journal())
         wait_for(lambda: sum(client.journal()) > calls_before + 400)
     finally:
-        program.kill()
-        program.wait()
+        kill(program)
         recorder.kill()
         recorder.wait()
     (leftover,) = Path("/dev/shm").glob(f"tracekmt-{recorder.pid}-*")
@@ -406,8 +399,7 @@ def record_until(client: Client, limits: StopConditions, *, force: bool = False)
         progress = recording.run()
         assert is_running(program.pid)
     finally:
-        program.kill()
-        program.wait()
+        kill(program)
     return progress
 
 
@@ -492,8 +484,7 @@ def test_a_full_disk_ends_a_recording_without_loss(client: Client, tmp_path: Pat
             (leftover,) = memory.iterdir()
             recover(small / "t.kmt", tmp_path / "whole.kmt")
         finally:
-            program.kill()
-            program.wait()
+            kill(program)
         with tracekmt.open(small / "t.kmt") as torn, tracekmt.open(tmp_path / "whole.kmt") as whole:
             assert 0 < len(torn) < len(whole)
             assert whole.lost == 0
