@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from hypothesis import strategies as st
 
 from tests.conftest import require_core
 from tests.strategies import examples
-from tracekmt import core
+from tracekmt import codec, core
 from tracekmt.calls import CALLS
+from tracekmt.codec.memory import Arena
+from tracekmt.record.process.memory_map import address_places, has_undescribed_pointer
+from tracekmt.spec.types import Abi
 from tracekmt.trace import blob_numbers, writer
 from tracekmt.trace.event_frame import EventTable
 from tracekmt.trace.events import Header, Lost
@@ -139,7 +143,7 @@ def write(path: Path, events: list[RawEvent | Lost]) -> bytes:
         trace.describe(spec_id, CALLS["D3DKMTCloseAdapter"])
     position = 0
     while position < len(events):
-        position = trace.frame(events, position, {PLAIN})
+        position = trace.frame(events, position, {PLAIN: b""})
         for event in parse_events(events[position : position + 1], lambda damage: None):
             is_orphan = not isinstance(event, Lost) and hasattr(event, "enter") and event.enter not in trace.in_flight
             trace.events([Lost(event.sequence, 1) if is_orphan else event], flush=False)
@@ -167,9 +171,41 @@ def test_most_events_are_framed_by_the_core(tmp_path: Path) -> None:
     trace.describe(PLAIN, CALLS["D3DKMTCloseAdapter"])
     head = struct.pack("<QQQQQQ", 5, PLAIN, 0x7F00, 9, 1, 0x1000)
     events: list[RawEvent | Lost] = [(0, RAW_ENTER, head), (1, RAW_LEAVE, struct.pack("<QQQ", 6, 0, 0))]
-    assert trace.frame(events, 0, {PLAIN}) == 0  # a new thread is numbered by Python
+    assert trace.frame(events, 0, {PLAIN: b""}) == 0  # a new thread is numbered by Python
     trace.threads([9])
-    assert trace.frame(events, 0, set()) == 0
-    assert trace.frame(events, 0, {PLAIN}) == 2
+    assert trace.frame(events, 0, {}) == 0
+    assert trace.frame(events, 0, {PLAIN: b""}) == 2
     assert trace.call_count == 1
     trace.close()
+
+
+@pytest.mark.parametrize("abi", ["x64", "x86"])
+@pytest.mark.parametrize("case", ["zero", "address", "unreadable", "null"])
+def test_a_call_with_an_undescribed_address_is_left_to_python(tmp_path: Path, abi: Abi, case: str) -> None:
+    """Python looks up how much memory is mapped there."""
+    spec = CALLS["D3DKMTCreateAllocation2"]
+    places = address_places(spec, abi)
+    assert places is not None
+    arena = Arena(abi)
+    address = 0x7F0000 if case == "address" else 0
+    elements = [{}, {"pSystemMem": address}] if case != "null" else []
+    arguments = codec.encode(spec, abi, arena, {"hDevice": 1, "pAllocationInfo2": elements})
+    regions = [
+        (start, b"" if case == "unreadable" and start != arguments[0] else data, 0)
+        for start, _, data in arena.regions()
+    ]
+    content = struct.pack("<QQQQQQ", 5, PLAIN, 0x7F00, 9, 1, arguments[0])
+    for start, data, _ in regions:
+        content += struct.pack("<QIIII", start, len(data) or 64, len(data), 0, 0) + data + bytes(-len(data) % 8)
+    with closing(Writer(tmp_path / "t.kmt", Header(abi))) as trace:
+        trace.describe(PLAIN, spec)
+        trace.threads([9])
+        assert trace.frame([(0, RAW_ENTER, content)], 0, {PLAIN: places}) == (case in ("zero", "null"))
+
+
+def test_the_places_of_undescribed_addresses_are_found_in_every_function() -> None:
+    found = {name: address_places(spec, "x64") for name, spec in CALLS.items()}
+    assert None not in found.values()
+    assert {name for name, places in found.items() if places} == {
+        name for name, spec in CALLS.items() if has_undescribed_pointer(spec)
+    }

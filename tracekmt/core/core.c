@@ -282,14 +282,55 @@ static void append_row(Framing *framing, uint8_t kind, int64_t call, uint64_t se
   append(framing->columns + 7, &offset, 8);
 }
 
+/* A place of an undescribed address in an argument, see tracekmt.record.process.memory_map.address_places. */
+typedef struct {
+  uint32_t pointer_offset, pointer_size, stride, offset, size;
+} Place;
+
+static const Region *region_at(const Regions *regions, uint64_t address) {
+  size_t i;
+  for (i = 0; i < regions->count; i++)
+    if (regions->regions[i].address == address) return regions->regions + i;
+  return NULL;
+}
+
+static int is_zero(const uint8_t *data, size_t size) {
+  while (size && !*data) data++, size--;
+  return !size;
+}
+
+/* Returns 1 if all places of undescribed addresses were read and are zero. */
+static int has_no_address(const Regions *regions, uint64_t argument, const uint8_t *places, size_t size) {
+  const Region *outer = size ? region_at(regions, argument) : NULL;
+  for (; size >= sizeof(Place); places += sizeof(Place), size -= sizeof(Place)) {
+    const Region *region = outer;
+    uint64_t pointer = 0;
+    size_t start;
+    Place place;
+    memcpy(&place, places, sizeof place);
+    if (!region || region->size < region->requested) return 0;
+    if (place.stride) {
+      if ((uint64_t)place.pointer_offset + place.pointer_size > outer->size) return 0;
+      memcpy(&pointer, outer->data + place.pointer_offset, place.pointer_size);
+      if (!pointer) continue;
+      region = region_at(regions, pointer);
+      if (!region || region->size < region->requested) return 0;
+    }
+    for (start = 0; start + place.offset + place.size <= region->size; start += place.stride) {
+      if (!is_zero(region->data + start + place.offset, place.size)) return 0;
+      if (!place.stride) break;
+    }
+  }
+  return 1;
+}
+
 /* Frames an enter event. Returns 1, 0 for an event that is left to Python, -1 after an error. */
 static int frame_enter(Framing *framing, PyObject *key, uint64_t sequence, PyObject *event, int64_t offset) {
-  PyObject *content_object = PyTuple_GetItem(event, 2), *function, *thread, *number, *entry;
-  const uint8_t *content;
-  Py_ssize_t size;
+  PyObject *content_object = PyTuple_GetItem(event, 2), *function, *places_object, *thread, *number, *entry;
+  const uint8_t *content, *places;
+  Py_ssize_t size, places_size;
   uint64_t spec_id, thread_id, count, i;
   uint32_t thread_number;
-  int is_plain;
   if (PyBytes_AsStringAndSize(content_object, (char **)&content, &size)) return -1;
   if (size < 40) return 0;
   spec_id = load_u64(content + 8);
@@ -297,15 +338,17 @@ static int frame_enter(Framing *framing, PyObject *key, uint64_t sequence, PyObj
   count = load_u64(content + 32);
   if (count > (uint64_t)(size - 40) / 8 || (spec_id | thread_id) >> 32 || load_u64(content) >= TIME_LIMIT) return 0;
   if (!(function = PyLong_FromUnsignedLongLong(spec_id))) return -1;
-  is_plain = PySet_Contains(framing->plain, function);
+  places_object = PyDict_GetItemWithError(framing->plain, function);
   Py_DECREF(function);
-  if (is_plain <= 0) return is_plain;
+  if (!places_object) return PyErr_Occurred() ? -1 : 0;
+  if (PyBytes_AsStringAndSize(places_object, (char **)&places, &places_size)) return -1;
   if (!(thread = PyLong_FromUnsignedLongLong(thread_id))) return -1;
   number = PyDict_GetItemWithError(framing->threads, thread);
   Py_DECREF(thread);
   if (!number) return PyErr_Occurred() ? -1 : 0;
   thread_number = (uint32_t)PyLong_AsUnsignedLong(number);
   if (!find_regions(content, (size_t)size, 40 + 8 * (size_t)count, &framing->entered)) return 0;
+  if (places_size && !(count && has_no_address(&framing->entered, load_u64(content + 40), places, (size_t)places_size))) return 0;
 
   append_array(&framing->bodies, 2);
   append_array(&framing->bodies, (size_t)count);
@@ -388,7 +431,7 @@ static PyObject *frame_events(PyObject *self, PyObject *arguments) {
   Py_ssize_t position, count, row_limit, byte_limit, young_limit, rows = 0;
   long long body_offset;
   int i, framed = 1;
-  if (!PyArg_ParseTuple(arguments, "O!nO!O!O!O!O!O!OLLnLnnnnn:frame_events", &PyList_Type, &events, &position, &PySet_Type,
+  if (!PyArg_ParseTuple(arguments, "O!nO!O!O!O!O!O!OLLnLnnnnn:frame_events", &PyList_Type, &events, &position, &PyDict_Type,
                         &framing.plain, &PyDict_Type, &framing.in_flight, &PyDict_Type, &framing.threads, &PyDict_Type, &framing.young,
                         &PyDict_Type, &framing.old, &PyList_Type, &framing.new_blobs, &framing.digest, &framing.next_call,
                         &framing.blob_count, &framing.young_size, &body_offset, &row_limit, &byte_limit, &young_limit,

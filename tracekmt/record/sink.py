@@ -14,7 +14,7 @@ from tracekmt.ntstatus import Status
 from tracekmt.record.agent.hooks import Hooks
 from tracekmt.record.buffer.ring_writer import RingWriter
 from tracekmt.record.limits import Progress, StopConditions
-from tracekmt.record.process.memory_map import has_undescribed_pointer
+from tracekmt.record.process.memory_map import address_places
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.raw_events import RawEvent
 from tracekmt.trace.writer import Writer
@@ -56,8 +56,8 @@ class Sink:
         self._redactor = Redactor(hooks.abi, CALLS.values(), lambda spec_id: hooks.specs[spec_id]) if redact else None
         # Description ids of the calls in flight that `write` counted, by the sequence numbers of their enter events.
         self._in_flight: dict[int, int] = {}
-        # Ids of the descriptions whose events `frame` may append.
-        self._plain: set[int] = set()
+        # Descriptions whose events `frame` may append, by their ids: the places of their undescribed addresses.
+        self._plain: dict[int, bytes] = {}
         header = redacted_header(header) if redact else header
         self._writer: Writer | RingWriter
         if limits.last is not None:
@@ -74,8 +74,9 @@ class Sink:
         spec = self._hooks.specs[spec_id]
         self.described.add(spec_id)
         self._writer.describe(spec_id, spec)
-        if not spec.raw and not has_undescribed_pointer(spec):
-            self._plain.add(spec_id)
+        places = address_places(spec, self._hooks.abi)
+        if not spec.raw and places is not None:
+            self._plain[spec_id] = places
 
     @property
     def in_flight(self) -> Container[int]:

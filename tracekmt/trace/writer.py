@@ -109,13 +109,14 @@ class Writer:
         self._write_events()
         self._file.flush()
 
-    def frame(self, events: list[RawEvent | Lost], position: int, plain: set[int]) -> int:
+    def frame(self, events: list[RawEvent | Lost], position: int, plain: Mapping[int, bytes]) -> int:
         """Append raw events without an object for each, by the core. Nothing is flushed.
 
         Args:
             events: Raw events in the order of their sequence numbers.
             position: Position of the first one to append.
-            plain: Ids of the descriptions whose events need no other handling. Failed calls are left to the caller.
+            plain: Descriptions whose events need no other handling, by their ids: places of addresses that must be
+                zero, in the form of `record.process.memory_map.address_places`.
 
         Returns:
             The position of the first event that is left to the caller: a loss, an event of another description or a

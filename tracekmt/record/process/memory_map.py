@@ -7,6 +7,7 @@ length and no bytes.
 
 from __future__ import annotations
 
+import struct
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,8 +20,9 @@ from tracekmt.codec import BoundLocation
 from tracekmt.codec.memory import Recorded
 from tracekmt.record.process import proc
 from tracekmt.record.process.windows_memory import writable_range
+from tracekmt.spec.layout import Layout, lay_out
 from tracekmt.spec.paths import structures
-from tracekmt.spec.types import Abi, Address, CallSpec, Field
+from tracekmt.spec.types import Abi, Address, CallSpec, Field, Pointer, Struct
 from tracekmt.trace.events import Enter
 
 E = TypeVar("E")
@@ -79,7 +81,41 @@ def _size_behind(ranges: list[tuple[int, int]], address: int) -> int:
 @lru_cache(maxsize=1024)
 def has_undescribed_pointer(spec: CallSpec) -> bool:
     """Return True if a call passes addresses whose memory no description covers."""
-    return any(_is_undescribed_input(field) for struct in structures(spec.argument) for field in struct.fields())
+    return any(_is_undescribed_input(field) for inner in structures(spec.argument) for field in inner.fields())
+
+
+@lru_cache(maxsize=1024)
+def address_places(spec: CallSpec, abi: Abi) -> bytes | None:
+    """Return the places of the undescribed addresses of a call, from which the core tells that a call has none.
+
+    Returns:
+        For each place five numbers of 32 bits: the offset and the size of a pointer in the argument, the size of the
+        structures behind it (0: the address is in the argument itself), the offset and the size of the address. None
+        if an address may be elsewhere.
+    """
+    if not has_undescribed_pointer(spec):
+        return b""
+    if spec.argument.parameters:
+        return None
+    layout = lay_out(spec.argument, abi)
+    places = [(0, 0, 0, *place) for place in _places_in(layout)]
+    covered = {spec.argument}
+    for slot in layout.slots:
+        type_ = slot.field.type
+        if isinstance(type_, Pointer) and isinstance(type_.to, Struct):
+            inner = lay_out(type_.to, abi)
+            covered.add(type_.to)
+            if slot.union is None or not slot.union.by_call or slot.field.name in spec.union_arms:
+                places += [(slot.offset, slot.size, inner.size, *place) for place in _places_in(inner)]
+    others = (inner for inner in structures(spec.argument) if inner not in covered)
+    if any(_is_undescribed_input(field) for inner in others for field in inner.fields()):
+        return None
+    return b"".join(struct.pack("<5I", *place) for place in places)
+
+
+def _places_in(layout: Layout) -> list[tuple[int, int]]:
+    """Return offset and size of the undescribed addresses in a structure itself."""
+    return [(slot.offset, slot.size) for slot in layout.slots if _is_undescribed_input(slot.field)]
 
 
 def _is_undescribed_input(field: Field) -> bool:
