@@ -46,6 +46,7 @@ docs:  ## build the documentation into site/
 .PHONY: bench
 bench:  ## measure recording, traces, replay and diff
 	$(BIN)/python benchmarks/capture.py
+	$(BIN)/python benchmarks/drain.py
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/diff.py
