@@ -66,7 +66,7 @@ def split(data: bytes, first: int, limit: int) -> Any:
         return str(error), ready
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(FRAGMENTS, max_size=20), st.integers(0, 17), st.integers(0, 10), st.sampled_from([20, 1 << 62]))
 def test_fragments(fragments: list[bytes], cut: int, first: int, limit: int) -> None:
     data = b"".join(fragments)

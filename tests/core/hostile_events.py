@@ -1,0 +1,90 @@
+"""Give the core events that a hostile program may write, for some seconds. A memory error ends this process.
+
+python -m tests.core.hostile_events LIBRARY SECONDS
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import random
+import struct
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+WORDS = (0, 1, 5, 16, 0x1000, 1 << 33, 1 << 62, (1 << 64) - 1)
+SIZES = (0, 0, 1, 8, 64, 96, 100, 192, 200, 1024, 5000)
+
+
+def load(path: str) -> Any:
+    """Load a core that was built elsewhere."""
+    loader = importlib.machinery.ExtensionFileLoader("_core", path)
+    spec = importlib.util.spec_from_loader("_core", loader)
+    assert spec is not None
+    return importlib.util.module_from_spec(spec)
+
+
+def region(chance: random.Random) -> bytes:
+    size = chance.choice(SIZES)
+    data = chance.randbytes(size) if chance.random() < 0.5 else bytes(size)
+    copied = chance.choice([size] * 9 + [size + 100, 0xFFFFFFFF])
+    head = struct.pack("<QIIII", chance.choice((0, 0x1000, 0x2000)), size, copied, chance.choice((0, 0, 0, 1)), 0)
+    return head + data + bytes(-size % 8)
+
+
+def content(chance: random.Random, kind: int) -> bytes:
+    if kind == 1:
+        spec_id, thread, count = chance.choice((3, 3, 3, 1 << 33)), chance.choice((9, 9, 10)), chance.choice(WORDS)
+        written = struct.pack("<QQQQQ", 5, spec_id, 7, thread, chance.choice((1, 1, 1, count)))
+        written += struct.pack("<Q", 0x1000) * chance.choice((0, 1, 1, 2))
+    else:
+        written = struct.pack("<QQQ", 5, chance.randrange(40), chance.choice((0, 0, 0xC0000001)))
+    written += b"".join(region(chance) for _ in range(chance.randrange(6)))
+    if chance.random() < 0.15:
+        written = written[: chance.randrange(len(written) + 1)]
+    changed = bytearray(written)
+    for _ in range(chance.choice((0, 0, 0, 1, 3)) if changed else 0):
+        changed[chance.randrange(len(changed))] = chance.randrange(256)
+    return bytes(changed)
+
+
+def attack(core: Any, chance: random.Random) -> int:
+    """Frame and split some events. Return the number of framed ones."""
+    kinds = [chance.choice((1, 1, 2, 2, 3)) for _ in range(40)]
+    events: list[Any] = [(sequence, kind, content(chance, kind)) for sequence, kind in enumerate(kinds)]
+    place = struct.pack("<5I", chance.randrange(200), chance.choice((4, 8)), chance.choice((0, 1, 96)), 88, 8)
+    plain = {3: chance.choice((b"", place))}
+    state: tuple[Any, ...] = ({}, {9: 0, 10: 1}, {}, {}, [], lambda data: data[:16])
+    position = call = blobs = size = framed = 0
+    while position < len(events):
+        start, rows = position, chance.choice((4096, 3))
+        position, call, blobs, size, _, _ = core.frame_events(
+            *(events, position, plain, *state, call, blobs, size, 0, rows, 1 << 20, 1 << 20, 64, 1024)
+        )
+        framed += position - start
+        position += 1
+    data = bytearray()
+    for sequence, kind, event in events:
+        head = struct.pack("<IBBHQ", 16 + len(event), kind, chance.randrange(2), chance.choice((0, 0, 1)), sequence)
+        data += head + event
+    for _ in range(chance.randrange(4)):
+        data[chance.randrange(len(data))] = chance.randrange(256)
+    with suppress(ValueError):
+        core.split_fragments(bytes(data[: chance.randrange(len(data) + 1)]), chance.randrange(5), 1 << 62, {})
+    core.differences(chance.randbytes(chance.randrange(80)))
+    return framed
+
+
+def main() -> None:
+    """Attack until the time is over, and print the number of framed events."""
+    core, deadline, framed = load(sys.argv[1]), time.monotonic() + float(sys.argv[2]), 0
+    chance = random.Random(1)
+    while time.monotonic() < deadline:
+        framed += attack(core, chance)
+    print(framed)
+
+
+if __name__ == "__main__":
+    main()
