@@ -13,6 +13,7 @@ import pytest
 
 INJECTION = "requires injection into another process"
 LINUX_PROGRAMS = "requires programs that are built for Linux"
+PROCESS_POOLS = "requires a pool of processes, which hangs in a Windows Python under Wine 8"
 LINUX_PART = "tests a part that is for Linux only"
 
 WINDOWS_REASONS = {
@@ -23,6 +24,7 @@ WINDOWS_REASONS = {
     "requires a tool that is not installed": "requires (chromium|atheris).*|(ruff|mypy) is not installed"
     "|could not import 'mypy'.*|atheris, the fuzzer, does not support this system",
     "requires the core": "requires the core, which a C compiler builds at installation",
+    "requires a pool of processes": re.escape(PROCESS_POOLS),
     "requires a console of Windows": "requires a console of Windows.*",
     "requires cases that a clone lacks": "the hostile cases are not part of a clone",
 }

@@ -48,3 +48,9 @@ def raise_budgets(factor: int) -> None:
         raise UsageError(f"invalid factor of --budgets: {factor} (expected 1 or more)")
     for field in fields(BUDGETS):
         setattr(BUDGETS, field.name, getattr(Budgets(), field.name) * factor)
+
+
+def set_budgets(budgets: Budgets) -> None:
+    """Use the budgets of another process."""
+    for field in fields(BUDGETS):
+        setattr(BUDGETS, field.name, getattr(budgets, field.name))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tracekmt.cli.options import CALLS_HELP, force_option
+from tracekmt.cli.options import CALLS_HELP, force_option, jobs_option
 from tracekmt.cli.output import echo
 from tracekmt.errors import UsageError
 from tracekmt.plural import plural
@@ -40,6 +40,7 @@ FORMS = ("kmt", "jsonl", "c")
     help="Functions that a reproducer calls in spite of side effects. Repeatable.",
 )
 @click.option("--redact", is_flag=True, help="Remove names, paths and private data. Lengths and hashes remain.")
+@jobs_option
 @force_option
 def command(
     file: Path,
@@ -49,6 +50,7 @@ def command(
     trace: Path | None,
     allow: tuple[str, ...],
     redact: bool,
+    jobs: int | None,
     force: bool,
 ) -> int:
     """Convert FILE. The endings name the formats: .kmt is a trace, .jsonl is JSON lines, .c is a reproducer.
@@ -71,7 +73,13 @@ def command(
     call_set = parse_calls(calls) if calls is not None else None
     with progress_bar("converting") as on_progress:
         result = convert(
-            file, output, to, calls=call_set, allow=allow, redact=redact, force=force, on_progress=on_progress
+            *(file, output, to),
+            calls=call_set,
+            allow=allow,
+            redact=redact,
+            force=force,
+            jobs=jobs,
+            on_progress=on_progress,
         )
     warn(result.warning)
     if str(output) != "-":

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from tracekmt.cli.options import CALLS_HELP, json_option
+from tracekmt.cli.options import CALLS_HELP, jobs_option, json_option
 from tracekmt.cli.output import echo
+
+if TYPE_CHECKING:
+    from tracekmt.text.call_set import CallSet
+    from tracekmt.trace.reader import Trace
 
 
 @click.command("dump", short_help="Print calls with their arguments before and after.")
 @click.argument("trace", type=click.Path(path_type=Path))
 @click.option("--calls", "calls", metavar="SET", help=f"Print only these calls: {CALLS_HELP}")
 @click.option("--where", metavar="EXPR", help="Print only calls that satisfy this condition (see above).")
+@jobs_option
 @json_option
-def command(trace: Path, calls: str | None, where: str | None, as_json: bool) -> int:
+def command(trace: Path, calls: str | None, where: str | None, jobs: int | None, as_json: bool) -> int:
     """Print the calls of TRACE. With --json, print one line a call.
 
     EXPR is a condition such as: failed and call ~ 'Create*' and in.NumAllocations > 1
@@ -30,28 +37,40 @@ def command(trace: Path, calls: str | None, where: str | None, as_json: bool) ->
     Comparisons are ==, !=, <, <=, > and >=, and ~ and !~ with a pattern. Conditions are joined by and, or, not and
     parentheses.
     """
-    from tracekmt.cli.console import fit, warn
-    from tracekmt.report.calls import call_lines
+    from tracekmt.cli.console import warn
     from tracekmt.text.call_set import parse_calls
-    from tracekmt.text.filter import parse_where
+    from tracekmt.trace.parallel import lines_of_calls
     from tracekmt.trace.reader import Trace
 
     call_set = parse_calls(calls) if calls is not None else None
+    first, last = (call_set.first, call_set.last) if call_set is not None else (0, None)
     is_empty = True
     with Trace(trace) as opened:
-        satisfies = parse_where(where, opened.specs.values()) if where is not None else None
-        for call in opened.calls(call_set.first, call_set.last) if call_set is not None else opened.calls():
-            if call_set is not None and not call_set(call.index, call.name):
-                continue
-            if satisfies is not None and not satisfies(call):
-                continue
+        for line in lines_of_calls(opened, dump_lines, call_set, where, as_json, first=first, last=last, jobs=jobs):
             is_empty = False
-            if as_json:
-                echo(json.dumps(call.to_json()))
-            else:
-                echo("\n".join(part for line in call_lines(call) for part in fit(line)) + "\n")
+            echo(line)
         if is_empty:
             filters = " and ".join(text for text in (calls, where) if text)
             warn(f"{trace}: no call matches {filters}" if filters else f"{trace}: no calls")
         warn(opened.warning)
     return 0
+
+
+def dump_lines(
+    trace: Trace, first: int, last: int | None, call_set: CallSet | None, where: str | None, as_json: bool
+) -> Iterator[str]:
+    """Yield the lines of each call in a range that the filters select."""
+    from tracekmt.cli.console import fit
+    from tracekmt.report.calls import call_lines
+    from tracekmt.text.filter import parse_where
+
+    satisfies = parse_where(where, trace.specs.values()) if where is not None else None
+    for call in trace.calls(first, last):
+        if call_set is not None and not call_set(call.index, call.name):
+            continue
+        if satisfies is not None and not satisfies(call):
+            continue
+        if as_json:
+            yield json.dumps(call.to_json())
+        else:
+            yield "\n".join(part for line in call_lines(call) for part in fit(line)) + "\n"

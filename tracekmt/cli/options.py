@@ -35,6 +35,13 @@ output_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of processes.  [default: one for each processor; one for a small file and on Windows]",
+)
+
 _DIFFERENT = 1
 _PATH = click.Path(path_type=Path)
 _report = option_under("Report")

@@ -42,6 +42,7 @@ def convert(
     allow: Sequence[str] = (),
     redact: bool = False,
     force: bool = False,
+    jobs: int | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> ConvertResult:
     """Convert a trace or a file of JSON lines.
@@ -55,6 +56,7 @@ def convert(
         allow: Patterns of functions that a reproducer calls in spite of their side effects, for form "c" only.
         redact: Remove names, paths and private data.
         force: Overwrite an existing output file.
+        jobs: Number of processes that make JSON lines. None: see `lines_of_calls`.
         on_progress: Called with the number of calls done and their total.
 
     Raises:
@@ -89,7 +91,7 @@ def convert(
         with Trace(source) as trace:
             if form == "c":
                 return _write_text(trace, to, write_program(trace, display_name, on_progress, allow))
-            return _write_text(trace, to, jsonl.to_lines(trace, on_progress))
+            return _write_text(trace, to, jsonl.to_lines(trace, on_progress, jobs))
 
 
 def _write_trace(source: Path, to: Path, *, redact: bool) -> ConvertResult:

@@ -23,6 +23,7 @@ from tracekmt.spec import serial
 from tracekmt.trace import events
 from tracekmt.trace.builder import Builder
 from tracekmt.trace.events import Enter, Leave, Lost, Region
+from tracekmt.trace.parallel import lines_of_calls
 from tracekmt.trace.reader import Trace, TracedCall
 from tracekmt.trace.writer import Writer
 
@@ -35,12 +36,13 @@ Json = dict[str, Any]
 Progress = Callable[[int, int], None]
 
 
-def to_lines(trace: Trace, on_progress: Progress = lambda done, total: None) -> Iterator[str]:
+def to_lines(trace: Trace, on_progress: Progress = lambda done, total: None, jobs: int | None = None) -> Iterator[str]:
     """Yield a trace as JSON lines, without line ends.
 
     Args:
         trace: The trace.
         on_progress: Called with the number of calls done and their total.
+        jobs: Number of processes, see `lines_of_calls`. A trace with lost events is converted by one.
 
     Raises:
         UsageError: The header has values that JSON cannot represent.
@@ -60,16 +62,23 @@ def to_lines(trace: Trace, on_progress: Progress = lambda done, total: None) -> 
     if not is_lossless:
         raise UsageError(f"cannot convert {trace.path}: its header has values that JSON cannot represent")
     yield json.dumps(first)
+    jobs = 1 if trace.lost else jobs
+    for done, line in enumerate(lines_of_calls(trace, call_lines, jobs=jobs)):
+        yield line
+        on_progress(done, len(trace))
+    if trace.ended is not None or trace.damage:
+        yield json.dumps({"tracekmt": "end", "how": trace.ended, "torn": trace.damage})
+
+
+def call_lines(trace: Trace, first: int, last: int | None) -> Iterator[str]:
+    """Yield the lines of the calls in a range, and those of lost events if it is the whole trace."""
     lost_events = list(trace.losses())
-    for call in trace.calls():
+    for call in trace.calls(first, last):
         while lost_events and lost_events[0].sequence < call.enter.sequence:
             yield _lost_line(lost_events.pop(0))
         yield json.dumps({**call.to_json(), "raw": _raw(call)})
-        on_progress(call.index, len(trace))
     for lost in lost_events:
         yield _lost_line(lost)
-    if trace.ended is not None or trace.damage:
-        yield json.dumps({"tracekmt": "end", "how": trace.ended, "torn": trace.damage})
 
 
 def _lost_line(lost: Lost) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tracekmt.errors import UsageError
@@ -71,8 +72,16 @@ def _parse_part(part: str) -> tuple[Callable[[int, str], bool], int, int]:
         first, last = int(match[1]), match[3]
         end = first if match[2] is None else int(last) if last else _LAST
         step = int(match[5] or 1)
-        return lambda index, _: first <= index <= end and (index - first) % step == 0, first, end
+        return partial(_is_in_range, first, end, step), first, end
     if re.fullmatch(r"[\w*?\[\]!]+", part) and not part[0].isdigit():
         check_function(part, "the call set")
-        return lambda _, name: matches_function(part, name), 0, _LAST
+        return partial(_has_name, part), 0, _LAST
     raise UsageError(f"invalid call set: {part} {_EXPECTED}")
+
+
+def _is_in_range(first: int, end: int, step: int, index: int, _name: str) -> bool:
+    return first <= index <= end and (index - first) % step == 0
+
+
+def _has_name(pattern: str, _index: int, name: str) -> bool:
+    return matches_function(pattern, name)

@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
+from os import SEEK_END
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Generic, TypeVar
@@ -34,6 +35,7 @@ from tracekmt.trace.handle_kinds import HandleKinds, ambiguous_kinds, created_ha
 from tracekmt.trace.index import Index, rebuild_index
 from tracekmt.trace.metadata import Metadata
 
+_NO_LIMIT = 1 << 63
 FRAME_CACHE_SIZE = 6 << 20
 """Bytes of unpacked frames that the reader keeps, of events and of blobs each. One larger frame is kept alone."""
 
@@ -254,6 +256,24 @@ class Trace:
                     return
                 if kind == ENTER and call_index >= first:
                     yield self._call(frame, call_index)
+
+    def ranges(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
+        """Yield the first and the last index of the calls of each frame, within a range. No frame is read.
+
+        Args:
+            first: Lowest index.
+            last: Highest index, None for all later calls.
+        """
+        starts = [entry.first_call for entry in self._index.frames if entry.calls]
+        for start, following in zip(starts, [*starts[1:], _NO_LIMIT], strict=False):
+            low, high = max(start, first), following - 1 if last is None else min(following - 1, last)
+            if low <= high:
+                yield low, high
+
+    @property
+    def file_size(self) -> int:
+        """Size of the file in bytes."""
+        return self._file.seek(0, SEEK_END)
 
     def _tables(self) -> Iterator[EventTable]:
         for number in range(len(self._index.frames)):
