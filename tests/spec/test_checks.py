@@ -126,6 +126,10 @@ BAD = [
         t.CallSpec("F", parameters("F", in_("s", structure("T", in_("x", UINT))))),
         "F: F: s: does not fit into a parameter; use a pointer to it",
     ),
+    (
+        described(in_("s", t.Struct("T", (in_("x", UINT),), THING))),
+        "F: S: s: a structure holds thing, which is not a value per machine",
+    ),
     (described(in_("a", UINT), creates=(t.Creates(THING, "b"),)), "F: b is not a field of S"),
     (described(in_("a", UINT), creates=(t.Creates(THING, "a"),)), "F: a: holds no handle, expected thing"),
     (described(out("a", HANDLE), destroys=(t.Destroys(OTHER, "a"),)), "F: a: holds thing, expected other"),

@@ -6,8 +6,10 @@ import io
 import struct
 import sys
 import zlib
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
@@ -18,12 +20,14 @@ import tracekmt
 from tests.strategies import examples
 from tracekmt.convert.jsonl import to_lines
 from tracekmt.edit.recover import recover
-from tracekmt.errors import TraceError
+from tracekmt.errors import TraceError, UsageError
 from tracekmt.resources import resource
 from tracekmt.trace import frames
 from tracekmt.trace.event_frame import ENTER, EventTable, enter_body
+from tracekmt.trace.events import Enter, Header
 from tracekmt.trace.frames import FRAME_LIMIT, FrameKind, FrameReader, pack_frame, preamble
 from tracekmt.trace.reader import Trace
+from tracekmt.trace.writer import Writer
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -211,3 +215,16 @@ def test_valid_events_with_any_memory(tmp_path: Path, data: st.DataObject) -> No
         region[2] = noise + region[2][len(noise) :]
     out = preamble(0) + b"".join(pack_frame(FrameKind(kind), value) for kind, value in scanned)
     assert len(read(tmp_path / "t.kmt", out)) > 0
+
+
+@pytest.mark.parametrize("number", [1 << 62, 1 << 63, 1 << 70])
+@pytest.mark.parametrize("column", ["sequence", "time", "index"])
+def test_numbers_whose_differences_overflow_are_errors(tmp_path: Path, number: int, column: str) -> None:
+    """The fuzzer found them in a trace of format 0, which is written again to be read."""
+    numbers: dict[str, Any] = {column: number}
+    event = replace(Enter(0, 1, 1, 0, 0, (0,), ()), **numbers)
+    with (
+        closing(Writer(tmp_path / "t.kmt", Header("x64"))) as trace,
+        pytest.raises(UsageError, match="too large for its"),
+    ):
+        trace.events([event])

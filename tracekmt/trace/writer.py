@@ -16,7 +16,7 @@ from tracekmt.trace.blob_numbers import KNOWN_SIZE, LONG_BLOB_SIZE, MIN_BLOB_SIZ
 from tracekmt.trace.event_frame import ENTER, LEAVE, LOST, EventTable, enter_body, leave_body
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, spec_to_data
 from tracekmt.trace.frames import FrameKind, pack_frame, preamble, tail
-from tracekmt.trace.raw_events import RAW_ENTER, RawEvent, parse_event
+from tracekmt.trace.raw_events import RAW_ENTER, TIME_LIMIT, RawEvent, parse_event
 
 FRAME_EVENTS = 4096
 """Maximum number of events in a frame. A reader unpacks a whole frame for one call."""
@@ -230,6 +230,8 @@ class Writer:
             row = (LOST, self._last_call + 1, event.sequence, last_time, 0, 0, event.count, offset)
             index["lost"] += event.count
         try:
+            if max(map(abs, row[1:4])) >= TIME_LIMIT:  # columns of differences
+                raise OverflowError
             self._table.add(*row)
         except OverflowError:
             raise UsageError(f"{self.path}: an event has a number that is too large for its column: {row}") from None

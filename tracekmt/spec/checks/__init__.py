@@ -250,6 +250,8 @@ def _check_type(type_: t.Type, name: str, context: _CheckContext) -> Iterator[st
             for _, _, case in cases:
                 yield from _check_type(case, name, context)
         case t.Struct():
+            if type_.kind is not None and type_.kind.binding != "per_machine":
+                yield f"{context.at(name)}: a structure holds {type_.kind.name}, which is not a value per machine"
             yield from _check_nested(type_, context)
         case t.VariableRecords(to=to):
             yield from _check_nested(to, context)
