@@ -308,6 +308,11 @@ def test_a_killed_recorder_leaves_the_program_unchanged(client: Client) -> None:
         assert trace.ended is None
 
 
+def leftover_of(recorder: int) -> Path:
+    """Return the buffer that a recorder left. Recorders before it may have had the same process id."""
+    return max(Path("/dev/shm").glob(f"tracekmt-{recorder}-*"), key=lambda path: path.stat().st_mtime)
+
+
 def numbers_by_thread(calls: Iterable[TracedCall]) -> dict[int, list[int]]:
     """Return the numbers that the client's threads wrote to the private data of their allocations."""
     numbers: dict[int, list[int]] = {0: [], 1: []}
@@ -330,7 +335,7 @@ def test_the_events_of_a_killed_recorder_are_recovered(client: Client, tmp_path:
         returned = client.journal()[:2]
         recorder.kill()
         recorder.wait()
-        (leftover,) = Path("/dev/shm").glob(f"tracekmt-{recorder.pid}-*")
+        leftover = leftover_of(recorder.pid)
         # The hooks are removed when Frida notices the end of the recorder. Until then the program continues to write.
         wait_for(lambda: caught_signals(program.pid) & 1 << signal.SIGSEGV - 1 == 0)
         assert is_running(program.pid)
@@ -364,7 +369,7 @@ def test_the_events_are_recovered_when_recorder_and_program_are_killed(
         kill(program)
         recorder.kill()
         recorder.wait()
-    (leftover,) = Path("/dev/shm").glob(f"tracekmt-{recorder.pid}-*")
+    leftover = leftover_of(recorder.pid)
     try:
         whole, part = tmp_path / "whole.kmt", tmp_path / "part.kmt"
         calls, defect = recover(client.trace, whole)

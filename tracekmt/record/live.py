@@ -60,11 +60,13 @@ class LiveRecording:
         """
         self._take_messages()
         raw_events = self.attachment.buffer.drain(last=last, most=DRAIN_EVENTS)
-        position, batch = 0, 1
-        while position < len(raw_events):
-            position = self.sink.frame(raw_events, position) if batch == 1 else position
-            self._write(raw_events[position : position + batch])
-            position += batch
+        if self.sink.uses_core:
+            position = self.sink.frame(raw_events, 0)
+            while position < len(raw_events):
+                self._write(raw_events[position : position + 1])
+                position = self.sink.frame(raw_events, position + 1)
+        else:
+            self._write(raw_events)
         self.sink.flush()
 
     def _write(self, raw_events: list[RawEvent | Lost]) -> None:

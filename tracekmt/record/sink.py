@@ -7,6 +7,7 @@ import time
 from collections.abc import Container, Iterable
 from pathlib import Path
 
+from tracekmt import core
 from tracekmt.calls import CALLS
 from tracekmt.edit.redact import Redactor, redacted_header, redacted_module
 from tracekmt.errors import Error
@@ -83,11 +84,16 @@ class Sink:
         """Sequence numbers of the enter events of calls in flight."""
         return self._writer.in_flight
 
+    @property
+    def uses_core(self) -> bool:
+        """True if `frame` appends most events. False without the core, and if each event needs other handling."""
+        is_plain = isinstance(self._writer, Writer) and self._redactor is None and self._until_status is None
+        return is_plain and core.CORE is not None
+
     def frame(self, events: list[RawEvent | Lost], position: int) -> int:
         """Append raw events that need no other handling, and count them, see `Writer.frame`."""
         writer = self._writer
-        if isinstance(writer, RingWriter) or self._redactor is not None or self._until_status is not None:
-            return position
+        assert isinstance(writer, Writer)
         calls_before = writer.call_count
         position = writer.frame(events, position, self._plain)
         self._progress.calls += writer.call_count - calls_before

@@ -98,9 +98,12 @@ class Writer:
             events: The events.
             flush: Write them to the file at once. Otherwise the writer keeps them until a frame is full.
         """
+        blobs = self._blobs
         for event in events:
             self._add(event)
-            self._finish_event()
+            is_full = len(self._table.kinds) >= FRAME_EVENTS or len(self._bodies) >= FRAME_BYTES
+            if is_full or blobs.young_size >= KNOWN_SIZE:
+                self._finish_event()
         if flush:
             self.flush_events()
 
@@ -230,7 +233,8 @@ class Writer:
             row = (LOST, self._last_call + 1, event.sequence, last_time, 0, 0, event.count, offset)
             index["lost"] += event.count
         try:
-            if max(map(abs, row[1:4])) >= TIME_LIMIT:  # columns of differences
+            # The columns of differences.
+            if row[1] >= TIME_LIMIT or not -TIME_LIMIT < row[2] < TIME_LIMIT or not -TIME_LIMIT < row[3] < TIME_LIMIT:
                 raise OverflowError
             self._table.add(*row)
         except OverflowError:
