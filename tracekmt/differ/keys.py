@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 from tracekmt.spec import types as t
 from tracekmt.spec.layout import Slot, lay_out, measure
-from tracekmt.trace.call import TracedCall
+from tracekmt.trace.call import KEPT_RESULTS, TracedCall, is_small
 from tracekmt.trace.events import Region
 
 LEAST_DISTANCE = 1 << 24
@@ -44,8 +44,13 @@ class CallKeys(NamedTuple):
 
 def keys_of(call: TracedCall) -> CallKeys:
     """Return the keys of the inputs of a call."""
-    form = _form(call.spec, call.abi, "in")
-    argument, memory = _argument(call, call.enter.regions)
+    keys = _repeated_keys if is_small(call.enter.regions) else _input_keys
+    return keys(call.spec, call.abi, call.enter.arguments, call.enter.regions)
+
+
+def _input_keys(spec: t.CallSpec, abi: t.Abi, arguments: tuple[int, ...], regions: tuple[Region, ...]) -> CallKeys:
+    form = _form(spec, abi, "in")
+    argument, memory = _argument(spec, arguments, regions)
     plain, is_exact = form.plain, form.is_exact
     number = int.from_bytes(argument, "little")
     for place in form.distances:
@@ -54,28 +59,32 @@ def keys_of(call: TracedCall) -> CallKeys:
             is_exact = False
     pointees = form.read_pointees(argument, memory)
     return CallKeys(
-        hash((call.name, form.selectors.of(argument))),
-        hash((call.name, plain.of(argument), *pointees)),
+        hash((spec.name, form.selectors.of(argument))),
+        hash((spec.name, plain.of(argument), *pointees)),
         hash(tuple(memory.values())) if memory else 0,
         is_exact,
     )
+
+
+_repeated_keys = lru_cache(maxsize=KEPT_RESULTS)(_input_keys)
 
 
 def outcome_key(call: TracedCall) -> tuple[int, bool]:
     """Return the key of the outcome of a call that returned. The second value is that of `CallKeys.is_exact`."""
     assert call.leave is not None
     form = _form(call.spec, call.abi, "out")
-    argument, memory = _argument(call, call.leave.regions)
+    argument, memory = _argument(call.spec, call.enter.arguments, call.leave.regions)
     pointees = form.read_pointees(argument, memory)
     contents = hash(tuple(memory.values())) if memory else 0
     return hash((call.outcome_text, form.plain.of(argument), contents, *pointees)), form.is_exact
 
 
-def _argument(call: TracedCall, regions: Sequence[Region]) -> tuple[bytes, dict[int, bytes]]:
+def _argument(
+    spec: t.CallSpec, arguments: tuple[int, ...], regions: Sequence[Region]
+) -> tuple[bytes, dict[int, bytes]]:
     """Return the bytes of the argument, and the memory that it points to."""
     memory = {address: data for address, _, data in regions}
-    arguments = call.enter.arguments
-    if call.spec.argument.parameters:
+    if spec.argument.parameters:
         return b"".join((word & (1 << 64) - 1).to_bytes(8, "little") for word in arguments), memory
     return (memory.pop(arguments[0], b"") if arguments else b""), memory
 

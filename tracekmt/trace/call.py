@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from tracekmt.codec.memory import Recorded
 from tracekmt.errors import TraceError
 from tracekmt.ntstatus import Status
 from tracekmt.spec.types import Abi, CallSpec, Condition
-from tracekmt.trace.events import Enter, Leave
+from tracekmt.trace.events import Enter, Leave, Region
 from tracekmt.trace.handle_kinds import depends_on_objects
 
 Argument = dict[str, Any] | Unreadable | None
@@ -22,6 +23,10 @@ BoundValue = FieldValue | BoundLocation
 
 DID_NOT_RETURN = "did not return"
 
+KEPT_RESULTS = 4096
+"""Number of calls whose results are kept in case that the call is repeated."""
+
+_FEW, _SMALL = 8, 1024
 _UNKNOWN = object()
 _NESTED_TYPES = (dict, list)
 
@@ -60,6 +65,23 @@ def format_outcome(status: Status | None, result: int | None, *, returned: bool 
     if status is not None:
         return status.name
     return "returned" if result is None else str(result)
+
+
+def is_small(regions: Sequence[Region]) -> bool:
+    """Return True if a result about regions may be kept in case that the call is repeated, as programs often do."""
+    return len(regions) <= _FEW and sum([len(data) for _, _, data in regions]) <= _SMALL
+
+
+def _input_locations(
+    finder: codec.BoundValueFinder, address: int, regions: tuple[Region, ...]
+) -> Sequence[BoundLocation] | None:
+    """Find the bound inputs in the memory of an enter event."""
+    memory = Recorded(regions)
+    context = finder.context(memory, address)
+    return finder.locations(context, memory, address) if context is not None else None
+
+
+_repeated_locations = lru_cache(maxsize=KEPT_RESULTS)(_input_locations)
 
 
 class Origin(Protocol):
@@ -187,10 +209,11 @@ class TracedCall:
     def bound_inputs(self) -> Sequence[BoundValue]:
         """Input values that are handles, addresses, fence values or LUIDs."""
         if self._bound_inputs is None:
-            context, finder, values = self._context, self._finder, None
-            if finder is not None and context is not None:
+            finder, values, enter = self._finder, None, self.enter
+            if finder is not None and enter.arguments:
+                find = _repeated_locations if is_small(enter.regions) else _input_locations
                 try:
-                    values = finder.locations(context, self._entered, self.enter.arguments[0])
+                    values = find(finder, enter.arguments[0], enter.regions)
                 except TraceError as error:
                     raise self._located(error) from None
             self._bound_inputs = values if values is not None else _decoded_bound_values(self.spec, self.inputs)
