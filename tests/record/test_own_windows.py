@@ -34,7 +34,7 @@ if sys.platform != "win32":
 
 DESTROY = "D3DKMTDestroyDevice"
 INVALID_PARAMETER = 0xC000000D
-THREADS, CALLS = 8, 100_000
+THREADS, CALLS = 8, 100_000 if "TRACEKMT_SOAK" in os.environ else 25_000
 PAUSES = (10, 40, 160)
 """Pauses of the program in milliseconds after 50 calls of a thread."""
 

@@ -13,7 +13,7 @@ from tracekmt.codec import Unreadable
 from tracekmt.record.session import Recording
 from tracekmt.trace.events import Enter, Leave
 
-CALLS = 1_000_000 if "TRACEKMT_SOAK" in os.environ else 320_000
+CALLS = 1_000_000 if "TRACEKMT_SOAK" in os.environ else 160_000
 THREADS = 8
 
 PAUSES = (10_000, 40_000, 160_000)
