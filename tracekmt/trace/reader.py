@@ -237,10 +237,11 @@ class Trace:
             raise UsageError(f"{self.path}: invalid call index: {str(index)[:40]!r} (expected a number)")
         call_index = self._nth(len(self) + index) if index < 0 else index
         number = self._frame_of(call_index)
-        if number < 0 or (call_index, ENTER) not in self._event_frame(number).positions:
+        frame = self._event_frame(number) if number >= 0 else None
+        if frame is None or (call_index, ENTER) not in frame.positions:
             trimmed = " and is trimmed" if self.header.trimmed else ""
             raise IndexError(f"no call {index}: {self.path} has {len(self)} calls{trimmed}")
-        return self._call(self._event_frame(number), call_index)
+        return self._call(frame, call_index)
 
     def calls(self, first: int = 0, last: int | None = None) -> Iterator[TracedCall]:
         """Yield calls in the order of their enter events.
