@@ -46,11 +46,10 @@ def raise_budgets(factor: int) -> None:
     """
     if factor < 1:
         raise UsageError(f"invalid factor of --budgets: {factor} (expected 1 or more)")
-    for field in fields(BUDGETS):
-        setattr(BUDGETS, field.name, getattr(Budgets(), field.name) * factor)
+    set_budgets(Budgets(*(getattr(Budgets(), field.name) * factor for field in fields(Budgets))))
 
 
 def set_budgets(budgets: Budgets) -> None:
-    """Use the budgets of another process."""
+    """Use other budgets in this process."""
     for field in fields(BUDGETS):
         setattr(BUDGETS, field.name, getattr(budgets, field.name))

@@ -61,7 +61,7 @@ def attack(core: Any, chance: random.Random) -> int:
     while position < len(events):
         start, rows = position, chance.choice((4096, 3))
         position, call, blobs, size, _, _ = core.frame_events(
-            *(events, position, plain, *state, call, blobs, size, 0, rows, 1 << 20, 1 << 20, 64, 1024)
+            *(events, position, plain, *state, call, blobs, size, 0, rows, 1 << 20, 1 << 20, 64, 1024, 64)
         )
         framed += position - start
         position += 1

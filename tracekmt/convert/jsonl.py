@@ -65,7 +65,7 @@ def to_lines(trace: Trace, on_progress: Progress = lambda done, total: None, job
     jobs = 1 if trace.lost else jobs
     for done, line in enumerate(lines_of_calls(trace, call_lines, jobs=jobs)):
         yield line
-        on_progress(done, len(trace))
+        on_progress(min(done, len(trace)), len(trace))  # lost events have lines too
     if trace.ended is not None or trace.damage:
         yield json.dumps({"tracekmt": "end", "how": trace.ended, "torn": trace.damage})
 

@@ -18,7 +18,7 @@
 
 #define TIME_LIMIT (1ull << 62)
 
-enum { ENTER = 1, LEAVE = 2, FRAGMENT_HEADER = 16, PIECE_HEADER = 24, COLUMNS = 8, KEY_OVERHEAD = 64 };
+enum { ENTER = 1, LEAVE = 2, FRAGMENT_HEADER = 16, PIECE_HEADER = 24, COLUMNS = 8 };
 
 /* The bytes that are written so far. `failed`: no memory was left. */
 typedef struct {
@@ -214,7 +214,7 @@ fail:
 typedef struct {
   PyObject *plain, *in_flight, *threads, *young, *old, *new_blobs, *digest;
   long long next_call, blob_count;
-  Py_ssize_t young_size, min_blob, long_blob;
+  Py_ssize_t young_size, min_blob, long_blob, key_overhead;
   Buffer columns[COLUMNS], bodies;
   Regions entered, left;
 } Framing;
@@ -244,7 +244,7 @@ static int append_data(Framing *framing, const uint8_t *data, size_t size) {
       number = PyLong_FromLongLong(framing->blob_count++);
       failed = !number || PyList_Append(framing->new_blobs, content);
     }
-    framing->young_size += PyBytes_Size(key) + KEY_OVERHEAD;
+    framing->young_size += PyBytes_Size(key) + framing->key_overhead;
     failed = failed || PyErr_Occurred() || PyDict_SetItem(framing->young, key, number);
   } else if (number == Py_None) {
     number = PyLong_FromLongLong(framing->blob_count++);
@@ -431,11 +431,11 @@ static PyObject *frame_events(PyObject *self, PyObject *arguments) {
   Py_ssize_t position, count, row_limit, byte_limit, young_limit, rows = 0;
   long long body_offset;
   int i, framed = 1;
-  if (!PyArg_ParseTuple(arguments, "O!nO!O!O!O!O!O!OLLnLnnnnn:frame_events", &PyList_Type, &events, &position, &PyDict_Type,
+  if (!PyArg_ParseTuple(arguments, "O!nO!O!O!O!O!O!OLLnLnnnnnn:frame_events", &PyList_Type, &events, &position, &PyDict_Type,
                         &framing.plain, &PyDict_Type, &framing.in_flight, &PyDict_Type, &framing.threads, &PyDict_Type, &framing.young,
                         &PyDict_Type, &framing.old, &PyList_Type, &framing.new_blobs, &framing.digest, &framing.next_call,
                         &framing.blob_count, &framing.young_size, &body_offset, &row_limit, &byte_limit, &young_limit,
-                        &framing.min_blob, &framing.long_blob))
+                        &framing.min_blob, &framing.long_blob, &framing.key_overhead))
     return NULL;
   count = PyList_Size(events);
   while (position < count && rows < row_limit && (Py_ssize_t)framing.bodies.size < byte_limit && framing.young_size < young_limit) {

@@ -128,8 +128,9 @@ def _frida() -> Check:
 def _core() -> Check:
     if core.CORE is not None:
         return Check("core", True, "native, writes recorded calls to the trace")
-    advice = "install a C compiler, then tracekmt again, to write 250,000 calls a second to a trace instead of 35,000"
-    return Check("core", None, "Python", advice)
+    return Check(
+        "core", None, "Python", "install a C compiler, then tracekmt again, to record fast programs with less work"
+    )
 
 
 def _version_numbers(version: str) -> tuple[int, ...]:

@@ -12,7 +12,14 @@ from tracekmt import core
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.private_file import create_private
 from tracekmt.spec.types import Abi, CallSpec
-from tracekmt.trace.blob_numbers import KNOWN_SIZE, LONG_BLOB_SIZE, MIN_BLOB_SIZE, BlobNumbers, digest
+from tracekmt.trace.blob_numbers import (
+    KEY_OVERHEAD,
+    KNOWN_SIZE,
+    LONG_BLOB_SIZE,
+    MIN_BLOB_SIZE,
+    BlobNumbers,
+    digest,
+)
 from tracekmt.trace.event_frame import ENTER, LEAVE, LOST, EventTable, enter_body, leave_body
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, spec_to_data
 from tracekmt.trace.frames import FrameKind, pack_frame, preamble, tail
@@ -131,7 +138,7 @@ class Writer:
                 *(events, position, plain, self._in_flight, self._threads, blobs.young, blobs.old, blobs.new, digest),
                 *(self._last_call + 1, blobs.count, blobs.young_size, len(self._bodies)),
                 *(FRAME_EVENTS - len(self._table), FRAME_BYTES - len(self._bodies), KNOWN_SIZE),
-                *(MIN_BLOB_SIZE, LONG_BLOB_SIZE),
+                *(MIN_BLOB_SIZE, LONG_BLOB_SIZE, KEY_OVERHEAD),
             )
             calls, is_first = next_call - self._last_call - 1, not self._index["calls"]
             self._last_call = next_call - 1
