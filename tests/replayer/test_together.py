@@ -55,11 +55,11 @@ def write(path: Path, *calls: Call) -> Path:
     return path
 
 
-def with_pid(path: Path, pid: int) -> Path:
-    """Copy a trace into one of a process with an id."""
-    copy = path.with_name(f"{pid}.kmt")
+def with_header(path: Path, **fields: Any) -> Path:
+    """Copy a trace into one with other fields in its header."""
+    copy = path.with_name(f"copy-{path.name}")
     with Trace(path) as trace:
-        writer = Writer(copy, replace(trace.header, process={"pid": pid}))
+        writer = Writer(copy, replace(trace.header, **fields))
         for spec_id, spec in trace.specs.items():
             writer.describe(spec_id, spec)
         writer.events(list(trace.events()), flush=False)
@@ -95,6 +95,14 @@ def test_the_order_of_the_traces_is_no_difference(tmp_path: Path) -> None:
     assert [report.findings for report in replay_together([opener, creator])] == [[], []]
 
 
+def test_an_incomplete_clock_orders_nothing(tmp_path: Path) -> None:
+    """A clock without its wall time is like no clock: the traces begin together."""
+    first = with_header(write(tmp_path / "a.kmt", create()), clock={"time": 5})
+    second = with_header(write(tmp_path / "b.kmt", query()), clock={"time": 5})
+    reports = replay_together([first, second])
+    assert [report.calls.compared for report in reports] == [3, 3]
+
+
 def test_a_mutex_between_two_processes(tmp_path: Path) -> None:
     def acquire(key: int, value: int = 0, status: Any = 0) -> Call:
         inputs = {"hKeyedMutex": MUTEX, "Key": key, "pTimeout": -1}
@@ -120,15 +128,14 @@ def test_an_nt_handle_that_one_process_duplicates_into_another(tmp_path: Path) -
     )
     info = {"NumAllocations": 1, "TotalPrivateDriverDataSize": 4}
     second = (("QueryResourceInfoFromNtHandle", {"hDevice": DEVICE, "hNtHandle": OTHER_NT}, info),)
-    creator = with_pid(write(tmp_path / "a.kmt", *first), 55)
+    creator = with_header(write(tmp_path / "a.kmt", *first), process={"pid": 55})
     opener = write(tmp_path / "b.kmt", *[FILLER] * 9, *second)
-    reports = replay_together([creator, with_pid(opener, 77)])
+    reports = replay_together([creator, with_header(opener, process={"pid": 77})])
     assert [report.findings for report in reports] == [[], []]
     assert reports[1].calls.compared == 12
     (name, inputs, outputs), *_ = second
     changed = write(tmp_path / "c.kmt", *[FILLER] * 9, (name, inputs, {**outputs, "NumAllocations": 3}))
-    (tmp_path / "77.kmt").unlink()
-    assert not replay_together([creator, with_pid(changed, 77)])[1].same
+    assert not replay_together([creator, with_header(changed, process={"pid": 77})])[1].same
 
 
 def run(*words: Any) -> subprocess.CompletedProcess[str]:

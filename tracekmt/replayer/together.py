@@ -113,7 +113,10 @@ def replay_together(
 def _start(traces: Sequence[Trace], settings: dict[str, Any]) -> Iterator[_Process]:
     """Create the machine, a process for each trace, and bindings that share the global handles."""
     machine = simulator_for(*traces, **settings)
-    has_clocks = all(trace.header.clock for trace in traces)
+    anchors = [trace.header.clock_anchor for trace in traces]
+    offsets = [anchor["wall"] - anchor["time"] for anchor in anchors if anchor is not None]
+    if len(offsets) < len(traces):
+        offsets = [-trace.start_time for trace in traces]
     first: Replay | None = None
     for number, trace in enumerate(traces):
         simulator = machine if first is None else machine.process()
@@ -127,8 +130,7 @@ def _start(traces: Sequence[Trace], settings: dict[str, Any]) -> Iterator[_Proce
         if first is not None:
             replay.comparison.bindings.handles.join(GLOBAL_SHARE.space.name, first.comparison.bindings.handles)
         first = first or replay
-        offset = trace.header.clock["wall"] - trace.header.clock["time"] if has_clocks else -trace.start_time
-        process = _Process(trace, target, replay, trace.timeline(), offset, pid)
+        process = _Process(trace, target, replay, trace.timeline(), offsets[number], pid)
         process.advance()
         yield process
 

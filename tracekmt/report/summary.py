@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 from tracekmt.calls.adapter_info import IDENTITY
@@ -76,8 +76,8 @@ def _clock(trace: Trace) -> dict[str, str] | None:
         counter: Raw performance counter.
         frequency: Frequency of the performance counter, in Hz.
     """
-    anchor = trace.header.clock
-    if not all(type(anchor.get(name)) is int for name in ("time", "wall", "counter", "frequency")):
+    anchor = trace.header.clock_anchor
+    if anchor is None:
         return None
     elapsed = trace.start_time - anchor["time"]
     return {
@@ -158,7 +158,7 @@ def _origin_lines(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "overhead", f"{overhead.get('call_ns')} ns a call, {overhead.get('kilobyte_ns')} ns a kilobyte copied"
     if clock:
         seconds, nanoseconds = divmod(int(clock["wall"]), 10**9)
-        moment = datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+        moment = (datetime(1970, 1, 1) + timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S")
         counter = f"counter {clock['counter']} at {int(clock['frequency']):,} Hz"
         yield "start", f"{moment}.{nanoseconds:09d} UTC, {counter}"
 

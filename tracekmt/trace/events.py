@@ -54,6 +54,12 @@ class Header:
         """ABI that the layouts of structures follow from."""
         return "wsl" if self.wchar == WCHAR_SIZE["wsl"] else self.base_abi
 
+    @property
+    def clock_anchor(self) -> dict[str, int] | None:
+        """The numbers of `clock`, None if one is missing or invalid."""
+        numbers = {name: self.clock.get(name) for name in ("time", "wall", "counter", "frequency")}
+        return self.clock if all(type(number) is int for number in numbers.values()) else None
+
     def to_data(self) -> dict[str, Any]:
         """Return the payload of the header's frame, without empty fields."""
         return {_data_key(name): value for name, value in vars(self).items() if value not in ("", None, {})}
