@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from tracekmt.calls import CALLS
-from tracekmt.differ.keys import _form
+from tracekmt.differ.keys import _form, _input_keys
 from tracekmt.spec import types as t
 from tracekmt.spec.dsl import UINT, in_, structure
-from tracekmt.spec.types import CallSpec, Field, Integer, Kind, Pointer, Struct, Union
+from tracekmt.spec.types import CallSpec, Condition, Field, Integer, Kind, Pointer, Struct, Union
+from tracekmt.trace.events import Region
 
 
 def call(*members: Field | Union) -> CallSpec:
@@ -16,6 +19,8 @@ def call(*members: Field | Union) -> CallSpec:
 
 
 CONDITIONAL = Union((in_("A", Integer("UINT", 4)), in_("B", t.ByteArray("BYTE", 4))))
+PLAIN = Union((in_("A", Integer("UINT", 4), Condition("Flag")), in_("B", Integer("ULONG", 8))))
+OF_OBJECTS = Union((in_("A", Integer("UINT", 4), Condition("hA", kind=Kind("object"))), in_("B", Integer("ULONG", 8))))
 INNER = structure("INNER", in_("Plain", UINT))
 
 
@@ -29,6 +34,9 @@ INNER = structure("INNER", in_("Plain", UINT))
         (in_("pAddress", Pointer(t.Address("void *"))), False),
         (Field("Undocumented", UINT, "unknown"), False),
         (CONDITIONAL, False),
+        (PLAIN, True),
+        (in_("pInner", Pointer(Struct("INNER", (PLAIN,)))), True),
+        (OF_OBJECTS, False),
     ],
 )
 def test_values_that_no_mask_covers_make_keys_inexact(member: Field | Union, is_exact: bool) -> None:
@@ -37,3 +45,21 @@ def test_values_that_no_mask_covers_make_keys_inexact(member: Field | Union, is_
 
 def test_most_functions_have_exact_keys() -> None:
     assert sum(_form(spec, "x64", "in").is_exact for spec in CALLS.values()) > len(CALLS) // 2
+
+
+@pytest.mark.parametrize("is_behind_pointer", [False, True])
+def test_unions_of_plain_values_are_in_the_key_of_contents(is_behind_pointer: bool) -> None:
+    """The bytes of another arm are undefined, so they are in no key that pairs calls."""
+    inner = Struct("INNER", (in_("Flag", UINT), in_("Other", UINT), PLAIN))
+    spec = call(in_("pInner", Pointer(inner))) if is_behind_pointer else CallSpec("Function", inner)
+    keys = []
+    for number in (0, 7, 7 << 40, 7):
+        data = struct.pack("<IIQ", 0, 1, number)
+        regions: tuple[Region, ...] = ((0x1000, 16, data),)
+        if is_behind_pointer:
+            regions = (0x3000, 8, struct.pack("<Q", 0x1000)), *regions
+        keys.append(_input_keys(spec, "x64", (regions[0][0],), regions))
+    assert len({key.plain for key in keys}) == len({key.weak for key in keys}) == 1
+    assert keys[1] == keys[3]
+    assert len({key.contents for key in keys}) == 3
+    assert all(key.is_exact for key in keys)

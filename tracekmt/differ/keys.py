@@ -2,8 +2,9 @@
 
 The weak key has the function and what selects its meaning: enumerations, and the fields that select a payload. The
 plain key also has flags, sizes, counts and all other plain inputs at fixed places. Neither has handles, addresses and
-fence values. Contents of buffers have their own key, because a driver may put addresses there. The outcome key has the
-return value and the plain outputs.
+fence values. Contents of buffers have their own key, because a driver may put addresses there. So have the bytes of
+unions of plain values, because those of another arm are undefined. The outcome key has the return value and the plain
+outputs.
 
 Keys are equal or not within one run of this program. They are not stored.
 """
@@ -57,11 +58,11 @@ def _input_keys(spec: t.CallSpec, abi: t.Abi, arguments: tuple[int, ...], region
         if number & place >= (place & -place) * LEAST_DISTANCE:
             plain = plain._replace(bits=plain.bits & ~place)
             is_exact = False
-    pointees = form.read_pointees(argument, memory)
+    pointees, unions = form.read_pointees(argument, memory)
     return CallKeys(
         hash((spec.name, form.selectors.of(argument))),
         hash((spec.name, plain.of(argument), *pointees)),
-        hash(tuple(memory.values())) if memory else 0,
+        hash((*memory.values(), *unions)) if memory or unions else 0,
         is_exact,
     )
 
@@ -74,8 +75,8 @@ def outcome_key(call: TracedCall) -> tuple[int, bool]:
     assert call.leave is not None
     form = _form(call.spec, call.abi, "out")
     argument, memory = _argument(call.spec, call.enter.arguments, call.leave.regions)
-    pointees = form.read_pointees(argument, memory)
-    contents = hash(tuple(memory.values())) if memory else 0
+    pointees, unions = form.read_pointees(argument, memory)
+    contents = hash((*memory.values(), *unions)) if memory or unions else 0
     return hash((call.outcome_text, form.plain.of(argument), contents, *pointees)), form.is_exact
 
 
@@ -96,11 +97,13 @@ class _Mask(NamedTuple):
         bits: Bits that count.
         used: 1 for each byte with such a bit.
         presence: Bits of each field that counts as zero or not.
+        unions: Bits of each union of plain values.
     """
 
     bits: int
     used: bytes
     presence: tuple[int, ...]
+    unions: tuple[int, ...]
 
     def of(self, data: bytes) -> bytes:
         """Return what counts of bytes. It is alike in every ABI, but for integers of a pointer's size."""
@@ -109,10 +112,15 @@ class _Mask(NamedTuple):
         counted = bytes(compress((number & self.bits & (1 << 8 * size) - 1).to_bytes(size, "little"), self.used))
         return counted + bytes([bool(number & place) for place in self.presence]) if self.presence else counted
 
+    def union_values(self, data: bytes) -> list[int]:
+        """Return the numbers in the unions that are not zero."""
+        number = int.from_bytes(data, "little") if self.unions else 0
+        return [number & place for place in self.unions if number & place]
 
-def _make_mask(bits: int, presence: Sequence[int] = ()) -> _Mask:
+
+def _make_mask(bits: int, presence: Sequence[int] = (), unions: Sequence[int] = ()) -> _Mask:
     used = bytes(bool(byte) for byte in bits.to_bytes((bits.bit_length() + 7) // 8, "little"))
-    return _Mask(bits, used, tuple(presence))
+    return _Mask(bits, used, tuple(presence), tuple(unions))
 
 
 class _Pointee(NamedTuple):
@@ -136,6 +144,13 @@ class _Pointee(NamedTuple):
             return len(data) // self.size
         return tuple([self.plain.of(data[start : start + self.size]) for start in range(0, len(data), self.size)])
 
+    def union_values(self, data: bytes | None) -> list[list[int]]:
+        """Return the numbers in the unions of each element."""
+        if data is None or not self.plain.unions:
+            return []
+        parts = (data[start : start + self.size] for start in range(0, len(data), self.size))
+        return [values for values in map(self.plain.union_values, parts) if values]
+
 
 class _Form(NamedTuple):
     """Places of plain values in the argument of a function.
@@ -156,15 +171,22 @@ class _Form(NamedTuple):
     pointer_size: int
     is_exact: bool
 
-    def read_pointees(self, argument: bytes, memory: dict[int, bytes]) -> list[object]:
-        """Return what counts of the memory behind the pointers. Structures and arrays are taken out of `memory`."""
-        contents = []
+    def read_pointees(self, argument: bytes, memory: dict[int, bytes]) -> tuple[list[object], list[object]]:
+        """Return what counts of the memory behind the pointers, and the numbers in unions.
+
+        Structures and arrays are taken out of `memory`.
+        """
+        contents: list[object] = []
+        unions: list[object] = list(self.plain.union_values(argument))
         for pointee in self.pointees:
             address = int.from_bytes(argument[pointee.offset : pointee.offset + self.pointer_size], "little")
-            contents.append(pointee.content(memory.get(address)))
+            data = memory.get(address)
+            contents.append(pointee.content(data))
+            if pointee.plain.unions:
+                unions += map(tuple, pointee.union_values(data))
             if pointee.size:
                 memory.pop(address, None)
-        return contents
+        return contents, unions
 
 
 @lru_cache(maxsize=1024)
@@ -206,7 +228,7 @@ class _Places(NamedTuple):
     def _is_exact_member(self, member: Sequence[Slot]) -> bool:
         in_effect = self._in_effect(member)
         if None in in_effect:
-            return _is_reference(member)  # its memory counts as a whole
+            return _is_reference(member) or _is_plain_union(member)  # its memory counts as a whole
         fields = [slot.field for slot in in_effect if slot is not None]
         return all(not _has_unknown_direction(field) and self._is_exact(field.type) for field in fields)
 
@@ -233,13 +255,10 @@ class _Places(NamedTuple):
             is_address = isinstance(field.type, t.Address) and t.kind_of(field.type) is None
             if (is_address or _is_literal(field.type)) and not self._is_skipped(field):
                 presence.append((1 << 8 * measure(field.type, self.abi)[0]) - 1 << 8 * offset)
-        unions = (member for member in lay_out(struct, self.abi).members if member[0].union is not None)
-        presence += [
-            (1 << 8 * max(slot.size for slot in member)) - 1 << 8 * member[0].offset
-            for member in unions
-            if _is_reference(member)
-        ]
-        return _make_mask(bits, presence)
+        members = [member for member in lay_out(struct, self.abi).members if member[0].union is not None]
+        presence += [_place(member) for member in members if _is_reference(member)]
+        unions = [_place(member) for member in members if None in self._in_effect(member) and _is_plain_union(member)]
+        return _make_mask(bits, presence, unions)
 
     def pointees(self, struct: t.Struct) -> Iterator[_Pointee]:
         """Yield the memory behind the pointers of a structure."""
@@ -298,6 +317,20 @@ def _is_literal(type_: t.Type) -> bool:
 
 def _is_plain(type_: t.Type) -> bool:
     return isinstance(type_, (t.Enum, t.StructSize, t.Float)) or (isinstance(type_, t.Integer) and type_.kind is None)
+
+
+def _place(member: Sequence[Slot]) -> int:
+    """Return the bits of a union."""
+    return (1 << 8 * max(slot.size for slot in member)) - 1 << 8 * member[0].offset
+
+
+def _is_plain_union(member: Sequence[Slot]) -> bool:
+    """Return True for a union of plain values whose other inputs select the arm in effect."""
+    fields = [slot.field for slot in member]
+    arms = [slot.arm for slot in member if slot.arm is not None]
+    return all(_is_plain(field.type) and not _has_unknown_direction(field) for field in fields) and all(
+        arm.when is None or arm.when.kind is None for arm in arms
+    )
 
 
 def _is_reference(member: Sequence[Slot]) -> bool:
