@@ -18,7 +18,7 @@ FOLDER = Path("tracekmt", "core")
 
 
 class CoreBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Compiles tracekmt/core/core.c for the stable ABI."""
+    """Compiles the C files of tracekmt/core for the stable ABI."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build the core and add it to the wheel.
@@ -28,8 +28,8 @@ class CoreBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             build_data: Properties of the wheel.
         """
         self._folder = tempfile.mkdtemp()
-        source = Path(self.root) / FOLDER / "core.c"
-        library = build(source, source.parent if version == "editable" else Path(self._folder), self._folder)
+        folder = Path(self.root) / FOLDER
+        library = build(folder, folder if version == "editable" else Path(self._folder), self._folder)
         if library is None:
             return
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
@@ -43,14 +43,15 @@ class CoreBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def build(source: Path, output: Path, temporary: str) -> Path | None:
+def build(folder: Path, output: Path, temporary: str) -> Path | None:
     """Compile the core. Return its path, None without a compiler or if it fails."""
     from setuptools import Distribution, Extension
     from setuptools.command.build_ext import build_ext
 
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    sources = [str(path) for path in sorted(folder.glob("*.c"))]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.[ch]")))).hexdigest()[:16]
     extension = Extension(
-        "_core", [str(source)], define_macros=[("CORE_SOURCE", f'"{digest}"')], py_limited_api=True, optional=True
+        "_core", sources, define_macros=[("CORE_SOURCE", f'"{digest}"')], py_limited_api=True, optional=True
     )
     logging.getLogger().setLevel(logging.CRITICAL)
     command = build_ext(Distribution({"name": "core", "ext_modules": [extension]}))

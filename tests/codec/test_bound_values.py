@@ -32,8 +32,7 @@ def find_locations(
 ) -> list[BoundLocation] | None:
     spec_finder = finder(spec, abi)
     assert spec_finder is not None
-    context = spec_finder.context(memory, arguments[0], before)
-    return None if context is None else spec_finder.locations(context, memory, arguments[0], before)
+    return spec_finder.find(memory, arguments[0], before)
 
 
 def test_most_functions_have_a_finder() -> None:

@@ -1,4 +1,4 @@
-"""Give the core events that a hostile program may write, for some seconds. A memory error ends this process.
+"""Give the core what a hostile program or trace may have, for some seconds. A memory error ends this process.
 
 python -m tests.core.hostile_events LIBRARY SECONDS
 """
@@ -13,6 +13,13 @@ import sys
 import time
 from contextlib import suppress
 from typing import Any
+
+from tracekmt import core as installed
+from tracekmt.calls import CALLS
+from tracekmt.codec.bound_values import BoundLocation
+from tracekmt.codec.programs import program_of
+from tracekmt.spec.layout import Layout, lay_out
+from tracekmt.spec.types import ABIS
 
 WORDS = (0, 1, 5, 16, 0x1000, 1 << 33, 1 << 62, (1 << 64) - 1)
 SIZES = (0, 0, 1, 8, 64, 96, 100, 192, 200, 1024, 5000)
@@ -77,13 +84,60 @@ def attack(core: Any, chance: random.Random) -> int:
     return framed
 
 
+def regions(chance: random.Random, size: int) -> tuple[Any, ...]:
+    """Return memory whose words are small, or addresses in it."""
+    made = []
+    for number in range(chance.choice((1, 2, 2, 8, 8, 8, 70))):
+        words = [chance.choice((0, 0, 0, 1, 2, 3, 0x1000, 0x2000, 0x2008, 0x3000, *WORDS)) for _ in range(40)]
+        data = struct.pack("<40Q", *words)[: chance.choice((size, 320, 64, 8, 0))] + chance.choice((b"", bytes(size)))
+        made.append((0x1000 + 0x1000 * number % 0x4000 + chance.choice((0, 0, 8)), len(data), data))
+    return tuple(made)
+
+
+def attack_values(core: Any, chance: random.Random, layout: Layout, program: Any) -> int:
+    """Decode and search hostile memory as the argument of a function. Return the number of decoded arguments."""
+    memory = regions(chance, layout.size)
+    before = chance.choice((None, memory, regions(chance, layout.size)))
+    limits = chance.choice((10_000, 30)), chance.choice((1 << 20, 300))
+    decoded = 0
+    for address in (0x1000, chance.choice(WORDS), chance.choice((0x1008, 0x2000))):
+        decoded += core.decode(program, memory, before, address, *limits) is not NotImplemented
+        core.find_bound_values(program, BoundLocation, memory, before, address, *limits)
+    return decoded
+
+
+BODIES = (
+    b"\x92\x91\xcd\x10\x00\x91\x93\xcd\x10\x00\x08\xc4\x03abc",
+    b"\x92\x00\x93\x01\x02\xc4\x02xy",
+    b"\x91\x93\x01\x02\x03",
+)
+
+
+def attack_bodies(core: Any, chance: random.Random) -> None:
+    """Read hostile bodies of events."""
+    body = bytearray(chance.choice(BODIES))
+    for _ in range(chance.randrange(3)):
+        body[chance.randrange(len(body))] = chance.choice((0, 1, 0x91, 0x9F, 0xC4, 0xC6, 0xCF, 0xDC, 0xDD, 0xFF))
+    start, end = chance.choice((0, 0, -1, 3)), chance.choice((len(body), len(body), 4, 1000))
+    core.read_enter_body(bytes(body), start, end, bytes)
+    core.read_leave_body(bytes(body), start, end, ((1, 2, b"ab"),), bytes)
+
+
 def main() -> None:
-    """Attack until the time is over, and print the number of framed events."""
-    core, deadline, framed = load(sys.argv[1]), time.monotonic() + float(sys.argv[2]), 0
-    chance = random.Random(1)
+    """Attack until the time is over, and print the numbers of framed events and of decoded arguments."""
+    core = installed.CORE = load(sys.argv[1])
+    layouts = [
+        (spec, lay_out(spec.argument, abi)) for spec in CALLS.values() if not spec.argument.parameters for abi in ABIS
+    ]
+    programs = [(layout, program_of(layout, spec.union_arms)) for spec, layout in layouts]
+    chance, deadline = random.Random(1), time.monotonic() + float(sys.argv[2])
+    framed = decoded = 0
     while time.monotonic() < deadline:
         framed += attack(core, chance)
-    print(framed)
+        for _ in range(3):
+            decoded += attack_values(core, chance, *chance.choice(programs))
+            attack_bodies(core, chance)
+    print(framed, decoded)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def without_core(work: Any, *arguments: Any) -> Any:
 
 
 def test_it_is_built_from_its_source(native: core.Core) -> None:
-    source = Path(core.__file__).with_name("core.c").read_bytes()
+    source = b"".join(path.read_bytes() for path in sorted(Path(core.__file__).parent.glob("*.[ch]")))
     assert hashlib.sha256(source).hexdigest()[:16] == native.SOURCE, "reinstall tracekmt to build it again"
 
 

@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from tracekmt import core
+from tracekmt.budgets import BUDGETS
 from tracekmt.codec.context import StructContext
-from tracekmt.codec.memory import Memory, MemoryFault
+from tracekmt.codec.memory import Memory, MemoryFault, Recorded
+from tracekmt.codec.programs import program_of
 from tracekmt.codec.readers import Source, reader_of, select_arm, used_count
 from tracekmt.spec import types as t
 from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import Layout, Slot, lay_out, measure
-from tracekmt.spec.paths import structures
+from tracekmt.spec.paths import has_bound_values, structures
 
 _STEP_COST = 16
 """Values that an element behind a pointer counts as; see `Source.spend`."""
@@ -61,9 +64,9 @@ class _Search(NamedTuple):
     source: Source
 
 
-Step = Callable[[bytes, int, StructContext, str, str, _Search], None]
-"""Searches one member of a structure. Arguments: the bytes of the structure, its address, its context, the prefixes of
-the member's path and pattern, the search."""
+Step = Callable[[bytes, bytes, int, StructContext, str, str, _Search], None]
+"""Searches one member of a structure, or an element. Arguments: the bytes around it now and at enter, their address,
+the context of the structure, the prefixes of the member's path and pattern, the search."""
 
 
 class BoundValueFinder:
@@ -72,7 +75,35 @@ class BoundValueFinder:
     def __init__(self, spec: t.CallSpec, abi: t.Abi) -> None:
         self._layout = lay_out(spec.argument, abi)
         self._abi: t.Abi = abi
+        self._arms = spec.union_arms
         self._search_argument = _struct_step(self._layout, spec.union_arms)
+
+    def find(self, memory: Memory, address: int, before: Memory | None = None) -> list[BoundLocation] | None:
+        """Find the bound values of the argument at an address.
+
+        Args:
+            memory: Memory to search: at enter, or at return if `before` is given.
+            address: Address of the argument structure.
+            before: Memory at enter, if `memory` is that at return.
+
+        Returns:
+            The values in the order of `iter_values`. None if the argument, or memory on the way to them, is unreadable.
+        """
+        if core.CORE is not None and isinstance(memory, Recorded) and not address >> 64:
+            found = self._find_in_core(core.CORE, memory, address, before)
+            if found is not NotImplemented:
+                return found  # type: ignore[no-any-return]
+        context = self.context(memory, address, before)
+        return None if context is None else self._locations(context, memory, address, before)
+
+    def _find_in_core(self, native: core.Core, memory: Recorded, address: int, before: Memory | None) -> Any:
+        """Find the bound values in the core. Return NotImplemented for what the core leaves to Python."""
+        if not (before is None or isinstance(before, Recorded)):
+            return NotImplemented
+        program = program_of(self._layout, self._arms)
+        at_enter = None if before is None else before.regions
+        limits = BUDGETS.values, BUDGETS.value_bytes
+        return native.find_bound_values(program, BoundLocation, memory.regions, at_enter, address, *limits)
 
     def context(self, memory: Memory, address: int, before: Memory | None = None) -> StructContext | None:
         """Read the argument structure. Return None for NULL and for unreadable memory."""
@@ -84,24 +115,13 @@ class BoundValueFinder:
         except MemoryFault:
             return None
 
-    def locations(
-        self, context: StructContext, memory: Memory, address: int, before: Memory | None = None
+    def _locations(
+        self, context: StructContext, memory: Memory, address: int, before: Memory | None
     ) -> list[BoundLocation] | None:
-        """Find the bound values of an argument.
-
-        Args:
-            context: The argument structure.
-            memory: Memory to search: at enter, or at return if `before` is given.
-            address: Address of the argument structure.
-            before: Memory at enter, if `memory` is that at return.
-
-        Returns:
-            The values in the order of `iter_values`. None if some memory on the way to them is unreadable.
-        """
         search = _Search([], Source(self._abi, memory, before, None))
         try:
             if self._search_argument is not None:
-                self._search_argument(context.data, address, context, "", "", search)
+                self._search_argument(context.data, context.before, address, context, "", "", search)
         except MemoryFault:
             return None
         return search.locations
@@ -118,7 +138,7 @@ def finder(spec: t.CallSpec, abi: t.Abi) -> BoundValueFinder | None:
         return None
     for struct in structures(spec.argument):
         for field in struct.fields():
-            if isinstance(field.type, (t.Payload, t.VariableRecords)) and _has_bound_values(field.type):
+            if isinstance(field.type, (t.Payload, t.VariableRecords)) and has_bound_values(field.type):
                 return None
             if field.when is not None and field.when.kind is not None:
                 return None
@@ -140,30 +160,9 @@ def _lifetime_paths(spec: t.CallSpec) -> Iterator[str]:
         yield from (when.path for when in destroys.when)
 
 
-@lru_cache(maxsize=4096)
-def _has_bound_values(type_: t.Type) -> bool:
-    """Return True if a type contains or points to values that a replay binds."""
-    kind = t.kind_of(type_)
-    if kind is not None:
-        return kind.binding != "literal"
-    match type_:
-        case t.Pointer(to=inner) | t.Array(of=inner) | t.VariableRecords(to=inner):
-            return _has_bound_values(inner)
-        case t.Union(arms=arms):
-            return any(_has_bound_values(arm.type) for arm in arms)
-        case t.Payload(cases=cases):
-            return any(_has_bound_values(case) for _, _, case in cases)
-        case t.Struct():
-            return any(_has_bound_values(field.type) for field in type_.fields())
-        case _ if isinstance(type_, t.LEAF_TYPES):
-            return False
-        case _:
-            return assert_never(type_)
-
-
 def _struct_step(layout: Layout, arms: tuple[str, ...]) -> Step | None:
     """Return the search of a structure, or None if it has no bound values."""
-    if not _has_bound_values(layout.struct):
+    if not has_bound_values(layout.struct):
         return None
     steps: list[Step] = []
     for member in layout.members:
@@ -179,10 +178,10 @@ def _struct_step(layout: Layout, arms: tuple[str, ...]) -> Step | None:
                 steps.append(_union_step(union, steps_by_arm, arms))
 
     def search_struct(
-        data: bytes, address: int, context: StructContext, path: str, pattern: str, search: _Search
+        data: bytes, before: bytes, address: int, context: StructContext, path: str, pattern: str, search: _Search
     ) -> None:
         for step in steps:
-            step(data, address, context, path, pattern, search)
+            step(data, before, address, context, path, pattern, search)
 
     return search_struct
 
@@ -190,10 +189,12 @@ def _struct_step(layout: Layout, arms: tuple[str, ...]) -> Step | None:
 def _union_step(union: t.Union, steps_by_arm: Sequence[Sequence[Step]], arms: tuple[str, ...]) -> Step:
     select = select_arm(union, arms)
 
-    def search_arm(data: bytes, address: int, context: StructContext, path: str, pattern: str, search: _Search) -> None:
+    def search_arm(
+        data: bytes, before: bytes, address: int, context: StructContext, path: str, pattern: str, search: _Search
+    ) -> None:
         number = select(context)
         for step in steps_by_arm[number] if number >= 0 else ():
-            step(data, address, context, path, pattern, search)
+            step(data, before, address, context, path, pattern, search)
 
     return search_arm
 
@@ -216,7 +217,7 @@ def _in_place(
         abi: ABI of the recorded process.
         arms: The arms in effect of unions that leave the choice to the call.
     """
-    if not _has_bound_values(type_):
+    if not has_bound_values(type_):
         return []
     match type_:
         case t.Struct(kind=None):
@@ -250,7 +251,13 @@ def _value_step(
     signed = isinstance(type_, t.Integer) and type_.signed
 
     def add_value(
-        data: bytes, address: int, context: StructContext, path: str, outer_pattern: str, search: _Search
+        data: bytes,
+        _before: bytes,
+        address: int,
+        context: StructContext,
+        path: str,
+        outer_pattern: str,
+        search: _Search,
     ) -> None:
         part = data[offset:end]
         value = (
@@ -270,12 +277,12 @@ def _nested_step(type_: t.Struct, name: str, pattern: str, offset: int, abi: t.A
     step, end = struct_step, offset + layout.size
 
     def search_nested(
-        data: bytes, address: int, context: StructContext, path: str, outer_pattern: str, search: _Search
+        data: bytes, before: bytes, address: int, context: StructContext, path: str, outer_pattern: str, search: _Search
     ) -> None:
         part = data[offset:end]
-        before = part if context.before is context.data else context.before[offset:end]
-        inner = StructContext(layout, part, before, context)
-        step(part, address + offset, inner, f"{path}{name}.", f"{outer_pattern}{pattern}.", search)
+        part_before = part if before is data else before[offset:end]
+        inner = StructContext(layout, part, part_before, context)
+        step(part, part_before, address + offset, inner, f"{path}{name}.", f"{outer_pattern}{pattern}.", search)
 
     return search_nested
 
@@ -287,12 +294,19 @@ def _array_step(
     search_elements = _elements(field, type_.of, abi, arms)
 
     def search_array(
-        data: bytes, address: int, context: StructContext, path: str, outer_pattern: str, search: _Search
+        data: bytes, before: bytes, address: int, context: StructContext, path: str, outer_pattern: str, search: _Search
     ) -> None:
         count = used_count(context, type_)
-        now, before = data[offset : offset + size * count], context.before[offset : offset + size * count]
+        end = offset + size * count
         search_elements(
-            now, before, count, address + offset, context, f"{path}{name}", f"{outer_pattern}{pattern}[]", search
+            data[offset:end],
+            before[offset:end],
+            count,
+            address + offset,
+            context,
+            f"{path}{name}",
+            f"{outer_pattern}{pattern}[]",
+            search,
         )
 
     return search_array
@@ -307,21 +321,27 @@ def _pointer_step(
     element_pattern = pattern if length is None else f"{pattern}[]"
 
     def search_pointee(
-        data: bytes, _address: int, context: StructContext, path: str, outer_pattern: str, search: _Search
+        data: bytes,
+        before: bytes,
+        _address: int,
+        context: StructContext,
+        path: str,
+        outer_pattern: str,
+        search: _Search,
     ) -> None:
         source = search.source
         start = int.from_bytes(data[offset:end], "little")
         count = 1 if length is None else min(context.count(length, source.deref))
         if not start or not count:
             return
-        now = before = source.fetch(start, size * count)
+        now = pointee_before = source.fetch(start, size * count)
         source.spend(_STEP_COST * count)
         if source.before is not None:
-            before_start = int.from_bytes(context.before[offset:end], "little")
-            before = source.before.read(before_start, size * count) if before_start else now
+            before_start = int.from_bytes(before[offset:end], "little")
+            pointee_before = source.before.read(before_start, size * count) if before_start else now
         search_elements(
             now,
-            before,
+            pointee_before,
             None if length is None else count,
             start,
             context,
@@ -360,7 +380,7 @@ def _elements(field: t.Field, of: t.Type, abi: t.Abi, arms: tuple[str, ...]) -> 
             data = now[start : start + size]
             inner = StructContext(layout, data, data if before is now else before[start : start + size], context)
             element_path = f"{path}." if count is None else f"{path}[{index}]."
-            struct_step(data, address + start, inner, element_path, f"{pattern}.", search)
+            struct_step(data, inner.before, address + start, inner, element_path, f"{pattern}.", search)
 
     return search_structs
 
@@ -371,7 +391,7 @@ def _plain_elements(field: t.Field, of: t.Type, abi: t.Abi, arms: tuple[str, ...
 
     def search_values(
         now: bytes,
-        _before: bytes,
+        before: bytes,
         count: int | None,
         address: int,
         context: StructContext,
@@ -383,6 +403,7 @@ def _plain_elements(field: t.Field, of: t.Type, abi: t.Abi, arms: tuple[str, ...
             start = index * size
             element_path = path if count is None else f"{path}[{index}]"
             for step in steps:
-                step(now[start : start + size], address + start, context, element_path, pattern, search)
+                parts = now[start : start + size], before[start : start + size]
+                step(*parts, address + start, context, element_path, pattern, search)
 
     return search_values

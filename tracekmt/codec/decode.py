@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tracekmt import core
+from tracekmt.budgets import BUDGETS
 from tracekmt.codec.context import KindOf
-from tracekmt.codec.memory import Memory
+from tracekmt.codec.memory import Memory, Recorded
 from tracekmt.codec.parameters import parameter_block
+from tracekmt.codec.programs import program_of
 from tracekmt.codec.readers import Source, struct_reader
 from tracekmt.codec.values import Unreadable
 from tracekmt.spec.layout import lay_out
@@ -37,6 +40,10 @@ def decode(
     Returns:
         The structure that the single parameter points to (None for NULL), or the parameters by name.
     """
+    if core.CORE is not None and isinstance(memory, Recorded) and arguments and arguments[0]:
+        values = _decode_in_core(core.CORE, spec, abi, memory, arguments[0], before)
+        if values is not NotImplemented:
+            return values  # type: ignore[no-any-return]
     read = struct_reader(lay_out(spec.argument, abi), spec.union_arms)
     source = Source(abi, memory, before, kind_of)
     if spec.argument.parameters:
@@ -47,3 +54,14 @@ def decode(
         return {name: value for name, value in values.items() if is_described_pointer(spec.argument.field(name).type)}
     address = arguments[0] if arguments else 0
     return read.at(address, address, None, source) if address else None
+
+
+def _decode_in_core(
+    native: core.Core, spec: CallSpec, abi: Abi, memory: Recorded, address: int, before: Memory | None
+) -> Any:
+    """Decode a structure in the core. Return NotImplemented for what the core leaves to Python."""
+    if spec.argument.parameters or not (before is None or isinstance(before, Recorded)) or address >> 64:
+        return NotImplemented
+    program = program_of(lay_out(spec.argument, abi), spec.union_arms)
+    at_enter = None if before is None else before.regions
+    return native.decode(program, memory.regions, at_enter, address, BUDGETS.values, BUDGETS.value_bytes)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable
+from functools import cached_property
 from typing import ClassVar, Literal, Protocol
 
 from tracekmt.spec.types import POINTER_SIZE, Abi
+
+_FEW = 8
 
 
 class MemoryFault(Exception):  # noqa: N818 (processors call it a fault)
@@ -38,21 +41,23 @@ class Memory(Protocol):
 class Recorded:
     """Read-only memory of one event.
 
-    Args:
+    Attributes:
         regions: Address, number of bytes requested, and bytes read of each copy.
     """
 
     def __init__(self, regions: Iterable[tuple[int, int, bytes]]) -> None:
-        # The later of two copies of one address wins, because the recorder made it last.
-        self._longest: dict[int, bytes] = {}
+        self.regions = tuple(regions)
         self._regions: list[tuple[int, bytes]] | None = None
-        for address, _, data in regions:
-            if address not in self._longest or len(data) >= len(self._longest[address]):
-                self._longest[address] = data
 
     def read(self, address: int, size: int) -> bytes:
         """Read `size` bytes. A MemoryFault carries the readable beginning."""
-        whole = self._longest.get(address)
+        whole: bytes | None = None
+        if len(self.regions) <= _FEW:  # most events: faster than a dictionary
+            for start, _, data in self.regions:
+                if start == address and (whole is None or len(data) >= len(whole)):
+                    whole = data
+        else:
+            whole = self._longest.get(address)
         if whole is not None and len(whole) >= size:
             return whole[:size]
         if self._regions is None:
@@ -67,6 +72,15 @@ class Recorded:
                 return part
             best = max(best, part, key=len)
         raise MemoryFault(address + len(best), best)
+
+    @cached_property
+    def _longest(self) -> dict[int, bytes]:
+        """The longest copy of each address. The later of two equal ones wins, because the recorder made it last."""
+        longest: dict[int, bytes] = {}
+        for start, _, data in self.regions:
+            if start not in longest or len(data) >= len(longest[start]):
+                longest[start] = data
+        return longest
 
     def write(self, address: int, data: bytes) -> None:
         """Refuse to write: a recording does not change."""

@@ -342,9 +342,14 @@ _INTEGER = {1: "b", 2: "h", 4: "i", 8: "q"}
 _POINTER = {abi: _INTEGER[size].upper() for abi, size in t.POINTER_SIZE.items()}
 
 
-def _enum(type_: t.Enum) -> Convert:
+def enum_members(type_: t.Enum) -> dict[int, Any]:
+    """Return the members of an enumeration by their signed numbers."""
     python_type = python_enum(type_)
-    members = {number - (1 << 32) if number >= 1 << 31 else number: python_type(number) for _, number in type_.members}
+    return {number - (1 << 32) if number >= 1 << 31 else number: python_type(number) for _, number in type_.members}
+
+
+def _enum(type_: t.Enum) -> Convert:
+    members = enum_members(type_)
     if any(number < 0 for _, number in type_.members):
         return lambda now, before, context, source: members.get(now, now)
     # Enumerations are signed in C. Without negative members, an unknown negative number is one like 0x80000000.
@@ -353,15 +358,26 @@ def _enum(type_: t.Enum) -> Convert:
 
 def _flags(type_: t.Flags) -> Convert:
     if type_.has_bitfields:
-        bits = {bit.name: (type_.mask(bit.name), bit.position) for bit in type_.bits}
-
-        def bitfields(now: Any, _before: Any, _context: StructContext, _source: Source) -> Any:
-            names = (bit.name for bit in type_.in_effect(now))
-            return {name: (now & bits[name][0]) >> bits[name][1] for name in names}
-
-        return bitfields
-    members = _Members(python_enum(type_))
+        convert = bit_fields(type_)
+        return lambda now, before, context, source: convert(now)
+    members = flag_members(type_)
     return lambda now, before, context, source: members[now]
+
+
+def bit_fields(type_: t.Flags) -> Callable[[int], dict[str, int]]:
+    """Return a function that splits a word into its bit fields."""
+    bits = {bit.name: (type_.mask(bit.name), bit.position) for bit in type_.bits}
+
+    def split(word: int) -> dict[str, int]:
+        names = (bit.name for bit in type_.in_effect(word))
+        return {name: (word & bits[name][0]) >> bits[name][1] for name in names}
+
+    return split
+
+
+def flag_members(type_: t.Flags) -> dict[int, Any]:
+    """Return the values of a flag word by their numbers. A missing one is added when it is looked up."""
+    return _Members(python_enum(type_))
 
 
 class _Members(dict[int, Any]):

@@ -23,6 +23,24 @@ class Core(Protocol):
     frame_events: Callable[..., tuple[int, int, int, int, Sequence[bytes], bytes]]
     """See `trace.writer.Writer.frame`."""
 
+    read_enter_body: Callable[..., tuple[tuple[int, ...], tuple[Any, ...]] | None]
+    """See `trace.event_frame.enter_from_body`. Arguments: the bodies, start, end, the function that loads a blob."""
+
+    read_leave_body: Callable[..., tuple[Any, ...] | None]
+    """See `trace.event_frame.regions_from_body`. As `read_enter_body`, with the regions at enter after the end."""
+
+    program: Callable[[int, tuple[Any, ...]], Any]
+    """See `codec.programs`. Arguments: the size of a structure, and the nodes of its members."""
+
+    decode: Callable[..., Any]
+    """See `codec.decode`. Arguments: a program, regions, those at enter or None, address, budgets of values and bytes.
+
+    Returns NotImplemented for a call that is left to Python, as does `find_bound_values`.
+    """
+
+    find_bound_values: Callable[..., Any]
+    """See `codec.bound_values`. As `decode`, with the type of the locations after the program."""
+
     differences: Callable[[bytes], bytes]
     """Return the difference of each 64-bit number in a column from the one before it."""
 

@@ -2,19 +2,9 @@
  * The core: the work that is done for every recorded event, in C. Each function does exactly what its counterpart in Python does,
  * which is named above it, and leaves to it what it does not handle.
  *
- * The functions read events in the form of hooks/recorder.c, and write event frames in the form of docs/format.md. They use the
- * stable ABI of Python 3.10.
+ * This file reads events in the form of hooks/recorder.c, and writes event frames in the form of docs/format.md.
  */
-#define PY_SSIZE_T_CLEAN
-#define Py_LIMITED_API 0x030A0000
-#include <Python.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the core reads and writes little-endian numbers in place"
-#endif
+#include "core.h"
 
 #define TIME_LIMIT (1ull << 62)
 
@@ -74,18 +64,6 @@ static void append_bytes(Buffer *buffer, const uint8_t *data, size_t size) {
   else if (size < 1u << 16) append_typed(buffer, 0xC5, size, 2);
   else append_typed(buffer, 0xC6, size, 4);
   append(buffer, data, size);
-}
-
-static uint64_t load_u64(const uint8_t *at) {
-  uint64_t value;
-  memcpy(&value, at, 8);
-  return value;
-}
-
-static uint32_t load_u32(const uint8_t *at) {
-  uint32_t value;
-  memcpy(&value, at, 4);
-  return value;
 }
 
 /* A region of an event. */
@@ -485,6 +463,11 @@ static PyMethodDef methods[] = {
   {"split_fragments", split_fragments, METH_VARARGS, "See tracekmt.trace.raw_events.split_fragments."},
   {"frame_events", frame_events, METH_VARARGS, "See tracekmt.trace.writer.Writer.frame."},
   {"differences", differences, METH_O, "Return the difference of each 64-bit number in a column from the one before."},
+  {"read_enter_body", read_enter_body, METH_VARARGS, "See tracekmt.trace.event_frame.enter_from_body."},
+  {"read_leave_body", read_leave_body, METH_VARARGS, "See tracekmt.trace.event_frame.regions_from_body."},
+  {"program", new_program, METH_VARARGS, "See tracekmt.codec.programs."},
+  {"decode", decode, METH_VARARGS, "See tracekmt.codec.decode."},
+  {"find_bound_values", find_bound_values, METH_VARARGS, "See tracekmt.codec.bound_values.BoundValueFinder.locations."},
   {NULL, NULL, 0, NULL},
 };
 

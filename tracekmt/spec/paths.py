@@ -6,6 +6,7 @@ Descriptions and findings write them as "hDevice", "pStandardAllocation.Type", "
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.types import (
@@ -46,6 +47,27 @@ def element_kind(type_: Type) -> Kind | None:
     """Return the kind of the values of a field, behind its pointers or in its array too."""
     inner, _ = element(type_)
     return kind_of(inner)
+
+
+@lru_cache(maxsize=4096)
+def has_bound_values(type_: Type) -> bool:
+    """Return True if a type contains or points to values that a replay binds."""
+    kind = kind_of(type_)
+    if kind is not None:
+        return kind.binding != "literal"
+    match type_:
+        case Pointer(to=inner) | Array(of=inner) | VariableRecords(to=inner):
+            return has_bound_values(inner)
+        case Union(arms=arms):
+            return any(has_bound_values(arm.type) for arm in arms)
+        case Payload(cases=cases):
+            return any(has_bound_values(case) for _, _, case in cases)
+        case Struct():
+            return any(has_bound_values(field.type) for field in type_.fields())
+        case _ if isinstance(type_, LEAF_TYPES):
+            return False
+        case _:
+            return assert_never(type_)
 
 
 def fields(

@@ -78,9 +78,7 @@ def _input_locations(
     finder: codec.BoundValueFinder, address: int, regions: tuple[Region, ...]
 ) -> Sequence[BoundLocation] | None:
     """Find the bound inputs in the memory of an enter event."""
-    memory = Recorded(regions)
-    context = finder.context(memory, address)
-    return finder.locations(context, memory, address) if context is not None else None
+    return finder.find(Recorded(regions), address)
 
 
 _repeated_locations = lru_cache(maxsize=KEPT_RESULTS)(_input_locations)
@@ -230,11 +228,9 @@ class TracedCall:
 
     def _find_bound_outputs(self) -> Sequence[BoundValue]:
         finder, values = self._finder, None
-        if finder is not None and self._context is not None and self.leave is not None:
-            address, after = self.enter.arguments[0], Recorded(self.leave.regions)
-            context = finder.context(after, address, self._entered)
+        if finder is not None and self.enter.arguments and self.leave is not None:
             try:
-                values = finder.locations(context, after, address, self._entered) if context is not None else None
+                values = finder.find(Recorded(self.leave.regions), self.enter.arguments[0], self._entered)
             except TraceError as error:
                 raise self._located(error) from None
         return values if values is not None else _decoded_bound_values(self.spec, self.outputs)

@@ -141,15 +141,45 @@ class EventFrame:
         }
         self.size = len(self._bodies) + _ROW_SIZE * len(offsets)
 
-    def body(self, position: int) -> Any:
-        """Return the body of an event by its row.
+    def enter(self, position: int, load_blob: LoadBlob) -> tuple[tuple[int, ...], tuple[Region, ...]]:
+        """Return the arguments and regions of an enter event by its row.
+
+        Args:
+            position: The row.
+            load_blob: Returns a stored blob by its number.
 
         Raises:
             ValueError: The body is malformed.
         """
+        start, end = self._place(position)
+        if core.CORE is not None:
+            found = core.CORE.read_enter_body(self._bodies, start, end, load_blob)
+            if found is not None:
+                return found
+        return enter_from_body(unpack(self._bodies[start:end]), load_blob)
+
+    def leave(self, position: int, entered: tuple[Region, ...], load_blob: LoadBlob) -> tuple[Region, ...]:
+        """Return the regions of a leave event by its row.
+
+        Args:
+            position: The row.
+            entered: Regions of the enter event.
+            load_blob: Returns a stored blob by its number.
+
+        Raises:
+            ValueError: The body is malformed.
+        """
+        start, end = self._place(position)
+        if core.CORE is not None:
+            regions = core.CORE.read_leave_body(self._bodies, start, end, entered, load_blob)
+            if regions is not None:
+                return regions
+        return regions_from_body(unpack(self._bodies[start:end]), entered, load_blob)
+
+    def _place(self, position: int) -> tuple[int, int]:
+        """Return where the body of an event begins and ends."""
         offsets = self.table.offsets
-        end = offsets[position + 1] if position + 1 < len(offsets) else len(self._bodies)
-        return unpack(self._bodies[offsets[position] : end])
+        return offsets[position], offsets[position + 1] if position + 1 < len(offsets) else len(self._bodies)
 
 
 def unpack(data: bytes) -> Any:

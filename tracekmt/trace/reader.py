@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from os import SEEK_END
@@ -26,8 +26,6 @@ from tracekmt.trace.event_frame import (
     EventFrame,
     EventTable,
     LoadBlob,
-    enter_from_body,
-    regions_from_body,
 )
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.frames import VERSION, FrameKind, FrameReader
@@ -280,19 +278,24 @@ class Trace:
         for number in range(len(self._index.frames)):
             yield self._event_frame(number).table
 
-    def timeline(self) -> Iterator[tuple[int, bool]]:
-        """Yield (index of the call, True for its leave event) of every event in order."""
-        in_flight: set[int] = set()
+    def timeline(self, functions: Collection[int] | None = None) -> Iterator[tuple[int, bool]]:
+        """Yield (index of the call, True for its leave event) of the events in order.
+
+        Args:
+            functions: Ids of the descriptions of the calls to yield, None for every call.
+        """
+        in_flight: dict[int, bool] = {}
         for table in self._tables():
-            for kind, call_index in zip(table.kinds, table.calls, strict=True):
+            for kind, call_index, spec_id in zip(table.kinds, table.calls, table.functions, strict=True):
                 if kind == ENTER:
-                    in_flight.add(call_index)
-                    yield call_index, False
+                    in_flight[call_index] = is_wanted = functions is None or spec_id in functions
+                    if is_wanted:
+                        yield call_index, False
                 elif kind == LEAVE:
                     if call_index not in in_flight:
                         raise self._unmatched_leave(call_index)
-                    in_flight.remove(call_index)
-                    yield call_index, True
+                    if in_flight.pop(call_index):
+                        yield call_index, True
 
     def events(self) -> Iterator[Enter | Leave | Lost]:
         """Yield every event in order."""
@@ -449,7 +452,7 @@ class Trace:
             raise TraceError(f"{self.path}: call {index} is not in the frame that the index names")
         table = frame.table
         try:
-            arguments, regions = enter_from_body(frame.body(position), self._blob)
+            arguments, regions = frame.enter(position, self._blob)
             thread = self._index.threads[table.threads[position]]
         except (ValueError, IndexError) as error:
             raise TraceError(f"{self.path}: call {index}: the enter event {error}") from None
@@ -459,7 +462,7 @@ class Trace:
     def _leave(self, frame: EventFrame, position: int, enter: Enter) -> Leave:
         table = frame.table
         try:
-            regions = regions_from_body(frame.body(position), enter.regions, self._blob)
+            regions = frame.leave(position, enter.regions, self._blob)
         except ValueError as error:
             raise TraceError(f"{self.path}: call {table.calls[position]}: the leave event {error}") from None
         return Leave(table.sequences[position], enter.sequence, table.times[position], table.values[position], regions)

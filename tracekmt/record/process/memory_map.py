@@ -127,9 +127,7 @@ def _is_undescribed_input(field: Field) -> bool:
 def _undescribed_addresses(spec: CallSpec, event: Enter, abi: Abi) -> set[int]:
     """Return those addresses. A form of the argument that its memory alone does not decide yields none."""
     finder = codec.finder(spec, abi)
-    memory = Recorded(event.regions)
-    context = finder.context(memory, event.arguments[0]) if finder is not None and event.arguments else None
-    if finder is None or context is None:
+    if finder is None or not event.arguments:
         return set()
-    locations: Iterable[BoundLocation] = finder.locations(context, memory, event.arguments[0]) or ()
+    locations: Iterable[BoundLocation] = finder.find(Recorded(event.regions), event.arguments[0]) or ()
     return {location.value for location in locations if location.value and _is_undescribed_input(location.field)}

@@ -1,0 +1,172 @@
+"""The core decodes and searches every call as Python does, or leaves it to Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import require_core
+from tests.strategies import arguments, examples
+from tracekmt import budgets, codec, core
+from tracekmt.calls import CALLS
+from tracekmt.codec.bound_values import BoundLocation
+from tracekmt.codec.memory import Arena, Recorded
+from tracekmt.codec.programs import program_of
+from tracekmt.errors import TraceError
+from tracekmt.spec.layout import lay_out
+from tracekmt.spec.types import ABIS, Abi, CallSpec
+from tracekmt.trace.events import Region
+
+BY_ADDRESS = sorted(name for name, spec in CALLS.items() if not spec.argument.parameters)
+CREATE = CALLS["D3DKMTCreateAllocation2"]
+
+
+@pytest.fixture(autouse=True)
+def native() -> core.Core:
+    return require_core()
+
+
+def in_python(work: Any, *words: Any) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "CORE", None)
+        return work(*words)
+
+
+def plain(value: Any) -> Any:
+    """Return a value with the types and the order of its parts. Floats may be NaN."""
+    if isinstance(value, dict):
+        return [(name, plain(item)) for name, item in value.items()]
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return type(value), repr(value) if isinstance(value, float) else value
+
+
+def decoded(
+    spec: CallSpec, abi: Abi, regions: tuple[Region, ...], address: int, before: tuple[Region, ...] | None
+) -> Any:
+    entered = None if before is None else Recorded(before)
+    try:
+        return plain(codec.decode(spec, abi, Recorded(regions), (address,), entered))
+    except TraceError as error:
+        return str(error)
+
+
+def found(
+    spec: CallSpec, abi: Abi, regions: tuple[Region, ...], address: int, before: tuple[Region, ...] | None
+) -> Any:
+    finder, entered = codec.finder(spec, abi), None if before is None else Recorded(before)
+    assert finder is not None
+    try:
+        locations = finder.find(Recorded(regions), address, entered)
+    except TraceError as error:
+        return str(error)
+    return None if locations is None else [(*tuple(location)[:-1], plain(location.value)) for location in locations]
+
+
+@st.composite
+def recordings(draw: st.DrawFn, spec: CallSpec) -> tuple[Abi, int, tuple[Region, ...], tuple[Region, ...] | None]:
+    """Draw the memory of a call: with random bytes changed, with regions cut short, missing or twice."""
+    abi = draw(st.sampled_from(ABIS))
+    arena = Arena(abi, 1)
+    (address,) = codec.encode(spec, abi, arena, draw(arguments(spec, abi)).values)
+    entered = tuple(arena.regions())
+    before = None
+    if draw(st.booleans()):
+        before = damaged(draw, entered) if draw(st.integers(0, 3)) == 0 else entered
+    if draw(st.booleans()):
+        for start, size, _ in entered:
+            at = draw(st.integers(0, size - 1))
+            arena.write(start + at, draw(st.binary(min_size=1, max_size=min(8, size - at))))
+    regions = tuple(arena.regions())
+    return abi, address, damaged(draw, regions) if draw(st.integers(0, 3)) == 0 else regions, before
+
+
+def damaged(draw: st.DrawFn, regions: tuple[Region, ...]) -> tuple[Region, ...]:
+    number = draw(st.integers(0, len(regions) - 1))
+    start, size, data = regions[number]
+    cut = draw(st.integers(0, len(data)))
+    choices = (), ((start, size, data[:cut]),), ((start, size, data[:cut]), (start + cut, size - cut, data[cut:]))
+    return (*regions[:number], *draw(st.sampled_from(choices)), *regions[number + draw(st.integers(0, 1)) :])
+
+
+@pytest.mark.parametrize("name", BY_ADDRESS)
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_every_function(name: str, data: st.DataObject) -> None:
+    spec = CALLS[name]
+    abi, address, regions, before = data.draw(recordings(spec))
+    recorded = spec, abi, regions, address, before
+    assert decoded(*recorded) == in_python(decoded, *recorded)
+    if codec.finder(spec, abi) is not None:
+        assert found(*recorded) == in_python(found, *recorded)
+
+
+def test_it_leaves_few_functions() -> None:
+    """An empty argument of nearly every function is decoded by the core itself."""
+    assert core.CORE is not None
+    left = []
+    for name in BY_ADDRESS:
+        layout = lay_out(CALLS[name].argument, "x64")
+        regions = ((0x1000, layout.size, bytes(layout.size)),)
+        program = program_of(layout, CALLS[name].union_arms)
+        if core.CORE.decode(program, regions, None, 0x1000, 10_000, 10_000) is NotImplemented:
+            left.append(name)
+    assert len(left) < len(BY_ADDRESS) / 20, left
+
+
+@pytest.mark.parametrize("count", [63, 64, 65])
+def test_calls_with_many_regions(count: int) -> None:
+    arena = Arena("x64", 1)
+    infos = [{"pPrivateDriverData": b"data"}] * (count - 2)
+    (address,) = codec.encode(CREATE, "x64", arena, {"hDevice": 1, "pAllocationInfo2": infos})
+    regions = tuple(arena.regions())
+    assert len(regions) == count
+    assert decoded(CREATE, "x64", regions, address, None) == in_python(decoded, CREATE, "x64", regions, address, None)
+
+
+def test_budgets_are_those_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core refuses the same calls: for every budget of values and of bytes, one more or less."""
+    arena = Arena("x64", 1)
+    infos = [{"pPrivateDriverData": b"data"}] * 3
+    (address,) = codec.encode(CREATE, "x64", arena, {"hDevice": 1, "pAllocationInfo2": infos})
+    recorded = CREATE, "x64", tuple(arena.regions()), address, None
+    outcomes = set()
+    for field in ("values", "value_bytes"):
+        for limit in range(1500):
+            with monkeypatch.context() as patch:
+                patch.setattr(budgets.BUDGETS, field, limit)
+                outcome = decoded(*recorded)  # type: ignore[arg-type]
+                assert outcome == in_python(decoded, *recorded), (field, limit)
+                assert found(*recorded) == in_python(found, *recorded), (field, limit)  # type: ignore[arg-type]
+                outcomes.add(type(outcome))
+    assert outcomes == {str, list}
+
+
+@pytest.mark.parametrize(
+    ("size", "node", "message"),
+    [
+        (8, (0, "x", 8, 8, 0, 0, None, None, None, (), None), "an invalid node x of kind 0"),
+        (8, (0, "x", 0, 3, 0, 0, None, None, None, (), None), "an invalid node x of kind 0"),
+        (8, (99, "x", 0, 4, 0, 0, None, None, None, (), None), "an invalid node x of kind 99"),
+        (8, (16, "x", 0, 8, 0, 0, None, None, None, (), None), "an invalid node x of kind 16"),
+        (
+            8,
+            (11, "x", 0, 8, 0, 0, None, None, None, (), None),
+            "PyCapsule_GetPointer called with invalid PyCapsule object",
+        ),
+        (8, "x", "an invalid node"),
+    ],
+)
+def test_an_invalid_program_is_refused(size: int, node: Any, message: str, native: core.Core) -> None:
+    with pytest.raises(ValueError, match=message):
+        native.program(size, (node,))
+
+
+def test_locations_are_tuples(native: core.Core) -> None:
+    program = program_of(lay_out(CREATE.argument, "x64"), CREATE.union_arms)
+    with pytest.raises(TypeError, match="the type of locations is no tuple"):
+        native.find_bound_values(program, int, (), None, 1, 1, 1)
+    assert native.find_bound_values(program, BoundLocation, (), None, 1, 1, 1) is NotImplemented

@@ -1,0 +1,34 @@
+/* What the files of the core share. They use the stable ABI of Python 3.10. */
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030A0000
+#include <Python.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the core reads and writes little-endian numbers in place"
+#endif
+
+static inline uint64_t load_u64(const uint8_t *at) {
+  uint64_t value;
+  memcpy(&value, at, 8);
+  return value;
+}
+
+static inline uint32_t load_u32(const uint8_t *at) {
+  uint32_t value;
+  memcpy(&value, at, 4);
+  return value;
+}
+
+/* bodies.c */
+PyObject *read_enter_body(PyObject *self, PyObject *arguments);
+PyObject *read_leave_body(PyObject *self, PyObject *arguments);
+
+/* program.c */
+PyObject *new_program(PyObject *self, PyObject *arguments);
+
+/* values.c */
+PyObject *decode(PyObject *self, PyObject *arguments);
+PyObject *find_bound_values(PyObject *self, PyObject *arguments);

@@ -1,0 +1,69 @@
+/* The form of structures as tracekmt.codec.programs compiles it from descriptions. */
+#include "core.h"
+
+typedef enum {
+  INTEGER,         /* signed if `flag` */
+  FLOAT,
+  STRUCT_SIZE,     /* left out if it is the size of the structure */
+  ADDRESS,
+  BYTES,
+  TAIL,            /* bytes up to the end of the structure */
+  TEXT,            /* `object` converts the bytes; up to the end of the structure if `flag` */
+  ENUMERATION,     /* `object` maps numbers to members; other numbers are unsigned if `flag` */
+  FLAGS,           /* `object` maps numbers to values */
+  BIT_FIELDS,      /* `object` converts the number */
+  COUNTED_STRING,  /* `object` converts the bytes */
+  STRUCT,          /* `program` */
+  ARRAY,           /* children: the element; `selector` is the number of valid ones, which the call only writes if `flag` */
+  UNION,           /* children: arms, each with its type */
+  CHOICE,          /* an unnamed union: children: arms, each with its fields; undecided if `flag` */
+  ARM,
+  POINTER,         /* children: the element; an array if it has a length */
+  BUFFER,          /* `flag`: the length counts after the call */
+  STRING,          /* `object` converts the bytes; `flag` is the size of a character */
+  PAYLOAD,         /* children: arms; `selector` decides */
+  LEFT_POINTER,    /* left to Python unless it is null */
+  LEFT             /* left to Python */
+} NodeKind;
+
+/* A number in the structure `parent` steps outwards. */
+typedef struct {
+  uint32_t parent, start, end;
+  uint64_t mask;
+} Span;
+
+typedef struct {
+  Span span;
+  int deref;
+  int64_t add, minimum;
+} Length;
+
+/* A condition: the number is one of the values, or not zero without any. */
+typedef struct {
+  Span span;
+  int negate;
+  uint64_t *values;
+  size_t count;
+} Selector;
+
+typedef struct Program Program;
+
+typedef struct Node {
+  NodeKind kind;
+  PyObject *name, *object, *bound;
+  uint32_t offset, size;
+  int flag, searched, has_length, has_selector;
+  Length length;
+  Selector selector;
+  struct Node *children;
+  size_t count;
+  const Program *program;  /* that of the capsule in `object` */
+} Node;
+
+struct Program {
+  uint32_t size;
+  Node root;  /* its children are the members */
+};
+
+#define PROGRAM_NAME "tracekmt.core.program"
+#define MAX_DEPTH 64
