@@ -15,6 +15,7 @@ from tracekmt.findings import Finding, Report
 from tracekmt.objects.lifetimes import Lifetimes
 from tracekmt.replayer.engine import replay
 from tracekmt.simulator.behaviours import describe_rules
+from tracekmt.trace.parallel import number_of_jobs, second_process
 from tracekmt.trace.reader import Trace
 
 RULES = "rules of the interface"
@@ -24,12 +25,15 @@ KNOWN = ("Windows-verified", "Microsoft source", "documentation")
 """Confidence of the rules that a finding may cite."""
 
 
-def check_trace(path: Path, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Report:
+def check_trace(
+    path: Path, on_progress: Callable[[int, int], None] = lambda done, total: None, jobs: int | None = None
+) -> Report:
     """Find misuse of the interface in a trace.
 
     Args:
         path: The trace.
         on_progress: Receives the number of checked calls and the number of all calls.
+        jobs: Number of processes, of which two are used at most. None: see `number_of_jobs`.
 
     Returns:
         A report whose findings have the kind "misuse", in the order of the calls.
@@ -41,9 +45,10 @@ def check_trace(path: Path, on_progress: Callable[[int, int], None] = lambda don
         report = Report(names=(str(path), RULES), total=len(trace), is_check=True)
         report.calls.compared, report.calls.lost = len(trace), trace.lost
         report.notes += [trace.warning] if trace.warning else []
-        findings = list(_misuse(trace, on_progress))
-        known = {finding.index for finding in findings}
-        findings += (finding for finding in _refused(trace, path) if finding.index not in known)
+        with second_process(number_of_jobs(jobs, trace), _refused, path) as refused:
+            findings = list(_misuse(trace, on_progress))
+            known = {finding.index for finding in findings}
+            findings += (finding for finding in refused() if finding.index not in known)
     report.findings = sorted(findings, key=lambda finding: finding.index or 0)
     return report
 
@@ -69,19 +74,22 @@ def _misuse(trace: Trace, on_progress: Callable[[int, int], None]) -> Iterator[F
         yield from check.at_end(lifetimes.bindings, is_complete=is_complete)
 
 
-def _refused(trace: Trace, path: Path) -> Iterator[Finding]:
-    """Yield the calls that a known rule refuses although they succeeded.
+def _refused(path: Path) -> list[Finding]:
+    """Return the calls that a known rule refuses although they succeeded.
 
     After a recorded failure that the simulator does not explain, it has other objects than the recording.
     """
-    for finding in replay(path).findings:
-        if finding.kind != "status" or finding.index is None or finding.cause is not None:
-            continue
-        call = trace[finding.index]
-        if not call.succeeded:
-            break
-        for rule in describe_rules(call.name)["rules"]:
-            if finding.message == f"{rule['what']} ({rule['source']})" and rule["confidence"] in KNOWN:
-                message = f"{finding.message}: the rule gives {finding.replayed}"
-                yield misuse(call, "refused by a rule", message)
+    findings: list[Finding] = []
+    with Trace(path) as trace:
+        for finding in replay(path).findings:
+            if finding.kind != "status" or finding.index is None or finding.cause is not None:
+                continue
+            call = trace[finding.index]
+            if not call.succeeded:
                 break
+            for rule in describe_rules(call.name)["rules"]:
+                if finding.message == f"{rule['what']} ({rule['source']})" and rule["confidence"] in KNOWN:
+                    message = f"{finding.message}: the rule gives {finding.replayed}"
+                    findings.append(misuse(call, "refused by a rule", message))
+                    break
+    return findings

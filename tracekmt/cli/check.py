@@ -8,14 +8,15 @@ from typing import Any
 import click
 
 from tracekmt.cli.help import GroupedCommand
-from tracekmt.cli.options import ReportOptions, compare_and_report, force_option, report_options
+from tracekmt.cli.options import ReportOptions, compare_and_report, force_option, jobs_option, report_options
 
 
 @click.command("check", cls=GroupedCommand, short_help="Find misuse that a trace shows by itself.")
 @click.argument("trace", type=click.Path(path_type=Path))
+@jobs_option
 @report_options("text", "json")
 @force_option
-def command(trace: Path, **report_values: Any) -> int:
+def command(trace: Path, jobs: int | None, **report_values: Any) -> int:
     """Find misuse of the interface in TRACE, without another side.
 
     Objects destroyed twice, used after their destruction or never destroyed, unlocks without a lock, GPU ranges freed
@@ -26,4 +27,5 @@ def command(trace: Path, **report_values: Any) -> int:
     from tracekmt.cli.console import progress_bar
 
     with progress_bar("checking") as on_progress:
-        return compare_and_report(lambda: check_trace(trace, on_progress), (trace,), ReportOptions(**report_values))
+        options = ReportOptions(**report_values)
+        return compare_and_report(lambda: check_trace(trace, on_progress, jobs), (trace,), options)

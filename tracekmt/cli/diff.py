@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tracekmt.cli.help import GroupedCommand, option_under
-from tracekmt.cli.options import ReportOptions, compare_and_report, force_option, report_options
+from tracekmt.cli.options import ReportOptions, compare_and_report, force_option, jobs_option, report_options
 
 _comparison = option_under("Comparison")
 
@@ -24,9 +24,12 @@ _comparison = option_under("Comparison")
     help="Another run of A or B. What varies between runs does not count. May be repeated.",
 )
 @_comparison("--outcomes-only", is_flag=True, help="Compare what the calls returned, not what the program asked for.")
+@jobs_option
 @report_options("text", "json", "summary")
 @force_option
-def command(a: Path, b: Path, again: tuple[Path, ...], outcomes_only: bool, **report_values: Any) -> int:
+def command(
+    a: Path, b: Path, again: tuple[Path, ...], outcomes_only: bool, jobs: int | None, **report_values: Any
+) -> int:
     """Compare the calls of A and B: two recordings, or a recording and the outcome trace of a replay."""
     from tracekmt.cli.console import progress_bar
     from tracekmt.differ.diff import diff_traces
@@ -34,6 +37,6 @@ def command(a: Path, b: Path, again: tuple[Path, ...], outcomes_only: bool, **re
 
     def compare() -> Report:
         with progress_bar("comparing") as on_progress:
-            return diff_traces(a, b, again=again, outcomes_only=outcomes_only, on_progress=on_progress)
+            return diff_traces(a, b, again=again, outcomes_only=outcomes_only, jobs=jobs, on_progress=on_progress)
 
     return compare_and_report(compare, (a, b), ReportOptions(**report_values))

@@ -39,14 +39,14 @@ def command(trace: Path, calls: str | None, where: str | None, jobs: int | None,
     """
     from tracekmt.cli.console import warn
     from tracekmt.text.call_set import parse_calls
-    from tracekmt.trace.parallel import lines_of_calls
+    from tracekmt.trace.parallel import results_of_calls
     from tracekmt.trace.reader import Trace
 
     call_set = parse_calls(calls) if calls is not None else None
     first, last = (call_set.first, call_set.last) if call_set is not None else (0, None)
     is_empty = True
     with Trace(trace) as opened:
-        for line in lines_of_calls(opened, dump_lines, call_set, where, as_json, first=first, last=last, jobs=jobs):
+        for line in results_of_calls(opened, dump_lines, call_set, where, as_json, first=first, last=last, jobs=jobs):
             is_empty = False
             echo(line)
         if is_empty:

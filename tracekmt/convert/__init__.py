@@ -56,7 +56,7 @@ def convert(
         allow: Patterns of functions that a reproducer calls in spite of their side effects, for form "c" only.
         redact: Remove names, paths and private data.
         force: Overwrite an existing output file.
-        jobs: Number of processes that make JSON lines. None: see `lines_of_calls`.
+        jobs: Number of processes that make JSON lines. None: see `results_of_calls`.
         on_progress: Called with the number of calls done and their total.
 
     Raises:

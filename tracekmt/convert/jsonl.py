@@ -23,7 +23,7 @@ from tracekmt.spec import serial
 from tracekmt.trace import events
 from tracekmt.trace.builder import Builder
 from tracekmt.trace.events import Enter, Leave, Lost, Region
-from tracekmt.trace.parallel import lines_of_calls
+from tracekmt.trace.parallel import results_of_calls
 from tracekmt.trace.reader import Trace, TracedCall
 from tracekmt.trace.writer import Writer
 
@@ -42,7 +42,7 @@ def to_lines(trace: Trace, on_progress: Progress = lambda done, total: None, job
     Args:
         trace: The trace.
         on_progress: Called with the number of calls done and their total.
-        jobs: Number of processes, see `lines_of_calls`. A trace with lost events is converted by one.
+        jobs: Number of processes, see `results_of_calls`. A trace with lost events is converted by one.
 
     Raises:
         UsageError: The header has values that JSON cannot represent.
@@ -63,7 +63,7 @@ def to_lines(trace: Trace, on_progress: Progress = lambda done, total: None, job
         raise UsageError(f"cannot convert {trace.path}: its header has values that JSON cannot represent")
     yield json.dumps(first)
     jobs = 1 if trace.lost else jobs
-    for done, line in enumerate(lines_of_calls(trace, call_lines, jobs=jobs)):
+    for done, line in enumerate(results_of_calls(trace, call_lines, jobs=jobs)):
         yield line
         on_progress(min(done, len(trace)), len(trace))  # lost events have lines too
     if trace.ended is not None or trace.damage:

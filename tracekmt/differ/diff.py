@@ -12,7 +12,7 @@ from tracekmt.differ.causes import Causes, Root
 from tracekmt.differ.fast_path import same_spec
 from tracekmt.differ.fields import FieldComparison
 from tracekmt.differ.folding import Findings
-from tracekmt.differ.history import History, Names
+from tracekmt.differ.history import History, read_histories
 from tracekmt.differ.noise import Noise, distance, note
 from tracekmt.differ.pairing import NO_PARTNER, pair_calls
 from tracekmt.differ.references import CallPair, Numbers, NumbersOfPair, References
@@ -35,6 +35,7 @@ def diff_traces(
     *,
     again: Sequence[Path] = (),
     outcomes_only: bool = False,
+    jobs: int | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Report:
     """Compare two traces.
@@ -44,14 +45,15 @@ def diff_traces(
         b: The second trace.
         again: Other runs of the two sides, in any order. What varies between the runs of a side does not count.
         outcomes_only: Compare handles and outcomes, and no other inputs.
+        jobs: Number of processes, of which two are used at most. None: see `number_of_jobs`.
         on_progress: Receives the number of compared calls and the number of all calls.
     """
     noise = Noise()
     for path in again:
-        reports = [_compare(side, path, Noise(), outcomes_only=outcomes_only) for side in (a, b)]
+        reports = [_compare(side, path, Noise(), outcomes_only=outcomes_only, jobs=jobs) for side in (a, b)]
         side: Side = "a" if distance(reports[0]) <= distance(reports[1]) else "b"
         noise.add(side, path, reports[0 if side == "a" else 1])
-    report = _compare(a, b, noise, outcomes_only=outcomes_only, on_progress=on_progress)
+    report = _compare(a, b, noise, outcomes_only=outcomes_only, jobs=jobs, on_progress=on_progress)
     report.notes += note(noise, report.noise, report.names)
     return report
 
@@ -62,6 +64,7 @@ def _compare(
     noise: Noise,
     *,
     outcomes_only: bool,
+    jobs: int | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Report:
     report = Report(names=(str(a), str(b)), sides=DIFF_SIDES)
@@ -69,16 +72,15 @@ def _compare(
         report.calls.lost = first.lost + second.lost
         for trace in (first, second):
             report.notes += [trace.warning] if trace.warning else []
-        _Diff(first, second, report, noise, outcomes_only=outcomes_only).run(on_progress)
+        histories = read_histories(first, second, jobs)
+        _Diff(*histories, report, noise, outcomes_only=outcomes_only).run(on_progress)
     return report
 
 
 class _Diff:
     """One comparison of two traces."""
 
-    def __init__(self, first: Trace, second: Trace, report: Report, noise: Noise, *, outcomes_only: bool) -> None:
-        names = Names()
-        left, right = History(first, names), History(second, names)
+    def __init__(self, left: History, right: History, report: Report, noise: Noise, *, outcomes_only: bool) -> None:
         self._histories: dict[Side, History] = {"a": left, "b": right}
         self._pairing = pair_calls(left, right)
         self._report = report
@@ -88,9 +90,9 @@ class _Diff:
         self._findings, self._noise_findings = Findings(), Findings()
         self._noise, self._noise_roots = noise, set[Root]()
         self._slides = Slides(left, right, self._pairing)
-        self._references = References(left, right, self._pairing, list(names.paths))
-        self._functions = list(names.functions)
-        self._same_functions = _same_functions(first, second)
+        self._references = References(left, right, self._pairing, list(left.names.paths))
+        self._functions = list(left.names.functions)
+        self._same_functions = _same_functions(left.trace, right.trace)
 
     def run(self, on_progress: OnProgress) -> None:
         """Compare all calls, and fill the report."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tracekmt.codec import Unreadable
@@ -16,6 +17,7 @@ from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import created_objects, destroyed_objects
 from tracekmt.spec.types import CallSpec, Kind
 from tracekmt.trace.call import BoundValue
+from tracekmt.trace.parallel import number_of_jobs, second_process
 from tracekmt.trace.reader import Trace, TracedCall
 
 NULL, UNKNOWN, DEAD, FIRST = 0, 1, 2, 3
@@ -116,6 +118,7 @@ class History:
         outcome: Key of the outcome of each call. 0 for a call that did not return.
         offsets: Key of what the values of a call say besides their objects: null or not, and offsets in ranges.
         is_exact: 1 for a call whose keys leave nothing else to compare.
+        names: Numbers of names.
         functions: Number of the function of each call.
         callers: Number of the module that made each call.
         objects: The objects.
@@ -141,11 +144,25 @@ class History:
         self.outcome, self.offsets = array("q"), array("q")
         self.is_exact = bytearray()
         self.functions = array("I")
-        self._names = names
+        self.names = names
         self._caller_numbers: dict[int, int] = {}
         self._bindings = Bindings()
         self._values: dict[tuple[str, Any], int] = {}
         self._read()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs: all but the trace, and what only reading needs."""
+        reading = ("trace", "_caller_numbers", "_bindings", "_values")
+        return {name: value for name, value in vars(self).items() if name not in reading}
+
+    def adopt(self, trace: Trace, names: Names) -> None:
+        """Adopt a trace and the numbers of its names, after another process has read it."""
+        self.trace = trace
+        self.functions = _renumbered(self.functions, self.names.functions, names.functions)
+        self.callers = _renumbered(self.callers, self.names.modules, names.modules)
+        paths = _renumbered(self.objects.paths[FIRST:], self.names.paths, names.paths)
+        self.objects.paths = self.objects.paths[:FIRST] + paths
+        self.names = names
 
     def __len__(self) -> int:
         return len(self.indexes)
@@ -193,7 +210,7 @@ class History:
         self.plain.append(keys.plain)
         self.contents.append(keys.contents)
         self.is_exact.append(keys.is_exact)
-        self.functions.append(self._names.functions.setdefault(call.name, len(self._names.functions)))
+        self.functions.append(self.names.functions.setdefault(call.name, len(self.names.functions)))
         self.callers.append(self._caller(call))
         self.inputs.reserve()
         self.outputs.reserve()
@@ -235,11 +252,11 @@ class History:
         address = call.enter.caller
         if address not in self._caller_numbers:
             module = (call.caller or "").partition("+")[0].lower()
-            self._caller_numbers[address] = self._names.modules.setdefault(module, len(self._names.modules))
+            self._caller_numbers[address] = self.names.modules.setdefault(module, len(self.names.modules))
         return self._caller_numbers[address]
 
     def _path(self, path: str) -> int:
-        return self._names.paths.setdefault(path, len(self._names.paths))
+        return self.names.paths.setdefault(path, len(self.names.paths))
 
     def _number(self, call: TracedCall, bound: BoundValue) -> int:
         """Return the number of the object that a value refers to. Objects that are older than the trace are added."""
@@ -297,6 +314,35 @@ class History:
         for number, bound in zip(numbers, values, strict=True):
             if number >= FIRST:
                 uses[number] = hash((uses[number], key, bound.path))
+
+
+def read_histories(first: Trace, second: Trace, jobs: int | None) -> tuple[History, History]:
+    """Read the two sides of a comparison, each in its own process if there are two.
+
+    Args:
+        first: The trace of one side.
+        second: The trace of the other side.
+        jobs: Number of processes. None: see `number_of_jobs`.
+    """
+    names, jobs = Names(), number_of_jobs(jobs, first, second)
+    if jobs == 1:
+        return History(first, names), History(second, names)
+    with second_process(jobs, _read_history, second.path) as other:
+        left = History(first, names)
+        right = other()
+    right.adopt(second, names)
+    return left, right
+
+
+def _read_history(path: Path) -> History:
+    with Trace(path) as trace:
+        return History(trace, Names())
+
+
+def _renumbered(numbers: array[int], names: dict[str, int], shared: dict[str, int]) -> array[int]:
+    """Return the shared numbers of the names behind numbers. New names are added."""
+    translation = [shared.setdefault(name, len(shared)) for name in names]
+    return array(numbers.typecode, [translation[number] for number in numbers])
 
 
 def _places_ranges(spec: CallSpec) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tracekmt.objects.identity import Identity
 from tracekmt.objects.lifetimes import Lifetimes
 from tracekmt.report.calls import format_duration
 from tracekmt.spec.types import Kind
+from tracekmt.trace.parallel import number_of_jobs, results_of_calls, second_process
 from tracekmt.trace.reader import Trace, TracedCall
 
 STEPS = 24
@@ -29,6 +31,13 @@ class _CallStats:
     longest: int = 0
     bytes: int = 0
 
+    def add(self, other: _CallStats) -> None:
+        """Add the statistics of other calls."""
+        self.count += other.count
+        self.time += other.time
+        self.longest = max(self.longest, other.longest)
+        self.bytes += other.bytes
+
 
 @dataclass
 class _KindStats:
@@ -41,7 +50,9 @@ class _KindStats:
     over_time: list[int] = field(default_factory=lambda: [0] * STEPS)
 
 
-def measure(trace: Trace, on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict[str, Any]:
+def measure(
+    trace: Trace, on_progress: Callable[[int, int], None] = lambda done, total: None, jobs: int | None = None
+) -> dict[str, Any]:
     """Return the statistics of a trace as plain data.
 
     Times are in nanoseconds. Bytes are the memory recorded before and after calls.
@@ -49,29 +60,19 @@ def measure(trace: Trace, on_progress: Callable[[int, int], None] = lambda done,
     Args:
         trace: The trace.
         on_progress: Receives the number of finished calls and the number of all calls.
+        jobs: Number of processes. None: see `number_of_jobs`.
     """
+    jobs = number_of_jobs(jobs, trace)
     call_stats: dict[tuple[str, str], _CallStats] = defaultdict(_CallStats)
-    lifetimes, objects = Lifetimes(), _ObjectStats(trace.duration)
-    under_way: dict[int, TracedCall] = {}
-    for index, is_leave in trace.timeline():
-        if not is_leave:
-            call = under_way[index] = trace[index]
-            lifetimes.on_enter(call)
-            continue
-        call = under_way.pop(index)
-        assert call.leave is not None
-        assert call.leave_ns is not None
-        stats = call_stats[call.name, call.outcome_text]
-        on_progress(index, len(trace))
-        stats.count += 1
-        stats.time += call.leave_ns - call.enter_ns
-        stats.longest = max(stats.longest, call.leave_ns - call.enter_ns)
-        stats.bytes += call.size
-        objects.change(call.leave_ns, *lifetimes.on_leave(call))
-    for call in under_way.values():
-        stats = call_stats[call.name, call.outcome_text]
-        stats.count += 1
-        stats.bytes += call.size
+    # One process follows the objects, and the others count the calls.
+    with second_process(jobs, _measure_objects, trace.path if jobs > 1 else trace) as objects:
+        done = 0
+        for part in results_of_calls(trace, _measure_calls, jobs=max(jobs - 1, 1)):
+            for key, stats in part.items():
+                call_stats[key].add(stats)
+                done += stats.count
+            on_progress(done, len(trace))
+        object_rows, leaks = objects()
     return {
         "trace": str(trace.path),
         "calls": len(trace),
@@ -89,9 +90,38 @@ def measure(trace: Trace, on_progress: Callable[[int, int], None] = lambda done,
             }
             for (name, outcome), stats in sorted(call_stats.items())
         ],
-        "objects": objects.to_data(),
-        "leaks": objects.leaks(trace),
+        "objects": object_rows,
+        "leaks": leaks,
     }
+
+
+def _measure_calls(trace: Trace, first: int, last: int | None) -> Iterator[dict[tuple[str, str], _CallStats]]:
+    """Yield the statistics of the calls of a range, a part of it at a time."""
+    for part_first, part_last in trace.ranges(first, last):
+        part: dict[tuple[str, str], _CallStats] = defaultdict(_CallStats)
+        for call in trace.calls(part_first, part_last):
+            time = 0 if call.leave_ns is None else call.leave_ns - call.enter_ns
+            part[call.name, call.outcome_text].add(_CallStats(1, time, time, call.size))
+        yield part
+
+
+def _measure_objects(source: Trace | Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the statistics of each kind of objects, and the objects that no call destroyed."""
+    if isinstance(source, Path):
+        with Trace(source) as trace:
+            return _measure_objects(trace)
+    lifetimes, objects = Lifetimes(), _ObjectStats(source.duration)
+    functions = {spec_id for spec_id, spec in source.specs.items() if spec.creates or spec.destroys}
+    under_way: dict[int, TracedCall] = {}
+    for index, is_leave in source.timeline(functions):
+        if not is_leave:
+            call = under_way[index] = source[index]
+            lifetimes.on_enter(call)
+            continue
+        call = under_way.pop(index)
+        assert call.leave_ns is not None
+        objects.change(call.leave_ns, *lifetimes.on_leave(call))
+    return objects.to_data(), objects.leaks(source)
 
 
 class _ObjectStats:
