@@ -23,7 +23,7 @@ import pytest
 
 import tracekmt
 from tracekmt import codec
-from tracekmt.codec import bound_values, readers, regions, values
+from tracekmt.codec import bound_values, programs, readers, regions, values
 from tracekmt.codec.context import StructContext
 from tracekmt.codec.encode import _Encoder
 from tracekmt.codec.json_form import _present_converter
@@ -85,6 +85,8 @@ WALKS: dict[str, Callable[[], Any]] = {
     "codec.encode._Encoder.pointee": lambda: method(_Encoder, "pointee")(CHAIN, 1, "p", context()),
     "codec.encode._Encoder.value": lambda: method(_Encoder, "value")(CHAIN, 1, "p", context()),
     "codec.json_form._present_converter": lambda: _present_converter(CHAIN),
+    "codec.programs._Structure._typed": lambda: method(programs._Structure, "_typed")(FIELD, CHAIN, None),
+    "codec.programs._reach": lambda: programs._reach(CHAIN),
     "codec.readers._pointer": lambda: readers._pointer(CHAIN, "x64", ()),
     "codec.readers.reader_of": lambda: readers.reader_of(CHAIN, "x64", ()),
     "codec.regions._Walk.pointee": lambda: exhausted(method(regions._Walk, "pointee")(CHAIN, 1, 1, context())),
@@ -198,6 +200,7 @@ def traced_call() -> Any:
         thread=0,
         caller="",
         enter_ns=0,
+        injection=None,
         leave_ns=None,
         status=None,
         outcome_text="",

@@ -123,6 +123,10 @@ class _Structure(NamedTuple):
     def abi(self) -> t.Abi:
         return self.layouts[0].abi
 
+    @property
+    def wchar(self) -> int:
+        return t.WCHAR_SIZE[self.abi]
+
     def members(self) -> tuple[Node, ...]:
         """Return the nodes of all members."""
         nodes: list[Node] = []
@@ -139,7 +143,7 @@ class _Structure(NamedTuple):
         if isinstance(type_, t.ByteArray) and type_.tail:
             return _node(_NodeKind.TAIL, name, slot.offset, slot.size)
         if isinstance(type_, t.WCharArray) and type_.tail:
-            return _node(_NodeKind.TEXT, name, slot.offset, slot.size, flag=1, object_=_text(t.WCHAR_SIZE[self.abi]))
+            return _node(_NodeKind.TEXT, name, slot.offset, slot.size, flag=1, object_=_text(self.wchar))
         return self._value(slot.field, type_, name, slot.offset)
 
     def _choice(self, name: str, member: Sequence[Slot], union: t.Union) -> Node:
@@ -211,7 +215,7 @@ class _Structure(NamedTuple):
             return node(_NodeKind.LEFT_POINTER if is_pointer else _NodeKind.LEFT)
 
     def _typed(self, field: t.Field, type_: t.Type, node: Callable[..., Node]) -> Node:
-        kinds, wchar = _NodeKind, t.WCHAR_SIZE[self.abi]
+        kinds = _NodeKind
         match type_:
             case t.Integer(signed=signed):
                 return node(kinds.INTEGER, flag=signed)
@@ -224,7 +228,7 @@ class _Structure(NamedTuple):
             case t.ByteArray():
                 return node(kinds.BYTES)
             case t.WCharArray():
-                return node(kinds.TEXT, object_=_text(wchar))
+                return node(kinds.TEXT, object_=_text(self.wchar))
             case t.Enum():
                 is_unsigned = all(number >= 0 for _, number in type_.members)
                 return node(kinds.ENUMERATION, flag=is_unsigned, object_=enum_members(type_))
@@ -254,7 +258,7 @@ class _Structure(NamedTuple):
             case t.Bytes(length=length, set_by_call=set_by_call):
                 return node(kinds.BUFFER, flag=set_by_call, length=self._length(length))
             case t.WString(length=length) if length is not None:
-                return node(kinds.STRING, flag=wchar, length=self._length(length), object_=_text(wchar))
+                return node(kinds.STRING, flag=self.wchar, length=self._length(length), object_=_text(self.wchar))
             case t.Payload(length=length, by=by, cases=cases):
                 span = self._span(by)
                 arms = [

@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from tracekmt.budgets import BUDGETS, Budgets, set_budgets
 from tracekmt.errors import Error, TraceError
@@ -78,7 +78,7 @@ def number_of_jobs(jobs: int | None, *traces: Trace) -> int:
 
     Args:
         jobs: The number that the user wants. None: one for small files and on Windows, else one for each processor.
-        traces: The traces. One that is no regular file cannot be read again.
+        traces: The traces. One that is not a regular file cannot be read again.
     """
     if not all(trace.path.is_file() for trace in traces):
         return 1
@@ -103,7 +103,7 @@ def second_process(jobs: int, work: Callable[..., _T], *arguments: Any) -> Itera
     Yields:
         A function that waits for the result. It raises the error of `work`, and a TraceError if the process was killed.
     """
-    if jobs <= 1 or "fork" not in multiprocessing.get_all_start_methods():
+    if sys.platform == "win32" or jobs <= 1:  # Windows has no copies of processes
         yield lambda: work(*arguments)
         return
     context = multiprocessing.get_context("fork")
@@ -119,7 +119,7 @@ def second_process(jobs: int, work: Callable[..., _T], *arguments: Any) -> Itera
             raise TraceError("cannot finish: a process of tracekmt was killed (try --jobs 1)") from None
         if error is not None:
             raise error
-        return value  # type: ignore[no-any-return]
+        return cast("_T", value)
 
     try:
         yield result

@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_the_size_is_available_to_a_replay(tmp_path: Path) -> None:
         events = list(trace.events())
         first = events[0]
         assert isinstance(first, Enter)
-        events[0] = Enter(**{**vars(first), "regions": (*first.regions, (0x7F0000001000, 0x5000, b""))})
+        events[0] = replace(first, regions=(*first.regions, (0x7F0000001000, 0x5000, b"")))
         write_copy(trace, open_copy(trace, annotated), events)
     with Trace(annotated) as trace:
         assert caller_memory_size(trace[0], 0x7F0000001000) == (0x5000, None)
