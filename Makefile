@@ -51,6 +51,12 @@ bench:  ## measure recording, traces, replay and diff
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/diff.py
 
+.PHONY: compare
+compare:  ## compare the speed of two commits: make compare A=HEAD~1 B=HEAD
+	$(BIN)/pip install -q -e '.[benchmarks]'
+	$(BIN)/asv machine --yes
+	$(BIN)/asv continuous --show-stderr --factor 1.1 $(or $(A),HEAD~1) $(or $(B),HEAD)
+
 .PHONY: soak
 soak:  ## run the kill, damage and fuzz tests at length, for about three hours
 	TRACEKMT_SOAK=1 $(BIN)/python -m pytest tests/trace/test_damage.py tests/fuzz tests/cli/test_kills.py tests/record/test_session.py tests/record/test_threads.py tests/record/test_behaviours.py

@@ -1,0 +1,1 @@
+"""Benchmarks that asv runs, to compare commits: see asv.conf.json and `make compare`."""
