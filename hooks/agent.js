@@ -63,6 +63,8 @@ function sendRest() {
   sender = null;
 }
 
+const zeroed = size => Memory.alloc(size).writeByteArray(new Uint8Array(size).buffer);
+
 function start(config) {
   const source = config.sources[`${Process.platform} ${Process.arch}`];
   if (source === undefined)
@@ -72,12 +74,10 @@ function start(config) {
   const enabled = system.mapWiped(PAGE);
   const plan = Memory.alloc(config.plan.length * 4);
   plan.writeByteArray(new Uint32Array(config.plan).buffer);
-  const state = recorderState = Memory.alloc(PAGE);
-  state.writeByteArray(new Uint8Array(PAGE).buffer);
-  gate = Memory.alloc(PAGE);
-  gate.writeByteArray(new Uint8Array(PAGE).buffer);
+  const state = recorderState = zeroed(PAGE);
+  gate = zeroed(PAGE);
   recorder = new CModule(source, {
-    control, enabled, plan, state, gate, pool: system.mapWiped(SLOTS_SIZE), ...system.symbols(state),
+    control, enabled, plan, state, gate, fault_counts: zeroed(PAGE), pool: system.mapWiped(SLOTS_SIZE), ...system.symbols(state),
   });
   hooks = new Map(Object.entries(config.hooks).map(([name, index]) => [name, plan.add(index * 4)]));
   raw = {
@@ -85,6 +85,7 @@ function start(config) {
     patterns: config.raw.patterns.map(pattern => new RegExp(pattern)),
     entries: config.raw.hooks.map(index => plan.add(index * 4)),
   };
+  if (config.hasFaults && !canReplace()) throw new Error('faults cannot be injected into 32-bit Windows programs');
   new NativeFunction(recorder.recorder_start, 'void', [])();
   system.replaceFunctions(recorder, state, keptAlive);
   Interceptor.flush();
@@ -141,6 +142,7 @@ function takeSpare(name) {
 function attach(name, address, entry) {
   try {
     const listener = Interceptor.attach(address, recorder, entry);
+    if (entry.add(12).readU32() !== 0) report({ type: 'kmt:uninjected', name });  // a listener only watches
     hooked.set(address.toString(), { unhook: () => listener.detach(), isPatch: false });
   } catch (error) {  // the function is shorter than any jump
     report({ type: 'kmt:missed', name, reason: error.message });

@@ -7,11 +7,77 @@ typedef struct { volatile u64 entry, original, function; } Hook;
 #define COOKIE 0xC00C1E0000000000ULL
 typedef word (*Function)(word, word, word, word, word, word);
 
+/* Faults: calls that the recorder answers itself, or delays, for the user. The words of a function's faults in the plan: their
+   number, then for each: its number in the recording, the first call (0: every call), the distance to each further call (0: none),
+   the status, the delay in microseconds, FAULT_ flags, numbers of conditions and of outputs, then for each condition: level (0: the
+   parameters, 1: the structure behind the first one), offset, size, comparison, mask and value in two words each; and for each
+   output: offset in the structure, size, value in two words. */
+enum { FAULT_WORDS = 8, CONDITION_WORDS = 8, OUTPUT_WORDS = 4, FAULT_MAKES_CALL = 1, FAULT_HAS_STATUS = 2, FAULT_MARKS = 4 };
+enum { EQUAL, NOT_EQUAL, LESS, AT_MOST, GREATER, AT_LEAST };
+/* The high half of a recorded NTSTATUS, with the number of the fault; see docs/format.md. FAULT_MARKS: the function returns one. */
+#define ANSWERED 0x494E4A00u
+#define REPLACED 0x494E4B00u
+#define DELAYED 0x494E4C00u
+
+extern volatile u64 fault_counts[];  /* calls of each fault so far, in all threads */
+
+static u64 two_words(const u32 *words) { return (u64)words[1] << 32 | words[0]; }
+
+static int condition_holds(const u32 *condition, const u64 *parameters) {
+  const u8 *base = condition[0] ? (const u8 *)(word)parameters[0] : (const u8 *)parameters;
+  u64 value, expected = two_words(condition + 6);
+  if (!base) return 0;
+  value = read_field(base, condition[1], condition[2]) & two_words(condition + 4);
+  switch (condition[3]) {
+    case EQUAL: return value == expected;
+    case NOT_EQUAL: return value != expected;
+    case LESS: return value < expected;
+    case AT_MOST: return value <= expected;
+    case GREATER: return value > expected;
+    default: return value >= expected;
+  }
+}
+
+/* Counts a call, and returns the fault that it gets, 0 for none. */
+static const u32 *find_fault(const u32 *hook, const u64 *parameters) {
+  const u32 *fault, *found = 0;
+  u32 faults;
+  if (!hook[3]) return 0;
+  faults = plan[hook[3]];
+  for (fault = plan + hook[3] + 1; faults--; fault += FAULT_WORDS + fault[6] * CONDITION_WORDS + fault[7] * OUTPUT_WORDS) {
+    const u32 *condition = fault + FAULT_WORDS;
+    u32 conditions = fault[6], holds = 1, count;
+    for (; conditions--; condition += CONDITION_WORDS) holds = holds && condition_holds(condition, parameters);
+    if (!holds) continue;
+    count = (u32)fetch_add(fault_counts + fault[0], 1) + 1;
+    if (found || count < fault[1]) continue;
+    if (!fault[1] || count == fault[1] || (fault[2] && (count - fault[1]) % fault[2] == 0)) found = fault;
+  }
+  return found;
+}
+
+/* Answers a call with a fault. Returns the value that is recorded. The program gets its low half. */
+static u64 apply_fault(const u32 *fault, Hook *hook, const u64 *p) {
+  const u32 *output = fault + FAULT_WORDS + fault[6] * CONDITION_WORDS;
+  u32 outputs = fault[7], mark = ANSWERED, i;
+  u64 result = fault[3];
+  if (fault[4]) pause_thread(fault[4]);
+  if (fault[5] & FAULT_MAKES_CALL) {
+    result = ((Function)(word)hook->original)((word)p[0], (word)p[1], (word)p[2], (word)p[3], (word)p[4], (word)p[5]);
+    mark = fault[5] & FAULT_HAS_STATUS ? REPLACED : DELAYED;
+    if (mark == REPLACED) result = fault[3];
+  }
+  for (; outputs-- && p[0]; output += OUTPUT_WORDS)
+    for (i = 0; i < output[1]; i++) ((volatile u8 *)(word)p[0])[output[0] + i] = (u8)(output[2 + i / 4] >> 8 * (i % 4));
+  return fault[5] & FAULT_MARKS ? (u32)result | (u64)(mark | fault[0]) << 32 : result;
+}
+
 /* Replaces a function with known parameters, all of them words in registers. A stub of the agent calls it with these
    parameters, the hook, and the return address of the function's caller. */
 word recorder_call(word a, word b, word c, word d, word e, word f, Hook *hook, word caller) {
   u64 parameters[6];
-  word result;
+  u64 result;
+  const u32 *fault;
   Invocation invocation;
   Function function;
   Thread *t;
@@ -27,11 +93,12 @@ word recorder_call(word a, word b, word c, word d, word e, word f, Hook *hook, w
     invocation.cookie = COOKIE | ++t->cookie;
     open_call(t, (word)&invocation, invocation.cookie);
   }
+  fault = find_fault((const u32 *)(word)hook->entry, parameters);
   enter(t, &invocation, (const u32 *)(word)hook->entry, parameters, caller);
-  result = function(a, b, c, d, e, f);
+  result = fault ? apply_fault(fault, hook, parameters) : function(a, b, c, d, e, f);
   if (enabled[0]) leave(t, &invocation, result);
   if (t) close_call(t, (word)&invocation);
-  return result;
+  return fault && fault[5] & FAULT_MARKS ? (word)(u32)result : (word)result;
 }
 
 word recorder_nothing(void) { return 0; }

@@ -7,6 +7,7 @@ extern u32 thread_id(void);
 extern void *memory_map(void *where, size_t size, int protection, int flags, int file, long offset);
 extern int memory_unmap(void *memory, size_t size);
 extern int clock_gettime(int clock, word *time);
+extern int nanosleep(const word *time, word *rest);
 extern int sigaction(int signal, const void *action, void *old);
 extern int pthread_sigmask(int how, const void *set, void *old);
 extern int raise(int signal);
@@ -26,6 +27,14 @@ static u64 now(void) {
   word time[2];
   clock_gettime(1, time);
   return (u64)time[0] * 1000000000u + time[1];
+}
+
+static void pause_thread(u32 microseconds) {
+  word time[2];
+  u32 signals = 0;  /* which end the sleep early */
+  time[0] = microseconds / 1000000;
+  time[1] = microseconds % 1000000 * 1000;
+  while (nanosleep(time, time) && signals++ < 1000) {}
 }
 
 static void *allocate_pages(u64 size) {

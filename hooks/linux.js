@@ -107,6 +107,7 @@ const linux = {
       memory_map: libc('mmap'),
       memory_unmap: libc('munmap'),
       clock_gettime: libc('clock_gettime'),
+      nanosleep: libc('nanosleep'),
       sigaction: libc('sigaction'),
       pthread_sigmask: libc('pthread_sigmask'),
       raise: libc('raise'),

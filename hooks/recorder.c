@@ -5,7 +5,8 @@
  * The plan selects the memory to copy. It is a program of u32 words that tracekmt/record/agent/plan.py compiles:
  *
  *   word 0: bytes of a pointer and of an argument (4 or 8)
- *   hook:   description id, number of arguments, index of the shape of the arguments (0: no pointers)
+ *   hook:   description id, number of arguments, index of the shape of the arguments (0: no pointers), index of its faults in
+ *           call.c (0: none)
  *   shape:  number of pointers, then for each: offset of the pointer, bytes per element, number of elements to add to the
  *           length, level of the length, offset of the length, size of the length (0: no length; DEREFERENCE: the field is a
  *           pointer to it), minimum number of elements, shape of an element (0: no pointers), number of conditions, then for
@@ -64,9 +65,10 @@ typedef struct { u32 size; u8 kind, last; u16 part; u64 sequence; } Fragment;
 typedef struct { u64 address; u32 requested, copied, continued, pad; } Piece;
 
 /* The system's part: linux.c or windows.c, compiled after this file.
-   now: nanoseconds of a monotonic clock. allocate_pages: 0 without memory. this_thread: the state of the calling thread,
+   now: nanoseconds of a monotonic clock. pause_thread: lets the thread sleep. allocate_pages: 0 without memory. this_thread: the state of the calling thread,
    created at its first call, 0 without a free slot. */
 static u64 now(void);
+static void pause_thread(u32 microseconds);
 static void *allocate_pages(u64 size);
 static void free_pages(void *memory, u64 size);
 static Thread *this_thread(void);

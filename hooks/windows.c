@@ -14,6 +14,7 @@ extern WINAPI size_t VirtualQuery(const void *address, void *information, size_t
 extern WINAPI int VirtualProtect(void *address, size_t size, u32 protection, u32 *old);
 extern WINAPI int QueryPerformanceCounter(u64 *counter);
 extern WINAPI int QueryPerformanceFrequency(u64 *frequency);
+extern WINAPI void Sleep(u32 milliseconds);
 extern WINAPI void *AddVectoredExceptionHandler(u32 first, void *handler);
 extern WINAPI u32 RemoveVectoredExceptionHandler(void *registration);
 
@@ -33,6 +34,8 @@ static u64 now(void) {
   QueryPerformanceCounter(&counter);
   return counter / frequency * 1000000000u + counter % frequency * 1000000000u / frequency;
 }
+
+static void pause_thread(u32 microseconds) { Sleep((microseconds + 999) / 1000); }
 
 static void *allocate_pages(u64 size) { return VirtualAlloc(0, size, MEM_COMMIT_RESERVE, PAGE_READWRITE); }
 

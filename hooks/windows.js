@@ -19,7 +19,7 @@ const ADD_HANDLER = 4 * 8;
 const API_SET_MAP = { x64: 0x68, ia32: 0x38 };
 const API_SET_SIZE = 4;
 
-const KERNEL = ['VirtualAlloc', 'VirtualFree', 'VirtualQuery', 'VirtualProtect', 'QueryPerformanceCounter', 'QueryPerformanceFrequency',
+const KERNEL = ['VirtualAlloc', 'VirtualFree', 'VirtualQuery', 'VirtualProtect', 'QueryPerformanceCounter', 'QueryPerformanceFrequency', 'Sleep',
   'AddVectoredExceptionHandler', 'RemoveVectoredExceptionHandler'];
 
 const exportedBy = module => (name, result, ...types) => new NativeFunction(

@@ -90,3 +90,19 @@ def test_a_running_process_is_recorded_and_continues(client: Client) -> None:
         assert program.wait(10) == -signal.SIGTERM
     finally:
         kill(program)
+
+
+def test_an_injected_failure(client: Client) -> None:
+    """The recorder answers calls in 32-bit programs, too, and the function is not called."""
+    fault = f"{CREATE}@3+3=STATUS_GRAPHICS_NO_VIDEO_MEMORY if in.NumAllocations == 1"
+    recording = Recording(client.trace, faults=[fault, "CreateDevice@1=delay=20ms"])
+    recording.spawn(client.argv("work", 1, 9))
+    assert recording.run().ended == "the process ended with status 7"
+    creates = [call for call in client.calls() if call.name == CREATE]
+    assert [number for number, call in enumerate(creates, 1) if call.injection is not None] == [3, 6, 9]
+    assert [number for number, call in enumerate(creates, 1) if not call.succeeded] == [3, 6, 9]
+    assert all(call.unchanged for call in creates if not call.succeeded)
+    (device,) = (call for call in client.calls() if call.name == "D3DKMTCreateDevice")
+    assert device.succeeded
+    assert (device.leave_ns or 0) - device.enter_ns >= 20_000_000
+    assert tracekmt.replay(client.trace).same

@@ -52,6 +52,12 @@ _output = option_under("Output")
     help="Hook the addresses in FILE, which the program writes, instead of exports.",
 )
 @_capture("--redact", is_flag=True, help="Keep names, paths and private data out of the trace.")
+@_capture(
+    "--inject",
+    multiple=True,
+    metavar="FAULT",
+    help="Let calls fail in the program: FUNCTION@N=STATUS [if CONDITION]. Repeatable, see below.",
+)
 @_limit("--duration", metavar="TIME", help="Stop after TIME: 90, 2.5s, 10m.")
 @_limit("--max-size", metavar="SIZE", help="Stop when the trace has SIZE bytes: 500MB, 2GB.")
 @_limit("--until-status", metavar="STATUS", help="Stop when a call returns STATUS: STATUS_DEVICE_REMOVED.")
@@ -82,6 +88,7 @@ def command(
     functions: tuple[str, ...],
     thunks: Path | None,
     redact: bool,
+    inject: tuple[str, ...],
     output: Path | None,
     force: bool,
     spool: Path | None,
@@ -92,6 +99,11 @@ def command(
     PROGRAM and its arguments follow after --. Ctrl-C ends the recording, and the process continues.
 
     With several processes, each has its own file, with the process id in the name.
+
+    FAULT is FUNCTION@N=STATUS: call N of a function, counted from 1, is not made and returns STATUS.
+    D3DKMTLock2@3+10=STATUS_NO_MEMORY is call 3 and every tenth call after it. Behind the status, `after` makes the
+    call and replaces its status, `delay=20ms` makes it late, and out.NumBytesToTrim=4096 sets a field. At the end,
+    `if in.NumAllocations > 1 and in.Flags.CreateShared` selects calls by fields of the argument structure.
 
     The exit status is that of PROGRAM, or 128 + the number of the signal that ended it. It is 2 if the recording failed
     or has no calls.
@@ -113,6 +125,7 @@ def command(
             path,
             modules=module,
             functions=functions,
+            faults=inject,
             hand_over=thunks,
             force=force,
             redact=redact,
@@ -208,6 +221,16 @@ def _explain_no_calls(progress: Progress, functions: tuple[str, ...]) -> str:
     return f"no call was recorded: {modules} exports no function of the interface"
 
 
+def _print_injections(output: Path) -> None:
+    """Print how many calls of a trace got each fault."""
+    from tracekmt.report.summary import injected_counts, injected_lines
+    from tracekmt.trace.reader import Trace
+
+    with Trace(output) as trace:
+        for line in injected_lines(injected_counts(trace)):
+            echo(f"injected: {line}", err=True)
+
+
 def _print_result(output: Path, progress: Progress, process: str = "") -> None:
     lost = f", {plural(progress.lost, 'lost event')}" if progress.lost else ""
     echo(f"{output}: {process}{plural(progress.calls, 'call')}{lost}; {progress.ended}", err=True)
@@ -215,6 +238,10 @@ def _print_result(output: Path, progress: Progress, process: str = "") -> None:
         echo(f"{count:>8}  {function}  {status.name}", err=True)
     if len(progress.failing) > FAILING_SHOWN:
         echo("          and more (see `tracekmt stats`)", err=True)
+    if progress.faults:
+        _print_injections(output)
+    if progress.uninjected:
+        echo(f"tracekmt: too short for a jump, no faults injected: {', '.join(progress.uninjected)}", err=True)
     if progress.undescribed:
         names = ", ".join(f"{name} ({count})" for name, count in progress.undescribed.most_common())
         echo(f"tracekmt: not described, recorded without fields: {names}", err=True)

@@ -231,7 +231,8 @@ class _Diff:
             return
         self._count(call.name)
         if call.outcome_text != other.outcome_text:
-            yield _finding("status", call, other, call.outcome_text, other.outcome_text)
+            finding = _finding("status", call, other, call.outcome_text, other.outcome_text)
+            yield replace(finding, message="; ".join(_injections(call, other)))
         elif other.leave is not None:
             numbers = (
                 self._numbers(call.bound_outputs, self._histories["a"].outputs[pair.left]),
@@ -307,6 +308,13 @@ def _with_cause(finding: Finding, cause: Root | None) -> Finding:
 
 def _finding(kind: FindingKind, call: TracedCall, other: TracedCall, first: str | None, second: str | None) -> Finding:
     return Finding(kind, call.name, call.index, other.index, call.thread, first, second, "")
+
+
+def _injections(call: TracedCall, other: TracedCall) -> Iterator[str]:
+    """Yield the faults that the recorder injected into either call."""
+    for side, each in zip(_SIDES, (call, other), strict=True):
+        if each.injection is not None:
+            yield f"injected in {side.upper()}: {each.injection.text}"
 
 
 def _unpaired_finding(side: Side, call: TracedCall) -> Finding:

@@ -58,6 +58,7 @@ class HeaderBuilder:
             settings={
                 "modules": hooks.modules,
                 "functions": list(hooks.functions),
+                **({"inject": [fault.text for fault in hooks.faults]} if hooks.faults else {}),
                 "plan": hooks.plan.hash,
                 "layouts": hooks.layouts,
                 **({"build": hooks.build} if hooks.build is not None else {}),

@@ -21,6 +21,8 @@ class Progress:
         loaded: Those of them that the process has loaded.
         hooked: Names of the hooked functions.
         missed: Names of the functions that are too short for a hook.
+        faults: Faults to inject.
+        uninjected: Names of the functions that are too short for a jump, and get no faults.
         ended: Reason for the end of the recording, None while it runs.
         failing: Number of calls by function and error status.
         undescribed: Number of calls of each function without a description.
@@ -36,6 +38,8 @@ class Progress:
     loaded: list[str] = field(default_factory=list)
     hooked: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    uninjected: list[str] = field(default_factory=list)
     ended: str | None = None
     failing: Counter[tuple[str, Status]] = field(default_factory=Counter)
     undescribed: Counter[str] = field(default_factory=Counter)

@@ -153,6 +153,8 @@ class LiveRecording:
                 self.progress.hooked.append(message["name"])
             case "kmt:missed":
                 self.progress.missed.append(message["name"])
+            case "kmt:uninjected":
+                self.progress.uninjected.append(message["name"])
             case "kmt:rest" if isinstance(buffer, RemoteBuffer) and data is not None:
                 buffer.receive(data)
             case _:

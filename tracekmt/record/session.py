@@ -54,6 +54,7 @@ class Recording:
         output: Path of the trace.
         modules: Libraries whose exports are hooked, whenever they are loaded. Empty: the system's thunks.
         functions: Patterns of the functions to hook. Empty: all.
+        faults: Faults to inject, in the form of `record.agent.faults`.
         hand_over: File in which the process offers its functions, instead of exporting them.
         force: True to overwrite an existing trace.
         redact: True to keep names, paths and private data out of the trace.
@@ -75,6 +76,7 @@ class Recording:
         *,
         modules: Sequence[str] = (),
         functions: Sequence[str] = (),
+        faults: Sequence[str] = (),
         hand_over: Path | None = None,
         force: bool = False,
         redact: bool = False,
@@ -90,14 +92,14 @@ class Recording:
             raise UsageError(
                 "functions that a program offers in a file can be hooked on this machine only, not on a host"
             )
-        self.progress = Progress()
+        self.progress = Progress(faults=list(faults))
         self.device = open_device(host)
         self._output, self._force, self._redact = output, force, redact
         self._local = host is None
         self._limits = limits or StopConditions()
         self._on_progress = on_progress
         self._hand_over = HandOver(hand_over) if hand_over else None
-        hooks = Hooks(functions, modules)
+        hooks = Hooks(functions, modules, faults)
         self._headers = HeaderBuilder(hooks, uuid4().hex, self._local)
         self._watch = ProcessWatch(self.device, local=self._local, children=children, on_child=on_child)
         self._attacher = Attacher(

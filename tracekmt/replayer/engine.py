@@ -7,12 +7,13 @@ on the target is sent at its leave event, when the condition that it waited for 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tracekmt.codec.memory import Arena, MemoryFault
 from tracekmt.differ.compare import Comparison
 from tracekmt.differ.outcome import EnteredCall, Outcome
 from tracekmt.edit.copy import refuse_output, replace_on_success
@@ -23,11 +24,12 @@ from tracekmt.plural import plural
 from tracekmt.replayer.layouts import layout_notes
 from tracekmt.replayer.outcome_trace import OutcomeTrace
 from tracekmt.replayer.select import ThunksOptions, select_target
-from tracekmt.replayer.target import Target, may_block
+from tracekmt.replayer.target import Target, Transcript, may_block
 from tracekmt.replayer.thunks_target import ReplayStopped
 from tracekmt.spec.paths import structures
 from tracekmt.spec.types import Bytes, CallSpec, Payload
 from tracekmt.thunks.library import LibraryProcessDied
+from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace, TracedCall
 
 _DRIVER_MISMATCH = "its private data is for a different driver build"
@@ -176,7 +178,7 @@ class Replay:
             # The fence it waits on will never be signalled in this replay, so skip the call.
             skip = self.target.real and entered.cause is not None and may_block(call) and _uses_fences(call)
             self.skipped_waits += skip
-            answer = None if skip else self.target.call(entered)
+            answer = None if skip else self._answer(entered)
         except LibraryProcessDied as died:
             raise ReplayStopped(f"before call {call.index}: {self.target.name} {died}") from None
         except UsageError as error:
@@ -191,11 +193,27 @@ class Replay:
             return
         outcome, transcript = answer
         if self.writer is not None:
-            self.writer.on_answer(call, (outcome, transcript))
+            is_foreign = call.injection is not None and call.abi != self.target.abi
+            self.writer.on_answer(call, None if is_foreign else (outcome, transcript))
         self.under_way[call.index] = entered, outcome
         if self.target.real and not outcome.returned and not call.returned:
             self.report.notes.append(f"call {call.index} did not return on either side: {outcome.reason}")
             self.resume_after(call, outcome.reason)
+
+    def _answer(self, entered: EnteredCall) -> tuple[Outcome, Transcript] | None:
+        """Make a call on the target, unless the recorder answered it. Its faults are part of the recording."""
+        injection = entered.call.injection
+        if injection is None or injection.kind == "delayed":
+            return self.target.call(entered)
+        if injection.kind == "answered":
+            return injected_answer(entered, injection.text)
+        answer = self.target.call(entered)
+        if answer is None:
+            return None
+        outcome, transcript = answer
+        assert entered.call.leave is not None
+        outcome = replace(outcome, status=entered.call.status, taken=None, injected=(injection.text,))
+        return outcome, transcript._replace(result=entered.call.leave.result)
 
     def resume_after(self, call: TracedCall, reason: str | None) -> None:
         """Restart a target that was lost at a call, and create its live objects again.
@@ -247,6 +265,34 @@ class Replay:
             if reason is not None:
                 message = f"{finding.message}; {reason}" if finding.message else reason
                 findings[position] = replace(finding, kind="opaque", message=message)
+
+
+def injected_answer(entered: EnteredCall, fault: str) -> tuple[Outcome, Transcript]:
+    """Return the recorded outcome of a call that the recorder answered, with the handles of the target."""
+    call = entered.call
+    assert call.leave is not None
+    outcome = Outcome(
+        call.status,
+        call.spec.argument,
+        None,
+        call.index,
+        injected=(fault,),
+        unchanged=True,
+        bound_outputs={bound.path: bound for bound in call.bound_outputs},
+    )
+    before, after = (_with_live_handles(entered, regions) for regions in (call.enter.regions, call.leave.regions))
+    return outcome, Transcript(call.enter.arguments, before, after, call.leave.result)
+
+
+def _with_live_handles(entered: EnteredCall, regions: Sequence[Region]) -> list[Region]:
+    """Return recorded memory with the inputs of the target, as far as they have a place in it."""
+    arena = Arena.holding(entered.call.abi, regions)
+    if arena is None:
+        return list(regions)
+    for address, data in entered.patches() or ():
+        with suppress(MemoryFault):
+            arena.write(address, data)
+    return arena.regions()
 
 
 def _signals(spec: CallSpec) -> bool:

@@ -26,7 +26,11 @@ class OutcomeTrace:
             **header_fields(target.abi),
             created=now(),
             tool=f"tracekmt {VERSION}",
-            settings={"replayed_on": target.name, "recorded_by": source.settings.get("recorded_by", "")},
+            settings={
+                "replayed_on": target.name,
+                "recorded_by": source.settings.get("recorded_by", ""),
+                **{name: source.settings[name] for name in ("inject",) if name in source.settings},
+            },
             machine=target.machine,
         )
         self._writer = Writer(path, header, force=True)

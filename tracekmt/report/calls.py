@@ -24,6 +24,8 @@ def call_lines(call: TracedCall) -> Iterator[str]:
     caller = f" from {printable(call.caller)}" if call.caller else ""
     yield f"#{call.index} {call.name} = {outcome}"
     yield f"{_INDENT}thread {call.thread}{caller}, at {format_duration(call.enter_ns)}{took}"
+    if call.injection is not None:
+        yield f"{_INDENT}injected: {printable(call.injection.text)}"
     if isinstance(call.inputs, Mapping):
         outputs = call.outputs if isinstance(call.outputs, Mapping) else None
         yield from _struct_lines(call.spec.argument, call.inputs, outputs, 1)

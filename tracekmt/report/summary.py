@@ -14,11 +14,11 @@ from tracekmt.objects.adapters import answer_lines, find_adapters
 from tracekmt.plural import plural
 from tracekmt.printable import printable
 from tracekmt.spec.types import CallSpec
-from tracekmt.trace.call import DID_NOT_RETURN, outcome_text
+from tracekmt.trace.call import DID_NOT_RETURN, injected_fault, outcome_text
 from tracekmt.trace.events import Header
 from tracekmt.trace.reader import Trace
 
-_INTERNAL_SETTINGS = ("recording", "spool", "overhead", "layouts", "build")
+_INTERNAL_SETTINGS = ("recording", "spool", "overhead", "layouts", "build", "inject")
 
 
 def summarise(trace: Trace) -> dict[str, Any]:
@@ -52,6 +52,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "complete": trace.ended is not None and trace.damage is None,
         "ended": trace.ended,
         "torn": trace.damage,
+        "injected": injected_counts(trace),
         "undescribed": [{"call": spec.name, "count": count} for spec, count in _undescribed_counts(trace).items()],
         "functions": [
             {"call": name, "status": outcome, "count": count} for (name, outcome), count in sorted(outcomes.items())
@@ -65,6 +66,21 @@ def _undescribed_counts(trace: Trace) -> dict[CallSpec, int]:
     for (spec_id, _), count in trace.tally().items():
         counts[spec_id] += count
     return {spec: counts[spec_id] for spec_id, spec in trace.specs.items() if spec.raw and counts[spec_id]}
+
+
+def injected_counts(trace: Trace) -> list[dict[str, Any]]:
+    """Return the faults that the recorder was to inject, with the number of calls that got each."""
+    counts: Counter[int] = Counter()
+    for (_, raw_result), count in trace.tally().items() if trace.faults else ():
+        fault = injected_fault(raw_result)
+        if fault is not None:
+            counts[fault[0]] += count
+    return [{"fault": text, "calls": counts[number]} for number, text in enumerate(trace.faults)]
+
+
+def injected_lines(counts: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for each injected fault."""
+    return (printable(f"{entry['fault']}: {plural(entry['calls'], 'call')}") for entry in counts)
 
 
 def _clock(trace: Trace) -> dict[str, str] | None:
@@ -107,6 +123,7 @@ def _labelled_lines(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
             "abandoned",
             f"{plural(summary['abandoned'], 'call')} left by a jump or an exception (counted as in flight)",
         )
+    yield from (("injected", line) for line in injected_lines(summary["injected"]))
     yield "lost", plural(summary["lost"], "event")
     if summary["redacted"]:
         yield "redacted", f"{summary['redacted']} (replaced by hashes)"

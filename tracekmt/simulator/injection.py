@@ -19,7 +19,6 @@ pattern are counted together.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -29,15 +28,10 @@ from tracekmt.calls import CALLS
 from tracekmt.codec.luid import Luid
 from tracekmt.errors import UsageError
 from tracekmt.simulator.rule import ValidationRule
+from tracekmt.text.fault_text import EXAMPLE, FaultText, check_numbers, split_fault
 from tracekmt.text.filter import CallPredicate, parse_where
 from tracekmt.text.functions import described_functions, matches_function, unknown_function
 from tracekmt.text.units import parse_size
-
-_FORM = re.compile(
-    r"\s*(?P<target>adapter:[0-9a-fA-F]+:[0-9a-fA-F]+|[\w*?\[\]]+)\s*(?:@(?P<first>\d+)(?:\+(?P<step>\d+))?)?\s*=\s*(?P<result>[^\s]+)"
-    r"(?:\s+if\s+(?P<condition>.+))?\s*"
-)
-_EXAMPLE = "D3DKMTCreateDevice@2=STATUS_NO_MEMORY"
 
 Component = Literal["adapter", "device", "video_memory", "system_memory"]
 _COMPONENTS: dict[str, Component] = {
@@ -144,44 +138,42 @@ def parse_faults(texts: Any) -> tuple[list[InjectedFault], list[MachineChange]]:
         UsageError: A text is invalid, or names an unknown function, status or field.
     """
     if isinstance(texts, str) or not isinstance(texts, (list, tuple)):
-        raise UsageError(f"invalid faults: {texts!r} (expected a list of texts such as {_EXAMPLE})")
+        raise UsageError(f"invalid faults: {texts!r} (expected a list of texts such as {EXAMPLE})")
     faults: list[InjectedFault] = []
     changes: list[MachineChange] = []
     for text in texts:
-        match = _FORM.fullmatch(text) if isinstance(text, str) else None
-        if match is None:
-            raise UsageError(f"invalid fault: {text} (expected FUNCTION@N=STATUS, such as {_EXAMPLE})")
-        if match["target"].partition(":")[0] in _COMPONENTS:
-            changes.append(_parse_change(text, match))
+        fault = split_fault(text)
+        if fault.target.partition(":")[0] in _COMPONENTS:
+            changes.append(_parse_change(fault))
         else:
-            faults.append(_parse_fault(text, match))
+            faults.append(_parse_fault(fault))
     return faults, changes
 
 
-def _parse_fault(text: str, match: re.Match[str]) -> InjectedFault:
-    specs = [CALLS[name] for name in described_functions(match["target"])]
+def _parse_fault(fault: FaultText) -> InjectedFault:
+    specs = [CALLS[name] for name in described_functions(fault.target)]
     if not specs:
-        raise unknown_function(match["target"], f"fault {text}")
-    first, step = (None if match[part] is None else int(match[part]) for part in ("first", "step"))
-    if first == 0 or step == 0:
-        raise UsageError(f"invalid fault: {text} (calls of a function are counted from 1)")
-    condition = None if match["condition"] is None else parse_where(match["condition"], specs)
-    return InjectedFault(text, match["target"], ntstatus.status(match["result"]).name, first, step, condition)
+        raise unknown_function(fault.target, f"fault {fault.text}")
+    check_numbers(fault)
+    condition = None if fault.condition is None else parse_where(fault.condition, specs)
+    status = ntstatus.status(fault.result).name
+    return InjectedFault(fault.text, fault.target, status, fault.first, fault.step, condition)
 
 
-def _parse_change(text: str, match: re.Match[str]) -> MachineChange:
-    name, _, luid = match["target"].partition(":")
+def _parse_change(fault: FaultText) -> MachineChange:
+    name, _, luid = fault.target.partition(":")
+    text, result = fault.text, fault.result
     component = _COMPONENTS[name]
-    if match["first"] is None or match["step"] is not None or match["condition"] is not None:
-        raise UsageError(f"invalid fault: {text} (expected the index of a call: {component}@N={match['result']})")
-    call_index = int(match["first"])
+    if fault.first is None or fault.step is not None or fault.condition is not None:
+        raise UsageError(f"invalid fault: {text} (expected the index of a call: {component}@N={result})")
+    call_index = fault.first
     if component == "device":
-        if match["result"] not in _DEVICE_STATES or luid:
+        if result not in _DEVICE_STATES or luid:
             raise UsageError(f"invalid fault: {text} (expected device@{call_index}=STATE: {', '.join(_DEVICE_STATES)})")
-        return MachineChange(text, call_index, component, execution_state=_DEVICE_STATES[match["result"]])
+        return MachineChange(text, call_index, component, execution_state=_DEVICE_STATES[result])
     if component != "adapter":
-        return MachineChange(text, call_index, component, parse_size(match["result"]))
-    state, colon, new_luid = match["result"].partition(":")
+        return MachineChange(text, call_index, component, parse_size(result))
+    state, colon, new_luid = result.partition(":")
     if state not in ("stopped", "back") or (colon and not (new_luid and luid and state == "back")):
         raise UsageError(
             f"invalid fault: {text} (expected adapter@{call_index}=stopped, or adapter:LUID@{call_index}=back:LUID)"

@@ -117,6 +117,7 @@ class _LiveOrigin:
 
     path = Path("the answer of the library")
     start_time = 0
+    faults = ()
 
     def __init__(self, abi: Abi) -> None:
         self.abi: Abi = abi

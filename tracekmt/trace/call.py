@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from tracekmt import codec
 from tracekmt.codec import BoundLocation, FieldValue, Unreadable
@@ -22,6 +22,12 @@ BoundValue = FieldValue | BoundLocation
 """A bound value: its location in the recorded memory, or its decoded field if the location is not easy to find."""
 
 DID_NOT_RETURN = "did not return"
+
+InjectionKind = Literal["answered", "replaced", "delayed"]
+"""What the recorder did: it answered the call itself, replaced the status of the function, or delayed the call."""
+
+_INJECTED: dict[int, InjectionKind] = {0x494E4A: "answered", 0x494E4B: "replaced", 0x494E4C: "delayed"}
+"""Bits 40 to 63 of the raw return value of an injected call; see docs/format.md."""
 
 KEPT_RESULTS = 4096
 """Number of calls whose results are kept in case that the call is repeated."""
@@ -84,6 +90,24 @@ def _input_locations(
 _repeated_locations = lru_cache(maxsize=KEPT_RESULTS)(_input_locations)
 
 
+class Injection(NamedTuple):
+    """A fault of the user's that the recorder injected into a call.
+
+    Attributes:
+        text: The fault as the user wrote it.
+        kind: What the recorder did.
+    """
+
+    text: str
+    kind: InjectionKind
+
+
+def injected_fault(raw_result: int | None) -> tuple[int, InjectionKind] | None:
+    """Return the number and the kind of the fault behind a raw return value, None for the function's own value."""
+    kind = _INJECTED.get((raw_result or 0) >> 40)
+    return None if kind is None else ((raw_result or 0) >> 32 & 0xFF, kind)
+
+
 class Origin(Protocol):
     """Source of a call, such as a trace."""
 
@@ -95,6 +119,11 @@ class Origin(Protocol):
     @property
     def abi(self) -> Abi:
         """ABI of the recorded process."""
+        ...
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """Faults that the recorder injected, as the user wrote them, by their number."""
         ...
 
     @property
@@ -165,6 +194,14 @@ class TracedCall:
     def succeeded(self) -> bool:
         """True if the call returned without a failure status."""
         return self.returned and (self.status is None or self.status.succeeded)
+
+    @property
+    def injection(self) -> Injection | None:
+        """Fault that the recorder injected into the call, None for other calls."""
+        fault = None if self.leave is None or self.status is None else injected_fault(self.leave.result)
+        if fault is None or fault[0] >= len(self._origin.faults):
+            return None
+        return Injection(self._origin.faults[fault[0]], fault[1])
 
     @property
     def outcome_text(self) -> str:
@@ -286,6 +323,7 @@ class TracedCall:
             "out": _copied(inputs) if self.unchanged else codec.to_json(self.spec.argument, self.outputs),
             "enter_ns": str(self.enter_ns),
             "leave_ns": str(self.leave_ns) if self.leave_ns is not None else None,
+            **({"injected": self.injection.text} if self.injection is not None else {}),
         }
 
     def decode_inputs(self, kind_of: codec.KindOf | None) -> Argument:

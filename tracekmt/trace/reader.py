@@ -207,6 +207,12 @@ class Trace:
                 return max(max(times) - self.start_time, 0)
         return 0
 
+    @cached_property
+    def faults(self) -> list[str]:
+        """Faults that the recorder injected, as the user wrote them."""
+        faults = self.header.settings.get("inject")
+        return [str(fault) for fault in faults] if isinstance(faults, list) else []
+
     @property
     def specs(self) -> dict[int, CallSpec]:
         """Call descriptions by the id that events use."""

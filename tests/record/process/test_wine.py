@@ -169,6 +169,29 @@ def test_a_spawned_program_is_recorded_from_its_start(program: Program) -> None:
     assert {call.caller.partition("+")[0] for call in calls if call.caller} == {"client.exe"}
 
 
+def test_injected_failures(program: Program) -> None:
+    """Functions of gdi32 are hooked in win32u. A function of a library may be too short, which the result says."""
+    faults = [
+        f"{CREATE}@3+3=STATUS_GRAPHICS_NO_VIDEO_MEMORY",
+        "CreateDevice=delay=20ms",
+        "DestroyDevice=0xC00002B6 after",
+    ]
+    recording = Recording(program.trace, modules=MODULES, faults=faults)
+    recording.spawn(program.argv("work", threads=1, calls=16))
+    progress = recording.run()
+    assert progress.ended == f"the process ended with status {EXIT_STATUS}"
+    calls = program.calls()
+    journal, _ = program.read_journal()
+    assert answers(calls) == journal  # the program got what the trace has
+    injected = [(call.name, call.outcome_text, call.injection.kind) for call in calls if call.injection is not None]
+    creates = 0 if CREATE in progress.uninjected else sum(call.name == CREATE for call in calls) // 3
+    assert injected == [
+        ("D3DKMTCreateDevice", "STATUS_SUCCESS", "delayed"),
+        *[(CREATE, "STATUS_GRAPHICS_NO_VIDEO_MEMORY", "answered")] * creates,
+        ("D3DKMTDestroyDevice", "STATUS_DEVICE_REMOVED", "replaced"),
+    ]
+
+
 def test_two_runs_of_a_program_are_the_same(program: Program) -> None:
     """Its four threads take turns in another order, and its bad pointers and handles are others."""
     traces = [program.trace.with_name(f"{number}.kmt") for number in range(3)]

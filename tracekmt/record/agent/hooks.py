@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracekmt.calls import CALLS, EXPORT_PREFIXES, INTERFACE, calls_of_build, layout_build, raw_call
+from tracekmt.record.agent.faults import add_faults, parse_live_faults
 from tracekmt.record.agent.plan import Plan, compile_plan
 from tracekmt.resources import resource
 from tracekmt.spec.types import Abi, CallSpec
@@ -52,6 +53,7 @@ class Hooks:
         functions: Patterns of function names that the user chose.
         specs: Descriptions by the ids that events carry. An undescribed function is added when the agent finds it.
         modules: Libraries whose exports are hooked.
+        faults: Faults that the recorder injects.
         windows: True if the process is a Windows program.
         abi: ABI of the process.
         build: Build of its Windows, None if it is unknown or there is none.
@@ -59,9 +61,10 @@ class Hooks:
         plan: Program of the recorder for these functions and this layout.
     """
 
-    def __init__(self, functions: Sequence[str], modules: Sequence[str]) -> None:
+    def __init__(self, functions: Sequence[str], modules: Sequence[str], faults: Sequence[str] = ()) -> None:
         self.functions = tuple(functions)
         self.specs: dict[int, CallSpec] = dict(enumerate(choose_specs(functions)))
+        self.faults = parse_live_faults(faults, self.specs.values())
         self.modules = list(modules)
         self.windows = False
         self.abi: Abi = "wsl"
@@ -77,6 +80,7 @@ class Hooks:
         self.build, self.layouts = build, layout_build(build, self.abi)
         self.specs.update(enumerate(choose_specs(self.functions, calls_of_build(self.layouts))))
         self.plan = compile_plan(self.planned.items(), self.abi)
+        add_faults(self.plan, self.faults, self.specs, self.abi)
         self.modules = self.modules or [WINDOWS_MODULE if windows else LINUX_MODULE]
 
     def name_raw(self, spec_id: int, name: str) -> None:
@@ -112,6 +116,7 @@ class Hooks:
             },
             "modules": self.modules,
             "windows": self.windows,
+            "hasFaults": bool(self.faults),
             "interface": INTERFACE,
             "sources": {machine: hook_source(*names) for machine, names in MACHINES.items()},
         }

@@ -18,6 +18,7 @@ from tracekmt.spec.layout import Layout, lay_out, measure
 TEXT_COPIED = 2048
 """Bytes copied of a string without a length. Such strings are device names, which are paths and not longer."""
 
+_NO_FAULTS = 0
 _ALL = 0xFFFFFFFF
 _DEREFERENCE = 0x100
 _ONE_ELEMENT = (1, 0, 0, 0, 0)
@@ -90,7 +91,7 @@ class _Compiler:
             else:
                 inner = self.shape((_StackEntry(layout, 0, 1),))
                 count, root = 1, self.append([1, *_pointer(0, layout.size, _ONE_ELEMENT, inner, [])])
-            self.plan.hooks[spec.name] = self.append([spec_id, count, root])
+            self.plan.hooks[spec.name] = self.append([spec_id, count, root, _NO_FAULTS])
         return self.plan
 
     def append(self, words: list[int]) -> int:
