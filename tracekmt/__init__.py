@@ -99,6 +99,7 @@ def recording(
     force: bool = False,
     redact: bool = False,
     spool: str | os.PathLike[str] | None = None,
+    inject: Sequence[str] = (),
 ) -> Iterator[Progress]:
     """Record the calls of this process while a with statement runs. Its exit ends the recording, too.
 
@@ -112,6 +113,7 @@ def recording(
         force: Overwrite an existing file.
         redact: Keep names, paths and private data out of the trace.
         spool: Folder of the buffer, None for the default.
+        inject: Failures to inject, such as "CreateAllocation2@10=STATUS_NO_MEMORY".
 
     Yields:
         Counters that are updated while the program runs.
@@ -124,7 +126,14 @@ def recording(
     from tracekmt.record import own_process
 
     progress = record.start(
-        path, module=module, functions=functions, thunks=thunks, force=force, redact=redact, spool=spool
+        path,
+        module=module,
+        functions=functions,
+        thunks=thunks,
+        force=force,
+        redact=redact,
+        spool=spool,
+        inject=inject,
     )
     try:
         yield progress

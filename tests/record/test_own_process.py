@@ -73,6 +73,26 @@ def test_every_call_of_the_block_and_no_other(thunks_library: Library, tmp_path:
     assert own_process.THREAD_NAME not in [thread.name for thread in threading.enumerate()]
 
 
+def test_injected_failures(thunks_library: Library, tmp_path: Path) -> None:
+    """The recorder answers and delays calls of its own process, on Windows too."""
+    library, trace = thunks_library.load(), tmp_path / "own.kmt"
+    faults = [
+        "CloseAdapter@3+3=STATUS_NO_MEMORY if in.hAdapter >= 100",
+        "CloseAdapter@1=delay=30ms if in.hAdapter == 7",
+    ]
+    with tracekmt.recording(trace, module=thunks_library.module, inject=faults) as progress:
+        statuses = [close_adapter(library, number) & 0xFFFFFFFF for number in (1, 100, 101, 102, 103, 104, 105, 106, 7)]
+    assert (progress.calls, progress.lost, progress.uninjected) == (9, 0, [])
+    assert statuses == [0, 0, 0, 0xC0000017, 0, 0, 0xC0000017, 0, 0]
+    with tracekmt.open(trace) as opened:
+        calls = list(opened.calls())
+        injected = [(call.index, call.injection.kind) for call in calls if call.injection is not None]
+        assert injected == [(3, "answered"), (6, "answered"), (8, "delayed")]
+        assert (calls[8].leave_ns or 0) - calls[8].enter_ns >= 29_000_000
+        assert calls[3].outcome_text == "STATUS_NO_MEMORY"
+    assert tracekmt.replay(trace).calls.injected == 2
+
+
 def test_a_library_that_is_loaded_within_the_block(thunks_library: Library, tmp_path: Path) -> None:
     script = (
         "with tracekmt.recording('own.kmt', module=os.path.basename(PATH)):\n"

@@ -23,6 +23,7 @@ def start(
     force: bool = False,
     redact: bool = False,
     spool: str | os.PathLike[str] | None = None,
+    inject: Sequence[str] = (),
 ) -> Progress:
     """Start to record the calls of this process, until `stop` or its exit. The arguments are those of `recording`.
 
@@ -43,6 +44,7 @@ def start(
         force=force,
         redact=redact,
         spool=Path(spool) if spool is not None else None,
+        faults=inject,
     )
 
 

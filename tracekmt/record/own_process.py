@@ -79,6 +79,7 @@ def start(
     force: bool,
     redact: bool,
     spool: Path | None,
+    faults: Sequence[str],
 ) -> Progress:
     """Start to record this process. The arguments are those of `tracekmt.recording`."""
     with _lock:
@@ -94,6 +95,7 @@ def start(
             force=force,
             redact=redact,
             spool=spool,
+            faults=faults,
         )
         _running.append(OwnRecording(recording, output))
         atexit.register(_stop_at_exit)

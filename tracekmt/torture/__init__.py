@@ -1,0 +1,1 @@
+"""Runs a program again and again, with one failing call each, and tells what became of it."""

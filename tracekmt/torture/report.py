@@ -1,0 +1,137 @@
+"""Results of a torture as lines, plain data and a page."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Any
+
+from tracekmt.plural import plural
+from tracekmt.printable import printable
+from tracekmt.torture.run import BAD, Outcome, Result
+
+_COLUMNS: tuple[Outcome, ...] = ("went on", "ended", "crashed", "hung")
+
+COLUMNS = ("function", "cases", *_COLUMNS, "other", "leaks")
+"""Columns of `function_rows`."""
+
+_STYLE = """
+:root { color-scheme: light dark; font: 14px/1.45 system-ui, sans-serif; }
+body { margin: 2em auto; max-width: 75em; padding: 0 1em; }
+table { border-collapse: collapse; width: 100%; }
+th, td { border-bottom: 1px solid #8886; padding: .35em .6em; text-align: left; vertical-align: top; }
+code { font: 12px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
+.crashed, .hung { background: #e5484d33; }
+.ended { background: #f5a62333; }
+"""
+
+
+def function_rows(baseline: Result, results: Sequence[Result]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each function: the number of its cases, and of those with each outcome and with leaks."""
+    by_function: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        if result.case is not None:
+            by_function[result.case.function].append(result)
+    for function, each in sorted(by_function.items()):
+        counts = Counter(result.outcome for result in each)
+        leaking = sum(bool(result.leaks - baseline.leaks) for result in each)
+        others = counts["not reached"] + counts["not recorded"]
+        numbers = (len(each), *(counts[outcome] for outcome in _COLUMNS), others, leaking)
+        yield function, *(str(number or "") for number in numbers)
+
+
+def case_rows(baseline: Result, results: Sequence[Result]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each case: its number, its fault, what became of the program, and leaks."""
+    for result in results:
+        if result.case is not None:
+            yield str(result.case.number), result.case.fault, outcome_text(result), leaks_text(baseline, result)
+
+
+def outcome_text(result: Result) -> str:
+    """Return what became of the program, with how it ended where that says more."""
+    has_detail = result.outcome in ("ended", "crashed", "not recorded")
+    return f"{result.outcome} {printable(result.detail)}" if has_detail else result.outcome
+
+
+def leaks_text(baseline: Result, result: Result) -> str:
+    """Return the objects that were never destroyed, beyond those of the run without a fault."""
+    return ", ".join(f"{count} {kind}" for kind, count in sorted((result.leaks - baseline.leaks).items()))
+
+
+def summary_line(results: Sequence[Result]) -> str:
+    """Return a line with the number of cases by outcome."""
+    counts = Counter(result.outcome for result in results)
+    return f"{plural(len(results), 'case')}: " + ", ".join(
+        f"{count} {outcome}" for outcome, count in counts.most_common()
+    )
+
+
+def detail_lines(results: Sequence[Result]) -> Iterator[str]:
+    """Yield the last calls of programs that crashed or hung, and a command that repeats it, once for each function."""
+    groups: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    for result in results:
+        if result.case is not None and result.outcome in BAD:
+            groups[result.case.function, outcome_text(result)].append(result)
+    for (_, outcome), each in groups.items():
+        first = each[0]
+        assert first.case is not None
+        yield f"case {first.case.number}: {first.case.fault}: {outcome}"
+        yield from (f"    {printable(line)}" for line in first.last_calls)
+        yield f"    again: {printable(first.command)}"
+        if others := [str(result.case.number) for result in each[1:] if result.case is not None]:
+            yield f"    the same in {plural(len(others), 'other case')}: {', '.join(others)}"
+        yield ""
+
+
+def to_data(baseline: Result, results: Sequence[Result]) -> dict[str, Any]:
+    """Return the results as plain data."""
+    return {
+        "baseline": _result_data(baseline, baseline),
+        "outcomes": dict(Counter(result.outcome for result in results)),
+        "cases": [
+            {"case": result.case.number, **result.case._asdict(), **_result_data(baseline, result)}
+            for result in results
+            if result.case is not None
+        ],
+    }
+
+
+def _result_data(baseline: Result, result: Result) -> dict[str, Any]:
+    return {
+        "outcome": result.outcome,
+        "detail": result.detail,
+        "leaks": dict(result.leaks - baseline.leaks) if result is not baseline else dict(result.leaks),
+        "last_calls": list(result.last_calls),
+        "trace": str(result.trace),
+        "printed": str(result.printed),
+        "command": result.command,
+    }
+
+
+def page(title: str, baseline: Result, results: Sequence[Result]) -> str:
+    """Return the page: a table of all cases, with the last calls and the command of each that crashed or hung."""
+    lines = [
+        "<!doctype html>",
+        f'<html lang="en"><meta charset="utf-8"><title>{_html(title)}</title><style>{_STYLE}</style>',
+        f"<h1>{_html(title)}</h1>",
+        f"<p>{_html(summary_line(results))}. Without a fault, the program {_html(_without(baseline))}.</p>",
+        "<table><tr><th>case<th>fault<th>outcome<th>leaks<th>last calls and trace</tr>",
+    ]
+    for result in results:
+        assert result.case is not None
+        calls = "<br>".join(f"<code>{_html(line)}</code>" for line in result.last_calls)
+        again = f"<br><code>{_html(result.command)}</code>" if result.outcome in BAD else ""
+        cells = str(result.case.number), result.case.fault, outcome_text(result), leaks_text(baseline, result)
+        tag = result.outcome.replace(" ", "-")
+        lines.append(f'<tr class="{tag}">' + "".join(f"<td>{_html(cell)}" for cell in cells))
+        lines.append(f"<td>{calls}{again or _html(result.trace.name)}</tr>")
+    return "\n".join([*lines, "</table></html>"]) + "\n"
+
+
+def _without(baseline: Result) -> str:
+    return f"ended {baseline.detail}"
+
+
+def _html(text: str) -> str:
+    return escape(printable(text))
