@@ -16,7 +16,7 @@ import pytest
 import tracekmt
 from tests.native import FOLDER, skip_without
 from tests.skips import LINUX_PROGRAMS
-from tracekmt.torture.cases import choose_cases, documented_statuses
+from tracekmt.torture.cases import choose_cases, statuses_of
 from tracekmt.trace.reader import Trace
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason=LINUX_PROGRAMS)
@@ -39,7 +39,21 @@ def fragile(native: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]
 def tortured(fragile: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, int]:
     """Return the folder of a torture, its results and its exit status."""
     folder = tmp_path_factory.mktemp("torture") / "folder"
-    words = [sys.executable, "-m", "tracekmt", "torture", "--json", "--limit", "4s", "--jobs", "2", "-o", str(folder)]
+    words = [
+        sys.executable,
+        "-m",
+        "tracekmt",
+        "torture",
+        "--json",
+        "--limit",
+        "4s",
+        "--cases",
+        "200",
+        "--jobs",
+        "2",
+        "-o",
+        str(folder),
+    ]
     done = subprocess.run([*words, "--", *fragile], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     return folder, json.loads(done.stdout), done.returncode
@@ -68,8 +82,8 @@ def test_every_planted_bug_is_found(tortured: tuple[Path, Any, int]) -> None:
 def test_each_status_fails_at_the_first_the_middle_and_the_last_call(tortured: tuple[Path, Any, int]) -> None:
     _, data, _ = tortured
     cases = [(case["occurrence"], case["status"]) for case in data["cases"] if case["function"] == CREATE]
-    assert sorted(cases) == sorted((n, status) for n in (1, 2, 3) for status in documented_statuses(CREATE))
-    assert len(documented_statuses(CREATE)) > 4
+    assert sorted(cases) == sorted((n, status) for n in (1, 2, 3) for status in statuses_of(CREATE))
+    assert len(statuses_of(CREATE)) > 4
 
 
 def test_a_case_is_repeated_by_its_command(tortured: tuple[Path, Any, int]) -> None:

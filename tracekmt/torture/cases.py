@@ -13,6 +13,9 @@ from tracekmt.spec.types import CallSpec
 from tracekmt.text.functions import matches_function
 from tracekmt.trace.reader import Trace
 
+COMMON = ("STATUS_INVALID_PARAMETER", "STATUS_NO_MEMORY", "STATUS_DEVICE_REMOVED", "STATUS_INVALID_HANDLE")
+"""Statuses that any call may return."""
+
 
 class Case(NamedTuple):
     """One run of the program with one fault.
@@ -64,12 +67,12 @@ def _of_function(name: str, count: int) -> Iterator[tuple[str, int, str]]:
     """Yield the cases of one function, the statuses of its first call before those of the others."""
     chosen = dict.fromkeys((1, count, (count + 1) // 2))
     for occurrence in chain(chosen, (number for number in range(1, count) if number not in chosen)):
-        for status in documented_statuses(name):
+        for status in statuses_of(name):
             yield name, occurrence, status
 
 
-def documented_statuses(name: str) -> list[str]:
-    """Return the error statuses of a function in the rules of the simulator, the most frequent one first."""
+def statuses_of(name: str) -> list[str]:
+    """Return the error statuses in the simulator's rules of a function, the most frequent one first, and `COMMON`."""
     counts = Counter(rule["status"] for rule in describe_rules(name)["rules"])
-    statuses = [status for status, _ in counts.most_common() if not ntstatus.status(status).succeeded]
-    return statuses or ["STATUS_INVALID_PARAMETER"]
+    documented = [status for status, _ in counts.most_common() if not ntstatus.status(status).succeeded]
+    return list(dict.fromkeys((*documented, *COMMON)))
