@@ -12,6 +12,8 @@ import pytest
 
 import tracekmt
 from tests.record.client import Client
+from tracekmt.convert import convert
+from tracekmt.edit.trim import trim
 from tracekmt.errors import UsageError
 from tracekmt.record.session import Recording
 from tracekmt.report.summary import summarise
@@ -112,6 +114,26 @@ def test_replay_and_diff_know_injected_calls(client: Client, tmp_path: Path) -> 
         with Trace(tmp_path / "outcome.kmt") as outcome:
             assert outcome[4].injection is not None
             assert outcome[4].injection.text == fault
+
+
+def test_copies_keep_injected_calls(client: Client, tmp_path: Path) -> None:
+    """A reproducer does not make them: a driver would answer them differently."""
+    fault = f"{CREATE}@2={NO_MEMORY}"
+    record(client, [fault], "work", 1, 3)
+    trim(client.trace, lambda index, name: True, tmp_path / "trimmed.kmt")
+    # An allocation that was refused for want of memory needs those that had it. One that the user refused does not.
+    assert trim(client.trace, lambda index, name: index == 3, tmp_path / "one.kmt").dependencies == 2
+    convert(client.trace, tmp_path / "lines.jsonl", "jsonl")
+    convert(tmp_path / "lines.jsonl", tmp_path / "back.kmt", "kmt")
+    convert(client.trace, tmp_path / "redacted.kmt", "kmt", redact=True)
+    convert(client.trace, tmp_path / "program.c", "c")
+    for name in ("trimmed", "back", "redacted"):
+        with Trace(tmp_path / f"{name}.kmt") as trace:
+            assert [call.injection and call.injection.text for call in trace.calls()][2:5] == [None, fault, None], name
+    source_text = (tmp_path / "program.c").read_text("utf-8")
+    assert f"/* #3 {CREATE} is omitted: its failure was injected ({fault}) */" in source_text
+    assert "call_2" in source_text
+    assert "call_3" not in source_text
 
 
 @pytest.mark.parametrize(

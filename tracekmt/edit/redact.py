@@ -52,7 +52,9 @@ def redacted_header(header: Header) -> Header:
     return replace(
         header,
         process=_without_text(header.process),
-        settings=_without_text(header.settings, keep=("plan", "functions", "recording", "recorded_by", "spool")),
+        settings=_without_text(
+            header.settings, keep=("plan", "functions", "inject", "recording", "recorded_by", "spool")
+        ),
         machine=_without_text(header.machine),
         trimmed=f"{header.trimmed.partition(' of ')[0]} of another trace" if header.trimmed else "",
         redacted=REDACTED,

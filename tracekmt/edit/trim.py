@@ -168,9 +168,10 @@ def _depends_on(
     bindings: Bindings, call: TracedCall, returned_by: dict[Hashable, int], live_objects: dict[Identity, None]
 ) -> Iterator[int]:
     """Yield the indexes of the calls that a call depends on, when it is entered."""
-    if call.status in DEVICE_REMOVED:
+    is_injected = call.injection is not None  # no earlier call explains its status
+    if call.status in DEVICE_REMOVED and not is_injected:
         yield from range(call.index)
-    if call.status in OUT_OF_MEMORY:
+    if call.status in OUT_OF_MEMORY and not is_injected:
         yield from (identity.index for identity in live_objects if identity.index is not None)
     inputs = list(iter_values(call.spec.argument, call.inputs))
     owners = fence_owners(bindings, inputs)

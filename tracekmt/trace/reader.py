@@ -211,7 +211,7 @@ class Trace:
     def faults(self) -> list[str]:
         """Faults that the recorder injected, as the user wrote them."""
         faults = self.header.settings.get("inject")
-        return [str(fault) for fault in faults] if isinstance(faults, list) else []
+        return [str(fault) for fault in faults[:256]] if isinstance(faults, list) else []
 
     @property
     def specs(self) -> dict[int, CallSpec]:

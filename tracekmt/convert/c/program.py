@@ -178,6 +178,8 @@ class _Program:
         """Return the reason why the program does not make a call, None if it does."""
         if call.spec.raw:
             return "undescribed"
+        if call.injection is not None and call.injection.kind != "delayed":
+            return f"its failure was injected ({call.injection.text})"
         # A trace describes its functions itself. The side effects are those of our descriptions.
         described = CALLS.get(call.name)
         if described is None:
