@@ -2,7 +2,7 @@
  * The agent: loads the recorder into the target process, hooks functions and removes the hooks again. It transfers no events,
  * except where memory is not shared. It contains no function names: the plan has the names, a locator finds the addresses.
  *
- * Messages to the host are {type, ...} with the types kmt:module, kmt:hooked, kmt:missed, kmt:raw, kmt:rest and kmt:error.
+ * Messages to the host are {type, ...}: kmt:module, kmt:hooked, kmt:missed, kmt:uninjected, kmt:raw, kmt:rest and kmt:error.
  */
 'use strict';
 
@@ -63,8 +63,6 @@ function sendRest() {
   sender = null;
 }
 
-const zeroed = size => Memory.alloc(size).writeByteArray(new Uint8Array(size).buffer);
-
 function start(config) {
   const source = config.sources[`${Process.platform} ${Process.arch}`];
   if (source === undefined)
@@ -77,7 +75,8 @@ function start(config) {
   const state = recorderState = zeroed(PAGE);
   gate = zeroed(PAGE);
   recorder = new CModule(source, {
-    control, enabled, plan, state, gate, fault_counts: zeroed(PAGE), pool: system.mapWiped(SLOTS_SIZE), ...system.symbols(state),
+    control, enabled, plan, state, gate, fault_counts: zeroed(PAGE), fault_callers: startCallers(config.callers),
+    pool: system.mapWiped(SLOTS_SIZE), ...system.symbols(state),
   });
   hooks = new Map(Object.entries(config.hooks).map(([name, index]) => [name, plan.add(index * 4)]));
   raw = {
@@ -201,6 +200,7 @@ function hookModule(name, functions) {
 function onAdded(module) {
   const { name, path, base, size } = module;
   report({ type: 'kmt:module', name, path, base: base.toString(), size });
+  addCaller(name, base, size);
   if (isLinuxProgram()) registerPendingTables();
   if (convention === windowsUnderWine) {
     if (name === 'ntdll.so') watchWine(module);

@@ -10,8 +10,8 @@ typedef word (*Function)(word, word, word, word, word, word);
 /* Faults: calls that the recorder answers itself, or delays, for the user. The words of a function's faults in the plan: their
    number, then for each: its number in the recording, the first call (0: every call), the distance to each further call (0: none),
    the status, the delay in microseconds, FAULT_ flags, numbers of conditions and of outputs, then for each condition: level (0: the
-   parameters, 1: the structure behind the first one), offset, size, comparison, mask and value in two words each; and for each
-   output: offset in the structure, size, value in two words. */
+   parameters, 1: the structure behind the first one, 2: Facts), offset, size, comparison, mask and value in two words each; and for
+   each output: offset in the structure, size, value in two words. */
 enum { FAULT_WORDS = 8, CONDITION_WORDS = 8, OUTPUT_WORDS = 4, FAULT_MAKES_CALL = 1, FAULT_HAS_STATUS = 2, FAULT_MARKS = 4 };
 enum { EQUAL, NOT_EQUAL, LESS, AT_MOST, GREATER, AT_LEAST };
 /* The high half of a recorded NTSTATUS, with the number of the fault; see docs/format.md. FAULT_MARKS: the function returns one. */
@@ -20,12 +20,34 @@ enum { EQUAL, NOT_EQUAL, LESS, AT_MOST, GREATER, AT_LEAST };
 #define DELAYED 0x494E4C00u
 
 extern volatile u64 fault_counts[];  /* calls of each fault so far, in all threads */
+extern volatile u64 fault_callers[]; /* ranges of the modules that conditions name, see faults.js */
+enum { MAX_CALLERS = 4, CALLER_WORDS = 128 };
+
+/* What conditions can ask about a call besides its inputs. callers: a bit for each module pattern that the caller matches. */
+typedef struct { u64 time, thread, callers; } Facts;
 
 static u64 two_words(const u32 *words) { return (u64)words[1] << 32 | words[0]; }
 
-static int condition_holds(const u32 *condition, const u64 *parameters) {
-  const u8 *base = condition[0] ? (const u8 *)(word)parameters[0] : (const u8 *)parameters;
+static void find_facts(Facts *facts, const Thread *t, u64 caller) {
+  u32 pattern, range;
+  facts->time = now() - state[S_START];
+  facts->thread = t ? t->number : 0;
+  facts->callers = 0;
+  for (pattern = 0; pattern < MAX_CALLERS; pattern++) {
+    volatile u64 *ranges = fault_callers + pattern * CALLER_WORDS;
+    for (range = 0; range < (u32)ranges[0]; range++)
+      if (caller >= ranges[1 + 2 * range] && caller < ranges[2 + 2 * range]) facts->callers |= 1u << pattern;
+  }
+}
+
+static int condition_holds(const u32 *condition, const u64 *parameters, const Thread *t, u64 caller) {
+  const u8 *base = condition[0] == 1 ? (const u8 *)(word)parameters[0] : (const u8 *)parameters;
   u64 value, expected = two_words(condition + 6);
+  Facts facts;
+  if (condition[0] == 2) {
+    find_facts(&facts, t, caller);
+    base = (const u8 *)&facts;
+  }
   if (!base) return 0;
   value = read_field(base, condition[1], condition[2]) & two_words(condition + 4);
   switch (condition[3]) {
@@ -39,7 +61,7 @@ static int condition_holds(const u32 *condition, const u64 *parameters) {
 }
 
 /* Counts a call, and returns the fault that it gets, 0 for none. */
-static const u32 *find_fault(const u32 *hook, const u64 *parameters) {
+static const u32 *find_fault(const u32 *hook, const u64 *parameters, const Thread *t, u64 caller) {
   const u32 *fault, *found = 0;
   u32 faults;
   if (!hook[3]) return 0;
@@ -47,7 +69,7 @@ static const u32 *find_fault(const u32 *hook, const u64 *parameters) {
   for (fault = plan + hook[3] + 1; faults--; fault += FAULT_WORDS + fault[6] * CONDITION_WORDS + fault[7] * OUTPUT_WORDS) {
     const u32 *condition = fault + FAULT_WORDS;
     u32 conditions = fault[6], holds = 1, count;
-    for (; conditions--; condition += CONDITION_WORDS) holds = holds && condition_holds(condition, parameters);
+    for (; conditions--; condition += CONDITION_WORDS) holds = holds && condition_holds(condition, parameters, t, caller);
     if (!holds) continue;
     count = (u32)fetch_add(fault_counts + fault[0], 1) + 1;
     if (found || count < fault[1]) continue;
@@ -93,7 +115,7 @@ word recorder_call(word a, word b, word c, word d, word e, word f, Hook *hook, w
     invocation.cookie = COOKIE | ++t->cookie;
     open_call(t, (word)&invocation, invocation.cookie);
   }
-  fault = find_fault((const u32 *)(word)hook->entry, parameters);
+  fault = find_fault((const u32 *)(word)hook->entry, parameters, t, caller);
   enter(t, &invocation, (const u32 *)(word)hook->entry, parameters, caller);
   result = fault ? apply_fault(fault, hook, parameters) : function(a, b, c, d, e, f);
   if (enabled[0]) leave(t, &invocation, result);
@@ -122,5 +144,6 @@ u64 recorder_measure(Function stub, word argument, u32 calls) {
     control[C_SEQUENCE] = sequence;
     control[C_LOST] = lost;
   }
+  state[S_THREADS] = 0;  /* the agent's thread made no calls of the program */
   return (u32)best / calls;  /* 32-bit processors link no division of 64 bits */
 }

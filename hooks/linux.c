@@ -161,6 +161,7 @@ int recorder_sigmask(int how, const void *set, void *old) {
 void recorder_start(void) {
   word action[ACTION_WORDS] = {0};
   state[S_PROCESS] = (u64)getpid();
+  state[S_START] = now();
   find_fixups();
   action[0] = (word)on_fault;
   A_FLAGS(action) = F_SIGINFO | F_ONSTACK | F_NODEFER;

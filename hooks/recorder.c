@@ -40,8 +40,9 @@ extern u32 plan[];
 extern u8 pool[];                 /* slots of the threads' states, initially zero */
 
 /* S_WINDOWS: 1 if functions follow the calling convention of Windows. From S_FIXUPS: pairs of an instruction of a guarded
-   read that may fault, and the address to resume at. The indexes from S_SYSTEM belong to the system's part. */
-enum { S_WINDOWS = 1, S_SYSTEM = 2, S_FIXUPS = 64, S_FIXUPS_END = 70 };
+   read that may fault, and the address to resume at. S_THREADS: number of threads that made calls so far. S_START: time of the
+   start. The indexes from S_SYSTEM belong to the system's part. */
+enum { S_WINDOWS = 1, S_SYSTEM = 2, S_FIXUPS = 64, S_FIXUPS_END = 70, S_THREADS = 72, S_START = 73 };
 
 typedef struct { u64 address, requested; } Region;
 typedef struct { word frame; u64 cookie; u32 base, pad; } OpenCall;
@@ -50,7 +51,7 @@ typedef struct {
   volatile u64 taken;             /* nonzero while a thread has the slot; the address of its TEB for a Windows thread */
   volatile u64 *block, *first;    /* the block being written, and the one where the current event began */
   u32 used, cursor;               /* bytes of the block that are committed, and that are written */
-  u32 id, busy, failed, part, budget, top, capacity;
+  u32 id, busy, failed, part, budget, top, capacity, number;  /* number: of the thread, by its first call */
   volatile u32 depth;             /* open calls, which return through the recorder; open[] has the first of them */
   u32 masked;                     /* the thread blocks the signals that a guarded read may raise */
   u64 sequence, cookie;
@@ -97,6 +98,7 @@ static void find_fixups(void) {
 static Thread *begin_thread(Thread *t, u32 id) {
   t->busy = t->top = t->depth = 0;
   t->id = id;
+  t->number = (u32)fetch_add((volatile u64 *)state + S_THREADS, 1);
   if (!t->regions) {
     t->regions = t->own;
     t->capacity = FIRST_REGIONS;

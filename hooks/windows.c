@@ -78,6 +78,7 @@ static WINAPI int on_exception(void **pointers) {
 
 void recorder_start(void) {
   QueryPerformanceFrequency(state + S_FREQUENCY);
+  state[S_START] = now();
   find_fixups();
   state[S_HANDLER] = (u64)(word)AddVectoredExceptionHandler(1, on_exception);
 }

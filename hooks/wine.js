@@ -71,6 +71,7 @@ function updateImages() {
     const image = imageAt(range);
     images.set(base, { ...range, image });
     report({ type: 'kmt:module', name: image.name, path: range.path, base, size: range.size });
+    addCaller(image.name, ptr(base), range.size);
     return image;
   });
   const hookable = [...images.values()].filter(({ machine }) => machine === MACHINE[Process.arch]);

@@ -62,6 +62,13 @@ def test_exactly_the_calls_of_eight_threads_that_were_asked_for(client: Client) 
         (f"{CREATE}@2={NO_MEMORY} if in.Flags.CreateShared", []),
         (f"{CREATE}@2={NO_MEMORY} if in.pAllocationInfo2 != NULL and in.hResource == 0x0", [1]),
         (f"{CREATE}@9={NO_MEMORY}", []),
+        (f"{CREATE}={NO_MEMORY} if thread == 0 and time < 3600s", [0, 1, 2, 3, 4]),
+        (f"{CREATE}={NO_MEMORY} if thread != 0", []),
+        (f"{CREATE}={NO_MEMORY} if time >= 3600s", []),
+        (f"{CREATE}@2={NO_MEMORY} if caller ~ 'client*'", [1]),
+        (f"{CREATE}@2={NO_MEMORY} if not caller !~ 'cl?ent*'", [1]),
+        (f"{CREATE}@2={NO_MEMORY} if caller !~ 'client*'", []),
+        (f"{CREATE}@2={NO_MEMORY} if caller ~ 'libc.so*'", []),
     ],
 )
 def test_selected_calls(client: Client, fault: str, expected: list[int]) -> None:
@@ -88,6 +95,18 @@ def test_a_replaced_status_a_delay_and_an_output(client: Client) -> None:
     assert not creates[1].succeeded
     assert not creates[1].unchanged  # the library wrote a handle
     assert [call.to_json().get("injected") for call in creates] == [None, faults[0], None]
+
+
+def test_threads_and_times(client: Client) -> None:
+    """Threads have numbers by their first call, as in the trace. Time counts from the start of the recording."""
+    faults = [f"{CREATE}={NO_MEMORY} if thread == 2", f"{CREATE}=0xC0000017 if time >= 300ms and thread == 1"]
+    calls = record(client, faults, "paced:10000", 4, 60)
+    creates = [call for call in calls if call.name == CREATE]
+    assert {call.thread for call in creates if call.outcome_text == NO_MEMORY} == {2}
+    assert all(not call.succeeded for call in creates if call.thread == 2)
+    late = [call.succeeded for call in creates if call.thread == 1]
+    assert sorted(late, reverse=True) == late  # once the time has come, every call fails
+    assert 0 < sum(late) < len(late) == 60
 
 
 def test_the_first_of_two_faults_wins_and_both_count(client: Client) -> None:
@@ -151,7 +170,9 @@ def test_copies_keep_injected_calls(client: Client, tmp_path: Path) -> None:
         (f"{CREATE}={NO_MEMORY} out.hResource=0x100000000", "does not fit into hResource"),
         (f"{CREATE}={NO_MEMORY} out.Flags.CreateShared=1", "Flags.CreateShared is not a number"),
         (f"{CREATE}={NO_MEMORY} if in.Nonsense", "Nonsense"),
-        (f"{CREATE}={NO_MEMORY} if thread == 1", "the recorder decides only comparisons of in.FIELD"),
+        (f"{CREATE}={NO_MEMORY} if index == 1", "the recorder decides only comparisons of in.FIELD"),
+        (f"{CREATE}={NO_MEMORY} if thread", "the recorder decides only comparisons of in.FIELD"),
+        (f"{CREATE}={NO_MEMORY} if caller ~ 'client+0x12'", "the recorder decides only comparisons of in.FIELD"),
         (f"{CREATE}={NO_MEMORY} if in.hDevice == 1 or in.hDevice == 2", "the recorder decides only comparisons"),
         (f"{CREATE}={NO_MEMORY} if in.pAllocationInfo2[].hAllocation == 1", "the recorder decides only comparisons"),
         (f"{CREATE}={NO_MEMORY} if in.hAllocation == 1", "hAllocation is not in the structure itself"),

@@ -18,7 +18,7 @@ from tracekmt.errors import UsageError
 from tracekmt.spec.paths import element, structures
 from tracekmt.spec.types import CallSpec, Enum, Flags, Union
 from tracekmt.text.functions import check_function, matches_function
-from tracekmt.text.units import parse_size
+from tracekmt.text.units import NANOSECONDS, parse_size
 
 CallPredicate = Callable[[Any], bool]
 """A test of a call. It reads only the attributes that the condition names."""
@@ -35,7 +35,6 @@ DEPTH_LIMIT = 64
 _EXCERPT_BEFORE, _EXCERPT_AFTER = 30, 50
 """Characters of a condition that an error shows around the place of the error."""
 
-_NANOSECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>0[xX][0-9a-fA-F]+|\d+(?:\.\d+)?)(?P<unit>[a-zA-Z]+)?(?![\w.])"
     r"|(?P<text>'[^']*'|\"[^\"]*\")|(?P<name>[A-Za-z_]\w*)|(?P<sign>==|!=|!~|<=|>=|[=<>~()\[\].]))"
@@ -255,13 +254,13 @@ def _tokenize(text: str) -> Iterator[_Token]:
 
 
 def _number(text: str, start: int, digits: str, unit: str | None) -> int | float:
-    if unit and unit not in _NANOSECONDS:
+    if unit and unit not in NANOSECONDS:
         try:
             return parse_size(f"{digits}{unit}")
         except UsageError:
             raise _condition_error(text, start, f"{digits}{unit} is neither a time nor a size") from None
     number = int(digits, 16) if digits[:2].lower() == "0x" else float(digits) if "." in digits else int(digits)
-    return number * _NANOSECONDS[unit] if unit else number
+    return number * NANOSECONDS[unit] if unit else number
 
 
 _MISSING = object()

@@ -38,6 +38,22 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
+NANOSECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
+"""Nanoseconds of the units of times in conditions."""
+
+
+def parse_nanoseconds(text: str) -> int:
+    """Parse a time of a condition in nanoseconds from "5000", "20us", "2.5ms" or "5s".
+
+    Raises:
+        UsageError: The text is not such a time.
+    """
+    match = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?)(ns|us|ms|s|)", text.strip())
+    if match is None:
+        raise UsageError(f"invalid time: {text} (expected a form such as 5000, 20us, 2.5ms or 5s)")
+    return round(float(match[1]) * NANOSECONDS[match[2] or "ns"])
+
+
 def format_size(size: int) -> str:
     """Return a size in bytes as text in the largest unit that it has at least one of, such as "7.8 GB"."""
     value, unit = float(size), "bytes"

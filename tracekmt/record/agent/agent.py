@@ -16,7 +16,18 @@ from tracekmt.record.process import proc
 from tracekmt.record.process.targets import agent_error, attach_error_message, await_libc, has_libc, is_this_process
 from tracekmt.resources import resource
 
-SOURCES = ("pe.js", "elf.js", "patch.js", "unwind.js", "stubs.js", "wine.js", "linux.js", "windows.js", "agent.js")
+SOURCES = (
+    "pe.js",
+    "elf.js",
+    "patch.js",
+    "unwind.js",
+    "stubs.js",
+    "wine.js",
+    "linux.js",
+    "windows.js",
+    "faults.js",
+    "agent.js",
+)
 ATTEMPTS = 4
 ATTEMPT_SECONDS = 0.1
 OWN_PROCESS = 0

@@ -5,7 +5,8 @@
     ... =STATUS after                 the call is made, and its status is replaced
     ... =STATUS out.FIELD=NUMBER      a field of the argument structure is set as well
     ... =delay=20ms                   the call is made after a delay; STATUS delay=20ms returns the status after it
-    ... if in.FIELD > 1 and in.FLAG   of these calls, those whose argument structure satisfies all comparisons
+    ... if in.FIELD > 1 and in.FLAG   of these calls, those that satisfy all comparisons: of fields of the argument
+                                      structure, thread == 2, time >= 5s, caller ~ 'd3d11.dll*'
 
 FUNCTION may be a pattern. The calls of all its functions, in all threads of a process, are counted together.
 
@@ -26,7 +27,7 @@ from tracekmt.spec.layout import FieldLocation, Layout, lay_out
 from tracekmt.text.fault_text import FaultText, check_numbers, split_fault
 from tracekmt.text.filter import parse_where
 from tracekmt.text.functions import described_functions, matches_function, unknown_function
-from tracekmt.text.units import parse_duration, parse_size
+from tracekmt.text.units import parse_duration, parse_nanoseconds, parse_size
 
 MAX_FAULTS = 64
 """Limit of faults in one recording. The recorder has a counter for each in one page."""
@@ -36,14 +37,30 @@ MAX_DELAY = 60.0
 
 _REGISTERS = 6  # parameters of a function that the recorder replaces, as in hooks/stubs.js
 _MAKES_CALL, _HAS_STATUS, _MARKS = 1, 2, 4
+MAX_CALLERS = 4
+"""Limit of different patterns of callers, as in hooks/faults.js."""
+
+_U64 = (1 << 64) - 1
+_THREAD_NUMBER = t.Integer("UINT", 4)
 _SIGNS = {"==": 0, "=": 0, "!=": 1, "<": 2, "<=": 3, ">": 4, ">=": 5}
 _OPPOSITE = {0: 1, 1: 0, 2: 5, 5: 2, 3: 4, 4: 3}
-_COMPARISON = re.compile(r"(?P<not>not\s+)?in\.(?P<path>[\w.]+)(?:\s*(?P<sign>==|=|!=|<=|>=|<|>)\s*(?P<value>\w+))?")
+_COMPARISON = re.compile(
+    r"(?P<not>not\s+)?(?P<path>in\.[\w.]+|time|thread)(?:\s*(?P<sign>==|=|!=|<=|>=|<|>)\s*(?P<value>[\w.]+))?"
+)
+_CALLER = re.compile(r"(?P<not>not\s+)?caller\s*(?P<sign>!?~)\s*(?P<quote>['\"])(?P<pattern>[^+'\"]*\*)(?P=quote)")
+_FACTS = {"time": 0, "thread": 8, "caller": 16}
+"""Offsets in Facts of hooks/call.c."""
 _ACTION = re.compile(r"(?P<after>after)|delay=(?P<delay>\S+)|out\.(?P<path>[\w.]+)=(?P<value>\w+)|(?P<status>\w+)")
 
 
 class _Comparison(NamedTuple):
-    """A comparison of an input with a number. The value is text, because its meaning depends on the field."""
+    """A comparison of a fact of a call, or of an input, with a number.
+
+    Attributes:
+        path: "time", "thread" or "caller", or the path of a field behind "in.".
+        sign: Number of the comparison.
+        value: The number, or the pattern of a caller. It is text, because its meaning depends on the field.
+    """
 
     path: str
     sign: int
@@ -131,14 +148,31 @@ def _parse(fault: FaultText, hooked: Sequence[t.CallSpec]) -> LiveFault:
 
 
 def _parse_comparison(fault: FaultText, text: str) -> _Comparison:
+    match = _CALLER.fullmatch(text.strip())
+    if match is not None:
+        is_equal = bool(match["not"]) == (match["sign"] == "!~")
+        return _Comparison("caller", _SIGNS["!=" if is_equal else "=="], match["pattern"])
     match = _COMPARISON.fullmatch(text.strip())
-    if match is None:
+    if match is None or (match["path"] in _FACTS and match["sign"] is None):
         raise UsageError(
-            f"invalid fault: {fault.text} (the recorder decides only comparisons of in.FIELD with a number, joined by "
-            f"and: {text})"
+            f"invalid fault: {fault.text} (the recorder decides only comparisons of in.FIELD, thread and time with a "
+            f"number, and caller ~ 'MODULE*', joined by and: {text})"
         )
     sign = _SIGNS[match["sign"] or "!="]
     return _Comparison(match["path"], _OPPOSITE[sign] if match["not"] else sign, match["value"] or "0")
+
+
+def callers_of(faults: Iterable[LiveFault]) -> list[str]:
+    """Return the different patterns of callers in the conditions of faults.
+
+    Raises:
+        UsageError: There are more than the recorder compares.
+    """
+    values = (each.value for fault in faults for each in fault.comparisons if each.path == "caller")
+    patterns = list(dict.fromkeys(values))
+    if len(patterns) > MAX_CALLERS:
+        raise UsageError(f"invalid faults: {len(patterns)} patterns of callers (expected at most {MAX_CALLERS})")
+    return patterns
 
 
 def add_faults(plan: Plan, faults: Sequence[LiveFault], specs: Mapping[int, t.CallSpec], abi: t.Abi) -> None:
@@ -148,12 +182,13 @@ def add_faults(plan: Plan, faults: Sequence[LiveFault], specs: Mapping[int, t.Ca
         UsageError: The recorder cannot inject a fault into any of its functions.
     """
     words: dict[str, list[list[int]]] = {}
+    callers = callers_of(faults)
     for number, fault in enumerate(faults):
         reasons: list[str] = []
         for spec in specs.values():
             if matches_function(fault.function, spec.name) and not spec.raw:
                 try:
-                    words.setdefault(spec.name, []).append(_compile(number, fault, spec, abi))
+                    words.setdefault(spec.name, []).append(_compile(number, fault, callers, spec, abi))
                 except _Refusal as refusal:
                     reasons.append(f"{spec.name}: {refusal}")
         if not any(number == fault_words[0] for each in words.values() for fault_words in each):
@@ -168,7 +203,7 @@ class _Refusal(Exception):  # noqa: N818 (a pattern goes on with its other funct
     """A fault cannot be injected into a function. The message is the reason."""
 
 
-def _compile(number: int, fault: LiveFault, spec: t.CallSpec, abi: t.Abi) -> list[int]:
+def _compile(number: int, fault: LiveFault, callers: list[str], spec: t.CallSpec, abi: t.Abi) -> list[int]:
     layout = lay_out(spec.argument, abi)
     if spec.argument.parameters and len(layout.slots) > _REGISTERS:
         raise _Refusal(f"it has {len(layout.slots)} parameters (expected at most {_REGISTERS})")
@@ -176,7 +211,10 @@ def _compile(number: int, fault: LiveFault, spec: t.CallSpec, abi: t.Abi) -> lis
         raise _Refusal("it returns no NTSTATUS")
     if fault.outputs and spec.argument.parameters:
         raise _Refusal("it takes no structure")
-    conditions = [_comparison_words(comparison, spec, layout) for comparison in fault.comparisons]
+    conditions = [
+        _fact_words(comparison, callers) if comparison.path in _FACTS else _comparison_words(comparison, spec, layout)
+        for comparison in fault.comparisons
+    ]
     outputs = [_output_words(path, value, layout) for path, value in fault.outputs]
     flags = fault.makes_call * _MAKES_CALL | (fault.status is not None) * _HAS_STATUS
     flags |= (spec.returns == "NTSTATUS") * _MARKS
@@ -185,20 +223,33 @@ def _compile(number: int, fault: LiveFault, spec: t.CallSpec, abi: t.Abi) -> lis
     return [*head, len(conditions), len(outputs), *(word for words in (*conditions, *outputs) for word in words)]
 
 
+def _fact_words(comparison: _Comparison, callers: list[str]) -> list[int]:
+    """Return the words of a comparison of time, thread or caller; see `_comparison_words`."""
+    mask, value = _U64, 0
+    if comparison.path == "caller":
+        mask = 1 << callers.index(comparison.value)
+    elif comparison.path == "time":
+        value = parse_nanoseconds(comparison.value)
+    else:
+        value = _number(comparison.value, _THREAD_NUMBER, "thread")
+    return [2, _FACTS[comparison.path], 8, comparison.sign, *_two_words(mask), *_two_words(value)]
+
+
 def _comparison_words(comparison: _Comparison, spec: t.CallSpec, layout: Layout) -> list[int]:
     """Return the level, offset, size and comparison, and the mask and the value in two words each."""
-    location = _locate(comparison.path, layout)
+    path = comparison.path.removeprefix("in.")
+    location = _locate(path, layout)
     type_, offset, level = location.type, location.offset, 1
     if spec.argument.parameters:
         size = t.POINTER_SIZE[layout.abi]
         offset, level = 8 * (offset // size) + offset % size, 0
     is_signed = isinstance(type_, t.Enum) or (isinstance(type_, t.Integer) and type_.signed)
     if is_signed and comparison.sign > _SIGNS["!="]:
-        raise _Refusal(f"{comparison.path} has a sign (expected == or !=)")
+        raise _Refusal(f"{path} has a sign (expected == or !=)")
     if location.mask is not None and (comparison.sign > _SIGNS["!="] or comparison.value != "0"):
-        raise _Refusal(f"{comparison.path} is a flag (expected in.{comparison.path} or not in.{comparison.path})")
+        raise _Refusal(f"{path} is a flag (expected in.{path} or not in.{path})")
     mask = (1 << 8 * location.size) - 1 if location.mask is None else location.mask
-    value = _number(comparison.value, type_, comparison.path) & mask
+    value = _number(comparison.value, type_, path) & mask
     return [level, offset, location.size, comparison.sign, *_two_words(mask), *_two_words(value)]
 
 

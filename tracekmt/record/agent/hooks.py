@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracekmt.calls import CALLS, EXPORT_PREFIXES, INTERFACE, calls_of_build, layout_build, raw_call
-from tracekmt.record.agent.faults import add_faults, parse_live_faults
+from tracekmt.record.agent.faults import add_faults, callers_of, parse_live_faults
 from tracekmt.record.agent.plan import Plan, compile_plan
 from tracekmt.resources import resource
 from tracekmt.spec.types import Abi, CallSpec
@@ -117,6 +117,7 @@ class Hooks:
             "modules": self.modules,
             "windows": self.windows,
             "hasFaults": bool(self.faults),
+            "callers": [f"^{_glob_expression(pattern)}$" for pattern in callers_of(self.faults)],
             "interface": INTERFACE,
             "sources": {machine: hook_source(*names) for machine, names in MACHINES.items()},
         }
@@ -124,7 +125,9 @@ class Hooks:
 
 def _regular_expression(glob: str) -> str:
     """Return a pattern of function names, with or without their prefix, as a regular expression of JavaScript."""
+    return f"^({'|'.join(EXPORT_PREFIXES)})?{_glob_expression(glob)}$"
+
+
+def _glob_expression(glob: str) -> str:
     wildcards = {"*": ".*", "?": "."}
-    return (
-        f"^({'|'.join(EXPORT_PREFIXES)})?" + "".join(wildcards.get(letter, re.escape(letter)) for letter in glob) + "$"
-    )
+    return "".join(wildcards.get(letter, re.escape(letter)) for letter in glob)
