@@ -56,7 +56,7 @@ _output = option_under("Output")
     "--inject",
     multiple=True,
     metavar="FAULT",
-    help="Let calls fail in the program: FUNCTION@N=STATUS [if CONDITION]. Repeatable, see below.",
+    help="Let calls fail in the program: FUNCTION@N=STATUS [if CONDITION]. Repeatable, see above.",
 )
 @_limit("--duration", metavar="TIME", help="Stop after TIME: 90, 2.5s, 10m.")
 @_limit("--max-size", metavar="SIZE", help="Stop when the trace has SIZE bytes: 500MB, 2GB.")

@@ -28,13 +28,13 @@ _FOUND = 1
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
 )
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option(
-    "--cases", default=100, show_default=True, type=click.IntRange(min=1), metavar="N", help="Number of runs."
-)
+@click.option("--cases", default=100, type=click.IntRange(min=1), metavar="N", help="Number of runs.  [default: 100]")
 @click.option("--functions", multiple=True, metavar="GLOB", help="Let only these functions fail. Repeatable.")
 @click.option("--module", multiple=True, metavar="LIBRARY", help="Hook the exports of LIBRARY. Repeatable.")
 @click.option("--limit", default="60s", show_default=True, metavar="TIME", help="Time limit of a run.")
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), metavar="N", help="Programs at once.")
+@click.option(
+    "--jobs", default=1, type=click.IntRange(min=1), metavar="N", help="Number of programs at once.  [default: 1]"
+)
 @click.option("--all", "is_whole", is_flag=True, help="List every run.")
 @click.option(
     "-o",
@@ -57,7 +57,7 @@ def command(
 ) -> int:
     """Run PROGRAM again and again, with one failing call each.
 
-    PROGRAM and its arguments follow after --. The first run learns its calls. Then the first, the middle and the last
+    PROGRAM and its arguments follow after --. The first run learns its calls. Then the first, the last and the middle
     call of each function fail with each documented status, as with `record --inject`.
 
     A program goes on, ends with another status, crashes or hangs, and may leave objects behind. FOLDER has the trace

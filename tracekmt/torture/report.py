@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -21,7 +21,9 @@ _STYLE = """
 body { margin: 2em auto; max-width: 75em; padding: 0 1em; }
 table { border-collapse: collapse; width: 100%; }
 th, td { border-bottom: 1px solid #8886; padding: .35em .6em; text-align: left; vertical-align: top; }
-code { font: 12px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
+h2 { font-size: 1.1em; margin: 1.6em 0 .4em; }
+pre { background: #8881; font: 12px/1.45 ui-monospace, monospace; padding: .7em; }
+pre { overflow-wrap: anywhere; white-space: pre-wrap; }
 .crashed, .hung { background: #e5484d33; }
 .ended { background: #f5a62333; }
 """
@@ -69,19 +71,28 @@ def summary_line(results: Sequence[Result]) -> str:
 
 def detail_lines(results: Sequence[Result]) -> Iterator[str]:
     """Yield the last calls of programs that crashed or hung, and a command that repeats it, once for each function."""
+    for each in _bad_groups(results):
+        yield from _group_lines(each)
+        yield ""
+
+
+def _bad_groups(results: Sequence[Result]) -> list[list[Result]]:
+    """Return the results of programs that crashed or hung, those with one function and outcome together."""
     groups: dict[tuple[str, str], list[Result]] = defaultdict(list)
     for result in results:
         if result.case is not None and result.outcome in BAD:
             groups[result.case.function, outcome_text(result)].append(result)
-    for (_, outcome), each in groups.items():
-        first = each[0]
-        assert first.case is not None
-        yield f"case {first.case.number}: {first.case.fault}: {outcome}"
-        yield from (f"    {printable(line)}" for line in first.last_calls)
-        yield f"    again: {printable(first.command)}"
-        if others := [str(result.case.number) for result in each[1:] if result.case is not None]:
-            yield f"    the same in {plural(len(others), 'other case')}: {', '.join(others)}"
-        yield ""
+    return list(groups.values())
+
+
+def _group_lines(group: Sequence[Result]) -> Iterator[str]:
+    first, numbers = group[0], [str(result.case.number) for result in group[1:] if result.case is not None]
+    assert first.case is not None
+    yield f"case {first.case.number}: {first.case.fault}: {outcome_text(first)}"
+    yield from (f"    {printable(line)}" for line in first.last_calls)
+    yield f"    again: {printable(first.command)}"
+    if numbers:
+        yield f"    the same in {plural(len(numbers), 'other case')}: {', '.join(numbers)}"
 
 
 def to_data(baseline: Result, results: Sequence[Result]) -> dict[str, Any]:
@@ -110,23 +121,34 @@ def _result_data(baseline: Result, result: Result) -> dict[str, Any]:
 
 
 def page(title: str, baseline: Result, results: Sequence[Result]) -> str:
-    """Return the page: a table of all cases, with the last calls and the command of each that crashed or hung."""
+    """Return the page: outcomes by function, what crashed and hung with its last calls, and all cases."""
     lines = [
         "<!doctype html>",
         f'<html lang="en"><meta charset="utf-8"><title>{_html(title)}</title><style>{_STYLE}</style>',
         f"<h1>{_html(title)}</h1>",
         f"<p>{_html(summary_line(results))}. Without a fault, the program {_html(_without(baseline))}.</p>",
-        "<table><tr><th>case<th>fault<th>outcome<th>leaks<th>last calls and trace</tr>",
+        *_html_table(COLUMNS, ((cells, "") for cells in function_rows(baseline, results))),
     ]
-    for result in results:
-        assert result.case is not None
-        calls = "<br>".join(f"<code>{_html(line)}</code>" for line in result.last_calls)
-        again = f"<br><code>{_html(result.command)}</code>" if result.outcome in BAD else ""
-        cells = str(result.case.number), result.case.fault, outcome_text(result), leaks_text(baseline, result)
-        tag = result.outcome.replace(" ", "-")
-        lines.append(f'<tr class="{tag}">' + "".join(f"<td>{_html(cell)}" for cell in cells))
-        lines.append(f"<td>{calls}{again or _html(result.trace.name)}</tr>")
-    return "\n".join([*lines, "</table></html>"]) + "\n"
+    for each in _bad_groups(results):
+        lines.append(f"<h2>{_html(each[0].case.function)} {_html(outcome_text(each[0]))}</h2>")  # type: ignore[union-attr]
+        lines.append(f"<pre>{_html_lines(_group_lines(each))}</pre>")
+    tags = (result.outcome.replace(" ", "-") for result in results if result.case is not None)
+    rows = zip(case_rows(baseline, results), tags, strict=True)
+    lines += ["<h2>All cases</h2>", *_html_table(("case", "fault", "outcome", "leaks"), rows)]
+    lines.append("<p>The trace of a case is in this folder, as its number with .kmt, and its output with .txt.</p>")
+    return "\n".join([*lines, "</html>"]) + "\n"
+
+
+def _html_table(header: Sequence[str], rows: Iterable[tuple[Sequence[str], str]]) -> Iterator[str]:
+    """Yield the lines of a table. Each row has its cells and its class."""
+    yield "<table><tr>" + "".join(f"<th>{_html(cell)}" for cell in header) + "</tr>"
+    for cells, tag in rows:
+        yield f'<tr class="{tag}">' + "".join(f"<td>{_html(cell)}" for cell in cells) + "</tr>"
+    yield "</table>"
+
+
+def _html_lines(lines: Iterable[str]) -> str:
+    return "\n".join(map(_html, lines))
 
 
 def _without(baseline: Result) -> str:
