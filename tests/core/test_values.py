@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from tracekmt.codec.bound_values import BoundLocation
 from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.codec.programs import program_of
 from tracekmt.errors import TraceError
+from tracekmt.spec import types as t
+from tracekmt.spec.dsl import UINT, in_, structure
 from tracekmt.spec.layout import lay_out
 from tracekmt.spec.types import ABIS, Abi, CallSpec
 from tracekmt.trace.events import Region
@@ -102,6 +105,37 @@ def test_every_function(name: str, data: st.DataObject) -> None:
     assert decoded(*recorded) == in_python(decoded, *recorded)
     if codec.finder(spec, abi) is not None:
         assert found(*recorded) == in_python(found, *recorded)
+
+
+def nested(depth: int) -> dict[str, t.Struct]:
+    """Return descriptions that may be deeper than the core goes along with."""
+    pointers: t.Type = UINT
+    unions: t.Type = UINT
+    structs = structure("S", in_("Plain", UINT))
+    for number in range(depth):
+        pointers = t.Pointer(pointers)
+        unions = t.Union((in_("A", unions),), name=f"U{number}")
+        structs = structure(f"S{number}", in_("pNext", t.Pointer(structs)))
+    return {
+        "pointers": structure("P", in_("p", pointers)),
+        "unions": structure("U", in_("u", unions)),
+        "structures": structs,
+    }
+
+
+def test_a_very_large_description_has_no_program() -> None:
+    for count in (20_000, 20_001):
+        layout = lay_out(structure("S", *(in_(f"Field{number}", UINT) for number in range(count))), "x64")
+        assert (program_of(layout, ()) is None) == (count > 20_000)
+
+
+@pytest.mark.parametrize("name", nested(1))
+def test_deep_descriptions_are_left_to_python(name: str) -> None:
+    for depth in (1, 10, 40, 70):
+        spec = CallSpec("Function", nested(depth)[name])
+        regions = ((0x1000, 64, struct.pack("<8Q", *[0x1000] * 8)),)
+        recorded: Any = spec, "x64", regions, 0x1000, None
+        assert decoded(*recorded) == in_python(decoded, *recorded)
 
 
 def test_it_leaves_few_functions() -> None:

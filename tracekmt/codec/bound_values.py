@@ -101,6 +101,8 @@ class BoundValueFinder:
         if not (before is None or isinstance(before, Recorded)):
             return NotImplemented
         program = program_of(self._layout, self._arms)
+        if program is None:
+            return NotImplemented
         at_enter = None if before is None else before.regions
         limits = BUDGETS.values, BUDGETS.value_bytes
         return native.find_bound_values(program, BoundLocation, memory.regions, at_enter, address, *limits)

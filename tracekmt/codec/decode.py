@@ -63,5 +63,7 @@ def _decode_in_core(
     if spec.argument.parameters or not (before is None or isinstance(before, Recorded)) or address >> 64:
         return NotImplemented
     program = program_of(lay_out(spec.argument, abi), spec.union_arms)
+    if program is None:
+        return NotImplemented
     at_enter = None if before is None else before.regions
     return native.decode(program, memory.regions, at_enter, address, BUDGETS.values, BUDGETS.value_bytes)

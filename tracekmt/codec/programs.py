@@ -53,25 +53,58 @@ class _NodeKind(IntEnum):
     LEFT = 21
 
 
+MAX_NODES = 20_000
+"""Limit of the nodes of one program. A description in a trace may be of any size. Ours need 325 at most."""
+
+
 class _Left(Exception):  # noqa: N818 (nothing is wrong)
     """A field is left to Python."""
 
 
+class _TooLarge(Exception):  # noqa: N818 (Python decodes it)
+    """A program would have more nodes than the limit."""
+
+
 def program_of(layout: Layout, arms: tuple[str, ...]) -> Any:
-    """Return the program of an argument structure. None without the core.
+    """Return the program of an argument structure. None without the core, and for a structure that is left to Python.
 
     Args:
         layout: Layout of the structure.
         arms: The arms in effect of unions that leave the choice to the call.
     """
-    return None if core.CORE is None else _program(layout, arms, ())
+    return None if core.CORE is None else _program_of(layout, arms)
 
 
 @lru_cache(maxsize=4096)
-def _program(layout: Layout, arms: tuple[str, ...], outer: tuple[Layout, ...]) -> Any:
-    assert core.CORE is not None
-    nodes = _Structure((layout, *outer), arms).members()
-    return core.CORE.program(layout.size, nodes)
+def _program_of(layout: Layout, arms: tuple[str, ...]) -> Any:
+    try:
+        return _Compilation(arms).program(layout, ())
+    except (_TooLarge, RecursionError, ValueError):  # the core limits the depth of nodes
+        return None
+
+
+class _Compilation:
+    """The programs of a structure and of those that it contains or points to."""
+
+    def __init__(self, arms: tuple[str, ...]) -> None:
+        self.arms = arms
+        self._nodes_left = MAX_NODES
+        self._programs: dict[tuple[Layout, ...], Any] = {}
+
+    def program(self, layout: Layout, outer: tuple[Layout, ...]) -> Any:
+        """Return the program of a structure that is in others. The nearest of them is the first."""
+        layouts = (layout, *outer)
+        if layouts not in self._programs:
+            assert core.CORE is not None
+            nodes = _Structure(self, layouts).members()
+            self._programs[layouts] = core.CORE.program(layout.size, nodes)
+        return self._programs[layouts]
+
+    def count_node(self) -> None:
+        """Count a node."""
+        self._nodes_left -= 1
+        if self._nodes_left < 0:
+            raise _TooLarge
 
 
 @lru_cache(maxsize=4096)
@@ -112,12 +145,12 @@ class _Structure(NamedTuple):
     """A structure that is being compiled.
 
     Attributes:
+        compilation: The compilation that it is part of.
         layouts: Its layout, and those of the structures around it, the nearest first.
-        arms: The arms in effect of unions that leave the choice to the call.
     """
 
+    compilation: _Compilation
     layouts: tuple[Layout, ...]
-    arms: tuple[str, ...]
 
     @property
     def abi(self) -> t.Abi:
@@ -170,7 +203,7 @@ class _Structure(NamedTuple):
         if union.open:
             return []
         if union.by_call:
-            return [(arm, None) for arm in union.arms if arm.name in self.arms][:1]
+            return [(arm, None) for arm in union.arms if arm.name in self.compilation.arms][:1]
         arms = [arm for arm in union.arms if arm.when != t.NEVER]
         arms.sort(key=lambda arm: arm.when is None)
         return [(arm, None if arm.when is None else self._selector(arm.when)) for arm in arms]
@@ -203,6 +236,7 @@ class _Structure(NamedTuple):
             name: Name of the value, empty for elements.
             offset: Offset in the bytes around it.
         """
+        self.compilation.count_node()
         searched = has_bound_values(type_)
         kind = t.kind_of(type_)
         bound = (field, type_, kind) if kind is not None and searched else None
@@ -283,7 +317,7 @@ class _Structure(NamedTuple):
         return self._value(field, of, "")
 
     def _nested(self, type_: t.Struct) -> Any:
-        return _program(lay_out(type_, self.abi), self.arms, self.layouts[: _reach(type_)])
+        return self.compilation.program(lay_out(type_, self.abi), self.layouts[: _reach(type_)])
 
 
 def _node(
