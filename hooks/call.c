@@ -63,8 +63,10 @@ static int condition_holds(const u32 *condition, const u64 *parameters, const Th
 /* Counts a call, and returns the fault that it gets, 0 for none. */
 static const u32 *find_fault(const u32 *hook, const u64 *parameters, const Thread *t, u64 caller) {
   const u32 *fault, *found = 0;
+  word blocked[MASK_WORDS];
   u32 faults;
   if (!hook[3]) return 0;
+  if (t && t->masked) lift_mask(blocked);  /* the conditions read the program's memory */
   faults = plan[hook[3]];
   for (fault = plan + hook[3] + 1; faults--; fault += FAULT_WORDS + fault[6] * CONDITION_WORDS + fault[7] * OUTPUT_WORDS) {
     const u32 *condition = fault + FAULT_WORDS;
@@ -75,6 +77,7 @@ static const u32 *find_fault(const u32 *hook, const u64 *parameters, const Threa
     if (found || count < fault[1]) continue;
     if (!fault[1] || count == fault[1] || (fault[2] && (count - fault[1]) % fault[2] == 0)) found = fault;
   }
+  if (t && t->masked) restore_mask(blocked);
   return found;
 }
 
@@ -82,15 +85,18 @@ static const u32 *find_fault(const u32 *hook, const u64 *parameters, const Threa
 static u64 apply_fault(const u32 *fault, Hook *hook, const u64 *p) {
   const u32 *output = fault + FAULT_WORDS + fault[6] * CONDITION_WORDS;
   u32 outputs = fault[7], mark = ANSWERED, i;
-  u64 result = fault[3];
+  u64 result = fault[3], scratch[6];
   if (fault[4]) pause_thread(fault[4]);
   if (fault[5] & FAULT_MAKES_CALL) {
     result = ((Function)(word)hook->original)((word)p[0], (word)p[1], (word)p[2], (word)p[3], (word)p[4], (word)p[5]);
     mark = fault[5] & FAULT_HAS_STATUS ? REPLACED : DELAYED;
     if (mark == REPLACED) result = fault[3];
   }
-  for (; outputs-- && p[0]; output += OUTPUT_WORDS)
-    for (i = 0; i < output[1]; i++) ((volatile u8 *)(word)p[0])[output[0] + i] = (u8)(output[2 + i / 4] >> 8 * (i % 4));
+  for (; outputs-- && p[0]; output += OUTPUT_WORDS) {
+    u8 *to = (u8 *)(word)p[0] + output[0];
+    if (guarded_copy(scratch, to, output[1], scratch + 2)) continue;  /* a bad pointer */
+    for (i = 0; i < output[1]; i++) to[i] = (u8)(output[2 + i / 4] >> 8 * (i % 4));
+  }
   return fault[5] & FAULT_MARKS ? (u32)result | (u64)(mark | fault[0]) << 32 : result;
 }
 

@@ -115,6 +115,19 @@ def test_the_first_of_two_faults_wins_and_both_count(client: Client) -> None:
     assert [call.outcome_text for call in creates] == ["STATUS_SUCCESS", NO_MEMORY, *["STATUS_NO_MEMORY"] * 2]
 
 
+def test_bad_pointers(client: Client) -> None:
+    """Conditions may read bad pointers, and outputs are not written there. The program has a handler for faults."""
+    faults = [f"{CREATE}=0xC0000017 if in.NumAllocations == 77", f"{CREATE}={NO_MEMORY} out.hResource=0x1234"]
+    recording = Recording(client.trace, faults=faults, force=True)
+    recording.spawn(client.argv("bad"))
+    assert recording.run().ended == "the process ended with status 7"
+    calls = client.calls()
+    assert [call.outcome_text for call in calls] == [NO_MEMORY] * client.journal()[0]
+    outputs = [call.outputs["hResource"] for call in calls if isinstance(call.outputs, dict)]
+    assert len(outputs) < len(calls)
+    assert set(outputs) == {0x1234}
+
+
 def test_replay_and_diff_know_injected_calls(client: Client, tmp_path: Path) -> None:
     """A replay repeats the fault, and a comparison names it."""
     record(client, [], "work", 1, 5)
