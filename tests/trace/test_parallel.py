@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,6 +135,12 @@ def killed() -> int:
     return 1
 
 
+def killed_while_it_sends() -> bytes:
+    """Return more than a pipe holds. The process is killed while the other one reads it."""
+    threading.Timer(0.5, killed).start()
+    return bytes(8 << 20)
+
+
 def refused() -> int:
     raise TraceError("call 100 is damaged")
 
@@ -141,6 +148,10 @@ def refused() -> int:
 def test_a_second_process_that_ends(trace: Path) -> None:
     with pytest.raises(TraceError, match="a process of tracekmt was killed"), second_process(2, killed) as result:
         result()
+    with second_process(2, killed_while_it_sends) as large:
+        time.sleep(1.5)
+        with pytest.raises(TraceError, match="was killed"):
+            large()
     for jobs in (1, 2):
         with pytest.raises(TraceError, match="call 100 is damaged"), second_process(jobs, refused) as result:
             result()

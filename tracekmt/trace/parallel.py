@@ -115,7 +115,7 @@ def second_process(jobs: int, work: Callable[..., _T], *arguments: Any) -> Itera
     def result() -> _T:
         try:
             value, error = receiver.recv()
-        except EOFError:
+        except (EOFError, OSError):  # before its result, or in the middle of it
             raise TraceError("cannot finish: a process of tracekmt was killed (try --jobs 1)") from None
         if error is not None:
             raise error
