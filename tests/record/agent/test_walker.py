@@ -81,6 +81,8 @@ class Injected:
             "raw": {"prefixes": [], "patterns": [], "hooks": []},
             "modules": [],
             "windows": False,
+            "hasFaults": False,
+            "callers": [],
             "interface": INTERFACE,
             "sources": {machine: hook_source(*names) for machine, names in MACHINES.items()},
         }
