@@ -65,6 +65,13 @@ def require_core() -> core.Core:
     return core.CORE
 
 
+def without_core(work: Any, *arguments: Any) -> Any:
+    """Call a function without the core."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "CORE", None)
+        return work(*arguments)
+
+
 def open_device(**settings: Any) -> tuple[tracekmt.Simulator, int, int]:
     """Return a simulator with the settings, and handles of its adapter and of a device."""
     simulator = tracekmt.Simulator(**settings)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import require_core
+from tests.conftest import require_core, without_core
 from tests.strategies import examples
 from tracekmt import codec, core
 from tracekmt.calls import CALLS
@@ -32,12 +32,6 @@ PLAIN, OTHER = 3, 4
 @pytest.fixture(autouse=True)
 def native() -> core.Core:
     return require_core()
-
-
-def without_core(work: Any, *arguments: Any) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(core, "CORE", None)
-        return work(*arguments)
 
 
 def test_it_is_built_from_its_source(native: core.Core) -> None:

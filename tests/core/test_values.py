@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import require_core
+from tests.conftest import require_core, without_core
 from tests.strategies import arguments, examples
 from tracekmt import budgets, codec, core
 from tracekmt.calls import CALLS
@@ -30,12 +30,6 @@ CREATE = CALLS["D3DKMTCreateAllocation2"]
 @pytest.fixture(autouse=True)
 def native() -> core.Core:
     return require_core()
-
-
-def in_python(work: Any, *words: Any) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(core, "CORE", None)
-        return work(*words)
 
 
 def plain(value: Any) -> Any:
@@ -102,9 +96,9 @@ def test_every_function(name: str, data: st.DataObject) -> None:
     spec = CALLS[name]
     abi, address, regions, before = data.draw(recordings(spec))
     recorded = spec, abi, regions, address, before
-    assert decoded(*recorded) == in_python(decoded, *recorded)
+    assert decoded(*recorded) == without_core(decoded, *recorded)
     if codec.finder(spec, abi) is not None:
-        assert found(*recorded) == in_python(found, *recorded)
+        assert found(*recorded) == without_core(found, *recorded)
 
 
 def nested(depth: int) -> dict[str, t.Struct]:
@@ -129,13 +123,27 @@ def test_a_very_large_description_has_no_program() -> None:
         assert (program_of(layout, ()) is None) == (count > 20_000)
 
 
+def test_sizes_beyond_32_bits_are_left_to_python() -> None:
+    """The core's numbers have 32 bits, and must not be cut off."""
+    small = (0x1000, 64, bytes(64))
+    large = t.ByteArray("BYTE", (1 << 32) + 8)
+    length = t.Bytes(t.Length("Size", add=(1 << 63) - 1))
+    far = t.Bytes(t.Length("Size", add=1 << 70))
+    for type_ in (large, t.Pointer(large), length, far):
+        spec = CallSpec("Function", structure("S", in_("Size", UINT), in_("Data", type_)))
+        recorded: Any = spec, "x64", (small, (0x0, 8, bytes(8))), 0x1000, None
+        assert decoded(*recorded) == without_core(decoded, *recorded)
+        filled: Any = spec, "x64", ((0x1000, 64, struct.pack("<8Q", *[0x1000] * 8)),), 0x1000, None
+        assert decoded(*filled) == without_core(decoded, *filled)
+
+
 @pytest.mark.parametrize("name", nested(1))
 def test_deep_descriptions_are_left_to_python(name: str) -> None:
     for depth in (1, 10, 40, 70):
         spec = CallSpec("Function", nested(depth)[name])
         regions = ((0x1000, 64, struct.pack("<8Q", *[0x1000] * 8)),)
         recorded: Any = spec, "x64", regions, 0x1000, None
-        assert decoded(*recorded) == in_python(decoded, *recorded)
+        assert decoded(*recorded) == without_core(decoded, *recorded)
 
 
 def test_it_leaves_few_functions() -> None:
@@ -158,7 +166,9 @@ def test_calls_with_many_regions(count: int) -> None:
     (address,) = codec.encode(CREATE, "x64", arena, {"hDevice": 1, "pAllocationInfo2": infos})
     regions = tuple(arena.regions())
     assert len(regions) == count
-    assert decoded(CREATE, "x64", regions, address, None) == in_python(decoded, CREATE, "x64", regions, address, None)
+    assert decoded(CREATE, "x64", regions, address, None) == without_core(
+        decoded, CREATE, "x64", regions, address, None
+    )
 
 
 def test_budgets_are_those_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,8 +183,8 @@ def test_budgets_are_those_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
             with monkeypatch.context() as patch:
                 patch.setattr(budgets.BUDGETS, field, limit)
                 outcome = decoded(*recorded)  # type: ignore[arg-type]
-                assert outcome == in_python(decoded, *recorded), (field, limit)
-                assert found(*recorded) == in_python(found, *recorded), (field, limit)  # type: ignore[arg-type]
+                assert outcome == without_core(decoded, *recorded), (field, limit)
+                assert found(*recorded) == without_core(found, *recorded), (field, limit)  # type: ignore[arg-type]
                 outcomes.add(type(outcome))
     assert outcomes == {str, list}
 

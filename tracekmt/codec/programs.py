@@ -53,6 +53,9 @@ class _NodeKind(IntEnum):
     LEFT = 21
 
 
+_SIZE_LIMIT = 1 << 31
+"""Limit of the sizes and lengths in a program. The core has 32 bits for them."""
+
 MAX_NODES = 20_000
 """Limit of the nodes of one program. A description in a trace may be of any size. Ours need 325 at most."""
 
@@ -62,7 +65,7 @@ class _Left(Exception):  # noqa: N818 (nothing is wrong)
 
 
 class _TooLarge(Exception):  # noqa: N818 (Python decodes it)
-    """A program would have more nodes than the limit."""
+    """A program would have more nodes than the limit, or a size beyond the core's numbers."""
 
 
 def program_of(layout: Layout, arms: tuple[str, ...]) -> Any:
@@ -94,6 +97,8 @@ class _Compilation:
     def program(self, layout: Layout, outer: tuple[Layout, ...]) -> Any:
         """Return the program of a structure that is in others. The nearest of them is the first."""
         layouts = (layout, *outer)
+        if layout.size >= _SIZE_LIMIT:
+            raise _TooLarge
         if layouts not in self._programs:
             assert core.CORE is not None
             nodes = _Structure(self, layouts).members()
@@ -225,6 +230,8 @@ class _Structure(NamedTuple):
 
     def _length(self, reference: t.LengthRef) -> Node:
         length = t.count_of(reference)
+        if max(abs(length.add), abs(length.minimum)) >= _SIZE_LIMIT:
+            raise _Left
         return *self._span(length.path, length.parent), int(length.deref), length.add, length.minimum
 
     def _value(self, field: t.Field, type_: t.Type, name: str, offset: int = 0) -> Node:
@@ -296,12 +303,7 @@ class _Structure(NamedTuple):
             case t.Payload(length=length, by=by, cases=cases):
                 span = self._span(by)
                 arms = [
-                    _node(
-                        kinds.ARM,
-                        "",
-                        selector=(*span, 0, (number,)),
-                        children=(self._value(field, case, ""),),
-                    )
+                    _node(kinds.ARM, "", selector=(*span, 0, (number,)), children=(self._element(field, case),))
                     for number, _, case in cases
                     if 0 <= number <= _U64
                 ]
@@ -312,7 +314,7 @@ class _Structure(NamedTuple):
                 return assert_never(type_)
 
     def _element(self, field: t.Field, of: t.Type) -> Node:
-        if not measure(of, self.abi)[0]:
+        if not 0 < measure(of, self.abi)[0] < _SIZE_LIMIT:
             raise _Left
         return self._value(field, of, "")
 

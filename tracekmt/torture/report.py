@@ -101,9 +101,7 @@ def to_data(baseline: Result, results: Sequence[Result]) -> dict[str, Any]:
         "baseline": _result_data(baseline, baseline),
         "outcomes": dict(Counter(result.outcome for result in results)),
         "cases": [
-            {"case": result.case.number, **result.case._asdict(), **_result_data(baseline, result)}
-            for result in results
-            if result.case is not None
+            {**result.case._asdict(), **_result_data(baseline, result)} for result in results if result.case is not None
         ],
     }
 
