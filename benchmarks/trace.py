@@ -81,8 +81,8 @@ def events(count: int) -> Iterator[Enter | Leave]:
         handle = (0x40000080 + (index - spec_id) // 3 * 64 & 0xFFFFFFFF).to_bytes(4, "little")
         template = (creates[len(content := rng.choice(contents))], destroy, query)[spec_id]
         if spec_id == 0:
-            before = template.patched({(2, 0): content})
-            after = template.patched({(2, 0): content, (1, handle_offset): handle})
+            before = template.patched({(1, 0): content})
+            after = template.patched({(1, 0): content, (2, handle_offset): handle})
         else:
             before = after = template.patched({(1, 0): handle}) if spec_id == 1 else tuple(template.regions)
         yield Enter(2 * index, 7 + index % 4, spec_id, now, 0x7F0000001234, template.arguments, before)
