@@ -129,9 +129,13 @@ const linux = {
       this._restored.push(() => Interceptor.revert(address));
     } catch {  // Gum has replaced it for itself, in the recorder's own process: the jump goes on top
       const memory = Memory.alloc(PAGE, { near: address, ...NEAR });
+      const bridge = memory.add(RELOCATED_SIZE);  // the recorder's code may be out of reach for the jump
+      const writer = new X86Writer(bridge, { pc: bridge });
+      writer.putJmpAddress(code);
+      writer.flush();
       if (!Memory.protect(memory, PAGE, 'r-x')) throw new Error('the process cannot map executable memory');
       keep.push(memory);
-      const { original, unhook } = patchFunction(address, code, memory);
+      const { original, unhook } = patchFunction(address, bridge, memory);
       slot.writePointer(original);
       this._restored.push(unhook);
     }

@@ -104,6 +104,23 @@ def test_a_library_that_is_loaded_within_the_block(thunks_library: Library, tmp_
         assert [call.name for call in trace.calls()] == [CLOSE]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason=LINUX_PART)
+def test_a_process_whose_free_memory_is_far_from_its_libraries(thunks_library: Library, tmp_path: Path) -> None:
+    """The recorder's code is out of reach for a jump in libc."""
+    script = (
+        "import mmap\n"
+        "taken = [mmap.mmap(-1, 1 << size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, 0)\n"
+        "    for size in (32, *([24] * 40), *([20] * 40), *([16] * 40))]\n"
+        "with tracekmt.recording('own.kmt', module=os.path.basename(PATH)):\n"
+        " library = ctypes.CDLL(PATH)\n"
+        " library.D3DKMTCloseAdapter(ctypes.byref(ctypes.c_uint32(7)))\n"
+    )
+    outcome = run_script(script, tmp_path, thunks_library)
+    assert outcome.status == 0, outcome.output
+    with tracekmt.open(tmp_path / "own.kmt") as trace:
+        assert [call.name for call in trace.calls()] == [CLOSE]
+
+
 def test_recording_again_and_again(thunks_library: Library, tmp_path: Path) -> None:
     library, trace = thunks_library.load(), tmp_path / "own.kmt"
     for round_ in range(5):

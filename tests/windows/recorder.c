@@ -25,6 +25,7 @@ PAGE volatile uint32_t enabled[1024];
 PAGE uint64_t state[512];
 PAGE uint32_t plan[1 << 16];
 PAGE uint8_t pool[8192 * 4096];
+PAGE volatile uint64_t fault_counts[512], fault_callers[512]; /* no faults */
 
 extern void recorder_start(void);
 extern int recorder_stop(void);
