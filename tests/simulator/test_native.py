@@ -18,7 +18,8 @@ from tracekmt.codec.memory import MemoryFault
 from tracekmt.errors import Error
 from tracekmt.record.handover import HandOver
 from tracekmt.simulator import BEHAVIOURS
-from tracekmt.simulator.native import ProcessArena, ProcessMemory, Thunks
+from tracekmt.simulator.native import ProcessArena, Thunks
+from tracekmt.simulator.process_memory import ProcessMemory
 
 pytestmark = pytest.mark.skipif(
     system.machine() != "x86_64" or sys.platform not in ("linux", "win32"),
@@ -125,3 +126,58 @@ def test_an_unsupported_system_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(system, "machine", lambda: "riscv64")
     with pytest.raises(Error, match="expected x86-64 Linux or Windows"):
         Thunks(tracekmt.Simulator())
+
+
+def test_contents_of_an_allocation_are_real_memory() -> None:
+    """A lock returns the same memory each time. It lives as long as the allocation."""
+    thunks = Thunks(tracekmt.Simulator())
+    device = open_device(thunks)
+    inputs = {"hDevice": device, "NumAllocations": 1, "pAllocationInfo2": [{"pPrivateDriverData": bytes(8)}]}
+    _, created = call(thunks, "D3DKMTCreateAllocation2", inputs)
+    assert isinstance(created, dict)
+    lock = {"hDevice": device, "hAllocation": created["pAllocationInfo2"][0]["hAllocation"]}
+    for number, before in ((1, 0), (2, 1)):
+        _, locked = call(thunks, "D3DKMTLock2", lock)
+        assert isinstance(locked, dict)
+        contents = (ctypes.c_uint8 * (1 << 20)).from_address(locked["pData"])
+        assert (contents[0], contents[-1]) == (before, before)
+        contents[0] = contents[-1] = number
+        assert call(thunks, "D3DKMTUnlock2", lock)[0] == 0
+
+
+def test_a_thread_waits_for_a_fence() -> None:
+    """The value of the fence is in memory. The thread waits until another one signals."""
+    thunks = Thunks(tracekmt.Simulator())
+    device = open_device(thunks)
+    info = {"Type": "D3DDDI_MONITORED_FENCE", "MonitoredFence": {"InitialFenceValue": 3}}
+    _, fence = call(thunks, "D3DKMTCreateSynchronizationObject2", {"hDevice": device, "Info": info})
+    assert isinstance(fence, dict)
+    value = ctypes.c_uint64.from_address(fence["Info"]["MonitoredFence"]["FenceValueCPUVirtualAddress"])
+    assert value.value == 3
+    target = {
+        "hDevice": device,
+        "ObjectCount": 1,
+        "ObjectHandleArray": [fence["hSyncObject"]],
+        "FenceValueArray": [4],
+    }
+    results: list[tuple[int, int]] = []
+
+    def wait() -> None:
+        status, _ = call(thunks, "D3DKMTWaitForSynchronizationObjectFromCpu", target)
+        results.append((status, value.value))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+    assert call(thunks, "D3DKMTSignalSynchronizationObjectFromCpu", target)[0] == 0
+    thread.join(10)
+    assert results == [(0, 4)]
+
+
+def open_device(thunks: Thunks) -> int:
+    _, adapter = call(thunks, "D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1}})
+    assert isinstance(adapter, dict)
+    _, device = call(thunks, "D3DKMTCreateDevice", {"hAdapter": adapter["hAdapter"]})
+    assert isinstance(device, dict)
+    return int(device["hDevice"])

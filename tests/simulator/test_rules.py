@@ -89,6 +89,7 @@ class Checker:
                 live = LiveHandles()
             profile = random.choice(list(self.rules.profiles.values()))
             live.simulator.machine.profile = profile
+            live.simulator.signal_event = random.choice((None, lambda handle: None))
             live.simulator.machine.known = random.choice((frozenset(), frozenset({"video_memory"})))
             argument = RandomArgument(random, CALLS[name], random.choice(t.ABIS), live, self.names)
             with_effect = (run + 1) % RUNS_PER_EFFECT == 0 or issubclass(behaviour.request, UnmodelledRequest)
@@ -133,8 +134,13 @@ class Checker:
             _ = [request.names(adapter) for adapter in process.machine.adapters]
             for recorded in ("STATUS_SUCCESS", "STATUS_TIMEOUT", "STATUS_OBJECT_NAME_COLLISION"):
                 _ = request.uncertain_status(status(recorded)), request.catch_up(status(recorded))
+            wait = behaviour.wait_of(request) if behaviour.wait_of is not None else None
+            _ = wait is not None and wait.is_over()
             if with_effect:
                 behaviour.effect(request)
+            for is_over, signal in process.machine.events:
+                _ = is_over(), signal()
+            process.machine.events.clear()
         except MemoryFault:
             pass
         except Exception as error:

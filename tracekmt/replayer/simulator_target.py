@@ -16,14 +16,13 @@ from tracekmt.differ.fast_path import same_spec, unchanged_except_bound_values
 from tracekmt.differ.outcome import NO_HANDLE, EnteredCall, Outcome
 from tracekmt.findings import Finding
 from tracekmt.machine.learn import describes_machine, learn_machine, luids_of, machine_lines
-from tracekmt.ntstatus import Status
 from tracekmt.objects.identity import Bindings
 from tracekmt.plural import plural
 from tracekmt.replayer.simulated_machine import pair_luids
 from tracekmt.replayer.target import Transcript
 from tracekmt.simulator import BEHAVIOURS, Simulator
 from tracekmt.simulator.model.nt_handles import PSEUDO_HANDLES
-from tracekmt.simulator.recorded_state import PENDING, SILENT_KINDS, unborn_reason
+from tracekmt.simulator.recorded_state import SILENT_KINDS, unborn_reason
 from tracekmt.simulator.request import Answer
 from tracekmt.spec.types import Abi, CallSpec, Kind
 from tracekmt.trace.call import TracedCall
@@ -93,7 +92,7 @@ class SimulatorTarget:
         outputs = codec.decode(spec, self.abi, arena, arguments, Recorded(before)) if bound_outputs is None else None
         rule = answer.rule
         is_taken = answer.taken is not None and not answer.performed
-        status = _status(answer) if not is_taken else call.status
+        status = ntstatus.status(answer.status_name) if not is_taken else call.status
         outcome = Outcome(
             status if spec.returns == "NTSTATUS" else None,
             spec.argument,
@@ -216,15 +215,6 @@ class SimulatorTarget:
             return handle if handle in PSEUDO_HANDLES else self.simulator.adopt_nt_handle(kind.name)
         owners = {owner.name: live for owner, live in call_handles.items()}
         return self.simulator.adopt(kind.name, owners.get("device", 0), owners.get("resource", 0))
-
-
-_SUCCESS, _PENDING = Status(0), ntstatus.status(PENDING)
-
-
-def _status(answer: Answer) -> Status:
-    if answer.rule is not None:
-        return ntstatus.status(answer.rule.status)
-    return _PENDING if answer.is_pending else _SUCCESS
 
 
 def _uncertain_outputs(answer: Answer, unborn: Sequence[tuple[str, str]]) -> Mapping[str, str]:

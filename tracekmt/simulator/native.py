@@ -6,6 +6,7 @@ passes these addresses to a recorder in a file (see `tracekmt.record.handover`).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -14,18 +15,21 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tracekmt import ntstatus, system
 from tracekmt.calls import CALLS
-from tracekmt.codec.memory import Arena, MemoryFault
+from tracekmt.codec.memory import Arena
 from tracekmt.errors import Error
 from tracekmt.simulator.behaviours import BEHAVIOURS
-from tracekmt.simulator.recorded_state import PENDING, SUCCESS
+from tracekmt.simulator.model.gpu_queue import Fence
+from tracekmt.simulator.model.shared_objects import AllocationMemory
+from tracekmt.simulator.process_memory import ProcessMemory
 from tracekmt.simulator.simulator import Simulator
 
 _STUB_SIZE = 32
-_READ_LIMIT = 1 << 28
-"""Bytes of the largest read. A larger size is a MemoryFault instead of an allocation in this process."""
+_UNKNOWN_SIZE = 16 << 20
+"""Bytes of an allocation whose size only a driver knows. Pages without contents take no memory."""
 
 _UNSUCCESSFUL = 0xC0000001
 _THUNK = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
@@ -51,8 +55,11 @@ class Thunks:
             )
         self.simulator = simulator
         self._memory = ProcessMemory()
-        self._fences: list[ctypes.c_uint64] = []
+        self._fences: WeakKeyDictionary[Fence, ctypes.c_uint64] = WeakKeyDictionary()
+        self._contents: WeakKeyDictionary[AllocationMemory, mmap.mmap] = WeakKeyDictionary()
         simulator.map_fence_memory = self._map_fence
+        simulator.map_allocation_memory = self._map_allocation
+        simulator.signal_event = _signal_event
         base, self._code = _allocate_executable(_STUB_SIZE * len(BEHAVIOURS))
         self._callbacks = [_prototype(name)(self._callback(name)) for name in BEHAVIOURS]
         self.addresses: dict[str, int] = {}
@@ -67,18 +74,26 @@ class Thunks:
         thunk: Callable[[int], int] = _THUNK(self.addresses[name])
         return thunk
 
-    def _map_fence(self) -> tuple[int, Callable[[int], None]]:
-        """Return the address of a fence value that lives as long as the addresses of the functions, and its writer."""
-        value = ctypes.c_uint64()
-        self._fences.append(value)
+    def _map_fence(self, fence: Fence) -> tuple[int, Callable[[int], None]]:
+        """Return the address of the value of a fence, which lives as long as the fence, and its writer."""
+        value = self._fences.setdefault(fence, ctypes.c_uint64())
         return ctypes.addressof(value), partial(setattr, value, "value")
+
+    def _map_allocation(self, memory: AllocationMemory) -> int:
+        """Return the address of the contents of an allocation, which live as long as the allocation."""
+        contents = self._contents.get(memory)
+        if contents is None:
+            contents = self._contents[memory] = mmap.mmap(-1, memory.size if memory.size_known else _UNKNOWN_SIZE)
+        return ctypes.addressof(ctypes.c_char.from_buffer(contents))
 
     def _callback(self, name: str) -> Callable[..., int]:
         def callback(*arguments: int) -> int:
             try:
+                wait = self.simulator.wait_of(CALLS[name], "x64", self._memory, arguments)
+                if wait is not None:
+                    self.simulator.wait(wait)
                 answer = self.simulator.invoke(CALLS[name], "x64", self._memory, arguments)
-                success = PENDING if answer.is_pending else SUCCESS
-                status = int(ntstatus.status(answer.rule.status if answer.rule else success))
+                status = int(ntstatus.status(answer.status_name))
             except Exception:  # an internal error must not look like an answer of the simulator
                 traceback.print_exc()
                 status = _UNSUCCESSFUL
@@ -94,64 +109,6 @@ def _prototype(name: str) -> Any:
     return ctypes.CFUNCTYPE(ctypes.c_int32, *words)
 
 
-class ProcessMemory:
-    """Memory of this process, probed like in the kernel: a bad address is a MemoryFault, not a crash."""
-
-    def __init__(self) -> None:
-        if sys.platform == "win32":
-            kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
-            self._read: Any = kernel32.ReadProcessMemory
-            self._write: Any = kernel32.WriteProcessMemory
-            size_t, pointer = ctypes.c_size_t, ctypes.c_void_p
-            for function in (self._read, self._write):
-                function.argtypes = [pointer, pointer, pointer, size_t, ctypes.POINTER(size_t)]
-        else:
-            libc = ctypes.CDLL(None, use_errno=True)
-            self._read, self._write = libc.process_vm_readv, libc.process_vm_writev
-            for function in (self._read, self._write):
-                function.restype = ctypes.c_ssize_t
-                vector, count = ctypes.POINTER(_IoVector), ctypes.c_ulong
-                function.argtypes = [ctypes.c_int, vector, count, vector, count, ctypes.c_ulong]
-
-    def read(self, address: int, size: int) -> bytes:
-        """Read `size` bytes.
-
-        Raises:
-            MemoryFault: Not all bytes are readable. The error has the readable beginning.
-        """
-        if size > _READ_LIMIT:
-            raise MemoryFault(address)
-        buffer = ctypes.create_string_buffer(max(size, 1))
-        copied = self._copy(self._read, address, buffer, size)
-        if copied < size:
-            raise MemoryFault(address + copied, buffer.raw[:copied])
-        return buffer.raw[:size]
-
-    def write(self, address: int, data: bytes) -> None:
-        """Overwrite memory.
-
-        Raises:
-            MemoryFault: Not all bytes are writable.
-        """
-        buffer = ctypes.create_string_buffer(data, max(len(data), 1))
-        if self._copy(self._write, address, buffer, len(data)) < len(data):
-            raise MemoryFault(address)
-
-    def _copy(self, function: Any, address: int, buffer: Any, size: int) -> int:
-        """Copy between an address and a buffer, and return the number of copied bytes."""
-        if sys.platform == "win32":
-            copied = ctypes.c_size_t(0)
-            function(ctypes.c_void_p(-1), address, buffer, size, ctypes.byref(copied))
-            return copied.value
-        local = _IoVector(ctypes.addressof(buffer), size)
-        remote = _IoVector(address, size)
-        return max(int(function(os.getpid(), ctypes.byref(local), 1, ctypes.byref(remote), 1, 0)), 0)
-
-
-class _IoVector(ctypes.Structure):
-    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
-
-
 class ProcessArena(Arena):
     """An arena at real addresses of this process, for calls of real functions."""
 
@@ -161,6 +118,15 @@ class ProcessArena(Arena):
     def locate(self, block: bytearray) -> int:
         """Return the real address of a block."""
         return ctypes.addressof(ctypes.c_char.from_buffer(block))
+
+
+def _signal_event(handle: int) -> None:
+    """Signal an event of this process: an eventfd on Linux."""
+    if sys.platform == "win32":
+        ctypes.WinDLL("kernel32").SetEvent(ctypes.c_void_p(handle))
+        return
+    with contextlib.suppress(OSError):
+        os.write(handle, (1).to_bytes(8, "little"))
 
 
 def _allocate_executable(size: int) -> tuple[int, Any]:

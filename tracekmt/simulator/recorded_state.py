@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from tracekmt.ntstatus import Status
 from tracekmt.simulator.request import Request
-from tracekmt.simulator.rule import ValidationRule
-
-SUCCESS, PENDING = "STATUS_SUCCESS", "STATUS_PENDING"
+from tracekmt.simulator.rule import SUCCESS, ValidationRule
 
 VIDEO_MEMORY = frozenset({"STATUS_GRAPHICS_NO_VIDEO_MEMORY"})
 SYSTEM_MEMORY = frozenset(

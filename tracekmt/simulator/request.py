@@ -16,7 +16,7 @@ from tracekmt.simulator.model.adapter import Adapter
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.nt_handles import CURRENT_PROCESS
 from tracekmt.simulator.model.objects import Device
-from tracekmt.simulator.rule import NULL_ARGUMENT, ValidationRule
+from tracekmt.simulator.rule import NULL_ARGUMENT, PENDING, SUCCESS, ValidationRule
 from tracekmt.spec import types as t
 from tracekmt.spec.layout import Layout, lay_out, measure
 
@@ -219,6 +219,19 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """The condition that ends the wait of a call.
+
+    Attributes:
+        is_over: Returns True once other calls have brought the condition about.
+        seconds: Time limit, None to wait for ever.
+    """
+
+    is_over: Callable[[], bool]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Behaviour:
     """Simulated behaviour of a function.
 
@@ -234,6 +247,8 @@ class Behaviour:
             from the recording.
         limits: What the simulator does not play, and why. Empty without such a limit.
         is_queued: True if a successful call may return STATUS_PENDING. In a replay, the recording decides.
+        wait_of: Returns what a valid request waits for before it returns, None if it returns at once. None: no request
+            waits.
     """
 
     rules: Sequence[ValidationRule]
@@ -246,6 +261,8 @@ class Behaviour:
     machine_answers: Callable[[Any], bool] = lambda request: False
     is_queued: bool = False
     limits: str = ""
+
+    wait_of: Callable[[Any], Wait | None] | None = None
 
     @property
     def kernel_statuses(self) -> set[str]:
@@ -276,3 +293,10 @@ class Answer:
     is_pending: bool = False
     uncertain_outputs: Mapping[str, str] = field(default_factory=dict)
     injected: tuple[str, ...] = ()
+
+    @property
+    def status_name(self) -> str:
+        """Name of the status that the simulator returns."""
+        if self.rule is not None:
+            return self.rule.status
+        return PENDING if self.is_pending else SUCCESS

@@ -72,6 +72,8 @@ def device_removed(function: str) -> ValidationRule:
     )
 
 
+SUCCESS, PENDING, TIMEOUT = "STATUS_SUCCESS", "STATUS_PENDING", "STATUS_TIMEOUT"
+
 NULL_ARGUMENT = null("STATUS_INVALID_PARAMETER", LIKE_OTHERS, "assumption")
 
 HANDLE_TABLE_FULL = ValidationRule(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,14 +25,12 @@ from tracekmt.simulator.recorded_state import (
     ANSWER_REASON,
     DRIVER_REASON,
     INDEPENDENT_KINDS,
-    PENDING,
-    SUCCESS,
     catch_up,
     learn,
     unborn_reason,
 )
-from tracekmt.simulator.request import Answer, Behaviour, Request
-from tracekmt.simulator.rule import HANDLE_TABLE_FULL, UNREADABLE, ValidationRule
+from tracekmt.simulator.request import Answer, Behaviour, Request, Wait
+from tracekmt.simulator.rule import HANDLE_TABLE_FULL, PENDING, SUCCESS, TIMEOUT, UNREADABLE, ValidationRule
 from tracekmt.spec.types import Abi, CallSpec, Kind
 
 
@@ -158,10 +156,8 @@ class Simulator(Process):
         arguments = codec.encode(spec, "x64", arena, _with_output_parameters(spec, inputs))
         before = Recorded(arena.regions())
         answer = self.invoke(spec, "x64", arena, arguments)
-        rule = answer.rule
-        result = status(rule.status) if rule else status(PENDING) if answer.is_pending else Status(0)
         outputs = codec.decode(spec, "x64", arena, arguments, before, self._kind_of)
-        return CallResult(result, outputs, rule, BEHAVIOURS[name].modelled)
+        return CallResult(status(answer.status_name), outputs, answer.rule, BEHAVIOURS[name].modelled)
 
     def _kind_of(self, handle: int) -> Kind | None:
         """Return the kind of a handle's object, for unions that depend on it."""
@@ -205,7 +201,31 @@ class Simulator(Process):
             if fault is not None:
                 return Answer(fault.rule, injected=(*changes, fault.text))
             answer = self._answer(spec, abi, memory, arguments, recorded, unborn)
+            if self.machine.events:
+                self.machine.signal_events()
+            self.machine.lock.notify_all()
             return replace(answer, injected=changes) if changes else answer
+
+    def wait_of(self, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> Wait | None:
+        """Return what a call waits for before it returns, None if it returns at once. The call has no effect."""
+        behaviour = BEHAVIOURS[spec.name]
+        if behaviour.wait_of is None or tuple(arguments) == (0,):
+            return None
+        with self.machine.lock:
+            try:
+                request = behaviour.request(self, spec, abi, memory, arguments)
+                violated = _first_violated(self._rules(spec.name), request)
+                return behaviour.wait_of(request) if violated is None or violated.status == TIMEOUT else None
+            except MemoryFault:
+                return None
+
+    def wait(self, wait: Wait, is_cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Let the thread wait until other calls end a wait, its time is up, or it is cancelled.
+
+        A canceller calls `machine.lock.notify_all()`.
+        """
+        with self.machine.lock:
+            self.machine.lock.wait_for(lambda: wait.is_over() or is_cancelled(), wait.seconds)
 
     def would_return(self, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> str:
         """Return the name of the status that a call would return now. The call has no effect."""
@@ -280,6 +300,10 @@ class Simulator(Process):
             behaviour.effect(request)
             if recorded is not None and behaviour.machine_answers(request):
                 return Answer(None, ANSWER_REASON, status_judged=True, performed=False)
+            if self.machine.answer_query is not None and behaviour.machine_answers(request):
+                answered = self.machine.answer_query(request)
+                if answered:
+                    return Answer(ValidationRule(answered.name, ANSWER_REASON, bool, "a recording", "assumption"))
         except (MemoryFault, HandleTableFullError) as error:
             for process, created in reversed(self.machine.created):
                 process.undo(created)

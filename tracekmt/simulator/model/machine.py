@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from tracekmt.codec.luid import Luid
+from tracekmt.ntstatus import Status
 from tracekmt.simulator.injection import InjectedFault, MachineChange
 from tracekmt.simulator.model.adapter import Adapter
 from tracekmt.simulator.model.address_space import SPACE_END, AddressSpace
@@ -76,6 +77,9 @@ class Machine:
         faults: Injected faults.
         changes: Changes of the machine that have not happened yet.
         rules: Validation rules of each function under this profile, filled by its first call.
+        events: Events to signal, each with what is to come about before.
+        answer_query: Writes the outputs of a call that only a real machine can answer, and returns its status. None
+            leaves the call as it is. A replay takes such outputs from the recording.
         created: Objects and NT handles that the current call created so far, each with its process.
     """
 
@@ -94,13 +98,16 @@ class Machine:
     named_objects: dict[Name, NtObject] = field(default_factory=dict)
     processes: WeakValueDictionary[int, Process] = field(default_factory=WeakValueDictionary)
     # Calls may come from many threads. One call at a time is simulated: the kernel's own locks are not modelled.
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    # Every call notifies those that wait for it, see `Simulator.wait`.
+    lock: threading.Condition = field(default_factory=threading.Condition)
     next_process_id: int = FIRST_PROCESS_ID
     call_count: int = 0
     call_index: int = 0
     faults: list[InjectedFault] = field(default_factory=list)
     rules: dict[str, Sequence[ValidationRule]] = field(default_factory=dict)
     changes: list[MachineChange] = field(default_factory=list)
+    events: list[tuple[Callable[[], bool], Callable[[], None]]] = field(default_factory=list)
+    answer_query: Callable[[Any], Status | None] | None = None
     created: list[tuple[Process, KernelObject | int]] = field(default_factory=list)
 
     @property
@@ -135,6 +142,12 @@ class Machine:
         self.restart(adapter)
         if change.new_luid is not None:
             adapter.luid = change.new_luid
+
+    def signal_events(self) -> None:
+        """Signal the events whose fences have reached their values."""
+        for is_over, signal in [event for event in self.events if event[0]()]:
+            self.events.remove((is_over, signal))
+            signal()
 
     def restart(self, adapter: Adapter) -> None:
         """Let a stopped adapter answer again. Its devices are lost, and stay lost."""
@@ -222,7 +235,9 @@ class Process:
         id: Process id.
         memory: The memory that the process uses.
         reservations: Bytes of video memory that the process has reserved, by the keys of `MemoryUsage.bytes`.
-        map_fence_memory: Maps 8 bytes of real memory for the value of a fence, and returns its address and a writer.
+        map_fence_memory: Maps 8 bytes of real memory for the value of a fence, and returns their address and a writer.
+        signal_event: Signals an event of the program, by its handle. Without it, no event is signalled.
+        map_allocation_memory: Returns the address at which the process finds the contents of an allocation.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -234,7 +249,9 @@ class Process:
         machine.processes[self.id] = self
         self.memory = MemoryUsage(machine.commits_at_creation)
         self.reservations: dict[tuple[Luid, bool], int] = {}
-        self.map_fence_memory: Callable[[], tuple[int, Callable[[int], None]]] | None = None
+        self.map_fence_memory: Callable[[Fence], tuple[int, Callable[[int], None]]] | None = None
+        self.signal_event: Callable[[int], None] | None = None
+        self.map_allocation_memory: Callable[[AllocationMemory], int] | None = None
         self._address_spaces: dict[Luid | None, AddressSpace] = {}
         self._next_addresses = {"cpu": _CPU_ADDRESSES, "cpu32": _CPU32_ADDRESSES, "gpu": _GPU_ADDRESSES}
         self._fence_value = 0
@@ -306,11 +323,25 @@ class Process:
         self._next_addresses[space] = address + pages * PAGE
         return address
 
+    def map_allocation(self, memory: AllocationMemory, size: int, pointer_size: int) -> int:
+        """Return a CPU address for the contents of an allocation.
+
+        Args:
+            memory: Memory of the allocation. The caller's own memory stays where it is.
+            size: Bytes of the range, where no real memory is mapped.
+            pointer_size: Bytes of a pointer, which the address must fit.
+        """
+        if memory.caller_address:
+            return memory.caller_address
+        if self.map_allocation_memory is None:
+            return self.reserve_addresses("cpu", size, pointer_size)
+        return self.map_allocation_memory(memory)
+
     def map_fence(self, fence: Fence, pointer_size: int) -> int:
         """Return a CPU address at which the process can read the value of a fence."""
         if self.map_fence_memory is None:
             return self.reserve_addresses("cpu", 8, pointer_size)
-        address, write = self.map_fence_memory()
+        address, write = self.map_fence_memory(fence)
         write(fence.value)
         fence.mappings.append(write)
         return address

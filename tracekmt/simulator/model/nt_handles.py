@@ -61,6 +61,10 @@ class NtHandleTable:
         self._next = STEP
         self._free: list[int] = []
 
+    def start_at(self, handle: int) -> None:
+        """Give new handles from a number on. The table must be empty."""
+        self._next = handle
+
     def add(self, nt_object: NtObject, access: int) -> int:
         """Open a handle to an object, with an access mask."""
         handle = heappop(self._free) if self._free else self._next

@@ -43,6 +43,7 @@ class AllocationMemory(SharedObject):
     """
 
     __slots__ = (
+        "__weakref__",
         "adapter",
         "caller_address",
         "is_discarded",

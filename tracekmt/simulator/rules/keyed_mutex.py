@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -10,13 +11,15 @@ from tracekmt.ntstatus import Status
 from tracekmt.simulator.model.nt_handles import SHARED_RESOURCE
 from tracekmt.simulator.model.objects import KeyedMutex
 from tracekmt.simulator.model.shared_objects import MutexState
-from tracekmt.simulator.request import Behaviour, Request
-from tracekmt.simulator.rule import ValidationRule, invalid
+from tracekmt.simulator.request import Behaviour, Request, Wait
+from tracekmt.simulator.rule import SUCCESS, TIMEOUT, ValidationRule, invalid
 from tracekmt.simulator.rules.adapter import VERIFIED_NULL
 from tracekmt.simulator.rules.sharing import LIKE_BAD_NT_HANDLE, NtHandleRequest
 from tracekmt.simulator.sources import LIKE_OTHERS, WINE_TEST
 
-SUCCESS = "STATUS_SUCCESS"
+FILETIME_EPOCH_SECONDS = 11644473600
+"""Seconds from 1601, the epoch of Windows' times, to 1970."""
+
 MUTEX_REASON = "another process may have acquired or released the mutex"
 
 
@@ -72,10 +75,16 @@ class AcquireRequest(KeyedMutexRequest):
         assert self.mutex is not None
         return self.mutex.state.holder is None and self.mutex.state.key == self.args["Key"]
 
+    @property
+    def is_abandoned(self) -> bool:
+        """True if the mutex is abandoned, or its handle was destroyed meanwhile."""
+        assert self.mutex is not None
+        return self.mutex.state.abandoned or not self.mutex.handle
+
     def uncertain_status(self, recorded: Status) -> str | None:
         """Return a reason if no handle of the recording holds the mutex. Every mutex can be shared."""
         is_held = self.mutex is None or self.mutex.state.holder is not None
-        if is_held or recorded.name not in (SUCCESS, "STATUS_TIMEOUT", "STATUS_ABANDONED"):
+        if is_held or recorded.name not in (SUCCESS, TIMEOUT, "STATUS_ABANDONED"):
             return None
         assert self.mutex is not None
         self.mutex.state.abandoned |= recorded.name == "STATUS_ABANDONED"
@@ -122,6 +131,21 @@ def acquire(request: AcquireRequest) -> None:
     request.args["FenceValue"] = request.mutex.state.fence_value or 0
 
 
+def _wait_of(request: AcquireRequest) -> Wait | None:
+    """Wait until the mutex is released with the key, or abandoned.
+
+    *pTimeout is in units of 100 ns: a duration if it is negative, else a time.
+    """
+    if request.is_available:
+        return None
+    timeout = request.args["pTimeout"]
+    seconds = None
+    if timeout:
+        ticks = int.from_bytes(request.memory.read(timeout, 8), "little", signed=True)
+        seconds = max(ticks * 1e-7 - FILETIME_EPOCH_SECONDS - time.time() if ticks > 0 else -ticks * 1e-7, 0.0)
+    return Wait(lambda: request.is_available or request.is_abandoned, seconds)
+
+
 def release(request: KeyedMutexRequest) -> None:
     """Release the mutex with the key for the next acquire, and keep the FenceValue for it."""
     assert request.mutex is not None
@@ -164,7 +188,7 @@ _ABANDONED = ValidationRule(
     write=_clear_fence_value,
 )
 _TIMEOUT = ValidationRule(
-    "STATUS_TIMEOUT",
+    TIMEOUT,
     "the mutex is held, or was released with another key, and the timeout passes; FenceValue becomes 0",
     lambda r: r.args["pTimeout"] and not r.is_available,
     WINE_TEST,
@@ -173,7 +197,13 @@ _TIMEOUT = ValidationRule(
     write=_clear_fence_value,
 )
 _NOT_HELD = invalid("the mutex is not held", lambda r: r.mutex.state.holder is None, WINE_TEST, "Windows-verified")
-_ACQUIRE = Behaviour(request=AcquireRequest, rules=(_LIKE_BAD_MUTEX, _ABANDONED, _TIMEOUT), effect=acquire, waits=True)
+_ACQUIRE = Behaviour(
+    request=AcquireRequest,
+    rules=(_LIKE_BAD_MUTEX, _ABANDONED, _TIMEOUT),
+    effect=acquire,
+    waits=True,
+    wait_of=_wait_of,
+)
 _RELEASE = Behaviour(request=KeyedMutexRequest, rules=(_LIKE_BAD_MUTEX, _NOT_HELD), effect=release)
 
 BEHAVIOURS = {

@@ -51,8 +51,7 @@ def lock(request: LockRequest) -> None:
     assert allocation is not None
     # `Simulator.invoke` takes calls of both ABIs, so the address of an earlier lock may not fit.
     if not allocation.lock_count or allocation.locked_at >> 8 * request.pointer_size:
-        own = allocation.memory.caller_address
-        allocation.locked_at = own or request.process.reserve_addresses("cpu", _SIZE, request.pointer_size)
+        allocation.locked_at = request.process.map_allocation(allocation.memory, _SIZE, request.pointer_size)
     allocation.lock_count += 1
     request.args["pData"] = allocation.locked_at
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS, D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
@@ -12,7 +12,7 @@ from tracekmt.simulator.model.gpu_queue import signal as signal_fence
 from tracekmt.simulator.model.nt_handles import EVENT
 from tracekmt.simulator.model.objects import SyncObject
 from tracekmt.simulator.model.shared_objects import SyncState
-from tracekmt.simulator.request import Behaviour, Request
+from tracekmt.simulator.request import Behaviour, Request, Wait
 from tracekmt.simulator.rule import ValidationRule, device_removed, invalid, unspecified
 from tracekmt.simulator.rules.adapter import VERIFIED_NULL
 from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest
@@ -214,11 +214,28 @@ def signal(request: SignalFromCpuRequest) -> None:
 def wait(request: WaitFromCpuRequest) -> None:
     """Return immediately. A replay makes the call when it returned in the recording, after the signals of others.
 
-    A wait without an event and without WaitAny returns when every fence has reached its value.
+    A wait without an event and without WaitAny returns when every fence has reached its value. An event is signalled
+    then, if it is that of a live program.
     """
-    if not request.args["hAsyncEvent"] and not request.args["Flags.WaitAny"]:
+    event, signal_event = request.args["hAsyncEvent"], request.process.signal_event
+    if event and signal_event is not None:
+        request.machine.events.append((_is_over(request), lambda: signal_event(event)))
+    elif not event and not request.args["Flags.WaitAny"]:
         for state, value in request.values:
             reach(state.fence, value)
+
+
+def _wait_of(request: WaitFromCpuRequest) -> Wait | None:
+    """Wait for all fences, or for one with WaitAny. With an event, the call returns at once."""
+    is_over = _is_over(request)
+    return None if request.args["hAsyncEvent"] or is_over() else Wait(is_over)
+
+
+def _is_over(request: WaitFromCpuRequest) -> Callable[[], bool]:
+    """Return a function that is true once the fences have reached their values."""
+    values = [(state.fence, value) for state, value in request.values]
+    reached = any if request.args["Flags.WaitAny"] else all
+    return lambda: reached(fence.value >= value for fence, value in values)
 
 
 _BAD_TYPE_1 = invalid(
@@ -360,6 +377,9 @@ BEHAVIOURS = {
         effect=signal,
     ),
     "D3DKMTWaitForSynchronizationObjectFromCpu": Behaviour(
-        request=WaitFromCpuRequest, rules=(*_FROM_CPU_RULES, denied("NoWait", "waited for")), effect=wait
+        request=WaitFromCpuRequest,
+        rules=(*_FROM_CPU_RULES, denied("NoWait", "waited for")),
+        effect=wait,
+        wait_of=_wait_of,
     ),
 }
