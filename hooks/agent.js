@@ -90,6 +90,7 @@ function start(config) {
   Interceptor.flush();
   enabled.writeU32(1);
   const overhead = raw.entries.length > 0 && canReplace() ? measure() : null;
+  openMailbox(config, state);
   if (config.windows) {
     if (system === linux) convention = windowsUnderWine;
     state.add(WINDOWS).writeU64(1);  // after the measurement, because this thread is not a Windows thread under Wine
@@ -102,15 +103,6 @@ function report(message) {
   if (recorder !== null) recorderState.add(REPORTED).writeU64(++reported);
   send(message);
 }
-
-/* Returns true in a Linux program. Its loader reports its libraries, see elf.js. */
-const isLinuxProgram = () => convention === sysv || convention === cdecl;
-
-/* Returns true if functions get jumps of our own, see patch.js. */
-const patchesFunctions = () => isLinuxProgram() || (convention === windowsNative && Process.arch === 'x64');
-
-/* Returns true if functions can be replaced, which is the cheapest hook. In 32-bit Windows programs, all hooks are listeners. */
-const canReplace = () => Process.arch === 'x64' || isLinuxProgram();
 
 /* Measures the cost of a call with its arguments only, and of each kilobyte copied, in nanoseconds. */
 const MEASURED_CALLS = 150;
@@ -141,7 +133,7 @@ function takeSpare(name) {
 function attach(name, address, entry) {
   try {
     const listener = Interceptor.attach(address, recorder, entry);
-    if (entry.add(12).readU32() !== 0) report({ type: 'kmt:uninjected', name });  // a listener only watches
+    if (entry.add(12).readU32() !== 0 || isAnswered(name)) report({ type: 'kmt:uninjected', name });  // a listener only watches
     hooked.set(address.toString(), { unhook: () => listener.detach(), isPatch: false });
   } catch (error) {  // the function is shorter than any jump
     report({ type: 'kmt:missed', name, reason: error.message });
@@ -165,10 +157,11 @@ function hook(functions, source) {
         // A thread may call the stub before the original is set. The recorder then waits for the address.
         if (patchesFunctions()) {
           const { original, unhook } = patchFunction(address, stub, room);
-          setOriginal(original);
+          setOriginal(answers[name] ?? original);
           hooked.set(address.toString(), { unhook, isPatch: true });
         } else {
-          setOriginal(Interceptor.replaceFast(address, stub));
+          const original = Interceptor.replaceFast(address, stub);
+          setOriginal(answers[name] ?? original);
           hooked.set(address.toString(), { unhook: () => Interceptor.revert(address), isPatch: false });
         }
       } catch {  // too short for this jump; a listener needs a shorter one

@@ -81,14 +81,21 @@ static const u32 *find_fault(const u32 *hook, const u64 *parameters, const Threa
   return found;
 }
 
+/* Makes a call for the program: the recorder's side answers it, or the function. An answer may be marked like that of a fault. */
+static u64 make_call(Hook *hook, const u64 *p, const Thread *t) {
+  u64 result;
+  if (answer_call((const u32 *)(word)hook->entry, p, t, &result)) return result;
+  return ((Function)(word)hook->original)((word)p[0], (word)p[1], (word)p[2], (word)p[3], (word)p[4], (word)p[5]);
+}
+
 /* Answers a call with a fault. Returns the value that is recorded. The program gets its low half. */
-static u64 apply_fault(const u32 *fault, Hook *hook, const u64 *p) {
+static u64 apply_fault(const u32 *fault, Hook *hook, const u64 *p, const Thread *t) {
   const u32 *output = fault + FAULT_WORDS + fault[6] * CONDITION_WORDS;
   u32 outputs = fault[7], mark = ANSWERED, i;
   u64 result = fault[3], scratch[6];
   if (fault[4]) pause_thread(fault[4]);
   if (fault[5] & FAULT_MAKES_CALL) {
-    result = ((Function)(word)hook->original)((word)p[0], (word)p[1], (word)p[2], (word)p[3], (word)p[4], (word)p[5]);
+    result = make_call(hook, p, t);
     mark = fault[5] & FAULT_HAS_STATUS ? REPLACED : DELAYED;
     if (mark == REPLACED) result = fault[3];
   }
@@ -99,6 +106,8 @@ static u64 apply_fault(const u32 *fault, Hook *hook, const u64 *p) {
   }
   return fault[5] & FAULT_MARKS ? (u32)result | (u64)(mark | fault[0]) << 32 : result;
 }
+
+static int is_answered(u64 result) { return (u32)(result >> 32) >> 8 == ANSWERED >> 8; }
 
 /* Replaces a function with known parameters, all of them words in registers. A stub of the agent calls it with these
    parameters, the hook, and the return address of the function's caller. */
@@ -123,10 +132,10 @@ word recorder_call(word a, word b, word c, word d, word e, word f, Hook *hook, w
   }
   fault = find_fault((const u32 *)(word)hook->entry, parameters, t, caller);
   enter(t, &invocation, (const u32 *)(word)hook->entry, parameters, caller);
-  result = fault ? apply_fault(fault, hook, parameters) : function(a, b, c, d, e, f);
+  result = fault ? apply_fault(fault, hook, parameters, t) : make_call(hook, parameters, t);
   if (enabled[0]) leave(t, &invocation, result);
   if (t) close_call(t, (word)&invocation);
-  return fault && fault[5] & FAULT_MARKS ? (word)(u32)result : (word)result;
+  return (fault && fault[5] & FAULT_MARKS) || is_answered(result) ? (word)(u32)result : (word)result;
 }
 
 word recorder_nothing(void) { return 0; }

@@ -77,10 +77,10 @@ const linux = {
   },
 
   /* Maps the shared buffer, a file that the host maps too. */
-  share({ path, offset, size }) {
+  share({ path, offset, size }, flags = MAP_SHARED_POPULATE) {
     const file = native('open', 'int', 'pointer', 'int')(Memory.allocUtf8String(path), O_RDWR_CLOEXEC);
     if (file < 0) throw new Error(`the process cannot open ${path}`);
-    const memory = this._map(offset + size, MAP_SHARED_POPULATE, file).add(offset);
+    const memory = this._map(offset + size, flags, file).add(offset);
     native('close', 'int', 'int')(file);
     return memory;
   },
@@ -115,6 +115,7 @@ const linux = {
       usleep: libc('usleep'),
       kill: libc('kill'),
       errno_location: libc('__errno_location'),
+      system_call: libc('syscall'),
     };
   },
 

@@ -171,3 +171,12 @@ function makeStubs(convention, entries, near, recorder, keep) {
   if (!Memory.protect(code, size, 'r-x')) throw new Error('the process cannot map executable memory');
   return stubs;
 }
+
+/* Returns true in a Linux program. Its loader reports its libraries, see elf.js. */
+const isLinuxProgram = () => convention === sysv || convention === cdecl;
+
+/* Returns true if functions get jumps of our own, see patch.js. */
+const patchesFunctions = () => isLinuxProgram() || (convention === windowsNative && Process.arch === 'x64');
+
+/* Returns true if functions can be replaced, which is the cheapest hook. In 32-bit Windows programs, all hooks are listeners. */
+const canReplace = () => Process.arch === 'x64' || isLinuxProgram();

@@ -44,6 +44,7 @@ ALLOWED = {
     | {"calls", "differ", "edit", "findings", "machine", "objects", "simulator", "text", "thunks", "trace"},
     "convert": DATA | {"calls", "differ", "edit", "findings", "objects", "replayer", "text", "trace"},
     "checker": DATA | {"calls", "findings", "objects", "replayer", "simulator", "trace"},
+    "run": DATA | {"calls", "simulator", "trace"},
     "torture": DATA | {"calls", "objects", "report", "simulator", "text", "trace"},
     "doctor": None,
     "demo": None,

@@ -100,6 +100,7 @@ def recording(
     redact: bool = False,
     spool: str | os.PathLike[str] | None = None,
     inject: Sequence[str] = (),
+    simulator: Simulator | None = None,
 ) -> Iterator[Progress]:
     """Record the calls of this process while a with statement runs. Its exit ends the recording, too.
 
@@ -114,6 +115,7 @@ def recording(
         redact: Keep names, paths and private data out of the trace.
         spool: Folder of the buffer, None for the default.
         inject: Failures to inject, such as "CreateAllocation2@10=STATUS_NO_MEMORY".
+        simulator: A simulator that answers the calls instead of the hooked functions.
 
     Yields:
         Counters that are updated while the program runs.
@@ -125,6 +127,11 @@ def recording(
     from tracekmt import record
     from tracekmt.record import own_process
 
+    answerer = None
+    if simulator is not None:
+        from tracekmt.run.own_process import OwnProcessAnswerer
+
+        answerer = OwnProcessAnswerer(simulator)
     progress = record.start(
         path,
         module=module,
@@ -134,6 +141,7 @@ def recording(
         redact=redact,
         spool=spool,
         inject=inject,
+        answerer=answerer,
     )
     try:
         yield progress

@@ -73,6 +73,22 @@ def test_every_call_of_the_block_and_no_other(thunks_library: Library, tmp_path:
     assert own_process.THREAD_NAME not in [thread.name for thread in threading.enumerate()]
 
 
+def test_a_simulator_answers(thunks_library: Library, tmp_path: Path) -> None:
+    """The calls of this process reach a simulator instead of the library, and are recorded, on Windows too."""
+    library, trace, simulator = thunks_library.load(), tmp_path / "own.kmt", Simulator()
+    luid = {"AdapterLuid": {"LowPart": 1}}
+    adapter = simulator.call("D3DKMTOpenAdapterFromLuid", luid).outputs["hAdapter"]
+    with tracekmt.recording(trace, module=thunks_library.module, simulator=simulator) as progress:
+        answers = [close_adapter(library, handle) & 0xFFFFFFFF for handle in (adapter, adapter, 0)]
+    assert answers == [0, 0xC000000D, 0xC000000D]
+    assert close_adapter(library, 7) == 0, "the library's own function is back"
+    assert (progress.calls, progress.lost, progress.uninjected) == (3, 0, [])
+    with tracekmt.open(trace) as opened:
+        assert [int(call.status or 0) for call in opened.calls()] == answers
+        assert opened.header.settings["answered_by"] == "simulator"
+        assert opened.header.machine["adapters"][0]["luid"] == [1, 0]
+
+
 def test_injected_failures(thunks_library: Library, tmp_path: Path) -> None:
     """The recorder answers and delays calls of its own process, on Windows too."""
     library, trace = thunks_library.load(), tmp_path / "own.kmt"

@@ -45,6 +45,28 @@ jobs_option = click.option(
 _DIFFERENT = 1
 _PATH = click.Path(path_type=Path)
 _report = option_under("Report")
+_simulator = option_under("Simulator")
+
+
+def simulator_options(function: F) -> F:
+    """Add the settings of a simulator to a command: profile, memory and injected failures."""
+    options = (
+        _simulator("--profile", metavar="NAME", help="windows, wddm1, wsl, wine, or a TOML file.  [default: windows]"),
+        _simulator("--video-memory", metavar="SIZE", help="Video memory of each adapter: 64MB, 2GB."),
+        _simulator("--system-memory", metavar="SIZE", help="Memory of the machine."),
+        _simulator(
+            "--fail",
+            "faults",
+            multiple=True,
+            metavar="FUNCTION@N=STATUS",
+            help="Inject a failure: call N of FUNCTION returns STATUS. N+M: also every Mth call after it. "
+            "Append 'if in.FIELD > 1' for a condition. adapter@N=stopped, adapter:LUID@N=back, device@N=hung, "
+            "video_memory@N=SIZE: change the machine before call N. Repeatable.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 def report_options(*formats: str) -> Callable[[F], F]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,19 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from tracekmt.cli.help import GroupedCommand, option_under
-from tracekmt.cli.output import echo, replace_line
-from tracekmt.errors import RecordError, UsageError
-from tracekmt.plural import plural
+from tracekmt.cli.output import echo
+from tracekmt.errors import UsageError
 
 if TYPE_CHECKING:
-    from tracekmt.record.group import RecordingGroup
-    from tracekmt.record.limits import Progress, StopConditions
+    from tracekmt.record.limits import StopConditions
     from tracekmt.record.process.children import ChildWatcher, OnChild
     from tracekmt.record.session import Recording
-
-FAILING_SHOWN = 10
-LIVE_SECONDS = 0.2
-PLAIN_SECONDS = 10.0
 
 _target = option_under("Target")
 _capture = option_under("Capture")
@@ -108,6 +100,7 @@ def command(
     The exit status is that of PROGRAM, or 128 + the number of the signal that ended it. It is 2 if the recording failed
     or has no calls.
     """
+    from tracekmt.cli.recording import ProgressLine, record_group, record_one
     from tracekmt.record.group import RecordingGroup
     from tracekmt.record.process.targets import await_process, find_process, open_device
     from tracekmt.record.session import Recording
@@ -118,7 +111,7 @@ def command(
     if output is None:
         stem = Path(program[0]).name if program else wait or (name[0] if name else f"process.{pid[0]}")
         output = Path(f"{stem}.{time.strftime('%Y%m%dT%H%M%S')}.kmt")
-    progress_line = _ProgressLine()
+    progress_line = ProgressLine()
 
     def make(path: Path, watcher: ChildWatcher | None = None, on_child: OnChild | None = None) -> Recording:
         return Recording(
@@ -145,10 +138,10 @@ def command(
     if children or len(pids) > 1:
         if host is not None or thunks is not None:
             raise UsageError("several processes cannot be recorded with --host or --thunks")
-        return _run_group(
+        return record_group(
             RecordingGroup(device, make, output, children=children), functions, program, pids, progress_line
         )
-    return _run(make(output), output, functions, program, pids)
+    return record_one(make(output), output, functions, program, pids)
 
 
 def _stop_conditions(
@@ -167,112 +160,3 @@ def _stop_conditions(
         until_status=None if until_status is None else ntstatus.status(until_status),
         after=0.0 if after is None else parse_duration(after),
     )
-
-
-def _run(
-    recording: Recording, output: Path, functions: tuple[str, ...], program: tuple[str, ...], pids: list[int]
-) -> int:
-    if program:
-        recording.spawn(program)
-    else:
-        recording.attach(pids[0])
-    progress = recording.run()
-    _print_result(output, progress)
-    if not progress.calls and not progress.lost:
-        raise RecordError(_explain_no_calls(progress, functions))
-    return progress.exit_status or 0
-
-
-def _run_group(
-    group: RecordingGroup,
-    functions: tuple[str, ...],
-    program: tuple[str, ...],
-    pids: list[int],
-    progress_line: _ProgressLine,
-) -> int:
-    if program:
-        group.spawn(program)
-    for pid in pids:
-        group.attach(pid)
-    members = group.run(progress_line)
-    for member in members:
-        if member.error is not None:
-            echo(f"tracekmt: process {member.pid}: {member.error}", err=True)
-        else:
-            _print_result(member.output, member.recording.progress, f"process {member.pid}, ")
-    if any(member.error is not None for member in members):
-        return 2
-    first = members[0].recording.progress
-    if not any(member.recording.progress.calls or member.recording.progress.lost for member in members):
-        raise RecordError(_explain_no_calls(first, functions))
-    return first.exit_status or 0
-
-
-def _explain_no_calls(progress: Progress, functions: tuple[str, ...]) -> str:
-    """Return the reason why a recording has no calls, with what it looked for."""
-    modules = ", ".join(progress.modules) or "the thunks"
-    if progress.hooked:
-        hooked = plural(len(progress.hooked), "function")
-        return f"no call was recorded: {hooked} of {modules} were hooked, and the process called none of them"
-    if not progress.loaded:
-        return f"no call was recorded: the process never loaded {modules} (name another library with --module)"
-    if functions:
-        return f"no call was recorded: no function of {modules} matches --functions {', '.join(functions)}"
-    return f"no call was recorded: {modules} exports no function of the interface"
-
-
-def _print_injections(output: Path) -> None:
-    """Print how many calls of a trace got each fault."""
-    from tracekmt.report.summary import injected_counts, injected_lines
-    from tracekmt.trace.reader import Trace
-
-    with Trace(output) as trace:
-        for line in injected_lines(injected_counts(trace)):
-            echo(f"injected: {line}", err=True)
-
-
-def _print_result(output: Path, progress: Progress, process: str = "") -> None:
-    lost = f", {plural(progress.lost, 'lost event')}" if progress.lost else ""
-    echo(f"{output}: {process}{plural(progress.calls, 'call')}{lost}; {progress.ended}", err=True)
-    for (function, status), count in progress.failing.most_common(FAILING_SHOWN):
-        echo(f"{count:>8}  {function}  {status.name}", err=True)
-    if len(progress.failing) > FAILING_SHOWN:
-        echo("          and more (see `tracekmt stats`)", err=True)
-    if progress.faults:
-        _print_injections(output)
-    if progress.uninjected:
-        echo(f"tracekmt: too short for a jump, no faults injected: {', '.join(progress.uninjected)}", err=True)
-    if progress.undescribed:
-        names = ", ".join(f"{name} ({count})" for name, count in progress.undescribed.most_common())
-        echo(f"tracekmt: not described, recorded without fields: {names}", err=True)
-    if progress.missed:
-        echo(f"tracekmt: too short to hook, not recorded: {', '.join(progress.missed)}", err=True)
-
-
-class _ProgressLine:
-    """Prints the progress of a recording: one live line on a terminal, otherwise a line every PLAIN_SECONDS."""
-
-    def __init__(self) -> None:
-        self._last_elapsed = 0.0
-        self._last_calls = 0
-
-    def __call__(self, progress: Progress) -> None:
-        elapsed, on_terminal = progress.elapsed, sys.stderr is not None and sys.stderr.isatty()
-        interval = LIVE_SECONDS if on_terminal else PLAIN_SECONDS
-        if progress.ended is not None:
-            if on_terminal:
-                replace_line()
-            return
-        if elapsed - self._last_elapsed < interval:
-            return
-        rate = (progress.calls - self._last_calls) / (elapsed - self._last_elapsed)
-        self._last_elapsed, self._last_calls = elapsed, progress.calls
-        failed = sum(progress.failing.values())
-        line = (
-            f"{progress.calls:,} calls, {rate:,.0f}/s, {failed:,} failed, {progress.lost:,} lost, "
-            f"{progress.size / (1 << 20):,.1f} MB, {elapsed:.0f} s"
-        )
-        if on_terminal:
-            replace_line(line[: shutil.get_terminal_size().columns - 1])
-        else:
-            echo(line, err=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracekmt.cli.help import GroupedCommand, option_under
-from tracekmt.cli.options import ReportOptions, compare_and_report, report_all, report_options
+from tracekmt.cli.options import ReportOptions, compare_and_report, report_all, report_options, simulator_options
 from tracekmt.cli.output import echo
 from tracekmt.errors import UsageError
 
@@ -36,18 +36,7 @@ _output = option_under("Output")
     show_default=True,
     help="simulator, thunks (those of this system) or thunks:LIBRARY.",
 )
-@_simulator("--profile", metavar="NAME", help="windows, wddm1, wsl, wine, or a TOML file.  [default: windows]")
-@_simulator("--video-memory", metavar="SIZE", help="Video memory of each adapter: 64MB, 2GB.")
-@_simulator("--system-memory", metavar="SIZE", help="Memory of the machine.")
-@_simulator(
-    "--fail",
-    "faults",
-    multiple=True,
-    metavar="FUNCTION@N=STATUS",
-    help="Inject a failure: call N of FUNCTION returns STATUS. N+M: also every Mth call after it. "
-    "Append 'if in.FIELD > 1' for a condition. adapter@N=stopped, adapter:LUID@N=back, device@N=hung, "
-    "video_memory@N=SIZE: change the machine before call N. Repeatable.",
-)
+@simulator_options
 @_thunks("--adapter", metavar="HIGH:LOW", help="LUID of the adapter to use (see `tracekmt doctor`).")
 @_thunks("--timeout", metavar="TIME", help="Time limit of a call.  [default: 10s]")
 @_thunks("--keep-going", is_flag=True, help="Continue after a crash or a hang, in a new process.")

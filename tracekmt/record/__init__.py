@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tracekmt.record.answerer import Answerer
     from tracekmt.record.limits import Progress
 
 
@@ -24,8 +25,11 @@ def start(
     redact: bool = False,
     spool: str | os.PathLike[str] | None = None,
     inject: Sequence[str] = (),
+    answerer: Answerer | None = None,
 ) -> Progress:
-    """Start to record the calls of this process, until `stop` or its exit. The arguments are those of `recording`.
+    """Start to record the calls of this process, until `stop` or its exit.
+
+    The arguments are those of `recording`. `answerer` answers the calls instead of the hooked functions.
 
     Returns:
         Counters that are updated while the program runs.
@@ -45,6 +49,7 @@ def start(
         redact=redact,
         spool=Path(spool) if spool is not None else None,
         faults=inject,
+        answerer=answerer,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tracekmt.record.agent.agent import Agent
 from tracekmt.record.agent.hooks import Hooks, hook_source
+from tracekmt.record.answerer import NO_ANSWERS, Answerer
 from tracekmt.record.buffer.event_queue import EventQueue
 from tracekmt.record.buffer.overflow_file import OverflowFile, preface
 from tracekmt.record.buffer.remote_buffer import MEMORY, RemoteBuffer
@@ -65,6 +66,7 @@ class Attacher:
         local: bool,
         output: Path,
         spool_folder: Path | None,
+        answerer: Answerer | None,
     ) -> None:
         """Create the attacher.
 
@@ -76,6 +78,7 @@ class Attacher:
             local: True if the device is this machine.
             output: Path of the trace, beside which the overflow file is created.
             spool_folder: Folder of the buffer file, None for the default.
+            answerer: Answers the calls instead of the hooked functions, None for the functions.
         """
         self._device = device
         self._hooks = hooks
@@ -84,6 +87,7 @@ class Attacher:
         self._local = local
         self._output = output
         self._spool_folder = spool_folder
+        self._answerer = answerer
 
     def attach(self, pid: int, *, spawned: bool) -> Attachment:
         """Create a buffer, load the agent into a process and place the hooks. A failure leaves nothing behind.
@@ -147,13 +151,19 @@ class Attacher:
         agent = Agent(self._device, pid, exit_monitor=buffer is None)
         try:
             self._watch.watch(pid, buffer)
-            return agent, agent.start(self._hooks.config(_memory_config(buffer)))
+            return agent, agent.start({**self._hooks.config(_memory_config(buffer)), **self._answers(pid)})
         except BaseException:
             self._watch.unwatch()
             if agent.detached is None:
                 with contextlib.suppress(Exception):  # the first error is the one to report
                     agent.detach()
             raise
+
+    def _answers(self, pid: int) -> dict[str, Any]:
+        """Return the part of the agent's configuration that says what answers the calls."""
+        if self._answerer is None:
+            return NO_ANSWERS
+        return self._answerer.open(pid, self._hooks.specs, self._hooks.abi)
 
 
 def _memory_config(buffer: SharedBuffer | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import frida
 
 from tracekmt.record.agent.hooks import Hooks
+from tracekmt.record.answerer import Answerer
 from tracekmt.trace.events import Header, header_fields
 from tracekmt.trace.recorder_id import recorder_id
 from tracekmt.trace.writer import now
@@ -27,11 +28,13 @@ class HeaderBuilder:
         hooks: The hooked functions, configured for the process.
         recording_id: Identity that all files of the recording share.
         local: True if the process is on this machine, whose clock its events then have.
+        answerer: Answers the calls, None for the hooked functions.
     """
 
     hooks: Hooks
     recording_id: str
     local: bool
+    answerer: Answerer | None = None
 
     def build(
         self,
@@ -49,7 +52,8 @@ class HeaderBuilder:
             overhead: Measured cost of a call, None before it was measured.
             location: Path of the shared buffer (`spool`), or the `host` of the process.
         """
-        hooks = self.hooks
+        hooks, answerer = self.hooks, self.answerer
+        faults = [fault.text for fault in hooks.faults] or (list(answerer.faults) if answerer is not None else [])
         return Header(
             **header_fields(hooks.abi),
             created=now(),
@@ -58,7 +62,8 @@ class HeaderBuilder:
             settings={
                 "modules": hooks.modules,
                 "functions": list(hooks.functions),
-                **({"inject": [fault.text for fault in hooks.faults]} if hooks.faults else {}),
+                **({"inject": faults} if faults else {}),
+                **({"answered_by": "simulator"} if answerer is not None else {}),
                 "plan": hooks.plan.hash,
                 "layouts": hooks.layouts,
                 **({"build": hooks.build} if hooks.build is not None else {}),
@@ -67,7 +72,7 @@ class HeaderBuilder:
                 **({"overhead": dict(overhead)} if overhead else {}),
                 **(location or {}),
             },
-            machine=machine or {},
+            machine=machine or (answerer.machine if answerer is not None else {}),
             clock=_clock() if self.local else {},
         )
 

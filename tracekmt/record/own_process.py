@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tracekmt.errors import Error, UsageError
+from tracekmt.record.answerer import Answerer
 from tracekmt.record.limits import Progress
 from tracekmt.record.session import Recording
 
@@ -80,6 +81,7 @@ def start(
     redact: bool,
     spool: Path | None,
     faults: Sequence[str],
+    answerer: Answerer | None,
 ) -> Progress:
     """Start to record this process. The arguments are those of `tracekmt.recording`."""
     with _lock:
@@ -96,6 +98,7 @@ def start(
             redact=redact,
             spool=spool,
             faults=faults,
+            answerer=answerer,
         )
         _running.append(OwnRecording(recording, output))
         atexit.register(_stop_at_exit)

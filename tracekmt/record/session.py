@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import threading
 import time
@@ -17,11 +16,13 @@ import frida
 
 from tracekmt.errors import Error, RecordError, UsageError
 from tracekmt.record.agent.hooks import Hooks
+from tracekmt.record.answerer import Answerer
 from tracekmt.record.attachment import Attacher, Attachment
 from tracekmt.record.buffer.shared_buffer import SharedBuffer
 from tracekmt.record.follow import ProcessWatch
 from tracekmt.record.handover import HandOver
 from tracekmt.record.header import HeaderBuilder
+from tracekmt.record.interrupt import deferred_interrupt
 from tracekmt.record.limits import Progress, StopConditions
 from tracekmt.record.live import LiveRecording
 from tracekmt.record.process.children import ChildWatcher, OnChild
@@ -64,6 +65,7 @@ class Recording:
         children: Watcher of exec and children that is shared with other recordings, None for an own one.
         on_child: Handler of each process that the program starts, which is suspended.
         on_progress: Called by `run` after every drain.
+        answerer: Answers the calls instead of the functions of the process.
 
     Attributes:
         progress: Counters of the recording.
@@ -86,24 +88,33 @@ class Recording:
         children: ChildWatcher | None = None,
         on_child: OnChild | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
+        answerer: Answerer | None = None,
     ) -> None:
         _check_output(output, force=force)
         if host is not None and hand_over is not None:
             raise UsageError(
                 "functions that a program offers in a file can be hooked on this machine only, not on a host"
             )
-        self.progress = Progress(faults=list(faults))
+        self.progress = Progress(faults=list(faults) or (list(answerer.faults) if answerer is not None else []))
         self.device = open_device(host)
         self._output, self._force, self._redact = output, force, redact
         self._local = host is None
         self._limits = limits or StopConditions()
         self._on_progress = on_progress
+        self._answerer = answerer
         self._hand_over = HandOver(hand_over) if hand_over else None
         hooks = Hooks(functions, modules, faults)
-        self._headers = HeaderBuilder(hooks, uuid4().hex, self._local)
+        self._headers = HeaderBuilder(hooks, uuid4().hex, self._local, answerer)
         self._watch = ProcessWatch(self.device, local=self._local, children=children, on_child=on_child)
         self._attacher = Attacher(
-            self.device, hooks, self._headers, self._watch, local=self._local, output=output, spool_folder=spool
+            self.device,
+            hooks,
+            self._headers,
+            self._watch,
+            local=self._local,
+            output=output,
+            spool_folder=spool,
+            answerer=answerer,
         )
         self._live: LiveRecording | None = None
         self._created = self._last_check = time.monotonic()
@@ -167,7 +178,7 @@ class Recording:
             is_exiting: Returns True if the process is about to exit, which is asked after the last drain.
         """
         self._started()
-        with _deferred_interrupt() as interrupted:
+        with deferred_interrupt() as interrupted:
             try:
                 reason = self._drain_until(lambda: interrupted.is_set() or until(), interrupted)
                 return self.stop(reason, is_exiting=is_exiting())
@@ -195,6 +206,7 @@ class Recording:
         self.progress.ended = ended
         live.sink.end(ended)
         live.attachment.buffer.close()
+        self._end_answers()
         self._watch.close()
         self._on_progress(self.progress)
         return self.progress
@@ -352,7 +364,12 @@ class Recording:
         self._watch.unwatch()
         if self._live is not None:
             self._live.abandon(keep=keep)
+        self._end_answers()
         self._watch.close()
+
+    def _end_answers(self) -> None:
+        if self._answerer is not None:
+            self._answerer.close()
 
     def _interruption_error(self, error: BaseException) -> BaseException:
         """Return an error in the middle of a recording, with the location of the events not written yet."""
@@ -377,27 +394,3 @@ def _check_output(output: Path, *, force: bool) -> None:
     folder = output.absolute().parent
     if not folder.is_dir():
         raise UsageError(f"cannot write {output}: there is no folder {folder}")
-
-
-ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-"""Ctrl-C, kill, the end of a terminal, and Ctrl-Break of Windows."""
-
-
-@contextlib.contextmanager
-def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Set an event on a signal that is to end this process, unless the signal is ignored.
-
-    An exception in the middle of a drain would lose events already taken from the buffer.
-    """
-    interrupted = threading.Event()
-    previous = {}
-    if threading.current_thread() is threading.main_thread():
-        numbers = [getattr(signal, name) for name in ENDING_SIGNALS if hasattr(signal, name)]
-        for number in numbers:
-            if signal.getsignal(number) != signal.SIG_IGN:
-                previous[number] = signal.signal(number, lambda *_: interrupted.set())
-    try:
-        yield interrupted
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -26,7 +26,8 @@ DID_NOT_RETURN = "did not return"
 InjectionKind = Literal["answered", "replaced", "delayed"]
 """What the recorder did: it answered the call itself, replaced the status of the function, or delayed the call."""
 
-_INJECTED: dict[int, InjectionKind] = {0x494E4A: "answered", 0x494E4B: "replaced", 0x494E4C: "delayed"}
+_ANSWERED = 0x494E4A
+_INJECTED: dict[int, InjectionKind] = {_ANSWERED: "answered", 0x494E4B: "replaced", 0x494E4C: "delayed"}
 """Bits 40 to 63 of the raw return value of an injected call; see docs/format.md."""
 
 KEPT_RESULTS = 4096
@@ -106,6 +107,11 @@ def injected_fault(raw_result: int | None) -> tuple[int, InjectionKind] | None:
     """Return the number and the kind of the fault behind a raw return value, None for the function's own value."""
     kind = _INJECTED.get((raw_result or 0) >> 40)
     return None if kind is None else ((raw_result or 0) >> 32 & 0xFF, kind)
+
+
+def answered_result(status: int, fault: int) -> int:
+    """Return the raw return value of a call that a fault has answered with a status."""
+    return (_ANSWERED << 8 | fault) << 32 | status
 
 
 class Origin(Protocol):

@@ -83,6 +83,8 @@ class Injected:
             "windows": False,
             "hasFaults": False,
             "callers": [],
+            "mailbox": None,
+            "answers": {},
             "interface": INTERFACE,
             "sources": {machine: hook_source(*names) for machine, names in MACHINES.items()},
         }

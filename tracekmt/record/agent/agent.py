@@ -26,6 +26,7 @@ SOURCES = (
     "linux.js",
     "windows.js",
     "faults.js",
+    "mailbox.js",
     "agent.js",
 )
 ATTEMPTS = 4

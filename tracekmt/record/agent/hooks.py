@@ -21,8 +21,8 @@ WINDOWS_MODULE = "gdi32.dll"
 LINUX_MODULE = "libdxcore.so"
 
 MACHINES = {
-    "linux x64": ("x64.c", "recorder.c", "linux.c", "follow.c", "call.c", "gate.c"),
-    "linux ia32": ("x86.c", "recorder.c", "linux.c", "follow.c", "call.c", "gate.c"),
+    "linux x64": ("x64.c", "recorder.c", "linux.c", "follow.c", "mailbox.c", "call.c", "gate.c"),
+    "linux ia32": ("x86.c", "recorder.c", "linux.c", "follow.c", "mailbox.c", "call.c", "gate.c"),
     "windows x64": ("x64.c", "recorder.c", "windows.c", "call.c"),
     "windows ia32": ("x86.c", "recorder.c", "windows.c"),
 }
