@@ -4,7 +4,7 @@
  *   (none)  everything; a second process of the program takes part
  *   other   the second process, with the handles of what is shared as further arguments
  *   wait    waits for a fence that nothing signals, and prints the status of the call
- *   calls   8 threads make 1000 calls each
+ *   calls N  N threads make 1000 calls each
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -358,8 +358,10 @@ int main(int argc, char **argv) {
     return 0;
   }
   CHECK(!strcmp(mode, "calls"));
-  pthread_t threads[8];
-  for (i = 0; i < 8; i++) CHECK(pthread_create(threads + i, NULL, make_calls, &device) == 0);
-  for (i = 0; i < 8; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+  pthread_t threads[64];
+  uint32_t count = argc > 3 ? strtoul(argv[3], NULL, 10) : 1;
+  CHECK(count <= 64);
+  for (i = 0; i < count; i++) CHECK(pthread_create(threads + i, NULL, make_calls, &device) == 0);
+  for (i = 0; i < count; i++) CHECK(pthread_join(threads[i], NULL) == 0);
   return 0;
 }

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from tracekmt.report.text import report_lines
 CLIENT = Path(__file__).parents[3] / "shared" / "clients" / "intel-wsl"
 LINK = Path("/usr/lib/wsl/lib/libdxcore.so")
 HEADER = Path("/usr/include/level_zero/ze_api.h")
+Command = Callable[..., subprocess.CompletedProcess[str]]
 LINE = re.compile(r"^\d+ tid=(\d+) (D3DKMT\w+) -> (0x[0-9a-f]{8})")
 
 
@@ -177,6 +179,27 @@ def test_one_change_between_two_runs_is_one_cause(
         report = tracekmt.diff(first, recording.write(tmp_path / "changed.kmt"))
         causes = [finding for finding in report.findings if finding.cause is None and finding.counts]
         assert [cause.kind for cause in causes] == [expected.kind], causes
+
+
+@pytest.mark.parametrize("platform", ["tgl", "skl"])
+def test_clinfo_on_the_simulator(program: Path, command: Command, tmp_path: Path, platform: str) -> None:
+    """It prints what it prints on the stand-in, but for a LUID that the driver leaves uninitialised."""
+    client, machine, trace = shutil.which("clinfo"), tmp_path / "machine.kmt", tmp_path / "run.kmt"
+    if client is None:
+        skip_without("clinfo")
+    environment = {"STANDIN_PLATFORM": platform}
+    recorded = command("record", "-o", machine, "--", client, env=environment)
+    run = command("run", "--like", machine, "-o", trace, "--", client, env=environment)
+    assert (recorded.returncode, run.returncode) == (0, 0), run.stderr
+    assert without_luid(run.stdout) == without_luid(recorded.stdout) != ""
+    assert "Number of platforms                               1" in run.stdout
+    assert_compared(tracekmt.replay(trace))
+    with tracekmt.open(machine) as before, tracekmt.open(trace) as after:
+        assert [call.name for call in after.calls()] == [call.name for call in before.calls()]
+
+
+def without_luid(text: str) -> str:
+    return re.sub(r"(?m)^  Device LUID .*\n", "", text)
 
 
 def test_a_client_with_less_video_memory(client_traces: tuple[str, Path, Path]) -> None:

@@ -38,7 +38,7 @@ def test_a_program_and_its_child_on_one_machine(program: Program, command: Comma
 
 def test_calls_of_eight_threads(program: Program, command: Command, tmp_path: Path) -> None:
     trace = tmp_path / "run.kmt"
-    run = command("run", *program.options, "-o", trace, "--", *program.argv("calls"))
+    run = command("run", *program.options, "-o", trace, "--", *program.argv("calls", "8"))
     assert run.returncode == 0, run.stderr
     with tracekmt.open(trace) as opened:
         assert Counter(call.name for call in opened.calls())[WAIT] == 8 * 250
@@ -46,7 +46,7 @@ def test_calls_of_eight_threads(program: Program, command: Command, tmp_path: Pa
 
 
 def test_without_a_trace(program: Program, command: Command, tmp_path: Path) -> None:
-    run = command("run", *program.options, "--", *program.argv("calls"))
+    run = command("run", *program.options, "--", *program.argv("calls", "8"))
     assert run.returncode == 0
     assert run.stderr == "simulated: 8002 calls; the process ended with status 0\n"
     assert list(tmp_path.iterdir()) == []
@@ -75,7 +75,7 @@ def test_a_profile(program: Program, command: Command, tmp_path: Path) -> None:
     """A machine file names the adapters. The program asks for another one."""
     machine = tmp_path / "machine.toml"
     machine.write_text("[[adapters]]\nluid = [7, 0]\n")
-    run = command("run", *program.options, "--profile", machine, "--", *program.argv("calls"))
+    run = command("run", *program.options, "--profile", machine, "--", *program.argv("calls", "8"))
     assert run.returncode == 1
     assert "D3DKMTOpenAdapterFromLuid  STATUS_INVALID_PARAMETER" in run.stderr
 

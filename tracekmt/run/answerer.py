@@ -25,6 +25,9 @@ ROUND_SECONDS = 0.2
 FIRST_NT_HANDLE = 1 << 20
 """NT handles of a program on the simulator start here. On Linux, a program may close one like its own descriptors."""
 
+MARKED_FAULTS = 256
+"""Number of faults that a return value can name; see docs/format.md."""
+
 STATUS_UNSUCCESSFUL = 0xC0000001
 
 
@@ -148,7 +151,8 @@ class _Served:
         """Return the raw return value, which names the injected failure."""
         status = int(ntstatus.status(answer.status_name))
         faults = [self._faults.index(text) for text in answer.injected if text in self._faults]
-        return answered_result(status, faults[0]) if faults and answer.rule is not None else status
+        is_marked = bool(faults) and answer.rule is not None and faults[0] < MARKED_FAULTS
+        return answered_result(status, faults[0]) if is_marked else status
 
     def _fail(self, letter: Letter, error: Exception) -> None:
         """Note an internal error. The program gets a status instead of waiting for ever."""

@@ -15,6 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from tracekmt.errors import RecordError
@@ -222,5 +223,6 @@ def _offset_of(letter: Letter) -> int:
     return _LETTERS + letter.number * _LETTER_SIZE
 
 
+@cache
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,54 @@
+"""Measure programs on the simulator: calls a second of one thread, and of eight threads.
+
+    python benchmarks/run.py
+
+The program is tests/native/simulated.c. It creates fences, signals them, waits for them and destroys them.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import tracekmt
+
+NATIVE = Path(__file__).parents[1] / "tests" / "native"
+RUNS = 3
+
+
+def build(folder: Path) -> tuple[Path, Path]:
+    """Compile the program and a library with its thunks. Return their paths."""
+    program, library, source = folder / "simulated", folder / "libsimulated.so", folder / "library.c"
+    names = sorted(set(re.findall(r'"(D3DKMT\w+)"', (NATIVE / "simulated.c").read_text("utf-8"))))
+    source.write_text("".join(f"int {name}(void) {{ return 113; }}\n" for name in names))
+    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", source, "-o", library], check=True)
+    subprocess.run(["gcc", "-O1", NATIVE / "simulated.c", "-o", program, "-ldl", "-lpthread"], check=True)
+    return program, library
+
+
+def calls_a_second(program: Path, library: Path, trace: Path, threads: int) -> float:
+    """Run the program once."""
+    options = ["--module", library.name, "--force", "--output", str(trace)]
+    words = [sys.executable, "-m", "tracekmt", "run", *options, "--", str(program), str(library), "calls", str(threads)]
+    subprocess.run(words, check=True, stderr=subprocess.DEVNULL)
+    with tracekmt.open(trace) as opened:
+        calls = list(opened.calls())[2:]  # without the start
+        first, last = calls[0].enter, calls[-1].leave
+        assert last is not None
+        return len(calls) / ((last.time - first.time) / 1e9)
+
+
+def main() -> None:
+    """Print the figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        program, library = build(Path(folder))
+        for threads in (1, 8):
+            rates = [calls_a_second(program, library, Path(folder) / "run.kmt", threads) for _ in range(RUNS)]
+            print(f"{threads} thread{'s' * (threads > 1)}: {min(rates):,.0f} to {max(rates):,.0f} calls a second")
+
+
+if __name__ == "__main__":
+    main()
