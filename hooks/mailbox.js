@@ -16,7 +16,7 @@ function openMailbox({ mailbox, answers: addresses }, state) {
   hasMailbox = mailbox !== null;
   if (!hasMailbox) return;
   if (Process.arch !== 'x64' || Process.platform !== 'linux')
-    throw new Error('only 64-bit programs of Linux can run on the simulator');
+    throw new Error('only 64-bit programs on Linux can run on the simulator');
   const box = system.share(mailbox);
   box.add(HEAP_WORD).writePointer(system.share(mailbox.heap, MAP_SHARED_NORESERVE));
   system.mapped.pop();

@@ -27,6 +27,9 @@ from tracekmt.record.process.spawn import requested_windows_program
 from tracekmt.record.process.targets import await_process, find_process
 from tracekmt.record.process.wine import windows_program
 from tracekmt.record.session import Recording
+from tracekmt.run.answerer import Answerer
+from tracekmt.run.simulated_machine import SimulatedMachine
+from tracekmt.simulator import Simulator
 from tracekmt.spec.types import ABIS
 from tracekmt.trace.reader import TracedCall
 
@@ -190,6 +193,25 @@ def test_injected_failures(program: Program) -> None:
         *[(CREATE, "STATUS_GRAPHICS_NO_VIDEO_MEMORY", "answered")] * creates,
         ("D3DKMTDestroyDevice", "STATUS_DEVICE_REMOVED", "replaced"),
     ]
+
+
+def test_a_windows_program_on_the_simulator(program: Program) -> None:
+    """The simulator answers in the layout of Windows. A function that is too short for a jump stays the library's."""
+    answerer = Answerer(SimulatedMachine(Simulator()))
+    recording = Recording(program.trace, modules=MODULES, answerer=answerer)
+    recording.spawn(program.argv("work", threads=2, calls=8))
+    progress = recording.run()
+    assert progress.ended == f"the process ended with status {EXIT_STATUS}"
+    assert answerer.error is None
+    calls = program.calls()
+    assert answers(calls) == program.read_journal()[0]  # the program got what the trace has
+    assert {call.outcome_text for call in calls if call.name in DEVICES} == {"STATUS_SUCCESS"}
+    outputs = [call.outputs for call in calls if call.name == "D3DKMTCreateDevice"]
+    created = [output["hDevice"] for output in outputs if isinstance(output, dict)]
+    assert len(created) == 2
+    assert all(0x40000000 <= handle < 0x40001000 for handle in created), "handles of the simulator"
+    if CREATE not in progress.uninjected:
+        assert tracekmt.replay(program.trace).same
 
 
 def test_two_runs_of_a_program_are_the_same(program: Program) -> None:
