@@ -60,12 +60,11 @@ static int condition_holds(const u32 *condition, const u64 *parameters, const Th
   }
 }
 
-/* Counts a call, and returns the fault that it gets, 0 for none. */
+/* Counts a call of a function with faults, and returns the fault that it gets, 0 for none. */
 static const u32 *find_fault(const u32 *hook, const u64 *parameters, const Thread *t, u64 caller) {
   const u32 *fault, *found = 0;
   word blocked[MASK_WORDS];
   u32 faults;
-  if (!hook[3]) return 0;
   if (t && t->masked) lift_mask(blocked);  /* the conditions read the program's memory */
   faults = plan[hook[3]];
   for (fault = plan + hook[3] + 1; faults--; fault += FAULT_WORDS + fault[6] * CONDITION_WORDS + fault[7] * OUTPUT_WORDS) {
@@ -107,14 +106,13 @@ static u64 apply_fault(const u32 *fault, Hook *hook, const u64 *p, const Thread 
   return fault[5] & FAULT_MARKS ? (u32)result | (u64)(mark | fault[0]) << 32 : result;
 }
 
-static int is_answered(u64 result) { return (u32)(result >> 32) >> 8 == ANSWERED >> 8; }
-
 /* Replaces a function with known parameters, all of them words in registers. A stub of the agent calls it with these
    parameters, the hook, and the return address of the function's caller. */
 word recorder_call(word a, word b, word c, word d, word e, word f, Hook *hook, word caller) {
   u64 parameters[6];
   u64 result;
-  const u32 *fault;
+  const u32 *entry, *fault;
+  int is_marked;  /* the result may have a mark above the status */
   Invocation invocation;
   Function function;
   Thread *t;
@@ -130,12 +128,21 @@ word recorder_call(word a, word b, word c, word d, word e, word f, Hook *hook, w
     invocation.cookie = COOKIE | ++t->cookie;
     open_call(t, (word)&invocation, invocation.cookie);
   }
-  fault = find_fault((const u32 *)(word)hook->entry, parameters, t, caller);
-  enter(t, &invocation, (const u32 *)(word)hook->entry, parameters, caller);
-  result = fault ? apply_fault(fault, hook, parameters, t) : make_call(hook, parameters, t);
+  entry = (const u32 *)(word)hook->entry;
+  is_marked = state[S_MAILBOX] != 0;
+  fault = entry[3] ? find_fault(entry, parameters, t, caller) : 0;
+  enter(t, &invocation, entry, parameters, caller);
+  if (fault) {
+    result = apply_fault(fault, hook, parameters, t);
+    is_marked = is_marked || (fault[5] & FAULT_MARKS);
+  } else if (is_marked) {
+    result = make_call(hook, parameters, t);
+  } else {
+    result = function(a, b, c, d, e, f);
+  }
   if (enabled[0]) leave(t, &invocation, result);
   if (t) close_call(t, (word)&invocation);
-  return (fault && fault[5] & FAULT_MARKS) || is_answered(result) ? (word)(u32)result : (word)result;
+  return is_marked ? (word)(u32)result : (word)result;
 }
 
 word recorder_nothing(void) { return 0; }

@@ -6,7 +6,6 @@
  * other side has left; from BOX_WRITTEN, a byte for each letter that has been written. A letter: its state, the thread, the
  * description id, six parameters, the result.
  */
-enum { S_MAILBOX = 74 };
 enum { BOX_BELL = 0, BOX_CLOSED = 1, BOX_WRITTEN = 8, BOX_LETTERS = 512, LETTERS = 512, LETTER_WORDS = 16 };
 enum { LETTER_FREE, LETTER_TAKEN, LETTER_WRITTEN, LETTER_ANSWERED, LETTER_DECLINED };
 enum { SYS_FUTEX = 202, FUTEX_WAIT = 0, FUTEX_WAKE = 1 };

@@ -4,7 +4,7 @@
 'use strict';
 
 const MAP_SHARED_NORESERVE = 0x4001;
-const MAILBOX = 74 * 8;  // S_MAILBOX in mailbox.c
+const MAILBOX = 74 * 8;  // S_MAILBOX in recorder.c
 const HEAP_WORD = 2 * 8;  // where the other side finds the address of the heap in this process
 
 let hasMailbox = false;

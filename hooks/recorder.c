@@ -41,8 +41,8 @@ extern u8 pool[];                 /* slots of the threads' states, initially zer
 
 /* S_WINDOWS: 1 if functions follow the calling convention of Windows. From S_FIXUPS: pairs of an instruction of a guarded
    read that may fault, and the address to resume at. S_THREADS: number of threads that made calls so far. S_START: time of the
-   start. The indexes from S_SYSTEM belong to the system's part. */
-enum { S_WINDOWS = 1, S_SYSTEM = 2, S_FIXUPS = 64, S_FIXUPS_END = 70, S_THREADS = 72, S_START = 73 };
+   start. S_MAILBOX: the mailbox of mailbox.c, 0 if the functions answer. The indexes from S_SYSTEM belong to the system's part. */
+enum { S_WINDOWS = 1, S_SYSTEM = 2, S_FIXUPS = 64, S_FIXUPS_END = 70, S_THREADS = 72, S_START = 73, S_MAILBOX = 74 };
 
 typedef struct { u64 address, requested; } Region;
 typedef struct { word frame; u64 cookie; u32 base, pad; } OpenCall;
