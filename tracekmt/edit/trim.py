@@ -71,21 +71,21 @@ def trim(source: Path, wanted: Callable[[int, str], bool], to: Path, *, force: b
         selected = {index for index, spec_id in trace.spec_ids() if wanted(index, trace.spec(spec_id).name)}
         if not selected:
             raise UsageError(f"{source}: no call is selected")
-        dependencies = _find_dependencies(trace, max(selected))
-        included = _closure(dependencies, selected)
+        dependencies = find_dependencies(trace, max(selected))
+        included = dependencies.closure(selected)
         with replace_on_success(to) as part:
-            written = _write(trace, included, part)
+            written = write_calls(trace, included, part)
         unfollowed = tuple(handle for handle in dependencies.unfollowed if handle.call.index in included)
         return TrimResult(len(selected), written - len(selected), len(trace), unfollowed)
 
 
 def closure(trace: Trace, indexes: set[int], last: int) -> set[int]:
     """Return the indexes of calls and of everything that they depend on, up to the call `last`."""
-    return _closure(_find_dependencies(trace, last), indexes)
+    return find_dependencies(trace, last).closure(indexes)
 
 
 @dataclass
-class _Dependencies:
+class Dependencies:
     """Dependencies between calls, in flat arrays, because a trace can have millions of them.
 
     Attributes:
@@ -108,31 +108,34 @@ class _Dependencies:
         self.calls.extend([index] * len(depends_on))
         self.depends_on.extend(sorted(depends_on))
 
-
-def _closure(dependencies: _Dependencies, indexes: set[int]) -> set[int]:
-    by_creator = sorted(zip(dependencies.creators, dependencies.destroyers, strict=True))
-    creators = [creator for creator, _ in by_creator]
-    included = set(indexes)
-    queue = list(indexes)
-    while queue:
-        index = queue.pop()
-        related: list[int] = []
-        position = bisect_left(dependencies.calls, index)
-        while position < len(dependencies.calls) and dependencies.calls[position] == index:
-            related.append(dependencies.depends_on[position])
+    def of(self, index: int) -> Iterator[int]:
+        """Yield the calls that a call depends on."""
+        position = bisect_left(self.calls, index)
+        while position < len(self.calls) and self.calls[position] == index:
+            yield self.depends_on[position]
             position += 1
-        position = bisect_left(creators, index)
-        while position < len(creators) and creators[position] == index:
-            related.append(by_creator[position][1])
-            position += 1
-        queue += [related_index for related_index in related if related_index not in included]
-        included.update(related)
-    return included
+
+    def closure(self, indexes: set[int]) -> set[int]:
+        """Return calls with all calls that they depend on, and the calls that destroy the objects of these."""
+        by_creator = sorted(zip(self.creators, self.destroyers, strict=True))
+        creators = [creator for creator, _ in by_creator]
+        included = set(indexes)
+        queue = list(indexes)
+        while queue:
+            index = queue.pop()
+            related = list(self.of(index))
+            position = bisect_left(creators, index)
+            while position < len(creators) and creators[position] == index:
+                related.append(by_creator[position][1])
+                position += 1
+            queue += [related_index for related_index in related if related_index not in included]
+            included.update(related)
+        return included
 
 
-def _find_dependencies(trace: Trace, last: int) -> _Dependencies:
+def find_dependencies(trace: Trace, last: int) -> Dependencies:
     """Return the dependencies of every call up to the last one. Later calls destroy nothing that is needed."""
-    dependencies = _Dependencies()
+    dependencies = Dependencies()
     lifetimes = Lifetimes()
     returned_by: dict[Hashable, int] = {}
     in_flight: dict[int, TracedCall] = {}
@@ -225,8 +228,8 @@ def _value_key(field_value: FieldValue, owners: dict[str, Identity]) -> Hashable
     return (kind.space.name, value) if kind.binding == "per_machine" else None
 
 
-def _write(trace: Trace, included: set[int], to: Path) -> int:
-    """Write the trimmed trace and return its number of calls."""
+def write_calls(trace: Trace, included: set[int], to: Path) -> int:
+    """Write some calls of a trace to another one, and return their number."""
     source = "another trace" if trace.header.redacted else trace.path.name
     trimmed = trace.header.trimmed or f"{len(trace)} calls of {source}"
     header = replace(trace.header, origin=trace.start_time, trimmed=trimmed)

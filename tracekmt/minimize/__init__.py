@@ -1,0 +1,1 @@
+"""Reduction of a trace to the smallest one that still shows something: fewer calls, then smaller values."""
