@@ -19,6 +19,7 @@ import tracekmt
 from tests.minimize.workload import PLANTS, Plant, Workload, double_free, refused_lock, write_trace
 from tests.native import FOLDER, compile_library, skip_without
 from tests.record.client import wait_for
+from tests.skips import LINUX_PART
 from tracekmt.errors import UsageError
 from tracekmt.minimize.goal import CommandGoal, FindingGoal, Target
 from tracekmt.minimize.minimize import minimize
@@ -89,8 +90,8 @@ def test_what_cannot_be_kept_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="finds no difference, so nothing can be kept"):
         FindingGoal(trace, SIMULATOR, SIMULATOR, None)
     for command, message in (
-        ("true", "expected a command with {} for the trace"),
-        ("false {}", "does not end with status 0 for the whole trace"),
+        (sys.executable, "expected a command with {} for the trace"),
+        (f"{sys.executable} -c exit(1) {{}}", "does not end with status 0 for the whole trace"),
         ("'{}", "invalid --until"),
         ("no-such-program {}", "cannot run no-such-program"),
     ):
@@ -111,7 +112,7 @@ def test_a_command_of_the_user(command: Command, tmp_path: Path) -> None:
         assert [call.name for call in opened.calls()] == ["D3DKMTCreateKeyedMutex"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="tests a part that is for Linux only")
+@pytest.mark.skipif(sys.platform == "win32", reason=LINUX_PART)
 @pytest.mark.parametrize("plant", [double_free, refused_lock], ids=lambda plant: plant.__name__)
 def test_the_reproducer_shows_it(plant: Plant, command: Command, tmp_path: Path) -> None:
     if shutil.which("gcc") is None:
@@ -140,6 +141,7 @@ def test_on_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.calls == 5
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason=LINUX_PART)
 def test_an_interrupted_reduction_keeps_the_best(tmp_path: Path) -> None:
     trace, small, log = write_trace(tmp_path / "t.kmt", 60, refused_lock, 9), tmp_path / "s.kmt", tmp_path / "log"
     script = tmp_path / "slow.py"

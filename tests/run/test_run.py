@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.skips import LINUX_PART
+
+if sys.platform != "linux":
+    pytest.skip(LINUX_PART, allow_module_level=True)
+
 import tracekmt
 from tests.record.client import wait_for
 from tests.run.conftest import LIBRARY_STATUS, Program

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,7 +128,9 @@ class CommandGoal:
 
 def _split(command: str) -> list[str]:
     try:
-        return shlex.split(command)
+        # Backslashes of Windows are parts of paths.
+        words = shlex.split(command, posix=sys.platform != "win32")
+        return [word.strip('"') for word in words]
     except ValueError as error:
         raise UsageError(f"invalid --until: {command} ({error})") from None
 
