@@ -9,6 +9,7 @@
 #include <string.h>
 #ifndef _WIN32
 #include <dlfcn.h>
+#include <signal.h>
 #include <sys/mman.h>
 #endif
 

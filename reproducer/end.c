@@ -1,4 +1,4 @@
-/* ---- The program: REPRODUCER [LIBRARY]... [--adapter HIGH:LOW]... ---- */
+/* ---- The program: REPRODUCER [LIBRARY]... [--adapter HIGH:LOW]... [--keep-going] ---- */
 
 struct adapter { /* D3DKMT_ADAPTERINFO */
     UINT handle, low;
@@ -67,6 +67,83 @@ static void choose_adapter(const char *text)
     if (luids[next]) resolve_luid(luids[next++], (INT)high, (UINT)low);
 }
 
+/* --keep-going: a call that crashes is abandoned, and the next one is made. What it has locked stays locked. */
+static int keeps_going;
+
+static void report_crash(void)
+{
+    puts("note the call crashed");
+    calls_different++;
+    fflush(stdout);
+}
+
+#if defined(_MSC_VER)
+static void guard_calls(void) {}
+
+static void make_call(void (*call)(void))
+{
+    __try {
+        call();
+    } __except (keeps_going) {
+        report_crash();
+    }
+}
+#else
+static void *before_call[5];
+static int is_guarded;
+
+static void abandon_call(void)
+{
+    is_guarded = 0;
+    __builtin_longjmp(before_call, 1);
+}
+
+#ifdef _WIN32
+void *THUNK AddVectoredExceptionHandler(unsigned long first, INT(THUNK *handler)(void **));
+
+/* pointers: EXCEPTION_POINTERS. Rip and Rsp are at 0xF8 and 0x98 of CONTEXT, Eip and Esp at 0xB8 and 0xC4 of the one of x86. */
+static INT THUNK on_exception(void **pointers)
+{
+    size_t *counter = (size_t *)((char *)pointers[1] + (sizeof(void *) == 8 ? 0xF8 : 0xB8));
+    size_t *stack = (size_t *)((char *)pointers[1] + (sizeof(void *) == 8 ? 0x98 : 0xC4));
+    if (!is_guarded || *(UINT *)pointers[0] >> 30 != 3) return 0; /* not an error */
+    *counter = (size_t)abandon_call;
+    *stack = (*stack - 256) / 16 * 16 - sizeof(void *);
+    return -1; /* EXCEPTION_CONTINUE_EXECUTION */
+}
+
+static void guard_calls(void) { AddVectoredExceptionHandler(1, on_exception); }
+#else
+static void on_signal(int number)
+{
+    if (is_guarded) abandon_call();
+    signal(number, SIG_DFL);
+}
+
+static void guard_calls(void)
+{
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+    struct sigaction action;
+    size_t i;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_NODEFER;
+    for (i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaction(numbers[i], &action, NULL);
+}
+#endif
+
+static void make_call(void (*call)(void))
+{
+    if (keeps_going && __builtin_setjmp(before_call)) {
+        report_crash();
+        return;
+    }
+    is_guarded = keeps_going;
+    call();
+    is_guarded = 0;
+}
+#endif
+
 int main(int argc, char **argv)
 {
     size_t i;
@@ -78,8 +155,10 @@ int main(int argc, char **argv)
             add_library(argv[word]);
         else if (strcmp(argv[word], "--adapter") == 0 && word + 1 < argc)
             choose_adapter(argv[++word]);
+        else if (strcmp(argv[word], "--keep-going") == 0)
+            keeps_going = 1;
         else
-            fail("usage: REPRODUCER [LIBRARY]... [--adapter HIGH:LOW]...");
+            fail("usage: REPRODUCER [LIBRARY]... [--adapter HIGH:LOW]... [--keep-going]");
     }
     if (!libraries[0]) add_library(LIBRARY);
 #ifdef _WIN32
@@ -90,7 +169,8 @@ int main(int argc, char **argv)
     for (i = 0; luids[i]; i++)
         if (luids[i]->needs_lookup) find_luid(luids[i]);
     create_external_handles();
-    for (i = 0; calls[i]; i++) calls[i]();
+    if (keeps_going) guard_calls();
+    for (i = 0; calls[i]; i++) make_call(calls[i]);
     printf("end %lu calls, %lu different\n", calls_made, calls_different);
     return calls_different != 0;
 }

@@ -45,6 +45,7 @@ ALLOWED = {
     "convert": DATA | {"calls", "differ", "edit", "findings", "objects", "replayer", "text", "trace"},
     "checker": DATA | {"calls", "findings", "objects", "replayer", "simulator", "trace"},
     "run": DATA | {"calls", "simulator", "trace"},
+    "atlas": DATA | {"calls", "convert", "simulator", "trace"},
     "minimize": DATA
     | {"calls", "convert", "differ", "edit", "findings", "record", "replayer", "run", "simulator", "text", "trace"},
     "torture": DATA | {"calls", "objects", "report", "simulator", "text", "trace"},

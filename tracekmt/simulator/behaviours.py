@@ -11,7 +11,7 @@ from tracekmt.calls import CALLS
 from tracekmt.simulator import rules
 from tracekmt.simulator.profile import Profile
 from tracekmt.simulator.request import Behaviour
-from tracekmt.simulator.rule import ValidationRule
+from tracekmt.simulator.rule import ValidationRule, rule_name
 from tracekmt.simulator.unmodelled import UNMODELLED
 
 BEHAVIOURS: dict[str, Behaviour] = dict.fromkeys(CALLS, UNMODELLED) | rules.BEHAVIOURS
@@ -53,11 +53,15 @@ def validation_rules(name: str, profile: Profile, assumptions: Mapping[str, str]
     Args:
         name: Name of the function.
         profile: Differences from Windows.
-        assumptions: Statuses of rules by their settings. A rule with STATUS_SUCCESS is not checked.
+        assumptions: Statuses of rules, by their settings or their names. A rule with STATUS_SUCCESS is not checked.
     """
     own = [profile.replace.get(rule, rule) for rule in BEHAVIOURS[name].rules if rule not in profile.remove]
     rules = (*profile.rules.get(name, ()), *own, *profile.append.get(name, ()))
-    assumed = [
-        replace(rule, status=assumptions[rule.setting]) if rule.setting in assumptions else rule for rule in rules
-    ]
+    assumed = [with_assumption(name, rule, assumptions) for rule in rules] if assumptions else rules
     return tuple(rule for rule in assumed if rule.status != _SUCCESS)
+
+
+def with_assumption(name: str, rule: ValidationRule, assumptions: Mapping[str, str]) -> ValidationRule:
+    """Return a rule with the status that the settings or an observed machine give it."""
+    observed = assumptions.get(rule_name(name, rule)) or assumptions.get(rule.setting)
+    return rule if observed is None else replace(rule, status=observed)

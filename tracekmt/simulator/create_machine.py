@@ -8,7 +8,7 @@ from typing import Any
 from tracekmt.codec.parse_value import short_repr
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import status
-from tracekmt.simulator.behaviours import ASSUMPTIONS
+from tracekmt.simulator.behaviours import ASSUMPTIONS, BEHAVIOURS
 from tracekmt.simulator.injection import parse_faults
 from tracekmt.simulator.model.adapter import LIST_FUNCTIONS, parse_adapter
 from tracekmt.simulator.model.allocation_size import parse_size_rule
@@ -71,9 +71,10 @@ def _parse_assumptions(setting: Any) -> dict[str, str]:
     if not isinstance(setting, Mapping):
         raise UsageError(f"invalid assumptions: {short_repr(setting)} (expected a table of statuses)")
     for name in setting:
-        if name not in ASSUMPTIONS:
+        if name not in ASSUMPTIONS and str(name).partition(": ")[0] not in BEHAVIOURS:
             raise UsageError(
-                f"invalid assumption: {short_repr(name)} (expected one of {', '.join(sorted(ASSUMPTIONS))})"
+                f"invalid assumption: {short_repr(name)} "
+                f"(expected FUNCTION: RULE, or one of {', '.join(sorted(ASSUMPTIONS))})"
             )
     return {name: status(value).name for name, value in setting.items()}
 

@@ -16,7 +16,7 @@ width = 8
 unit = 1                       # bytes
 alignment = 65536
 
-[assumptions]                  # statuses that no source defines
+[assumptions]                  # statuses that no source defines; "FUNCTION: RULE" for any rule
 free_part_of_range = "STATUS_SUCCESS"
 """
 

@@ -38,6 +38,11 @@ class ValidationRule:
     setting: str = ""
 
 
+def rule_name(function: str, rule: ValidationRule) -> str:
+    """Return the name of a rule for settings: the function and the reason."""
+    return f"{function}: {rule.reason}"
+
+
 def invalid(reason: str, violated: Callable[[Any], Any], source: str, confidence: Confidence) -> ValidationRule:
     """Return a rule that rejects a call with STATUS_INVALID_PARAMETER."""
     return ValidationRule("STATUS_INVALID_PARAMETER", reason, violated, source, confidence)

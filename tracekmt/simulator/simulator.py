@@ -14,7 +14,7 @@ from tracekmt.codec.luid import Luid
 from tracekmt.codec.memory import Arena, Memory, MemoryFault, Recorded
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import Status, status
-from tracekmt.simulator.behaviours import BEHAVIOURS, validation_rules
+from tracekmt.simulator.behaviours import BEHAVIOURS, validation_rules, with_assumption
 from tracekmt.simulator.create_machine import create_machine
 from tracekmt.simulator.injection import InjectedFault
 from tracekmt.simulator.machine_file import profile_settings
@@ -214,7 +214,7 @@ class Simulator(Process):
         with self.machine.lock:
             try:
                 request = behaviour.request(self, spec, abi, memory, arguments)
-                violated = _first_violated(self._rules(spec.name), request)
+                violated = _first_violated(self.rules(spec.name), request)
                 return behaviour.wait_of(request) if violated is None or violated.status == TIMEOUT else None
             except MemoryFault:
                 return None
@@ -229,10 +229,22 @@ class Simulator(Process):
 
     def would_return(self, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> str:
         """Return the name of the status that a call would return now. The call has no effect."""
+        violated = self.violated_rule(spec, abi, memory, arguments)
+        return SUCCESS if violated is None else violated.status
+
+    def violated_rule(
+        self, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]
+    ) -> ValidationRule | None:
+        """Return the rule that would reject a call now, None for a valid call. The call has no effect."""
+        behaviour = BEHAVIOURS[spec.name]
+        if tuple(arguments) == (0,) and not spec.argument.parameters:
+            return behaviour.null
         with self.machine.lock:
-            request = BEHAVIOURS[spec.name].request(self, spec, abi, memory, arguments)
-            violated = _first_violated(self._rules(spec.name), request)
-            return SUCCESS if violated is None else violated.status
+            try:
+                request = behaviour.request(self, spec, abi, memory, arguments)
+                return _first_violated(self.rules(spec.name), request)
+            except MemoryFault:
+                return UNREADABLE
 
     def _apply_changes(self, number: int) -> Iterator[str]:
         """Apply the machine changes that precede a call, and yield their texts."""
@@ -271,15 +283,16 @@ class Simulator(Process):
         if name in self.machine.profile.not_exported:
             return Answer(self.machine.profile.not_exported[name])
         if tuple(arguments) == (0,) and not spec.argument.parameters:
-            return Answer(behaviour.null)
+            null = with_assumption(name, behaviour.null, self.machine.assumptions)
+            return _SUCCESS if null.status == SUCCESS else Answer(null)
         self.machine.created.clear()  # objects adopted before the call outlive its failure
         try:
             request = behaviour.request(self, spec, abi, memory, arguments)
-            violated = _first_violated(self._rules(name), request)
+            violated = _first_violated(self.rules(name), request)
             adopted = catch_up(request, violated, recorded) if violated is not None and recorded is not None else None
             if adopted is not None:
                 request = behaviour.request(self, spec, abi, memory, arguments)
-                violated = _first_violated(self._rules(name), request)
+                violated = _first_violated(self.rules(name), request)
             adapter = request.adapter
             if adapter is not None:
                 adapter.call_count += 1
@@ -315,7 +328,7 @@ class Simulator(Process):
             return Answer(None, adopted, is_pending=is_pending, uncertain_outputs=uncertain)
         return _SUCCESS
 
-    def _rules(self, name: str) -> Sequence[ValidationRule]:
+    def rules(self, name: str) -> Sequence[ValidationRule]:
         """Return the rules of a function on this machine."""
         cached = self.machine.rules.get(name)
         if cached is None:
