@@ -9,6 +9,7 @@ import os
 import struct
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +87,19 @@ def test_contents_live_as_long_as_their_owner(heap: Heap) -> None:
     del known, unknown, fence
     gc.collect()
     assert [heap.allocate(size) for size in (3 * PAGE, UNKNOWN_SIZE, CELL)] == offsets
+
+
+def test_a_closed_heap_leaves_other_files_alone(heap: Heap, tmp_path: Path) -> None:
+    """The owner of a piece may outlive the heap, and another file may get the number of its descriptor."""
+    offset = heap.allocate(PAGE)
+    heap.close()
+    other = tmp_path / "other"
+    other.write_bytes(b"x" * 2 * PAGE)
+    descriptors = [os.open(other, os.O_RDWR) for _ in range(8)]
+    heap.free(offset, PAGE)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    assert other.read_bytes() == b"x" * 2 * PAGE
 
 
 def write_letter(program: mmap.mmap, number: int, *words: int) -> None:

@@ -82,6 +82,7 @@ class Heap:
     def __init__(self) -> None:
         self._file = _SharedFile("tracekmt-heap", HEAP_SIZE)
         self._end = 0
+        self._is_closed = False
         self._free: dict[int, list[int]] = defaultdict(list)
 
     @property
@@ -106,7 +107,9 @@ class Heap:
         return free.pop()
 
     def free(self, offset: int, size: int) -> None:
-        """Take a piece back."""
+        """Take a piece back. A closed heap takes none: the number of its descriptor may be that of another file."""
+        if self._is_closed:
+            return
         size = _piece_size(size)
         if size == CELL:
             self._file.memory[offset : offset + CELL] = bytes(CELL)
@@ -120,6 +123,7 @@ class Heap:
 
     def close(self) -> None:
         """Close the heap. Programs keep what they have mapped."""
+        self._is_closed = True
         self._file.close()
 
 
