@@ -144,6 +144,16 @@ static void make_call(void (*call)(void))
 }
 #endif
 
+#ifdef _WIN32
+/* Prints the build of Windows. Wine has one too. */
+static void print_build(void)
+{
+    UINT version[69] = {sizeof version}; /* RTL_OSVERSIONINFOW: size, major and minor version, build, platform, text */
+    INT(THUNK * get_version)(UINT *) = find("RtlGetVersion");
+    if (get_version && get_version(version) == 0) printf("note Windows %u.%u build %u\n", version[1], version[2], version[3]);
+}
+#endif
+
 int main(int argc, char **argv)
 {
     size_t i;
@@ -163,6 +173,7 @@ int main(int argc, char **argv)
     if (!libraries[0]) add_library(LIBRARY);
 #ifdef _WIN32
     if (!libraries[7]) add_library("ntdll.dll"); /* the Nt functions */
+    print_build();
 #endif
     for (i = 0; notes[i]; i++) printf("note %s\n", notes[i]);
     find_functions();

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
-from tracekmt.atlas.valid import ABSENT, VALID
+from tracekmt.atlas.variants import ABSENT, VARIANTS
 from tracekmt.atlas.world import World
 from tracekmt.spec.types import Bytes, CallSpec, Enum, Field, Flags, Integer, Pointer, Struct, Union
 
@@ -22,12 +22,12 @@ _MOST_MEMBERS = 24
 
 
 def plain_inputs(spec: CallSpec, world: World) -> list[dict[str, Any]]:
-    """Return valid inputs, as far as the description of a function and VALID tell them.
+    """Return valid inputs, as far as the description of a function and VARIANTS tell them.
 
     They have live handles, and one element in each list of handles or structures.
     """
     plain = _plain_struct(spec, spec.argument, world)
-    variants = VALID[spec.name](world.handles) if spec.name in VALID else [{}]
+    variants = VARIANTS[spec.name](world.handles) if spec.name in VARIANTS else [{}]
     return [
         {name: value for name, value in {**plain, **variant}.items() if value is not ABSENT} for variant in variants
     ]

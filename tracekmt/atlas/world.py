@@ -12,6 +12,15 @@ from tracekmt.simulator import Simulator
 from tracekmt.spec.types import Kind
 from tracekmt.trace.builder import Builder
 
+_DESCRIPTIONS: tuple[tuple[str, Any], ...] = (
+    ("KMTQAITYPE_ADAPTERREGISTRYINFO", {}),
+    ("KMTQAITYPE_PHYSICALADAPTERDEVICEIDS", {}),
+    ("KMTQAITYPE_DRIVERVERSION", 0),
+    ("KMTQAITYPE_KMD_DRIVER_VERSION", {}),
+    ("KMTQAITYPE_UMD_DRIVER_VERSION", {}),
+)
+"""Queries whose answers name the adapter and its driver, each with an empty buffer."""
+
 
 class World:
     """Makes calls on a simulator, and writes them to a trace.
@@ -41,6 +50,8 @@ class World:
     def build(self) -> None:
         """Open an adapter, and create the objects."""
         adapter = self._create("OpenAdapterFromLuid", "hAdapter", AdapterLuid={"LowPart": 1, "HighPart": 0})
+        for kind, empty in _DESCRIPTIONS:
+            self.call("D3DKMTQueryAdapterInfo", {"hAdapter": adapter, "Type": kind, "pPrivateDriverData": empty})
         device = self._create("CreateDevice", "hDevice", hAdapter=adapter)
         self._create_allocations(device)
         queue = self._create("CreatePagingQueue", "hPagingQueue", hDevice=device)
@@ -79,6 +90,8 @@ class World:
             {"Type": "D3DDDI_MONITORED_FENCE"},
             {"Type": "D3DDDI_MONITORED_FENCE", "Flags": ["Shared", "NtSecuritySharing"]},
             {"Type": "D3DDDI_FENCE"},
+            {"Type": "D3DDDI_MONITORED_FENCE", "Flags": ["NoSignal"]},
+            {"Type": "D3DDDI_MONITORED_FENCE", "Flags": ["NoWait"]},
         ):
             outputs = self.call("D3DKMTCreateSynchronizationObject2", {"hDevice": device, "Info": info})
             self.handles["sync object"].append(outputs["hSyncObject"])
