@@ -7,26 +7,17 @@ The program is tests/native/simulated.c. It creates fences, signals them, waits 
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import tracekmt
+from tests.native import compile_simulated
 
-NATIVE = Path(__file__).parents[1] / "tests" / "native"
 RUNS = 3
-
-
-def build(folder: Path) -> tuple[Path, Path]:
-    """Compile the program and a library with its thunks. Return their paths."""
-    program, library, source = folder / "simulated", folder / "libsimulated.so", folder / "library.c"
-    names = sorted(set(re.findall(r'"(D3DKMT\w+)"', (NATIVE / "simulated.c").read_text("utf-8"))))
-    source.write_text("".join(f"int {name}(void) {{ return 113; }}\n" for name in names))
-    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", source, "-o", library], check=True)
-    subprocess.run(["gcc", "-O1", NATIVE / "simulated.c", "-o", program, "-ldl", "-lpthread"], check=True)
-    return program, library
 
 
 def calls_a_second(program: Path, library: Path, trace: Path, threads: int) -> float:
@@ -44,7 +35,7 @@ def calls_a_second(program: Path, library: Path, trace: Path, threads: int) -> f
 def main() -> None:
     """Print the figures."""
     with tempfile.TemporaryDirectory() as folder:
-        program, library = build(Path(folder))
+        program, library = compile_simulated(Path(folder))
         for threads in (1, 8):
             rates = [calls_a_second(program, library, Path(folder) / "run.kmt", threads) for _ in range(RUNS)]
             print(f"{threads} thread{'s' * (threads > 1)}: {min(rates):,.0f} to {max(rates):,.0f} calls a second")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from typing import NoReturn
 import pytest
 
 FOLDER = Path(__file__).parent
+
+LIBRARY_STATUS = 113
+"""What the functions of the library of simulated.c return. The simulator answers instead."""
 
 
 def compile_library(output: Path, source: Path) -> Path:
@@ -32,3 +36,16 @@ def skip_without(requirement: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"CI lacks {requirement}")
     pytest.skip(f"requires {requirement}")
+
+
+def compile_simulated(folder: Path) -> tuple[Path, Path]:
+    """Compile simulated.c, and a library with its thunks. Return their paths."""
+    source, exports = FOLDER / "simulated.c", folder / "library.c"
+    program, library = folder / "simulated", folder / "libsimulated.so"
+    names = sorted(set(re.findall(r'"(D3DKMT\w+)"', source.read_text("utf-8"))))
+    functions = [f"int {name}(void) {{ return {LIBRARY_STATUS}; }}\n" for name in names]
+    exports.write_text("".join(functions) + "int library_function(int n) { return 2 * n; }\n", "utf-8")
+    options = ["gcc", "-O1", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run([*options, "-shared", "-fPIC", exports, "-o", library], check=True)
+    subprocess.run([*options, source, "-o", program, "-ldl", "-lpthread"], check=True)
+    return program, library

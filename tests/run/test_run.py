@@ -18,8 +18,9 @@ if sys.platform != "linux":
     pytest.skip(LINUX_PART, allow_module_level=True)
 
 import tracekmt
+from tests.native import LIBRARY_STATUS
 from tests.record.client import wait_for
-from tests.run.conftest import LIBRARY_STATUS, Program
+from tests.run.conftest import Program
 from tracekmt.replayer.together import replay_together
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -138,7 +138,7 @@ class Checker:
             _ = wait is not None and wait.is_over()
             if with_effect:
                 behaviour.effect(request)
-            for is_over, signal in process.machine.events:
+            for _, is_over, signal in process.machine.events:
                 _ = is_over(), signal()
             process.machine.events.clear()
         except MemoryFault:

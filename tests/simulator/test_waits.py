@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -72,31 +75,64 @@ def test_an_invalid_call_and_other_functions_do_not_wait() -> None:
     assert simulator.wait_of(CALLS[WAIT], "x64", Arena("x64", 1), (0x1000,)) is None, "unreadable"
 
 
+def invoke(simulator: Simulator, name: str, is_cancelled: Callable[[], bool] = lambda: False, **inputs: Any) -> Any:
+    """Make a call that waits. Return the name of its status, None if it was cancelled."""
+    arena = Arena("x64", 1)
+    arguments = codec.encode(CALLS[name], "x64", arena, inputs)
+    answer = simulator.invoke_after_wait(CALLS[name], "x64", arena, arguments, is_cancelled)
+    return None if answer is None else answer.status_name
+
+
 def test_a_thread_waits_until_another_signals() -> None:
     simulator, _, device = open_device()
     fence = create_fence(simulator, device)
-    wait = wait_of(simulator, WAIT, **fences(device, (fence, 1)))
-    assert wait is not None
-    thread = threading.Thread(target=simulator.wait, args=(wait,))
-    thread.start()
-    call(simulator, SIGNAL, **fences(device, (fence, 1)))
-    thread.join(10)
-    assert not thread.is_alive()
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(invoke, simulator, WAIT, **fences(device, (fence, 1)))
+        with pytest.raises(futures.TimeoutError):
+            waiting.result(0.1)
+        call(simulator, SIGNAL, **fences(device, (fence, 1)))
+        assert waiting.result(10) == "STATUS_SUCCESS"
 
 
 def test_a_cancelled_wait() -> None:
     simulator, _, device = open_device()
-    wait = wait_of(simulator, WAIT, **fences(device, (create_fence(simulator, device), 1)))
-    assert wait is not None
     cancelled = threading.Event()
-    thread = threading.Thread(target=simulator.wait, args=(wait, cancelled.is_set))
-    thread.start()
-    cancelled.set()
-    with simulator.machine.lock:
-        simulator.machine.lock.notify_all()
-    thread.join(10)
-    assert not thread.is_alive()
-    assert not wait.is_over()
+    inputs = fences(device, (create_fence(simulator, device), 1))
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(invoke, simulator, WAIT, cancelled.is_set, **inputs)
+        cancelled.set()
+        with simulator.machine.lock:
+            simulator.machine.lock.notify_all()
+        assert waiting.result(10) is None
+
+
+def test_one_of_many_threads_acquires_a_mutex() -> None:
+    """Each of them holds the mutex alone. A release wakes all that wait, and one of them gets it."""
+    simulator = Simulator()
+    mutex = call(simulator, "D3DKMTCreateKeyedMutex", InitialValue=0)["hKeyedMutex"]
+    inside: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(20):
+            assert invoke(simulator, ACQUIRE, hKeyedMutex=mutex, Key=0) == "STATUS_SUCCESS"
+            inside.append(number)
+            time.sleep(0.001)
+            assert inside == [number]
+            inside.clear()
+            call(simulator, RELEASE, hKeyedMutex=mutex, Key=0)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+
+
+def test_the_time_limit_of_a_wait_counts_once() -> None:
+    """Other threads that take the mutex in between do not begin it again."""
+    simulator = Simulator()
+    mutex = call(simulator, "D3DKMTCreateKeyedMutex", InitialValue=0)["hKeyedMutex"]
+    call(simulator, ACQUIRE, hKeyedMutex=mutex, Key=0)
+    start = time.monotonic()
+    assert invoke(simulator, ACQUIRE, hKeyedMutex=mutex, Key=1, pTimeout=-1_000_000) == "STATUS_TIMEOUT"
+    assert time.monotonic() - start >= 0.1
 
 
 def test_an_event_is_signalled_when_the_fence_has_its_value() -> None:
@@ -111,6 +147,16 @@ def test_an_event_is_signalled_when_the_fence_has_its_value() -> None:
     assert signalled == []
     call(simulator, SIGNAL, **fences(device, (fence, 2)))
     assert (signalled, simulator.machine.events) == ([0x44], [])
+
+
+def test_a_process_that_has_ended_gets_no_events() -> None:
+    simulator, _, device = open_device()
+    signalled: list[int] = []
+    simulator.signal_event = signalled.append
+    call(simulator, WAIT, **fences(device, (create_fence(simulator, device), 1), hAsyncEvent=0x44))
+    assert len(simulator.machine.events) == 1
+    simulator.exit()
+    assert (signalled, simulator.machine.events) == ([], [])
 
 
 def test_a_wait_for_a_keyed_mutex() -> None:

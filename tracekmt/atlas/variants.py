@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tracekmt.atlas.objects import DATA, NAME
+from tracekmt.simulator.model.nt_handles import ALL_ACCESS
 
 Handles = Mapping[str, list[int]]
 ABSENT = object()
@@ -122,10 +123,10 @@ VARIANTS: Mapping[str, Callable[[Handles], list[dict[str, Any]]]] = {
     ],
     "D3DKMTSubmitCommandToHwQueue": _one(WrittenPrimaries=ABSENT),
     "D3DKMTShareObjects": lambda handles: [
-        {"hObjects": handles["sync object"][1:2], "pObjectAttributes": attributes, "dwDesiredAccess": 0x1FFFFF}
+        {"hObjects": handles["sync object"][1:2], "pObjectAttributes": attributes, "dwDesiredAccess": ALL_ACCESS}
         for attributes in ({}, {"ObjectName": NAME})
     ],
-    "D3DKMTOpenSyncObjectNtHandleFromName": _one(dwDesiredAccess=0x1FFFFF, pObjAttrib={"ObjectName": NAME}),
+    "D3DKMTOpenSyncObjectNtHandleFromName": _one(dwDesiredAccess=ALL_ACCESS, pObjAttrib={"ObjectName": NAME}),
     "D3DKMTQueryVideoMemoryInfo": _one(hProcess=0),
     "D3DKMTChangeVideoMemoryReservation": _one(hProcess=0),
     "D3DKMTSignalSynchronizationObjectFromCpu": _one(FenceValueArray=[1]),

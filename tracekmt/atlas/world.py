@@ -9,6 +9,7 @@ from typing import Any
 from tracekmt.atlas.objects import DATA, NAME
 from tracekmt.calls import CALLS
 from tracekmt.simulator import Simulator
+from tracekmt.simulator.model.nt_handles import ALL_ACCESS
 from tracekmt.spec.types import Kind
 from tracekmt.trace.builder import Builder
 
@@ -108,5 +109,5 @@ class World:
 
     def _share(self) -> None:
         inputs = {"hObjects": [self.handles["sync object"][1]], "pObjectAttributes": {"ObjectName": NAME}}
-        outputs = self.call("D3DKMTShareObjects", {**inputs, "dwDesiredAccess": 0x1FFFFF, "phSharedNtHandle": 0})
+        outputs = self.call("D3DKMTShareObjects", {**inputs, "dwDesiredAccess": ALL_ACCESS, "phSharedNtHandle": 0})
         self.handles["nt handle"].append(outputs.get("phSharedNtHandle", 0))

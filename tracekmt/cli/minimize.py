@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracekmt.cli.help import GroupedCommand, option_under
-from tracekmt.cli.options import force_option, output_option, simulator_options
+from tracekmt.cli.options import force_option, output_option, simulator_options, simulator_settings
 from tracekmt.cli.output import echo, replace_line
 from tracekmt.errors import UsageError
 from tracekmt.plural import plural
@@ -72,12 +72,7 @@ def command(
     for path in (output, reproducer):
         if path is not None:
             refuse_output(trace, path, force=force)
-    settings = {
-        "profile": profile,
-        "video_memory": video_memory,
-        "system_memory": system_memory,
-        "faults": faults or None,
-    }
+    settings = simulator_settings(profile, video_memory, system_memory, faults)
     is_simulator = target == "simulator"
     replayed = Target(target, settings if is_simulator else {})
     goal: Goal

@@ -42,6 +42,9 @@ jobs_option = click.option(
     help="Number of processes.  [default: one for each processor; one for a small file and on Windows]",
 )
 
+PROGRAM_SETTINGS = {"ignore_unknown_options": False, "allow_interspersed_args": False}
+"""Settings of a command whose arguments are a program with its own options."""
+
 _DIFFERENT = 1
 _PATH = click.Path(path_type=Path)
 _report = option_under("Report")
@@ -67,6 +70,18 @@ def simulator_options(function: F) -> F:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def simulator_settings(
+    profile: str | None, video_memory: str | None, system_memory: str | None, faults: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the values of `simulator_options` as keywords of a simulator. None is the default."""
+    return {
+        "profile": profile,
+        "video_memory": video_memory,
+        "system_memory": system_memory,
+        "faults": faults or None,
+    }
 
 
 def report_options(*formats: str) -> Callable[[F], F]:

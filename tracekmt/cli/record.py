@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tracekmt.cli.help import GroupedCommand, option_under
+from tracekmt.cli.options import PROGRAM_SETTINGS
 from tracekmt.cli.output import echo
 from tracekmt.errors import UsageError
 
@@ -27,7 +28,7 @@ _output = option_under("Output")
     "record",
     cls=GroupedCommand,
     short_help="Record the calls of a program into a trace.",
-    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+    context_settings=PROGRAM_SETTINGS,
 )
 @click.argument("program", nargs=-1, type=click.UNPROCESSED)
 @_target("-p", "--pid", type=int, multiple=True, metavar="PID", help="Attach to a running process. Repeatable.")

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracekmt.cli.help import GroupedCommand, option_under
-from tracekmt.cli.options import ReportOptions, compare_and_report, report_all, report_options, simulator_options
+from tracekmt.cli.options import (
+    ReportOptions,
+    compare_and_report,
+    report_all,
+    report_options,
+    simulator_options,
+    simulator_settings,
+)
 from tracekmt.cli.output import echo
 from tracekmt.errors import UsageError
 
@@ -95,19 +102,14 @@ def command(
     from tracekmt.text.units import parse_duration
 
     thunks_settings = {name: other_values.pop(name) for name in _THUNKS_SETTINGS}
-    simulator_settings = {
-        "profile": profile,
-        "video_memory": video_memory,
-        "system_memory": system_memory,
-        "faults": faults or None,
-    }
+    settings = simulator_settings(profile, video_memory, system_memory, faults)
     options = ReportOptions(**other_values, force=force)
     paths = traces_in(traces)
     with progress_bar("replaying") as on_progress:
         if together:
             if target != "simulator" or output is not None:
                 raise UsageError("--together is for the simulator, without --output")
-            return report_all(replay_together(paths, on_progress=on_progress, **simulator_settings), options)
+            return report_all(replay_together(paths, on_progress=on_progress, **settings), options)
 
         def replay_one(path: Path, outcome: Path | None) -> Report:
             return replay(
@@ -119,7 +121,7 @@ def command(
                 on_plan=lambda lines: echo("\n".join(map(printable, lines)), err=True),
                 timeout=None if timeout is None else parse_duration(timeout),
                 **thunks_settings,
-                **simulator_settings,
+                **settings,
             )
 
         if len(paths) > 1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracekmt.cli.help import GroupedCommand, option_under
-from tracekmt.cli.options import simulator_options
+from tracekmt.cli.options import PROGRAM_SETTINGS, simulator_options, simulator_settings
 from tracekmt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _output = option_under("Output")
     "run",
     cls=GroupedCommand,
     short_help="Run a program on the simulator.",
-    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+    context_settings=PROGRAM_SETTINGS,
 )
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
 @_target("--children", is_flag=True, help="Run child processes on the same machine, too.")
@@ -82,12 +82,7 @@ def command(
             f"programs run on the simulator on Linux only, not on {sys.platform}; "
             "a Python program can do so itself: tracekmt.recording(FILE, simulator=tracekmt.Simulator())"
         )
-    settings = {
-        "profile": profile,
-        "video_memory": video_memory,
-        "system_memory": system_memory,
-        "faults": faults or None,
-    }
+    settings = simulator_settings(profile, video_memory, system_memory, faults)
     machine = SimulatedMachine(_simulator_like(like, settings))
     answerers: list[Answerer] = []
     with ExitStack() as stack:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tracekmt.cli.help import GroupedCommand
-from tracekmt.cli.options import json_option
+from tracekmt.cli.options import PROGRAM_SETTINGS, json_option
 from tracekmt.cli.output import echo
 from tracekmt.errors import UsageError
 
@@ -25,7 +25,7 @@ _FOUND = 1
     "torture",
     cls=GroupedCommand,
     short_help="Let each call of a program fail once, and see what becomes of it.",
-    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+    context_settings=PROGRAM_SETTINGS,
 )
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--cases", default=100, type=click.IntRange(min=1), metavar="N", help="Number of runs.  [default: 100]")

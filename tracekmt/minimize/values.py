@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ def simplify_values(source: Path, candidate: Path, keep: Keep) -> bool:
     return True
 
 
-def _simplify_call(current: list[EditableCall], position: int, holds: Any) -> None:
+def _simplify_call(current: list[EditableCall], position: int, holds: Callable[[Sequence[EditableCall]], bool]) -> None:
     """Try the simpler forms of one call, until none of them is accepted."""
     refused: set[tuple[Place, str]] = set()
     is_changed = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -28,8 +28,6 @@ FIRST_NT_HANDLE = 1 << 20
 MARKED_FAULTS = 256
 """Number of faults that a return value can name; see docs/format.md."""
 
-STATUS_UNSUCCESSFUL = 0xC0000001
-
 
 class Answerer:
     """Answers the calls of one recorded process.
@@ -48,16 +46,7 @@ class Answerer:
         self._served: _Served | None = None
 
     def open(self, pid: int, specs: Mapping[int, CallSpec], abi: Abi) -> dict[str, Any]:
-        """Begin to answer a process, or the program that it executes now.
-
-        Args:
-            pid: Id of the process.
-            specs: Descriptions of the hooked functions by id.
-            abi: ABI of the process.
-
-        Returns:
-            The agent's configuration: `mailbox` and `answers`.
-        """
+        """Begin to answer a process, or the program that it executes now; see `record.answerer.Answerer`."""
         self.close()
         self._served = _Served(self, self._simulated, pid, specs, abi)
         heap = self._simulated.heap.location
@@ -117,35 +106,36 @@ class _Served:
                 if spec is None or spec.name not in CALLS:
                     self.mailbox.decline(letter)
                     continue
-                self._answer_or_wait(letter, spec, letter.arguments[: _parameter_count(spec)])
+                self._answer(letter, spec, letter.arguments[: _parameter_count(spec)])
 
-    def _answer_or_wait(self, letter: Letter, spec: CallSpec, arguments: tuple[int, ...]) -> None:
+    def _answer(self, letter: Letter, spec: CallSpec, arguments: tuple[int, ...]) -> None:
         """Answer a call. A call that waits gets its own thread, so that it stops no other."""
-        try:
-            wait = self._simulator.wait_of(spec, self._abi, self._memory, arguments)
-        except Exception as error:
-            self._fail(letter, error)
-            return
-        if wait is None:
-            self._answer(letter, spec, arguments)
+        call = spec, self._abi, self._memory, arguments
+        if self._is_answered(letter, lambda: self._simulator.try_invoke(*call)):
             return
 
         def answer_later() -> None:
-            self._simulator.wait(wait, lambda: self._is_closed)
-            if not self._is_closed:
-                self._answer(letter, spec, arguments)
+            self._is_answered(letter, lambda: self._simulator.invoke_after_wait(*call, lambda: self._is_closed))
             self._waiting.discard(thread)
 
         thread = threading.Thread(target=answer_later, name="tracekmt-waiting-call", daemon=True)
         self._waiting.add(thread)
         thread.start()
 
-    def _answer(self, letter: Letter, spec: CallSpec, arguments: tuple[int, ...]) -> None:
+    def _is_answered(self, letter: Letter, invoke: Callable[[], Answer | None]) -> bool:
+        """Make a call, and answer its letter. Return False if the call waits.
+
+        After an internal error, the program gets a status instead of waiting for ever.
+        """
         try:
-            answer = self._simulator.invoke(spec, self._abi, self._memory, arguments)
-            self.mailbox.answer(letter, self._result(answer))
+            answer = invoke()
+            if answer is not None:
+                self.mailbox.answer(letter, self._result(answer))
+            return answer is not None
         except Exception as error:
-            self._fail(letter, error)
+            self._answerer.error = self._answerer.error or error
+            self.mailbox.answer(letter, int(ntstatus.status("STATUS_UNSUCCESSFUL")))
+            return True
 
     def _result(self, answer: Answer) -> int:
         """Return the raw return value, which names the injected failure."""
@@ -153,11 +143,6 @@ class _Served:
         faults = [self._faults.index(text) for text in answer.injected if text in self._faults]
         is_marked = bool(faults) and answer.rule is not None and faults[0] < MARKED_FAULTS
         return answered_result(status, faults[0]) if is_marked else status
-
-    def _fail(self, letter: Letter, error: Exception) -> None:
-        """Note an internal error. The program gets a status instead of waiting for ever."""
-        self._answerer.error = self._answerer.error or error
-        self.mailbox.answer(letter, STATUS_UNSUCCESSFUL)
 
 
 def _parameter_count(spec: CallSpec) -> int:

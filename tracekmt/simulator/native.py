@@ -31,7 +31,6 @@ _STUB_SIZE = 32
 _UNKNOWN_SIZE = 16 << 20
 """Bytes of an allocation whose size only a driver knows. Pages without contents take no memory."""
 
-_UNSUCCESSFUL = 0xC0000001
 _THUNK = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
 _NO_EXECUTABLE_MEMORY = "cannot allocate executable memory for the simulator's C addresses"
 
@@ -89,14 +88,12 @@ class Thunks:
     def _callback(self, name: str) -> Callable[..., int]:
         def callback(*arguments: int) -> int:
             try:
-                wait = self.simulator.wait_of(CALLS[name], "x64", self._memory, arguments)
-                if wait is not None:
-                    self.simulator.wait(wait)
-                answer = self.simulator.invoke(CALLS[name], "x64", self._memory, arguments)
+                answer = self.simulator.invoke_after_wait(CALLS[name], "x64", self._memory, arguments)
+                assert answer is not None
                 status = int(ntstatus.status(answer.status_name))
             except Exception:  # an internal error must not look like an answer of the simulator
                 traceback.print_exc()
-                status = _UNSUCCESSFUL
+                status = int(ntstatus.status("STATUS_UNSUCCESSFUL"))
             return status - (1 << 32) if status >= 1 << 31 else status
 
         return callback

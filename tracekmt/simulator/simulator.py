@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -219,13 +220,42 @@ class Simulator(Process):
             except MemoryFault:
                 return None
 
-    def wait(self, wait: Wait, is_cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Let the thread wait until other calls end a wait, its time is up, or it is cancelled.
+    def invoke_after_wait(
+        self,
+        spec: CallSpec,
+        abi: Abi,
+        memory: Memory,
+        arguments: Sequence[int],
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> Answer | None:
+        """Let the thread wait as long as a call does, and then call the function.
 
-        A canceller calls `machine.lock.notify_all()`.
+        Of several threads that wait for one keyed mutex, one acquires it, and the others wait on. A canceller calls
+        `machine.lock.notify_all()`.
+
+        Returns:
+            The answer, None if the wait was cancelled.
         """
+        deadline: float | None = None
         with self.machine.lock:
-            self.machine.lock.wait_for(lambda: wait.is_over() or is_cancelled(), wait.seconds)
+            while (wait := self.wait_of(spec, abi, memory, arguments)) is not None:
+                if deadline is None and wait.seconds is not None:
+                    deadline = time.monotonic() + wait.seconds
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    break
+                is_over = wait.is_over
+                self.machine.lock.wait_for(lambda: is_over() or is_cancelled(), left)  # noqa: B023 (called here)
+                if is_cancelled():
+                    return None
+            return self.invoke(spec, abi, memory, arguments)
+
+    def try_invoke(self, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> Answer | None:
+        """Call a function, unless the call would wait. Return None then."""
+        with self.machine.lock:
+            if self.wait_of(spec, abi, memory, arguments) is not None:
+                return None
+            return self.invoke(spec, abi, memory, arguments)
 
     def would_return(self, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> str:
         """Return the name of the status that a call would return now. The call has no effect."""

@@ -77,7 +77,7 @@ class Machine:
         faults: Injected faults.
         changes: Changes of the machine that have not happened yet.
         rules: Validation rules of each function under this profile, filled by its first call.
-        events: Events to signal, each with what is to come about before.
+        events: Events to signal: the id of the process, what is to come about before, and the signal.
         answer_query: Writes the outputs of a call that only a real machine can answer, and returns its status. None
             leaves the call as it is. A replay takes such outputs from the recording.
         created: Objects and NT handles that the current call created so far, each with its process.
@@ -98,7 +98,7 @@ class Machine:
     named_objects: dict[Name, NtObject] = field(default_factory=dict)
     processes: WeakValueDictionary[int, Process] = field(default_factory=WeakValueDictionary)
     # Calls may come from many threads. One call at a time is simulated: the kernel's own locks are not modelled.
-    # Every call notifies those that wait for it, see `Simulator.wait`.
+    # Every call notifies those that wait for it, see `Simulator.invoke_after_wait`.
     lock: threading.Condition = field(default_factory=threading.Condition)
     next_process_id: int = FIRST_PROCESS_ID
     call_count: int = 0
@@ -106,7 +106,7 @@ class Machine:
     faults: list[InjectedFault] = field(default_factory=list)
     rules: dict[str, Sequence[ValidationRule]] = field(default_factory=dict)
     changes: list[MachineChange] = field(default_factory=list)
-    events: list[tuple[Callable[[], bool], Callable[[], None]]] = field(default_factory=list)
+    events: list[tuple[int, Callable[[], bool], Callable[[], None]]] = field(default_factory=list)
     answer_query: Callable[[Any], Status | None] | None = None
     created: list[tuple[Process, KernelObject | int]] = field(default_factory=list)
 
@@ -145,8 +145,9 @@ class Machine:
 
     def signal_events(self) -> None:
         """Signal the events whose fences have reached their values."""
-        for is_over, signal in [event for event in self.events if event[0]()]:
-            self.events.remove((is_over, signal))
+        over = [event for event in self.events if event[1]()]
+        self.events = [event for event in self.events if event not in over]
+        for _, _, signal in over:
             signal()
 
     def restart(self, adapter: Adapter) -> None:
@@ -354,6 +355,7 @@ class Process:
     def exit(self) -> None:
         """End the process and close all its handles."""
         with self.machine.lock:
+            self.machine.events = [event for event in self.machine.events if event[0] != self.id]
             for kernel_object in self.handles.objects():
                 if isinstance(kernel_object, KernelObject) and kernel_object.handle:
                     self.destroy(kernel_object)

@@ -219,7 +219,7 @@ def wait(request: WaitFromCpuRequest) -> None:
     """
     event, signal_event = request.args["hAsyncEvent"], request.process.signal_event
     if event and signal_event is not None:
-        request.machine.events.append((_is_over(request), lambda: signal_event(event)))
+        request.machine.events.append((request.process.id, _is_over(request), lambda: signal_event(event)))
     elif not event and not request.args["Flags.WaitAny"]:
         for state, value in request.values:
             reach(state.fence, value)
