@@ -106,14 +106,20 @@ def test_a_cancelled_wait() -> None:
         assert waiting.result(10) is None
 
 
-def test_one_of_many_threads_acquires_a_mutex() -> None:
-    """Each of them holds the mutex alone. A release wakes all that wait, and one of them gets it."""
-    simulator = Simulator()
+def test_one_of_many_threads_acquires_a_mutex(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them holds the mutex alone, even if there is time between the end of a wait and the call."""
+    simulator, plain_invoke = Simulator(), Simulator.invoke
+
+    def invoke_later(*arguments: Any) -> Any:
+        time.sleep(0.002)
+        return plain_invoke(*arguments)
+
+    monkeypatch.setattr(Simulator, "invoke", invoke_later)
     mutex = call(simulator, "D3DKMTCreateKeyedMutex", InitialValue=0)["hKeyedMutex"]
     inside: list[int] = []
 
     def work(number: int) -> None:
-        for _ in range(20):
+        for _ in range(5):
             assert invoke(simulator, ACQUIRE, hKeyedMutex=mutex, Key=0) == "STATUS_SUCCESS"
             inside.append(number)
             time.sleep(0.001)
