@@ -44,6 +44,7 @@ ALLOWED = {
     | {"calls", "differ", "edit", "findings", "machine", "objects", "simulator", "text", "thunks", "trace"},
     "convert": DATA | {"calls", "differ", "edit", "findings", "objects", "replayer", "text", "trace"},
     "checker": DATA | {"calls", "findings", "objects", "replayer", "simulator", "trace"},
+    "activity": DATA | {"calls", "objects", "simulator", "trace"},
     "run": DATA | {"calls", "simulator", "trace"},
     "atlas": DATA | {"calls", "convert", "simulator", "trace"},
     "minimize": DATA

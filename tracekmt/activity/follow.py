@@ -1,0 +1,72 @@
+"""Follows the calls of a trace, with the objects and the memory that each one changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tracekmt.activity.memory import USED_FUNCTIONS, Memory, MemoryChange
+from tracekmt.objects.identity import Identity
+from tracekmt.objects.lifetimes import Lifetimes
+from tracekmt.simulator.model.allocation_size import SizeRule
+from tracekmt.trace.reader import Trace, TracedCall
+
+_PROGRESS_STEP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call, when it returned.
+
+    Attributes:
+        call: The call.
+        created: Objects that the call created.
+        destroyed: Objects that the call destroyed, with those inside them.
+        changes: Changes of the memory of allocations.
+        memory: Memory of the program after the call. It changes with the next step.
+    """
+
+    call: TracedCall
+    created: Sequence[Identity]
+    destroyed: Sequence[Identity]
+    changes: Sequence[MemoryChange]
+    memory: Memory
+
+
+def follow(
+    trace: Trace,
+    size_rules: Sequence[SizeRule] = (),
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Step]:
+    """Yield a step for each call of a trace, in the order of their returns. Calls that did not return are last.
+
+    Args:
+        trace: The trace.
+        size_rules: Rules for the size of an allocation in a driver's private data.
+        on_progress: Receives the number of finished calls and the number of all calls.
+    """
+    lifetimes = Lifetimes()
+    memory = Memory(lifetimes.bindings, size_rules)
+    followed = {
+        spec_id for spec_id, spec in trace.specs.items() if spec.creates or spec.destroys or spec.name in USED_FUNCTIONS
+    }
+    under_way: dict[int, TracedCall] = {}
+    done = 0
+    for index, is_leave in trace.timeline():
+        if not is_leave:
+            call = under_way[index] = trace[index]
+            if call.enter.spec_id in followed:
+                lifetimes.on_enter(call)
+            continue
+        call = under_way.pop(index)
+        if call.enter.spec_id in followed:
+            created, destroyed = lifetimes.on_leave(call)
+            yield Step(call, created, destroyed, memory.on_leave(call, created, destroyed), memory)
+        else:
+            yield Step(call, (), (), (), memory)
+        done += 1
+        if done % _PROGRESS_STEP == 0:
+            on_progress(done, len(trace))
+    for call in under_way.values():
+        yield Step(call, (), (), (), memory)
+    on_progress(len(trace), len(trace))
