@@ -20,7 +20,7 @@ from tracekmt.codec.wchars import decode_wchars
 from tracekmt.ntstatus import Status
 from tracekmt.spec.types import Abi, CallSpec, Kind
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, Region
-from tracekmt.trace.handle_kinds import ambiguous_kinds, created_handles
+from tracekmt.trace.handle_kinds import ambiguous_kinds, handles_of_values
 
 REDACTED = "names, paths and private data"
 """Removed contents, for the header of a redacted trace."""
@@ -128,7 +128,7 @@ class Redactor:
             before, after = Recorded(enter.regions), Recorded(leave.regions)
             inputs = codec.decode(spec, self._abi, before, enter.arguments)
             outputs = codec.decode(spec, self._abi, after, enter.arguments, before)
-            self._kinds.update(created_handles(spec, inputs, outputs, self._ambiguous))
+            self._kinds.update(handles_of_values(spec, inputs, outputs, self._ambiguous))
 
 
 def redacted_regions(

@@ -14,7 +14,7 @@ from tracekmt.errors import UsageError
 from tracekmt.spec.types import ABIS, CallSpec, Kind
 from tracekmt.trace.event_frame import pack
 from tracekmt.trace.events import Enter, Header, Leave
-from tracekmt.trace.handle_kinds import ambiguous_kinds, created_handles
+from tracekmt.trace.handle_kinds import ambiguous_kinds, handles_of_values
 from tracekmt.trace.writer import Writer, now
 from tracekmt.version import VERSION
 
@@ -134,7 +134,7 @@ class Builder:
         codec.encode(spec, abi, arena, _merge(inputs, outputs), kind_of)
         if spec.creates and (spec.returns != "NTSTATUS" or ntstatus.Status(raw_result).succeeded):
             argument = codec.decode(spec, abi, arena, arguments, None, kind_of)
-            self._kinds.update(created_handles(spec, inputs, argument, self._ambiguous))
+            self._kinds.update(handles_of_values(spec, inputs, argument, self._ambiguous))
 
     def close(self, reason: str = "made by hand", damage: str | None = None) -> None:
         """Seal and close the file. A second call has no effect.

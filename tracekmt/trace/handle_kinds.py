@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
 from tracekmt import codec
+from tracekmt.codec import BoundLocation, FieldValue
 from tracekmt.spec.paths import structures
-from tracekmt.spec.types import CallSpec, Kind
+from tracekmt.spec.types import CallSpec, Condition, Kind
+
+_KIND_BITS = 16
+_KIND_MASK = (1 << _KIND_BITS) - 1
 
 
 @lru_cache(maxsize=4096)
@@ -27,42 +30,80 @@ def ambiguous_kinds(specs: Iterable[CallSpec]) -> set[Kind | None]:
     return {creates.kind.base for spec in specs for creates in spec.creates}
 
 
+def creates_handles(spec: CallSpec) -> bool:
+    """Return True if a function can create objects with handles."""
+    return any(creates.kind.binding == "handle" for creates in spec.creates)
+
+
 def created_handles(
+    spec: CallSpec,
+    satisfies: Callable[[Iterable[Condition]], bool],
+    outputs: Iterable[FieldValue | BoundLocation],
+    ambiguous: set[Kind | None],
+) -> Iterator[tuple[int, Kind | None]]:
+    """Yield the handles that a successful call created, with their kinds. An ambiguous kind is None.
+
+    Args:
+        spec: Description of the function.
+        satisfies: Returns True if the inputs satisfy conditions; see `TracedCall.satisfies`.
+        outputs: Values of the outputs, at least those with a kind.
+        ambiguous: Kinds that stay ambiguous.
+    """
+    created = {
+        creates.path: None if creates.kind in ambiguous else creates.kind
+        for creates in spec.creates
+        if creates.kind.binding == "handle" and satisfies(creates.when)
+    }
+    for bound in outputs if created else ():
+        if bound.pattern in created and isinstance(bound.value, int):
+            yield bound.value, created[bound.pattern]
+
+
+def handles_of_values(
     spec: CallSpec, inputs: Any, outputs: Any, ambiguous: set[Kind | None]
 ) -> Iterator[tuple[int, Kind | None]]:
-    """Yield the handles that a successful call created, with their kinds. An ambiguous kind is None."""
-    if not isinstance(inputs, dict):
-        return
-    for creates in spec.creates:
-        if creates.kind.binding == "handle" and all(
-            codec.condition_holds(condition, spec.argument, inputs) for condition in creates.when
-        ):
-            for field_value in codec.iter_values(spec.argument, outputs):
-                if field_value.pattern == creates.path and isinstance(field_value.value, int):
-                    yield field_value.value, None if creates.kind in ambiguous else creates.kind
+    """Yield the handles that a successful call created, with their kinds, from its decoded inputs and outputs."""
+
+    def satisfies(conditions: Iterable[Condition]) -> bool:
+        return isinstance(inputs, dict) and all(
+            codec.condition_holds(condition, spec.argument, inputs) for condition in conditions
+        )
+
+    yield from created_handles(spec, satisfies, codec.iter_values(spec.argument, outputs), ambiguous)
 
 
 class HandleKinds:
     """Kinds of the objects behind handles at each point of a trace.
 
+    A place is a number that grows with the events of the trace.
+
     Args:
-        entered: Position of every call's enter event in the timeline, by the call's index.
-        created: Position in the timeline, handle and kind of every created object, in order. The kind is None
-            where it is ambiguous.
+        created: Place of the leave event, handle and kind of every created object, in order. The kind is None where it
+            is ambiguous.
     """
 
-    def __init__(self, entered: Mapping[int, int], created: Iterable[tuple[int, int, Kind | None]]) -> None:
-        self._entered = entered
-        self._created: dict[int, list[tuple[int, Kind | None]]] = defaultdict(list)
-        for position, handle, kind in created:
-            self._created[handle].append((position, kind))
+    def __init__(self, created: Iterable[tuple[int, int, Kind | None]]) -> None:
+        self._kinds: list[Kind | None] = []
+        # Place and number of the kind in one number. Programs create millions of handles, and few change their kind.
+        self._first: dict[int, int] = {}
+        self._later: dict[int, list[int]] = {}
+        numbers: dict[Kind | None, int] = {}
+        for place, handle, kind in created:
+            number = numbers.setdefault(kind, len(self._kinds))
+            if number == len(self._kinds):
+                self._kinds.append(kind)
+            entry = place << _KIND_BITS | number
+            last = self._later[handle][-1] if handle in self._later else self._first.setdefault(handle, entry)
+            if last & _KIND_MASK != number:
+                self._later.setdefault(handle, []).append(entry)
 
-    def at(self, index: int) -> codec.KindOf:
-        """Return the kinds of handles when a call was entered. The kind of an object never seen created is None."""
-        entered = self._entered[index]
+    def at(self, place: int) -> codec.KindOf:
+        """Return the kinds of handles at an event. The kind of an object never seen created is None."""
+        limit = place << _KIND_BITS
 
         def kind_of(handle: int) -> Kind | None:
-            kinds = [kind for position, kind in self._created.get(handle, ()) if position < entered]
-            return kinds[-1] if kinds else None
+            entries = (*self._later.get(handle, ())[::-1], self._first.get(handle, limit))
+            entry = next((entry for entry in entries if entry < limit), None)
+            return None if entry is None else self._kinds[entry & _KIND_MASK]
 
         return kind_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from functools import cached_property
 from itertools import islice
 from os import SEEK_END
@@ -29,7 +29,7 @@ from tracekmt.trace.event_frame import (
 )
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.frames import VERSION, FrameKind, FrameReader
-from tracekmt.trace.handle_kinds import HandleKinds, ambiguous_kinds, created_handles
+from tracekmt.trace.handle_kinds import HandleKinds, ambiguous_kinds, created_handles, creates_handles
 from tracekmt.trace.index import Index, rebuild_index
 from tracekmt.trace.metadata import Metadata
 
@@ -41,6 +41,8 @@ BLOB_CACHE_SIZE = 32 << 20
 """Bytes of single blobs that the reader keeps. A repeated blob may have been stored millions of calls before."""
 
 _OBJECT_SIZE = 64  # Memory overhead of a short Python bytes object, in bytes.
+
+_ROW_BITS = 32
 
 T = TypeVar("T")
 
@@ -379,26 +381,25 @@ class Trace:
 
     def kinds_at(self, index: int) -> KindOf:
         """Return the kinds of the objects behind handles when a call was entered."""
-        kind_of: KindOf = self._handle_kinds.at(index)
-        return kind_of
+        return self._handle_kinds.at(self._place(index, ENTER))
 
     @cached_property
     def _handle_kinds(self) -> HandleKinds:
-        enter_positions: dict[int, int] = {}
-        leave_positions: dict[int, int] = {}
-        for position, (index, is_leave) in enumerate(self.timeline()):
-            (leave_positions if is_leave else enter_positions)[index] = position
-        return HandleKinds(enter_positions, self._created_handles(leave_positions))
+        return HandleKinds(self._created_handles())
 
-    def _created_handles(self, leave_positions: Mapping[int, int]) -> Iterator[tuple[int, int, Kind | None]]:
+    def _created_handles(self) -> Iterator[tuple[int, int, Kind | None]]:
         ambiguous = ambiguous_kinds(self.specs.values())
-        creators = {spec_id for spec_id, spec in self._metadata.specs.items() if spec.creates}
-        for index, spec_id in self.spec_ids():
-            if spec_id in creators and index in leave_positions and (call := self[index]).succeeded:
-                # The form of a call that creates objects never depends on what other handles refer to.
-                inputs, outputs = call.decode_inputs(None), call.decode_outputs(None)
-                for handle, kind in created_handles(call.spec, inputs, outputs, ambiguous):
-                    yield leave_positions[index], handle, kind
+        creators = {spec_id for spec_id, spec in self._metadata.specs.items() if creates_handles(spec)}
+        for index, is_leave in self.timeline(creators):
+            if is_leave and (call := self[index]).succeeded:
+                for handle, kind in created_handles(call.spec, call.satisfies, call.bound_outputs, ambiguous):
+                    yield self._place(index, LEAVE), handle, kind
+
+    def _place(self, index: int, kind: int) -> int:
+        """Return a number for an event of a call that grows with the events of the trace."""
+        number = self._index.late.get(index, -1) if kind == LEAVE else -1
+        number = self._frame_of(index) if number < 0 else number
+        return number << _ROW_BITS | self._event_frame(number).positions[index, kind]
 
     def module_offset(self, address: int) -> str | None:
         """Return an address as module and offset ("d3d11.dll+0x1f2a0"). None outside of the mapped modules."""

@@ -1,0 +1,63 @@
+"""The kinds of handles at each point of a trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tracekmt
+from tracekmt.calls.kinds import ALLOCATION, CONTEXT, DEVICE
+from tracekmt.spec.types import Kind
+from tracekmt.trace.events import Enter, Leave
+from tracekmt.trace.handle_kinds import HandleKinds
+from tracekmt.trace.writer import Writer
+
+KINDS = (ALLOCATION, CONTEXT, DEVICE, None)
+CREATED = st.lists(st.tuples(st.integers(1, 3), st.sampled_from(KINDS)), max_size=12)
+
+
+@settings(deadline=None)
+@given(CREATED)
+def test_the_last_creation_before_a_place_gives_the_kind(created: list[tuple[int, Kind | None]]) -> None:
+    kinds = HandleKinds((place, handle, kind) for place, (handle, kind) in enumerate(created))
+    for place in range(len(created) + 1):
+        kind_of = kinds.at(place)
+        for handle in range(1, 5):
+            before = [kind for each, kind in created[:place] if each == handle]
+            assert kind_of(handle) == (before[-1] if before else None)
+
+
+def test_a_handle_of_one_kind_takes_one_entry() -> None:
+    """A game creates and destroys allocations with the same few handles for hours."""
+    kinds = HandleKinds((place, 0x40000000, ALLOCATION) for place in range(1000))
+    assert len(kinds._first) == 1
+    assert not kinds._later
+    assert kinds.at(500)(0x40000000) == ALLOCATION
+    assert kinds.at(0)(0x40000000) is None
+
+
+def test_a_handle_is_known_from_the_return_of_its_call_on(tmp_path: Path) -> None:
+    """The call returns in a later frame than it was entered in, after a call that was entered behind it."""
+    handle, made, path = 0x40000040, tmp_path / "made.kmt", tmp_path / "late.kmt"
+    adapter = {"hAdapter": 0x40000000}
+    with tracekmt.create(made, abi="x64") as trace:
+        trace.add("D3DKMTCreateDevice", inputs=adapter, outputs={**adapter, "hDevice": handle})
+        for _ in range(2):
+            trace.add("D3DKMTCloseAdapter", inputs=adapter)
+    with tracekmt.open(made) as trace:
+        create, returned, *between = trace.events()
+        writer = Writer(path, trace.header)
+        for spec_id, spec in trace.specs.items():
+            writer.describe(spec_id, spec)
+        for event in (create, *between[:2]):
+            writer.events([event])
+        assert isinstance(create, Enter)
+        assert isinstance(returned, Leave)
+        writer.events([returned])
+        writer.events(between[2:])
+        writer.end("the end")
+        writer.close()
+    with tracekmt.open(path) as trace:
+        assert [trace.kinds_at(index)(handle) for index in range(3)] == [None, None, DEVICE]
