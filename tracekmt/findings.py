@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,6 +20,9 @@ Side = Literal["a", "b"]
 
 DIFF_SIDES = ("A", "B")
 """What the sides of a comparison of two traces are called."""
+
+
+_MASK_BITS = 512
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Finding:
     handle_kind: str | None = None
     cause: int | None = None
     cause_side: Side = "a"
-    repeats: tuple[int, ...] = ()
+    repeats: Sequence[int] = ()
     accepted: str | None = None
     required: str | None = None
     rule: str | None = None
@@ -197,12 +200,12 @@ class Report:
     @property
     def differing(self) -> int:
         """Number of calls with a difference."""
-        return len(_calls_of(finding for finding in self.findings if finding.counts))
+        return _count_calls(finding for finding in self.findings if finding.counts)
 
     @property
     def opaque(self) -> int:
         """Number of calls of which a part could not be compared."""
-        return len(_calls_of(finding for finding in self.findings if finding.kind == "opaque"))
+        return _count_calls(finding for finding in self.findings if finding.kind == "opaque")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report in its JSON form."""
@@ -228,10 +231,11 @@ class Report:
         return data | {"a": finding.recorded, "b": finding.replayed} if self.sides == DIFF_SIDES else data
 
 
-def _calls_of(findings: Iterable[Finding]) -> set[tuple[Side, int]]:
-    """Return the calls that findings are about."""
-    calls: set[tuple[Side, int]] = set()
+def _count_calls(findings: Iterable[Finding]) -> int:
+    """Return the number of calls that findings are about. Findings can be about millions of calls."""
+    masks: dict[tuple[Side, int], int] = defaultdict(int)  # one bit a call, in numbers of _MASK_BITS bits
     for finding in findings:
-        calls.add(finding.call_key)
-        calls.update((finding.call_key[0], index) for index in finding.repeats)
-    return calls
+        side, own_index = finding.call_key
+        for index in (own_index, *finding.repeats):
+            masks[side, index // _MASK_BITS] |= 1 << index % _MASK_BITS
+    return sum(mask.bit_count() for mask in masks.values())

@@ -9,6 +9,8 @@ import pytest
 
 import tracekmt
 from tracekmt.errors import UsageError
+from tracekmt.report.html import html_page
+from tracekmt.report.text import report_lines
 from tracekmt.resources import resource
 from tracekmt.simulator.model.allocation_size import sample_data
 
@@ -304,3 +306,25 @@ def test_adapters_of_a_simulator_object_replace_those_of_the_trace() -> None:
     report = tracekmt.replay(trace, on=tracekmt.Simulator(adapters=[{"luid": [77, 0]}]))
     assert report.same
     assert any("of the trace is adapter 0:4d of the simulator" in note for note in report.notes)
+
+
+def test_thousands_of_equal_opaque_calls_are_one_finding_from_some_point_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tracekmt.differ.folding.MAX_EQUAL", 3)
+    with Scenario(path) as scenario:
+        scenario.open()
+        for number in range(8):
+            inputs = {"hAdapter": ADAPTER, "pPrivateDriverData": bytes(4 + number % 2)}
+            scenario.trace.add("D3DKMTEscape", inputs, inputs, 0xC0000001 if number == 4 else 0)
+    report = tracekmt.replay(path)
+    assert report.same
+    assert report.opaque == report.calls.taken == 8
+    findings = [(finding.index, list(finding.repeats)) for finding in report.findings if finding.kind == "opaque"]
+    assert findings == [(2, []), (3, []), (4, [5, 7, 8, 9]), (6, [])]  # call 6 failed
+    (lines,) = [line for line in "\n".join(report_lines(report)).splitlines() if "6 more times" in line] or [""]
+    assert "repeated" in lines
+    assert "repeated 6 more times" in html_page(report)
+    data = report.to_dict()
+    assert data["calls"]["opaque"] == 8
+    assert data["findings"][2]["count"] == 5

@@ -15,6 +15,7 @@ from typing import Any
 
 from tracekmt.codec import Unreadable, iter_values, json_form
 from tracekmt.differ.fields import FieldComparison, finding_at
+from tracekmt.differ.folding import EqualFindings
 from tracekmt.differ.outcome import NO_HANDLE, Adopt, EnteredCall, Outcome
 from tracekmt.findings import Finding, FindingKind, NotCompared, Report
 from tracekmt.objects.identity import Bindings, Identity
@@ -34,6 +35,7 @@ class Comparison:
     def __init__(self, report: Report) -> None:
         self.report = report
         self.bindings = Bindings()
+        self._taken = EqualFindings()
 
     def on_enter(self, call: TracedCall, adopt: Adopt) -> EnteredCall:
         """Translate the inputs of a call for the other side.
@@ -100,9 +102,13 @@ class Comparison:
                 self.report.functions[call.name] += 1
             taken: NotCompared = "outputs taken" if outcome.status_judged else "taken"
             self.report.not_compared[taken][call.name] += 1
-            part = "outputs are" if outcome.status_judged else "outcome is"
-            message = f"{outcome.taken}; the {part} taken from the recording"
-            findings.append(replace(self._status_finding(call, outcome), kind="opaque", message=message))
+            key = call.name, call.status, outcome.status, outcome.taken, outcome.status_judged, entered.cause
+            if not self._taken.fold(key, call.index):
+                part = "outputs are" if outcome.status_judged else "outcome is"
+                message = f"{outcome.taken}; the {part} taken from the recording"
+                finding = replace(self._status_finding(call, outcome), kind="opaque", message=message)
+                findings.append(finding)
+                self._taken.add(key, finding)
         else:
             self.report.calls.compared += 1
             self.report.functions[call.name] += 1
@@ -119,6 +125,10 @@ class Comparison:
                 self.bindings.destroy(identity, call.index)
         if findings:
             self.report.findings += [replace(finding, cause=entered.cause) for finding in findings]
+
+    def finish(self) -> None:
+        """Complete the report after the last call."""
+        self._taken.finish(self.report.findings)
 
     def skip_call(self, entered: EnteredCall) -> None:
         """Handle a call that was not made on the other side: objects that it created do not exist there."""

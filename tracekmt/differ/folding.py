@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 
@@ -16,6 +16,9 @@ MAX_CONSEQUENCES = 10_000
 
 MAX_OFFSETS = 8
 """Largest number of ranges of bytes in a message."""
+
+MAX_EQUAL = 10_000
+"""Number of equal findings of a replay about calls that are not compared. Later ones are added to the last of these."""
 
 _INDEX = re.compile(r"#\d+")
 _UNFOLDED = ("missing", "extra", "moved")
@@ -78,6 +81,39 @@ class Findings:
         for field in self._opaque.values():
             self._findings[field.place] = field.summary(self._findings[field.place])
         return list(_follow_causes(self._findings, late_causes))
+
+
+class EqualFindings:
+    """Folds findings that say the same of very many calls, such as all submissions of a game.
+
+    The first MAX_EQUAL ones stay as they are. The calls of later ones become repeats of the last of these.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[Hashable] = Counter()
+        self._last: dict[int, tuple[Finding, array[int]]] = {}  # by index of its call
+        self._repeats: dict[Hashable, array[int]] = {}
+
+    def fold(self, key: Hashable, index: int) -> bool:
+        """Count a finding about a call. Return True if it is a repeat of an earlier one."""
+        if key in self._repeats:
+            self._repeats[key].append(index)
+            return True
+        self._counts[key] += 1
+        return False
+
+    def add(self, key: Hashable, finding: Finding) -> None:
+        """Note a finding that is not a repeat."""
+        if self._counts[key] == MAX_EQUAL and finding.index is not None:
+            self._repeats[key] = array("Q")
+            self._last[finding.index] = finding, self._repeats[key]
+
+    def finish(self, findings: list[Finding]) -> None:
+        """Add the repeats to a list of findings in place."""
+        for place, finding in enumerate(findings):
+            last, repeats = self._last.get(-1 if finding.index is None else finding.index, (None, None))
+            if last is not None and repeats and finding.group == last.group:
+                findings[place] = replace(finding, repeats=repeats)
 
 
 class _OpaqueField:

@@ -135,6 +135,7 @@ class Replay:
 
     def finish(self) -> None:
         """Complete the report after the last call."""
+        self.comparison.finish()
         self.report.calls.in_flight = len(self.under_way) + len(self.blocking)
         self.report.notes += self.target.notes()
         if self.skipped_waits:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -149,20 +150,22 @@ def _article(
         yield f"<p>{_text(first.message)}</p>"
     if first.accepted is not None:
         yield f"<p>accepted: {_text(first.accepted)}</p>"
-    repeats = [f"#{index}" for finding in group for index in (finding.call_key[1], *finding.repeats)][1:]
-    yield from _list(f"repeated {plural(len(repeats), 'more time')}", repeats)
-    names = [f"#{finding.call_key[1]} {finding.call}" for finding in caused]
-    yield from _list(f"caused {plural(len(names), 'more finding')}", names)
+    repeats = (f"#{index}" for finding in group for index in (finding.call_key[1], *finding.repeats))
+    count = sum(finding.count for finding in group) - 1
+    yield from _list(f"repeated {plural(count, 'more time')}", islice(repeats, 1, None))
+    names = (f"#{finding.call_key[1]} {finding.call}" for finding in caused)
+    yield from _list(f"caused {plural(len(caused), 'more finding')}", names)
     both = _read(calls[0], first.index), _read(calls[1], first.other_index)
     yield from _whole_call(both, sides)
     yield from _neighbours(both, sides, calls)
     yield "</article>"
 
 
-def _list(title: str, names: Sequence[str]) -> Iterator[str]:
-    if names:
-        more = ", ..." if len(names) > MAX_LISTED else ""
-        yield f"<details><summary>{title}</summary><code>{_text(', '.join(names[:MAX_LISTED]))}{more}</code></details>"
+def _list(title: str, names: Iterator[str]) -> Iterator[str]:
+    listed = list(islice(names, MAX_LISTED))
+    if listed:
+        more = "" if next(names, None) is None else ", ..."
+        yield f"<details><summary>{title}</summary><code>{_text(', '.join(listed))}{more}</code></details>"
 
 
 def _read(call_at: CallAt | None, index: int | None) -> Any:

@@ -114,7 +114,8 @@ def _group_lines(group: list[Finding], caused: list[Finding], sides: tuple[str, 
     first = group[0]
     yield from finding_lines(first, sides)
     if len(group) > 1:
-        yield _labelled("repeated", f"{plural(len(group) - 1, 'more time')}: {_list_findings(group[1:])}")
+        repeats = sum(finding.count for finding in group) - 1
+        yield _labelled("repeated", f"{plural(repeats, 'more time')}: {_list_findings(group[1:])}")
     elif first.repeats:
         indexes = ", ".join(f"#{index}" for index in first.repeats[:MAX_NAMED])
         more = ", ..." if len(first.repeats) > MAX_NAMED else ""
