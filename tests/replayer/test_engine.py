@@ -328,3 +328,15 @@ def test_thousands_of_equal_opaque_calls_are_one_finding_from_some_point_on(
     data = report.to_dict()
     assert data["calls"]["opaque"] == 8
     assert data["findings"][2]["count"] == 5
+
+
+@pytest.mark.parametrize("source", sorted([*Path("traces").glob("*.kmt"), *Path("tests/data/field").glob("*.kmt")]))
+def test_the_outcomes_of_every_sample_are_a_trace(source: Path, tmp_path: Path) -> None:
+    """Older builds described some kinds of objects otherwise. A description has to be of one build as a whole."""
+    outcomes = tmp_path / "outcomes.kmt"
+    report = tracekmt.replay(source, output=outcomes)
+    with tracekmt.open(source) as recorded, tracekmt.open(outcomes) as replayed:
+        assert len(replayed) == len(recorded) - report.calls.skipped
+        for call in replayed.calls():
+            call.to_json()
+    assert tracekmt.replay(outcomes).same

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from pathlib import Path
 
+from tracekmt.calls import form_like
 from tracekmt.differ.outcome import Outcome
 from tracekmt.replayer.target import Target, Transcript
 from tracekmt.trace.call import TracedCall
@@ -34,7 +34,7 @@ class OutcomeTrace:
             machine=target.machine,
         )
         self._writer = Writer(path, header, force=True)
-        self._spec_ids: dict[str, int] = {}
+        self._spec_ids: dict[tuple[str, bool], int] = {}
         self._sequence = 0
         self._events: deque[tuple[TracedCall, bool]] = deque()
         self._answers: dict[int, tuple[Outcome, Transcript] | None] = {}
@@ -65,15 +65,25 @@ class OutcomeTrace:
                 del self._answers[call.index]
 
     def _enter(self, call: TracedCall, outcome: Outcome, transcript: Transcript) -> None:
-        if call.name not in self._spec_ids:
-            self._spec_ids[call.name] = len(self._spec_ids)
-            self._writer.describe(self._spec_ids[call.name], replace(call.spec, argument=outcome.argument))
+        spec_id = self._describe(call, outcome)
         self._under_way[call.index] = self._sequence, call, transcript
         arguments, before = tuple(transcript.arguments), tuple(transcript.before)
-        spec_id = self._spec_ids[call.name]
         enter = Enter(self._sequence, call.enter.thread, spec_id, call.enter_ns, 0, arguments, before, call.index)
         self._writer.events([enter], flush=False)
         self._sequence += 1
+
+    def _describe(self, call: TracedCall, outcome: Outcome) -> int:
+        """Return the id of the description that the memory of an outcome has.
+
+        It is the current one, or that of the recording for an outcome that is taken from there.
+        """
+        current = form_like(call.spec)
+        is_current = current is not None and current.argument is outcome.argument
+        key = call.name, is_current
+        if key not in self._spec_ids:
+            self._spec_ids[key] = len(self._spec_ids)
+            self._writer.describe(self._spec_ids[key], current if current is not None and is_current else call.spec)
+        return self._spec_ids[key]
 
     def _leave(self, call: TracedCall, transcript: Transcript) -> None:
         enter_sequence, _, _ = self._under_way.pop(call.index)
