@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from tracekmt.codec import FieldValue, Unreadable, iter_values, json_form, to_json
@@ -43,16 +43,21 @@ def find_adapters(trace: Trace, adapter: Kind, questions: Collection[str]) -> li
         if not call.returned or not call.succeeded:
             continue
         if spec_id in openers:
-            for handle in _handles(call, call.outputs, adapter):
-                luid = _luid_beside(handle)
+            for handle, luid in opened_adapters(call, adapter):
                 entry = adapters.setdefault(repr(luid) if luid else index, {"luid": luid, "opened": 0, "told": {}})
                 entry["opened"] += 1
-                by_handle[handle.value] = entry
+                by_handle[handle] = entry
         else:
             number = next((int(handle.value) for handle in _handles(call, call.inputs, adapter)), 0)
             ambient = adapters.setdefault(("ambient", number), {"luid": None, "opened": 0, "told": {}})
             by_handle.get(number, ambient)["told"].update(_answer(call, *queries[spec_id], questions))
     return [entry for entry in adapters.values() if entry["opened"] or entry["told"]]
+
+
+def opened_adapters(call: TracedCall, adapter: Kind) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Yield the adapter handles in the outputs of a call, each with its LUID, None if it is unknown."""
+    for handle in _handles(call, call.outputs, adapter):
+        yield handle.value, _luid_beside(handle)
 
 
 def _answer_payload(spec: CallSpec, questions: Collection[str]) -> tuple[str, Payload] | None:

@@ -6,18 +6,15 @@ escaped text. No other script can run.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tracekmt.findings import Finding, Report
 from tracekmt.plural import plural
-from tracekmt.printable import printable
 from tracekmt.report.comparison import FUNCTION_COLUMNS, OBJECT_COLUMNS, Comparison
+from tracekmt.report.markup import document, escaped
 from tracekmt.report.share import share_line
 from tracekmt.report.text import group_findings
 from tracekmt.resources import resource
@@ -53,44 +50,27 @@ def html_page(
         comparison: Numbers of the two traces of a diff.
     """
     style, script = (resource("pages", name).read_text("utf-8") for name in ("report.css", "report.js"))
-    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}"
     names = " against ".join(Path(name).name or name for name in report.names)
     body = [*_head(report)]
     body += _origin_tables(comparison) if comparison is not None else []
     body += _findings(report, call_at, other_at)
     body += _number_tables(comparison) if comparison is not None else []
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(f'{names}: {report.verdict}')}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        + "\n".join(body)
-        + f"\n<script>{script}</script>\n</body>\n</html>\n"
-    )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _text(text: object) -> str:
-    """Return text for HTML, without characters that change the direction or the layout of other text."""
-    return escape(printable(str(text)))
+    return document(f"{names}: {report.verdict}", style, "\n".join(body), script)
 
 
 def _head(report: Report) -> Iterator[str]:
     verdict_class = "verdict same" if report.same and report.stopped is None else "verdict"
-    first, second = map(_text, report.names)
-    yield f'<h1>{first} against {second}: <span class="{verdict_class}">{_text(report.verdict)}</span></h1>'
+    first, second = map(escaped, report.names)
+    yield f'<h1>{first} against {second}: <span class="{verdict_class}">{escaped(report.verdict)}</span></h1>'
     counts = report.to_dict()["calls"]
     items = [
         f"<li>{name.replace('_', ' ')} {counts[name]}</li>" for name in counts if counts[name] or name == "compared"
     ]
     yield f'<ul class="counts">{"".join(items)}</ul>'
-    yield f"<p>{_text(share_line(report))}</p>"
+    yield f"<p>{escaped(share_line(report))}</p>"
     if report.stopped is not None:
-        yield f"<p>stopped {_text(report.stopped)}</p>"
-    yield from (f"<p>note: {_text(note)}</p>" for note in report.notes)
+        yield f"<p>stopped {escaped(report.stopped)}</p>"
+    yield from (f"<p>note: {escaped(note)}</p>" for note in report.notes)
 
 
 def _origin_tables(comparison: Comparison) -> Iterator[str]:
@@ -106,12 +86,12 @@ def _number_tables(comparison: Comparison) -> Iterator[str]:
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], table_class: str) -> Iterator[str]:
     """Yield a table, nothing without rows. A row without a name belongs to the row before it."""
     lines = [
-        f"<tr{'' if row[0] else ' class=second'}>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>"
+        f"<tr{'' if row[0] else ' class=second'}>{''.join(f'<td>{escaped(cell)}</td>' for cell in row)}</tr>"
         for row in rows
     ]
     if not lines:
         return
-    head = "".join(f"<th>{_text(column)}</th>" for column in columns)
+    head = "".join(f"<th>{escaped(column)}</th>" for column in columns)
     yield f'<h2>{title}</h2>\n<div class="wide"><table class="{table_class}"><thead><tr>{head}</tr></thead><tbody>'
     yield from lines
     yield "</tbody></table></div>"
@@ -137,19 +117,19 @@ def _article(
     first = group[0]
     path = f"  {first.path}" if first.path else ""
     classes = "accepted" if first.accepted is not None else "" if first.counts else "opaque"
-    yield f'<article class="{classes}" data-kind="{first.kind}" data-text="{_text(first.group.lower())}">'
+    yield f'<article class="{classes}" data-kind="{first.kind}" data-text="{escaped(first.group.lower())}">'
     title = f"#{first.call_key[1]} {first.call}{path}"
-    yield f'<h3>{_text(title)}<span class="kind">{first.kind}</span></h3>'
+    yield f'<h3>{escaped(title)}<span class="kind">{first.kind}</span></h3>'
     values = zip(sides, (first.recorded, first.replayed), strict=True)
     cells = "".join(
-        f'<div><div class="label">{side}</div><code>{_text("" if value is None else value)}</code></div>'
+        f'<div><div class="label">{side}</div><code>{escaped("" if value is None else value)}</code></div>'
         for side, value in values
     )
     yield f'<div class="sides">{cells}</div>'
     if first.message:
-        yield f"<p>{_text(first.message)}</p>"
+        yield f"<p>{escaped(first.message)}</p>"
     if first.accepted is not None:
-        yield f"<p>accepted: {_text(first.accepted)}</p>"
+        yield f"<p>accepted: {escaped(first.accepted)}</p>"
     repeats = (f"#{index}" for finding in group for index in (finding.call_key[1], *finding.repeats))
     count = sum(finding.count for finding in group) - 1
     yield from _list(f"repeated {plural(count, 'more time')}", islice(repeats, 1, None))
@@ -165,7 +145,7 @@ def _list(title: str, names: Iterator[str]) -> Iterator[str]:
     listed = list(islice(names, MAX_LISTED))
     if listed:
         more = "" if next(names, None) is None else ", ..."
-        yield f"<details><summary>{title}</summary><code>{_text(', '.join(listed))}{more}</code></details>"
+        yield f"<details><summary>{title}</summary><code>{escaped(', '.join(listed))}{more}</code></details>"
 
 
 def _read(call_at: CallAt | None, index: int | None) -> Any:
@@ -183,8 +163,8 @@ def _whole_call(both: tuple[Any, Any], sides: tuple[str, str]) -> Iterator[str]:
     for name in {**fields[0], **fields[1]}:
         values = [side.get(name, "") for side in fields]
         differs = ' class="differs"' if all(call is not None for call in both) and values[0] != values[1] else ""
-        cells = "".join(f"<td>{_text(value)}</td>" for value in values)
-        yield f"<tr{differs}><td>{_text(name)}</td>{cells}</tr>"
+        cells = "".join(f"<td>{escaped(value)}</td>" for value in values)
+        yield f"<tr{differs}><td>{escaped(name)}</td>{cells}</tr>"
     yield "</tbody></table></div></details>"
 
 
@@ -229,7 +209,7 @@ def _neighbours(
     yield "<details><summary>calls of the thread around it</summary>"
     yield f'<div class="wide"><table class="call"><thead><tr>{head}</tr></thead><tbody>'
     for place in range(2 * NEIGHBOURS + 1):
-        cells = "".join(f"<td>{_text(dict(column).get(place, ''))}</td>" for column in columns)
+        cells = "".join(f"<td>{escaped(dict(column).get(place, ''))}</td>" for column in columns)
         yield f"<tr{' class=here' if place == NEIGHBOURS else ''}>{cells}</tr>"
     yield "</tbody></table></div></details>"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,8 @@ _INTERNAL_SETTINGS = ("recording", "spool", "overhead", "layouts", "build", "inj
 def summarise(trace: Trace) -> dict[str, Any]:
     """Return the summary of a trace as plain data."""
     outcomes: Counter[tuple[str, str]] = Counter()
-    for (spec_id, raw_result), count in trace.tally().items():
+    tally = trace.tally()
+    for (spec_id, raw_result), count in tally.items():
         spec = trace.spec(spec_id)
         outcomes[spec.name, outcome_text(spec, raw_result)] += count
     header = trace.header
@@ -53,17 +54,19 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "ended": trace.ended,
         "torn": trace.damage,
         "injected": injected_counts(trace),
-        "undescribed": [{"call": spec.name, "count": count} for spec, count in _undescribed_counts(trace).items()],
+        "undescribed": [
+            {"call": spec.name, "count": count} for spec, count in _undescribed_counts(trace, tally).items()
+        ],
         "functions": [
             {"call": name, "status": outcome, "count": count} for (name, outcome), count in sorted(outcomes.items())
         ],
     }
 
 
-def _undescribed_counts(trace: Trace) -> dict[CallSpec, int]:
+def _undescribed_counts(trace: Trace, tally: Mapping[tuple[int, int | None], int]) -> dict[CallSpec, int]:
     """Return the number of calls of each function that had no description when the trace was recorded."""
     counts: Counter[int] = Counter()
-    for (spec_id, _), count in trace.tally().items():
+    for (spec_id, _), count in tally.items():
         counts[spec_id] += count
     return {spec: counts[spec_id] for spec_id, spec in trace.specs.items() if spec.raw and counts[spec_id]}
 
@@ -106,10 +109,11 @@ def _clock(trace: Trace) -> dict[str, str] | None:
 
 def summary_lines(summary: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of a summary without the table of functions."""
-    return (printable(f"{label:<14}{text}") for label, text in _labelled_lines(summary))
+    return (printable(f"{label:<14}{text}") for label, text in labelled_lines(summary))
 
 
-def _labelled_lines(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def labelled_lines(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a summary with their labels. A line without a label belongs to the line before it."""
     yield "trace", f"{summary['trace']} (format {summary['format']}, {summary['abi']})"
     yield "recorded", f"{summary['created'] or 'unknown'} by {summary['tool'] or 'unknown'}"
     yield from _origin_lines(summary)
