@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -23,6 +24,11 @@ from tracekmt.resources import resource
 from tracekmt.trace.writer import Writer
 
 pytest_plugins = ["pytester"]
+
+BROWSER_FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=3000"),
+)
 
 # A background job of a shell ignores Ctrl-C, and its children inherit that. Tests stop programs with Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -54,6 +60,21 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         words = [sys.executable, "-m", "tracekmt", *map(str, arguments)]
         environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", **(env or {})}
         return run_captured(words, cwd=tmp_path, timeout=120, env=environment, **options)
+
+    return run
+
+
+@pytest.fixture
+def browse(tmp_path: Path) -> Callable[..., str]:
+    """Return a function that opens a page in a browser and returns its final elements, or takes a screenshot."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        skip_without("chromium, to open the page with")
+
+    def run(path: Path, fragment: str = "", *more: str) -> str:
+        words = [browser, *BROWSER_FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *(more or ("--dump-dom",))]
+        url = path.as_uri() + (f"#{quote(fragment)}" if fragment else "")
+        return subprocess.run([*words, url], check=True, capture_output=True, text=True, timeout=60).stdout
 
     return run
 

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
 import tracekmt
-from tests.native import skip_without
 from tracekmt.report.comparison import compare_numbers
 from tracekmt.report.html import html_page
 
 HOSTILE = "</script><img src=x onerror=\"document.title='taken'\"><b>bold</b>\u2028\x1b[31m"
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=3000"),
-)
-
 Browse = Callable[..., str]
-
-
-@pytest.fixture
-def browse(tmp_path: Path) -> Browse:
-    """Open a page and return its final elements, or take a screenshot."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        skip_without("chromium, to open the page with")
-
-    def run(path: Path, fragment: str = "", *more: str) -> str:
-        words = [browser, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *(more or ("--dump-dom",))]
-        url = path.as_uri() + (f"#{quote(fragment)}" if fragment else "")
-        return subprocess.run([*words, url], check=True, capture_output=True, text=True, timeout=60).stdout
-
-    return run
 
 
 @pytest.fixture
