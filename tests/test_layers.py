@@ -45,6 +45,7 @@ ALLOWED = {
     "convert": DATA | {"calls", "differ", "edit", "findings", "objects", "replayer", "text", "trace"},
     "checker": DATA | {"calls", "findings", "objects", "replayer", "simulator", "trace"},
     "activity": DATA | {"calls", "objects", "simulator", "trace"},
+    "overview": DATA | {"activity", "calls", "objects", "report", "simulator", "text", "trace"},
     "run": DATA | {"calls", "simulator", "trace"},
     "atlas": DATA | {"calls", "convert", "simulator", "trace"},
     "minimize": DATA
