@@ -21,7 +21,7 @@ WINDOWS_REASONS = {
     LINUX_PROGRAMS: f"{re.escape(LINUX_PROGRAMS)}|requires (gcc|g[+][+]|node|wine).*"
     "|.*the Intel client.*|Intel's driver.*",
     LINUX_PART: f"{re.escape(LINUX_PART)}|no process forks on Windows|could not import '(pty|resource)'.*",
-    "requires a tool that is not installed": "requires (chromium|atheris).*|(ruff|mypy) is not installed"
+    "requires a tool that is not installed": "requires (chromium|atheris|perfetto).*|(ruff|mypy) is not installed"
     "|could not import 'mypy'.*|atheris, the fuzzer, does not support this system",
     "requires the core": "requires the core, which a C compiler builds at installation",
     "requires a pool of processes": re.escape(PROCESS_POOLS),

@@ -42,7 +42,7 @@ ALLOWED = {
     "thunks": DATA | {"calls", "objects", "trace"},
     "replayer": DATA
     | {"calls", "differ", "edit", "findings", "machine", "objects", "simulator", "text", "thunks", "trace"},
-    "convert": DATA | {"calls", "differ", "edit", "findings", "objects", "replayer", "text", "trace"},
+    "convert": DATA | {"activity", "calls", "differ", "edit", "findings", "objects", "replayer", "text", "trace"},
     "checker": DATA | {"calls", "findings", "objects", "replayer", "simulator", "trace"},
     "activity": DATA | {"calls", "objects", "simulator", "trace"},
     "overview": DATA | {"activity", "calls", "objects", "report", "simulator", "text", "trace"},

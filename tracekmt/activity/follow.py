@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tracekmt.activity.memory import USED_FUNCTIONS, Memory, MemoryChange
-from tracekmt.objects.identity import Identity
+from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import Lifetimes
 from tracekmt.simulator.model.allocation_size import SizeRule
 from tracekmt.trace.reader import Trace, TracedCall
@@ -37,6 +37,7 @@ def follow(
     trace: Trace,
     size_rules: Sequence[SizeRule] = (),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_enter: Callable[[TracedCall, Bindings], None] = lambda call, bindings: None,
 ) -> Iterator[Step]:
     """Yield a step for each call of a trace, in the order of their returns. Calls that did not return are last.
 
@@ -44,6 +45,7 @@ def follow(
         trace: The trace.
         size_rules: Rules for the size of an allocation in a driver's private data.
         on_progress: Receives the number of finished calls and the number of all calls.
+        on_enter: Receives each call when it was entered, with the objects that are live then.
     """
     lifetimes = Lifetimes()
     memory = Memory(lifetimes.bindings, size_rules)
@@ -55,6 +57,7 @@ def follow(
     for index, is_leave in trace.timeline():
         if not is_leave:
             call = under_way[index] = trace[index]
+            on_enter(call, lifetimes.bindings)
             if call.enter.spec_id in followed:
                 lifetimes.on_enter(call)
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -11,10 +12,10 @@ from tracekmt.cli.output import echo
 from tracekmt.errors import UsageError
 from tracekmt.plural import plural
 
-FORMS = ("kmt", "jsonl", "c")
+FORMS = ("kmt", "jsonl", "c", "pftrace")
 
 
-@click.command("convert", short_help="Convert a trace to JSON lines or to a C program, and back.")
+@click.command("convert", short_help="Convert a trace to JSON lines, a C program or a Perfetto trace.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -53,13 +54,15 @@ def command(
     jobs: int | None,
     force: bool,
 ) -> int:
-    """Convert FILE. The endings name the formats: .kmt is a trace, .jsonl is JSON lines, .c is a reproducer.
+    """Convert FILE. The endings name the formats: .kmt, .jsonl (JSON lines), .c (a reproducer), .pftrace (Perfetto).
 
     The conversion of a trace to JSON lines and back gives an equal trace. A .kmt of an older format version is
     converted to the current version.
 
     A reproducer is a C program that makes the calls of a trace and prints the outcomes. It exits with 1 if an outcome
     differs from the recording. --from converts its output into a trace for tracekmt diff.
+
+    A Perfetto trace shows calls, objects, memory and flows on a time line. https://ui.perfetto.dev opens it.
     """
     from tracekmt.cli.console import progress_bar, warn
     from tracekmt.convert import convert
@@ -68,6 +71,8 @@ def command(
     to = form or _form(output)
     if str(output) == "-" and to == "kmt":
         raise UsageError("cannot write a trace to standard output (use -o FILE.kmt)")
+    if str(output) == "-" and to == "pftrace" and sys.stdout.isatty():
+        raise UsageError("cannot write a Perfetto trace to a terminal (use -o FILE.pftrace)")
     if trace is not None:
         return _read_back(file, trace, output, to, bool(calls or allow or redact), force=force)
     call_set = parse_calls(calls) if calls is not None else None

@@ -1,4 +1,4 @@
-"""Conversion of traces to JSON lines and C programs, and of JSON lines to traces."""
+"""Conversion of traces to JSON lines, C programs and Perfetto traces, and of JSON lines to traces."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tracekmt.convert import jsonl
 from tracekmt.convert.c import write_program
+from tracekmt.convert.perfetto import perfetto_packets
 from tracekmt.edit.copy import open_copy, refuse_output, replace_on_success, write_copy
 from tracekmt.edit.redact import REDACTED, Redactor, redacted_end, redacted_header, redacted_module
 from tracekmt.edit.trim import trim
@@ -49,14 +50,14 @@ def convert(
 
     Args:
         source: The trace or the JSON lines.
-        to: The output file. "-" is standard output, for "jsonl" and "c" only.
-        form: "kmt" for a trace, "jsonl" for JSON lines, "c" for a reproducer.
+        to: The output file. "-" is standard output, for all forms but "kmt".
+        form: "kmt" for a trace, "jsonl" for JSON lines, "c" for a reproducer, "pftrace" for a Perfetto trace.
         calls: Filter by call index and function name, for form "c" only. The dependencies of the selected calls are
             added.
         allow: Patterns of functions that a reproducer calls in spite of their side effects, for form "c" only.
         redact: Remove names, paths and private data.
         force: Overwrite an existing output file.
-        jobs: Number of processes that make JSON lines. None: see `results_of_calls`.
+        jobs: Number of processes that make JSON lines or a Perfetto trace. None: see `results_of_calls`.
         on_progress: Called with the number of calls done and their total.
 
     Raises:
@@ -89,6 +90,8 @@ def convert(
             trim(source, calls, Path(folder) / "part.kmt")
             source = Path(folder) / "part.kmt"
         with Trace(source) as trace:
+            if form == "pftrace":
+                return _write_bytes(trace, to, perfetto_packets(trace, on_progress, jobs))
             if form == "c":
                 return _write_text(trace, to, write_program(trace, display_name, on_progress, allow))
             return _write_text(trace, to, jsonl.to_lines(trace, on_progress, jobs))
@@ -116,6 +119,16 @@ def _write_text(trace: Trace, to: Path, text: Iterable[str]) -> ConvertResult:
     else:
         with replace_on_success(to) as part, part.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(lines)
+    return ConvertResult(len(trace), trace.warning)
+
+
+def _write_bytes(trace: Trace, to: Path, parts: Iterable[bytes]) -> ConvertResult:
+    if str(to) == "-":
+        sys.stdout.buffer.writelines(parts)
+        sys.stdout.buffer.flush()
+    else:
+        with replace_on_success(to) as part, part.open("wb") as file:
+            file.writelines(parts)
     return ConvertResult(len(trace), trace.warning)
 
 

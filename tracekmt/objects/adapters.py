@@ -7,6 +7,7 @@ from typing import Any
 
 from tracekmt.codec import FieldValue, Unreadable, iter_values, json_form, to_json
 from tracekmt.codec.luid import Luid
+from tracekmt.objects.identity import Identity
 from tracekmt.spec.types import CallSpec, Kind, Payload, Struct
 from tracekmt.trace.reader import Trace, TracedCall
 
@@ -58,6 +59,12 @@ def opened_adapters(call: TracedCall, adapter: Kind) -> Iterator[tuple[int, dict
     """Yield the adapter handles in the outputs of a call, each with its LUID, None if it is unknown."""
     for handle in _handles(call, call.outputs, adapter):
         yield handle.value, _luid_beside(handle)
+
+
+def adapter_luid(call: TracedCall, adapter: Identity) -> Luid | None:
+    """Return the LUID beside the handle of an adapter in the call that opened it. None if there is none."""
+    luid = dict(opened_adapters(call, adapter.kind)).get(adapter.recorded)
+    return None if luid is None else Luid.from_value(luid)
 
 
 def _answer_payload(spec: CallSpec, questions: Collection[str]) -> tuple[str, Payload] | None:
