@@ -46,6 +46,7 @@ ALLOWED = {
     "checker": DATA | {"calls", "findings", "objects", "replayer", "simulator", "trace"},
     "activity": DATA | {"calls", "objects", "simulator", "trace"},
     "overview": DATA | {"activity", "calls", "objects", "report", "simulator", "text", "trace"},
+    "top": DATA | {"activity", "text"},
     "run": DATA | {"calls", "simulator", "trace"},
     "atlas": DATA | {"calls", "convert", "simulator", "trace"},
     "minimize": DATA

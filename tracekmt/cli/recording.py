@@ -49,7 +49,7 @@ def record_one(
     progress = recording.run()
     _print_result(output, progress, label=label)
     if not progress.calls and not progress.lost:
-        raise RecordError(_explain_no_calls(progress, functions))
+        raise RecordError(explain_no_calls(progress, functions))
     return progress.exit_status or 0
 
 
@@ -75,11 +75,11 @@ def record_group(
         return 2
     first = members[0].recording.progress
     if not any(member.recording.progress.calls or member.recording.progress.lost for member in members):
-        raise RecordError(_explain_no_calls(first, functions))
+        raise RecordError(explain_no_calls(first, functions))
     return first.exit_status or 0
 
 
-def _explain_no_calls(progress: Progress, functions: tuple[str, ...]) -> str:
+def explain_no_calls(progress: Progress, functions: tuple[str, ...]) -> str:
     """Return the reason why a recording has no calls, with what it looked for."""
     modules = ", ".join(progress.modules) or "the thunks"
     if progress.hooked:

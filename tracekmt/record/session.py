@@ -37,7 +37,7 @@ from tracekmt.record.process.targets import (
     process_name,
 )
 from tracekmt.record.process.wine import runs_behind_preloader, windows_program
-from tracekmt.record.sink import Sink
+from tracekmt.record.sink import Observer, Sink
 from tracekmt.trace.writer import refuse_existing
 
 DRAIN_SECONDS = 0.05
@@ -65,6 +65,7 @@ class Recording:
         children: Watcher of exec and children that is shared with other recordings, None for an own one.
         on_child: Handler of each process that the program starts, which is suspended.
         on_progress: Called by `run` after every drain.
+        observer: Receives the events. No trace is written then.
         answerer: Answers the calls instead of the functions of the process.
 
     Attributes:
@@ -88,6 +89,7 @@ class Recording:
         children: ChildWatcher | None = None,
         on_child: OnChild | None = None,
         on_progress: Callable[[Progress], None] = lambda progress: None,
+        observer: Observer | None = None,
         answerer: Answerer | None = None,
     ) -> None:
         _check_output(output, force=force)
@@ -101,6 +103,7 @@ class Recording:
         self._local = host is None
         self._limits = limits or StopConditions()
         self._on_progress = on_progress
+        self._observer = observer
         self._answerer = answerer
         self._hand_over = HandOver(hand_over) if hand_over else None
         hooks = Hooks(functions, modules, faults)
@@ -295,6 +298,7 @@ class Recording:
             self._limits,
             redact=self._redact,
             force=self._force,
+            observer=self._observer,
         )
         self._live = LiveRecording(attachment, sink, process, self.progress, memory_map, exit_watcher)
 

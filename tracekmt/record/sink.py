@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 
 from tracekmt import core
@@ -13,12 +13,16 @@ from tracekmt.edit.redact import Redactor, redacted_header, redacted_module
 from tracekmt.errors import Error
 from tracekmt.ntstatus import Status
 from tracekmt.record.agent.hooks import Hooks
+from tracekmt.record.buffer.null_writer import NullWriter
 from tracekmt.record.buffer.ring_writer import RingWriter
 from tracekmt.record.limits import Progress, StopConditions
 from tracekmt.record.process.memory_map import address_places
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.raw_events import RawEvent
 from tracekmt.trace.writer import Writer
+
+Observer = Callable[[Hooks, Sequence["Enter | Leave | Lost"]], None]
+"""Receives the events of a recording, and the hooked functions whose descriptions they refer to."""
 
 
 class Sink:
@@ -38,6 +42,7 @@ class Sink:
         *,
         redact: bool,
         force: bool,
+        observer: Observer | None = None,
     ) -> None:
         """Create the trace.
 
@@ -49,9 +54,11 @@ class Sink:
             limits: Status to look for, and the size of a flight recorder's trace.
             redact: True to keep names, paths and private data out of the trace.
             force: True to overwrite an existing file.
+            observer: Receives the events. No trace is written then.
         """
         self.described: set[int] = set()
         self._hooks = hooks
+        self._observer = observer
         self._progress = progress
         self._until_status = limits.until_status
         self._redactor = Redactor(hooks.abi, CALLS.values(), lambda spec_id: hooks.specs[spec_id]) if redact else None
@@ -60,8 +67,10 @@ class Sink:
         # Descriptions whose events `frame` may append, by their ids: the places of their undescribed addresses.
         self._plain: dict[int, bytes] = {}
         header = redacted_header(header) if redact else header
-        self._writer: Writer | RingWriter
-        if limits.last is not None:
+        self._writer: Writer | RingWriter | NullWriter
+        if observer is not None:
+            self._writer = NullWriter()
+        elif limits.last is not None:
             self._writer = RingWriter(output, header, limits.last, force=force)
         else:
             self._writer = Writer(output, header, force=force)
@@ -102,6 +111,8 @@ class Sink:
     def write(self, events: list[Enter | Leave | Lost]) -> None:
         """Append events, all of them described, and count them."""
         self._count(events)
+        if self._observer is not None:
+            self._observer(self._hooks, events)
         self._writer.events(self._redactor.events(events) if self._redactor is not None else events, flush=False)
 
     def flush(self) -> None:

@@ -1,0 +1,1 @@
+"""Live view of the calls of a program."""
