@@ -528,6 +528,18 @@ def test_impossible_recordings_are_refused(client: Client, tmp_path: Path) -> No
     assert client.trace.read_bytes() == b"mine"
 
 
+def test_a_recording_without_a_place_to_write_ends_with_an_error(client: Client, tmp_path: Path) -> None:
+    """The program is ended, and nothing waits for a thread that reads the memory of the recording."""
+    with pytest.raises(UsageError, match=f"cannot write {tmp_path}: it is a folder"):
+        Recording(tmp_path, force=True)
+    recording = Recording(Path("/dev/full"), force=True)
+    with pytest.raises(UsageError, match="cannot write /dev/full: No space left on device"):
+        recording.spawn(client.argv("work", 1, 10))
+    recording = Recording(client.trace)
+    recording.spawn(client.argv("work", 1, 10))
+    assert recording.run().calls == 14
+
+
 def test_functions_of_every_signature_are_recorded(client: Client) -> None:
     recording = Recording(client.trace, modules=["libdxcore.so"])
     recording.spawn(client.argv("others"))

@@ -30,7 +30,8 @@ def replace_on_success(path: Path) -> Iterator[Path]:
         UsageError: The file cannot be written.
     """
     if path.exists() and not path.is_file():
-        yield path
+        with name_in_errors(path):
+            yield path
         return
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-"[:_NAME_LIMIT], suffix=".part", dir=path.parent)
@@ -41,11 +42,23 @@ def replace_on_success(path: Path) -> Iterator[Path]:
     os.close(descriptor)
     part = Path(name)
     try:
-        yield part
+        with name_in_errors(path):
+            yield part
         _replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def name_in_errors(path: Path) -> Iterator[None]:
+    """Name a file in errors of the system that name none, such as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or isinstance(error, BrokenPipeError):
+            raise
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def _replace(part: Path, path: Path) -> None:

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import frida
 
+from tracekmt.edit.copy import name_in_errors
 from tracekmt.errors import Error, RecordError, UsageError
 from tracekmt.record.agent.hooks import Hooks
 from tracekmt.record.answerer import Answerer
@@ -133,7 +134,8 @@ class Recording:
             self._start_draining()
         except BaseException:
             self._abandon()
-            with contextlib.suppress(frida.ProcessNotFoundError, frida.PermissionDeniedError):
+            # A process that has ended is not found, or has no auxv to read (Frida 17.27).
+            with contextlib.suppress(frida.ProcessNotFoundError, frida.PermissionDeniedError, frida.NotSupportedError):
                 self.device.kill(pid)
             raise
         return pid
@@ -272,6 +274,7 @@ class Recording:
         try:
             yield attachment
         except BaseException:
+            self._watch.unwatch()  # before the buffer is closed, which it reads
             attachment.close()
             raise
 
@@ -290,16 +293,17 @@ class Recording:
             overhead=attachment.overhead,
             location={"spool": str(path)} if path is not None else {"host": self.device.id},
         )
-        sink = Sink(
-            self._output,
-            header,
-            attachment.hooks,
-            self.progress,
-            self._limits,
-            redact=self._redact,
-            force=self._force,
-            observer=self._observer,
-        )
+        with name_in_errors(self._output):
+            sink = Sink(
+                self._output,
+                header,
+                attachment.hooks,
+                self.progress,
+                self._limits,
+                redact=self._redact,
+                force=self._force,
+                observer=self._observer,
+            )
         self._live = LiveRecording(attachment, sink, process, self.progress, memory_map, exit_watcher)
 
     def _hook_offered_functions(self, attachment: Attachment, hand_over: HandOver) -> dict[str, Any]:
@@ -311,7 +315,8 @@ class Recording:
         return table.machine
 
     def _start_draining(self) -> None:
-        self._started().drain()
+        with name_in_errors(self._output):
+            self._started().drain()
         if self._hand_over is not None:
             self._hand_over.hooked.touch()
 
@@ -398,3 +403,7 @@ def _check_output(output: Path, *, force: bool) -> None:
     folder = output.absolute().parent
     if not folder.is_dir():
         raise UsageError(f"cannot write {output}: there is no folder {folder}")
+    if output.is_dir():
+        raise UsageError(f"cannot write {output}: it is a folder")
+    if not os.access(output if output.exists() else folder, os.W_OK):
+        raise UsageError(f"cannot write {output}: Permission denied")
