@@ -257,7 +257,7 @@ def test_dump_json_is_a_line_for_every_call(command: Command) -> None:
 
 
 def test_dump_as_text(command: Command) -> None:
-    lines = command("dump", STAND_ALONE, "--calls", "3-").stdout.splitlines()
+    lines = command("dump", STAND_ALONE, "--calls", "3-", "-v").stdout.splitlines()
     assert lines[0] == "#3 D3DKMTDestroyAllocation2 = STATUS_SUCCESS (0x00000000)"
     assert lines[1].startswith("    thread 0 from ")
     assert lines[2:7] == [
@@ -267,9 +267,21 @@ def test_dump_as_text(command: Command) -> None:
         "    AllocationCount   1",
         "    Flags             0",
     ]
-    create = command("dump", STAND_ALONE, "--calls", "*Create*2").stdout
+    create = command("dump", STAND_ALONE, "--calls", "*Create*2", "-v").stdout
     assert "        hAllocation            0x0 -> 0x40000080\n" in create
     assert "31 bytes: 4b4d5453 01000000 00000001 00000000" in create
+
+
+def test_dump_has_a_line_for_each_call(command: Command) -> None:
+    lines = command("dump", STAND_ALONE).stdout.splitlines()
+    assert lines[0].startswith("#0 D3DKMTOpenAdapterFromLuid = STATUS_SUCCESS  AdapterLuid {LowPart: ")
+    assert lines[1] == "#1 D3DKMTCreateDevice = STATUS_SUCCESS  hAdapter 0x40000000  hDevice 0x0 -> 0x40000040"
+    assert lines[2].startswith("#2 D3DKMTCreateAllocation2 = STATUS_SUCCESS  hDevice 0x40000040  NumAllocations 1  ")
+    assert "hAllocation 0x0 -> 0x40000080  pAllocationInfo2[0].pPrivateDriverData 31 bytes  " in lines[2]
+    assert max(map(len, lines)) <= 200
+    assert len(lines) == len(command("dump", STAND_ALONE, "--json").stdout.splitlines())
+    (null,) = command("dump", DEMO, "--where", "failed").stdout.splitlines()[:1]
+    assert " = STATUS_" in null
 
 
 def test_dump_into_a_pipe_that_closes(tmp_path: Path) -> None:
@@ -329,10 +341,11 @@ def test_control_codes_do_not_reach_the_terminal(command: Command, tmp_path: Pat
     with tracekmt.create(tmp_path / "odd.kmt", machine={}) as trace:
         trace._writer.module(Module("\x1b[2J.dll", "", 0x1000, 0x1000))
         trace.add("D3DKMTOpenAdapterFromGdiDisplayName", {"DeviceName": "\x1b[2J\ud800\n"})
-    text = command("dump", "odd.kmt")
-    assert (text.returncode, text.stderr) == (0, "")
-    assert r"\x1b[2J\ud800\n" in text.stdout
-    assert "\x1b" not in text.stdout
+    for options in ((), ("-v",)):
+        text = command("dump", "odd.kmt", *options)
+        assert (text.returncode, text.stderr) == (0, "")
+        assert r"\x1b[2J\ud800\n" in text.stdout
+        assert "\x1b" not in text.stdout
     writer = Writer(tmp_path / "header.kmt", Header("x64", tool="\x1b[2J\ud800"))
     writer.close()
     info = command("info", "header.kmt")
@@ -470,7 +483,7 @@ def test_dump_fits_the_terminal() -> None:
 
     script = (
         "import os, sys; os.environ['COLUMNS'] = '60'; os.execv(sys.executable, "
-        f"[sys.executable, '-m', 'tracekmt', 'dump', {str(DEMO)!r}, '--calls', '4'])"
+        f"[sys.executable, '-m', 'tracekmt', 'dump', {str(DEMO)!r}, '-v', '--calls', '4'])"
     )
     pty.spawn([sys.executable, "-c", script], take)
     lines = output.decode().replace("\r", "").splitlines()
@@ -530,7 +543,7 @@ def test_numbers_of_the_upper_half_are_shown_and_selected(command: Command, tmp_
     with tracekmt.create(path) as trace:
         for number in (0x80000000, "0x80000001", -0x80000000, 1):
             trace.add("D3DKMTEscape", {"hAdapter": 5, "Type": number})
-    assert [line.split()[1] for line in command("dump", path).stdout.splitlines() if " Type " in line] == [
+    assert [line.split()[1] for line in command("dump", path, "-v").stdout.splitlines() if " Type " in line] == [
         *("0x80000000", "0x80000001", "0x80000000", "D3DKMT_ESCAPE_VIDMM"),
     ]
     selected = command("dump", path, "--json", "--where", "in.Type == 0x80000000").stdout.splitlines()

@@ -216,6 +216,8 @@ def test_the_command_line(client: Client) -> None:
     assert done.returncode == 7  # the program's own
     dump = [*words[:3], "dump", str(client.trace), "--where", "failed"]
     shown = subprocess.run(dump, capture_output=True, text=True, check=True)
+    assert f"  injected: {CREATE}@2={NO_MEMORY}  " in shown.stdout
+    shown = subprocess.run([*dump, "-v"], capture_output=True, text=True, check=True)
     assert f"\n    injected: {CREATE}@2={NO_MEMORY}\n" in shown.stdout
     refused = subprocess.run(
         [*words, "--inject", f"{CREATE}@2=STATUS_NONSENSE", "--", "true"], capture_output=True, text=True, check=False

@@ -13,6 +13,8 @@ from tracekmt.cli.output import echo
 
 _UPDATE_SECONDS = 0.1
 _MIN_WIDTH = 40
+_WIDE = 200
+"""Characters of a line where there is no terminal."""
 _NUMBER_COLUMNS = (
     *("calls", "failed", "time", "mean", "median", "95 %", "bytes"),
     *("created", "destroyed", "most alive", "median life", "most bytes"),
@@ -53,10 +55,16 @@ def warn(warning: str | None) -> None:
         echo(f"tracekmt: {warning}", err=True)
 
 
+def line_width() -> int:
+    """Return the number of characters that a line may have: those of the terminal, and many without one."""
+    width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else 0
+    return _WIDE if width < _MIN_WIDTH else width
+
+
 def fit(line: str) -> list[str]:
     """Wrap a line to the width of the terminal, with further lines indented. Without a terminal it stays one line."""
-    width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else 0
-    if width < _MIN_WIDTH or len(line) <= width:
+    width = line_width()
+    if width == _WIDE or len(line) <= width:
         return [line]
     indent = " " * (len(line) - len(line.lstrip()) + 8)
     return textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)

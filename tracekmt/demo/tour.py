@@ -56,7 +56,7 @@ def run_tour(folder: Path, *, live: bool, say: Say) -> int:
     _print(list(report_lines(second)), say)
     say("")
     say(f"The files are in {folder}. Commands to try next:")
-    say(f"    tracekmt dump {trace} --calls 'D3DKMTCreateAllocation2'")
+    say(f"    tracekmt dump {trace} --calls 'D3DKMTCreateAllocation2' -v")
     say(f"    tracekmt diff {trace} {folder / 'less-memory.kmt'}")
     say(f"    tracekmt replay {trace} --system-memory 1MB")
     return 0 if first.same and not second.same else 1

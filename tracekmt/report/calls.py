@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tracekmt.codec import Unreadable, json_form, member_type
+from tracekmt.codec import Unreadable, iter_values, json_form, member_type
 from tracekmt.printable import printable
 from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.paths import element
@@ -14,7 +14,40 @@ from tracekmt.trace.reader import TracedCall
 
 _BYTES_SHOWN = 32
 _INDENT = "    "
+_MORE = "  ..."
 _ABSENT = object()
+
+
+def call_line(call: TracedCall, width: int) -> str:
+    """Return one call as a line: its outcome, then the fields that are not zero or that the call changed.
+
+    Args:
+        call: The call.
+        width: Largest number of characters. Further fields are left out.
+    """
+    injected = f"  injected: {printable(call.injection.text)}" if call.injection is not None else ""
+    line = f"#{call.index} {call.name} = {call.outcome_text}{injected}"
+    for text in _short_fields(call):
+        if len(line) + len(text) + 2 > width - len(_MORE):
+            return line + _MORE
+        line += f"  {text}"
+    return line
+
+
+def _short_fields(call: TracedCall) -> Iterator[str]:
+    """Yield the fields of a call that are not zero before or after it."""
+    after = (
+        {} if call.unchanged else {field.path: field.value for field in iter_values(call.spec.argument, call.outputs)}
+    )
+    for field in iter_values(call.spec.argument, call.inputs):
+        value_after = after.get(field.path, field.value)
+        if field.value or value_after:
+            change = f" -> {_short_value(field.type, value_after)}" if value_after != field.value else ""
+            yield f"{field.path} {_short_value(field.type, field.value)}{change}"
+
+
+def _short_value(type_: Type, value: Any) -> str:
+    return f"{len(value)} bytes" if isinstance(value, bytes) else _format_value(type_, value)
 
 
 def call_lines(call: TracedCall) -> Iterator[str]:
