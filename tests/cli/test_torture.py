@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,3 +133,34 @@ def test_a_program_without_calls(command: Callable[..., subprocess.CompletedProc
     result = command("torture", "--", "true")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("tracekmt: cannot torture true: no call was recorded")
+
+
+def test_a_killed_torture_ends_its_recorders_and_programs(fragile: list[str], tmp_path: Path) -> None:
+    """The program hangs, so nothing else ends it."""
+    options = ["--functions", "*DestroyDevice", "-o", str(tmp_path / "folder")]
+    torture = subprocess.Popen(
+        [sys.executable, "-m", "tracekmt", "torture", *options, "--", *fragile], stderr=subprocess.PIPE, text=True
+    )
+    assert wait_for(lambda: list((tmp_path / "folder").glob("001.kmt")))
+    assert wait_for(lambda: running(fragile[0]))
+    torture.terminate()
+    _, printed = torture.communicate(timeout=60)
+    assert (torture.returncode, printed.strip()) == (2, "tracekmt: interrupted")
+    assert wait_for(lambda: not running(fragile[0]))
+
+
+def running(program: str) -> list[int]:
+    """Return the processes that name a program on their command line."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if program.encode() in (folder / "cmdline").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
+
+
+def wait_for(condition: Callable[[], Any]) -> bool:
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return bool(condition())

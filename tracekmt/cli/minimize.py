@@ -68,6 +68,7 @@ def command(
     from tracekmt.edit.copy import refuse_output
     from tracekmt.minimize.goal import CommandGoal, FindingGoal, Target
     from tracekmt.minimize.minimize import minimize
+    from tracekmt.record.interrupt import interrupt_as_ctrl_c
 
     for path in (output, reproducer):
         if path is not None:
@@ -83,7 +84,8 @@ def command(
     else:
         goal = FindingGoal(trace, replayed, Target(against) if against is not None else None, finding)
     echo(f"what must stay: {goal}", err=True)
-    result = minimize(trace, output, goal, force=force, on_progress=_ProgressLine())
+    with interrupt_as_ctrl_c():
+        result = minimize(trace, output, goal, force=force, on_progress=_ProgressLine())
     if sys.stderr.isatty():
         replace_line()
     tries = plural(result.tries, "try", "tries")

@@ -66,6 +66,7 @@ def command(
     The exit status is 1 if the program crashed or hung, 2 if it cannot be recorded, and 0 otherwise.
     """
     from tracekmt.cli.console import print_table
+    from tracekmt.record.interrupt import interrupt_as_ctrl_c
     from tracekmt.text.units import parse_duration
     from tracekmt.torture import report
     from tracekmt.torture.run import BAD, torture
@@ -77,16 +78,17 @@ def command(
     except OSError as error:
         raise UsageError(f"cannot create {folder}: {error.strerror}") from None
     options = [word for library in module for word in ("--module", library)]
-    baseline, results = torture(
-        program,
-        folder,
-        functions=functions,
-        limit=cases,
-        seconds=seconds,
-        jobs=jobs,
-        record_options=options,
-        on_result=_print_progress,
-    )
+    with interrupt_as_ctrl_c():
+        baseline, results = torture(
+            program,
+            folder,
+            functions=functions,
+            limit=cases,
+            seconds=seconds,
+            jobs=jobs,
+            record_options=options,
+            on_result=_print_progress,
+        )
     (folder / "report.html").write_text(report.page(f"torture of {program[0]}", baseline, results), "utf-8")
     if as_json:
         echo(json.dumps(report.to_data(baseline, results)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
 
 ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """Ctrl-C, kill, the end of a terminal, and Ctrl-Break of Windows."""
@@ -18,14 +19,27 @@ def deferred_interrupt() -> Iterator[threading.Event]:
     An exception in the middle of a drain would lose events already taken from the buffer.
     """
     interrupted = threading.Event()
+    with _handling(lambda *_: interrupted.set()):
+        yield interrupted
+
+
+@contextlib.contextmanager
+def interrupt_as_ctrl_c() -> Iterator[None]:
+    """Raise KeyboardInterrupt on every signal that is to end this process, which then ends the programs it started."""
+    with _handling(signal.default_int_handler):
+        yield
+
+
+@contextlib.contextmanager
+def _handling(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
     previous = {}
     if threading.current_thread() is threading.main_thread():
         numbers = [getattr(signal, name) for name in ENDING_SIGNALS if hasattr(signal, name)]
         for number in numbers:
             if signal.getsignal(number) != signal.SIG_IGN:
-                previous[number] = signal.signal(number, lambda *_: interrupted.set())
+                previous[number] = signal.signal(number, handler)
     try:
-        yield interrupted
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, former in previous.items():
+            signal.signal(number, former)
