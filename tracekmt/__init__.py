@@ -83,10 +83,10 @@ def create(
     """
     from pathlib import Path
 
-    from tracekmt.calls import CALLS
+    from tracekmt.calls import BY_NAME
     from tracekmt.trace.builder import Builder
 
-    return Builder(Path(path), CALLS, abi=abi, force=force, machine=machine)
+    return Builder(Path(path), BY_NAME, abi=abi, force=force, machine=machine)
 
 
 @contextlib.contextmanager

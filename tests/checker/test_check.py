@@ -244,6 +244,7 @@ def test_the_command_reports_in_every_form(found: Found, tmp_path: Path) -> None
         f"{path} against rules of the interface: 1 call with misuse\n\n"
         "#4  thread 0  D3DKMTLock2  hAllocation\n"
         "    rule      use after destroy\n"
+        "    object    allocation #2.pAllocationInfo2[0].hAllocation\n"
         "    recorded  STATUS_SUCCESS\n"
         "    field     call 3 destroyed the allocation of hAllocation\n\n"
         "1 with misuse\n"
@@ -254,6 +255,7 @@ def test_the_command_reports_in_every_form(found: Found, tmp_path: Path) -> None
     data = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=False).stdout)
     (finding,) = data["findings"]
     assert (finding["kind"], finding["rule"], finding["index"]) == ("misuse", "use after destroy", 4)
+    assert finding["object"] == "allocation #2.pAllocationInfo2[0].hAllocation"
     found()
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     missing = subprocess.run([*command[:-1], "missing.kmt"], capture_output=True, text=True, check=False)

@@ -331,6 +331,14 @@ def test_recover(command: Command, tmp_path: Path) -> None:
     assert command("recover", DEMO, "-o", "whole.kmt", "-f").stdout == "whole.kmt: 19 calls (no damage)\n"
 
 
+@pytest.mark.parametrize("words", [("trim", DEMO, "--calls", "1-"), ("recover", DEMO), ("replay", DEMO)])
+def test_a_trace_is_no_text_for_standard_output(command: Command, tmp_path: Path, words: tuple[str, ...]) -> None:
+    result = command(*words, "-o", "-")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "cannot write a trace to standard output" in result.stderr
+    assert not (tmp_path / "-").exists()
+
+
 def test_an_empty_dump_is_reported(command: Command) -> None:
     result = command("dump", DEMO, "--calls", "1000-")
     assert (result.returncode, result.stdout) == (0, "")

@@ -36,7 +36,14 @@ def test_live(command: Command, tmp_path: Path) -> None:
     assert "sharer       after the adapter was unplugged: STATUS_DEVICE_REMOVED" in result.stdout
     check_result(tmp_path / "tracekmt-demo", result.stdout)
     assert command("demo").returncode == 0  # its own files may be overwritten
-    assert time.monotonic() - started < 40
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "demo.kmt").write_text("precious")
+    refused = command("demo", "--no-live", "-o", "other")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "already exists" in refused.stderr
+    assert (tmp_path / "other" / "demo.kmt").read_text() == "precious"
+    assert command("demo", "--no-live", "-o", "other", "-f").returncode == 0
+    assert time.monotonic() - started < 60
 
 
 def test_without_a_live_program(command: Command, tmp_path: Path) -> None:

@@ -190,3 +190,16 @@ def test_threads_that_begin_alike_belong_together(make: Make, tmp_path: Path) ->
                     trace.add("D3DKMTCloseAdapter", inputs, status="STATUS_INVALID_PARAMETER", thread=thread)
     report = tracekmt.diff(*paths)
     assert (report.findings, report.calls.compared) == ([], 2)
+
+
+def test_an_input_that_the_call_leaves_alone_is_one_difference_and_no_outcome(tmp_path: Path) -> None:
+    """The flag word is in and out: one of its bits is an output."""
+    paths = [tmp_path / "a.kmt", tmp_path / "b.kmt"]
+    element = {"pPrivateDriverData": b"123"}
+    for path, flags in zip(paths, ([], ["ReadOnly"]), strict=True):
+        with tracekmt.create(path) as trace:
+            inputs = {"hDevice": 5, "pAllocationInfo2": [element], "Flags": flags}
+            trace.add("D3DKMTCreateAllocation2", inputs, {"pAllocationInfo2": [{**element, "hAllocation": 9}]})
+    findings = tracekmt.diff(*paths).findings
+    assert [(finding.kind, finding.path) for finding in findings] == [("input", "Flags.ReadOnly")]
+    assert tracekmt.diff(*paths, outcomes_only=True).same

@@ -47,6 +47,12 @@ def causes(report: Report) -> list[int | None]:
     return [finding.index for finding in report.findings if finding.cause is None and finding.counts]
 
 
+@pytest.mark.parametrize("text", ["STATUS_NO_MEMORY", "0xc0000017", "3221225495", "STATUS_NO_MEM*"])
+def test_a_status_has_every_form_that_users_write(decide: Decide, text: str) -> None:
+    assert causes(decide(rule("tolerate", replayed=text))) == [15]
+    assert causes(decide(rule("tolerate", recorded=text))) == [6, 15]
+
+
 def test_without_rules_everything_counts(decide: Decide) -> None:
     report = decide()
     assert (report.same, causes(report), report.differing) == (False, [6, 15], 4)

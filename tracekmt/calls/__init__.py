@@ -57,6 +57,15 @@ FAMILIES: dict[str, tuple[CallSpec, ...]] = {
 }
 
 
+BY_NAME: dict[str, CallSpec] = {name.removeprefix("D3DKMT"): spec for name, spec in CALLS.items()} | CALLS
+"""The same descriptions by function, with and without the prefix of the names."""
+
+
+def full_name(name: str) -> str:
+    """Return the name of a described function with its prefix. Any other text is returned as it is."""
+    return BY_NAME[name].name if name in BY_NAME else name
+
+
 def forms(name: str) -> dict[int, CallSpec]:
     """Return the descriptions of a function that differ, each by the first build with it, oldest first.
 

@@ -15,6 +15,18 @@ from tracekmt.trace.call import TracedCall
 class UseAfterDestroy(Check):
     """Finds handles of destroyed objects. External handles are left out: unrecorded calls create new ones."""
 
+    def __init__(self) -> None:
+        self._destroyed: dict[tuple[str, int], str] = {}  # names by handle space and handle
+
+    def on_leave(
+        self, call: TracedCall, bindings: Bindings, created: list[Identity], destroyed: list[Identity]
+    ) -> tuple[()]:
+        """Remember the names of destroyed objects."""
+        for identity in destroyed:
+            if identity.kind.binding == "handle" and not identity.kind.external:
+                self._destroyed[identity.kind.space.name, identity.recorded] = name_of(identity)
+        return ()
+
     def on_enter(self, call: TracedCall, bindings: Bindings) -> Iterator[Finding]:
         """Yield a finding for each handle whose object an earlier call destroyed."""
         destroying = {destroys.path for destroys in call.spec.destroys if call.satisfies(destroys.when)}
@@ -25,19 +37,17 @@ class UseAfterDestroy(Check):
             is_destroying = bound.pattern in destroying
             if is_destroying and bound.value in seen:
                 message = f"{bound.path} is the second handle to the same object in this call"
-                yield _finding(
-                    call, bound.path, bound.pattern, "double free", message, bindings.find(kind, bound.value)
-                )
+                identity = bindings.find(kind, bound.value)
+                on = "" if identity is None else name_of(identity)
+                yield misuse(call, "double free", message, path=bound.path, pattern=bound.pattern, on=on)
             seen.add(bound.value)
             destroyed_by = bindings.handles.destroyed_by(kind, bound.value)
             if destroyed_by is not None:
                 rule = "double free" if is_destroying else "use after destroy"
                 message = f"call {destroyed_by} destroyed the {kind.name} of {bound.path}"
-                yield _finding(call, bound.path, bound.pattern, rule, message, None)
-
-
-def _finding(call: TracedCall, path: str, pattern: str, rule: str, message: str, identity: Identity | None) -> Finding:
-    return misuse(call, rule, message, path=path, pattern=pattern, on="" if identity is None else name_of(identity))
+                names = (self._destroyed.get((space, bound.value)) for space in kind.spaces)
+                on = next(filter(None, names), "")
+                yield misuse(call, rule, message, path=bound.path, pattern=bound.pattern, on=on)
 
 
 class NeverDestroyed(Check):

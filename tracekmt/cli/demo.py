@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tracekmt.cli.options import force_option
 from tracekmt.cli.output import echo
 
 
@@ -21,8 +22,17 @@ from tracekmt.cli.output import echo
     help="Folder for the files.",
 )
 @click.option("--no-live", is_flag=True, help="Record nothing, and use the packaged recording.")
-def command(folder: Path, no_live: bool) -> int:
-    """Record a live program, replay its trace, and show a difference."""
-    from tracekmt.demo.tour import run_tour
+@force_option
+@click.pass_context
+def command(context: click.Context, folder: Path, no_live: bool, force: bool) -> int:
+    """Record a live program, replay its trace, and show a difference.
 
+    The files of an earlier demo in the default folder are overwritten.
+    """
+    from tracekmt.demo.tour import FILES, run_tour
+    from tracekmt.trace.writer import refuse_existing
+
+    is_default = context.get_parameter_source("folder") == click.core.ParameterSource.DEFAULT
+    for name in FILES:
+        refuse_existing(folder / name, force=force or is_default)
     return run_tour(folder, live=not no_live, say=echo)

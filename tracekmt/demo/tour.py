@@ -20,7 +20,7 @@ from tracekmt.trace.reader import Trace
 
 LESS_VIDEO_MEMORY = "8MB"
 PROGRAM_SECONDS = 20.0
-TRACE = "demo.kmt"
+TRACE, OUTCOME, LESS_MEMORY = FILES = ("demo.kmt", "outcome.kmt", "less-memory.kmt")
 
 Say = Callable[[str], None]
 
@@ -48,16 +48,16 @@ def run_tour(folder: Path, *, live: bool, say: Say) -> int:
     _summarise(trace, say)
     say("")
     say("Replaying it on a simulator of the recorded machine:")
-    first = replay(trace, output=folder / "outcome.kmt", force=True)
+    first = replay(trace, output=folder / OUTCOME, force=True)
     _print(list(report_lines(first)), say)
     say("")
     say(f"Replaying it with {LESS_VIDEO_MEMORY} of video memory on every adapter:")
-    second = replay(trace, output=folder / "less-memory.kmt", force=True, video_memory=LESS_VIDEO_MEMORY)
+    second = replay(trace, output=folder / LESS_MEMORY, force=True, video_memory=LESS_VIDEO_MEMORY)
     _print(list(report_lines(second)), say)
     say("")
     say(f"The files are in {folder}. Commands to try next:")
     say(f"    tracekmt dump {trace} --calls 'D3DKMTCreateAllocation2' -v")
-    say(f"    tracekmt diff {trace} {folder / 'less-memory.kmt'}")
+    say(f"    tracekmt diff {trace} {folder / LESS_MEMORY}")
     say(f"    tracekmt replay {trace} --system-memory 1MB")
     return 0 if first.same and not second.same else 1
 

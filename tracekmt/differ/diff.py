@@ -242,7 +242,15 @@ class _Diff:
             if _is_same_memory(call, other, call.leave.regions, other.leave.regions):
                 yield from comparison.bound_fields(call.bound_outputs, _by_path(other.bound_outputs))
             else:
-                yield from comparison.fields(*_values(call, call.outputs, other, other.outputs))
+                findings = list(comparison.fields(*_values(call, call.outputs, other, other.outputs)))
+                passed = self._passed_through(pair) if any(each.kind == "field" for each in findings) else ()
+                yield from (each for each in findings if (each.path, each.recorded, each.replayed) not in passed)
+
+    def _passed_through(self, pair: CallPair) -> set[tuple[str | None, str | None, str | None]]:
+        """Return the differences of inputs. An output with the same difference is an input that the call left alone."""
+        comparison = self._comparison(pair, "out", pair.inputs, None)
+        inputs = comparison.fields(*_values(pair.call, pair.call.inputs, pair.other, pair.other.inputs))
+        return {(each.path, each.recorded, each.replayed) for each in inputs if each.kind in ("field", "input")}
 
     @staticmethod
     def _numbers(values: Sequence[BoundValue], numbers: Sequence[int]) -> Numbers:

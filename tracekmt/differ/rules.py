@@ -21,11 +21,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
 from tracekmt.errors import UsageError
 from tracekmt.findings import Finding, FindingKind, Report, Side
+from tracekmt.ntstatus import status
 from tracekmt.spec.types import CallSpec
 from tracekmt.text.filter import CallPredicate, parse_where
 from tracekmt.text.functions import check_function, matches_function
@@ -80,7 +82,18 @@ def _matches(key: str, text: str, pattern: str) -> bool:
     if key == "function":
         return matches_function(pattern, text)
     # Brackets belong to paths here. fnmatch would read them as a set of characters.
-    return fnmatchcase(text, pattern.replace("[", "[[]"))
+    if fnmatchcase(text, pattern.replace("[", "[[]")):
+        return True
+    return key in SIDES.values() and text.startswith("STATUS_") and text == _status_name(pattern)
+
+
+@lru_cache
+def _status_name(text: str) -> str | None:
+    """Return the name of a status in any form that users write, None for other texts."""
+    try:
+        return status(text).name
+    except UsageError:
+        return None
 
 
 def read_rules(path: Path, specs: Iterable[CallSpec]) -> list[DiffRule]:

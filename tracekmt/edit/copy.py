@@ -74,8 +74,10 @@ def refuse_output(source: Path, to: Path, *, force: bool) -> None:
     """Check an output file before long work.
 
     Raises:
-        UsageError: The output is the source file, or it exists and `force` is false.
+        UsageError: The output is "-" or the source file, or it exists and `force` is false.
     """
+    if str(to) == "-":
+        raise UsageError("cannot write a trace to standard output (use -o FILE.kmt)")
     if to.exists() and source.exists() and to.samefile(source):
         raise UsageError(f"cannot write {to}: it is the input trace (use another name)")
     refuse_existing(to, force=force)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
+from tracekmt.calls import full_name
+from tracekmt.codec.luid import Luid
 from tracekmt.codec.parse_value import short_repr
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import status
 from tracekmt.simulator.behaviours import ASSUMPTIONS, BEHAVIOURS
 from tracekmt.simulator.injection import parse_faults
-from tracekmt.simulator.model.adapter import LIST_FUNCTIONS, parse_adapter
+from tracekmt.simulator.model.adapter import LIST_FUNCTIONS, Adapter, parse_adapter, parse_luid
 from tracekmt.simulator.model.allocation_size import parse_size_rule
 from tracekmt.simulator.model.handles import UNIQUES
 from tracekmt.simulator.model.machine import Machine
@@ -27,7 +30,7 @@ def create_machine(settings: Mapping[str, Any]) -> Machine:
         if not isinstance(settings.get(name, ()), (list, tuple)):
             raise UsageError(f"invalid {name}: {short_repr(settings[name])} (expected a list of tables of settings)")
     profile = settings["profile"]
-    if profile not in PROFILES:
+    if not isinstance(profile, str) or profile not in PROFILES:
         raise UsageError(f"invalid profile: {short_repr(profile)} (expected {', '.join(PROFILES)} or a TOML file)")
     uniques = settings.get("uniques", UNIQUES)
     if not isinstance(uniques, int) or not 1 <= uniques <= UNIQUES:
@@ -36,15 +39,17 @@ def create_machine(settings: Mapping[str, Any]) -> Machine:
     if not isinstance(capacity, dict):
         raise UsageError(f"invalid list_capacity: {short_repr(capacity)} (expected a table of numbers by function)")
     for function in capacity:
-        if function not in LIST_FUNCTIONS:
+        if full_name(function) not in LIST_FUNCTIONS:
             raise UsageError(f"invalid list_capacity: {short_repr(function)} (expected {', '.join(LIST_FUNCTIONS)})")
     machine = Machine(
-        [parse_adapter(adapter) for adapter in settings.get("adapters") or [{}]],
+        _parse_adapters(settings.get("adapters") or [{}]),
         None if settings.get("system_memory") is None else parse_size(settings["system_memory"]),
         uniques,
         profile=PROFILES[profile],
         drivers=[parse_size_rule(driver) for driver in settings.get("drivers", ())],
-        list_capacity={name: parse_timeline("list_capacity", value, parse_uint) for name, value in capacity.items()},
+        list_capacity={
+            full_name(name): parse_timeline("list_capacity", value, parse_uint) for name, value in capacity.items()
+        },
     )
     paging = settings.get("paging", "success")
     if paging not in ("success", "pending"):
@@ -67,16 +72,35 @@ def create_machine(settings: Mapping[str, Any]) -> Machine:
     return machine
 
 
+def _parse_adapters(settings: Sequence[Any]) -> list[Adapter]:
+    """Create adapters. Those without a LUID get the lowest ones that are free."""
+    luids = [parse_luid(each["luid"]) for each in settings if isinstance(each, dict) and each.get("luid") is not None]
+    luids += [each.luid for each in settings if isinstance(each, Adapter)]
+    twice = next((luid for luid in luids if luids.count(luid) > 1), None)
+    if twice is not None:
+        raise UsageError(f"invalid adapters: two have the LUID {twice} (expected different ones)")
+    free = (Luid(low, 0) for low in count(1) if Luid(low, 0) not in luids)
+    return [
+        parse_adapter(
+            each if not isinstance(each, dict) or each.get("luid") is not None else {**each, "luid": next(free)}
+        )
+        for each in settings
+    ]
+
+
 def _parse_assumptions(setting: Any) -> dict[str, str]:
     if not isinstance(setting, Mapping):
         raise UsageError(f"invalid assumptions: {short_repr(setting)} (expected a table of statuses)")
-    for name in setting:
-        if name not in ASSUMPTIONS and str(name).partition(": ")[0] not in BEHAVIOURS:
+    assumptions: dict[str, str] = {}
+    for name, value in setting.items():
+        function, colon, rule = str(name).partition(": ")
+        if name not in ASSUMPTIONS and full_name(function) not in BEHAVIOURS:
             raise UsageError(
                 f"invalid assumption: {short_repr(name)} "
                 f"(expected FUNCTION: RULE, or one of {', '.join(sorted(ASSUMPTIONS))})"
             )
-    return {name: status(value).name for name, value in setting.items()}
+        assumptions[full_name(function) + colon + rule] = status(value).name
+    return assumptions
 
 
 def _known_state(machine: Machine, settings: Mapping[str, Any]) -> frozenset[str]:

@@ -22,6 +22,7 @@ free_part_of_range = "STATUS_SUCCESS"
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ KEYS = (
 )
 
 
-def profile_settings(profile: str) -> dict[str, Any]:
+def profile_settings(profile: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the keywords of `Simulator` for a profile.
 
     Args:
@@ -52,7 +53,9 @@ def profile_settings(profile: str) -> dict[str, Any]:
     Raises:
         UsageError: The file cannot be read, or has an unknown setting.
     """
-    return {"profile": "windows", **read_machine(Path(profile))} if profile.endswith(".toml") else {"profile": profile}
+    if isinstance(profile, (str, os.PathLike)) and os.fspath(profile).endswith(".toml"):
+        return {"profile": "windows", **read_machine(Path(profile))}
+    return {"profile": profile}
 
 
 def read_machine(path: Path) -> dict[str, Any]:

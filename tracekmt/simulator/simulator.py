@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tracekmt import codec
-from tracekmt.calls import CALLS
+from tracekmt.calls import BY_NAME
 from tracekmt.calls.kinds import DEVICE, FENCE, MONITORED_FENCE
 from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
-from tracekmt.codec.luid import Luid
 from tracekmt.codec.memory import Arena, Memory, MemoryFault, Recorded
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import Status, status
@@ -19,6 +19,7 @@ from tracekmt.simulator.behaviours import BEHAVIOURS, validation_rules, with_ass
 from tracekmt.simulator.create_machine import create_machine
 from tracekmt.simulator.injection import InjectedFault
 from tracekmt.simulator.machine_file import profile_settings
+from tracekmt.simulator.model.adapter import parse_luid
 from tracekmt.simulator.model.handles import HandleTableFullError
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.objects import Device, KernelObject, SyncObject
@@ -33,6 +34,7 @@ from tracekmt.simulator.recorded_state import (
 from tracekmt.simulator.request import Answer, Behaviour, Request, Wait
 from tracekmt.simulator.rule import HANDLE_TABLE_FULL, PENDING, SUCCESS, TIMEOUT, UNREADABLE, ValidationRule
 from tracekmt.spec.types import Abi, CallSpec, Kind
+from tracekmt.text.functions import unknown_function
 
 
 def _with_output_parameters(spec: CallSpec, inputs: Any) -> Any:
@@ -88,7 +90,7 @@ class Simulator(Process):
 
     def __init__(
         self,
-        profile: str = "windows",
+        profile: str | os.PathLike[str] = "windows",
         *,
         adapters: Sequence[Any] | None = None,
         video_memory: int | str | None = None,
@@ -126,18 +128,19 @@ class Simulator(Process):
         if hasattr(self, "nt_handles"):
             self.exit()
 
-    def stop_adapter(self, luid: tuple[int, int] = (1, 0)) -> None:
+    def stop_adapter(self, luid: tuple[int, int] | Mapping[str, int] = (1, 0)) -> None:
         """Stop an adapter, as after a reset or an unplug.
 
         Args:
-            luid: LowPart and HighPart of the adapter's LUID.
+            luid: LUID of the adapter: LowPart and HighPart, or the value form.
 
         Raises:
             UsageError: No adapter has this LUID.
         """
-        adapter = self.machine.adapter(Luid(*luid))
+        number = parse_luid(luid)
+        adapter = self.machine.adapter(number)
         if adapter is None:
-            raise UsageError(f"no adapter has the LUID {Luid(*luid)}")
+            raise UsageError(f"no adapter has the LUID {number}")
         adapter.stop()
 
     def call(self, name: str, inputs: Any) -> CallResult:
@@ -150,15 +153,15 @@ class Simulator(Process):
         Raises:
             UsageError: The function is not described, the inputs are invalid, or the process has ended.
         """
-        spec = CALLS.get(name) if isinstance(name, str) else None
+        spec = BY_NAME.get(name) if isinstance(name, str) else None
         if spec is None:
-            raise UsageError(f"{name} is not described (see `tracekmt calls`)")
+            raise unknown_function(str(name))
         arena = Arena("x64", 1)
         arguments = codec.encode(spec, "x64", arena, _with_output_parameters(spec, inputs))
         before = Recorded(arena.regions())
         answer = self.invoke(spec, "x64", arena, arguments)
         outputs = codec.decode(spec, "x64", arena, arguments, before, self._kind_of)
-        return CallResult(status(answer.status_name), outputs, answer.rule, BEHAVIOURS[name].modelled)
+        return CallResult(status(answer.status_name), outputs, answer.rule, BEHAVIOURS[spec.name].modelled)
 
     def _kind_of(self, handle: int) -> Kind | None:
         """Return the kind of a handle's object, for unions that depend on it."""

@@ -56,7 +56,7 @@ def _parts(text: str, nested: bool = False) -> Iterator[str]:
     for part in (piece.strip() for piece in re.split(r"[,\n]", text)):
         if part.startswith("@") and not nested:
             try:
-                yield from _parts(Path(part[1:]).read_text("utf-8"), nested=True)
+                yield from _parts(Path(part[1:]).read_text("utf-8-sig"), nested=True)
             except (OSError, UnicodeDecodeError) as error:
                 raise UsageError(f"cannot read {part[1:]}: {_reason(error)}") from None
         elif part:

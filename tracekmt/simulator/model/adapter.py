@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from tracekmt.calls import full_name
 from tracekmt.calls.adapter import KMTQUERYADAPTERINFOTYPE
 from tracekmt.codec.luid import Luid
 from tracekmt.codec.parse_value import short_repr
@@ -179,9 +180,10 @@ def _budget(setting: Any) -> Budget:
 def _list(key: str) -> str:
     """Return the name of a function that lists adapters, with its filter if it has one."""
     function, _, filter_ = key.partition(" ")
+    function = full_name(function)
     if function not in LIST_FUNCTIONS or (filter_ and not 0 < int(filter_, 16) < 1 << 64):
         raise ValueError
-    return key
+    return f"{function} {filter_}" if filter_ else function
 
 
 def _segment_group(key: str) -> str:
@@ -243,10 +245,7 @@ def parse_adapter(settings: Any) -> Adapter:
                 f"unknown adapter setting: {short_repr(name)} (expected one of {', '.join(sorted(_SETTINGS))})"
             )
     values = {name: value for name, value in settings.items() if value is not None}
-    luid = values.pop("luid", FIRST_LUID)
-    is_pair = isinstance(luid, (list, tuple)) and len(luid) == 2 and all(isinstance(part, int) for part in luid)
-    if not is_pair or not (0 <= luid[0] < 1 << 32 and -(1 << 31) <= luid[1] < 1 << 31):
-        raise UsageError(f"invalid adapter luid: {short_repr(luid)} (expected [LowPart, HighPart])")
+    luid = parse_luid(values.pop("luid", FIRST_LUID))
     for name in {"video_memory", "shared_memory"} & values.keys():
         values[name] = parse_size(values[name])
     for name, (type_, form) in _PLAIN_FORMS.items():
@@ -254,7 +253,20 @@ def parse_adapter(settings: Any) -> Adapter:
             raise UsageError(f"invalid adapter {name}: {short_repr(values[name])} (expected {form})")
     for name in _ANSWERS.keys() & values.keys():
         values[name] = _parse_answer(name, _ANSWERS[name], values[name])
-    return Adapter(luid=Luid(luid[0], luid[1]), **values)
+    return Adapter(luid=luid, **values)
+
+
+def parse_luid(value: Any) -> Luid:
+    """Parse a LUID from [LowPart, HighPart], or from its value form.
+
+    Raises:
+        UsageError: The value is not a LUID.
+    """
+    parts = [value.get("LowPart", 0), value.get("HighPart", 0)] if isinstance(value, Mapping) else value
+    is_pair = isinstance(parts, (list, tuple)) and len(parts) == 2 and all(isinstance(part, int) for part in parts)
+    if not is_pair or not (0 <= parts[0] < 1 << 32 and -(1 << 31) <= parts[1] < 1 << 31):
+        raise UsageError(f"invalid adapter luid: {short_repr(value)} (expected [LowPart, HighPart])")
+    return Luid(parts[0], parts[1])
 
 
 def _parse_answer(name: str, form: _Form, setting: Any) -> Any:
