@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -87,3 +90,13 @@ def test_a_page_that_cannot_be_finished_is_not_there(command: Command, tmp_path:
     result = command("report", "bad.kmt", "-o", "page.html")
     assert result.returncode == 2
     assert [path.name for path in tmp_path.iterdir()] == ["bad.kmt"]
+
+
+def test_the_commands_on_a_page_can_be_run(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "demo.kmt").write_bytes(DEMO.read_bytes())
+    page = command("report", "demo.kmt", "-o", "-").stdout
+    shown = [shlex.split(unescape(text)) for text in re.findall(r"<code>(tracekmt [^<]*)</code>", page)]
+    assert shown
+    for words in shown:
+        result = command(*words[1:])
+        assert (result.returncode, result.stderr) == (0, "")
