@@ -11,7 +11,7 @@ from itertools import islice
 from os import SEEK_END
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Generic, TypeVar
+from typing import BinaryIO, Generic, NamedTuple, TypeVar
 
 from tracekmt.codec import KindOf
 from tracekmt.errors import TraceError, UsageError
@@ -98,6 +98,28 @@ class _BlobCache:
         if self._size > BLOB_CACHE_SIZE // 2:
             self._young, self._old, self._size = {}, self._young, 0
         return blob
+
+
+class CallRow(NamedTuple):
+    """One call without its argument.
+
+    Attributes:
+        call_index: Index of the call.
+        spec_id: Id of its description.
+        thread: Number of the thread, by first appearance.
+        caller: Return address of the call, 0 if unknown.
+        enter_ns: Time of the enter event, in nanoseconds since the first event.
+        leave_ns: Time of the leave event. None if the call did not return.
+        result: Raw return value. None if the call did not return.
+    """
+
+    call_index: int
+    spec_id: int
+    thread: int
+    caller: int
+    enter_ns: int
+    leave_ns: int | None
+    result: int | None
 
 
 class Trace:
@@ -263,6 +285,35 @@ class Trace:
                     return
                 if kind == ENTER and call_index >= first:
                     yield self._call(frame, call_index)
+
+    def call_rows(self, first: int = 0, last: int | None = None) -> Iterator[CallRow]:
+        """Yield the rows of calls in the order of their enter events. No body is unpacked.
+
+        Args:
+            first: Lowest index.
+            last: Highest index, None for all later calls.
+        """
+        threads = [self.threads[system_id] for system_id in self._index.threads]
+        late, start = self._index.late, self.start_time
+        for number in range(max(self._frame_of(first), 0), len(self._index.frames)):
+            frame = self._event_frame(number)
+            table = frame.table
+            rows = zip(
+                *(table.kinds, table.calls, table.functions, table.threads, table.values, table.times), strict=True
+            )
+            for kind, index, spec_id, thread, caller, time in rows:
+                if kind != ENTER or index < first:
+                    continue
+                if last is not None and index > last:
+                    return
+                if thread >= len(threads):
+                    raise TraceError(f"{self.path}: call {index}: the enter event has an unknown thread")
+                left_in = self._event_frame(late[index]) if index in late else frame
+                position = left_in.positions.get((index, LEAVE))
+                leave_ns, result = None, None
+                if position is not None:
+                    leave_ns, result = left_in.table.times[position] - start, left_in.table.values[position]
+                yield CallRow(index, spec_id, threads[thread], caller, time - start, leave_ns, result)
 
     def ranges(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
         """Yield the first and the last index of the calls of each frame, within a range. No frame is read.
