@@ -12,10 +12,10 @@ from tracekmt.cli.output import echo
 from tracekmt.errors import UsageError
 from tracekmt.plural import plural
 
-FORMS = ("kmt", "jsonl", "c", "pftrace")
+FORMS = ("kmt", "jsonl", "c", "pftrace", "parquet")
 
 
-@click.command("convert", short_help="Convert a trace to JSON lines, a C program or a Perfetto trace.")
+@click.command("convert", short_help="Convert a trace to JSON lines, C, Perfetto or Parquet.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -54,7 +54,8 @@ def command(
     jobs: int | None,
     force: bool,
 ) -> int:
-    """Convert FILE. The endings name the formats: .kmt, .jsonl (JSON lines), .c (a reproducer), .pftrace (Perfetto).
+    """Convert FILE. The endings name the formats: .kmt, .jsonl (JSON lines), .c (a reproducer), .pftrace (Perfetto),
+    .parquet (a table of calls).
 
     The conversion of a trace to JSON lines and back gives an equal trace. A .kmt of an older format version is
     converted to the current version.
@@ -63,6 +64,9 @@ def command(
     differs from the recording. --from converts its output into a trace for tracekmt diff.
 
     A Perfetto trace shows calls, objects, memory and flows on a time line. https://ui.perfetto.dev opens it.
+
+    Of --to parquet and an output without the ending .parquet, the output is a folder of tables: calls, the arguments of
+    each function, objects and residency.
     """
     from tracekmt.cli.console import progress_bar, warn
     from tracekmt.convert import convert
@@ -73,6 +77,8 @@ def command(
         raise UsageError("cannot write a trace to standard output (use -o FILE.kmt)")
     if str(output) == "-" and to == "pftrace" and sys.stdout.isatty():
         raise UsageError("cannot write a Perfetto trace to a terminal (use -o FILE.pftrace)")
+    if str(output) == "-" and to == "parquet" and sys.stdout.isatty():
+        raise UsageError("cannot write Parquet to a terminal (use -o FILE.parquet, or a pipe)")
     if trace is not None:
         return _read_back(file, trace, output, to, bool(calls or allow or redact), force=force)
     call_set = parse_calls(calls) if calls is not None else None

@@ -1,7 +1,8 @@
-"""Conversion of traces to JSON lines, C programs and Perfetto traces, and of JSON lines to traces."""
+"""Conversion of traces to JSON lines, C programs, Perfetto traces and Parquet, and of JSON lines to traces."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -50,14 +51,17 @@ def convert(
 
     Args:
         source: The trace or the JSON lines.
-        to: The output file. "-" is standard output, for all forms but "kmt".
-        form: "kmt" for a trace, "jsonl" for JSON lines, "c" for a reproducer, "pftrace" for a Perfetto trace.
+        to: The output file. "-" is standard output, for all forms but "kmt". For "parquet", a name without the ending
+            .parquet is a folder.
+        form: "kmt" for a trace, "jsonl" for JSON lines, "c" for a reproducer, "pftrace" for a Perfetto trace,
+            "parquet" for tables.
         calls: Filter by call index and function name, for form "c" only. The dependencies of the selected calls are
             added.
         allow: Patterns of functions that a reproducer calls in spite of their side effects, for form "c" only.
         redact: Remove names, paths and private data.
         force: Overwrite an existing output file.
-        jobs: Number of processes that make JSON lines or a Perfetto trace. None: see `results_of_calls`.
+        jobs: Number of processes that make JSON lines, a Perfetto trace or a folder of tables. None: see
+            `results_of_calls`.
         on_progress: Called with the number of calls done and their total.
 
     Raises:
@@ -70,6 +74,8 @@ def convert(
         raise UsageError("--allow requires a reproducer (.c) as output")
     check_allowed(allow)
     display_name = "a redacted trace" if redact else source.name
+    if form == "parquet":
+        importlib.import_module("tracekmt.tables.arrow")  # a missing library is an error before all work
     if str(to) != "-":
         refuse_output(source, to, force=force)
     with tempfile.TemporaryDirectory(prefix="tracekmt-") as folder:
@@ -92,6 +98,8 @@ def convert(
         with Trace(source) as trace:
             if form == "pftrace":
                 return _write_bytes(trace, to, perfetto_packets(trace, on_progress, jobs))
+            if form == "parquet":
+                return _write_parquet(trace, to, display_name, on_progress, jobs)
             if form == "c":
                 return _write_text(trace, to, write_program(trace, display_name, on_progress, allow))
             return _write_text(trace, to, jsonl.to_lines(trace, on_progress, jobs))
@@ -129,6 +137,20 @@ def _write_bytes(trace: Trace, to: Path, parts: Iterable[bytes]) -> ConvertResul
     else:
         with replace_on_success(to) as part, part.open("wb") as file:
             file.writelines(parts)
+    return ConvertResult(len(trace), trace.warning)
+
+
+def _write_parquet(trace: Trace, to: Path, name: str, on_progress: Progress, jobs: int | None) -> ConvertResult:
+    from tracekmt.tables.dataset import ENDING, replace_folder_on_success, write_calls, write_tables
+
+    if str(to) == "-":
+        write_calls(trace, sys.stdout.buffer, name, on_progress)
+    elif to.suffix.lower() == ENDING:
+        with replace_on_success(to) as part:
+            write_calls(trace, part, name, on_progress)
+    else:
+        with replace_folder_on_success(to) as folder:
+            write_tables(trace, folder, name, None, on_progress, jobs)
     return ConvertResult(len(trace), trace.warning)
 
 

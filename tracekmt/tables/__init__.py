@@ -1,0 +1,1 @@
+"""Tables of a trace, as Parquet: its calls, their arguments, objects and residency."""
