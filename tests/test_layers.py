@@ -42,11 +42,13 @@ ALLOWED = {
     "thunks": DATA | {"calls", "objects", "trace"},
     "replayer": DATA
     | {"calls", "differ", "edit", "findings", "machine", "objects", "simulator", "text", "thunks", "trace"},
-    "convert": DATA | {"activity", "calls", "differ", "edit", "findings", "objects", "replayer", "text", "trace"},
+    "convert": DATA
+    | {"activity", "calls", "differ", "edit", "findings", "objects", "replayer", "tables", "text", "trace"},
     "checker": DATA | {"calls", "findings", "objects", "replayer", "simulator", "trace"},
     "activity": DATA | {"calls", "objects", "simulator", "trace"},
     "overview": DATA | {"activity", "calls", "objects", "report", "simulator", "text", "trace"},
     "top": DATA | {"activity", "text"},
+    "tables": DATA | {"activity", "calls", "objects", "trace"},
     "run": DATA | {"calls", "simulator", "trace"},
     "atlas": DATA | {"calls", "convert", "simulator", "trace"},
     "minimize": DATA
@@ -157,6 +159,22 @@ def test_frida_is_imported_by_the_recorder_alone() -> None:
         assert "frida" not in names or part_of(path) == "record", path
 
 
+def test_each_library_of_an_extra_is_imported_by_one_module() -> None:
+    importers: dict[str, list[str]] = {"duckdb": [], "pyarrow": []}
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = (
+                    [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+                )
+                for library in importers.keys() & {name.split(".")[0] for name in names}:
+                    importers[library].append(module_of(path))
+    assert {library: set(names) for library, names in importers.items()} == {
+        "duckdb": {"tracekmt.tables.query"},
+        "pyarrow": {"tracekmt.tables.arrow"},
+    }
+
+
 def test_a_replay_needs_no_frida() -> None:
     program = (
         "import sys; sys.modules['frida'] = None\n"
@@ -172,7 +190,8 @@ def test_help_loads_nothing_heavy() -> None:
         "import sys\n"
         "from tracekmt.cli import cli\n"
         "cli.main(['--help'], standalone_mode=False)\n"
-        "print(sorted({name.split('.')[0] for name in sys.modules} & {'frida', 'msgpack', 'rich', 'backports'}))\n"
+        "heavy = {'frida', 'msgpack', 'rich', 'backports', 'pyarrow', 'duckdb'}\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & heavy))\n"
         "print('tracekmt.spec' in sys.modules)\n"
     )
     result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

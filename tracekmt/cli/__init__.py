@@ -27,7 +27,7 @@ With Python's threshold of 700 objects, a check of 100,000 calls took 1.6 times 
 
 COMMANDS = (
     *("demo", "record", "top", "run", "torture", "replay", "diff", "check", "dump", "info", "stats", "report"),
-    *("trim", "minimize", "recover", "convert", "calls", "atlas", "doctor"),
+    *("trim", "minimize", "recover", "convert", "sql", "calls", "atlas", "doctor"),
 )
 
 

@@ -26,7 +26,7 @@ _CHART_COLUMN = "from start to end"
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table that fits the terminal, or 80 columns without a terminal. Cells are never markup."""
+    """Print a table that fits the terminal, or 80 columns without a terminal. Headers and cells are never markup."""
     from rich.box import SIMPLE_HEAD, Box
     from rich.console import Console, JustifyMethod
     from rich.table import Table
@@ -43,7 +43,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     )
     for header in headers:
         justify: JustifyMethod = "right" if header in _NUMBER_COLUMNS else "left"
-        table.add_column(header, overflow="fold", justify=justify, no_wrap=header == _CHART_COLUMN)
+        table.add_column(Text(printable(header)), overflow="fold", justify=justify, no_wrap=header == _CHART_COLUMN)
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False, legacy_windows=False).print(table)
