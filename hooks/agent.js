@@ -146,7 +146,7 @@ function hook(functions, source) {
   // One address may have several names.
   const addresses = new Set(hooked.keys());
   const fresh = functions.filter(({ address }) => addresses.size < addresses.add(address.toString()).size);
-  const isReplaceable = name => canReplace() && hooks.has(name) && hooks.get(name).add(4).readU32() <= REGISTERS;
+  const isReplaceable = name => canReplace() && hooks.has(name) && hooks.get(name).add(4).readU32() <= (convention.parameters ?? REGISTERS);
   const replaceable = fresh.filter(({ name }) => isReplaceable(name));
   if (replaceable.length > 0) {
     const entries = replaceable.map(({ name }) => hooks.get(name));

@@ -6,6 +6,7 @@
 typedef struct { volatile u64 entry, original, function; } Hook;
 #define COOKIE 0xC00C1E0000000000ULL
 typedef word (*Function)(word, word, word, word, word, word);
+typedef word (*LongFunction)(word, word, word, word, word, word, word);
 
 /* Faults: calls that the recorder answers itself, or delays, for the user. The words of a function's faults in the plan: their
    number, then for each: its number in the recording, the first call (0: every call), the distance to each further call (0: none),
@@ -83,7 +84,10 @@ static const u32 *find_fault(const u32 *hook, const u64 *parameters, const Threa
 /* Makes a call for the program: the recorder's side answers it, or the function. An answer may be marked like that of a fault. */
 static u64 make_call(Hook *hook, const u64 *p, const Thread *t) {
   u64 result;
-  if (answer_call((const u32 *)(word)hook->entry, p, t, &result)) return result;
+  const u32 *entry = (const u32 *)(word)hook->entry;
+  if (answer_call(entry, p, t, &result)) return result;
+  if (entry[1] > 6)
+    return ((LongFunction)(word)hook->original)((word)p[0], (word)p[1], (word)p[2], (word)p[3], (word)p[4], (word)p[5], (word)p[6]);
   return ((Function)(word)hook->original)((word)p[0], (word)p[1], (word)p[2], (word)p[3], (word)p[4], (word)p[5]);
 }
 
@@ -106,10 +110,11 @@ static u64 apply_fault(const u32 *fault, Hook *hook, const u64 *p, const Thread 
   return fault[5] & FAULT_MARKS ? (u32)result | (u64)(mark | fault[0]) << 32 : result;
 }
 
-/* Replaces a function with known parameters, all of them words in registers. A stub of the agent calls it with these
-   parameters, the hook, and the return address of the function's caller. */
-word recorder_call(word a, word b, word c, word d, word e, word f, Hook *hook, word caller) {
-  u64 parameters[6];
+/* Replaces a function with known parameters, all of them words. A stub of the agent calls it with the first six parameters, the
+   hook, and the return address of the function's caller. On 64-bit Linux, the stack has a seventh parameter above that address;
+   elsewhere, no hooked function has one, and g is any word. */
+word recorder_call(word a, word b, word c, word d, word e, word f, Hook *hook, word caller, word g) {
+  u64 parameters[7];
   u64 result;
   const u32 *entry, *fault;
   int is_marked;  /* the result may have a mark above the status */
@@ -118,8 +123,9 @@ word recorder_call(word a, word b, word c, word d, word e, word f, Hook *hook, w
   Thread *t;
   while (!hook->original) {}  /* the stub may be called before the agent has stored the address */
   function = (Function)(word)hook->original;
-  if (!enabled[0]) return function(a, b, c, d, e, f);
-  parameters[0] = a; parameters[1] = b; parameters[2] = c; parameters[3] = d; parameters[4] = e; parameters[5] = f;
+  entry = (const u32 *)(word)hook->entry;
+  if (!enabled[0]) return entry[1] > 6 ? ((LongFunction)function)(a, b, c, d, e, f, g) : function(a, b, c, d, e, f);
+  parameters[0] = a; parameters[1] = b; parameters[2] = c; parameters[3] = d; parameters[4] = e; parameters[5] = f; parameters[6] = g;
   t = this_thread();
   if (t) forget_abandoned(t, (word)&invocation);
   /* A Windows function may call another hooked function. Only the program's own call is recorded. */
@@ -128,14 +134,13 @@ word recorder_call(word a, word b, word c, word d, word e, word f, Hook *hook, w
     invocation.cookie = COOKIE | ++t->cookie;
     open_call(t, (word)&invocation, invocation.cookie);
   }
-  entry = (const u32 *)(word)hook->entry;
   is_marked = state[S_MAILBOX] != 0;
   fault = entry[3] ? find_fault(entry, parameters, t, caller) : 0;
   enter(t, &invocation, entry, parameters, caller);
   if (fault) {
     result = apply_fault(fault, hook, parameters, t);
     is_marked = is_marked || (fault[5] & FAULT_MARKS);
-  } else if (is_marked) {
+  } else if (is_marked || entry[1] > 6) {
     result = make_call(hook, parameters, t);
   } else {
     result = function(a, b, c, d, e, f);

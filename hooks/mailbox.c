@@ -4,7 +4,7 @@
  * A thread writes its call into a letter of the mailbox, memory that both sides map, and waits until the letter is answered. The
  * layout is that of tracekmt/run/mailbox.py. In words: the bell, which counts letters and wakes the other side; a nonzero word once the
  * other side has left; from BOX_WRITTEN, a byte for each letter that has been written. A letter: its state, the thread, the
- * description id, six parameters, the result.
+ * description id, six parameters, the result, the seventh parameter.
  */
 enum { BOX_BELL = 0, BOX_CLOSED = 1, BOX_WRITTEN = 8, BOX_LETTERS = 512, LETTERS = 512, LETTER_WORDS = 16 };
 enum { LETTER_FREE, LETTER_TAKEN, LETTER_WRITTEN, LETTER_ANSWERED, LETTER_DECLINED };
@@ -38,6 +38,7 @@ static int answer_call(const u32 *hook, const u64 *parameters, const Thread *t, 
   letter[1] = thread_id();
   letter[2] = hook[0];
   for (i = 0; i < 6; i++) letter[3 + i] = parameters[i];
+  letter[10] = parameters[6];
   letter[0] = LETTER_WRITTEN;
   ((volatile u8 *)(box + BOX_WRITTEN))[(letter - box - BOX_LETTERS) / LETTER_WORDS] = 1;
   fetch_add(box + BOX_BELL, 1);

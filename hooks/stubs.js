@@ -8,7 +8,7 @@
 const HOOK_SIZE = 24;  // Hook in call.c: hook in the plan, address to call for the function, address of the function
 const STUB_SIZE = 32;
 const RELOCATED_SIZE = 64;  // room for the instructions that a jump overwrites, and a jump back
-const REGISTERS = 6;  // parameters that a stub passes on; functions with more get listeners
+const REGISTERS = 6;  // parameters that a stub passes on; functions with more get listeners, except for sysv's seventh
 const NEAR = { maxDistance: 0x7f000000 };
 
 const address64 = address => {
@@ -22,8 +22,10 @@ const address32 = distance => {
   return [...new Uint8Array(bytes.buffer)];
 };
 
-/* Functions with the calling convention of Linux. The registers stay as they are. */
+/* Functions with the calling convention of Linux. The registers stay as they are, and recorder_call finds a seventh parameter on
+   the stack, above the record and the return address. */
 const sysv = {
+  parameters: 7,
   stub: (record, recorderCall) => [
     0x48, 0xb8, ...address64(record),        // mov rax, record
     0x50,                                    // push rax

@@ -118,12 +118,12 @@ def test_letters_are_taken_once_and_answered() -> None:
     program = mapped(mailbox.location, PAGE + 128 * LETTERS)
     assert list(mailbox.take(0.01)) == []
     for number in (0, 7, LETTERS - 1):
-        write_letter(program, number, 11, 22, *range(30, 36))
+        write_letter(program, number, 11, 22, *range(30, 36), 0, 36)
     letters = list(mailbox.take(1))
     assert [(letter.number, letter.thread, letter.spec_id) for letter in letters] == [
         (number, 11, 22) for number in (0, 7, LETTERS - 1)
     ]
-    assert letters[0].arguments == tuple(range(30, 36))
+    assert letters[0].arguments == tuple(range(30, 37))
     assert list(mailbox.take(0.01)) == []
     mailbox.answer(letters[0], 0xC0000001)
     mailbox.decline(letters[1])

@@ -119,3 +119,47 @@ def is_program(pid: str, program: Program) -> bool:
         return Path(f"/proc/{pid}/exe").resolve() == program.path
     except OSError:
         return False
+
+
+SEVEN = """
+typedef unsigned long long word;
+int NtDuplicateObject(word process, word handle, word target, word *to, unsigned access, unsigned attributes,
+                      unsigned options)
+{
+    volatile word sum = process + handle + target + access + attributes + options;
+    *to = sum;
+    return (int)options;
+}
+"""
+CALLS_SEVEN = """
+#include <dlfcn.h>
+#include <stdio.h>
+typedef unsigned long long word;
+int main(int argc, char **argv)
+{
+    word to = 0, self = ~0ULL;
+    int (*duplicate)(word, word, word, word *, unsigned, unsigned, unsigned);
+    duplicate = dlsym(dlopen(argv[argc - 1], RTLD_NOW), "NtDuplicateObject");
+    printf("%x ", duplicate(self, self, self, &to, 0x10, 0x20, 2));
+    printf("%llx\\n", to);
+    return 0;
+}
+"""
+
+
+def test_a_function_with_seven_parameters(command: Command, tmp_path: Path) -> None:
+    """The last one is on the stack. A recorded function gets it, and the simulator does."""
+    for name, text, options in (("seven.so", SEVEN, ["-shared", "-fPIC"]), ("calls", CALLS_SEVEN, ["-ldl"])):
+        (tmp_path / f"{name}.c").write_text(text)
+        subprocess.run(["gcc", "-O1", tmp_path / f"{name}.c", "-o", tmp_path / name, *options], check=True)
+    words = ["--module", "seven.so", "--", tmp_path / "calls", tmp_path / "seven.so"]
+    recorded = command("record", "-o", tmp_path / "recorded.kmt", *words)
+    assert (recorded.returncode, recorded.stdout) == (0, "2 2f\n")
+    run = command("run", "-o", tmp_path / "run.kmt", *words)
+    status, handle = run.stdout.split()
+    assert (run.returncode, status, int(handle, 16) >= 1 << 20) == (0, "0", True)
+    for trace in ("recorded.kmt", "run.kmt"):
+        with tracekmt.open(tmp_path / trace) as opened:
+            (call,) = opened.calls()
+            assert isinstance(call.inputs, dict)
+            assert (call.name, call.inputs["Options"], call.returned) == ("NtDuplicateObject", 2, True)

@@ -26,7 +26,7 @@ _WRITTEN, _LETTERS = 64, 4096
 _LETTER_SIZE = 128
 _SIZE = _LETTERS + LETTERS * _LETTER_SIZE
 _STATE_WRITTEN, _STATE_ANSWERED, _STATE_DECLINED = 2, 3, 4
-_LETTER = struct.Struct("<8xQQ6Q")
+_LETTER = struct.Struct("<8xQQ6Q8xQ")
 _RESULT = 72
 
 HEAP_SIZE = 1 << 40
@@ -142,7 +142,7 @@ class Letter:
         number: Number of the letter in its mailbox.
         thread: Id of the thread.
         spec_id: Id of the call's description.
-        arguments: The six registers with parameters.
+        arguments: The first seven parameters.
     """
 
     number: int
