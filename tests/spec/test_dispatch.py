@@ -111,7 +111,7 @@ WALKS: dict[str, Callable[[], Any]] = {
     ),
     "record.agent.plan._has_pointers": lambda: plan._has_pointers(CHAIN),
     "report.calls._field_lines": lambda: exhausted(report_calls._field_lines("p", 1, CHAIN, 1, 1, 1)),
-    "simulator.unmodelled._has_local_handles": lambda: unmodelled._has_local_handles(CHAIN),
+    "simulator.unmodelled.has_local_handles": lambda: unmodelled.has_local_handles(CHAIN),
     "simulator.unmodelled.locate": lambda: unmodelled.locate(view(), "pNext"),
     "spec.checks._check_type": lambda: exhausted(
         checks._check_type(CHAIN, "p", checks._CheckContext(STRUCT, (), (), "F"))

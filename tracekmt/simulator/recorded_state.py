@@ -6,8 +6,10 @@ the user has set is judged instead.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tracekmt.ntstatus import Status
-from tracekmt.simulator.request import Request
+from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import SUCCESS, ValidationRule
 
 VIDEO_MEMORY = frozenset({"STATUS_GRAPHICS_NO_VIDEO_MEMORY"})
@@ -45,6 +47,7 @@ LOST_REASON = "only the recorded machine knows when a device or an adapter is lo
 PRESENT_REASON = "only the recorded machine knows when an adapter is present"
 ANSWER_REASON = "only the recorded machine knows the answer"
 ASSUMED_REASON = "no source says what Windows returns here, so the recorded machine decides"
+OBSERVED_REASON = "by the machine file, the call succeeds although it breaks a rule"
 DRIVER_REASON = "only a driver can decide whether this call fails"
 
 INDEPENDENT_KINDS = frozenset({"adapter", "device", "event", "semaphore", "section", "process"})
@@ -149,3 +152,27 @@ def _leave(request: Request) -> str | None:
             adapter.absent = True
             return PRESENT_REASON
     return None
+
+
+def reason_to_take(
+    behaviour: Behaviour,
+    request: Request,
+    violated: ValidationRule | None,
+    recorded: Status,
+    unborn: Sequence[tuple[str, str]],
+) -> str | None:
+    """Return why the status of a call is taken from the recording, None if the simulated one is to be compared."""
+    if violated is not None and violated.status == recorded.name:
+        return None
+    learned = learn(request, violated, recorded) if behaviour.modelled else None
+    if learned is not None:
+        return learned
+    independent = INDEPENDENT_KINDS if recorded.succeeded and behaviour.modelled else frozenset()
+    path = next((path for path, kind in unborn if kind not in independent), None)
+    if path is not None:
+        return unborn_reason(path)
+    if violated is not None:
+        return None
+    is_kernel_status = recorded.name in behaviour.kernel_statuses
+    can_judge = behaviour.modelled and (is_kernel_status or not behaviour.driver_decides(request))
+    return None if can_judge else DRIVER_REASON

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tracekmt.codec.memory import MemoryFault
 from tracekmt.simulator.sources import LIKE_OTHERS, WSL, page
 
 Confidence = Literal["Windows-verified", "Microsoft source", "documentation", "reverse engineering", "assumption"]
@@ -36,6 +37,22 @@ class ValidationRule:
     write: Callable[[Any], None] | None = None
     detail: Callable[[Any], str] | None = None
     setting: str = ""
+
+
+def breaks(rule: ValidationRule, request: Any) -> bool:
+    """Return True if a request breaks a rule, whatever earlier rules it breaks.
+
+    A rule may need what an earlier rule has checked, such as a live object. A request without it breaks no such rule.
+    """
+    try:
+        return bool(rule.violated(request))
+    except (AssertionError, AttributeError, MemoryFault):
+        return False
+
+
+def pair_name(function: str, first: ValidationRule, later: ValidationRule) -> str:
+    """Return the name of two rules for settings: the status of calls that break both."""
+    return f"{rule_name(function, first)}, before: {later.reason}"
 
 
 def rule_name(function: str, rule: ValidationRule) -> str:

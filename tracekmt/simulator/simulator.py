@@ -23,16 +23,10 @@ from tracekmt.simulator.model.adapter import parse_luid
 from tracekmt.simulator.model.handles import HandleTableFullError
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.objects import Device, KernelObject, SyncObject
-from tracekmt.simulator.recorded_state import (
-    ANSWER_REASON,
-    DRIVER_REASON,
-    INDEPENDENT_KINDS,
-    catch_up,
-    learn,
-    unborn_reason,
-)
-from tracekmt.simulator.request import Answer, Behaviour, Request, Wait
+from tracekmt.simulator.recorded_state import ANSWER_REASON, OBSERVED_REASON, catch_up, reason_to_take
+from tracekmt.simulator.request import Answer, Wait
 from tracekmt.simulator.rule import HANDLE_TABLE_FULL, PENDING, SUCCESS, TIMEOUT, UNREADABLE, ValidationRule
+from tracekmt.simulator.unmodelled import answer_broken_call
 from tracekmt.spec.types import Abi, CallSpec, Kind
 from tracekmt.text.functions import unknown_function
 
@@ -82,7 +76,7 @@ class Simulator(Process):
         device_error_flag: "MustSucceed" or "CantTrimFurther": flag of a failed MakeResident that puts the device in
             error.
         assumptions: Statuses by name, for rules whose status no source defines; see `tracekmt calls --matrix`.
-            "STATUS_SUCCESS" removes a rule.
+            "STATUS_SUCCESS" removes a rule. "FUNCTION: RULE" is the name of any other rule.
 
     Raises:
         UsageError: A setting is unknown or invalid, or the machine file cannot be read.
@@ -322,6 +316,11 @@ class Simulator(Process):
         try:
             request = behaviour.request(self, spec, abi, memory, arguments)
             violated = _first_violated(self.rules(name), request)
+            if violated is not None and violated.status == SUCCESS:
+                is_taken = recorded is not None and recorded.succeeded
+                if not is_taken:
+                    answer_broken_call(self, spec, abi, memory, arguments)
+                return Answer(None, OBSERVED_REASON, performed=False) if is_taken else _SUCCESS
             adopted = catch_up(request, violated, recorded) if violated is not None and recorded is not None else None
             if adopted is not None:
                 request = behaviour.request(self, spec, abi, memory, arguments)
@@ -335,7 +334,7 @@ class Simulator(Process):
             is_expected = violated is None and recorded is not None and (not recorded or is_pending)
             is_expected |= violated is None and not behaviour.modelled
             if recorded is not None and not (is_expected and recorded.succeeded):
-                taken = _reason_to_take(behaviour, request, violated, recorded, unborn)
+                taken = reason_to_take(behaviour, request, violated, recorded, unborn)
                 if taken is not None:
                     return Answer(None, taken, performed=False)
             if violated is not None:
@@ -375,30 +374,6 @@ _SYNC_KINDS = {
     D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.number("D3DDDI_MONITORED_FENCE"): MONITORED_FENCE,
     D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.number("D3DDDI_NATIVE_FENCE"): MONITORED_FENCE,
 }
-
-
-def _reason_to_take(
-    behaviour: Behaviour,
-    request: Request,
-    violated: ValidationRule | None,
-    recorded: Status,
-    unborn: Sequence[tuple[str, str]],
-) -> str | None:
-    """Return why the status of a call is taken from the recording, None if the simulated one is to be compared."""
-    if violated is not None and violated.status == recorded.name:
-        return None
-    learned = learn(request, violated, recorded) if behaviour.modelled else None
-    if learned is not None:
-        return learned
-    independent = INDEPENDENT_KINDS if recorded.succeeded and behaviour.modelled else frozenset()
-    path = next((path for path, kind in unborn if kind not in independent), None)
-    if path is not None:
-        return unborn_reason(path)
-    if violated is not None:
-        return None
-    is_kernel_status = recorded.name in behaviour.kernel_statuses
-    can_judge = behaviour.modelled and (is_kernel_status or not behaviour.driver_decides(request))
-    return None if can_judge else DRIVER_REASON
 
 
 def _first_violated(rules: Sequence[ValidationRule], request: Any) -> ValidationRule | None:

@@ -8,14 +8,17 @@ not known to match Windows.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from typing import Any
 
 from tracekmt import codec
 from tracekmt.calls import CALLS
 from tracekmt.codec import FieldValue, Unreadable
+from tracekmt.codec.memory import Memory, MemoryFault
 from tracekmt.simulator.model.adapter import Adapter
+from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.nt_handles import NtObject
 from tracekmt.simulator.model.objects import (
     Device,
@@ -32,8 +35,10 @@ from tracekmt.spec.layout import Layout, lay_out, measure
 from tracekmt.spec.types import (
     INNER_TYPES,
     LEAF_TYPES,
+    Abi,
     Address,
     Array,
+    CallSpec,
     Creates,
     Enum,
     Flags,
@@ -164,7 +169,7 @@ def _handle_fields(layout: Layout) -> list[tuple[str, Kind, str | None]] | None:
             type_ = type_.to if isinstance(type_, Pointer) else type_.of
         kind = kind_of(type_)
         if kind is None:
-            if _has_local_handles(type_):
+            if has_local_handles(type_):
                 return None
             continue
         if not _is_local(kind) or slot.field.direction == "out":
@@ -178,19 +183,20 @@ def _handle_fields(layout: Layout) -> list[tuple[str, Kind, str | None]] | None:
     return fields
 
 
-def _has_local_handles(type_: Type) -> bool:
+def has_local_handles(type_: Type) -> bool:
+    """Return True if values of a type have handles of the calling process's own table."""
     kind = kind_of(type_)
     if kind is not None:
         return _is_local(kind)
     match type_:
         case Pointer(to=inner) | Array(of=inner) | VariableRecords(to=inner):
-            return _has_local_handles(inner)
+            return has_local_handles(inner)
         case Struct():
-            return any(_has_local_handles(field.type) for field in type_.fields())
+            return any(has_local_handles(field.type) for field in type_.fields())
         case Union(arms=arms):
-            return any(_has_local_handles(arm.type) for arm in arms)
+            return any(has_local_handles(arm.type) for arm in arms)
         case Payload(cases=cases):
-            return any(_has_local_handles(case) for _, _, case in cases)
+            return any(has_local_handles(case) for _, _, case in cases)
         case _ if isinstance(type_, LEAF_TYPES):
             return False
         case _:
@@ -242,6 +248,12 @@ def answer(request: UnmodelledRequest) -> None:
                 if location is not None:
                     address, size = location
                     request.memory.write(address, _create(request, creates, field_value).to_bytes(size, "little"))
+
+
+def answer_broken_call(process: Process, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> None:
+    """Let a call succeed that breaks a rule, as a machine did. Memory that cannot be read or written stays as it is."""
+    with suppress(MemoryFault):
+        answer(UnmodelledRequest(process, spec, abi, memory, arguments))
 
 
 def _at(request: UnmodelledRequest, pattern: str) -> list[FieldValue]:

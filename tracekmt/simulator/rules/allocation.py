@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from tracekmt.calls.allocation import D3DKMT_STANDARDALLOCATIONTYPE
-from tracekmt.codec.memory import Memory
+from tracekmt.codec.memory import Memory, MemoryFault
 from tracekmt.simulator.model.allocation_size import DEFAULT_SIZE, KERNEL_RECORD, allocation_size, heap_data
 from tracekmt.simulator.model.machine import WDDM_2_0, Process
 from tracekmt.simulator.model.nt_handles import SECTION
@@ -321,11 +321,14 @@ CREATE_RULES = (
 
 
 def _is_readable(request: CreateAllocationRequest) -> bool:
-    """Read all private data. A MemoryFault on the way rejects the call as unreadable memory."""
-    request.args.bytes("pPrivateRuntimeData", "PrivateRuntimeDataSize")
-    if "StandardAllocation" not in request.flags:
-        request.args.bytes("pPrivateDriverData", "PrivateDriverDataSize")
-    return len(request.memories) == len(request.elements)
+    """Read all private data."""
+    try:
+        request.args.bytes("pPrivateRuntimeData", "PrivateRuntimeDataSize")
+        if "StandardAllocation" not in request.flags:
+            request.args.bytes("pPrivateDriverData", "PrivateDriverDataSize")
+        return len(request.memories) == len(request.elements)
+    except MemoryFault:
+        return False
 
 
 def create_allocation(request: CreateAllocationRequest) -> None:
