@@ -215,9 +215,11 @@ def test_caller_memory_has_the_size_in_the_call(tmp_path: Path) -> None:
         }
         builder.add("D3DKMTCreateAllocation2", {**inputs, "pStandardAllocation": heap})
         builder.add("D3DKMTCreateAllocation2", {"hDevice": 1, "pAllocationInfo2": info})
+        builder.add("D3DKMTCreateAllocation2", {"hDevice": 1, "pAllocationInfo2": [{"pSystemMem": 0x70000010}]})
     text = write_reproducer(trace, tmp_path).read_text()
     assert text.count("= pages(143360); /* was 0x70000000 */") == 1
     assert text.count("= pages(65536); /* was 0x70000000, size unknown */") == 1
+    assert text.count("= (UCHAR *)pages(65552) + 0x10; /* was 0x70000010, size unknown */") == 1
     assert '"#1 pAllocationInfo2[0].pSystemMem opaque: size unknown, 65536 bytes are allocated"' in text
 
 
@@ -242,6 +244,24 @@ def test_adapter_of_another_machine(command: Command, tmp_path: Path) -> None:
     assert run(program, machine, "--adapter", "1:2")[0] == 1
     assert run(program, machine, "--adapter", "x")[0] == 2
     assert run(program, tmp_path / "nothing.so")[0] == 2
+
+
+def test_what_is_of_no_adapter_and_what_is_the_process_itself(tmp_path: Path) -> None:
+    trace, own = tmp_path / "trace.kmt", (1 << 64) - 1
+    with tracekmt.create(trace) as builder:
+        for low, status in ((7, 0), (7, 0xC000000D), (8, 0xC000000D)):
+            luid = {"LowPart": low, "HighPart": 0}
+            builder.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": luid}, {"hAdapter": 0}, status)
+        processes = {"SourceProcessHandle": own, "SourceHandle": own, "TargetProcessHandle": own}
+        builder.add("NtDuplicateObject", processes, {"TargetHandle": 4})
+    text = convert_calls(trace, tmp_path)
+    assert re.findall(r"AdapterLuid\.LowPart = (.*);", text) == ["luid_0_7.low", "luid_0_7.low", "8u"]
+    assert text.count("= (ULONG_PTR)-1;") == 3
+
+
+def convert_calls(trace: Path, folder: Path) -> str:
+    """Return the C functions of the calls of a trace."""
+    return write_reproducer(trace, folder).read_text().partition("static void call_0")[2]
 
 
 def in_both_directions(data: Any) -> Any:

@@ -20,6 +20,8 @@ BYTES_LIMIT = 16 << 20
 ELEMENTS_LIMIT = 1 << 16
 """Maximum number of elements of an array whose size is only known from a length field."""
 
+_PAGE = 0x1000
+
 Parents = tuple[Mapping[str, Any], ...]
 """Values of the enclosing structures, innermost first."""
 
@@ -171,7 +173,9 @@ class Inputs:
             size, reason = self._caller_memory_size(address)
             if reason is not None:
                 self.notes.append(f"{path} opaque: {reason}, {size} bytes are allocated")
-            self._set(lvalue, f"pages({size})", f" /* was 0x{address:x}{f', {reason}' if reason else ''} */")
+            offset = address % _PAGE
+            memory = f"(UCHAR *)pages({size + offset}) + 0x{offset:x}" if offset else f"pages({size})"
+            self._set(lvalue, memory, f" /* was 0x{address:x}{f', {reason}' if reason else ''} */")
 
     def _struct(self, type_: t.Struct, value: Any, lvalue: str, path: str, parents: Parents) -> None:
         expression = self._expressions.get(path)

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tracekmt.calls.nt_calls import CURRENT_PROCESS
 from tracekmt.codec.luid import Luid
 from tracekmt.convert.c.text import Names, constant, identifier
 from tracekmt.objects.identity import Identity
@@ -128,8 +129,9 @@ class Variables:
         self, call: TracedCall, bound: BoundValue, kind: Kind, fence_owner: Identity | None
     ) -> InputExpression | None:
         if isinstance(bound.value, dict):
-            has_luid = kind.binding == "per_machine" and _is_luid(bound)
-            return InputExpression(self._luid(bound.value, is_input=True).name) if has_luid else None
+            if kind.binding != "per_machine" or not _is_luid(bound) or self._is_unknown_luid(call, bound.value):
+                return None
+            return InputExpression(self._luid(bound.value, is_input=True).name)
         if kind.binding == "range":
             identity = self._lifetimes.bindings.find(kind, bound.value)
             if identity is None or identity not in self._object_variables:
@@ -149,7 +151,8 @@ class Variables:
         if identity is not None and identity in self._object_variables:
             return self._use(self._object_variables[identity])
         if kind.external:
-            return self._external_handle(bound, kind)
+            is_own_process = bound.value in CURRENT_PROCESS
+            return InputExpression("(ULONG_PTR)-1") if is_own_process else self._external_handle(bound, kind)
         signed = isinstance(bound.type, Integer) and bound.type.signed
         size = bound.type.size if isinstance(bound.type, Integer) else None
         text = constant(bound.value, size, signed=signed, hexadecimal=True)
@@ -199,6 +202,10 @@ class Variables:
                 yield bound.path, self._fence_variables[key]
         elif kind.binding == "per_machine" and _is_luid(bound):
             yield bound.path, self._luid(bound.value, is_input=False)
+
+    def _is_unknown_luid(self, call: TracedCall, value: dict[str, int]) -> bool:
+        """Return True for the LUID of a failed call that no other call has. It must stay that of no adapter."""
+        return call.returned and not call.succeeded and Luid(value["LowPart"], value["HighPart"]) not in self.luids
 
     def _luid(self, value: dict[str, int], *, is_input: bool) -> LuidVariable:
         luid = Luid(value["LowPart"], value["HighPart"])
