@@ -187,19 +187,26 @@ static inline void put(void *buffer, size_t capacity, size_t offset, const void 
 static int succeeded, comparing, differs;
 static unsigned long calls_made, calls_different;
 
+/* Cases of an atlas are repeated. Only their first call is printed, and no fields of a call that failed. */
+enum { REPEATED = 1, FAILED = 2 };
+static int hidden, is_case, has_returned;
+static UINT last_result;
+#define PRINT(...) (hidden ? 0 : printf(__VA_ARGS__))
+
 static inline void end_line(int different)
 {
     if (comparing && different) differs = 1;
-    puts("");
+    PRINT("\n");
 }
 
 static inline int enter_call(unsigned long long index, const char *name, int exported)
 {
     succeeded = comparing = differs = 0;
+    if (hidden) return exported;
     calls_made++;
-    printf("call %llu %s\n", index, name);
+    PRINT("call %llu %s\n", index, name);
     if (!exported) {
-        puts("result missing  DIFFERENT: the library has no such function");
+        PRINT("result missing  DIFFERENT: the library has no such function\n");
         calls_different++;
     }
     fflush(stdout);
@@ -209,43 +216,49 @@ static inline int enter_call(unsigned long long index, const char *name, int exp
 /* recorded: the recorded return value, if the call returned in the recording. text: its name. */
 static inline void returned(unsigned result, unsigned recorded, int did_return, const char *text)
 {
+    last_result = result;
+    has_returned = 1;
     succeeded = result < 0x80000000u;
     comparing = did_return && result == recorded;
-    printf("result 0x%08x", result);
+    PRINT("result 0x%08x", result);
     if (!comparing) {
-        printf("  DIFFERENT: recorded %s", text);
+        PRINT("  DIFFERENT: recorded %s", text);
         differs = 1;
     }
-    puts("");
+    PRINT("\n");
+    if (is_case && !succeeded) hidden |= FAILED;
 }
 
 static inline void returned_nothing(int did_return)
 {
     succeeded = 1;
     comparing = did_return;
-    puts(did_return ? "result void" : "result void  DIFFERENT: recorded did not return");
+    PRINT("%s\n", did_return ? "result void" : "result void  DIFFERENT: recorded did not return");
     differs = !did_return;
 }
 
+static inline void skip_call(void) { PRINT("result skipped\n"); }
+
 static inline void leave_call(void)
 {
-    calls_different += (unsigned long)(differs != 0);
+    hidden &= ~FAILED;
+    if (!hidden) calls_different += (unsigned long)(differs != 0);
     fflush(stdout);
 }
 
 static inline void print_number(const char *path, UINT64 live, UINT64 recorded, int hexadecimal, int compared)
 {
     int different = compared && live != recorded;
-    printf(hexadecimal ? "  %s 0x%llx" : "  %s %llu", path, live);
-    if (comparing && different) printf(hexadecimal ? "  DIFFERENT: recorded 0x%llx" : "  DIFFERENT: recorded %llu", recorded);
+    PRINT(hexadecimal ? "  %s 0x%llx" : "  %s %llu", path, live);
+    if (comparing && different) PRINT(hexadecimal ? "  DIFFERENT: recorded 0x%llx" : "  DIFFERENT: recorded %llu", recorded);
     end_line(different);
 }
 
 static inline void print_signed(const char *path, LONGLONG live, LONGLONG recorded, int compared)
 {
     int different = compared && live != recorded;
-    printf("  %s %lld", path, live);
-    if (comparing && different) printf("  DIFFERENT: recorded %lld", recorded);
+    PRINT("  %s %lld", path, live);
+    if (comparing && different) PRINT("  DIFFERENT: recorded %lld", recorded);
     end_line(different);
 }
 
@@ -253,16 +266,16 @@ static inline void print_signed(const char *path, LONGLONG live, LONGLONG record
 static inline void print_live(const char *path, UINT64 live, int recorded)
 {
     int different = recorded >= 0 && (live != 0) != (recorded != 0);
-    printf("  %s 0x%llx", path, live);
-    if (comparing && different) printf("  DIFFERENT: recorded %s", recorded ? "live" : "null");
+    PRINT("  %s 0x%llx", path, live);
+    if (comparing && different) PRINT("  DIFFERENT: recorded %s", recorded ? "live" : "null");
     end_line(different);
 }
 
 static inline void print_bits(const char *path, UINT64 live, UINT64 recorded, UINT64 mask)
 {
     int different = ((live ^ recorded) & mask) != 0;
-    printf("  %s 0x%llx", path, live);
-    if (comparing && different) printf("  DIFFERENT: recorded 0x%llx", recorded);
+    PRINT("  %s 0x%llx", path, live);
+    if (comparing && different) PRINT("  DIFFERENT: recorded 0x%llx", recorded);
     end_line(different);
 }
 
@@ -278,22 +291,22 @@ static inline void print_bytes(const char *path, const void *live, size_t live_s
 {
     const UCHAR *data = live;
     size_t i, first = (size_t)-1;
-    printf("  %s %s", path, live_size ? "" : "empty");
+    PRINT("  %s %s", path, live_size ? "" : "empty");
     for (i = 0; i < live_size; i++) {
-        printf("%02x", data[i]);
+        PRINT("%02x", data[i]);
         if (first == (size_t)-1 && i < size && data[i] != (recorded ? recorded[i] : 0)) first = i;
     }
     if (comparing && first != (size_t)-1)
-        printf("  DIFFERENT: from byte %lu on, recorded %02x", (unsigned long)first, recorded ? recorded[first] : 0);
+        PRINT("  DIFFERENT: from byte %lu on, recorded %02x", (unsigned long)first, recorded ? recorded[first] : 0);
     end_line(first != (size_t)-1);
 }
 
 static inline void print_unit(unsigned unit)
 {
     if (unit > 0x20 && unit < 0x7F && unit != '"' && unit != '\\')
-        putchar((int)unit);
+        PRINT("%c", (int)unit);
     else
-        printf(unit > 0xFFFF ? "\\U%08x" : "\\u%04x", unit);
+        PRINT(unit > 0xFFFF ? "\\U%08x" : "\\u%04x", unit);
 }
 
 /* capacity: size of the live text in bytes. size: length of the recorded text in characters. */
@@ -301,22 +314,22 @@ static inline void print_text(const char *path, const WCHAR *live, size_t capaci
 {
     size_t i;
     int different = 0;
-    printf("  %s \"", path);
+    PRINT("  %s \"", path);
     for (i = 0; i < capacity / sizeof(WCHAR) && live[i]; i++) {
         print_unit(live[i]);
         if (i >= size || live[i] != recorded[i]) different = 1;
     }
     different |= i != size;
-    printf(comparing && different ? "\"  DIFFERENT" : "\"");
+    PRINT(comparing && different ? "\"  DIFFERENT" : "\"");
     end_line(different);
 }
 
 static inline void print_counted(const char *path, const struct UNICODE_STRING *live)
 {
     size_t i;
-    printf("  %s \"", path);
+    PRINT("  %s \"", path);
     for (i = 0; live->Buffer && i < live->Length / 2u; i++) print_unit(live->Buffer[i]);
-    puts("\"");
+    PRINT("\"\n");
 }
 
 /* ---- Adapters. The recorded LUIDs are valid only on the recorded machine. ---- */

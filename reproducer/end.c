@@ -68,12 +68,17 @@ static void choose_adapter(const char *text)
 }
 
 /* --keep-going: a call that crashes is abandoned, and the next one is made. What it has locked stays locked. */
-static int keeps_going;
+#ifdef REPEATS
+static int keeps_going = 1, has_crashed;
+#else
+static int keeps_going, has_crashed;
+#endif
 
 static void report_crash(void)
 {
-    puts("note the call crashed");
-    calls_different++;
+    PRINT("note the call crashed\n");
+    has_crashed = 1;
+    if (!hidden) calls_different++;
     fflush(stdout);
 }
 
@@ -144,6 +149,38 @@ static void make_call(void (*call)(void))
 }
 #endif
 
+#ifdef REPEATS
+static void print_adapters(void)
+{
+    static struct adapter adapters[64];
+    int i, count = list_adapters(adapters, 64);
+    for (i = 0; i < count; i++)
+        printf("note adapter %x:%x, sources %u\n", (UINT)adapters[i].high, adapters[i].low, adapters[i].sources);
+}
+
+/* Makes the last case again. A case that succeeded may have changed the objects, so they are created again. */
+static void repeat_case(size_t index)
+{
+    UINT first = last_result;
+    size_t i;
+    int n, changed;
+    if (!is_case || !has_returned) return;
+    for (n = 1; n < REPEATS && first >= 0x80000000u && has_returned && last_result == first; n++) {
+        has_returned = 0;
+        hidden = REPEATED;
+        make_call(calls[index]);
+        hidden = 0;
+        if (!has_returned) puts("again crashed");
+        if (has_returned && last_result != first) printf("again 0x%08x\n", last_result);
+    }
+    changed = has_returned && last_result < 0x80000000u && !has_crashed; /* a crash may have kept a lock of the library */
+    is_case = 0;
+    hidden = REPEATED;
+    for (i = 0; i < SETUP && changed; i++) make_call(calls[i]);
+    hidden = 0;
+}
+#endif
+
 #ifdef _WIN32
 /* Prints the build of Windows. Wine has one too. */
 static void print_build(void)
@@ -181,7 +218,18 @@ int main(int argc, char **argv)
         if (luids[i]->needs_lookup) find_luid(luids[i]);
     create_external_handles();
     if (keeps_going) guard_calls();
+#ifdef REPEATS
+    print_adapters();
+    print_cases();
+    for (i = 0; calls[i]; i++) {
+        is_case = has_returned = 0;
+        make_call(calls[i]);
+        if (i < SETUP) is_ready[i] = has_returned && succeeded;
+        repeat_case(i);
+    }
+#else
     for (i = 0; calls[i]; i++) make_call(calls[i]);
+#endif
     printf("end %lu calls, %lu different\n", calls_made, calls_different);
     return calls_different != 0;
 }

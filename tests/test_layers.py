@@ -50,7 +50,7 @@ ALLOWED = {
     "top": DATA | {"activity", "text"},
     "tables": DATA | {"activity", "calls", "objects", "trace"},
     "run": DATA | {"calls", "simulator", "trace"},
-    "atlas": DATA | {"calls", "convert", "simulator", "trace"},
+    "atlas": DATA | {"calls", "convert", "edit", "simulator", "trace"},
     "minimize": DATA
     | {"calls", "convert", "differ", "edit", "findings", "record", "replayer", "run", "simulator", "text", "trace"},
     "torture": DATA | {"calls", "objects", "report", "simulator", "text", "trace"},

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from tracekmt.codec import Unreadable
+from tracekmt.convert.c.cases import Cases, caption_statements, fresh_memory, skip_statements
 from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.inputs import Inputs
 from tracekmt.convert.c.output_format import escape_name
@@ -41,6 +42,7 @@ def write_call(
     output_variables: Mapping[str, Variable],
     declarations: Declarations,
     names: Names,
+    cases: Cases | None = None,
 ) -> CallSource:
     """Write the C function of a call.
 
@@ -52,6 +54,7 @@ def write_call(
         output_variables: Variables that the outputs set, by path.
         declarations: Declarations of the program. The structures of the call are added.
         names: Global names of the program.
+        cases: Cases of the program. Their calls are repeated, so each call begins with fresh memory.
     """
     local_names = Names((ARGUMENT,), names)
     inputs = Inputs(declarations, input_expressions, call.abi, local_names, partial(caller_memory_size, call))
@@ -60,9 +63,18 @@ def write_call(
     _print_outputs(call, outputs, parameters)
     title = f"#{call.index} thread {call.thread} {call.name}, recorded {call.outcome_text}"
     enter_call = f"if (!enter_call({call.index}u, {literal(escape_name(call.name))}, {function} != 0)) return;"
+    memory = inputs.memory + outputs.memory
+    caption: list[str] = []
+    skip: list[str] = []
+    if cases is not None:
+        memory = [fresh_memory(line) for line in memory]
+        lines_of_case = cases.captions.get(call.index)
+        caption = [] if lines_of_case is None else list(caption_statements(lines_of_case, function))
+        skip = list(skip_statements(cases.needs.get(call.index, ())))
     body: list[tuple[Variable | None, str]] = [
-        *((None, line) for line in inputs.memory + outputs.memory + inputs.lines),
+        *((None, line) for line in memory + inputs.lines + caption),
         (None, enter_call),
+        *((None, line) for line in skip),
         *((None, line) for line in _call_statements(call, function, argument)),
         *outputs.lines,
         (None, "leave_call();"),

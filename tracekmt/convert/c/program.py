@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tracekmt.calls import CALLS
 from tracekmt.convert.c.calls import write_call
+from tracekmt.convert.c.cases import Cases, definitions, print_function, title_lines
 from tracekmt.convert.c.declarations import Declarations
 from tracekmt.convert.c.output_format import trace_fingerprint
 from tracekmt.convert.c.text import Names, comment, identifier, literal
@@ -28,7 +29,11 @@ _RETURNS = {"NTSTATUS": "INT", "BOOLEAN": "UCHAR", "void": "void"}
 
 
 def write_program(
-    trace: Trace, display_name: str, on_progress: Callable[[int, int], None], allow: Sequence[str] = ()
+    trace: Trace,
+    display_name: str,
+    on_progress: Callable[[int, int], None],
+    allow: Sequence[str] = (),
+    cases: Cases | None = None,
 ) -> Iterator[str]:
     """Yield the lines of a reproducer.
 
@@ -40,11 +45,12 @@ def write_program(
         display_name: Name of the trace, for the first comment.
         on_progress: Called with the number of calls done and their total.
         allow: Patterns of functions to call in spite of their side effects.
+        cases: Calls that the program announces and repeats.
     """
     begin, end = (resource("reproducer", file_name).read_text("utf-8") for file_name in ("begin.c", "end.c"))
-    program = _Program(trace, Names(set(_WORD.findall(_COMMENT_OR_STRING.sub(" ", begin + end)))), allow)
+    program = _Program(trace, Names(set(_WORD.findall(_COMMENT_OR_STRING.sub(" ", begin + end)))), allow, cases)
     program.add_calls(on_progress)
-    yield from _head_comment(trace, display_name, program.omitted)
+    yield from _head_comment(trace, display_name, program.omitted) if cases is None else title_lines(cases)
     yield ""
     yield from begin.splitlines()
     yield ""
@@ -92,10 +98,11 @@ class _Program:
         omitted: Functions whose side effects are not allowed, with the number of their calls.
     """
 
-    def __init__(self, trace: Trace, names: Names, allow: Sequence[str]) -> None:
+    def __init__(self, trace: Trace, names: Names, allow: Sequence[str], cases: Cases | None) -> None:
         self.declarations = Declarations(names)
         self.omitted: Counter[str] = Counter()
         self._allow = allow
+        self._cases = cases
         self._trace = trace
         self._names = names
         self._variables = Variables(names)
@@ -123,6 +130,8 @@ class _Program:
         """Yield the functions, variables and calls, and the tables of these."""
         yield f"#define TRACE {literal(trace_fingerprint(self._trace.header))}"
         yield f"#define CALLS {len(self._call_names)}"
+        if self._cases is not None:
+            yield from definitions(min(self._cases.captions, default=0))
         yield ""
         for pointer, spec in self._functions.values():
             yield f"static {_RETURNS[spec.returns]}(THUNK *{pointer})({self.declarations.function(spec)});"
@@ -142,6 +151,8 @@ class _Program:
             yield f"    {pointer} = find({literal(spec.name)});"
         yield "}"
         yield ""
+        if self._cases is not None:
+            yield from print_function(self._cases, {spec.name: name for name, spec in self._functions.values()})
         yield "static void create_external_handles(void)"
         yield "{"
         for variable, text in self._variables.external.values():
@@ -165,7 +176,9 @@ class _Program:
             self.declarations.function(call.spec)
         name = self._names.new(f"call_{call.index}")
         pointer, _ = self._functions[call.enter.spec_id]
-        source = write_call(call, name, pointer, input_expressions, output_variables, self.declarations, self._names)
+        source = write_call(
+            call, name, pointer, input_expressions, output_variables, self.declarations, self._names, self._cases
+        )
         self._call_lines += source.lines
         self._call_names.append(name)
         for note in source.notes:
@@ -194,6 +207,8 @@ class _Program:
             self._notes[text] = None
 
     def _all_notes(self) -> Iterator[str]:
+        if self._cases is not None:  # invalid inputs are what a case is for
+            return
         yield from self._notes
         if len(self._notes) == NOTES_LIMIT:
             yield "more notes are in the comments of the source"
