@@ -8,6 +8,6 @@ _PACKAGE = Path(__file__).parent
 
 
 def resource(folder: str, name: str = "") -> Path:
-    """Return the path of a file in `hooks`, `pages`, `reproducer` or `traces`."""
+    """Return the path of a file in `docs/atlas`, `hooks`, `pages`, `reproducer` or `traces`."""
     inside = _PACKAGE / folder
     return (inside if inside.is_dir() else _PACKAGE.parent / folder) / name

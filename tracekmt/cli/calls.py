@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def command(name: str | None, as_json: bool, folder: Path | None, is_matrix: boo
         echo("\n" + "\n".join(coverage_lines(CALLS.values())))
         return 0
     name = _known(name)
-    description = _describe(name, build)
+    description = _describe(name, _with_machines([name])[name], build)
     echo(json.dumps(description) if as_json else "\n".join(description_lines(description)))
     return 0
 
@@ -82,21 +83,30 @@ def _known(name: str) -> str:
 def _show_matrix(name: str | None, as_json: bool) -> int:
     from tracekmt.report.matrix import matrix_lines
 
-    rows = _matrix_rows() if name is None else [row for row in _matrix_rows() if row["name"] == _known(name)]
+    rows = _matrix_rows() if name is None else _matrix_rows(_known(name))
     echo(json.dumps(rows) if as_json else "\n".join(matrix_lines(rows)))
     return 0
 
 
-def _matrix_rows() -> list[dict[str, Any]]:
+def _matrix_rows(*names: str) -> list[dict[str, Any]]:
+    """Return the rows of some functions, by default of all."""
     from tracekmt.calls import CALLS, family_of
+
+    observed = _with_machines(names or CALLS)
+    return [{"name": name, "family": family_of(name), **simulator} for name, simulator in observed.items()]
+
+
+def _with_machines(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the rules of functions with their outcomes on observed machines, by the name of the function."""
+    from tracekmt.atlas.machines import observed_machines, with_machines
     from tracekmt.simulator.behaviours import describe_rules
 
-    return [{"name": name, "family": family_of(name), **describe_rules(name)} for name in CALLS]
+    machines = observed_machines()
+    return {name: with_machines(name, describe_rules(name), machines) for name in names}
 
 
-def _describe(name: str, build: int | None = None) -> dict[str, Any]:
+def _describe(name: str, simulator: dict[str, Any], build: int | None = None) -> dict[str, Any]:
     from tracekmt.calls import family_of, forms
-    from tracekmt.simulator.behaviours import describe_rules
     from tracekmt.spec.describe import describe
 
     described = {
@@ -104,7 +114,7 @@ def _describe(name: str, build: int | None = None) -> dict[str, Any]:
     }
     shown = max(first for first in described if build is None or first <= build)
     earlier = [description for first, description in described.items() if first != shown]
-    return {**described[shown], "other_layouts": earlier, "simulator": describe_rules(name)}
+    return {**described[shown], "other_layouts": earlier, "simulator": simulator}
 
 
 def _write_pages(folder: Path) -> int:
@@ -112,7 +122,7 @@ def _write_pages(folder: Path) -> int:
     from tracekmt.report.descriptions import markdown_index, markdown_page
     from tracekmt.report.matrix import markdown_matrix
 
-    pages = {f"{name}.md": markdown_page(_describe(name)) for name in CALLS}
+    pages = {f"{name}.md": markdown_page(_describe(name, rules)) for name, rules in _with_machines(CALLS).items()}
     pages["index.md"] = markdown_index(FAMILIES)
     pages["matrix.md"] = markdown_matrix(_matrix_rows())
     try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tracekmt.plural import plural
+from tracekmt.report.matrix import machine_lines
 from tracekmt.spec.describe import open_unions, unknowns
 from tracekmt.spec.types import CallSpec
 
@@ -60,6 +61,7 @@ def _simulator_lines(simulator: Description) -> Iterator[str]:
     for rule in simulator["rules"]:
         yield f"    {rule['status']}: {rule['what']}"
         yield f"        {rule['confidence']}: {rule['source']}"
+        yield from (f"        {line}" for line in machine_lines(rule))
     yield from (f"otherwise  {line}" for line in str(simulator["effect"]).splitlines()[:1])
 
 
@@ -124,7 +126,8 @@ def _simulator_section(simulator: Description) -> Iterator[str]:
     if not simulator["modelled"]:
         yield from ("Unmodelled.", "")
     for rule in simulator["rules"]:
-        yield f"1. {rule['status']}: {rule['what']} ({rule['confidence']}: {rule['source']})"
+        details = "; ".join([f"{rule['confidence']}: {rule['source']}", *machine_lines(rule)])
+        yield f"1. {rule['status']}: {rule['what']} ({details})"
     yield from ("", str(simulator["effect"]))
 
 

@@ -13,7 +13,12 @@ WIDTH = 80
 CONFIDENCES = ("Windows-verified", "Microsoft source", "documentation", "reverse engineering", "assumption")
 
 Row = Mapping[str, Any]
-"""Result of `describe_rules`, with the `name` and the `family` of the function."""
+"""Result of `describe_rules`, with the `name` and the `family` of the function.
+
+Each rule may have `machines`: its outcome on observed machines, as `with_machines` returns it.
+"""
+
+_OUTCOMES = {"holds": "held on", "does not hold": "not on", "flaky": "varies on", "not reached": "not reached on"}
 
 
 def matrix_lines(rows: Iterable[Row]) -> Iterator[str]:
@@ -24,6 +29,8 @@ def matrix_lines(rows: Iterable[Row]) -> Iterator[str]:
         for rule in row["rules"]:
             yield from _wrapped(f"{rule['status']}: {rule['what']}", 4)
             yield from _wrapped(f"{rule['confidence']}: {rule['source']}{_setting(rule)}", 8)
+            for line in machine_lines(rule):
+                yield from _wrapped(line, 8)
         if row["limits"]:
             yield from _wrapped(f"limit: {row['limits']}", 4)
         yield ""
@@ -31,13 +38,38 @@ def matrix_lines(rows: Iterable[Row]) -> Iterator[str]:
         yield from _wrapped(line, 0)
 
 
+def machine_lines(rule: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the line with the observed machines on which a rule held, did not hold or was not reached."""
+    machines: Mapping[str, Any] = rule.get("machines", {})
+    parts = []
+    for outcome, title in _OUTCOMES.items():
+        found = {name: machine for name, machine in machines.items() if machine["outcome"] == outcome}
+        names = [
+            name if outcome in ("holds", "not reached") else f"{name} ({', '.join(machine['observed'])})"
+            for name, machine in found.items()
+        ]
+        parts += [f"{title}: {', '.join(names)}"] if names else []
+    if parts:
+        yield "; ".join(parts)
+
+
 def totals(rows: Iterable[Row]) -> Iterator[str]:
-    """Yield the number of functions with rules, and of the rules by confidence."""
+    """Yield the number of functions with rules, and of the rules by confidence and by machine."""
     rows = list(rows)
     modelled = sum(row["modelled"] for row in rows)
     yield f"{modelled} of {plural(len(rows), 'function')} with rules."
     counts = Counter(rule["confidence"] for row in rows for rule in row["rules"])
     yield "Rules by confidence: " + ", ".join(f"{name} {counts[name]}" for name in CONFIDENCES) + "."
+    machines = [rule.get("machines", {}) for row in rows for rule in row["rules"]]
+    held = {
+        name: sum(each[name]["outcome"] == "holds" for each in machines if name in each) for name in _names(machines)
+    }
+    if held:
+        yield "Rules that held on observed machines: " + ", ".join(f"{name} {held[name]}" for name in held) + "."
+
+
+def _names(machines: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for each in machines for name in each))
 
 
 def markdown_matrix(rows: Iterable[Row]) -> str:
