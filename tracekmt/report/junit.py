@@ -8,6 +8,7 @@ The schema is the one that Jenkins' xUnit plugin publishes (junit-10.xsd) and th
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
 from tracekmt.findings import Finding, Report
@@ -21,6 +22,11 @@ MAX_SHOWN = 20
 
 def junit(*reports: Report) -> str:
     """Return reports as an XML document, each as a suite."""
+    return junit_of(reports)
+
+
+def junit_of(reports: Iterable[Report]) -> str:
+    """Return reports as an XML document, each as a suite. Only one report is in memory at a time."""
     root = ET.Element("testsuites", {"name": "tracekmt"})
     for report in reports:
         _add_suite(root, report)
