@@ -16,7 +16,7 @@ from tracekmt.ntstatus import status
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import Lifetimes, fence_owners, is_live_value
 from tracekmt.objects.undescribed import UndescribedResults, UnfollowedHandle
-from tracekmt.spec.types import CountedString
+from tracekmt.spec.types import CountedString, Kind
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.reader import Trace, TracedCall
 
@@ -91,16 +91,20 @@ class Dependencies:
     Attributes:
         calls: Index of a call, in ascending order.
         depends_on: Index of a call that the call at the same position of `calls` depends on.
-        creators: Index of a call that created an object.
+        created: Index of a call that created an object, once for each object.
+        creators: Index of a call that created an object which was destroyed.
         destroyers: Index of the call that destroyed the object at the same position of `creators`.
         unfollowed: Handles that undescribed calls may have created.
+        ambient: Kinds of handles that are older than the trace.
     """
 
     calls: array[int] = field(default_factory=lambda: array("q"))
     depends_on: array[int] = field(default_factory=lambda: array("q"))
+    created: array[int] = field(default_factory=lambda: array("q"))
     creators: array[int] = field(default_factory=lambda: array("q"))
     destroyers: array[int] = field(default_factory=lambda: array("q"))
     unfollowed: list[UnfollowedHandle] = field(default_factory=list)
+    ambient: set[Kind] = field(default_factory=set)
 
     def add(self, index: int, depends_on: set[int]) -> None:
         """Add the dependencies of a call. Calls are added in the order of their indexes."""
@@ -146,7 +150,7 @@ def find_dependencies(trace: Trace, last: int) -> Dependencies:
             if index > last and not in_flight:
                 break
             call = in_flight[index] = trace[index]
-            depends_on = set(_depends_on(lifetimes.bindings, call, returned_by, live_objects))
+            depends_on = set(_depends_on(lifetimes.bindings, call, returned_by, live_objects, dependencies.ambient))
             for handle in undescribed.unfollowed(call, lifetimes.bindings):
                 dependencies.unfollowed.append(handle)
                 depends_on.add(handle.creator.index)
@@ -157,6 +161,7 @@ def find_dependencies(trace: Trace, last: int) -> Dependencies:
         undescribed.on_leave(call)
         created, destroyed = lifetimes.on_leave(call)
         live_objects.update(dict.fromkeys(created))
+        dependencies.created.extend([index] * len(created))
         for identity in destroyed:
             live_objects.pop(identity, None)
             if identity.index is not None and identity.index != index and index <= last:
@@ -168,9 +173,13 @@ def find_dependencies(trace: Trace, last: int) -> Dependencies:
 
 
 def _depends_on(
-    bindings: Bindings, call: TracedCall, returned_by: dict[Hashable, int], live_objects: dict[Identity, None]
+    bindings: Bindings,
+    call: TracedCall,
+    returned_by: dict[Hashable, int],
+    live_objects: dict[Identity, None],
+    ambient: set[Kind],
 ) -> Iterator[int]:
-    """Yield the indexes of the calls that a call depends on, when it is entered."""
+    """Yield the indexes of the calls that a call depends on, when it is entered. Add the kinds of older handles."""
     is_injected = call.injection is not None  # no earlier call explains its status
     if call.status in DEVICE_REMOVED and not is_injected:
         yield from range(call.index)
@@ -188,7 +197,10 @@ def _depends_on(
                 yield from (identity.index,) if identity.index is not None else ()
             elif kind.binding == "handle":
                 destroyer = bindings.handles.destroyed_by(kind, field_value.value)
-                yield from (destroyer,) if destroyer is not None else ()
+                if destroyer is not None:
+                    yield destroyer
+                else:
+                    ambient.add(kind)
         elif (key := _value_key(field_value, owners)) in returned_by:
             yield returned_by[key]
 
