@@ -53,6 +53,8 @@ ALLOWED = {
     "atlas": DATA | {"calls", "convert", "edit", "simulator", "trace"},
     "minimize": DATA
     | {"calls", "convert", "differ", "edit", "findings", "record", "replayer", "run", "simulator", "text", "trace"},
+    "matrix": DATA
+    | {"calls", "differ", "edit", "findings", "objects", "replayer", "report", "simulator", "text", "thunks", "trace"},
     "torture": DATA | {"calls", "objects", "report", "simulator", "text", "trace"},
     "doctor": None,
     "demo": None,
