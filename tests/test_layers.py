@@ -54,7 +54,8 @@ ALLOWED = {
     "minimize": DATA
     | {"calls", "convert", "differ", "edit", "findings", "record", "replayer", "run", "simulator", "text", "trace"},
     "matrix": DATA
-    | {"calls", "differ", "edit", "findings", "objects", "replayer", "report", "simulator", "text", "thunks", "trace"},
+    | {"calls", "differ", "edit", "findings", "objects", "replayer", "report", "simulator", "tables", "text"}
+    | {"thunks", "trace"},
     "torture": DATA | {"calls", "objects", "report", "simulator", "text", "trace"},
     "doctor": None,
     "demo": None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import datetime, timezone
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from tracekmt.edit.copy import replace_on_success
-from tracekmt.errors import UsageError
 from tracekmt.matrix.outcomes import Row, counts
 
 _TEXT, _NUMBER, _SECONDS, _TIME, _FLAG = "string", "int64", "float64", "timestamp", "bool"
@@ -40,10 +40,7 @@ def require_pyarrow() -> None:
     Raises:
         UsageError: pyarrow is not installed.
     """
-    try:
-        import pyarrow.parquet  # noqa: F401 (an optional library)
-    except ImportError:
-        raise UsageError("the tables require pyarrow (pip install 'tracekmt[parquet]')") from None
+    importlib.import_module("tracekmt.tables.arrow")
 
 
 class Tables:
@@ -100,7 +97,7 @@ class _Table:
     """A Parquet file that is written in batches."""
 
     def __init__(self, path: Path, columns: Mapping[str, str]) -> None:
-        import pyarrow as pa
+        from tracekmt.tables.arrow import pa
 
         types = {_TEXT: pa.string(), _NUMBER: pa.int64(), _SECONDS: pa.float64(), _FLAG: pa.bool_()}
         types[_TIME] = pa.timestamp("us", tz="UTC")
@@ -108,9 +105,9 @@ class _Table:
         self._path, self._rows = path, list[dict[str, Any]]()
 
     def __enter__(self) -> _Table:
-        import pyarrow.parquet as pq
+        from tracekmt.tables.arrow import parquet
 
-        self._writer = pq.ParquetWriter(str(self._path), self._schema)
+        self._writer = parquet.ParquetWriter(str(self._path), self._schema)
         return self
 
     def __exit__(self, error_type: Any, *error: object) -> None:
@@ -125,7 +122,7 @@ class _Table:
             self._flush()
 
     def _flush(self) -> None:
-        import pyarrow as pa
+        from tracekmt.tables.arrow import pa
 
         self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
         self._rows.clear()

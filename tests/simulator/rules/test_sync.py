@@ -204,3 +204,24 @@ def test_a_wait_with_an_event_succeeds_at_once(caller: Caller) -> None:
     event = caller.outputs("NtCreateEvent")["EventHandle"]
     assert from_cpu(caller, "WaitFor", fence, values=[99], hAsyncEvent=event) == "SUCCESS"
     assert from_cpu(caller, "WaitFor", fence, values=[0]) == "SUCCESS"
+
+
+def test_a_call_from_the_cpu_has_at_most_32_objects(caller: Caller) -> None:
+    fence = caller.sync(5)["hSyncObject"]
+    for name in ("SignalSynchronizationObjectFromCpu", "WaitForSynchronizationObjectFromCpu"):
+        for count, expected in ((32, "SUCCESS"), (33, "INVALID_PARAMETER")):
+            objects = {"ObjectHandleArray": [fence] * count, "FenceValueArray": [1] * count}
+            assert caller.status(name, {"hDevice": caller.device, **objects}) == expected
+
+
+def test_a_cpu_event_is_enqueued_instead_of_signals(caller: Caller) -> None:
+    context = caller.outputs("CreateContextVirtual", hDevice=caller.device)["hContext"]
+    event = caller.outputs("NtCreateEvent", EventType="SynchronizationEvent")["EventHandle"]
+    objects = {"ObjectCount": 1, "ObjectHandleArray": [caller.sync(3)["hSyncObject"]]}
+    for inputs, expected in (
+        ({"CpuEventHandle": event}, "SUCCESS"),
+        ({"CpuEventHandle": 0}, "INVALID_PARAMETER"),
+        ({"CpuEventHandle": event, **objects}, "INVALID_PARAMETER"),
+    ):
+        call = {"hContext": context, "Flags": ["EnqueueCpuEvent"], **inputs}
+        assert caller.status("SignalSynchronizationObject2", call) == expected

@@ -14,17 +14,14 @@ from tracekmt.simulator.model.objects import Allocation, Context, HwQueue, SyncO
 from tracekmt.simulator.model.shared_objects import SyncState
 from tracekmt.simulator.request import Behaviour
 from tracekmt.simulator.rule import ValidationRule, invalid, unspecified
-from tracekmt.simulator.rules.sync import FENCE, MONITORED_TYPES, denied
+from tracekmt.simulator.rules.sync import FENCE, HEADER, MONITORED_TYPES, OBJECT_COUNT, denied
 from tracekmt.simulator.sources import page
 from tracekmt.simulator.unmodelled import UnmodelledRequest, answer, by_description
 
 MAX_CONTEXTS = 64
 """D3DDDI_MAX_BROADCAST_CONTEXT."""
-MAX_OBJECTS = 32
-"""D3DDDI_MAX_OBJECT_WAITED_ON and D3DDDI_MAX_OBJECT_SIGNALED."""
 MAX_PRIMARIES = 16
 """D3DDDI_MAX_WRITTEN_PRIMARIES."""
-HEADER = "d3dukmdt.h"
 
 _ARRAYS = ("MonitoredFenceValueArray", "FenceValueArray")
 _BUFFERS = (
@@ -129,8 +126,11 @@ _CONTEXT_COUNT = invalid(
     page("D3DKMT_SUBMITCOMMAND"),
     "documentation",
 )
-_OBJECT_COUNT = invalid(
-    "ObjectCount is above 32", lambda r: r.args["ObjectCount"] > MAX_OBJECTS, HEADER, "Microsoft source"
+_EVENT_INSTEAD = invalid(
+    "EnqueueCpuEvent with objects, or without CpuEventHandle",
+    lambda r: r.args["Flags.EnqueueCpuEvent"] and (r.args["ObjectCount"] or not r.args["CpuEventHandle"]),
+    page("D3DDDICB_SIGNALFLAGS"),
+    "documentation",
 )
 _PRIMARIES = invalid(
     "NumPrimaries is above 16", lambda r: r.args["NumPrimaries"] > MAX_PRIMARIES, HEADER, "Microsoft source"
@@ -175,12 +175,12 @@ def _submission(name: str, *rules: ValidationRule) -> Behaviour:
 
 
 def _wait(name: str) -> Behaviour:
-    rules = (_OBJECT_COUNT, denied("NoWait", "waited for"), *_lost(name))
+    rules = (OBJECT_COUNT, denied("NoWait", "waited for"), *_lost(name))
     return by_description(name, *rules, request=SyncRequest, effect=wait)
 
 
-def _signal(name: str) -> Behaviour:
-    rules = (_OBJECT_COUNT, denied("NoSignal", "signalled"), *_lost(name))
+def _signal(name: str, *rules: ValidationRule) -> Behaviour:
+    rules = (*rules, OBJECT_COUNT, denied("NoSignal", "signalled"), *_lost(name))
     return by_description(name, *rules, request=SyncRequest, effect=signal)
 
 
@@ -200,12 +200,12 @@ BEHAVIOURS = {
             "D3DKMTWaitForSynchronizationObjectFromGpu",
         )
     },
+    "D3DKMTSignalSynchronizationObject2": _signal("D3DKMTSignalSynchronizationObject2", _EVENT_INSTEAD),
     **{
         name: _signal(name)
         for name in (
             "D3DKMTSubmitSignalSyncObjectsToHwQueue",
             "D3DKMTSignalSynchronizationObject",
-            "D3DKMTSignalSynchronizationObject2",
             "D3DKMTSignalSynchronizationObjectFromGpu",
             "D3DKMTSignalSynchronizationObjectFromGpu2",
         )

@@ -34,6 +34,10 @@ MUTEX, SEMAPHORE, FENCE, CPU_NOTIFICATION, MONITORED_FENCE, PERIODIC_MONITORED_F
 MONITORED_TYPES = (MONITORED_FENCE, PERIODIC_MONITORED_FENCE, NATIVE_FENCE)
 """Types of fences with a 64-bit value. Native fences take part in the calls of the others (documentation)."""
 
+MAX_OBJECTS = 32
+"""D3DDDI_MAX_OBJECT_WAITED_ON and D3DDDI_MAX_OBJECT_SIGNALED."""
+
+HEADER = "d3dukmdt.h"
 FLAGS_PAGE = page("D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS")
 _MONITORED_FENCE_FLAGS = ("NoSignal", "NoWait", "TopOfPipeline")
 FENCE_REASON = "the GPU or another process may have signalled the fence"
@@ -263,9 +267,13 @@ _NO_SYNC_OBJECT = ValidationRule(
     OTHER_TYPES,
     "assumption",
 )
+OBJECT_COUNT = invalid(
+    "ObjectCount is above 32", lambda r: r.args["ObjectCount"] > MAX_OBJECTS, HEADER, "Microsoft source"
+)
 _FROM_CPU_RULES = (
     BAD_DEVICE,
     invalid("ObjectCount is 0", lambda r: not r.args["ObjectCount"], LIKE_OTHERS, "assumption"),
+    OBJECT_COUNT,
     invalid(
         "a handle in ObjectHandleArray is not a synchronization object of this process",
         lambda r: any(sync_object is None for sync_object in r.sync_objects),
