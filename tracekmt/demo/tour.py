@@ -56,9 +56,9 @@ def run_tour(folder: Path, *, live: bool, say: Say) -> int:
     _print(list(report_lines(second)), say)
     say("")
     say(f"The files are in {folder}. Commands to try next:")
-    say(f"    tracekmt dump {trace} --calls 'D3DKMTCreateAllocation2' -v")
-    say(f"    tracekmt diff {trace} {folder / LESS_MEMORY}")
-    say(f"    tracekmt replay {trace} --system-memory 1MB")
+    say(f"    tracekmt dump {_quoted(trace)} --calls 'D3DKMTCreateAllocation2' -v")
+    say(f"    tracekmt diff {_quoted(trace)} {_quoted(folder / LESS_MEMORY)}")
+    say(f"    tracekmt replay {_quoted(trace)} --system-memory 1MB")
     return 0 if first.same and not second.same else 1
 
 
@@ -134,3 +134,8 @@ def _summarise(path: Path, say: Say) -> None:
 def _print(lines: list[str], say: Say) -> None:
     for line in lines:
         say(f"    {line}" if line else "")
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as an argument for every shell."""
+    return f'"{path}"' if " " in str(path) else str(path)

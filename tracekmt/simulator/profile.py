@@ -25,6 +25,7 @@ class Profile:
         commits_at_creation: True if an allocation takes video memory when it is created, as before WDDM 2.
         reports_trim: True if a MakeResident that fails writes NumBytesToTrim and NumAllocations.
         returns_reserve_fence: True if ReserveGpuVirtualAddress writes PagingFenceValue.
+        locks_without_device: True if Lock2 returns a known address without a look at hDevice.
     """
 
     not_exported: Mapping[str, ValidationRule] = field(default_factory=dict)
@@ -39,3 +40,4 @@ class Profile:
     commits_at_creation: bool = False
     reports_trim: bool = True
     returns_reserve_fence: bool = True
+    locks_without_device: bool = False

@@ -60,6 +60,7 @@ WSL_PROFILE = Profile(
     lists_exactly=True,
     reports_trim=False,
     returns_reserve_fence=False,
+    locks_without_device=True,
     rules={
         "D3DKMTCreateAllocation2": (
             _wsl("NumAllocations is 0 or above 1024", lambda r: not 0 < r.args["NumAllocations"] <= 1024),

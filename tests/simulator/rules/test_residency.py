@@ -140,6 +140,19 @@ def test_locks_are_counted_and_return_one_address(caller: Caller) -> None:
     assert caller.status("Lock2", {**call, "Flags": 1}) == "INVALID_PARAMETER"
 
 
+@pytest.mark.parametrize(("profile", "again"), [("windows", "INVALID_PARAMETER"), ("wsl", "SUCCESS")])
+def test_a_known_address_needs_no_device_in_wsl(profile: str, again: str) -> None:
+    caller = new_caller(profile=profile)
+    allocation = allocate(caller)
+    without_device = {"hDevice": 0, "hAllocation": allocation}
+    assert caller.status("Lock2", without_device) == "INVALID_PARAMETER"
+    first = caller.outputs("Lock2", hDevice=caller.device, hAllocation=allocation)["pData"]
+    assert caller.status("Lock2", without_device) == again
+    if profile == "wsl":
+        assert caller.outputs("Lock2", **without_device)["pData"] == first
+    assert caller.status("Lock2", {**without_device, "hAllocation": 0x40BAD000}) == "INVALID_PARAMETER"
+
+
 def test_locks_of_version_1(caller: Caller) -> None:
     first, second = allocate(caller), allocate(caller)
     for handle in (first, second):

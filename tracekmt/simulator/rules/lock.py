@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 
 from tracekmt.simulator.model.objects import Allocation
@@ -31,6 +32,20 @@ class LockRequest(DeviceRequest):
     def uncertain_outputs(self) -> Mapping[str, str]:
         """GPU address of a lock of version 1."""
         return _GPU_ADDRESS if self.spec.argument.has("GpuVirtualAddress") else {}
+
+
+class Lock2Request(LockRequest):
+    """A call of version 2 that locks an allocation."""
+
+    @cached_property
+    def has_address(self) -> bool:
+        """True if the kernel returns a known address without a look at the device: that of a lock, or of the caller."""
+        allocation = self.process.find(self.args["hAllocation"], Allocation)
+        is_known = allocation is not None and bool(allocation.lock_count or allocation.memory.caller_address)
+        return is_known and self.machine.profile.locks_without_device
+
+    def _find(self, handle: int) -> Allocation | None:
+        return self.process.find(handle, Allocation) if self.has_address else super()._find(handle)
 
 
 class UnlockRequest(LockRequest):
@@ -81,6 +96,7 @@ _OFFERED = unspecified(
     confidence="documentation",
 )
 _FLAGS = invalid("Flags is not 0", lambda r: r.args["Flags"], page("D3DDDICB_LOCK2FLAGS"), "documentation")
+_BAD_DEVICE_2 = replace(BAD_DEVICE, violated=lambda r: r.device is None and not r.has_address)
 _UNLOCK_RULES = (BAD_DEVICE, _BAD_ALLOCATION, _NOT_LOCKED)
 
 BEHAVIOURS = {
@@ -90,8 +106,8 @@ BEHAVIOURS = {
         effect=lock,
     ),
     "D3DKMTLock2": Behaviour(
-        request=LockRequest,
-        rules=(BAD_DEVICE, _BAD_ALLOCATION, _FLAGS, _OFFERED, device_removed("D3DKMTLock2")),
+        request=Lock2Request,
+        rules=(_BAD_DEVICE_2, _BAD_ALLOCATION, _FLAGS, _OFFERED, device_removed("D3DKMTLock2")),
         effect=lock,
     ),
     "D3DKMTUnlock": Behaviour(request=UnlockRequest, rules=_UNLOCK_RULES, effect=unlock),
