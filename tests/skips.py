@@ -22,7 +22,7 @@ WINDOWS_REASONS = {
     "|.*the Intel client.*|Intel's driver.*",
     LINUX_PART: f"{re.escape(LINUX_PART)}|no process forks on Windows|could not import '(pty|resource)'.*",
     "requires a tool that is not installed": "requires (chromium|atheris|perfetto).*|(ruff|mypy) is not installed"
-    "|could not import '(mypy|pyarrow|duckdb)'.*|atheris, the fuzzer, does not support this system",
+    "|could not import '(mypy|pyarrow|duckdb|fsspec)'.*|atheris, the fuzzer, does not support this system",
     "requires the core": "requires the core, which a C compiler builds at installation",
     "requires a pool of processes": re.escape(PROCESS_POOLS),
     "requires a console of Windows": "requires a console of Windows.*",

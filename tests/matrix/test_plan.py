@@ -88,6 +88,7 @@ def test_a_word_without_a_trace_is_an_error(tmp_path: Path, word: str) -> None:
 
 
 def test_urls_are_fetched_once(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
     for url, count in ((folder.as_uri(), 3), (f"{folder.as_uri()}/00[01].kmt", 2), (f"{folder.as_uri()}/002.kmt", 1)):
         found = find_traces([url], tmp_path)
         assert len(found) == count

@@ -79,6 +79,13 @@ def exhausted(items: Iterator[Any]) -> None:
         pass
 
 
+def present_column(type_: Any) -> Any:
+    """Call a walk of a module that requires pyarrow."""
+    pytest.importorskip("pyarrow")
+    module: Any = importlib.import_module("tracekmt.tables.arguments")
+    return module._present_column(type_)
+
+
 WALKS: dict[str, Callable[[], Any]] = {
     "spec.paths.has_bound_values": lambda: paths.has_bound_values(CHAIN),
     "codec.bound_values._in_place": lambda: bound_values._in_place(FIELD, CHAIN, "p", "p", 0, "x64", ()),
@@ -125,6 +132,7 @@ WALKS: dict[str, Callable[[], Any]] = {
     "spec.types.is_described_pointer": lambda: t.is_described_pointer(CHAIN),
     "spec.types.kind_of": lambda: t.kind_of(CHAIN),
     "spec.types.length_of": lambda: t.length_of(CHAIN),
+    "tables.arguments._present_column": lambda: present_column(CHAIN),
 }
 """A call of every function that ends in `assert_never`, with the unknown type."""
 

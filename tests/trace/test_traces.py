@@ -176,7 +176,7 @@ def test_errors_of_the_python_interface(tmp_path: Path) -> None:
         tracekmt.open("a\0b")
     with pytest.raises(UsageError, match="invalid file name"):
         tracekmt.create("a\0b")
-    with pytest.raises(UsageError, match="is not described"):
+    with pytest.raises(UsageError, match="unknown function"):
         tracekmt.Simulator().call([], {})  # type: ignore[arg-type]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -97,7 +98,8 @@ def _reason(process: subprocess.Popen[str]) -> str:
             status = process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            pipe.close()
+            with contextlib.suppress(OSError):  # what is left to write has no reader
+                pipe.close()
     if status >= 0:
         return f"its process ended with status {status}{memory}"
     try:

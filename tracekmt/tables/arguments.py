@@ -165,15 +165,12 @@ def _named(array: Any, type_: Any, name: Callable[[int], Any]) -> Any:
 
 @lru_cache(maxsize=4096)
 def _has_payload(type_: t.Type) -> bool:
-    match element(type_)[0]:
-        case t.Payload():
-            return True
-        case t.Struct() as struct:
-            return any(_has_payload(field.type) for field in struct.fields())
-        case t.Union(arms=arms):
-            return any(_has_payload(arm.type) for arm in arms)
-        case _:
-            return False
+    inner, _ = element(type_)
+    if isinstance(inner, t.Struct):
+        return any(_has_payload(field.type) for field in inner.fields())
+    if isinstance(inner, t.Union):
+        return any(_has_payload(arm.type) for arm in inner.arms)
+    return isinstance(inner, t.Payload)
 
 
 def _plain_value(type_: t.Type, value: Any) -> Any:
