@@ -118,6 +118,17 @@ def test_a_resource_is_offered_with_its_allocations_and_ends_with_its_device(mad
     assert len(steps[3]["destroyed"]) == 3
 
 
+def test_calls_that_change_nothing_can_be_left_out(made: Any, tmp_path: Path) -> None:
+    escape: MadeCall = ("D3DKMTEscape", {"hAdapter": 0x40000000}, {})
+    budget: MadeCall = ("D3DKMTQueryVideoMemoryInfo", {"hAdapter": 0x40000000}, {"Budget": 1000})
+    made(escape, CREATE_DEVICE, escape, create(FIRST, sample_data(100)), budget, escape)
+    with tracekmt.open(tmp_path / "made.kmt") as trace:
+        steps = [(step.call.index, len(step.created), len(step.changes)) for step in follow(trace)]
+        fewer = [(step.call.index, len(step.created), len(step.changes)) for step in follow(trace, all_calls=False)]
+    assert len(steps) == 6
+    assert fewer == [steps[index] for index in (1, 3, 4)]
+
+
 def test_a_failed_call_changes_nothing(made: Any) -> None:
     steps = made(CREATE_DEVICE, create(FIRST, sample_data(100)), status=0xC000000D)
     assert [step["memory"] for step in steps] == [(0, 0, 0, 0)] * 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tracekmt.activity.memory import USED_FUNCTIONS, Memory, MemoryChange
+from tracekmt.activity.memory import BUDGET_FUNCTION, USED_FUNCTIONS, Memory, MemoryChange
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import Lifetimes
 from tracekmt.simulator.model.allocation_size import SizeRule
@@ -38,6 +38,8 @@ def follow(
     size_rules: Sequence[SizeRule] = (),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_enter: Callable[[TracedCall, Bindings], None] = lambda call, bindings: None,
+    *,
+    all_calls: bool = True,
 ) -> Iterator[Step]:
     """Yield a step for each call of a trace, in the order of their returns. Calls that did not return are last.
 
@@ -46,6 +48,7 @@ def follow(
         size_rules: Rules for the size of an allocation in a driver's private data.
         on_progress: Receives the number of finished calls and the number of all calls.
         on_enter: Receives each call when it was entered, with the objects that are live then.
+        all_calls: False for those calls only that can change objects or memory, or tell a budget. It is faster.
     """
     lifetimes = Lifetimes()
     memory = Memory(lifetimes.bindings, size_rules)
@@ -54,7 +57,8 @@ def follow(
     }
     under_way: dict[int, TracedCall] = {}
     done = 0
-    for index, is_leave in trace.timeline():
+    asking = {spec_id for spec_id, spec in trace.specs.items() if spec.name == BUDGET_FUNCTION}
+    for index, is_leave in trace.timeline(None if all_calls else followed | asking):
         if not is_leave:
             call = under_way[index] = trace[index]
             on_enter(call, lifetimes.bindings)

@@ -26,6 +26,8 @@ USED_FUNCTIONS = (
 )
 """Functions that use the memory of existing allocations."""
 
+BUDGET_FUNCTION = "D3DKMTQueryVideoMemoryInfo"
+
 MemoryAction = Literal["sized", "resident", "evicted", "offered", "reclaimed", "discarded"]
 
 
@@ -207,7 +209,7 @@ class Memory:
 
 def video_memory(call: TracedCall) -> VideoMemory | None:
     """Return the answer of a call about budgets. None for other calls, and for a budget of another process."""
-    if call.name != "D3DKMTQueryVideoMemoryInfo" or not call.succeeded or not isinstance(call.outputs, dict):
+    if call.name != BUDGET_FUNCTION or not call.succeeded or not isinstance(call.outputs, dict):
         return None
     outputs = call.outputs
     if outputs["hProcess"]:

@@ -105,7 +105,7 @@ def activity_batches(
     """
     rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in ACTIVITY_SCHEMAS}
     live: dict[Identity, _Life] = {}
-    for step in follow(trace, on_progress=on_progress):
+    for step in follow(trace, on_progress=on_progress, all_calls=False):
         if step.created or step.destroyed or step.changes:
             rows[OBJECTS_TABLE] += _object_rows(step, live)
         rows[RESIDENCY_TABLE] += _residency_rows(step)
