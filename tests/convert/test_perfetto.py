@@ -306,7 +306,7 @@ def test_a_terminal_gets_no_packets() -> None:
     words = [sys.executable, "-m", "tracekmt", "convert", str(DEMO), "-o", "-", "--to", "pftrace"]
     done = subprocess.run(words, stdout=terminal, stderr=subprocess.PIPE, check=False, timeout=60)
     assert done.returncode == 2
-    assert done.stderr.decode() == ("tracekmt: cannot write a Perfetto trace to a terminal (use -o FILE.pftrace)\n")
+    assert done.stderr.decode() == ("tracekmt: cannot write .pftrace to a terminal (use -o FILE.pftrace, or a pipe)\n")
     for descriptor in (master, terminal):
         os.close(descriptor)
 

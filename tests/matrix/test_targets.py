@@ -8,8 +8,16 @@ from typing import Any
 
 import pytest
 
+from tracekmt.cli.replay import command as replay_command
 from tracekmt.errors import UsageError
-from tracekmt.matrix.targets import Target, add_resources, parse_target, read_target
+from tracekmt.matrix.targets import (
+    _SIMULATOR_OPTIONS,
+    _THUNKS_OPTIONS,
+    Target,
+    add_resources,
+    parse_target,
+    read_target,
+)
 
 
 @pytest.mark.parametrize(
@@ -120,3 +128,10 @@ def test_resources_are_for_thunks_or_for_the_named_targets() -> None:
             add_resources(targets, text)
     with pytest.raises(UsageError, match="no target is on thunks; TARGET:NAME names others"):
         add_resources(targets[:1], "GPU")
+
+
+def test_the_options_of_a_target_are_those_of_replay() -> None:
+    """A target names them in words and in tables, and the command that repeats a pair has them."""
+    of_replay = {option for parameter in replay_command.params for option in parameter.opts}
+    for name in (*_SIMULATOR_OPTIONS, *_THUNKS_OPTIONS):
+        assert f"--{name.replace('_', '-')}" in of_replay

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekmt import codec
-from tracekmt.activity.memory import USED_FUNCTIONS, Memory
+from tracekmt.activity.memory import Memory, is_followed
 from tracekmt.objects.lifetimes import Lifetimes
 from tracekmt.spec.types import Abi, CallSpec
 from tracekmt.trace.call import TracedCall, outcome_of
@@ -178,7 +178,7 @@ class CurrentActivity:
         process.threads.setdefault(enter.thread, len(process.threads))
         self._calls[spec.name] += 1
         self._in_flight[enter.sequence] = (self._index, enter)
-        if _is_followed(spec):
+        if is_followed(spec):
             self._lifetimes.on_enter(TracedCall(process, self._index, enter, None))
         self._index += 1
 
@@ -191,7 +191,7 @@ class CurrentActivity:
         if status is not None and not spec.raw and not status.succeeded:
             self._failing[spec.name, status.name] += 1
             self._last_failed = TracedCall(process, index, enter, leave)
-        if _is_followed(spec):
+        if is_followed(spec):
             call = TracedCall(process, index, enter, leave)
             created, destroyed = self._lifetimes.on_leave(call)
             self._memory.on_leave(call, created, destroyed)
@@ -235,7 +235,3 @@ class CurrentActivity:
         self._last_time, self._last_elapsed = elapsed - behind, elapsed
         self._last_calls = self._calls.copy()
         return snapshot
-
-
-def _is_followed(spec: CallSpec) -> bool:
-    return bool(spec.creates or spec.destroys) or spec.name in USED_FUNCTIONS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tracekmt.activity.memory import BUDGET_FUNCTION, USED_FUNCTIONS, Memory, MemoryChange
+from tracekmt.activity.memory import BUDGET_FUNCTION, Memory, MemoryChange, is_followed
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import Lifetimes
 from tracekmt.simulator.model.allocation_size import SizeRule
@@ -52,9 +52,7 @@ def follow(
     """
     lifetimes = Lifetimes()
     memory = Memory(lifetimes.bindings, size_rules)
-    followed = {
-        spec_id for spec_id, spec in trace.specs.items() if spec.creates or spec.destroys or spec.name in USED_FUNCTIONS
-    }
+    followed = {spec_id for spec_id, spec in trace.specs.items() if is_followed(spec)}
     under_way: dict[int, TracedCall] = {}
     done = 0
     asking = {spec_id for spec_id, spec in trace.specs.items() if spec.name == BUDGET_FUNCTION}

@@ -16,11 +16,12 @@ from tracekmt.calls.kinds import ALLOCATION, RESOURCE
 from tracekmt.codec import look_up
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.simulator.model.allocation_size import SizeRule, allocation_size
+from tracekmt.spec.types import CallSpec
 from tracekmt.trace.reader import TracedCall
 
 _PAGE = 4096
 _TRIMMING = ("D3DKMTMakeResident", "D3DKMTEvict")
-USED_FUNCTIONS = (
+_USING = (
     *("D3DKMTMapGpuVirtualAddress", "D3DKMTMakeResident", "D3DKMTEvict"),
     *("D3DKMTOfferAllocations", "D3DKMTReclaimAllocations", "D3DKMTReclaimAllocations2"),
 )
@@ -65,6 +66,11 @@ class VideoMemory:
     usage: int
 
 
+def is_followed(spec: CallSpec) -> bool:
+    """Return True if a function can change objects or memory."""
+    return bool(spec.creates or spec.destroys) or spec.name in _USING
+
+
 class Memory:
     """Memory of a program while its calls pass.
 
@@ -98,7 +104,7 @@ class Memory:
         """
         changes = [change for allocation in _allocations(created) for change in self._add(call, allocation)]
         changes += [change for allocation in _allocations(destroyed) for change in self._remove(allocation)]
-        if call.name in USED_FUNCTIONS and call.succeeded and isinstance(call.inputs, dict):
+        if call.name in _USING and call.succeeded and isinstance(call.inputs, dict):
             changes += self._use(call, call.inputs)
         return changes
 

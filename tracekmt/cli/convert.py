@@ -12,7 +12,8 @@ from tracekmt.cli.output import echo
 from tracekmt.errors import UsageError
 from tracekmt.plural import plural
 
-FORMS = ("kmt", "jsonl", "c", "pftrace", "parquet")
+BINARY_FORMS = ("pftrace", "parquet")
+FORMS = ("kmt", "jsonl", "c", *BINARY_FORMS)
 
 
 @click.command("convert", short_help="Convert a trace to JSON lines, C, Perfetto or Parquet.")
@@ -75,10 +76,8 @@ def command(
     to = form or _form(output)
     if str(output) == "-" and to == "kmt":
         raise UsageError("cannot write a trace to standard output (use -o FILE.kmt)")
-    if str(output) == "-" and to == "pftrace" and sys.stdout.isatty():
-        raise UsageError("cannot write a Perfetto trace to a terminal (use -o FILE.pftrace)")
-    if str(output) == "-" and to == "parquet" and sys.stdout.isatty():
-        raise UsageError("cannot write Parquet to a terminal (use -o FILE.parquet, or a pipe)")
+    if str(output) == "-" and to in BINARY_FORMS and sys.stdout.isatty():
+        raise UsageError(f"cannot write .{to} to a terminal (use -o FILE.{to}, or a pipe)")
     if trace is not None:
         return _read_back(file, trace, output, to, bool(calls or allow or redact), force=force)
     call_set = parse_calls(calls) if calls is not None else None

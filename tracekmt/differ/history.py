@@ -16,7 +16,7 @@ from tracekmt.differ.keys import keys_of, outcome_key
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import created_objects, destroyed_objects
 from tracekmt.spec.types import CallSpec, Kind
-from tracekmt.trace.call import BoundValue
+from tracekmt.trace.call import BoundValue, module_of
 from tracekmt.trace.parallel import number_of_jobs, second_process
 from tracekmt.trace.reader import Trace, TracedCall
 
@@ -251,7 +251,7 @@ class History:
     def _caller(self, call: TracedCall) -> int:
         address = call.enter.caller
         if address not in self._caller_numbers:
-            module = (call.caller or "").partition("+")[0].lower()
+            module = (module_of(call.caller) or "").lower()
             self._caller_numbers[address] = self.names.modules.setdefault(module, len(self.names.modules))
         return self._caller_numbers[address]
 

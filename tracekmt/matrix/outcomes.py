@@ -188,7 +188,7 @@ class Summary:
             self.special.setdefault((pair.trace, row.outcome, row.reason), []).append(pair)
         for result in row.results if row.outcome == "flaky" else row.results[:1]:
             for finding in (result.get("report") or {}).get("findings", ()):
-                if finding["cause"] is None and counts(finding):
+                if finding["cause"] is None and finding["counts"]:
                     self._add_finding(pair, finding, result.get("recorded_driver"))
 
     def _add_finding(self, pair: Pair, finding: Mapping[str, Any], recorded_driver: str | None) -> None:
@@ -203,8 +203,3 @@ class Summary:
         traces = group.traces.setdefault(pair.target, [])
         if pair.trace not in traces[-1:]:
             traces.append(pair.trace)
-
-
-def counts(finding: Mapping[str, Any]) -> bool:
-    """Return True if a finding of a result counts as a difference."""
-    return finding["accepted"] is None and (finding["kind"] != "opaque" or finding["required"] is not None)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekmt.edit.copy import replace_on_success
-from tracekmt.matrix.outcomes import Row, counts
+from tracekmt.matrix.outcomes import Row
 
 _TEXT, _NUMBER, _SECONDS, _TIME, _FLAG = "string", "int64", "float64", "timestamp", "bool"
 
@@ -90,7 +90,7 @@ class Tables:
         )
         for run, result in enumerate(row.results if row.outcome == "flaky" else row.results[:1], 1):
             for finding in (result.get("report") or {}).get("findings", ()):
-                self._findings.add({**finding, **names, "run": run, "counts": counts(finding)})
+                self._findings.add({**finding, **names, "run": run})
 
 
 class _Table:

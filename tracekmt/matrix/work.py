@@ -101,7 +101,8 @@ def report_data(report: Report) -> dict[str, Any]:
     return {
         **report.to_dict(),
         "findings": [
-            {**vars(finding), **finding.to_dict(), "signature": signature(finding)} for finding in report.findings
+            {**vars(finding), **finding.to_dict(), "signature": signature(finding), "counts": finding.counts}
+            for finding in report.findings
         ],
         "total": report.total,
         "functions": dict(report.functions),

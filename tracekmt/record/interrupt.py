@@ -1,4 +1,4 @@
-"""Signals that are to end this process, while it records."""
+"""Signals that are to end this process, while it records or waits for programs that it started."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from tracekmt.activity.follow import Step, follow
 from tracekmt.activity.memory import bytes_to_trim, video_memory
 from tracekmt.objects.identity import Identity
 from tracekmt.tables.arrow import pa, record_batch
-from tracekmt.tables.calls import OBJECTS_TABLE, RESIDENCY_TABLE, Origin, module_of
+from tracekmt.tables.calls import OBJECTS_TABLE, RESIDENCY_TABLE, Origin
+from tracekmt.trace.call import module_of
 from tracekmt.trace.reader import Trace, TracedCall
 
 _BATCH_ROWS = 5000

@@ -18,7 +18,7 @@ from tracekmt.objects.adapters import find_adapters, version_text
 from tracekmt.spec.types import CallSpec
 from tracekmt.tables.arguments import argument_array, argument_type
 from tracekmt.tables.arrow import pa, record_batch
-from tracekmt.trace.call import injected_fault, outcome_of
+from tracekmt.trace.call import injected_fault, module_of, outcome_of
 from tracekmt.trace.reader import CallRow, Trace
 
 CALLS_TABLE, OBJECTS_TABLE, RESIDENCY_TABLE = _OTHER_TABLES = ("calls", "objects", "residency")
@@ -101,11 +101,6 @@ def table_name(spec: CallSpec) -> str:
 def short_name(table: str) -> str:
     """Return the name of a function's table without the prefix of functions."""
     return table.removeprefix(EXPORT_PREFIXES[0])
-
-
-def module_of(caller: str | None) -> str | None:
-    """Return the module of a caller, such as d3d11.dll of d3d11.dll+0x1f2a0."""
-    return None if caller is None else caller.rpartition("+")[0]
 
 
 def argument_schema(spec: CallSpec) -> Any:

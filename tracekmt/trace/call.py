@@ -91,6 +91,11 @@ def _input_locations(
 _repeated_locations = lru_cache(maxsize=KEPT_RESULTS)(_input_locations)
 
 
+def module_of(caller: str | None) -> str | None:
+    """Return the module of a caller, such as d3d11.dll of d3d11.dll+0x1f2a0."""
+    return None if caller is None else caller.rpartition("+")[0]
+
+
 class Injection(NamedTuple):
     """A fault of the user's that the recorder injected into a call.
 

@@ -262,9 +262,7 @@ def parse_luid(value: Any) -> Luid:
     Raises:
         UsageError: The value is not a LUID.
     """
-    parts = value
-    if isinstance(value, Mapping) and value and value.keys() <= {"LowPart", "HighPart"}:
-        parts = [value.get("LowPart", 0), value.get("HighPart", 0)]
+    parts = Luid.from_value(value) or value
     is_pair = isinstance(parts, (list, tuple)) and len(parts) == 2 and all(isinstance(part, int) for part in parts)
     if not is_pair or not (0 <= parts[0] < 1 << 32 and -(1 << 31) <= parts[1] < 1 << 31):
         raise UsageError(f"invalid adapter luid: {short_repr(value)} (expected [LowPart, HighPart])")
