@@ -106,6 +106,23 @@ def test_a_lost_worker_changes_no_result(command: Matrix, folder: Path, kernel: 
     assert len(results(folder / "there")) == len(results(folder / "here")) == 35
 
 
+def test_messages_of_the_library_stay_off_the_terminal(folder: Path, cluster: Cluster) -> None:
+    """A worker that is lost after it has replayed, but before its answer is read, makes dask's client warn."""
+    program = (
+        "import logging, sys\n"
+        "from tracekmt.matrix.cluster import connect\n"
+        "with connect(sys.argv[1]):\n"
+        "    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict]\n"
+        "    for logger in loggers:\n"
+        "        if logger.name.startswith(('distributed', 'tornado')):\n"
+        "            logger.error('from %s', logger.name)\n"
+        "    print(any(logger.name == 'distributed.client' for logger in loggers))\n"
+    )
+    words = [sys.executable, "-c", program, cluster.address]
+    run = subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
+    assert (run.stdout, run.stderr) == ("True\n", "")
+
+
 def test_resources_choose_the_workers(command: Matrix, folder: Path, cluster: Cluster) -> None:
     words = ("matrix", "traces", "--on", "windows", "--on", "wsl", "--scheduler", cluster.address, "-o", "out")
     none = command(*words, "--resources", "wsl:TPU=2")

@@ -27,6 +27,9 @@ WORKERLESS_SECONDS = 30.0
 
 _POLL_SECONDS = 1.0
 
+_LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado.application")
+"""The loggers to which dask gives levels when it is imported (distributed/config.py, 2026.8.0)."""
+
 _of_thread = threading.local()
 
 
@@ -47,7 +50,8 @@ def connect(address: str) -> Iterator[Any]:
         import distributed
     except ImportError:
         raise UsageError("--scheduler requires distributed (pip install 'tracekmt[cluster]')") from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors of this command have one or two lines
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors of this command have one or two lines
     try:
         connect_to: Any = distributed.Client
         client = connect_to(address, set_as_default=False)
