@@ -21,6 +21,15 @@ def call(*members: Field | Union) -> CallSpec:
 CONDITIONAL = Union((in_("A", Integer("UINT", 4)), in_("B", t.ByteArray("BYTE", 4))))
 PLAIN = Union((in_("A", Integer("UINT", 4), Condition("Flag")), in_("B", Integer("ULONG", 8))))
 OF_OBJECTS = Union((in_("A", Integer("UINT", 4), Condition("hA", kind=Kind("object"))), in_("B", Integer("ULONG", 8))))
+FENCE = Integer("UINT64", 8, kind=Kind("fence value", binding="fence"))
+OF_FENCES = Union(
+    (
+        in_("FenceValue", FENCE, Condition("hA", kind=Kind("object"))),
+        in_("Fence", Struct("FENCE", (in_("FenceValue", FENCE),))),
+        in_("pFenceValues", Pointer(FENCE)),
+        in_("Reserved", t.Array(Integer("UINT64", 8), 8), t.NEVER),
+    )
+)
 INNER = structure("INNER", in_("Plain", UINT))
 
 
@@ -37,6 +46,9 @@ INNER = structure("INNER", in_("Plain", UINT))
         (PLAIN, True),
         (in_("pInner", Pointer(Struct("INNER", (PLAIN,)))), True),
         (OF_OBJECTS, False),
+        (OF_FENCES, True),
+        (Union((in_("Inner", INNER), in_("Reserved", t.Array(UINT, 8), t.NEVER))), True),
+        (Union((in_("Inner", Struct("INNER", (Field("Undocumented", UINT, "unknown"),))),)), False),
     ],
 )
 def test_values_that_no_mask_covers_make_keys_inexact(member: Field | Union, is_exact: bool) -> None:

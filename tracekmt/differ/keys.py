@@ -228,7 +228,8 @@ class _Places(NamedTuple):
     def _is_exact_member(self, member: Sequence[Slot]) -> bool:
         in_effect = self._in_effect(member)
         if None in in_effect:
-            return _is_reference(member) or _is_plain_union(member)  # its memory counts as a whole
+            possible = _possible(member)
+            return _is_reference(possible) or _is_plain_union(possible)  # its memory counts as a whole
         fields = [slot.field for slot in in_effect if slot is not None]
         return all(not _has_unknown_direction(field) and self._is_exact(field.type) for field in fields)
 
@@ -255,7 +256,7 @@ class _Places(NamedTuple):
             is_address = isinstance(field.type, t.Address) and t.kind_of(field.type) is None
             if (is_address or _is_literal(field.type)) and not self._is_skipped(field):
                 presence.append((1 << 8 * measure(field.type, self.abi)[0]) - 1 << 8 * offset)
-        members = [member for member in lay_out(struct, self.abi).members if member[0].union is not None]
+        members = [_possible(member) for member in lay_out(struct, self.abi).members if member[0].union is not None]
         presence += [_place(member) for member in members if _is_reference(member)]
         unions = [_place(member) for member in members if None in self._in_effect(member) and _is_plain_union(member)]
         return _make_mask(bits, presence, unions)
@@ -324,9 +325,14 @@ def _place(member: Sequence[Slot]) -> int:
     return (1 << 8 * max(slot.size for slot in member)) - 1 << 8 * member[0].offset
 
 
+def _possible(member: Sequence[Slot]) -> list[Slot]:
+    """Return the slots of a union that may be in effect. Reserved arms never are."""
+    return [slot for slot in member if slot.arm is None or slot.arm.when != t.NEVER] or list(member)
+
+
 def _is_plain_union(member: Sequence[Slot]) -> bool:
     """Return True for a union of plain values whose other inputs select the arm in effect."""
-    fields = [slot.field for slot in member]
+    fields = [_sole_field(slot.field) for slot in member]
     arms = [slot.arm for slot in member if slot.arm is not None]
     return all(_is_plain(field.type) and not _has_unknown_direction(field) for field in fields) and all(
         arm.when is None or arm.when.kind is None for arm in arms
@@ -336,11 +342,22 @@ def _is_plain_union(member: Sequence[Slot]) -> bool:
 def _is_reference(member: Sequence[Slot]) -> bool:
     """Return True for a union of pointers, addresses and values of a kind."""
     for slot in member:
-        kind = t.kind_of(slot.field.type)
-        is_kind = kind is not None and kind.binding != "literal" and isinstance(slot.field.type, t.Integer)
-        if not is_kind and not isinstance(slot.field.type, (t.Address, t.Pointer, *_BUFFERS)):
+        type_ = _sole_field(slot.field).type
+        kind = t.kind_of(type_)
+        is_kind = kind is not None and kind.binding != "literal" and isinstance(type_, t.Integer)
+        if not is_kind and not isinstance(type_, (t.Address, t.Pointer, *_BUFFERS)):
             return False
     return True
+
+
+def _sole_field(field: t.Field) -> t.Field:
+    """Return the only field of a structure, else the field itself."""
+    while isinstance(field.type, t.Struct) and len(field.type.members) == 1:
+        member = field.type.members[0]
+        if not isinstance(member, t.Field):
+            break
+        field = member
+    return field
 
 
 _BUFFERS = (t.Bytes, t.Payload, t.WString, t.RawWindow)
