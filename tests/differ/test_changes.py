@@ -18,7 +18,8 @@ import tracekmt
 from tests.differ.changes import Recording, relocate_call
 from tracekmt import ntstatus
 from tracekmt.differ import folding
-from tracekmt.differ.history import FIRST, History, Names
+from tracekmt.differ.columns import FIRST
+from tracekmt.differ.history import History, Names
 from tracekmt.findings import Finding, Report
 from tracekmt.resources import resource
 from tracekmt.spec.layout import lay_out

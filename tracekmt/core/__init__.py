@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 
 class Core(Protocol):
-    """The functions of tracekmt/core/core.c. Each has the arguments of its counterpart in Python, or of its caller."""
+    """The functions of tracekmt/core. Each has the arguments of its counterpart in Python, or of its caller."""
 
     SOURCE: str
     """Hash of the source that the core was built from."""
@@ -43,6 +43,21 @@ class Core(Protocol):
 
     differences: Callable[[bytes], bytes]
     """Return the difference of each 64-bit number in a column from the one before it."""
+
+    gather_column: Callable[[bytes, bytes], bytes]
+    """See `differ.columns.gather`. Columns are the bytes of arrays, objects of calls those of three arrays."""
+
+    mix_columns: Callable[[bytes, bytes], bytes]
+    """See `differ.columns.mix`."""
+
+    mix_objects: Callable[[bytes, tuple[bytes, bytes, bytes], bytes, bytes | None], bytes]
+    """See `differ.columns.mix_objects`."""
+
+    count_votes: Callable[..., tuple[tuple[bytes, bytes], tuple[bytes, bytes]]]
+    """See `differ.columns.count_votes`. Returns the favourites of both sides, and their leads."""
+
+    find_unchanged: Callable[[bytes, tuple[Any, ...], tuple[Any, ...], bytes], bytes]
+    """See `differ.columns.find_unchanged`."""
 
 
 def _load() -> Core | None:

@@ -468,6 +468,11 @@ static PyMethodDef methods[] = {
   {"program", new_program, METH_VARARGS, "See tracekmt.codec.programs."},
   {"decode", decode, METH_VARARGS, "See tracekmt.codec.decode."},
   {"find_bound_values", find_bound_values, METH_VARARGS, "See tracekmt.codec.bound_values.BoundValueFinder.locations."},
+  {"gather_column", gather_column, METH_VARARGS, "See tracekmt.differ.columns.gather."},
+  {"mix_columns", mix_columns, METH_VARARGS, "See tracekmt.differ.columns.mix."},
+  {"mix_objects", mix_objects, METH_VARARGS, "See tracekmt.differ.columns.mix_objects."},
+  {"count_votes", count_votes, METH_VARARGS, "See tracekmt.differ.columns.count_votes."},
+  {"find_unchanged", find_unchanged, METH_VARARGS, "See tracekmt.differ.columns.find_unchanged."},
   {NULL, NULL, 0, NULL},
 };
 

@@ -32,3 +32,10 @@ PyObject *new_program(PyObject *self, PyObject *arguments);
 /* values.c */
 PyObject *decode(PyObject *self, PyObject *arguments);
 PyObject *find_bound_values(PyObject *self, PyObject *arguments);
+
+/* columns.c */
+PyObject *gather_column(PyObject *self, PyObject *arguments);
+PyObject *mix_columns(PyObject *self, PyObject *arguments);
+PyObject *mix_objects(PyObject *self, PyObject *arguments);
+PyObject *count_votes(PyObject *self, PyObject *arguments);
+PyObject *find_unchanged(PyObject *self, PyObject *arguments);

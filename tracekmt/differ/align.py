@@ -16,6 +16,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from tracekmt.differ.columns import gather
+
 INSERTION = 4
 """Cost of a call without counterpart. Two of them have to cost more than a pair of the last level."""
 
@@ -47,13 +49,9 @@ class Level(NamedTuple):
     right: array[int]
     cost: int
 
-    def at(self, left: Sequence[int], right: Sequence[int]) -> Level:
+    def at(self, left: array[int], right: array[int]) -> Level:
         """Return the keys of some positions."""
-        return Level(_gather(self.left, left), _gather(self.right, right), self.cost)
-
-
-def _gather(keys: array[int], positions: Sequence[int]) -> array[int]:
-    return array("q", map(keys.__getitem__, positions))
+        return Level(gather(self.left, left), gather(self.right, right), self.cost)
 
 
 class Gap(NamedTuple):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tracekmt.differ.history import NO_BIRTH, History
+from tracekmt.differ.columns import NO_BIRTH
+from tracekmt.differ.history import History
 from tracekmt.differ.pairing import Pairing
 from tracekmt.findings import Finding, Side
 

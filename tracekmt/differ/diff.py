@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from tracekmt.codec import FieldValue, iter_values
 from tracekmt.differ.causes import Causes, Root
+from tracekmt.differ.columns import NO_PARTNER, Outcomes, find_unchanged
 from tracekmt.differ.fast_path import same_spec
 from tracekmt.differ.fields import FieldComparison
 from tracekmt.differ.folding import Findings
 from tracekmt.differ.history import History, read_histories
 from tracekmt.differ.noise import Noise, distance, note
-from tracekmt.differ.pairing import NO_PARTNER, pair_calls
+from tracekmt.differ.pairing import pair_calls
 from tracekmt.differ.references import CallPair, Numbers, NumbersOfPair, References
 from tracekmt.differ.slides import Slides
 from tracekmt.findings import DIFF_SIDES, Finding, FindingKind, Report, Side
@@ -98,9 +99,11 @@ class _Diff:
         """Compare all calls, and fill the report."""
         unpaired = [finding for side in _SIDES for finding in self._report_unpaired(side)]
         self._report_moved()
+        functions, unchanged = self._histories["a"].functions, self._unchanged()
         for done, (left, right) in enumerate(self._pairing.pairs()):
-            if self._is_unchanged(left, right):
-                self._count(self._functions[self._histories["a"].functions[left]])
+            function = self._functions[functions[left]]
+            if unchanged[left] and function in self._same_functions:
+                self._count(function)
             else:
                 self._compare(self._pair(left, right))
             on_progress(done + 1, self._report.total)
@@ -154,20 +157,10 @@ class _Diff:
                 self._causes.set_root("b", b, root)
                 self._causes.affect("a", self._histories["a"].affected(a, self._call("a", a)), root)
 
-    def _is_unchanged(self, left: int, right: int) -> bool:
-        """Return True if the keys of two calls say that nothing differs. Most calls need not be read again."""
-        a, b = self._histories["a"], self._histories["b"]
-        return bool(
-            a.is_exact[left]
-            and b.is_exact[right]
-            and a.outcome[left] == b.outcome[right] != 0
-            and a.plain[left] == b.plain[right]
-            and a.contents[left] == b.contents[right]
-            and a.offsets[left] == b.offsets[right]
-            and self._functions[a.functions[left]] in self._same_functions
-            and self._references.are_same(a.inputs[left], b.inputs[right])
-            and self._references.are_same(a.outputs[left], b.outputs[right])
-        )
+    def _unchanged(self) -> bytes | bytearray:
+        """Return 1 for each left call whose keys say that nothing differs. Most calls need not be read again."""
+        left, right = self._histories.values()
+        return find_unchanged(self._pairing.right, _outcomes(left), _outcomes(right), self._pairing.objects)
 
     def _count(self, function: str) -> None:
         """Count a compared call."""
@@ -282,6 +275,11 @@ class _Diff:
             specs=(pair.call.spec, pair.other.spec),
         )
         return comparison
+
+
+def _outcomes(history: History) -> Outcomes:
+    keys = history.outcome, history.plain, history.contents, history.offsets
+    return Outcomes(history.is_exact, keys, history.inputs, history.outputs)
 
 
 def _same_functions(first: Trace, second: Trace) -> set[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekmt.codec import Unreadable
+from tracekmt.differ.columns import DEAD, FIRST, NO_BIRTH, NULL, UNKNOWN, CallObjects, Objects
 from tracekmt.differ.keys import keys_of, outcome_key
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import created_objects, destroyed_objects
@@ -20,74 +21,8 @@ from tracekmt.trace.call import BoundValue, module_of
 from tracekmt.trace.parallel import number_of_jobs, second_process
 from tracekmt.trace.reader import Trace, TracedCall
 
-NULL, UNKNOWN, DEAD, FIRST = 0, 1, 2, 3
-"""Numbers in place of objects: no object, a value that no recorded call explains, an invalid handle.
-
-Objects have numbers from FIRST on.
-"""
-
-NO_BIRTH = -1
-"""Birth of an object that is older than the trace."""
-
 _NO_OBJECT = ("fence", "literal")
 """Bindings of values that refer to no object."""
-
-
-@dataclass
-class Objects:
-    """All objects of a trace, by number.
-
-    Attributes:
-        births: Position of the call that created the object, or NO_BIRTH.
-        paths: Number of the path of the object's handle in that call.
-        values: Its handle, or its base address. 0 for values that are not numbers.
-        uses: Hash of the calls that use the object, in order.
-        is_range: 1 for a range of addresses.
-        chosen: 1 for a range at an address that the caller asked for.
-    """
-
-    births: array[int] = field(default_factory=lambda: array("q", [NO_BIRTH] * FIRST))
-    paths: array[int] = field(default_factory=lambda: array("I", [0] * FIRST))
-    values: array[int] = field(default_factory=lambda: array("Q", [0] * FIRST))
-    uses: array[int] = field(default_factory=lambda: array("q", [0] * FIRST))
-    is_range: bytearray = field(default_factory=lambda: bytearray(FIRST))
-    chosen: bytearray = field(default_factory=lambda: bytearray(FIRST))
-
-    def __len__(self) -> int:
-        return len(self.births)
-
-    def add(self, birth: int, path: int, value: Any, *, is_range: bool = False, is_chosen: bool = False) -> int:
-        """Add an object and return its number."""
-        self.is_range.append(is_range)
-        self.chosen.append(is_chosen)
-        self.births.append(birth)
-        self.paths.append(path)
-        self.values.append(value & (1 << 64) - 1 if isinstance(value, int) else 0)
-        self.uses.append(0)
-        return len(self.births) - 1
-
-
-class _References:
-    """Objects that calls refer to, by the position of the call. Calls may be added in any order, each once."""
-
-    def __init__(self) -> None:
-        self._objects = array("I")
-        self._starts = array("q")
-        self._counts = array("I")
-
-    def reserve(self) -> None:
-        """Make room for the next call."""
-        self._starts.append(0)
-        self._counts.append(0)
-
-    def add(self, position: int, objects: Collection[int]) -> None:
-        """Set the objects of a call."""
-        self._starts[position], self._counts[position] = len(self._objects), len(objects)
-        self._objects.extend(objects)
-
-    def __getitem__(self, position: int) -> array[int]:
-        start = self._starts[position]
-        return self._objects[start : start + self._counts[position]]
 
 
 @dataclass
@@ -140,7 +75,7 @@ class History:
         self.weak, self.plain, self.contents = array("q"), array("q"), array("q")
         self.callers = array("I")
         self.objects = Objects()
-        self.inputs, self.outputs, self.destroyed = _References(), _References(), _References()
+        self.inputs, self.outputs, self.destroyed = CallObjects(), CallObjects(), CallObjects()
         self.outcome, self.offsets = array("q"), array("q")
         self.is_exact = bytearray()
         self.functions = array("I")

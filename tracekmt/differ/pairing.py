@@ -12,12 +12,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tracekmt.differ.align import Level, align_keys
-from tracekmt.differ.history import FIRST, NO_BIRTH, NULL, History
+from tracekmt.differ.columns import (
+    FIRST,
+    NO_BIRTH,
+    NO_PARTNER,
+    NULL,
+    Side,
+    Votes,
+    count_objects,
+    count_votes,
+    mix,
+    mix_objects,
+)
+from tracekmt.differ.history import History
 from tracekmt.differ.moved import Block, find_moved
 from tracekmt.differ.threads import pair_threads
-
-NO_PARTNER = -1
-"""Position of the counterpart of a call without one."""
 
 _USE, _CERTAIN = 2, 1 << 40
 """Votes of a pair of calls for the objects in the same places, and for those that it created in the end."""
@@ -61,20 +70,20 @@ class Pairing:
 def pair_calls(left: History, right: History) -> Pairing:
     """Pair the calls and the objects of two traces."""
     first = _align(left, right, _shallow_levels(left, right))
-    votes = _Votes(left, right)
-    votes.count_pairs(first, _USE)
+    election = _Election(left, right)
+    election.count_pairs(first, _USE)
     for is_range in (False, True):
-        votes.count_equal_values(is_range=is_range)
-    left_numbers = range(len(left.objects))
+        election.count_equal_values(is_range=is_range)
+    left_numbers = array("q", range(len(left.objects)))
     right_numbers = array("q", range(0, -len(right.objects), -1))
-    for a, b in enumerate(votes.elect()):
+    for a, b in enumerate(election.elect()):
         right_numbers[b] = a
     for number in range(FIRST):
         right_numbers[number] = number
     second = _align(left, right, _exact_levels((left, left_numbers), (right, right_numbers)))
-    votes = _Votes(left, right)
-    votes.count_pairs(second, _CERTAIN)
-    second.objects = votes.elect()
+    election = _Election(left, right)
+    election.count_pairs(second, _CERTAIN)
+    second.objects = election.elect()
     second.left_objects = array("I", bytes(4 * len(right.objects)))
     for a, b in enumerate(second.objects):
         second.left_objects[b] = a
@@ -89,45 +98,36 @@ def _shallow_levels(left: History, right: History) -> list[Level]:
     created objects, and the module that made the call.
     """
     modules = set(left.callers) & set(right.callers)
-    contents = [array("q"), array("q")]
-    origins = [array("q"), array("q")]
-    for side, history in enumerate((left, right)):
+    levels = []
+    for history in (left, right):
         objects, plain = history.objects, history.plain
         births = array("q", (plain[birth] if birth != NO_BIRTH else 0 for birth in objects.births))
-        for position, key in enumerate(plain):
-            caller = history.callers[position] if history.callers[position] in modules else -1
-            created = tuple([objects.uses[number] for number in history.created(position)])
-            inputs = tuple([births[number] if number >= FIRST else number for number in history.inputs[position]])
-            origins[side].append(hash((key, caller, inputs, created)))
-            contents[side].append(hash((origins[side][-1], history.contents[position])))
-    return [
-        Level(contents[0], contents[1], 0),
-        Level(origins[0], origins[1], 1),
-        Level(left.plain, right.plain, 3),
-        Level(left.weak, right.weak, 7),
-    ]
+        births[:FIRST] = array("q", range(FIRST))
+        callers = array("q", (caller if caller in modules else -1 for caller in history.callers))
+        uses = array("q", (use or 1 for use in objects.uses))  # those without a use count, too
+        origins = mix_objects(mix(plain, callers), history.inputs, births)
+        origins = mix_objects(origins, history.outputs, uses, objects.births)
+        levels.append((mix(origins, history.contents), origins, plain, history.weak))
+    return _levels(*levels, costs=(0, 1, 3, 7))
 
 
-def _exact_levels(*sides: tuple[History, Sequence[int]]) -> list[Level]:
+def _exact_levels(*sides: tuple[History, array[int]]) -> list[Level]:
     """Return keys with the common numbers of the objects. Another object costs nearly as much as another call."""
-    contents, plain, objects = ([array("q"), array("q")] for _ in range(3))
-    for side, (history, numbers) in enumerate(sides):
-        for position, key in enumerate(history.plain):
-            inputs = tuple([numbers[number] for number in history.inputs[position]])
-            # An object that no other call uses is known by this call alone.
-            uses = history.objects.uses
-            created = tuple([numbers[number] for number in history.created(position) if uses[number]])
-            plain[side].append(hash((key, inputs, created)))
-            contents[side].append(hash((plain[side][-1], history.contents[position])))
-            objects[side].append(hash((history.weak[position], inputs, created)))
-    left, right = sides[0][0], sides[1][0]
-    return [
-        Level(contents[0], contents[1], 0),
-        Level(plain[0], plain[1], 1),
-        Level(objects[0], objects[1], 2),
-        Level(left.plain, right.plain, 5),
-        Level(left.weak, right.weak, 7),
-    ]
+    levels = []
+    for history, numbers in sides:
+        objects, inputs, outputs = history.objects, history.inputs, history.outputs
+        # An object that no other call uses is known by this call alone.
+        used = array("q", (number if use else 0 for number, use in zip(numbers, objects.uses, strict=True)))
+        plain, weak = (
+            mix_objects(mix_objects(keys, inputs, numbers), outputs, used, objects.births)
+            for keys in (history.plain, history.weak)
+        )
+        levels.append((mix(plain, history.contents), plain, weak, history.plain, history.weak))
+    return _levels(*levels, costs=(0, 1, 2, 5, 7))
+
+
+def _levels(left: Sequence[array[int]], right: Sequence[array[int]], *, costs: Sequence[int]) -> list[Level]:
+    return [Level(*level) for level in zip(left, right, costs, strict=True)]
 
 
 def _align(left: History, right: History, levels: Sequence[Level]) -> Pairing:
@@ -151,17 +151,12 @@ def _unpaired(partners: array[int]) -> set[int]:
     return {position for position, partner in enumerate(partners) if partner == NO_PARTNER}
 
 
-class _Votes:
-    """Votes for the objects of the other side. Of each object, the one with the majority of votes is kept.
-
-    That takes two numbers an object (Boyer and Moore's majority vote), however many other objects have votes.
-    """
+class _Election:
+    """Votes for the objects of the other side."""
 
     def __init__(self, left: History, right: History) -> None:
         self._sides = left, right
-        sizes = [len(side.objects) for side in self._sides]
-        self._favourites = [array("I", bytes(4 * size)) for size in sizes]
-        self._leads = [array("q", bytes(8 * size)) for size in sizes]
+        self._votes = Votes.for_objects(len(left.objects)), Votes.for_objects(len(right.objects))
 
     def count_pairs(self, pairing: Pairing, birth: int) -> None:
         """Add the votes of all pairs of calls.
@@ -170,27 +165,8 @@ class _Votes:
             pairing: The calls that belong together.
             birth: Votes of a pair of calls for the objects that they create.
         """
-        left, right = self._sides
-        for a, b in pairing.pairs():
-            self._count(left.inputs[a], right.inputs[b], _USE)
-            self._count(left.outputs[a], right.outputs[b], _USE)
-            self._count(list(left.created(a)), list(right.created(b)), birth)
-
-    def _count(self, left: Sequence[int], right: Sequence[int], weight: int) -> None:
-        if len(left) == len(right):
-            for a, b in zip(left, right, strict=True):
-                if a >= FIRST and b >= FIRST:
-                    self._add(0, a, b, weight)
-                    self._add(1, b, a, weight)
-
-    def _add(self, side: int, number: int, other: int, weight: int) -> None:
-        favourites, leads = self._favourites[side], self._leads[side]
-        if favourites[number] == other:
-            leads[number] += weight
-        elif leads[number] >= weight:
-            leads[number] -= weight
-        else:
-            favourites[number], leads[number] = other, weight - leads[number]
+        left, right = (Side(side.inputs, side.outputs, side.objects.births) for side in self._sides)
+        self._votes = count_votes(pairing.right, (left, right), self._votes, _USE, birth)
 
     def count_equal_values(self, *, is_range: bool) -> None:
         """Add votes for equal handles, or for equal addresses of ranges, up to a distance that most have in common.
@@ -208,11 +184,11 @@ class _Votes:
         same = list(_equal_values(self._sides[0], self._sides[1], distance, is_range=is_range))
         is_rule = sum(chosen[a] == b for a, b in same) > _RULE * max(len(same), 1)
         for a, b in same:
-            self._count([a], [b], _SAME_ALLOCATOR if is_rule else _SAME_VALUE)
+            count_objects(self._votes, [a], [b], _SAME_ALLOCATOR if is_rule else _SAME_VALUE)
 
     def elect(self) -> array[int]:
         """Return the right object of each left object: that with the votes of both sides, else of one side."""
-        left, right = self._favourites
+        left, right = (votes.favourites for votes in self._votes)
         chosen = array("I", (b if b and right[b] == a else 0 for a, b in enumerate(left)))
         taken = bytearray(len(right))
         for b in chosen:

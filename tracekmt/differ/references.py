@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tracekmt.codec import json_form
-from tracekmt.differ.history import DEAD, FIRST, NO_BIRTH, NULL, UNKNOWN, History, is_asked_for
+from tracekmt.differ.columns import DEAD, FIRST, NO_BIRTH, NULL, UNKNOWN
+from tracekmt.differ.history import History, is_asked_for
 from tracekmt.differ.pairing import Pairing
 from tracekmt.findings import Side
 from tracekmt.spec.types import Kind
@@ -99,13 +100,6 @@ class References:
         if objects[0].births[a] == pair.left and objects[1].births[b] == pair.right:
             return is_asked_for(pair.call, kind, first) == is_asked_for(pair.other, kind, second)
         return first == second or first - objects[0].values[a] == second - objects[1].values[b]
-
-    def are_same(self, first: Sequence[int], second: Sequence[int]) -> bool:
-        """Return True if two lists of objects are the same on both sides."""
-        objects = self.pairing.objects
-        return len(first) == len(second) and all(
-            a == b if a < FIRST else objects[a] == b for a, b in zip(first, second, strict=True)
-        )
 
     def _is_same(self, a: int, b: int) -> bool:
         return a == b if a < FIRST else self.pairing.objects[a] == b

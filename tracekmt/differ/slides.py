@@ -7,7 +7,8 @@ its own addresses hands on that distance.
 from __future__ import annotations
 
 from tracekmt.differ.causes import as_number
-from tracekmt.differ.history import NO_BIRTH, History
+from tracekmt.differ.columns import NO_BIRTH
+from tracekmt.differ.history import History
 from tracekmt.differ.keys import LEAST_DISTANCE
 from tracekmt.differ.pairing import Pairing
 from tracekmt.findings import Finding

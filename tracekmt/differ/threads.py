@@ -7,6 +7,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 
 from tracekmt.differ.align import Level
+from tracekmt.differ.columns import gather
 
 SAMPLE = 4096
 """Largest number of different keys by which a thread is compared."""
@@ -45,7 +46,7 @@ def pair_threads(left: Threads, right: Threads, levels: Sequence[Level]) -> Iter
 
 
 def _content(positions: array[int], keys: array[int]) -> bytes:
-    return array("q", map(keys.__getitem__, positions)).tobytes()
+    return gather(keys, positions).tobytes()
 
 
 def _most_in_common(left: Threads, right: Threads, level: Level) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,340 @@
+/* Loops over columns: arrays with a number for each call, or for each object, of a trace. See tracekmt.differ.columns. */
+#include "core.h"
+
+#define FIRST 3  /* tracekmt.differ.history.FIRST */
+
+/* A column of numbers of 1, 4 or 8 bytes. */
+typedef struct {
+  const uint8_t *bytes;
+  size_t count;
+} Column;
+
+/* Objects that calls refer to: those of call i are `counts[i]` numbers of `objects`, from `starts[i]` on. */
+typedef struct {
+  Column objects, starts, counts;
+} References;
+
+typedef struct {
+  const uint8_t *at;
+  size_t count;
+} Objects;
+
+static int set_error(const char *message) {
+  PyErr_SetString(PyExc_ValueError, message);
+  return 0;
+}
+
+static int read_column(PyObject *bytes, size_t size, Column *column) {
+  Py_ssize_t length;
+  if (PyBytes_AsStringAndSize(bytes, (char **)&column->bytes, &length)) return 0;
+  column->count = (size_t)length / size;
+  return 1;
+}
+
+static int read_references(PyObject *parts, References *references) {
+  PyObject *objects, *starts, *counts;
+  if (!PyArg_ParseTuple(parts, "O!O!O!", &PyBytes_Type, &objects, &PyBytes_Type, &starts, &PyBytes_Type, &counts)) return 0;
+  return read_column(objects, 4, &references->objects) && read_column(starts, 8, &references->starts) &&
+         read_column(counts, 4, &references->counts);
+}
+
+static uint64_t number_at(const Column *column, uint64_t position) {
+  return load_u64(column->bytes + 8 * position);
+}
+
+static uint32_t object_at(const Objects *objects, size_t place) {
+  return load_u32(objects->at + 4 * place);
+}
+
+/* Finds the objects of a call. Returns 0 for references that contradict themselves. */
+static int objects_of(const References *references, uint64_t call, Objects *objects) {
+  uint64_t start;
+  if (call >= references->starts.count || call >= references->counts.count) return set_error("no such call");
+  start = number_at(&references->starts, call);
+  objects->count = load_u32(references->counts.bytes + 4 * call);
+  if (start > references->objects.count || objects->count > references->objects.count - start) return set_error("no such objects");
+  objects->at = references->objects.bytes + 4 * start;
+  return 1;
+}
+
+/* Mixes a number into a key (the finalizer of splitmix64). */
+static uint64_t mix(uint64_t key, uint64_t number) {
+  key = (key ^ number) + 0x9E3779B97F4A7C15;
+  key = (key ^ key >> 30) * 0xBF58476D1CE4E5B9;
+  key = (key ^ key >> 27) * 0x94D049BB133111EB;
+  return key ^ key >> 31;
+}
+
+static PyObject *new_column(size_t count, size_t size, uint8_t **bytes) {
+  PyObject *column = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(count * size));
+  if (column) *bytes = (uint8_t *)PyBytes_AsString(column);
+  return column;
+}
+
+/* tracekmt.differ.columns.gather */
+PyObject *gather_column(PyObject *self, PyObject *arguments) {
+  PyObject *key_bytes, *position_bytes, *gathered;
+  Column keys, positions;
+  uint8_t *to;
+  size_t i;
+  if (!PyArg_ParseTuple(arguments, "O!O!:gather_column", &PyBytes_Type, &key_bytes, &PyBytes_Type, &position_bytes)) return NULL;
+  if (!read_column(key_bytes, 8, &keys) || !read_column(position_bytes, 8, &positions)) return NULL;
+  if (!(gathered = new_column(positions.count, 8, &to))) return NULL;
+  for (i = 0; i < positions.count; i++) {
+    uint64_t position = number_at(&positions, i);
+    if (position >= keys.count) {
+      Py_DECREF(gathered);
+      set_error("no such position");
+      return NULL;
+    }
+    memcpy(to + 8 * i, keys.bytes + 8 * position, 8);
+  }
+  return gathered;
+}
+
+/* tracekmt.differ.columns.mix */
+PyObject *mix_columns(PyObject *self, PyObject *arguments) {
+  PyObject *key_bytes, *other_bytes, *mixed;
+  Column keys, others;
+  uint8_t *to;
+  size_t i;
+  if (!PyArg_ParseTuple(arguments, "O!O!:mix_columns", &PyBytes_Type, &key_bytes, &PyBytes_Type, &other_bytes)) return NULL;
+  if (!read_column(key_bytes, 8, &keys) || !read_column(other_bytes, 8, &others)) return NULL;
+  if (keys.count != others.count) {
+    set_error("columns of different lengths");
+    return NULL;
+  }
+  if (!(mixed = new_column(keys.count, 8, &to))) return NULL;
+  for (i = 0; i < keys.count; i++) {
+    uint64_t key = mix(number_at(&keys, i), number_at(&others, i));
+    memcpy(to + 8 * i, &key, 8);
+  }
+  return mixed;
+}
+
+/* tracekmt.differ.columns.mix_objects */
+PyObject *mix_objects(PyObject *self, PyObject *arguments) {
+  PyObject *key_bytes, *parts, *number_bytes, *birth_bytes, *mixed;
+  Column keys, numbers, births = {NULL, 0};
+  References references;
+  uint8_t *to;
+  size_t i, place;
+  if (!PyArg_ParseTuple(arguments, "O!O!O!O:mix_objects", &PyBytes_Type, &key_bytes, &PyTuple_Type, &parts, &PyBytes_Type,
+                        &number_bytes, &birth_bytes))
+    return NULL;
+  if (!read_column(key_bytes, 8, &keys) || !read_references(parts, &references) || !read_column(number_bytes, 8, &numbers)) return NULL;
+  if (birth_bytes != Py_None && !read_column(birth_bytes, 8, &births)) return NULL;
+  if (!(mixed = new_column(keys.count, 8, &to))) return NULL;
+  for (i = 0; i < keys.count; i++) {
+    uint64_t key = number_at(&keys, i), mixed_count = 0;
+    Objects objects;
+    if (!objects_of(&references, i, &objects)) goto fail;
+    for (place = 0; place < objects.count; place++) {
+      uint32_t object = object_at(&objects, place);
+      if (object >= numbers.count || (births.bytes && object >= births.count)) {
+        set_error("no such object");
+        goto fail;
+      }
+      if (births.bytes && (number_at(&births, object) != i || !number_at(&numbers, object))) continue;
+      key = mix(key, number_at(&numbers, object));
+      mixed_count++;
+    }
+    key = mix(key, mixed_count);
+    memcpy(to + 8 * i, &key, 8);
+  }
+  return mixed;
+fail:
+  Py_DECREF(mixed);
+  return NULL;
+}
+
+/* The votes of one side: the favourite of each object, and how many votes it is ahead. */
+typedef struct {
+  uint8_t *favourites, *leads;
+  size_t count;
+} Votes;
+
+static int add_vote(Votes *votes, uint32_t number, uint32_t other, uint64_t weight) {
+  uint8_t *favourite = votes->favourites + 4 * (size_t)number, *at = votes->leads + 8 * (size_t)number;
+  uint64_t lead;
+  if (number >= votes->count) return set_error("no such object");
+  lead = load_u64(at);
+  if (load_u32(favourite) == other) lead += weight;
+  else if (lead >= weight) lead -= weight;
+  else {
+    lead = weight - lead;
+    memcpy(favourite, &other, 4);
+  }
+  memcpy(at, &lead, 8);
+  return 1;
+}
+
+static int add_votes(Votes votes[2], const Objects *left, const Objects *right, uint64_t weight) {
+  size_t i;
+  if (left->count != right->count) return 1;
+  for (i = 0; i < left->count; i++) {
+    uint32_t a = object_at(left, i), b = object_at(right, i);
+    if (a >= FIRST && b >= FIRST && !(add_vote(votes, a, b, weight) && add_vote(votes + 1, b, a, weight))) return 0;
+  }
+  return 1;
+}
+
+/* Moves the objects that a call created to `created`, which has room for them. Returns 0 for objects that do not exist. */
+static int select_created(const Objects *objects, const Column *births, uint64_t call, uint8_t *created, Objects *selected) {
+  size_t i;
+  selected->at = created;
+  selected->count = 0;
+  for (i = 0; i < objects->count; i++) {
+    uint32_t object = object_at(objects, i);
+    if (object >= births->count) return set_error("no such object");
+    if (number_at(births, object) == call) memcpy(created + 4 * selected->count++, &object, 4);
+  }
+  return 1;
+}
+
+/* tracekmt.differ.columns.count_votes */
+PyObject *count_votes(PyObject *self, PyObject *arguments) {
+  PyObject *partner_bytes, *parts[4], *birth_bytes[2], *vote_bytes[4], *result = NULL;
+  unsigned long long use, birth;
+  References inputs[2], outputs[2];
+  Column partners, births[2], before[4];
+  Votes votes[2] = {{NULL, NULL, 0}, {NULL, NULL, 0}};
+  uint8_t *created[2] = {NULL, NULL};
+  size_t i, side;
+  if (!PyArg_ParseTuple(arguments, "O!(O!O!)(O!O!)(O!O!)(O!O!)(O!O!)KK:count_votes", &PyBytes_Type, &partner_bytes, &PyTuple_Type, parts,
+                        &PyTuple_Type, parts + 1, &PyTuple_Type, parts + 2, &PyTuple_Type, parts + 3, &PyBytes_Type, birth_bytes,
+                        &PyBytes_Type, birth_bytes + 1, &PyBytes_Type, vote_bytes, &PyBytes_Type, vote_bytes + 1, &PyBytes_Type,
+                        vote_bytes + 2, &PyBytes_Type, vote_bytes + 3, &use, &birth))
+    return NULL;
+  if (!read_column(partner_bytes, 8, &partners)) return NULL;
+  for (side = 0; side < 2; side++) {
+    if (!read_references(parts[side], inputs + side) || !read_references(parts[2 + side], outputs + side) ||
+        !read_column(birth_bytes[side], 8, births + side) || !read_column(vote_bytes[side], 4, before + side) ||
+        !read_column(vote_bytes[2 + side], 8, before + 2 + side))
+      return NULL;
+    if (before[side].count != before[2 + side].count) {
+      set_error("columns of different lengths");
+      return NULL;
+    }
+  }
+  for (side = 0; side < 2; side++) {
+    votes[side].count = before[side].count;
+    votes[side].favourites = malloc(4 * before[side].count + 1);
+    votes[side].leads = malloc(8 * before[side].count + 1);
+    created[side] = malloc(4 * outputs[side].objects.count + 1);
+    if (!votes[side].favourites || !votes[side].leads || !created[side]) {
+      PyErr_NoMemory();
+      goto end;
+    }
+    memcpy(votes[side].favourites, before[side].bytes, 4 * before[side].count);
+    memcpy(votes[side].leads, before[2 + side].bytes, 8 * before[side].count);
+  }
+  for (i = 0; i < partners.count; i++) {
+    uint64_t calls[2] = {i, number_at(&partners, i)};
+    Objects found[2][2], selected[2];
+    if ((int64_t)calls[1] < 0) continue;
+    for (side = 0; side < 2; side++)
+      if (!objects_of(inputs + side, calls[side], found[0] + side) || !objects_of(outputs + side, calls[side], found[1] + side) ||
+          !select_created(found[1] + side, births + side, calls[side], created[side], selected + side))
+        goto end;
+    if (!add_votes(votes, found[0], found[0] + 1, use) || !add_votes(votes, found[1], found[1] + 1, use) ||
+        !add_votes(votes, selected, selected + 1, birth))
+      goto end;
+  }
+  result = Py_BuildValue("(y#y#)(y#y#)", votes[0].favourites, (Py_ssize_t)(4 * votes[0].count), votes[1].favourites,
+                         (Py_ssize_t)(4 * votes[1].count), votes[0].leads, (Py_ssize_t)(8 * votes[0].count), votes[1].leads,
+                         (Py_ssize_t)(8 * votes[1].count));
+end:
+  for (side = 0; side < 2; side++) {
+    free(votes[side].favourites);
+    free(votes[side].leads);
+    free(created[side]);
+  }
+  return result;
+}
+
+enum { KEYS = 4 };
+
+/* The columns of one side; see tracekmt.differ.columns.find_unchanged. The first key is that of the outcome. */
+typedef struct {
+  Column is_exact, keys[KEYS];
+  References inputs, outputs;
+} Calls;
+
+static int read_calls(PyObject *parts, Calls *calls) {
+  PyObject *is_exact, *keys[KEYS], *inputs, *outputs;
+  size_t i;
+  if (!PyArg_ParseTuple(parts, "O!O!O!O!O!O!O!", &PyBytes_Type, &is_exact, &PyBytes_Type, keys, &PyBytes_Type, keys + 1, &PyBytes_Type,
+                        keys + 2, &PyBytes_Type, keys + 3, &PyTuple_Type, &inputs, &PyTuple_Type, &outputs))
+    return 0;
+  if (!read_column(is_exact, 1, &calls->is_exact) || !read_references(inputs, &calls->inputs) ||
+      !read_references(outputs, &calls->outputs))
+    return 0;
+  for (i = 0; i < KEYS; i++) {
+    if (!read_column(keys[i], 8, calls->keys + i)) return 0;
+    if (calls->keys[i].count != calls->is_exact.count) return set_error("columns of different lengths");
+  }
+  return 1;
+}
+
+/* Returns 1 if a call refers to the same objects on both sides, 0 if not, -1 after an error. */
+static int are_same(const References *left, const References *right, const uint64_t calls[2], const Column *counterparts) {
+  Objects a, b;
+  size_t i;
+  if (!objects_of(left, calls[0], &a) || !objects_of(right, calls[1], &b)) return -1;
+  if (a.count != b.count) return 0;
+  for (i = 0; i < a.count; i++) {
+    uint32_t object = object_at(&a, i);
+    if (object >= FIRST) {
+      if (object >= counterparts->count) {
+        set_error("no such object");
+        return -1;
+      }
+      object = load_u32(counterparts->bytes + 4 * (size_t)object);
+    }
+    if (object != object_at(&b, i)) return 0;
+  }
+  return 1;
+}
+
+/* tracekmt.differ.columns.find_unchanged */
+PyObject *find_unchanged(PyObject *self, PyObject *arguments) {
+  PyObject *partner_bytes, *parts[2], *counterpart_bytes, *flags;
+  Column partners, counterparts;
+  Calls calls[2];
+  uint8_t *to;
+  size_t i, key;
+  if (!PyArg_ParseTuple(arguments, "O!O!O!O!:find_unchanged", &PyBytes_Type, &partner_bytes, &PyTuple_Type, parts, &PyTuple_Type, parts + 1,
+                        &PyBytes_Type, &counterpart_bytes))
+    return NULL;
+  if (!read_column(partner_bytes, 8, &partners) || !read_calls(parts[0], calls) || !read_calls(parts[1], calls + 1) ||
+      !read_column(counterpart_bytes, 4, &counterparts))
+    return NULL;
+  if (partners.count != calls[0].is_exact.count) {
+    set_error("columns of different lengths");
+    return NULL;
+  }
+  if (!(flags = new_column(partners.count, 1, &to))) return NULL;
+  for (i = 0; i < partners.count; i++) {
+    uint64_t pair[2] = {i, number_at(&partners, i)};
+    int same;
+    to[i] = 0;
+    if ((int64_t)pair[1] < 0) continue;
+    if (pair[1] >= calls[1].is_exact.count) {
+      set_error("no such call");
+      goto fail;
+    }
+    if (!calls[0].is_exact.bytes[i] || !calls[1].is_exact.bytes[pair[1]] || !number_at(calls[0].keys, i)) continue;
+    for (key = 0; key < KEYS; key++)
+      if (number_at(calls[0].keys + key, i) != number_at(calls[1].keys + key, pair[1])) break;
+    if (key < KEYS) continue;
+    same = are_same(&calls[0].inputs, &calls[1].inputs, pair, &counterparts);
+    if (same > 0) same = are_same(&calls[0].outputs, &calls[1].outputs, pair, &counterparts);
+    if (same < 0) goto fail;
+    to[i] = (uint8_t)same;
+  }
+  return flags;
+fail:
+  Py_DECREF(flags);
+  return NULL;
+}

@@ -1,0 +1,272 @@
+"""Columns: arrays with a number for each call, or for each object, of a trace, and the loops over them.
+
+The loops run in the core where there is one. The keys that the core mixes are not those of Python.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tracekmt import core
+
+NULL, UNKNOWN, DEAD, FIRST = 0, 1, 2, 3
+"""Numbers in place of objects: no object, a value that no recorded call explains, an invalid handle.
+
+Objects have numbers from FIRST on.
+"""
+
+NO_BIRTH = -1
+"""Birth of an object that is older than the trace."""
+
+NO_PARTNER = -1
+"""Position of the counterpart of a call without one."""
+
+
+@dataclass
+class Objects:
+    """All objects of a trace, by number.
+
+    Attributes:
+        births: Position of the call that created the object, or NO_BIRTH.
+        paths: Number of the path of the object's handle in that call.
+        values: Its handle, or its base address. 0 for values that are not numbers.
+        uses: Hash of the calls that use the object, in order.
+        is_range: 1 for a range of addresses.
+        chosen: 1 for a range at an address that the caller asked for.
+    """
+
+    births: array[int] = field(default_factory=lambda: array("q", [NO_BIRTH] * FIRST))
+    paths: array[int] = field(default_factory=lambda: array("I", [0] * FIRST))
+    values: array[int] = field(default_factory=lambda: array("Q", [0] * FIRST))
+    uses: array[int] = field(default_factory=lambda: array("q", [0] * FIRST))
+    is_range: bytearray = field(default_factory=lambda: bytearray(FIRST))
+    chosen: bytearray = field(default_factory=lambda: bytearray(FIRST))
+
+    def __len__(self) -> int:
+        return len(self.births)
+
+    def add(self, birth: int, path: int, value: Any, *, is_range: bool = False, is_chosen: bool = False) -> int:
+        """Add an object and return its number."""
+        self.is_range.append(is_range)
+        self.chosen.append(is_chosen)
+        self.births.append(birth)
+        self.paths.append(path)
+        self.values.append(value & (1 << 64) - 1 if isinstance(value, int) else 0)
+        self.uses.append(0)
+        return len(self.births) - 1
+
+
+class CallObjects:
+    """Objects that calls refer to, by the position of the call. Calls may be added in any order, each once."""
+
+    def __init__(self) -> None:
+        self._objects = array("I")
+        self._starts = array("q")
+        self._counts = array("I")
+
+    def reserve(self) -> None:
+        """Make room for the next call."""
+        self._starts.append(0)
+        self._counts.append(0)
+
+    def add(self, position: int, objects: Collection[int]) -> None:
+        """Set the objects of a call."""
+        self._starts[position], self._counts[position] = len(self._objects), len(objects)
+        self._objects.extend(objects)
+
+    def __getitem__(self, position: int) -> array[int]:
+        start = self._starts[position]
+        return self._objects[start : start + self._counts[position]]
+
+    def to_bytes(self) -> tuple[bytes, bytes, bytes]:
+        """Return the columns for the core."""
+        return self._objects.tobytes(), self._starts.tobytes(), self._counts.tobytes()
+
+
+def gather(keys: array[int], positions: array[int]) -> array[int]:
+    """Return the keys at some positions."""
+    if core.CORE is not None:
+        return array("q", core.CORE.gather_column(keys.tobytes(), positions.tobytes()))
+    return array("q", map(keys.__getitem__, positions))
+
+
+def mix(keys: array[int], others: array[int]) -> array[int]:
+    """Return keys of two columns."""
+    if core.CORE is not None:
+        return array("q", core.CORE.mix_columns(keys.tobytes(), others.tobytes()))
+    return array("q", map(hash, zip(keys, others, strict=True)))
+
+
+def mix_objects(
+    keys: array[int], objects: CallObjects, numbers: array[int], births: array[int] | None = None
+) -> array[int]:
+    """Return keys of calls and of the objects that they refer to.
+
+    Args:
+        keys: Key of each call.
+        objects: Objects of each call.
+        numbers: What counts of each object.
+        births: Birth of each object. Then only the objects that a call created count, without those whose number is 0.
+    """
+    if core.CORE is not None:
+        given = None if births is None else births.tobytes()
+        return array("q", core.CORE.mix_objects(keys.tobytes(), objects.to_bytes(), numbers.tobytes(), given))
+    if births is None:
+        return array("q", (hash((key, *map(numbers.__getitem__, objects[call]))) for call, key in enumerate(keys)))
+    return array(
+        "q",
+        (
+            hash((key, *(numbers[each] for each in objects[call] if births[each] == call and numbers[each])))
+            for call, key in enumerate(keys)
+        ),
+    )
+
+
+class Votes(NamedTuple):
+    """Votes for the objects of the other side, by the number of the object.
+
+    Of each object, the one with the majority of votes is kept (Boyer and Moore's majority vote). That takes two numbers
+    an object, however many other objects have votes.
+
+    Attributes:
+        favourites: The object of the other side that is ahead.
+        leads: How many votes it is ahead.
+    """
+
+    favourites: array[int]
+    leads: array[int]
+
+    @classmethod
+    def for_objects(cls, count: int) -> Votes:
+        """Return no votes."""
+        return cls(array("I", bytes(4 * count)), array("q", bytes(8 * count)))
+
+    def add(self, number: int, other: int, weight: int) -> None:
+        """Add votes of an object."""
+        favourites, leads = self.favourites, self.leads
+        if favourites[number] == other:
+            leads[number] += weight
+        elif leads[number] >= weight:
+            leads[number] -= weight
+        else:
+            favourites[number], leads[number] = other, weight - leads[number]
+
+
+class Side(NamedTuple):
+    """What the calls of one side refer to.
+
+    Attributes:
+        inputs: Objects of the inputs of each call.
+        outputs: Objects of the outputs of each call.
+        births: Birth of each object.
+    """
+
+    inputs: CallObjects
+    outputs: CallObjects
+    births: array[int]
+
+
+def count_votes(
+    partners: array[int], sides: tuple[Side, Side], votes: tuple[Votes, Votes], use: int, birth: int
+) -> tuple[Votes, Votes]:
+    """Add the votes of pairs of calls for the objects that both have in the same places.
+
+    Args:
+        partners: Position of the right call by the position of the left one, or NO_PARTNER.
+        sides: Both sides.
+        votes: The votes so far.
+        use: Votes of a pair of calls for the objects in the same places.
+        birth: Votes for the objects that the calls created.
+
+    Returns:
+        The votes of both sides. Those that were given may have been changed.
+    """
+    left, right = sides
+    if core.CORE is not None:
+        favourites, leads = core.CORE.count_votes(
+            partners.tobytes(),
+            (left.inputs.to_bytes(), right.inputs.to_bytes()),
+            (left.outputs.to_bytes(), right.outputs.to_bytes()),
+            (left.births.tobytes(), right.births.tobytes()),
+            (votes[0].favourites.tobytes(), votes[1].favourites.tobytes()),
+            (votes[0].leads.tobytes(), votes[1].leads.tobytes()),
+            use,
+            birth,
+        )
+        first, second = (Votes(array("I", favourites[side]), array("q", leads[side])) for side in (0, 1))
+        return first, second
+    for a, b in enumerate(partners):
+        if b != NO_PARTNER:
+            count_objects(votes, left.inputs[a], right.inputs[b], use)
+            outputs = left.outputs[a], right.outputs[b]
+            count_objects(votes, *outputs, use)
+            created = [number for number in outputs[0] if left.births[number] == a]
+            count_objects(votes, created, [number for number in outputs[1] if right.births[number] == b], birth)
+    return votes
+
+
+def count_objects(votes: tuple[Votes, Votes], left: Sequence[int], right: Sequence[int], weight: int) -> None:
+    """Add votes of objects for those in the same places of the other side."""
+    if len(left) == len(right):
+        for a, b in zip(left, right, strict=True):
+            if a >= FIRST and b >= FIRST:
+                votes[0].add(a, b, weight)
+                votes[1].add(b, a, weight)
+
+
+class Outcomes(NamedTuple):
+    """What says that a call is unchanged.
+
+    Attributes:
+        is_exact: 1 for a call whose keys leave nothing else to compare.
+        keys: Keys of each call. The first one is 0 for a call that did not return.
+        inputs: Objects of the inputs of each call.
+        outputs: Objects of the outputs of each call.
+    """
+
+    is_exact: bytearray
+    keys: tuple[array[int], array[int], array[int], array[int]]
+    inputs: CallObjects
+    outputs: CallObjects
+
+    def to_bytes(self) -> tuple[Any, ...]:
+        """Return the columns for the core."""
+        keys = (column.tobytes() for column in self.keys)
+        return bytes(self.is_exact), *keys, self.inputs.to_bytes(), self.outputs.to_bytes()
+
+
+def find_unchanged(
+    partners: array[int], left: Outcomes, right: Outcomes, counterparts: array[int]
+) -> bytes | bytearray:
+    """Return 1 for each left call whose keys say that nothing differs.
+
+    Args:
+        partners: Position of the right call by the position of the left one, or NO_PARTNER.
+        left: The left side.
+        right: The right side.
+        counterparts: Number of the right object by the number of the left one.
+    """
+    if core.CORE is not None:
+        unchanged: bytes = core.CORE.find_unchanged(
+            partners.tobytes(), left.to_bytes(), right.to_bytes(), counterparts.tobytes()
+        )
+        return unchanged
+    flags = bytearray(len(partners))
+    for a, b in enumerate(partners):
+        flags[a] = (
+            b != NO_PARTNER
+            and bool(left.is_exact[a] and right.is_exact[b] and left.keys[0][a])
+            and all(mine[a] == other[b] for mine, other in zip(left.keys, right.keys, strict=True))
+            and _are_same(left.inputs[a], right.inputs[b], counterparts)
+            and _are_same(left.outputs[a], right.outputs[b], counterparts)
+        )
+    return flags
+
+
+def _are_same(first: Sequence[int], second: Sequence[int], counterparts: array[int]) -> bool:
+    return len(first) == len(second) and all(
+        a == b if a < FIRST else counterparts[a] == b for a, b in zip(first, second, strict=True)
+    )
