@@ -7,9 +7,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tracekmt import codec
+from tracekmt.codec.memory import Arena
 from tracekmt.spec import types as t
 from tracekmt.spec.dispatch import assert_never
 from tracekmt.spec.layout import lay_out, measure
+from tracekmt.trace.events import Region
 
 Outer = list[tuple[t.Struct, dict[str, Any]]]
 """The structures around a value with their drawn fields, innermost first."""
@@ -237,3 +240,29 @@ def _lengths(type_: t.Type) -> set[str]:
     if length is not None and "." not in length.path:
         names.add(length.path)
     return names
+
+
+@st.composite
+def recordings(draw: st.DrawFn, spec: t.CallSpec) -> tuple[t.Abi, int, tuple[Region, ...], tuple[Region, ...] | None]:
+    """Draw the memory of a call: with random bytes changed, with regions cut short, missing or twice."""
+    abi = draw(st.sampled_from(t.ABIS))
+    arena = Arena(abi, 1)
+    (address,) = codec.encode(spec, abi, arena, draw(arguments(spec, abi)).values)
+    entered = tuple(arena.regions())
+    before = None
+    if draw(st.booleans()):
+        before = damaged(draw, entered) if draw(st.integers(0, 3)) == 0 else entered
+    if draw(st.booleans()):
+        for start, size, _ in entered:
+            at = draw(st.integers(0, size - 1))
+            arena.write(start + at, draw(st.binary(min_size=1, max_size=min(8, size - at))))
+    regions = tuple(arena.regions())
+    return abi, address, damaged(draw, regions) if draw(st.integers(0, 3)) == 0 else regions, before
+
+
+def damaged(draw: st.DrawFn, regions: tuple[Region, ...]) -> tuple[Region, ...]:
+    number = draw(st.integers(0, len(regions) - 1))
+    start, size, data = regions[number]
+    cut = draw(st.integers(0, len(data)))
+    choices = (), ((start, size, data[:cut]),), ((start, size, data[:cut]), (start + cut, size - cut, data[cut:]))
+    return (*regions[:number], *draw(st.sampled_from(choices)), *regions[number + draw(st.integers(0, 1)) :])

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import require_core, without_core
-from tests.strategies import arguments, examples
+from tests.strategies import examples, recordings
 from tracekmt import budgets, codec, core
 from tracekmt.calls import CALLS
 from tracekmt.codec.bound_values import BoundLocation
@@ -20,7 +20,7 @@ from tracekmt.errors import TraceError
 from tracekmt.spec import types as t
 from tracekmt.spec.dsl import UINT, in_, structure
 from tracekmt.spec.layout import lay_out
-from tracekmt.spec.types import ABIS, Abi, CallSpec
+from tracekmt.spec.types import Abi, CallSpec
 from tracekmt.trace.events import Region
 
 BY_ADDRESS = sorted(name for name, spec in CALLS.items() if not spec.argument.parameters)
@@ -61,32 +61,6 @@ def found(
     except TraceError as error:
         return str(error)
     return None if locations is None else [(*tuple(location)[:-1], plain(location.value)) for location in locations]
-
-
-@st.composite
-def recordings(draw: st.DrawFn, spec: CallSpec) -> tuple[Abi, int, tuple[Region, ...], tuple[Region, ...] | None]:
-    """Draw the memory of a call: with random bytes changed, with regions cut short, missing or twice."""
-    abi = draw(st.sampled_from(ABIS))
-    arena = Arena(abi, 1)
-    (address,) = codec.encode(spec, abi, arena, draw(arguments(spec, abi)).values)
-    entered = tuple(arena.regions())
-    before = None
-    if draw(st.booleans()):
-        before = damaged(draw, entered) if draw(st.integers(0, 3)) == 0 else entered
-    if draw(st.booleans()):
-        for start, size, _ in entered:
-            at = draw(st.integers(0, size - 1))
-            arena.write(start + at, draw(st.binary(min_size=1, max_size=min(8, size - at))))
-    regions = tuple(arena.regions())
-    return abi, address, damaged(draw, regions) if draw(st.integers(0, 3)) == 0 else regions, before
-
-
-def damaged(draw: st.DrawFn, regions: tuple[Region, ...]) -> tuple[Region, ...]:
-    number = draw(st.integers(0, len(regions) - 1))
-    start, size, data = regions[number]
-    cut = draw(st.integers(0, len(data)))
-    choices = (), ((start, size, data[:cut]),), ((start, size, data[:cut]), (start + cut, size - cut, data[cut:]))
-    return (*regions[:number], *draw(st.sampled_from(choices)), *regions[number + draw(st.integers(0, 1)) :])
 
 
 @pytest.mark.parametrize("name", BY_ADDRESS)

@@ -8,6 +8,7 @@ from tracekmt.codec.context import KindOf, StructContext
 from tracekmt.codec.decode import decode
 from tracekmt.codec.encode import encode
 from tracekmt.codec.json_form import json_form, to_json
+from tracekmt.codec.selection import resolve
 from tracekmt.codec.values import (
     FieldValue,
     Unreadable,
@@ -38,5 +39,6 @@ __all__ = [
     "json_form",
     "look_up",
     "member_type",
+    "resolve",
     "to_json",
 ]

@@ -177,6 +177,8 @@ class TracedCall:
         leave: Leave event. None if the call did not return.
     """
 
+    _resolved_spec: CallSpec | None = None
+
     def __init__(self, origin: Origin, index: int, enter: Enter, leave: Leave | None) -> None:
         self._origin = origin
         self.index = index
@@ -229,7 +231,7 @@ class TracedCall:
     def inputs(self) -> Argument:
         """Argument before the call. None for NULL."""
         if self._inputs is _UNKNOWN:
-            self._inputs = self.decode_inputs(self._kind_of)
+            self._inputs = self._decode(self._entered, None, self._resolved, self._kind_of)
         argument: Argument = self._inputs
         return argument
 
@@ -242,7 +244,7 @@ class TracedCall:
             elif self.unchanged:
                 self._outputs = _copied(self.inputs)
             else:
-                self._outputs = self.decode_outputs(self._kind_of)
+                self._outputs = self._decode(Recorded(self.leave.regions), self._entered, self._resolved, self._kind_of)
         argument: Argument = self._outputs
         return argument
 
@@ -300,7 +302,17 @@ class TracedCall:
 
     @property
     def _finder(self) -> codec.BoundValueFinder | None:
-        return codec.finder(self.spec, self.abi)
+        return codec.finder(self._resolved, self.abi)
+
+    @property
+    def _resolved(self) -> CallSpec:
+        """Description of the call, with the arms that its objects select."""
+        if not depends_on_objects(self.spec):
+            return self.spec
+        if self._resolved_spec is None:
+            address = self.enter.arguments[0] if self.enter.arguments else 0
+            self._resolved_spec = codec.resolve(self.spec, self.abi, self._entered, address, self._kind_of)
+        return self._resolved_spec
 
     @property
     def _context(self) -> codec.StructContext | None:
@@ -339,17 +351,18 @@ class TracedCall:
 
     def decode_inputs(self, kind_of: codec.KindOf | None) -> Argument:
         """Return the argument before the call, decoded with other kinds of handles."""
-        try:
-            return codec.decode(self.spec, self.abi, self._entered, self.enter.arguments, None, kind_of)
-        except TraceError as error:
-            raise self._located(error) from None
+        return self._decode(self._entered, None, self.spec, kind_of)
 
     def decode_outputs(self, kind_of: codec.KindOf | None) -> Argument:
         """Return the argument after the call, decoded with other kinds of handles."""
         assert self.leave is not None
-        after = Recorded(self.leave.regions)
+        return self._decode(Recorded(self.leave.regions), self._entered, self.spec, kind_of)
+
+    def _decode(
+        self, memory: Recorded, before: Recorded | None, spec: CallSpec, kind_of: codec.KindOf | None
+    ) -> Argument:
         try:
-            return codec.decode(self.spec, self.abi, after, self.enter.arguments, self._entered, kind_of)
+            return codec.decode(spec, self.abi, memory, self.enter.arguments, before, kind_of)
         except TraceError as error:
             raise self._located(error) from None
 
