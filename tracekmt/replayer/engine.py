@@ -22,6 +22,7 @@ from tracekmt.errors import UsageError
 from tracekmt.findings import Report
 from tracekmt.plural import plural
 from tracekmt.replayer.layouts import layout_notes
+from tracekmt.replayer.lookahead import Lookahead, SentAhead, is_query, signals
 from tracekmt.replayer.outcome_trace import OutcomeTrace
 from tracekmt.replayer.select import ThunksOptions, select_target
 from tracekmt.replayer.target import Target, Transcript, may_block
@@ -101,6 +102,9 @@ class Replay:
         blocking: Calls that may block, and are sent at their leave events.
         opaque: Reasons why differences of calls are not comparable, by index.
         skipped_waits: Number of waits that were not sent because they would never end.
+        queries: Queries that were sent and have not returned in the recording; see `lookahead`.
+        ahead: Calls that were sent before their places, by index.
+        events: The events of the replay, while it runs.
     """
 
     trace: Trace
@@ -114,15 +118,22 @@ class Replay:
     blocking: dict[int, TracedCall] = field(default_factory=dict)
     opaque: dict[int, str] = field(default_factory=dict)
     skipped_waits: int = 0
+    queries: set[int] = field(default_factory=set)
+    ahead: dict[int, SentAhead] = field(default_factory=dict)
+    events: Lookahead | None = None
 
     def run(self) -> None:
         """Send the calls and compare their outcomes."""
         self.begin()
-        for index, is_leave in self.trace.timeline():
+        self.events = Lookahead(self.trace.timeline())
+        for index, is_leave in self.events:
             if self.only is not None and index not in self.only:
                 continue
             try:
-                self.on_leave(index) if is_leave else self.on_enter(self.trace[index])
+                if is_leave:
+                    self.on_leave(index)
+                else:
+                    self.on_enter(self.ahead[index].entered.call if index in self.ahead else self.trace[index])
             except ReplayStopped as stopped:
                 self.report.stopped = str(stopped)
                 break
@@ -136,6 +147,7 @@ class Replay:
     def finish(self) -> None:
         """Complete the report after the last call."""
         self.comparison.finish()
+        self._forget_ahead()
         self.report.calls.in_flight = len(self.under_way) + len(self.blocking)
         self.report.notes += self.target.notes()
         if self.skipped_waits:
@@ -155,6 +167,7 @@ class Replay:
         """Handle a leave event of the recording."""
         if index in self.blocking:
             self.send(self.blocking.pop(index))
+        self.queries.discard(index)
         entered, outcome = self.under_way.pop(index)
         if self.writer is not None:
             self.writer.on_leave(entered.call)
@@ -174,8 +187,9 @@ class Replay:
     def send(self, call: TracedCall) -> None:
         """Make a call on the target."""
         try:
-            self.report.findings += self.target.prepare(call, self.comparison.bindings)
-            entered = self.comparison.on_enter(call, self.target.adopt)
+            sent = self.ahead.pop(call.index, None)
+            entered, findings, _ = self._enter(call) if sent is None else sent
+            self.report.findings += findings
             # The fence it waits on will never be signalled in this replay, so skip the call.
             skip = self.target.real and entered.cause is not None and may_block(call) and _uses_fences(call)
             self.skipped_waits += skip
@@ -205,6 +219,10 @@ class Replay:
         """Make a call on the target, unless the recorder answered it. Its faults are part of the recording."""
         injection = entered.call.injection
         if injection is None or injection.kind == "delayed":
+            if self.target.real and self.events is not None and is_query(entered.call.spec):
+                self.queries.add(entered.call.index)
+                if self.target.post(entered):
+                    self._send_ahead(self.events)
             return self.target.call(entered)
         if injection.kind == "answered":
             return injected_answer(entered, injection.text)
@@ -215,6 +233,42 @@ class Replay:
         assert entered.call.leave is not None
         outcome = replace(outcome, status=entered.call.status, taken=None, injected=(injection.text,))
         return outcome, transcript._replace(result=entered.call.leave.result)
+
+    def _enter(self, call: TracedCall) -> SentAhead:
+        """Create and translate the inputs of a call."""
+        ambient_handles = self.report.calls.ambient_handles
+        findings = list(self.target.prepare(call, self.comparison.bindings))
+        entered = self.comparison.on_enter(call, self.target.adopt)
+        return SentAhead(entered, findings, self.report.calls.ambient_handles - ambient_handles)
+
+    def _send_ahead(self, events: Lookahead) -> None:
+        """Send the calls that do not depend on the outcomes of those that the target makes now."""
+        for index, is_leave in events.coming():
+            if self.only is not None and index not in self.only:
+                continue
+            if is_leave:
+                if index not in self.queries:
+                    return
+                continue
+            if index not in self.ahead:
+                call = self.trace[index]
+                if not call.returned or call.injection is not None or self.target.waits(call):
+                    return
+                try:
+                    self.ahead[index] = self._enter(call)
+                except (LibraryProcessDied, UsageError):
+                    return  # the call reports it at its place, if it is reached
+            entered = self.ahead[index].entered
+            if not self.target.post(entered) or not is_query(entered.call.spec):
+                return
+            self.queries.add(index)
+
+    def _forget_ahead(self) -> None:
+        """Forget the calls that were sent ahead, because their places are not reached."""
+        for sent in self.ahead.values():
+            self.report.calls.ambient_handles -= sent.ambient_handles
+        self.ahead.clear()
+        self.queries.clear()
 
     def resume_after(self, call: TracedCall, reason: str | None) -> None:
         """Restart a target that was lost at a call, and create its live objects again.
@@ -232,6 +286,7 @@ class Replay:
         needed = (
             {index for index in closure(self.trace, creators, call.index) if index < call.index} if creators else set()
         )
+        self._forget_ahead()
         self.target.restart()
         restoration = Replay(self.trace, self.target, self.options, Report(names=self.report.names), only=needed)
         restoration.run()
@@ -243,7 +298,7 @@ class Replay:
 
     def signals(self, end: int) -> Iterator[int]:
         """Yield the calls before the index `end` that signalled a fence. Live fences have the values of these calls."""
-        signalling = {spec_id for spec_id, spec in self.trace.specs.items() if _signals(spec)}
+        signalling = {spec_id for spec_id, spec in self.trace.specs.items() if signals(spec)}
         for index, spec_id in self.trace.spec_ids():
             if index >= end:
                 return
@@ -294,14 +349,6 @@ def _with_live_handles(entered: EnteredCall, regions: Sequence[Region]) -> list[
         with suppress(MemoryFault):
             arena.write(address, data)
     return arena.regions()
-
-
-def _signals(spec: CallSpec) -> bool:
-    """Return True if a function takes fence values and does not wait for them."""
-    fields = (field for struct in structures(spec.argument) for field in struct.fields())
-    return spec.may_block_when is None and any(
-        field.fence_handle is not None and field.direction == "in" for field in fields
-    )
 
 
 def _uses_fences(call: TracedCall) -> bool:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracekmt import codec
 from tracekmt.calls import calls_of_build, form_like, layout_build
@@ -21,6 +21,7 @@ from tracekmt.codec.memory import Arena, Recorded
 from tracekmt.differ.fast_path import same_spec, unchanged_except_bound_values
 from tracekmt.differ.fields import finding_at
 from tracekmt.differ.outcome import EnteredCall, Outcome
+from tracekmt.errors import UsageError
 from tracekmt.findings import Finding
 from tracekmt.objects.caller_memory import UNKNOWN_SIZE, caller_memory_size
 from tracekmt.objects.identity import Bindings, Identity
@@ -44,8 +45,9 @@ from tracekmt.spec.types import (
 from tracekmt.system import windows_build
 from tracekmt.text.functions import is_allowed
 from tracekmt.thunks.host import create_device, memory_used, open_adapter
-from tracekmt.thunks.library import Library, LibraryProcessDied
+from tracekmt.thunks.library import Library, LibraryProcessDied, PostedCall
 from tracekmt.trace.call import BoundValue, TracedCall, outcome_of
+from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace
 
 PAGE = 4096
@@ -71,6 +73,20 @@ class ReplayLimits:
     video_memory: int | None = None
 
 
+class _Request(NamedTuple):
+    """A call as the library gets it.
+
+    Attributes:
+        arguments: Arguments of the call.
+        regions: Memory to write before the call.
+        relocated: The recorded memory at its new addresses. None for inputs that were encoded.
+    """
+
+    arguments: tuple[int, ...]
+    regions: list[Region]
+    relocated: RelocatedCall | None
+
+
 class ThunksTarget:
     """A library of thunks as the target of a replay; see `Target`."""
 
@@ -86,6 +102,8 @@ class ThunksTarget:
         self._limits = limits
         self._memory_adapter: int | None = None
         self._adopted: dict[Kind, int] = {}
+        self._begun: dict[int, tuple[_Request, PostedCall]] = {}
+        self._refusals: dict[CallSpec | None, str | None] = {}
         self._build = windows_build()
 
     def begin(self, trace: Trace, bindings: Bindings) -> list[str]:
@@ -94,6 +112,11 @@ class ThunksTarget:
 
     def refuses(self, spec: CallSpec | None) -> str | None:
         """Return the reason why a function is not sent, None if it is sent."""
+        if spec not in self._refusals:
+            self._refusals[spec] = self._refusal(spec)
+        return self._refusals[spec]
+
+    def _refusal(self, spec: CallSpec | None) -> str | None:
         if spec is None or spec.raw:
             return "it is not described"
         if self._build is not None and spec is not calls_of_build(layout_build(self._build, self.abi))[spec.name]:
@@ -138,8 +161,24 @@ class ThunksTarget:
             return self.library.process()
         return self.library.event() if kind == EVENT else self.library.section(UNKNOWN_SIZE)
 
+    def post(self, entered: EnteredCall) -> bool:
+        """Begin a call that no limit applies to; see `Target`."""
+        call, spec = entered.call, form_like(entered.call.spec)
+        if call.index in self._begun:
+            return True
+        if spec is None or self.refuses(spec) is not None or self._limited_paths(call):
+            return False
+        try:
+            request = self._lay_out(entered, spec)
+        except UsageError:
+            return False  # the call reports it at its place
+        posted = self.library.post(spec, request.arguments, request.regions)
+        if posted is not None:
+            self._begun[call.index] = request, posted
+        return posted is not None
+
     def call(self, entered: EnteredCall) -> tuple[Outcome, Transcript] | None:
-        """Make a call on the thunks; see `Target`.
+        """Make a call on the thunks, or finish one; see `Target`.
 
         Raises:
             ReplayStopped: The call would exceed a limit.
@@ -150,24 +189,21 @@ class ThunksTarget:
         if refusal is not None or spec is None:
             self.omitted[call.name, refusal or ""] += 1
             return None
-        self._check_limits(call)
-        arena = self.library.arena()
-        relocated = self._relocate(entered, spec, arena)
-        if relocated is not None:
-            arguments, before = relocated.arguments, relocated.regions
-        else:
-            arena = self.library.arena()
-            arguments = codec.encode(spec, self.abi, arena, self._inputs(entered))
-            before = arena.regions()
+        request, posted = self._begun.pop(call.index, (None, None))
+        if request is None:
+            self._check_limits(call)
+            request = self._lay_out(entered, spec)
+        arguments, before = request.arguments, request.regions
         try:
-            value, after = self.library.call(spec, arguments, before)
+            library = self.library
+            value, after = library.call(spec, arguments, before) if posted is None else library.finish(posted)
         except LibraryProcessDied as died:
             lost = Outcome(None, spec.argument, None, call.index, reason=f"{self.name} {died}", returned=False)
             return lost, Transcript(arguments, before, [], None)
         status, result = outcome_of(spec, value)
         bound_outputs = None
-        if relocated is not None:
-            bound_outputs = unchanged_except_bound_values(call, self.abi, relocated.recorded(after))
+        if request.relocated is not None:
+            bound_outputs = unchanged_except_bound_values(call, self.abi, request.relocated.recorded(after))
         outputs = None
         if bound_outputs is None:
             outputs = codec.decode(spec, self.abi, Recorded(after), arguments, Recorded(before))
@@ -181,6 +217,19 @@ class ThunksTarget:
             bound_outputs=bound_outputs or {},
         )
         return outcome, Transcript(arguments, before, after, value)
+
+    def _lay_out(self, entered: EnteredCall, spec: CallSpec) -> _Request:
+        """Lay out the inputs of a call in the memory of the library.
+
+        Raises:
+            UsageError: The inputs do not fit.
+        """
+        relocated = self._relocate(entered, spec, self.library.arena())
+        if relocated is not None:
+            return _Request(relocated.arguments, relocated.regions, relocated)
+        arena = self.library.arena()
+        arguments = codec.encode(spec, self.abi, arena, self._inputs(entered))
+        return _Request(arguments, arena.regions(), None)
 
     def _relocate(self, entered: EnteredCall, spec: CallSpec, arena: Arena) -> RelocatedCall | None:
         """Lay out the recorded memory in an arena, None if the inputs have to be encoded."""
@@ -197,8 +246,7 @@ class ThunksTarget:
         return _guarded(inputs, self.library.guard)
 
     def _check_limits(self, call: TracedCall) -> None:
-        limits = self._limits
-        creates = [creates.path for creates in call.spec.creates if creates.kind == ALLOCATION]
+        limits, creates = self._limits, self._limited_paths(call)
         if not creates:
             return
         live = self.library.live_objects.count(ALLOCATION)
@@ -211,6 +259,12 @@ class ThunksTarget:
         used = self._memory_used() if limits.video_memory is not None else None
         if used is not None and limits.video_memory is not None and used >= limits.video_memory:
             raise ReplayStopped(f"before call {call.index}: {used:,} bytes of video memory in use (--max-video-memory)")
+
+    def _limited_paths(self, call: TracedCall) -> list[str]:
+        """Return the paths of the allocations that a call creates, none without limits."""
+        if self._limits.allocations is None and self._limits.video_memory is None:
+            return []
+        return [creates.path for creates in call.spec.creates if creates.kind == ALLOCATION]
 
     def _memory_used(self) -> int | None:
         if self._memory_adapter is None:
@@ -247,6 +301,7 @@ class ThunksTarget:
         """Load the library into a new process without any objects."""
         self._memory_adapter = None
         self._adopted.clear()
+        self._begun.clear()
         self.library.restart()
 
     def close(self) -> None:

@@ -11,8 +11,10 @@ import queue
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from tracekmt.printable import printable, printable_lines
 from tracekmt.spec.types import Abi, CallSpec
 from tracekmt.thunks.job import end_with_this_process
 from tracekmt.thunks.live_objects import LiveObjects
-from tracekmt.thunks.worker import ARENA_SIZE, receive, send
+from tracekmt.thunks.worker import ARENA_SIZE, message, receive
 from tracekmt.trace.events import Region
 
 TIMEOUT = 10.0
@@ -40,15 +42,38 @@ _END_SECONDS = 3
 _OUTPUT_LIMIT = 1 << 16
 """Bytes of a library's output that are shown."""
 
+_PIPE_SIZE = 4096 if sys.platform == "win32" else 1 << 16
+"""Bytes that a pipe holds (subprocess.PIPE of Python 3.10). A call that hangs reads none of them."""
+
 FIRST_ERROR = 0xC0000000
 """Exit status of a Windows process from which on it is the NTSTATUS of an exception that nothing handled."""
 
 _SYSTEM_LIBRARIES = {"win32": ["gdi32.dll"], "linux": ["libdxcore.so", "/usr/lib/wsl/lib/libdxcore.so"]}
+_ENDED_EARLIER = "ended at an earlier call"
 _END_OF_ANSWERS: Any = object()
 
 
 class LibraryProcessDied(Exception):  # noqa: N818 (an outcome of a call, not an error of tracekmt)
     """The process of the library ended, with all objects that its calls created. The message is the reason."""
+
+
+@dataclass
+class PostedCall:
+    """A call that the library was asked for.
+
+    Attributes:
+        spec: Description of the function.
+        arguments: Arguments of the call.
+        regions: Memory before the call.
+        size: Size of the request in bytes.
+        outcome: The return value and the memory after the call, or why there are none. None until they are received.
+    """
+
+    spec: CallSpec
+    arguments: Sequence[int]
+    regions: Sequence[Region]
+    size: int
+    outcome: tuple[int, list[Region]] | LibraryProcessDied | None = None
 
 
 def _is_int(answer: Any) -> bool:
@@ -119,6 +144,7 @@ class Library:
         if self._process is not None:
             self.close()
         self._exports.clear()
+        self._posted: deque[PostedCall] = deque()
         self.live_objects = LiveObjects(self.abi)
         root = str(Path(__file__).parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -168,20 +194,78 @@ class Library:
         Raises:
             LibraryProcessDied: The call did not return.
         """
-        blocks = [(address, data) for address, _, data in regions]
+        return self.finish(self._post(spec, arguments, regions, _call_request(spec, arguments, regions)))
+
+    def post(self, spec: CallSpec, arguments: Sequence[int], regions: Sequence[Region]) -> PostedCall | None:
+        """Ask for a call, and do not wait for its outcome. The library makes the calls in the order of the requests.
+
+        Args:
+            spec: Description of the function.
+            arguments: Arguments of the call.
+            regions: Memory to write before the call.
+
+        Returns:
+            None if the library has too many requests to take another one.
+        """
+        request = _call_request(spec, arguments, regions)
+        if self._posted and sum(posted.size for posted in self._posted) + len(request) > _PIPE_SIZE:
+            return None
+        return self._post(spec, arguments, regions, request)
+
+    def _post(self, spec: CallSpec, arguments: Sequence[int], regions: Sequence[Region], request: bytes) -> PostedCall:
+        posted = PostedCall(spec, arguments, regions, len(request))
+        if self._write(request):
+            self._posted.append(posted)
+        else:
+            posted.outcome = LibraryProcessDied(_ENDED_EARLIER if self._posted else self._exit_reason())
+        return posted
+
+    def _write(self, request: bytes) -> bool:
+        """Write a request. Return False if the process has ended."""
+        assert self._process is not None
+        assert self._process.stdin is not None
         try:
-            result, data_after = self._request(
-                self.timeout,
-                "call",
-                *(spec.name, spec.returns, list(arguments), blocks),
-                is_valid=lambda answer: _is_call_answer(answer, [len(data) for _, data in blocks]),
-            )
+            self._process.stdin.write(request)
+            self._process.stdin.flush()
+        except (OSError, ValueError):  # a write into a closed pipe is EINVAL on Windows
+            return False
+        return True
+
+    def finish(self, posted: PostedCall) -> tuple[int, list[Region]]:
+        """Wait for the outcome of a call.
+
+        Returns:
+            The return value, and the same memory after the call.
+
+        Raises:
+            LibraryProcessDied: The call did not return.
+        """
+        while posted.outcome is None:
+            self._receive_outcome()
+        if isinstance(posted.outcome, LibraryProcessDied):
+            raise posted.outcome
+        return posted.outcome
+
+    def _receive_outcome(self) -> None:
+        """Receive the outcome of the first call that has none. Calls after one that did not return are not made."""
+        posted = self._posted.popleft()
+        sizes = [len(data) for _, _, data in posted.regions]
+        try:
+            result, data_after = self._receive(self.timeout, lambda answer: _is_call_answer(answer, sizes))
         except OSError as error:
             self.close()
-            raise LibraryProcessDied(f"crashed: {error}") from None
-        after = [(address, wanted, data) for (address, wanted, _), data in zip(regions, data_after, strict=True)]
-        self.live_objects.on_return(spec, arguments, result, regions, after)
-        return result, after
+            posted.outcome = LibraryProcessDied(f"crashed: {error}")
+        except LibraryProcessDied as died:
+            posted.outcome = died
+        else:
+            blocks = zip(posted.regions, data_after, strict=True)
+            after = [(address, wanted, data) for (address, wanted, _), data in blocks]
+            self.live_objects.on_return(posted.spec, posted.arguments, result, posted.regions, after)
+            posted.outcome = result, after
+            return
+        for later in self._posted:
+            later.outcome = LibraryProcessDied(_ENDED_EARLIER)
+        self._posted.clear()
 
     def query(self, spec: CallSpec, inputs: Any) -> tuple[Status, Any]:
         """Call a function that is not part of a trace, and return its status and the argument after the call.
@@ -256,12 +340,17 @@ class Library:
             OSError: The request failed.
             LibraryProcessDied: The process ended, or its answer is not valid.
         """
-        assert self._process is not None
-        assert self._process.stdin is not None
+        while self._posted:
+            self._receive_outcome()
+        if not self._write(message(request)):
+            raise LibraryProcessDied(self._exit_reason())
+        return self._receive(timeout, is_valid)
+
+    def _receive(self, timeout: float, is_valid: Callable[[Any], bool]) -> Any:
+        """Receive the answer to the first request without one; see `_request`."""
         try:
-            send(self._process.stdin, request)
             answer = self._next_answer(timeout)
-        except (OSError, EOFError, ValueError):  # a write into a closed pipe is EINVAL on Windows
+        except EOFError:
             raise LibraryProcessDied(self._exit_reason()) from None
         except queue.Empty:
             self.close(now=True)
@@ -303,6 +392,11 @@ class Library:
                 except (EOFError, OSError, ValueError, msgpack.exceptions.UnpackException):
                     answers.put(_END_OF_ANSWERS)
                     return
+
+
+def _call_request(spec: CallSpec, arguments: Sequence[int], regions: Sequence[Region]) -> bytes:
+    blocks = [(address, data) for address, _, data in regions]
+    return message(("call", spec.name, spec.returns, list(arguments), blocks))
 
 
 def native_abi() -> Abi:

@@ -174,11 +174,10 @@ def receive(source: IO[bytes]) -> Any:
     return msgpack.unpackb(data, raw=False, unicode_errors="surrogatepass")
 
 
-def send(sink: IO[bytes], value: Any) -> None:
-    """Write one value to a stream."""
-    data = msgpack.packb(value, unicode_errors="surrogatepass")
-    sink.write(len(data).to_bytes(4, "little") + data)
-    sink.flush()
+def message(value: Any) -> bytes:
+    """Return one value as it is in a stream."""
+    data: bytes = msgpack.packb(value, unicode_errors="surrogatepass")
+    return len(data).to_bytes(4, "little") + data
 
 
 def main() -> None:
@@ -201,7 +200,10 @@ def main() -> None:
             answer = [True, getattr(worker, name)(*arguments)]
         except OSError as error:  # On Windows, ctypes also reports a crash of the library as OSError
             answer = [False, str(error)]
-        send(answers, answer)
+        answers.write(message(answer))
+        answers.flush()
+        if name == "call" and not answer[0]:
+            return  # no call is made in a process that has crashed
 
 
 if __name__ == "__main__":

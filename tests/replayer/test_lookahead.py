@@ -1,0 +1,195 @@
+"""Calls that are sent ahead of their places leave the replay as it is."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tracekmt
+from tests.replayer.conftest import Kernel
+from tracekmt.calls import CALLS
+from tracekmt.codec import encode
+from tracekmt.replayer import engine
+from tracekmt.replayer.lookahead import Lookahead, is_query
+from tracekmt.thunks.library import Library, LibraryProcessDied, PostedCall
+
+QUERY = CALLS["D3DKMTQueryVideoMemoryInfo"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans())), st.lists(st.integers(0, 5)))
+@settings(deadline=None)
+def test_a_view_changes_no_event(events: list[tuple[int, bool]], views: list[int]) -> None:
+    lookahead = Lookahead(iter(events))
+    seen = []
+    passed = 0
+    for position, event in enumerate(lookahead):
+        seen.append(event)
+        passed = max(passed, position + 1)
+        wanted = views[position % len(views)] if views else 0
+        coming = []
+        for later in lookahead.coming():
+            coming.append(later)
+            if len(coming) > wanted:
+                break
+        assert coming == events[passed : passed + len(coming)]
+        assert len(coming) == min(wanted + 1, len(events) - passed)
+        passed += min(wanted, len(coming))
+    assert seen == events
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Escape", True),
+        ("QueryVideoMemoryInfo", True),
+        ("SubmitCommand", True),
+        ("Present", False),
+        ("CreateAllocation2", False),
+        ("DestroyAllocation2", False),
+        ("Lock2", False),
+        ("MakeResident", False),
+        ("SignalSynchronizationObjectFromCpu", False),
+        ("WaitForSynchronizationObjectFromCpu", False),
+    ],
+)
+def test_a_query_changes_no_object_and_no_value(name: str, expected: bool) -> None:
+    assert is_query(CALLS[f"D3DKMT{name}"]) is expected
+
+
+def record(path: Path, seed: int) -> Path:
+    """Write a trace of queries, escapes and signals, of which some return in another order than they were entered."""
+    rng = random.Random(seed)
+    device, fence = 0x40000040, 0x40000080
+    with tracekmt.create(path) as trace:
+        trace.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 0x77}}, {"hAdapter": 0x40000000})
+        trace.add("D3DKMTCreateDevice", {"hAdapter": 0x40000000}, {"hDevice": device})
+        info = {"Type": "D3DDDI_MONITORED_FENCE", "MonitoredFence": {"InitialFenceValue": 0}}
+        mapped = {"hSyncObject": fence, "Info": {"MonitoredFence": {"FenceValueCPUVirtualAddress": 0x1230000}}}
+        trace.add("D3DKMTCreateSynchronizationObject2", {"hDevice": device, "Info": info}, mapped)
+        allocations: list[int] = []
+        for number in range(60):
+            choice = rng.random()
+            if choice < 0.3:
+                # The second query is about an adapter that is older than the trace.
+                adapter = 0x40000000 if choice < 0.27 else 0x4000F000
+                memory = {"Budget": 1 << 30, "CurrentUsage": 0 if choice < 0.2 else 65536}
+                trace.add("D3DKMTQueryVideoMemoryInfo", {"hAdapter": adapter, "MemorySegmentGroup": 1}, memory)
+            elif choice < 0.7:
+                data = rng.randbytes(rng.choice([4, 64, 30_000]))
+                trace.add("D3DKMTEscape", {"hAdapter": 0x40000000, "hDevice": device, "pPrivateDriverData": data})
+            elif choice < 0.8:
+                inputs = {"hDevice": device, "ObjectHandleArray": [fence], "FenceValueArray": [number]}
+                trace.add("D3DKMTSignalSynchronizationObjectFromCpu", inputs)
+            elif choice < 0.9 or not allocations:
+                allocations.append(0x40010000 + 0x40 * number)
+                inputs = {"hDevice": device, "pAllocationInfo2": [{"pPrivateDriverData": b"abcd"}]}
+                outputs = {"pAllocationInfo2": [{"hAllocation": allocations[-1]}]}
+                trace.add("D3DKMTCreateAllocation2", inputs, outputs)
+            else:
+                handle = allocations.pop(rng.randrange(len(allocations)))
+                trace.add("D3DKMTDestroyAllocation2", {"hDevice": device, "phAllocationList": [handle]})
+    return path
+
+
+FAULTS = ("", "Escape:4:crash", "Escape:7:hang", "QueryVideoMemoryInfo:6:c00002b6", "Escape:5:c000000d")
+
+
+@pytest.mark.parametrize("keep_going", [False, True])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_replay_is_the_same_with_calls_that_are_sent_ahead(
+    kernel: Kernel, tmp_path: Path, fault: str, keep_going: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = record(tmp_path / "trace.kmt", len(fault))
+    most = 0
+    post = Library.post
+
+    def counting_post(library: Library, *arguments: Any) -> PostedCall | None:
+        nonlocal most
+        posted = post(library, *arguments)
+        most = max(most, len(library._posted))
+        return posted
+
+    monkeypatch.setattr(Library, "post", counting_post)
+    results = []
+    for kind in ("ahead", "in order"):
+        if kind == "in order":
+            monkeypatch.setattr(engine, "is_query", lambda spec: False)
+        kernel.order(fault)
+        (tmp_path / "once").unlink(missing_ok=True)
+        outcome = tmp_path / f"{kind}.kmt"
+        settings: dict[str, Any] = {
+            "allow": ["D3DKMTEscape"],
+            "keep_going": keep_going,
+            "timeout": 1,
+            "output": outcome,
+        }
+        report = kernel.replay(trace, **settings)
+        assert most > 1
+        with tracekmt.open(outcome) as opened:
+            calls = [{**call.to_json(), "enter_ns": 0, "leave_ns": 0} for call in opened.calls()]
+        results.append((report, calls))
+        assert kernel.living == 0 or fault.endswith(("crash", "hang"))
+    assert results[0] == results[1]
+    stopped = results[0][0].stopped
+    assert (stopped is None) is (keep_going or fault in ("", "Escape:5:c000000d"))
+
+
+@pytest.fixture
+def opened(library: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
+    opened = Library(library, 5.0)
+    yield opened
+    opened.close(now=True)
+
+
+def request(library: Library, group: int = 0) -> Any:
+    arena = library.arena()
+    arguments = encode(QUERY, library.abi, arena, {"hAdapter": 5, "MemorySegmentGroup": group})
+    return QUERY, arguments, arena.regions()
+
+
+def test_outcomes_come_in_the_order_of_the_requests(opened: Library) -> None:
+    posted = [opened.post(*request(opened, group)) for group in range(4)]
+    assert opened.process()  # another request in between
+    for group, each in enumerate(posted):
+        assert each is not None
+        value, regions = opened.finish(each)
+        assert value == 0xC000000D
+        assert regions[0][2][12] == group
+
+
+def test_the_pipe_of_requests_never_blocks(opened: Library) -> None:
+    """A library that hangs reads no requests, and the replay has to see the time pass."""
+    posted = 0
+    while opened.post(*request(opened)) is not None:
+        posted += 1
+        assert posted < 10_000
+    assert posted > 4
+    assert opened.call(*request(opened))[0] == 0xC000000D
+    assert opened.post(*request(opened)) is not None
+
+
+@pytest.mark.parametrize("fault", ["crash", "hang"])
+def test_calls_after_one_that_does_not_return_are_not_made(library: Path, kernel: Kernel, fault: str) -> None:
+    kernel.order(f"QueryVideoMemoryInfo:2:{fault}")
+    opened = Library(library, 0.5)
+    first, second, third = (opened.post(*request(opened)) for _ in range(3))
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    with pytest.raises(LibraryProcessDied, match="ended at an earlier call"):
+        opened.finish(third)
+    assert opened.finish(first)[0] == 0xC000000D
+    with pytest.raises(LibraryProcessDied, match=r"crashed|timed out"):
+        opened.finish(second)
+    assert kernel.sent["QueryVideoMemoryInfo"] == 2
+    with pytest.raises(LibraryProcessDied):
+        opened.call(*request(opened))
+    opened.restart()
+    assert opened.call(*request(opened))[0] == 0xC000000D
+    opened.close()
