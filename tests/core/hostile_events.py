@@ -11,6 +11,7 @@ import random
 import struct
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -123,6 +124,63 @@ def attack_bodies(core: Any, chance: random.Random) -> None:
     core.read_leave_body(bytes(body), start, end, ((1, 2, b"ab"),), bytes)
 
 
+def column(chance: random.Random, size: int, count: int) -> bytes:
+    """Return small numbers, and few that are large."""
+    numbers = (chance.choice((0, 1, 2, 3, 4, 5, 5, 1 << 20, (1 << 8 * size) - 1)) for _ in range(count))
+    return b"".join(number.to_bytes(size, "little") for number in numbers)
+
+
+def attack_columns(core: Any, chance: random.Random) -> None:
+    """Loop over columns that contradict each other."""
+
+    def count() -> int:
+        return chance.choice((6, 6, 6, 6, 6, 6, 0, 3, 9))
+
+    def references() -> tuple[bytes, bytes, bytes]:
+        return column(chance, 4, chance.choice((12, 40))), column(chance, 8, count()), column(chance, 4, count())
+
+    def outcomes() -> tuple[Any, ...]:
+        flags = bytes(chance.choice((0, 1, 1)) for _ in range(6))
+        return flags, *(column(chance, 8, count()) for _ in range(4)), references(), references()
+
+    calls: list[Callable[[], Any]] = [
+        lambda: core.gather_column(column(chance, 8, count()), column(chance, 8, count())),
+        lambda: core.mix_columns(column(chance, 8, count()), column(chance, 8, count())),
+        lambda: core.mix_objects(
+            column(chance, 8, count()),
+            references(),
+            column(chance, 8, count()),
+            chance.choice((None, column(chance, 8, count()))),
+        ),
+        lambda: core.count_votes(
+            column(chance, 8, count()),
+            (references(), references()),
+            (references(), references()),
+            (column(chance, 8, count()), column(chance, 8, count())),
+            (column(chance, 4, 6), column(chance, 4, 6)),
+            (column(chance, 8, count()), column(chance, 8, 6)),
+            2,
+            1 << 40,
+        ),
+        lambda: core.find_unchanged(column(chance, 8, count()), outcomes(), outcomes(), column(chance, 4, count())),
+    ]
+    for call in calls:
+        with suppress(ValueError):
+            call()
+
+
+def attack_regions(core: Any, chance: random.Random) -> None:
+    """Lay out and compare hostile regions."""
+    memory, after = (regions(chance, chance.choice((0, 8, 100)))[: chance.choice((2, 5, 70))] for _ in range(2))
+    patches = [(chance.choice((0x1000, 0x1008, 0x2000, *WORDS)), chance.randbytes(chance.randrange(30)))]
+    word = chance.choice((4, 8, 8, 3))
+    found = core.relocate_regions(memory, chance.choice(WORDS), 0x5000, 0x10000, word, patches)
+    addresses = (column(chance, 8, 6), column(chance, 8, 6)) if not isinstance(found, tuple) else found[1:3]
+    core.restore_regions(found[0] if isinstance(found, tuple) else after, *addresses, word)
+    places = tuple((chance.choice((0x1000, 0x1008, *WORDS)), chance.choice((0, 1, 4, 8, 99)), 5) for _ in range(3))
+    core.compare_regions(memory, list(chance.choice((after, memory))), places)
+
+
 def main() -> None:
     """Attack until the time is over, and print the numbers of framed events and of decoded arguments."""
     core = installed.CORE = load(sys.argv[1])
@@ -137,6 +195,8 @@ def main() -> None:
         for _ in range(3):
             decoded += attack_values(core, chance, *chance.choice(programs))
             attack_bodies(core, chance)
+            attack_columns(core, chance)
+            attack_regions(core, chance)
     print(framed, decoded)
 
 

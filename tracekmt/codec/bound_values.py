@@ -52,6 +52,10 @@ class BoundLocation(NamedTuple):
         """Convert bytes at this location to a number."""
         return int.from_bytes(data, "little", signed=isinstance(self.type, t.Integer) and self.type.signed)
 
+    def with_number(self, number: int) -> BoundLocation:
+        """Return the location with another value, given as an unsigned number."""
+        return self._replace(value=self.unpacked(number.to_bytes(self.size, "little")))
+
     def packed(self, value: int) -> bytes:
         """Convert a number to the bytes at this location."""
         return (value & (1 << 8 * self.size) - 1).to_bytes(self.size, "little")

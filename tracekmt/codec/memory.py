@@ -149,8 +149,17 @@ class Arena:
     def locate(self, block: bytearray) -> int:
         """Return the address for a new block."""
         address = self._next
-        self._next += (len(block) + 31) & ~15  # at least 16 bytes to the next block
+        self.reserve((len(block) + 31) & ~15)  # at least 16 bytes to the next block
         return address
+
+    @property
+    def next_address(self) -> int:
+        """The address of the next block."""
+        return self._next
+
+    def reserve(self, size: int) -> None:
+        """Leave bytes out before the next block."""
+        self._next += size
 
     def read(self, address: int, size: int) -> bytes:
         """Read `size` bytes of one block."""

@@ -59,6 +59,23 @@ class Core(Protocol):
     find_unchanged: Callable[[bytes, tuple[Any, ...], tuple[Any, ...], bytes], bytes]
     """See `differ.columns.find_unchanged`."""
 
+    relocate_regions: Callable[..., Any]
+    """See `replayer.relocate`. Arguments: regions, the first new address, guard, null limit, pointer size, patches.
+
+    Returns None for inputs that have to be encoded, else the new regions, the recorded and the new addresses, and the
+    address after them. Returns NotImplemented for what is left to Python, as do the next two functions.
+    """
+
+    restore_regions: Callable[..., Any]
+    """See `replayer.relocate`. Arguments: regions, addresses, those that replace them, pointer size."""
+
+    compare_regions: Callable[..., Any]
+    """See `differ.fast_path`. Arguments: recorded regions, replayed regions, and locations.
+
+    A location is its address, its size in bytes and its recorded value. Returns True for equal memory, the replayed
+    values if only they differ, else None.
+    """
+
 
 def _load() -> Core | None:
     if os.environ.get("TRACEKMT_PURE"):

@@ -57,9 +57,9 @@ static int objects_of(const References *references, uint64_t call, Objects *obje
   return 1;
 }
 
-/* Mixes a number into a key (the finalizer of splitmix64). */
+/* Mixes a number into a key. The order counts, and small numbers spread over all bits (the finalizer of splitmix64). */
 static uint64_t mix(uint64_t key, uint64_t number) {
-  key = (key ^ number) + 0x9E3779B97F4A7C15;
+  key = key * 0x9E3779B97F4A7C15 + number + 0x632BE59BD9B4E019;
   key = (key ^ key >> 30) * 0xBF58476D1CE4E5B9;
   key = (key ^ key >> 27) * 0x94D049BB133111EB;
   return key ^ key >> 31;

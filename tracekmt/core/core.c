@@ -473,6 +473,9 @@ static PyMethodDef methods[] = {
   {"mix_objects", mix_objects, METH_VARARGS, "See tracekmt.differ.columns.mix_objects."},
   {"count_votes", count_votes, METH_VARARGS, "See tracekmt.differ.columns.count_votes."},
   {"find_unchanged", find_unchanged, METH_VARARGS, "See tracekmt.differ.columns.find_unchanged."},
+  {"relocate_regions", relocate_regions, METH_VARARGS, "See tracekmt.replayer.relocate.relocate."},
+  {"restore_regions", restore_regions, METH_VARARGS, "See tracekmt.replayer.relocate.RelocatedCall.recorded."},
+  {"compare_regions", compare_regions, METH_VARARGS, "See tracekmt.differ.fast_path.unchanged_except_bound_values."},
   {NULL, NULL, 0, NULL},
 };
 

@@ -39,3 +39,8 @@ PyObject *mix_columns(PyObject *self, PyObject *arguments);
 PyObject *mix_objects(PyObject *self, PyObject *arguments);
 PyObject *count_votes(PyObject *self, PyObject *arguments);
 PyObject *find_unchanged(PyObject *self, PyObject *arguments);
+
+/* regions.c */
+PyObject *relocate_regions(PyObject *self, PyObject *arguments);
+PyObject *restore_regions(PyObject *self, PyObject *arguments);
+PyObject *compare_regions(PyObject *self, PyObject *arguments);

@@ -156,7 +156,7 @@ class Votes(NamedTuple):
 
 
 class Side(NamedTuple):
-    """What the calls of one side refer to.
+    """The objects of the calls of one side.
 
     Attributes:
         inputs: Objects of the inputs of each call.
@@ -218,7 +218,7 @@ def count_objects(votes: tuple[Votes, Votes], left: Sequence[int], right: Sequen
 
 
 class Outcomes(NamedTuple):
-    """What says that a call is unchanged.
+    """The columns that say if a call is unchanged.
 
     Attributes:
         is_exact: 1 for a call whose keys leave nothing else to compare.

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
+from tracekmt import core
 from tracekmt.codec import BoundLocation
 from tracekmt.codec.memory import Arena, MemoryFault
 from tracekmt.spec import serial
 from tracekmt.spec.types import Abi, CallSpec
 from tracekmt.trace.call import BoundValue, TracedCall
 from tracekmt.trace.events import Region
+
+_U64 = (1 << 64) - 1
 
 
 def unchanged_except_bound_values(call: TracedCall, abi: Abi, after: list[Region]) -> dict[str, BoundValue] | None:
@@ -25,6 +29,9 @@ def unchanged_except_bound_values(call: TracedCall, abi: Abi, after: list[Region
     """
     if call.leave is None:
         return None
+    found = _compare_in_core(call, after)
+    if found is not NotImplemented:
+        return found  # type: ignore[no-any-return]
     if sorted(call.leave.regions) == after:
         return {bound.path: bound for bound in call.bound_outputs}
     live: dict[str, BoundValue] = {}
@@ -41,6 +48,28 @@ def unchanged_except_bound_values(call: TracedCall, abi: Abi, after: list[Region
             return None
         live[location.path] = location._replace(value=value)
     return live if restored.regions() == sorted(call.leave.regions) else None
+
+
+def _compare_in_core(call: TracedCall, after: list[Region]) -> Any:
+    """Compare outcomes in the core. Return NotImplemented for what the core leaves to Python."""
+    if core.CORE is None or call.leave is None:
+        return NotImplemented
+    bound_outputs = call.bound_outputs
+    locations = []
+    for location in bound_outputs:
+        if not isinstance(location, BoundLocation) or type(location.value) is not int or location.address < 0:
+            return NotImplemented
+        locations.append((location.address, location.size, location.value & _U64))
+    found = core.CORE.compare_regions(call.leave.regions, after, tuple(locations))
+    if found is True:
+        return {bound.path: bound for bound in bound_outputs}
+    if found is None or found is NotImplemented:
+        return found
+    return {
+        bound.path: bound if value == place[2] else bound.with_number(value)
+        for bound, place, value in zip(bound_outputs, locations, found, strict=True)
+        if isinstance(bound, BoundLocation)
+    }
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,7 @@
 """Which calls a replay may send before the call in front of them is answered.
 
 A call that changes no object and no value of the replay is a query. While the target makes it, the replay sends the
-calls that follow, up to the first one that is no query. All calls are compared at their own places.
+calls that follow, up to the first one that is not a query. All calls are compared at their own places.
 """
 
 from __future__ import annotations

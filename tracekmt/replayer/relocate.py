@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 
+from tracekmt import core
 from tracekmt.codec.memory import Arena
 from tracekmt.differ.outcome import EnteredCall
 from tracekmt.spec.types import POINTER_SIZE
@@ -17,26 +18,30 @@ _WORDS = {8: "Q", 4: "I"}
 
 
 class RelocatedCall:
-    """The memory of an enter event in an arena.
+    """The memory of an enter event at new addresses.
 
     Attributes:
         arguments: Arguments of the call, with the new addresses.
+        regions: Memory to send with the call.
     """
 
-    def __init__(self, arena: Arena, addresses: Mapping[int, int], arguments: Sequence[int]) -> None:
-        self._arena = arena
-        self._recorded_addresses = {new: recorded for recorded, new in addresses.items()}
+    def __init__(
+        self, arguments: Sequence[int], regions: list[Region], addresses: Mapping[int, int], pointer_size: int
+    ) -> None:
+        self.regions = regions
         self.arguments = tuple(addresses.get(argument, argument) for argument in arguments)
-
-    @property
-    def regions(self) -> list[Region]:
-        """Memory to send with the call."""
-        return self._arena.regions()
+        self._pointer_size = pointer_size
+        self._addresses = addresses
 
     def recorded(self, after: Sequence[Region]) -> list[Region]:
         """Return memory after the call at its recorded addresses, with the recorded pointers."""
-        size = self._arena.pointer_size
-        addresses = self._recorded_addresses
+        size = self._pointer_size
+        if core.CORE is not None:
+            columns = (array("Q", part).tobytes() for part in (self._addresses.values(), self._addresses))
+            restored = core.CORE.restore_regions(after, *columns, size)
+            if restored is not NotImplemented:
+                return restored  # type: ignore[no-any-return]
+        addresses = {new: recorded for recorded, new in self._addresses.items()}
         return sorted(
             (addresses[address], wanted, _with_pointers(data, addresses, size)) for address, wanted, data in after
         )
@@ -47,7 +52,7 @@ def relocate(entered: EnteredCall, arena: Arena, guard: int, null_limit: int) ->
 
     Args:
         entered: The call, with the inputs to change.
-        arena: Memory for the inputs.
+        arena: Addresses for the inputs. Its blocks stay empty.
         guard: New address of pointers to unreadable memory.
         null_limit: Pointers below this address are not replaced by `guard`.
 
@@ -56,32 +61,58 @@ def relocate(entered: EnteredCall, arena: Arena, guard: int, null_limit: int) ->
         was read partially or overlaps another one.
     """
     call, patches = entered.call, entered.patches()
+    if patches is None:
+        return None
+    laid_out = _lay_out(call.enter.regions, arena, guard, null_limit, patches)
+    if laid_out is None:
+        return None
+    regions, addresses = laid_out
+    if not call.spec.argument.parameters and call.enter.arguments[:1] != (0,) and not regions:
+        return None
+    return RelocatedCall(call.enter.arguments, regions, addresses, POINTER_SIZE[arena.abi])
+
+
+def _lay_out(
+    regions: Sequence[Region], arena: Arena, guard: int, null_limit: int, patches: list[tuple[int, bytes]]
+) -> tuple[list[Region], dict[int, int]] | None:
+    """Return the regions at new addresses, and the new addresses by recorded address."""
+    if core.CORE is not None:
+        limits = arena.next_address, guard, null_limit, POINTER_SIZE[arena.abi]
+        found = core.CORE.relocate_regions(regions, *limits, patches)
+        if found is None:
+            return None
+        if found is not NotImplemented:
+            new_regions, recorded, new, end = found
+            arena.reserve(end - arena.next_address)
+            return new_regions, dict(zip(array("Q", recorded), array("Q", new), strict=True))
+    return _lay_out_in_python(regions, arena, guard, null_limit, patches)
+
+
+def _lay_out_in_python(
+    regions: Sequence[Region], arena: Arena, guard: int, null_limit: int, patches: list[tuple[int, bytes]]
+) -> tuple[list[Region], dict[int, int]] | None:
     pointer_size = POINTER_SIZE[arena.abi]
     addresses: dict[int, int] = {}
-    placed: list[tuple[int, bytes]] = []
+    placed: dict[int, bytearray] = {}
     end = 0
-    for address, wanted, data in sorted(call.enter.regions) if patches is not None else ():
+    for address, wanted, data in sorted(regions):
         if not data and wanted:
             addresses.setdefault(address, guard if address >= null_limit else address)
             continue
         if len(data) != wanted or address < end or address in addresses:
             return None
-        addresses[address] = arena.place(str(len(placed)), wanted)
-        placed.append((address, data))
+        addresses[address] = arena.locate(bytearray(max(wanted, 1)))
+        placed[address] = bytearray(data or bytes(1))
         end = address + max(wanted, 1)
-    if patches is None:
-        return None
-    new_addresses = {address: addresses[address] for address, _ in placed}
-    for address, data in placed:
-        arena.write(new_addresses[address], _with_pointers(data, addresses, pointer_size))
-    for patch_address, data in patches:
-        region = max((address for address, _ in placed if address <= patch_address), default=None)
-        if region is None:
+    for block in placed.values():
+        block[:] = _with_pointers(bytes(block), addresses, pointer_size)
+    for patch_address, patch in patches:
+        address = max((address for address in placed if address <= patch_address), default=-1)
+        offset = patch_address - address
+        if address < 0 or offset + len(patch) > len(placed[address]):
             return None
-        arena.write(new_addresses[region] + patch_address - region, data)
-    if not call.spec.argument.parameters and call.enter.arguments[:1] != (0,) and not placed:
-        return None
-    return RelocatedCall(arena, addresses, call.enter.arguments)
+        placed[address][offset : offset + len(patch)] = patch
+    return [(addresses[address], len(block), bytes(block)) for address, block in placed.items()], addresses
 
 
 def _with_pointers(data: bytes, addresses: Mapping[int, int], pointer_size: int) -> bytes:

@@ -414,13 +414,12 @@ class _LibraryArena(Arena):
         self._next = base
         self._end = base + size
 
-    def locate(self, block: bytearray) -> int:
-        """Return the address of a new block.
+    def reserve(self, size: int) -> None:
+        """Leave bytes out before the next block.
 
         Raises:
             UsageError: The memory is full.
         """
-        address = super().locate(block)
+        super().reserve(size)
         if self._next > self._end:
             raise UsageError(f"its arguments exceed {ARENA_SIZE >> 20} MB")
-        return address
