@@ -181,6 +181,23 @@ def attack_regions(core: Any, chance: random.Random) -> None:
     core.compare_regions(memory, list(chance.choice((after, memory))), places)
 
 
+def attack_keys(core: Any, chance: random.Random) -> None:
+    """Make keys of hostile memory, with forms whose places are anywhere."""
+
+    def places() -> tuple[tuple[int, int], ...]:
+        return tuple(
+            (chance.choice((0, 8, 30, 400)), chance.choice((0, 1, 8, 500))) for _ in range(chance.randrange(3))
+        )
+
+    def mask() -> tuple[Any, ...]:
+        return chance.randbytes(chance.choice((0, 5, 64, 300))), places(), places()
+
+    pointees = tuple((chance.choice((0, 8, 63, 400)), chance.choice((0, 1, 8, 96)), mask()) for _ in range(2))
+    form = core.key_form(chance.choice(WORDS), chance.choice((4, 8)), mask(), mask(), places(), pointees)
+    argument = chance.choice((None, None, chance.randbytes(chance.randrange(90))))
+    core.call_keys(form, argument, chance.choice((0x1000, 0x2000, *WORDS)), regions(chance, 64))
+
+
 def main() -> None:
     """Attack until the time is over, and print the numbers of framed events and of decoded arguments."""
     core = installed.CORE = load(sys.argv[1])
@@ -197,6 +214,7 @@ def main() -> None:
             attack_bodies(core, chance)
             attack_columns(core, chance)
             attack_regions(core, chance)
+            attack_keys(core, chance)
     print(framed, decoded)
 
 

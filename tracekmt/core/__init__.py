@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
+Region = tuple[int, int, bytes]
+
 
 class Core(Protocol):
     """The functions of tracekmt/core. Each has the arguments of its counterpart in Python, or of its caller."""
@@ -74,6 +76,18 @@ class Core(Protocol):
 
     A location is its address, its size in bytes and its recorded value. Returns True for equal memory, the replayed
     values if only they differ, else None.
+    """
+
+    key_form: Callable[..., Any]
+    """See `differ.keys`. Arguments: a seed, pointer size, selectors, plain values, distances, memory behind pointers.
+
+    A mask is its bits, and places of presence and of unions. A place is an offset and a size in bytes.
+    """
+
+    call_keys: Callable[[Any, bytes | None, int, tuple[Region, ...]], Any]
+    """See `differ.keys`. Arguments: a form, the argument or None, its address, regions.
+
+    Returns the keys of `CallKeys`, or NotImplemented for a call that is left to Python.
     """
 
 

@@ -44,3 +44,7 @@ PyObject *find_unchanged(PyObject *self, PyObject *arguments);
 PyObject *relocate_regions(PyObject *self, PyObject *arguments);
 PyObject *restore_regions(PyObject *self, PyObject *arguments);
 PyObject *compare_regions(PyObject *self, PyObject *arguments);
+
+/* keys.c */
+PyObject *key_form(PyObject *self, PyObject *arguments);
+PyObject *call_keys(PyObject *self, PyObject *arguments);

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import compress
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from tracekmt import core
 from tracekmt.spec import types as t
 from tracekmt.spec.layout import Slot, lay_out, measure
 from tracekmt.trace.call import KEPT_RESULTS, TracedCall, is_small
@@ -45,8 +46,15 @@ class CallKeys(NamedTuple):
 
 def keys_of(call: TracedCall) -> CallKeys:
     """Return the keys of the inputs of a call."""
-    keys = _repeated_keys if is_small(call.enter.regions) else _input_keys
-    return keys(call.spec, call.abi, call.enter.arguments, call.enter.regions)
+    spec, regions = call.spec, call.enter.regions
+    if core.CORE is not None:
+        form = _native_form(spec, call.abi, "in")
+        keys = _native_keys(core.CORE, form, spec, call.enter.arguments, regions)
+        if keys is not NotImplemented:
+            weak, plain, contents, is_exact = keys
+            return CallKeys(weak, plain, contents, bool(is_exact and form.is_exact))
+    keys_of_inputs = _repeated_keys if is_small(regions) else _input_keys
+    return keys_of_inputs(spec, call.abi, call.enter.arguments, regions)
 
 
 def _input_keys(spec: t.CallSpec, abi: t.Abi, arguments: tuple[int, ...], regions: tuple[Region, ...]) -> CallKeys:
@@ -73,11 +81,30 @@ _repeated_keys = lru_cache(maxsize=KEPT_RESULTS)(_input_keys)
 def outcome_key(call: TracedCall) -> tuple[int, bool]:
     """Return the key of the outcome of a call that returned. The second value is that of `CallKeys.is_exact`."""
     assert call.leave is not None
+    spec, regions = call.spec, call.leave.regions
+    if core.CORE is not None:
+        form = _native_form(spec, call.abi, "out")
+        keys = _native_keys(core.CORE, form, spec, call.enter.arguments, regions)
+        if keys is not NotImplemented:
+            return hash((call.status, call.result, keys[1], keys[2])), form.is_exact
+    return _outcome_key(call, regions)
+
+
+def _outcome_key(call: TracedCall, regions: tuple[Region, ...]) -> tuple[int, bool]:
     form = _form(call.spec, call.abi, "out")
-    argument, memory = _argument(call.spec, call.enter.arguments, call.leave.regions)
+    argument, memory = _argument(call.spec, call.enter.arguments, regions)
     pointees, unions = form.read_pointees(argument, memory)
     contents = hash((*memory.values(), *unions)) if memory or unions else 0
-    return hash((call.outcome_text, form.plain.of(argument), contents, *pointees)), form.is_exact
+    return hash((call.status, call.result, form.plain.of(argument), contents, *pointees)), form.is_exact
+
+
+def _native_keys(
+    native: core.Core, form: _NativeForm, spec: t.CallSpec, arguments: tuple[int, ...], regions: tuple[Region, ...]
+) -> Any:
+    """Return the keys that the core makes. NotImplemented for a call that is left to Python."""
+    if spec.argument.parameters or not arguments:
+        return native.call_keys(form.form, _argument(spec, arguments, ())[0], 0, regions)
+    return native.call_keys(form.form, None, arguments[0], regions)
 
 
 def _argument(
@@ -111,6 +138,10 @@ class _Mask(NamedTuple):
         size = len(data)
         counted = bytes(compress((number & self.bits & (1 << 8 * size) - 1).to_bytes(size, "little"), self.used))
         return counted + bytes([bool(number & place) for place in self.presence]) if self.presence else counted
+
+    def to_core(self) -> tuple[bytes, tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
+        """Return the mask for the core."""
+        return self.bits.to_bytes(len(self.used), "little"), _spans(self.presence), _spans(self.unions)
 
     def union_values(self, data: bytes) -> list[int]:
         """Return the numbers in the unions that are not zero."""
@@ -211,6 +242,37 @@ def _form(spec: t.CallSpec, abi: t.Abi, direction: Direction) -> _Form:
         tuple(filter(None, distances)),
         t.POINTER_SIZE[abi],
         places.is_exact(spec.argument),
+    )
+
+
+class _NativeForm(NamedTuple):
+    """A form in the core."""
+
+    form: Any
+    is_exact: bool
+
+
+@lru_cache(maxsize=1024)
+def _native_form(spec: t.CallSpec, abi: t.Abi, direction: Direction) -> _NativeForm:
+    assert core.CORE is not None
+    form = _form(spec, abi, direction)
+    pointees = tuple((pointee.offset, pointee.size, pointee.plain.to_core()) for pointee in form.pointees)
+    made = core.CORE.key_form(
+        hash(spec.name) & (1 << 64) - 1,
+        form.pointer_size,
+        form.selectors.to_core(),
+        form.plain.to_core(),
+        _spans(form.distances if direction == "in" else ()),
+        pointees,
+    )
+    return _NativeForm(made, form.is_exact)
+
+
+def _spans(places: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Return the offsets and sizes of places, in bytes."""
+    offsets = [(place & -place).bit_length() - 1 >> 3 for place in places]
+    return tuple(
+        (offset, (place.bit_length() + 7 >> 3) - offset) for offset, place in zip(offsets, places, strict=True)
     )
 
 
