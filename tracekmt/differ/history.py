@@ -6,7 +6,7 @@ Nothing else of a call is kept, so a long trace needs about a hundred bytes a ca
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from tracekmt.trace.reader import Trace, TracedCall
 
 _NO_OBJECT = ("fence", "literal")
 """Bindings of values that refer to no object."""
+
+_NOTHING: Mapping[str, int] = {}
 
 
 @dataclass
@@ -150,17 +152,17 @@ class History:
         self.inputs.reserve()
         self.outputs.reserve()
         self.destroyed.reserve()
-        numbers = [self._number(call, bound) for bound in call.bound_inputs]
-        self.inputs.add(position, numbers)
         self.outcome.append(0)
-        self.offsets.append(self._offsets(position, numbers, call.bound_inputs))
+        numbers, offsets = self._refer(position, call, call.bound_inputs)
+        self.inputs.add(position, numbers)
+        self.offsets.append(offsets)
         self._use(numbers, call.bound_inputs, keys.weak)
-        return list(destroyed_objects(self._bindings, call))
+        return list(destroyed_objects(self._bindings, call)) if call.spec.destroys else []
 
     def _on_leave(self, position: int, call: TracedCall, destroyed: list[Identity]) -> None:
         created_numbers: dict[str, int] = {}
         new_ranges: list[Identity] = []
-        for created in created_objects(self._bindings, call):
+        for created in created_objects(self._bindings, call) if call.spec.creates else ():
             bound = created.bound_value
             is_chosen = is_asked_for(call, created.kind, bound.value)
             is_range = created.kind.binding == "range"
@@ -176,10 +178,13 @@ class History:
         gone = [each for identity in destroyed for each in self._bindings.destroy(identity, call.index)]
         if gone:
             self.destroyed.add(position, [identity.live for identity in gone if identity.live is not None])
-        numbers = [created_numbers.get(bound.path) or self._number(call, bound) for bound in call.bound_outputs]
+        if call.unchanged and not created_numbers and not gone:  # most calls
+            numbers: Collection[int] = self.inputs[position]
+            offsets = self.offsets[position]
+        else:
+            numbers, offsets = self._refer(position, call, call.bound_outputs, created_numbers)
         if numbers:
             self.outputs.add(position, numbers)
-            offsets = self._offsets(position, numbers, call.bound_outputs)
             asked = tuple([is_asked_for(call, created.kind, created.recorded) for created in new_ranges])
             self.offsets[position] = hash((self.offsets[position], offsets, asked))
 
@@ -198,6 +203,10 @@ class History:
         kind, value = bound.kind, bound.value
         if not value:
             return NULL
+        if kind is not None and kind.binding == "handle" and type(value) is int:  # most values
+            found = self._bindings.handles.find(kind, value)
+            if found is not None and found.live is not None:
+                return found.live
         if kind is None or kind.binding in _NO_OBJECT or isinstance(value, Unreadable):
             return UNKNOWN
         if kind.binding == "per_machine":
@@ -230,19 +239,25 @@ class History:
         self._bindings.bind(identity)
         return identity
 
-    def _offsets(self, position: int, numbers: Sequence[int], values: Sequence[BoundValue]) -> int:
-        """Return a key of what values say besides their objects. A new range has no offset."""
-        objects = self.objects
-        return hash(
-            tuple(
-                [
-                    bound.value - objects.values[number]
-                    if objects.is_range[number] and objects.births[number] != position
-                    else bool(bound.value)
-                    for number, bound in zip(numbers, values, strict=True)
-                ]
-            )
-        )
+    def _refer(
+        self, position: int, call: TracedCall, values: Sequence[BoundValue], created: Mapping[str, int] = _NOTHING
+    ) -> tuple[list[int], int]:
+        """Return the objects that values refer to, and a key of what the values say besides. A new range has no offset.
+
+        Args:
+            position: Position of the call.
+            call: The call.
+            values: Its bound inputs or outputs.
+            created: Numbers of the objects that it created, by path.
+        """
+        objects, numbers = self.objects, []
+        offsets: list[int] = []
+        for bound in values:
+            number = created.get(bound.path) or self._number(call, bound) if created else self._number(call, bound)
+            numbers.append(number)
+            is_offset = objects.is_range[number] and objects.births[number] != position
+            offsets.append(bound.value - objects.values[number] if is_offset else bool(bound.value))
+        return numbers, hash(tuple(offsets))
 
     def _use(self, numbers: list[int], values: Collection[BoundValue], key: int) -> None:
         uses = self.objects.uses

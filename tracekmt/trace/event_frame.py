@@ -10,7 +10,7 @@ import sys
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, count
 from typing import Any
 
 import msgpack
@@ -130,15 +130,14 @@ class EventFrame:
         self.table = EventTable.unpack(value[0])
         self._bodies = value[1]
         offsets = self.table.offsets
-        if any(not 0 <= offset <= len(self._bodies) for offset in offsets):
+        if offsets and not 0 <= min(offsets) <= max(offsets) <= len(self._bodies):
             raise ValueError("has an event outside of its bodies")
-        if any(kind > LOST for kind in self.table.kinds):
+        if max(self.table.kinds, default=0) > LOST:
             raise ValueError("has an event of an unknown kind")
-        self.positions: dict[tuple[int, int], int] = {
-            (index, kind): position
-            for position, (index, kind) in enumerate(zip(self.table.calls, self.table.kinds, strict=True))
-            if kind != LOST
-        }
+        events = zip(self.table.calls, self.table.kinds, strict=True)
+        self.positions: dict[tuple[int, int], int] = dict(zip(events, count(), strict=False))
+        if LOST in self.table.kinds:
+            self.positions = {event: row for event, row in self.positions.items() if event[1] != LOST}
         self.size = len(self._bodies) + _ROW_SIZE * len(offsets)
 
     def enter(self, position: int, load_blob: LoadBlob) -> tuple[tuple[int, ...], tuple[Region, ...]]:

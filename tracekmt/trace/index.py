@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import compress
 from typing import Any
 
 from tracekmt.errors import TraceError
@@ -41,12 +41,12 @@ class FrameEntry:
             ValueError: The frame differs from the entry, or contradicts itself.
         """
         table = frame.table
-        entered = [index for kind, index in zip(table.kinds, table.calls, strict=True) if kind == ENTER]
+        entered = list(compress(table.calls, map(ENTER.__eq__, table.kinds)))
         if len(table) != self.events or len(entered) != self.calls or entered[:1] not in ([], [self.first_call]):
             raise ValueError("does not match the index")
-        if any(after <= before for before, after in pairwise(entered)):
+        if sorted(set(entered)) != entered:
             raise ValueError("has calls out of order")
-        if len(frame.positions) != sum(kind != LOST for kind in table.kinds):
+        if len(frame.positions) != len(table) - table.kinds.count(LOST):
             raise ValueError("has a duplicate event")
 
 
