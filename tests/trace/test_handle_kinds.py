@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracekmt
 from tracekmt.calls.kinds import ALLOCATION, CONTEXT, DEVICE
+from tracekmt.errors import TraceError
 from tracekmt.spec.types import Kind
 from tracekmt.trace.events import Enter, Leave
 from tracekmt.trace.handle_kinds import HandleKinds
@@ -32,10 +35,31 @@ def test_the_last_creation_before_a_place_gives_the_kind(created: list[tuple[int
 def test_a_handle_of_one_kind_takes_one_entry() -> None:
     """A game creates and destroys allocations with the same few handles for hours."""
     kinds = HandleKinds((place, 0x40000000, ALLOCATION) for place in range(1000))
-    assert len(kinds._first) == 1
-    assert not kinds._later
     assert kinds.at(500)(0x40000000) == ALLOCATION
     assert kinds.at(0)(0x40000000) is None
+    assert kinds.at(2000)(0x40000000) == ALLOCATION
+    assert len(kinds._first) == 1
+    assert not kinds._later
+
+
+def test_creations_are_read_as_far_as_they_are_asked_for() -> None:
+    """The error of a damaged call comes where its kind is needed, and again at each later place."""
+    read = []
+
+    def created() -> Iterator[tuple[int, int, Kind | None]]:
+        for place in range(10):
+            read.append(place)
+            yield place, 0x40 + place, ALLOCATION
+        raise TraceError("damaged")
+
+    kinds = HandleKinds(created())
+    assert kinds.at(3)(0x42) == ALLOCATION
+    assert kinds.at(3)(0x43) is None
+    assert read == [0, 1, 2, 3]
+    for _ in range(2):
+        with pytest.raises(TraceError, match="damaged"):
+            kinds.at(20)(0x42)
+    assert kinds.at(5)(0x44) == ALLOCATION
 
 
 def test_a_handle_is_known_from_the_return_of_its_call_on(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 from tracekmt import codec
 from tracekmt.codec import BoundLocation, FieldValue
+from tracekmt.errors import Error
 from tracekmt.spec.paths import structures
 from tracekmt.spec.types import CallSpec, Condition, Kind
 
 _KIND_BITS = 16
 _KIND_MASK = (1 << _KIND_BITS) - 1
+_END = 1 << 128  # behind every place
 
 
 @lru_cache(maxsize=4096)
@@ -73,7 +75,7 @@ def handles_of_values(
 
 
 class HandleKinds:
-    """Kinds of the objects behind handles at each point of a trace.
+    """Kinds of the objects behind handles at each point of a trace. It is read as far as it was asked for.
 
     A place is a number that grows with the events of the trace.
 
@@ -83,27 +85,52 @@ class HandleKinds:
     """
 
     def __init__(self, created: Iterable[tuple[int, int, Kind | None]]) -> None:
+        self._created = iter(created)
+        self._read_to = -1
+        self._error: Error | None = None
         self._kinds: list[Kind | None] = []
+        self._numbers: dict[Kind | None, int] = {}
         # Place and number of the kind in one number. Programs create millions of handles, and few change their kind.
         self._first: dict[int, int] = {}
         self._later: dict[int, list[int]] = {}
-        numbers: dict[Kind | None, int] = {}
-        for place, handle, kind in created:
-            number = numbers.setdefault(kind, len(self._kinds))
-            if number == len(self._kinds):
-                self._kinds.append(kind)
-            entry = place << _KIND_BITS | number
-            last = self._later[handle][-1] if handle in self._later else self._first.setdefault(handle, entry)
-            if last & _KIND_MASK != number:
-                self._later.setdefault(handle, []).append(entry)
 
     def at(self, place: int) -> codec.KindOf:
         """Return the kinds of handles at an event. The kind of an object never seen created is None."""
         limit = place << _KIND_BITS
 
         def kind_of(handle: int) -> Kind | None:
+            if self._read_to < place:
+                self._read(place)
             entries = (*self._later.get(handle, ())[::-1], self._first.get(handle, limit))
             entry = next((entry for entry in entries if entry < limit), None)
             return None if entry is None else self._kinds[entry & _KIND_MASK]
 
         return kind_of
+
+    def _read(self, place: int) -> None:
+        """Read the creations up to a place, and the first one behind it.
+
+        Raises:
+            TraceError: A call cannot be read.
+        """
+        if self._error is not None:
+            raise self._error
+        try:
+            for created_at, handle, kind in self._created:
+                self._add(created_at, handle, kind)
+                self._read_to = created_at
+                if created_at >= place:
+                    return
+        except Error as error:
+            self._error = error
+            raise
+        self._read_to = _END
+
+    def _add(self, place: int, handle: int, kind: Kind | None) -> None:
+        number = self._numbers.setdefault(kind, len(self._kinds))
+        if number == len(self._kinds):
+            self._kinds.append(kind)
+        entry = place << _KIND_BITS | number
+        last = self._later[handle][-1] if handle in self._later else self._first.setdefault(handle, entry)
+        if last & _KIND_MASK != number:
+            self._later.setdefault(handle, []).append(entry)
