@@ -21,6 +21,7 @@ from tracekmt.spec import types as t
 from tracekmt.spec.dsl import UINT, in_, structure
 from tracekmt.spec.layout import lay_out
 from tracekmt.spec.types import Abi, CallSpec
+from tracekmt.trace import call
 from tracekmt.trace.events import Region
 
 BY_ADDRESS = sorted(name for name, spec in CALLS.items() if not spec.argument.parameters)
@@ -188,3 +189,36 @@ def test_locations_are_tuples(native: core.Core) -> None:
     with pytest.raises(TypeError, match="the type of locations is no tuple"):
         native.find_bound_values(program, int, (), None, 1, 1, 1)
     assert native.find_bound_values(program, BoundLocation, (), None, 1, 1, 1) is NotImplemented
+
+
+nested_values = st.recursive(
+    st.integers() | st.binary(max_size=4) | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(nested_values)
+def test_copied_values(value: Any) -> None:
+    copies = call._copied(value), without_core(call._copied, value)
+    for copy in copies:
+        assert plain(copy) == plain(value)
+        assert not shared_containers(copy, value)
+
+
+def shared_containers(copy: Any, value: Any) -> bool:
+    """Return True if a dict or a list of one value is in the other one."""
+    if not isinstance(value, (dict, list)):
+        return False
+    items = (
+        zip(copy.values(), value.values(), strict=True) if isinstance(value, dict) else zip(copy, value, strict=True)
+    )
+    return copy is value or any(shared_containers(*pair) for pair in items)
+
+
+def test_a_copy_of_endless_values_is_an_error(native: core.Core) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(RecursionError):
+        native.copy_value(endless)

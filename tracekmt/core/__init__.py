@@ -43,6 +43,9 @@ class Core(Protocol):
     find_bound_values: Callable[..., Any]
     """See `codec.bound_values`. As `decode`, with the type of the locations after the program."""
 
+    copy_value: Callable[[Any], Any]
+    """Return a deep copy of dicts and lists; see `trace.call`."""
+
     differences: Callable[[bytes], bytes]
     """Return the difference of each 64-bit number in a column from the one before it."""
 

@@ -468,6 +468,7 @@ static PyMethodDef methods[] = {
   {"program", new_program, METH_VARARGS, "See tracekmt.codec.programs."},
   {"decode", decode, METH_VARARGS, "See tracekmt.codec.decode."},
   {"find_bound_values", find_bound_values, METH_VARARGS, "See tracekmt.codec.bound_values.BoundValueFinder.locations."},
+  {"copy_value", copy_value, METH_O, "See tracekmt.trace.call."},
   {"gather_column", gather_column, METH_VARARGS, "See tracekmt.differ.columns.gather."},
   {"mix_columns", mix_columns, METH_VARARGS, "See tracekmt.differ.columns.mix."},
   {"mix_objects", mix_objects, METH_VARARGS, "See tracekmt.differ.columns.mix_objects."},

@@ -32,6 +32,7 @@ PyObject *new_program(PyObject *self, PyObject *arguments);
 /* values.c */
 PyObject *decode(PyObject *self, PyObject *arguments);
 PyObject *find_bound_values(PyObject *self, PyObject *arguments);
+PyObject *copy_value(PyObject *self, PyObject *value);
 
 /* columns.c */
 PyObject *gather_column(PyObject *self, PyObject *arguments);

@@ -565,3 +565,31 @@ PyObject *find_bound_values(PyObject *self, PyObject *arguments) {
   Py_XDECREF(walk.locations);
   return outcome(NULL);
 }
+
+/* tracekmt.trace.call._copied */
+PyObject *copy_value(PyObject *self, PyObject *value) {
+  PyObject *copy, *name, *item, *copied;
+  Py_ssize_t position = 0, count;
+  int failed = 0;
+  if (!PyDict_CheckExact(value) && !PyList_CheckExact(value)) return new_reference(value);
+  if (Py_EnterRecursiveCall(" while copying a value")) return NULL;
+  if (PyDict_CheckExact(value)) {
+    copy = PyDict_New();
+    while (copy && !failed && PyDict_Next(value, &position, &name, &item)) {
+      copied = copy_value(self, item);
+      failed = !copied || PyDict_SetItem(copy, name, copied);
+      Py_XDECREF(copied);
+    }
+  } else {
+    count = PyList_Size(value);
+    copy = PyList_New(count);
+    for (; copy && !failed && position < count; position++) {
+      copied = copy_value(self, PyList_GetItem(value, position));
+      failed = !copied || PyList_SetItem(copy, position, copied);
+    }
+  }
+  Py_LeaveRecursiveCall();
+  if (!failed) return copy;
+  Py_DECREF(copy);
+  return NULL;
+}

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
-from tracekmt import codec
+from tracekmt import codec, core
 from tracekmt.codec import BoundLocation, FieldValue, Unreadable
 from tracekmt.codec.memory import Recorded
 from tracekmt.errors import TraceError
@@ -177,6 +177,12 @@ class TracedCall:
         leave: Leave event. None if the call did not return.
     """
 
+    # What is decoded at the first access. Class attributes, because millions of calls are created.
+    _inputs: Any = _UNKNOWN
+    _outputs: Any = _UNKNOWN
+    _bound_inputs: Sequence[BoundValue] | None = None
+    _bound_outputs: Sequence[BoundValue] | None = None
+    _input_context: Any = _UNKNOWN
     _resolved_spec: CallSpec | None = None
 
     def __init__(self, origin: Origin, index: int, enter: Enter, leave: Leave | None) -> None:
@@ -190,11 +196,6 @@ class TracedCall:
         self._entered = Recorded(enter.regions)
         self.thread: int = origin.threads[enter.thread]
         self.status, self.result = (None, None) if leave is None else outcome_of(self.spec, leave.result)
-        self._inputs: Any = _UNKNOWN
-        self._outputs: Any = _UNKNOWN
-        self._bound_inputs: Sequence[BoundValue] | None = None
-        self._bound_outputs: Sequence[BoundValue] | None = None
-        self._input_context: Any = _UNKNOWN
         self.enter_ns = enter.time - origin.start_time
         self.leave_ns = None if leave is None else leave.time - origin.start_time
 
@@ -377,8 +378,14 @@ class TracedCall:
 
 def _copied(value: Any) -> Any:
     """Return a deep copy of dicts and lists. Other values are shared."""
+    if core.CORE is not None:
+        return core.CORE.copy_value(value)
+    return _copied_in_python(value)
+
+
+def _copied_in_python(value: Any) -> Any:
     if type(value) is dict:
-        return {name: _copied(item) if type(item) in _NESTED_TYPES else item for name, item in value.items()}
+        return {name: _copied_in_python(item) if type(item) in _NESTED_TYPES else item for name, item in value.items()}
     if type(value) is list:
-        return [_copied(item) if type(item) in _NESTED_TYPES else item for item in value]
+        return [_copied_in_python(item) if type(item) in _NESTED_TYPES else item for item in value]
     return value
