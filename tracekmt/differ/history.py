@@ -61,7 +61,7 @@ class History:
         objects: The objects.
         inputs: Objects of the bound inputs of each call, in their order.
         outputs: Objects of the bound outputs of each call that succeeded, in their order.
-        destroyed: Objects that each call destroyed.
+        destroyed: Objects that a call destroyed, by its position.
     """
 
     def __init__(self, trace: Trace, names: Names) -> None:
@@ -77,7 +77,8 @@ class History:
         self.weak, self.plain, self.contents = array("q"), array("q"), array("q")
         self.callers = array("I")
         self.objects = Objects()
-        self.inputs, self.outputs, self.destroyed = CallObjects(), CallObjects(), CallObjects()
+        self.inputs, self.outputs = CallObjects(), CallObjects()
+        self.destroyed: dict[int, array[int]] = {}
         self.outcome, self.offsets = array("q"), array("q")
         self.is_exact = bytearray()
         self.functions = array("I")
@@ -116,7 +117,7 @@ class History:
             for number, bound in zip(self.inputs[position], call.bound_inputs, strict=True)
             if number >= FIRST and bound.pattern.rpartition(".")[2] in names
         ]
-        return [*fences, *self.destroyed[position]]
+        return [*fences, *self.destroyed.get(position, ())]
 
     def by_thread(self) -> dict[int, array[int]]:
         """Return the positions of the calls of each thread, by its number."""
@@ -151,7 +152,6 @@ class History:
         self.callers.append(self._caller(call))
         self.inputs.reserve()
         self.outputs.reserve()
-        self.destroyed.reserve()
         self.outcome.append(0)
         numbers, offsets = self._refer(position, call, call.bound_inputs)
         self.inputs.add(position, numbers)
@@ -177,7 +177,7 @@ class History:
                 self._bindings.destroy(older, call.index)
         gone = [each for identity in destroyed for each in self._bindings.destroy(identity, call.index)]
         if gone:
-            self.destroyed.add(position, [identity.live for identity in gone if identity.live is not None])
+            self.destroyed[position] = array("I", [each.live for each in gone if each.live is not None])
         if call.unchanged and not created_numbers and not gone:  # most calls
             numbers: Collection[int] = self.inputs[position]
             offsets = self.offsets[position]

@@ -137,7 +137,8 @@ def _align(left: History, right: History, levels: Sequence[Level]) -> Pairing:
     for a, b in pair_threads(left_threads, right_threads, levels):
         pairing.threads[a] = b
         positions = left_threads[a], right_threads[b]
-        for i, j in align_keys([level.at(*positions) for level in levels]):
+        is_only_thread = tuple(map(len, positions)) == (len(left), len(right))
+        for i, j in align_keys(levels if is_only_thread else [level.at(*positions) for level in levels]):
             pairing.add(positions[0][i], positions[1][j])
     unpaired = _unpaired(pairing.right), _unpaired(pairing.left)
     pairing.moved = find_moved(left_threads, right_threads, unpaired, levels)
