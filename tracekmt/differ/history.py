@@ -87,11 +87,11 @@ class History:
         self._bindings = Bindings()
         self._values: dict[tuple[str, Any], int] = {}
         self._read()
+        del self._caller_numbers, self._bindings, self._values  # live objects take more memory than the columns
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what another process needs: all but the trace, and what only reading needs."""
-        reading = ("trace", "_caller_numbers", "_bindings", "_values")
-        return {name: value for name, value in vars(self).items() if name not in reading}
+        """Return what another process needs: all but the trace."""
+        return {name: value for name, value in vars(self).items() if name != "trace"}
 
     def adopt(self, trace: Trace, names: Names) -> None:
         """Adopt a trace and the numbers of its names, after another process has read it."""
