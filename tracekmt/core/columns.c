@@ -57,14 +57,6 @@ static int objects_of(const References *references, uint64_t call, Objects *obje
   return 1;
 }
 
-/* Mixes a number into a key. The order counts, and small numbers spread over all bits (the finalizer of splitmix64). */
-static uint64_t mix(uint64_t key, uint64_t number) {
-  key = key * 0x9E3779B97F4A7C15 + number + 0x632BE59BD9B4E019;
-  key = (key ^ key >> 30) * 0xBF58476D1CE4E5B9;
-  key = (key ^ key >> 27) * 0x94D049BB133111EB;
-  return key ^ key >> 31;
-}
-
 static PyObject *new_column(size_t count, size_t size, uint8_t **bytes) {
   PyObject *column = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(count * size));
   if (column) *bytes = (uint8_t *)PyBytes_AsString(column);

@@ -66,14 +66,6 @@ static void append_bytes(Buffer *buffer, const uint8_t *data, size_t size) {
   append(buffer, data, size);
 }
 
-/* A region of an event. */
-typedef struct {
-  uint64_t address;
-  uint32_t requested;
-  const uint8_t *data;
-  size_t size;
-} Region;
-
 /* The regions of an event. `joined` has the bytes of those that were written in several pieces. */
 typedef struct {
   Region *regions;
@@ -130,7 +122,7 @@ static int find_regions(const uint8_t *content, size_t size, size_t offset, Regi
       }
       region = regions->regions + regions->count++;
       region->address = load_u64(piece);
-      region->requested = load_u32(piece + 8);
+      region->wanted = load_u32(piece + 8);
       region->data = piece + PIECE_HEADER;
       region->size = copied;
     }
@@ -244,7 +236,7 @@ static int append_data(Framing *framing, const uint8_t *data, size_t size) {
 static int append_region(Framing *framing, const Region *region) {
   append_array(&framing->bodies, 3);
   append_number(&framing->bodies, region->address);
-  append_number(&framing->bodies, region->requested);
+  append_number(&framing->bodies, region->wanted);
   return append_data(framing, region->data, region->size);
 }
 
@@ -286,13 +278,13 @@ static int has_no_address(const Regions *regions, uint64_t argument, const uint8
     size_t start;
     Place place;
     memcpy(&place, places, sizeof place);
-    if (!region || region->size < region->requested) return 0;
+    if (!region || region->size < region->wanted) return 0;
     if (place.stride) {
       if ((uint64_t)place.pointer_offset + place.pointer_size > outer->size) return 0;
       memcpy(&pointer, outer->data + place.pointer_offset, place.pointer_size);
       if (!pointer) continue;
       region = region_at(regions, pointer);
-      if (!region || region->size < region->requested) return 0;
+      if (!region || region->size < region->wanted) return 0;
     }
     for (start = 0; start + place.offset + place.size <= region->size; start += place.stride) {
       if (!is_zero(region->data + start + place.offset, place.size)) return 0;
@@ -346,7 +338,7 @@ static int frame_enter(Framing *framing, PyObject *key, uint64_t sequence, PyObj
 }
 
 static int is_same_region(const Region *one, const Region *other) {
-  return one->address == other->address && one->requested == other->requested && one->size == other->size &&
+  return one->address == other->address && one->wanted == other->wanted && one->size == other->size &&
          !memcmp(one->data, other->data, one->size);
 }
 

@@ -22,6 +22,24 @@ static inline uint32_t load_u32(const uint8_t *at) {
   return value;
 }
 
+/* Mixes a number into a key. The order counts, and small numbers spread over all bits (the finalizer of splitmix64). */
+static inline uint64_t mix(uint64_t key, uint64_t number) {
+  key = key * 0x9E3779B97F4A7C15 + number + 0x632BE59BD9B4E019;
+  key = (key ^ key >> 30) * 0xBF58476D1CE4E5B9;
+  key = (key ^ key >> 27) * 0x94D049BB133111EB;
+  return key ^ key >> 31;
+}
+
+/* A region of an event: the bytes that were read of those that were wanted. */
+typedef struct {
+  uint64_t address, wanted;
+  const uint8_t *data;
+  size_t size;
+} Region;
+
+/* regions.c: Returns 0 for what is not a region, without an error. */
+int parse_region(PyObject *item, Region *region);
+
 /* bodies.c */
 PyObject *read_enter_body(PyObject *self, PyObject *arguments);
 PyObject *read_leave_body(PyObject *self, PyObject *arguments);

@@ -40,10 +40,9 @@ typedef struct {
   size_t count;
 } Form;
 
+/* A region, and whether it is part of the argument. */
 typedef struct {
-  uint64_t address;
-  const uint8_t *data;
-  size_t size;
+  Region region;
   int is_taken;
 } Block;
 
@@ -58,20 +57,13 @@ typedef struct {
   int has_contents, is_exact;
 } Keys;
 
-static uint64_t mix_number(uint64_t key, uint64_t number) {
-  key = key * 0x9E3779B97F4A7C15 + number + 0x632BE59BD9B4E019;
-  key = (key ^ key >> 30) * 0xBF58476D1CE4E5B9;
-  key = (key ^ key >> 27) * 0x94D049BB133111EB;
-  return key ^ key >> 31;
-}
-
 static uint64_t mix_bytes(uint64_t key, const uint8_t *data, size_t size) {
   uint64_t tail = 0;
   size_t i;
-  key = mix_number(key, size);
-  for (i = 0; i + 8 <= size; i += 8) key = mix_number(key, load_u64(data + i));
+  key = mix(key, size);
+  for (i = 0; i + 8 <= size; i += 8) key = mix(key, load_u64(data + i));
   memcpy(&tail, data + i, size - i);
-  return size - i ? mix_number(key, tail) : key;
+  return size - i ? mix(key, tail) : key;
 }
 
 static void free_mask(Mask *mask) {
@@ -163,18 +155,10 @@ static int set_memory(Memory *memory, PyObject *regions) {
   memory->count = 0;
   if (count < 0 || count > MAX_REGIONS) return 0;
   for (i = 0; i < count; i++) {
-    PyObject *region = PyTuple_GetItem(regions, i);
     Block block = {.is_taken = 0};
-    Py_ssize_t size;
     size_t at = 0;
-    if (!PyTuple_Check(region) || PyTuple_Size(region) != 3) return 0;
-    block.address = PyLong_AsUnsignedLongLong(PyTuple_GetItem(region, 0));
-    if (PyErr_Occurred() || PyBytes_AsStringAndSize(PyTuple_GetItem(region, 2), (char **)&block.data, &size)) {
-      PyErr_Clear();
-      return 0;
-    }
-    block.size = (size_t)size;
-    while (at < memory->count && memory->blocks[at].address != block.address) at++;
+    if (!parse_region(PyTuple_GetItem(regions, i), &block.region)) return 0;
+    while (at < memory->count && memory->blocks[at].region.address != block.region.address) at++;
     memory->blocks[at] = block;
     if (at == memory->count) memory->count++;
   }
@@ -184,7 +168,7 @@ static int set_memory(Memory *memory, PyObject *regions) {
 static Block *find(Memory *memory, uint64_t address) {
   size_t i;
   for (i = 0; i < memory->count; i++)
-    if (memory->blocks[i].address == address && !memory->blocks[i].is_taken) return memory->blocks + i;
+    if (memory->blocks[i].region.address == address && !memory->blocks[i].is_taken) return memory->blocks + i;
   return NULL;
 }
 
@@ -213,16 +197,16 @@ static uint64_t mix_masked(uint64_t key, const Mask *mask, const uint8_t *bits, 
     if (!mask->bits[i]) continue;
     word |= (uint64_t)(data[i] & bits[i]) << 8 * filled;
     if (++filled < 8) continue;
-    key = mix_number(key, word);
+    key = mix(key, word);
     word = filled = 0;
   }
-  key = mix_number(mix_number(key, word), filled);
-  for (i = 0; i < mask->presence.count; i++) key = mix_number(key, (uint64_t)!is_zero(mask->presence.spans + i, data, size));
+  key = mix(mix(key, word), filled);
+  for (i = 0; i < mask->presence.count; i++) key = mix(key, (uint64_t)!is_zero(mask->presence.spans + i, data, size));
   return key;
 }
 
 static void mix_contents(Keys *keys, uint64_t number) {
-  keys->contents = mix_number(keys->contents, number);
+  keys->contents = mix(keys->contents, number);
   keys->has_contents = 1;
 }
 
@@ -248,24 +232,24 @@ static uint64_t read_pointer(const Form *form, const Pointee *pointee, const uin
 
 static void mix_pointee(Keys *keys, const Pointee *pointee, Block *block) {
   size_t start, size;
-  keys->plain = mix_number(keys->plain, block ? 1 : 0);
+  keys->plain = mix(keys->plain, block ? 1 : 0);
   if (!block) return;
   if (!pointee->size) {
-    keys->plain = mix_number(keys->plain, block->size);
+    keys->plain = mix(keys->plain, block->region.size);
     return;
   }
   if (is_empty(&pointee->plain)) {
-    keys->plain = mix_number(keys->plain, block->size / pointee->size);
+    keys->plain = mix(keys->plain, block->region.size / pointee->size);
   } else {
-    for (start = 0; start < block->size; start += pointee->size) {
-      size = pointee->size < block->size - start ? pointee->size : block->size - start;
-      keys->plain = mix_number(mix_masked(keys->plain, &pointee->plain, pointee->plain.bits, block->data + start, size), 1);
+    for (start = 0; start < block->region.size; start += pointee->size) {
+      size = pointee->size < block->region.size - start ? pointee->size : block->region.size - start;
+      keys->plain = mix(mix_masked(keys->plain, &pointee->plain, pointee->plain.bits, block->region.data + start, size), 1);
     }
-    keys->plain = mix_number(keys->plain, 0);
+    keys->plain = mix(keys->plain, 0);
   }
-  for (start = 0; pointee->plain.unions.count && start < block->size; start += pointee->size) {
-    size = pointee->size < block->size - start ? pointee->size : block->size - start;
-    mix_unions(keys, &pointee->plain, block->data + start, size);
+  for (start = 0; pointee->plain.unions.count && start < block->region.size; start += pointee->size) {
+    size = pointee->size < block->region.size - start ? pointee->size : block->region.size - start;
+    mix_unions(keys, &pointee->plain, block->region.data + start, size);
   }
   block->is_taken = 1;
 }
@@ -290,7 +274,7 @@ static void make_keys(Keys *keys, const Form *form, const uint8_t *bits, const u
   for (i = 0; i < memory->count; i++) {
     const Block *block = memory->blocks + i;
     if (block->is_taken) continue;
-    keys->contents = mix_bytes(keys->contents, block->data, block->size);
+    keys->contents = mix_bytes(keys->contents, block->region.data, block->region.size);
     keys->has_contents = 1;
   }
 }
@@ -318,8 +302,8 @@ PyObject *call_keys(PyObject *self, PyObject *arguments) {
   } else {
     Block *block = find(&memory, address);
     if (block) {
-      data = block->data;
-      size = (Py_ssize_t)block->size;
+      data = block->region.data;
+      size = (Py_ssize_t)block->region.size;
       block->is_taken = 1;
     }
   }

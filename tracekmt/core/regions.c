@@ -6,13 +6,6 @@
 
 enum { MAX_REGIONS = 64 };
 
-/* A region of an event: the bytes that were read of those that were wanted. */
-typedef struct {
-  uint64_t address, wanted;
-  const uint8_t *data;
-  size_t size;
-} Region;
-
 typedef struct {
   Region regions[MAX_REGIONS];
   size_t count;
@@ -33,6 +26,19 @@ static int compare(const Region *a, const Region *b) {
   return order ? order : (a->size > b->size) - (a->size < b->size);
 }
 
+int parse_region(PyObject *item, Region *region) {
+  Py_ssize_t size;
+  if (!PyTuple_Check(item) || PyTuple_Size(item) != 3) return 0;
+  region->address = PyLong_AsUnsignedLongLong(PyTuple_GetItem(item, 0));
+  region->wanted = PyErr_Occurred() ? 0 : PyLong_AsUnsignedLongLong(PyTuple_GetItem(item, 1));
+  if (PyErr_Occurred() || PyBytes_AsStringAndSize(PyTuple_GetItem(item, 2), (char **)&region->data, &size)) {
+    PyErr_Clear();
+    return 0;
+  }
+  region->size = (size_t)size;
+  return 1;
+}
+
 /* Reads and sorts regions. Returns 0 for what is left to Python. */
 static int read_regions(PyObject *list, Regions *regions) {
   int is_list = PyList_Check(list);
@@ -40,18 +46,9 @@ static int read_regions(PyObject *list, Regions *regions) {
   regions->count = 0;
   if (count < 0 || count > MAX_REGIONS) return 0;
   for (i = 0; i < count; i++) {
-    PyObject *item = is_list ? PyList_GetItem(list, i) : PyTuple_GetItem(list, i);
     Region region;
-    Py_ssize_t size;
     size_t at = regions->count++;
-    if (!PyTuple_Check(item) || PyTuple_Size(item) != 3) return 0;
-    region.address = PyLong_AsUnsignedLongLong(PyTuple_GetItem(item, 0));
-    region.wanted = PyErr_Occurred() ? 0 : PyLong_AsUnsignedLongLong(PyTuple_GetItem(item, 1));
-    if (PyErr_Occurred() || PyBytes_AsStringAndSize(PyTuple_GetItem(item, 2), (char **)&region.data, &size)) {
-      PyErr_Clear();
-      return 0;
-    }
-    region.size = (size_t)size;
+    if (!parse_region(is_list ? PyList_GetItem(list, i) : PyTuple_GetItem(list, i), &region)) return 0;
     if (region.address >> 63 || region.wanted >> 32) return 0;
     for (; at && compare(&region, regions->regions + at - 1) < 0; at--) regions->regions[at] = regions->regions[at - 1];
     regions->regions[at] = region;

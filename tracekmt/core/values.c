@@ -6,15 +6,9 @@
 
 enum { MAX_REGIONS = 64, STRUCT_COST = 8, STEP_COST = 16 };
 
-typedef struct {
-  uint64_t address;
-  const uint8_t *data;
-  size_t size;
-} Block;
-
 /* The memory of an event: its regions, the longest of those at one address. */
 typedef struct {
-  Block blocks[MAX_REGIONS];
+  Region blocks[MAX_REGIONS];
   int count;
 } Memory;
 
@@ -38,17 +32,9 @@ static int set_memory(Memory *memory, PyObject *regions) {
   Py_ssize_t count = PyTuple_Size(regions), i;
   memory->count = 0;
   for (i = 0; i < count; i++) {
-    PyObject *region = PyTuple_GetItem(regions, i);
-    Block block;
-    Py_ssize_t size;
+    Region block;
     int at = 0;
-    if (!PyTuple_Check(region) || PyTuple_Size(region) != 3) return 0;
-    block.address = PyLong_AsUnsignedLongLong(PyTuple_GetItem(region, 0));
-    if (PyErr_Occurred() || PyBytes_AsStringAndSize(PyTuple_GetItem(region, 2), (char **)&block.data, &size)) {
-      PyErr_Clear();
-      return 0;
-    }
-    block.size = (size_t)size;
+    if (!parse_region(PyTuple_GetItem(regions, i), &block)) return 0;
     while (at < memory->count && memory->blocks[at].address != block.address) at++;
     if (at == MAX_REGIONS) return 0;
     if (at == memory->count) memory->count++;
@@ -60,10 +46,10 @@ static int set_memory(Memory *memory, PyObject *regions) {
 
 /* Returns memory of a size, of the last region that begins before it and has all of it. */
 static const uint8_t *find(const Memory *memory, uint64_t address, uint64_t size) {
-  const Block *best = NULL;
+  const Region *best = NULL;
   int i;
   for (i = 0; i < memory->count; i++) {
-    const Block *block = memory->blocks + i;
+    const Region *block = memory->blocks + i;
     uint64_t offset = address - block->address;
     if (address < block->address || offset > block->size || size > block->size - offset) continue;
     if (!best || block->address > best->address) best = block;
