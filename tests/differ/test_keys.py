@@ -7,7 +7,8 @@ import struct
 import pytest
 
 from tracekmt.calls import CALLS
-from tracekmt.differ.keys import _form, _input_keys
+from tracekmt.differ.forms import form_of
+from tracekmt.differ.keys import _input_keys
 from tracekmt.spec import types as t
 from tracekmt.spec.dsl import UINT, in_, structure
 from tracekmt.spec.types import CallSpec, Condition, Field, Integer, Kind, Pointer, Struct, Union
@@ -52,11 +53,11 @@ INNER = structure("INNER", in_("Plain", UINT))
     ],
 )
 def test_values_that_no_mask_covers_make_keys_inexact(member: Field | Union, is_exact: bool) -> None:
-    assert _form(call(member), "x64", "in").is_exact is is_exact
+    assert form_of(call(member), "x64", "in").is_exact is is_exact
 
 
 def test_most_functions_have_exact_keys() -> None:
-    assert sum(_form(spec, "x64", "in").is_exact for spec in CALLS.values()) > len(CALLS) // 2
+    assert sum(form_of(spec, "x64", "in").is_exact for spec in CALLS.values()) > len(CALLS) // 2
 
 
 @pytest.mark.parametrize("is_behind_pointer", [False, True])

@@ -82,7 +82,7 @@ class Core(Protocol):
     """
 
     key_form: Callable[..., Any]
-    """See `differ.keys`. Arguments: a seed, pointer size, selectors, plain values, distances, memory behind pointers.
+    """See `differ.forms`. Arguments: a seed, pointer size, selectors, plain values, distances, memory behind pointers.
 
     A mask is its bits, and places of presence and of unions. A place is an offset and a size in bytes.
     """

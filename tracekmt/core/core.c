@@ -469,7 +469,7 @@ static PyMethodDef methods[] = {
   {"relocate_regions", relocate_regions, METH_VARARGS, "See tracekmt.replayer.relocate.relocate."},
   {"restore_regions", restore_regions, METH_VARARGS, "See tracekmt.replayer.relocate.RelocatedCall.recorded."},
   {"compare_regions", compare_regions, METH_VARARGS, "See tracekmt.differ.fast_path.unchanged_except_bound_values."},
-  {"key_form", key_form, METH_VARARGS, "See tracekmt.differ.keys."},
+  {"key_form", key_form, METH_VARARGS, "See tracekmt.differ.forms."},
   {"call_keys", call_keys, METH_VARARGS, "See tracekmt.differ.keys."},
   {NULL, NULL, 0, NULL},
 };

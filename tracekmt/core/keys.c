@@ -1,6 +1,6 @@
 /*
  * Keys of calls: numbers that are equal for calls with equal values. The forms say which bytes of an argument count; they are made by
- * tracekmt.differ.keys, which also has the same work in Python. Only the numbers themselves are others there.
+ * tracekmt.differ.forms, and tracekmt.differ.keys has the same work in Python. Only the numbers themselves are others there.
  */
 #include "core.h"
 
@@ -254,7 +254,7 @@ static void mix_pointee(Keys *keys, const Pointee *pointee, Block *block) {
   block->is_taken = 1;
 }
 
-/* Returns 1 if a number may be a distance between addresses: it is at least 2^24. */
+/* Returns 1 if a number may be a distance between addresses: it is at least LEAST_DISTANCE of tracekmt.differ.keys. */
 static int is_distance(const Span *span, const uint8_t *data, size_t size) {
   const Span high = {span->offset + 3, span->size > 3 ? span->size - 3 : 0};
   return !is_zero(&high, data, size);
