@@ -50,6 +50,7 @@ bench:  ## measure recording, traces, replay and diff
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/diff.py
+	$(BIN)/python benchmarks/thunks.py
 	$(BIN)/python benchmarks/run.py
 
 .PHONY: compare
