@@ -140,6 +140,20 @@ def test_a_replay_is_the_same_with_calls_that_are_sent_ahead(
     assert (stopped is None) is (keep_going or fault in ("", "Escape:5:c000000d"))
 
 
+def test_objects_of_calls_that_were_sent_ahead_are_destroyed(kernel: Kernel, tmp_path: Path) -> None:
+    """The replay stops at a lost device, and the library has made the creation behind that query."""
+    path = tmp_path / "trace.kmt"
+    with tracekmt.create(path) as trace:
+        trace.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 0x11}}, {"hAdapter": 0x40000000})
+        trace.add("D3DKMTQueryVideoMemoryInfo", {"hAdapter": 0x40000000}, {"Budget": 1 << 30})
+        trace.add("D3DKMTCreateDevice", {"hAdapter": 0x40000000}, {"hDevice": 0x40000040})
+    kernel.order("QueryVideoMemoryInfo:1:c00002b6")
+    report = kernel.replay(path)
+    assert report.stopped is not None
+    assert kernel.sent["CreateDevice"] == 1
+    assert kernel.living == 0
+
+
 @pytest.fixture
 def opened(library: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
     opened = Library(library, 5.0)

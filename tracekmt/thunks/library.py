@@ -42,8 +42,11 @@ _END_SECONDS = 3
 _OUTPUT_LIMIT = 1 << 16
 """Bytes of a library's output that are shown."""
 
-_PIPE_SIZE = 4096 if sys.platform == "win32" else 1 << 16
-"""Bytes that a pipe holds (subprocess.PIPE of Python 3.10). A call that hangs reads none of them."""
+_PIPE_SIZE = 4096
+"""Bytes that any pipe holds: one of Windows by default, and one of Linux beyond the limit of the user (pipe(7)).
+
+A library that hangs reads none of them, and the replay must not wait for it without a time limit.
+"""
 
 FIRST_ERROR = 0xC0000000
 """Exit status of a Windows process from which on it is the NTSTATUS of an exception that nothing handled."""
@@ -246,6 +249,10 @@ class Library:
             raise posted.outcome
         return posted.outcome
 
+    def _receive_outcomes(self) -> None:
+        while self._posted:
+            self._receive_outcome()
+
     def _receive_outcome(self) -> None:
         """Receive the outcome of the first call that has none. Calls after one that did not return are not made."""
         posted = self._posted.popleft()
@@ -306,6 +313,7 @@ class Library:
 
         Objects that no call can destroy end with the process.
         """
+        self._receive_outcomes()
         for spec, inputs in self.live_objects.destroying_calls(CALLS.values(), self.has):
             self.query(spec, inputs)
 
@@ -340,8 +348,7 @@ class Library:
             OSError: The request failed.
             LibraryProcessDied: The process ended, or its answer is not valid.
         """
-        while self._posted:
-            self._receive_outcome()
+        self._receive_outcomes()
         if not self._write(message(request)):
             raise LibraryProcessDied(self._exit_reason())
         return self._receive(timeout, is_valid)
