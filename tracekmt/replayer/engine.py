@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tracekmt.codec.memory import Arena, MemoryFault
 from tracekmt.differ.compare import Comparison
@@ -25,7 +25,7 @@ from tracekmt.replayer.layouts import layout_notes
 from tracekmt.replayer.lookahead import Lookahead, SentAhead, is_query, signals
 from tracekmt.replayer.outcome_trace import OutcomeTrace
 from tracekmt.replayer.select import ThunksOptions, select_target
-from tracekmt.replayer.target import Target, Transcript, may_block
+from tracekmt.replayer.target import PostingTarget, Target, Transcript, may_block
 from tracekmt.replayer.thunks_target import ReplayStopped
 from tracekmt.spec.paths import structures
 from tracekmt.spec.types import Bytes, CallSpec, Payload
@@ -104,7 +104,7 @@ class Replay:
         skipped_waits: Number of waits that were not sent because they would never end.
         queries: Queries that were sent and have not returned in the recording; see `lookahead`.
         ahead: Calls that were sent before their places, by index.
-        events: The events of the replay, while it runs.
+        events: The events of the replay, while it runs on a target that begins calls ahead.
     """
 
     trace: Trace
@@ -125,8 +125,9 @@ class Replay:
     def run(self) -> None:
         """Send the calls and compare their outcomes."""
         self.begin()
-        self.events = Lookahead(self.trace.timeline())
-        for index, is_leave in self.events:
+        events = Lookahead(self.trace.timeline())
+        self.events = events if isinstance(self.target, PostingTarget) else None
+        for index, is_leave in events:
             if self.only is not None and index not in self.only:
                 continue
             try:
@@ -219,9 +220,9 @@ class Replay:
         """Make a call on the target, unless the recorder answered it. Its faults are part of the recording."""
         injection = entered.call.injection
         if injection is None or injection.kind == "delayed":
-            if self.target.real and self.events is not None and is_query(entered.call.spec):
+            if self.events is not None and is_query(entered.call.spec):
                 self.queries.add(entered.call.index)
-                if self.target.post(entered):
+                if self._post(entered):
                     self._send_ahead(self.events)
             return self.target.call(entered)
         if injection.kind == "answered":
@@ -241,6 +242,10 @@ class Replay:
         entered = self.comparison.on_enter(call, self.target.adopt)
         return SentAhead(entered, findings, self.report.calls.ambient_handles - ambient_handles)
 
+    def _post(self, entered: EnteredCall) -> bool:
+        # The type of a protocol is checked once in `run`, because that is slow.
+        return cast("PostingTarget", self.target).post(entered)
+
     def _send_ahead(self, events: Lookahead) -> None:
         """Send the calls that do not depend on the outcomes of those that the target makes now."""
         for index, is_leave in events.coming():
@@ -259,7 +264,7 @@ class Replay:
                 except (LibraryProcessDied, UsageError):
                     return  # the call reports it at its place, if it is reached
             entered = self.ahead[index].entered
-            if not self.target.post(entered) or not is_query(entered.call.spec):
+            if not self._post(entered) or not is_query(entered.call.spec):
                 return
             self.queries.add(index)
 

@@ -70,10 +70,6 @@ class SimulatorTarget:
         """Do nothing: the simulator only reads inputs, they need not exist."""
         return ()
 
-    def post(self, entered: EnteredCall) -> bool:
-        """Return False: a simulator makes a call at once."""
-        return False
-
     def call(self, entered: EnteredCall) -> tuple[Outcome, Transcript] | None:
         """Make a call on the simulator.
 

@@ -65,12 +65,8 @@ class Target(Protocol):
         """Create the inputs of a call that no call creates, and yield findings for inputs that differ."""
         ...
 
-    def post(self, entered: EnteredCall) -> bool:
-        """Begin a call, whose outcome `call` returns later. Return False if the target cannot begin it now."""
-        ...
-
     def call(self, entered: EnteredCall) -> tuple[Outcome, Transcript] | None:
-        """Make a call of the trace, or finish one that was begun. A target whose call did not return must be restarted.
+        """Make a call of the trace. A target whose call did not return must be restarted.
 
         Returns:
             The outcome and its raw data. None if the target does not make this call.
@@ -100,4 +96,13 @@ class Target(Protocol):
             handle: Recorded handle.
             call_handles: Handles of other kinds in the same call.
         """
+        ...
+
+
+@runtime_checkable
+class PostingTarget(Target, Protocol):
+    """A target that makes calls while the replay prepares the next ones."""
+
+    def post(self, entered: EnteredCall) -> bool:
+        """Begin a call, whose outcome `call` returns later. Return False if the target cannot begin it now."""
         ...

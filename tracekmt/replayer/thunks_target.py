@@ -88,7 +88,7 @@ class _Request(NamedTuple):
 
 
 class ThunksTarget:
-    """A library of thunks as the target of a replay; see `Target`."""
+    """A library of thunks as the target of a replay; see `PostingTarget`."""
 
     real = True
 
@@ -162,7 +162,7 @@ class ThunksTarget:
         return self.library.event() if kind == EVENT else self.library.section(UNKNOWN_SIZE)
 
     def post(self, entered: EnteredCall) -> bool:
-        """Begin a call that no limit applies to; see `Target`."""
+        """Begin a call that no limit applies to; see `PostingTarget`."""
         call, spec = entered.call, form_like(entered.call.spec)
         if call.index in self._begun:
             return True
