@@ -82,13 +82,13 @@ def _with_kind(spec: CallSpec, kind: Kind) -> CallSpec:
 def _resolve_union(union: Union, kind: Kind) -> Union:
     """Return a union without conditions on a kind. The first arm whose condition is true is in effect."""
     arms: list[Field] = []
-    default: Field | None = None
+    chosen: Field | None = None
     for arm in union.arms:
         condition = _kind_condition(arm)
-        if default is None and condition is not None and (kind == condition.kind) != condition.negate:
-            default = arm
+        if chosen is None and condition is not None and (kind == condition.kind) != condition.negate:
+            chosen = arm
             arms = [replace(each, when=NEVER) if each.when is None else each for each in arms]
             arms.append(replace(arm, when=None))
         else:
-            arms.append(replace(arm, when=NEVER) if default is not None or condition is not None else arm)
+            arms.append(replace(arm, when=NEVER) if chosen is not None or condition is not None else arm)
     return replace(union, arms=tuple(arms))

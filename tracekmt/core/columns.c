@@ -63,15 +63,20 @@ static PyObject *new_column(size_t count, size_t size, uint8_t **bytes) {
   return column;
 }
 
+/* Reads the arguments of a function that gets two columns of 64-bit numbers. */
+static int read_two_columns(PyObject *arguments, Column *first, Column *second) {
+  PyObject *bytes[2];
+  return PyArg_ParseTuple(arguments, "O!O!", &PyBytes_Type, bytes, &PyBytes_Type, bytes + 1) && read_column(bytes[0], 8, first) &&
+         read_column(bytes[1], 8, second);
+}
+
 /* tracekmt.differ.columns.gather */
 PyObject *gather_column(PyObject *self, PyObject *arguments) {
-  PyObject *key_bytes, *position_bytes, *gathered;
+  PyObject *gathered;
   Column keys, positions;
   uint8_t *to;
   size_t i;
-  if (!PyArg_ParseTuple(arguments, "O!O!:gather_column", &PyBytes_Type, &key_bytes, &PyBytes_Type, &position_bytes)) return NULL;
-  if (!read_column(key_bytes, 8, &keys) || !read_column(position_bytes, 8, &positions)) return NULL;
-  if (!(gathered = new_column(positions.count, 8, &to))) return NULL;
+  if (!read_two_columns(arguments, &keys, &positions) || !(gathered = new_column(positions.count, 8, &to))) return NULL;
   for (i = 0; i < positions.count; i++) {
     uint64_t position = number_at(&positions, i);
     if (position >= keys.count) {
@@ -86,12 +91,11 @@ PyObject *gather_column(PyObject *self, PyObject *arguments) {
 
 /* tracekmt.differ.columns.mix */
 PyObject *mix_columns(PyObject *self, PyObject *arguments) {
-  PyObject *key_bytes, *other_bytes, *mixed;
+  PyObject *mixed;
   Column keys, others;
   uint8_t *to;
   size_t i;
-  if (!PyArg_ParseTuple(arguments, "O!O!:mix_columns", &PyBytes_Type, &key_bytes, &PyBytes_Type, &other_bytes)) return NULL;
-  if (!read_column(key_bytes, 8, &keys) || !read_column(other_bytes, 8, &others)) return NULL;
+  if (!read_two_columns(arguments, &keys, &others)) return NULL;
   if (keys.count != others.count) {
     set_error("columns of different lengths");
     return NULL;

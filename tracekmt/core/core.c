@@ -264,11 +264,6 @@ static const Region *region_at(const Regions *regions, uint64_t address) {
   return NULL;
 }
 
-static int is_zero(const uint8_t *data, size_t size) {
-  while (size && !*data) data++, size--;
-  return !size;
-}
-
 /* Returns 1 if all places of undescribed addresses were read and are zero. */
 static int has_no_address(const Regions *regions, uint64_t argument, const uint8_t *places, size_t size) {
   const Region *outer = size ? region_at(regions, argument) : NULL;

@@ -30,6 +30,20 @@ static inline uint64_t mix(uint64_t key, uint64_t number) {
   return key ^ key >> 31;
 }
 
+static inline int is_zero(const uint8_t *data, size_t size) {
+  while (size && !*data) data++, size--;
+  return !size;
+}
+
+/* The answer to what is left to Python. */
+static inline PyObject *left_to_python(void) {
+  Py_INCREF(Py_NotImplemented);
+  return Py_NotImplemented;
+}
+
+/* Number of regions from which on an event is left to Python. */
+enum { MAX_REGIONS = 64 };
+
 /* A region of an event: the bytes that were read of those that were wanted. */
 typedef struct {
   uint64_t address, wanted;

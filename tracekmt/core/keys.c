@@ -6,8 +6,6 @@
 
 #define FORM_NAME "tracekmt.core.form"
 
-enum { MAX_REGIONS = 64 };
-
 /* Bytes of a structure that count as one number. */
 typedef struct {
   uint32_t offset, size;
@@ -178,11 +176,9 @@ static size_t end_of(const Span *span, size_t size) {
   return end < size ? end : size;
 }
 
-static int is_zero(const Span *span, const uint8_t *data, size_t size) {
-  size_t i, end = end_of(span, size);
-  for (i = span->offset; i < end; i++)
-    if (data[i]) return 0;
-  return 1;
+static int is_absent(const Span *span, const uint8_t *data, size_t size) {
+  size_t end = end_of(span, size);
+  return span->offset >= end || is_zero(data + span->offset, end - span->offset);
 }
 
 static int is_empty(const Mask *mask) {
@@ -201,7 +197,7 @@ static uint64_t mix_masked(uint64_t key, const Mask *mask, const uint8_t *bits, 
     word = filled = 0;
   }
   key = mix(mix(key, word), filled);
-  for (i = 0; i < mask->presence.count; i++) key = mix(key, (uint64_t)!is_zero(mask->presence.spans + i, data, size));
+  for (i = 0; i < mask->presence.count; i++) key = mix(key, (uint64_t)!is_absent(mask->presence.spans + i, data, size));
   return key;
 }
 
@@ -215,7 +211,7 @@ static void mix_unions(Keys *keys, const Mask *mask, const uint8_t *data, size_t
   size_t i, found = 0;
   for (i = 0; i < mask->unions.count; i++) {
     const Span *span = mask->unions.spans + i;
-    if (is_zero(span, data, size)) continue;
+    if (is_absent(span, data, size)) continue;
     mix_contents(keys, i);
     keys->contents = mix_bytes(keys->contents, data + span->offset, end_of(span, size) - span->offset);
     found++;
@@ -257,7 +253,7 @@ static void mix_pointee(Keys *keys, const Pointee *pointee, Block *block) {
 /* Returns 1 if a number may be a distance between addresses: it is at least LEAST_DISTANCE of tracekmt.differ.keys. */
 static int is_distance(const Span *span, const uint8_t *data, size_t size) {
   const Span high = {span->offset + 3, span->size > 3 ? span->size - 3 : 0};
-  return !is_zero(&high, data, size);
+  return !is_absent(&high, data, size);
 }
 
 /* Makes the keys of an argument. `bits` are those of the form's plain values, or a copy without distances. */
@@ -293,10 +289,7 @@ PyObject *call_keys(PyObject *self, PyObject *arguments) {
   if (!PyArg_ParseTuple(arguments, "OOKO:call_keys", &capsule, &argument, &address, &regions) ||
       !(form = PyCapsule_GetPointer(capsule, FORM_NAME)))
     return NULL;
-  if (!set_memory(&memory, regions)) {
-    Py_INCREF(Py_NotImplemented);
-    return Py_NotImplemented;
-  }
+  if (!set_memory(&memory, regions)) return left_to_python();
   if (argument != Py_None) {
     if (PyBytes_AsStringAndSize(argument, (char **)&data, &size)) return NULL;
   } else {

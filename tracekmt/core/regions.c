@@ -4,8 +4,6 @@
  */
 #include "core.h"
 
-enum { MAX_REGIONS = 64 };
-
 typedef struct {
   Region regions[MAX_REGIONS];
   size_t count;
@@ -85,25 +83,19 @@ static PyObject *new_region(uint64_t address, uint64_t wanted, PyObject *data) {
   return Py_BuildValue("(KKN)", (unsigned long long)address, (unsigned long long)wanted, data);
 }
 
-static PyObject *left_to_python(void) {
-  Py_INCREF(Py_NotImplemented);
-  return Py_NotImplemented;
-}
-
 static PyObject *none(void) {
   Py_INCREF(Py_None);
   return Py_None;
 }
 
-/* Writes a change of a recorded address into the new regions. Returns 0 if no region has it. */
-static int apply_patch(const Regions *placed, uint8_t *const bytes[], uint64_t address, const char *data, size_t size) {
-  size_t i = placed->count;
-  while (i && placed->regions[i - 1].address > address) i--;
-  if (!i--) return 0;
-  address -= placed->regions[i].address;
-  if (address > placed->regions[i].size || size > placed->regions[i].size - address) return 0;
-  memcpy(bytes[i] + address, data, size);
-  return 1;
+/* Returns the place of bytes in regions that are in order. NULL if they are not in one region. */
+static uint8_t *find(const Regions *regions, uint64_t address, uint64_t size) {
+  size_t i = regions->count;
+  while (i && regions->regions[i - 1].address > address) i--;
+  if (!i--) return NULL;
+  address -= regions->regions[i].address;
+  if (address >= regions->regions[i].size || size > regions->regions[i].size - address) return NULL;
+  return (uint8_t *)regions->regions[i].data + address;
 }
 
 /* tracekmt.replayer.relocate.relocate. Returns None for inputs that have to be encoded. */
@@ -113,7 +105,6 @@ PyObject *relocate_regions(PyObject *self, PyObject *arguments) {
   Py_ssize_t word, i;
   Regions regions, placed = {.count = 0};
   Addresses addresses = {.count = 0};
-  uint8_t *bytes[MAX_REGIONS];
   uint64_t end = 0;
   size_t at;
   if (!PyArg_ParseTuple(arguments, "OKKKnO!:relocate_regions", &region_list, &next, &guard, &null_limit, &word, &PyList_Type, &patches))
@@ -140,11 +131,13 @@ PyObject *relocate_regions(PyObject *self, PyObject *arguments) {
     Region *region = placed.regions + at;
     size_t size = region->wanted ? (size_t)region->wanted : 1;
     PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size), *item;
+    uint8_t *bytes;
     if (!data) goto fail;
-    bytes[at] = (uint8_t *)PyBytes_AsString(data);
-    if (!region->wanted) bytes[at][0] = 0;
-    memcpy(bytes[at], region->data, region->size);
-    replace_pointers(bytes[at], region->size, &addresses, (size_t)word);
+    bytes = (uint8_t *)PyBytes_AsString(data);
+    bytes[0] = 0;  /* of a region without bytes */
+    memcpy(bytes, region->data, region->size);
+    replace_pointers(bytes, region->size, &addresses, (size_t)word);
+    region->data = bytes;
     region->size = size;
     if (!(item = new_region(*replacement(&addresses, region->address), size, data))) goto fail;
     PyList_SetItem(list, (Py_ssize_t)at, item);
@@ -153,11 +146,13 @@ PyObject *relocate_regions(PyObject *self, PyObject *arguments) {
     unsigned long long address;
     const char *data;
     Py_ssize_t size;
+    uint8_t *place;
     if (!PyArg_ParseTuple(PyList_GetItem(patches, i), "Ky#", &address, &data, &size)) goto fail;
-    if (!apply_patch(&placed, bytes, address, data, (size_t)size)) {
+    if (!(place = find(&placed, address, (uint64_t)size))) {
       Py_DECREF(list);
       return none();
     }
+    memcpy(place, data, (size_t)size);
   }
   return Py_BuildValue("(Ny#y#K)", list, (const char *)addresses.from, (Py_ssize_t)(8 * addresses.count),
                        (const char *)addresses.to, (Py_ssize_t)(8 * addresses.count), next);
@@ -207,16 +202,6 @@ static int are_equal(const Regions *a, const Regions *b) {
   for (i = 0; i < a->count; i++)
     if (compare(a->regions + i, b->regions + i)) return 0;
   return 1;
-}
-
-/* Returns the place of bytes in regions that are in order. NULL if they are not in one region. */
-static uint8_t *find(const Regions *regions, uint64_t address, uint64_t size) {
-  size_t i = regions->count;
-  while (i && regions->regions[i - 1].address > address) i--;
-  if (!i--) return NULL;
-  address -= regions->regions[i].address;
-  if (address >= regions->regions[i].size || size > regions->regions[i].size - address) return NULL;
-  return (uint8_t *)regions->regions[i].data + address;
 }
 
 /* Reads the values at locations, and replaces them by the recorded ones. Returns NULL without an error if one has no place. */

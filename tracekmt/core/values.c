@@ -4,7 +4,7 @@
  */
 #include "program.h"
 
-enum { MAX_REGIONS = 64, STRUCT_COST = 8, STEP_COST = 16 };
+enum { STRUCT_COST = 8, STEP_COST = 16 };
 
 /* The memory of an event: its regions, the longest of those at one address. */
 typedef struct {
@@ -311,11 +311,6 @@ static PyObject *decode_value(Walk *walk, const Node *node, const uint8_t *now, 
   }
 }
 
-static int is_zero(const uint8_t *data, size_t size) {
-  while (size && !*data) data++, size--;
-  return !size;
-}
-
 /* Adds the fields of a structure to its values, without those of other arms. Returns 0 if the call is left to Python. */
 static int decode_fields(Walk *walk, const Node *nodes, size_t count, const Frame *frame, PyObject *values) {
   size_t i;
@@ -494,8 +489,7 @@ static int search_fields(Walk *walk, const Node *nodes, size_t count, uint64_t a
 
 /* Returns what the walk found, NotImplemented for a call that is left to Python. */
 static PyObject *outcome(PyObject *found) {
-  if (found || PyErr_Occurred()) return found;
-  return new_reference(Py_NotImplemented);
+  return found || PyErr_Occurred() ? found : left_to_python();
 }
 
 /* Sets the memory of a walk. `before`: the regions at enter, None for a call that did not return. */

@@ -267,6 +267,9 @@ def find_unchanged(
 
 
 def _are_same(first: Sequence[int], second: Sequence[int], counterparts: array[int]) -> bool:
-    return len(first) == len(second) and all(
-        a == b if a < FIRST else counterparts[a] == b for a, b in zip(first, second, strict=True)
-    )
+    return len(first) == len(second) and all(is_same(a, b, counterparts) for a, b in zip(first, second, strict=True))
+
+
+def is_same(left: int, right: int, counterparts: array[int]) -> bool:
+    """Return True if two numbers mean the same object. Those below FIRST mean the same on both sides."""
+    return left == right if left < FIRST else counterparts[left] == right

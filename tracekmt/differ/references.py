@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tracekmt.codec import json_form
-from tracekmt.differ.columns import DEAD, FIRST, NO_BIRTH, NULL, UNKNOWN
+from tracekmt.differ.columns import DEAD, FIRST, NO_BIRTH, NULL, UNKNOWN, is_same
 from tracekmt.differ.history import History, is_asked_for
 from tracekmt.differ.pairing import Pairing
 from tracekmt.findings import Side
@@ -84,7 +84,7 @@ class References:
         a, b = (side.get(bound.path, UNKNOWN) for side in numbers)
         if UNKNOWN in (a, b) or NULL in (a, b):
             return
-        if self._is_same(a, b):
+        if is_same(a, b, self.pairing.objects):
             if kind.binding == "range" and not self._is_same_address(pair, kind, a, b, first, second):
                 yield self._addresses(pair, kind, a, b, first, second), f"{bound.path} is another address"
         elif not (self._is_gone(a, "a") and self._is_gone(b, "b")):
@@ -100,9 +100,6 @@ class References:
         if objects[0].births[a] == pair.left and objects[1].births[b] == pair.right:
             return is_asked_for(pair.call, kind, first) == is_asked_for(pair.other, kind, second)
         return first == second or first - objects[0].values[a] == second - objects[1].values[b]
-
-    def _is_same(self, a: int, b: int) -> bool:
-        return a == b if a < FIRST else self.pairing.objects[a] == b
 
     def _is_gone(self, number: int, side: Side) -> bool:
         """Return True if an object has no counterpart on the other side, or no longer exists."""
