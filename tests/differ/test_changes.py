@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from copy import deepcopy
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,34 @@ def test_another_order_of_threads_is_no_difference(tmp_path: Path) -> None:
                 trace.add("D3DKMTQueryVideoMemoryInfo", group, {"Budget": thread}, thread=thread)
             for thread in reversed(order):
                 trace.add("D3DKMTDestroyDevice", {"hDevice": handles[thread]}, thread=thread)
+    assert tracekmt.diff(*paths).findings == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_threads_that_take_handles_of_one_counter_by_turns(tmp_path: Path, seed: int) -> None:
+    """Most handles are equal on both sides, since the first thread works alone. The others get them by their turns."""
+    paths = []
+    for name in ("a", "b"):
+        chance = random.Random(f"{name} {seed}")
+        turns = [0] * 300
+        for _ in range(4):
+            turns += [1, 2] * 8 if chance.random() < 0.5 else [1] * 8 + [2] * 8
+        paths.append(tmp_path / f"{name}.kmt")
+        with tracekmt.create(paths[-1]) as trace:
+            handles = (0x40000000 + 0x40 * number for number in count())
+            adapter = {"hAdapter": next(handles)}
+            trace.add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1}}, adapter, thread=0)
+            devices = [{"hDevice": next(handles)} for _ in range(3)]
+            for thread, device in enumerate(devices):
+                trace.add("D3DKMTCreateDevice", adapter, device, thread=thread)
+            steps = [count() for _ in devices]
+            for thread in turns:
+                data = bytes([thread, *next(steps[thread]).to_bytes(2, "little")])
+                created = {"hAllocation": next(handles)}
+                infos = {**devices[thread], "pAllocationInfo2": [{"pPrivateDriverData": data}]}
+                trace.add("D3DKMTCreateAllocation2", infos, {"pAllocationInfo2": [created]}, thread=thread)
+                gone = {**devices[thread], "phAllocationList": [created["hAllocation"]]}
+                trace.add("D3DKMTDestroyAllocation2", gone, thread=thread)
     assert tracekmt.diff(*paths).findings == []
 
 

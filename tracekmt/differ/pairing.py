@@ -17,6 +17,7 @@ from tracekmt.differ.columns import (
     NO_BIRTH,
     NO_PARTNER,
     NULL,
+    Objects,
     Side,
     Votes,
     count_objects,
@@ -69,11 +70,12 @@ class Pairing:
 
 def pair_calls(left: History, right: History) -> Pairing:
     """Pair the calls and the objects of two traces."""
-    first = _align(left, right, _shallow_levels(left, right))
+    levels = _shallow_levels(left, right)
+    first = _align(left, right, levels)
     election = _Election(left, right)
     election.count_pairs(first, _USE)
     for is_range in (False, True):
-        election.count_equal_values(is_range=is_range)
+        election.count_equal_values(levels[0], is_range=is_range)
     left_numbers = array("q", range(len(left.objects)))
     right_numbers = array("q", range(0, -len(right.objects), -1))
     for a, b in enumerate(election.elect()):
@@ -169,10 +171,15 @@ class _Election:
         left, right = (Side(side.inputs, side.outputs, side.objects.births) for side in self._sides)
         self._votes = count_votes(pairing.right, (left, right), self._votes, _USE, birth)
 
-    def count_equal_values(self, *, is_range: bool) -> None:
+    def count_equal_values(self, level: Level, *, is_range: bool) -> None:
         """Add votes for equal handles, or for equal addresses of ranges, up to a distance that most have in common.
 
-        They decide between calls that are alike in everything else.
+        They decide between calls that are alike in everything else. A call whose content occurs once on both sides is
+        recognized by it: another thread may have got the handle that the call got on the other side.
+
+        Args:
+            level: The strongest keys of the calls.
+            is_range: Vote for ranges instead of objects with handles.
         """
         left, right = (side.objects for side in self._sides)
         chosen = self.elect()
@@ -183,9 +190,12 @@ class _Election:
         )
         distance = max(distances, key=distances.__getitem__, default=0)
         same = list(_equal_values(self._sides[0], self._sides[1], distance, is_range=is_range))
-        is_rule = sum(chosen[a] == b for a, b in same) > _RULE * max(len(same), 1)
+        disputed = [(a, b) for a, b in same if chosen[a] != b]
+        is_rule = len(disputed) < (1 - _RULE) * len(same)
+        refuted = set(_recognized(level, left, right, disputed)) if is_rule else ()
         for a, b in same:
-            count_objects(self._votes, [a], [b], _SAME_ALLOCATOR if is_rule else _SAME_VALUE)
+            if (a, b) not in refuted:
+                count_objects(self._votes, [a], [b], _SAME_ALLOCATOR if is_rule else _SAME_VALUE)
 
     def elect(self) -> array[int]:
         """Return the right object of each left object: that with the votes of both sides, else of one side."""
@@ -199,6 +209,17 @@ class _Election:
                 chosen[a] = b
                 taken[b] = 1
         return chosen
+
+
+def _recognized(
+    level: Level, left: Objects, right: Objects, pairs: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of objects from unlike calls of which one has a key that occurs once on both sides."""
+    keys = [(level.left[left.births[a]], level.right[right.births[b]]) for a, b in pairs]
+    wanted = {key for both in keys for key in both}
+    counts = [Counter(key for key in side if key in wanted) for side in (level.left, level.right)]
+    once = {key for key in wanted if all(count[key] == 1 for count in counts)}
+    return (pair for pair, both in zip(pairs, keys, strict=True) if both[0] != both[1] and not once.isdisjoint(both))
 
 
 def _equal_values(left: History, right: History, distance: int, *, is_range: bool) -> Iterator[tuple[int, int]]:
