@@ -61,11 +61,16 @@ def wine_environment(prefix: Path) -> dict[str, str]:
     """Create a Wine prefix and return the environment to use it. Skip the test without Wine.
 
     Wine 8.0's wineboot was seen to wait forever, once in several hundred times on a busy machine. It gets a second try.
+
+    Wine's server stays for a minute after the last program. Debian's ends at once, so each program starts it anew.
+    A recorded program was seen to end silently with status 1 there, once: Wine's loader does so if its server ends.
     """
     if shutil.which("wine") is None:
         skip_without("wine")
     environment = {**os.environ, "WINEPREFIX": str(prefix), "WINEDEBUG": "-all", "DISPLAY": ""}
     boot = ["wine", "wineboot", "-i"]
+    prefix.mkdir(exist_ok=True)
+    subprocess.run(["wineserver", "-p60"], env=environment, check=True)
     try:
         subprocess.run(boot, env=environment, check=True, stdout=DEVNULL, stderr=DEVNULL, timeout=90)
     except subprocess.TimeoutExpired:

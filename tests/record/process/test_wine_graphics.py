@@ -63,7 +63,7 @@ def test_every_call_of_a_program_that_draws_is_described(
     recording = Recording(trace)
     recording.spawn(["wine", str(program)])
     recording.run()
-    assert recording.progress.exit_status == 0
+    assert recording.progress.exit_status == 0, recording.progress.ended
     assert recording.progress.undescribed == {}
     with tracekmt.open(trace) as opened:
         assert EXPECTED[name] <= {call.name for call in opened.calls()}
