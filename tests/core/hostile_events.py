@@ -120,8 +120,8 @@ def attack_bodies(core: Any, chance: random.Random) -> None:
     for _ in range(chance.randrange(3)):
         body[chance.randrange(len(body))] = chance.choice((0, 1, 0x91, 0x9F, 0xC4, 0xC6, 0xCF, 0xDC, 0xDD, 0xFF))
     start, end = chance.choice((0, 0, -1, 3)), chance.choice((len(body), len(body), 4, 1000))
-    core.read_enter_body(bytes(body), start, end, bytes)
-    core.read_leave_body(bytes(body), start, end, ((1, 2, b"ab"),), bytes)
+    core.read_enter_body(bytes(body), start, end, bytes, {1: b"x"})
+    core.read_leave_body(bytes(body), start, end, bytes, {1: b"x"}, ((1, 2, b"ab"),))
 
 
 def column(chance: random.Random, size: int, count: int) -> bytes:

@@ -80,6 +80,26 @@ def test_columns(values: list[int]) -> None:
     assert list(EventTable.unpack(packed()).calls) == values
 
 
+LIMITS = [0, 1, -1, (1 << 63) - 1, -(1 << 63), 1 << 62, -(1 << 62)]
+
+
+@given(st.lists(st.sampled_from(LIMITS) | st.integers(-(1 << 63), (1 << 63) - 1), max_size=6))
+def test_columns_of_any_differences(differences: list[int]) -> None:
+    def unpacked() -> object:
+        columns: list[bytes] = EventTable().pack()
+        for column in (1, 2, 3, 7):
+            columns[column] = struct.pack(f"<{len(differences)}q", *differences)
+        for column, width in ((0, 1), (4, 4), (5, 4), (6, 8)):
+            columns[column] = bytes(width * len(differences))
+        try:
+            table = EventTable.unpack(columns)
+        except ValueError as error:
+            return str(error)
+        return table.calls, table.sequences, table.times, table.offsets
+
+    assert unpacked() == without_core(unpacked)
+
+
 MEMORY = st.sampled_from([b"", b"abc", b"x" * 64, b"y" * 200, b"z" * 1024, b"z" * 70_000]) | st.binary(max_size=100)
 REGION = st.tuples(st.sampled_from([0, 1, 0x1000, 1 << 40, (1 << 64) - 1]), MEMORY, st.integers(0, 3))
 

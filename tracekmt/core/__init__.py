@@ -26,7 +26,7 @@ class Core(Protocol):
     """See `trace.writer.Writer.frame`."""
 
     read_enter_body: Callable[..., tuple[tuple[int, ...], tuple[Any, ...]] | None]
-    """See `trace.event_frame.enter_from_body`. Arguments: the bodies, start, end, the function that loads a blob."""
+    """See `trace.event_frame.enter_from_body`. Arguments: bodies, start, end, the function that loads a blob, blobs."""
 
     read_leave_body: Callable[..., tuple[Any, ...] | None]
     """See `trace.event_frame.regions_from_body`. As `read_enter_body`, with the regions at enter after the end."""
@@ -48,6 +48,9 @@ class Core(Protocol):
 
     differences: Callable[[bytes], bytes]
     """Return the difference of each 64-bit number in a column from the one before it."""
+
+    sums: Callable[[bytes], bytes]
+    """Return the sum of each 64-bit number in a column and those before it. Raises OverflowError."""
 
     gather_column: Callable[[bytes, bytes], bytes]
     """See `differ.columns.gather`. Columns are the bytes of arrays, objects of calls those of three arrays."""

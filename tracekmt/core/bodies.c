@@ -1,8 +1,10 @@
 /* Bodies of events, read from an event frame. What is not plain msgpack of docs/format.md is left to Python, which names the error. */
 #include "core.h"
 
+/* `load_blob` returns a blob by its number. `recent` has some of them. */
 typedef struct {
   const uint8_t *at, *end;
+  PyObject *load_blob, *recent;
 } Reader;
 
 /* Reads a big-endian number of some bytes. Returns 0 at the end of the body. */
@@ -36,8 +38,9 @@ static int read_array(Reader *reader, uint64_t *count) {
 }
 
 /* Reads the bytes of a region: stored in place, or in a blob. Returns NULL without an error for anything else. */
-static PyObject *read_data(Reader *reader, PyObject *load_blob) {
+static PyObject *read_data(Reader *reader) {
   uint64_t type, value;
+  PyObject *number, *blob;
   if (!read_big_endian(reader, 1, &type)) return NULL;
   if (type >= 0xC4 && type <= 0xC6) {
     const uint8_t *data;
@@ -47,11 +50,16 @@ static PyObject *read_data(Reader *reader, PyObject *load_blob) {
     return PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)value);
   }
   if (!read_number_after(reader, type, &value)) return NULL;
-  return PyObject_CallFunction(load_blob, "K", (unsigned long long)value);
+  if (!(number = PyLong_FromUnsignedLongLong(value))) return NULL;
+  blob = PyDict_GetItemWithError(reader->recent, number);
+  if (blob) Py_INCREF(blob);
+  else if (!PyErr_Occurred()) blob = PyObject_CallFunctionObjArgs(reader->load_blob, number, NULL);
+  Py_DECREF(number);
+  return blob;
 }
 
 /* Reads one region. `entered` are the regions of the enter event. Returns NULL without an error for a malformed one. */
-static PyObject *read_region(Reader *reader, PyObject *entered, PyObject *load_blob) {
+static PyObject *read_region(Reader *reader, PyObject *entered) {
   uint64_t count, address, requested;
   PyObject *data, *region;
   if (reader->at < reader->end && (*reader->at & 0xF0) != 0x90) {
@@ -61,7 +69,7 @@ static PyObject *read_region(Reader *reader, PyObject *entered, PyObject *load_b
     return region;
   }
   if (!read_array(reader, &count) || count != 3 || !read_number(reader, &address) || !read_number(reader, &requested)) return NULL;
-  if (!(data = read_data(reader, load_blob))) return NULL;
+  if (!(data = read_data(reader))) return NULL;
   region = PyTuple_New(3);
   if (!region || PyTuple_SetItem(region, 0, PyLong_FromUnsignedLongLong(address)) ||
       PyTuple_SetItem(region, 1, PyLong_FromUnsignedLongLong(requested))) {
@@ -74,12 +82,12 @@ static PyObject *read_region(Reader *reader, PyObject *entered, PyObject *load_b
 }
 
 /* Reads the regions that end a body. Returns NULL without an error for malformed ones. */
-static PyObject *read_regions(Reader *reader, PyObject *entered, PyObject *load_blob) {
+static PyObject *read_regions(Reader *reader, PyObject *entered) {
   uint64_t count, i;
   PyObject *regions, *region;
   if (!read_array(reader, &count) || !(regions = PyTuple_New((Py_ssize_t)count))) return NULL;
   for (i = 0; i < count; i++) {
-    if (!(region = read_region(reader, entered, load_blob))) break;
+    if (!(region = read_region(reader, entered))) break;
     PyTuple_SetItem(regions, (Py_ssize_t)i, region);
   }
   if (i == count && reader->at == reader->end) return regions;
@@ -121,13 +129,15 @@ PyObject *read_enter_body(PyObject *self, PyObject *arguments) {
   Reader reader;
   Py_ssize_t start, end;
   uint64_t count;
-  PyObject *bodies, *load_blob, *nothing, *call_arguments, *regions = NULL;
-  if (!PyArg_ParseTuple(arguments, "O!nnO:read_enter_body", &PyBytes_Type, &bodies, &start, &end, &load_blob)) return NULL;
+  PyObject *bodies, *nothing, *call_arguments, *regions = NULL;
+  if (!PyArg_ParseTuple(arguments, "O!nnOO!:read_enter_body", &PyBytes_Type, &bodies, &start, &end, &reader.load_blob, &PyDict_Type,
+                        &reader.recent))
+    return NULL;
   if (!set_reader(&reader, bodies, start, end) || !read_array(&reader, &count) || count != 2 ||
       !(call_arguments = read_arguments(&reader)))
     return none_unless_error();
   if ((nothing = PyTuple_New(0))) {
-    regions = read_regions(&reader, nothing, load_blob);
+    regions = read_regions(&reader, nothing);
     Py_DECREF(nothing);
   }
   if (regions) return Py_BuildValue("(NN)", call_arguments, regions);
@@ -139,10 +149,10 @@ PyObject *read_enter_body(PyObject *self, PyObject *arguments) {
 PyObject *read_leave_body(PyObject *self, PyObject *arguments) {
   Reader reader;
   Py_ssize_t start, end;
-  PyObject *bodies, *entered, *load_blob, *regions = NULL;
-  if (!PyArg_ParseTuple(arguments, "O!nnO!O:read_leave_body", &PyBytes_Type, &bodies, &start, &end, &PyTuple_Type, &entered,
-                        &load_blob))
+  PyObject *bodies, *entered, *regions = NULL;
+  if (!PyArg_ParseTuple(arguments, "O!nnOO!O!:read_leave_body", &PyBytes_Type, &bodies, &start, &end, &reader.load_blob, &PyDict_Type,
+                        &reader.recent, &PyTuple_Type, &entered))
     return NULL;
-  if (set_reader(&reader, bodies, start, end)) regions = read_regions(&reader, entered, load_blob);
+  if (set_reader(&reader, bodies, start, end)) regions = read_regions(&reader, entered);
   return regions ? regions : none_unless_error();
 }

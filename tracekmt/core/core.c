@@ -446,10 +446,33 @@ static PyObject *differences(PyObject *self, PyObject *column) {
   return result;
 }
 
+/* The opposite of differences. Raises OverflowError for a sum that is no signed 64-bit number, as array does. */
+static PyObject *sums(PyObject *self, PyObject *column) {
+  const uint8_t *values;
+  uint8_t *unpacked;
+  Py_ssize_t size, i;
+  int64_t sum = 0;
+  PyObject *result;
+  if (PyBytes_AsStringAndSize(column, (char **)&values, &size) || !(result = PyBytes_FromStringAndSize(NULL, size))) return NULL;
+  unpacked = (uint8_t *)PyBytes_AsString(result);
+  for (i = 0; i + 8 <= size; i += 8) {
+    int64_t difference = (int64_t)load_u64(values + i);
+    if (difference < 0 ? sum < INT64_MIN - difference : sum > INT64_MAX - difference) {
+      Py_DECREF(result);
+      PyErr_SetNone(PyExc_OverflowError);
+      return NULL;
+    }
+    sum += difference;
+    memcpy(unpacked + i, &sum, 8);
+  }
+  return result;
+}
+
 static PyMethodDef methods[] = {
   {"split_fragments", split_fragments, METH_VARARGS, "See tracekmt.trace.raw_events.split_fragments."},
   {"frame_events", frame_events, METH_VARARGS, "See tracekmt.trace.writer.Writer.frame."},
   {"differences", differences, METH_O, "Return the difference of each 64-bit number in a column from the one before."},
+  {"sums", sums, METH_O, "Return the sum of each 64-bit number in a column and those before it."},
   {"read_enter_body", read_enter_body, METH_VARARGS, "See tracekmt.trace.event_frame.enter_from_body."},
   {"read_leave_body", read_leave_body, METH_VARARGS, "See tracekmt.trace.event_frame.regions_from_body."},
   {"program", new_program, METH_VARARGS, "See tracekmt.codec.programs."},

@@ -49,7 +49,7 @@ def outcome_of(spec: CallSpec, raw_result: int) -> tuple[Status | None, int | No
     The status is None if the function does not return NTSTATUS. The result is None if it does not return BOOLEAN.
     """
     if spec.returns == "NTSTATUS":
-        return Status(raw_result & 0xFFFFFFFF), None
+        return _status(raw_result & 0xFFFFFFFF), None
     return None, raw_result & 0xFF if spec.returns == "BOOLEAN" else None
 
 
@@ -88,6 +88,7 @@ def _input_locations(
     return finder.find(Recorded(regions), address)
 
 
+_status = lru_cache(maxsize=KEPT_RESULTS)(Status)
 _repeated_locations = lru_cache(maxsize=KEPT_RESULTS)(_input_locations)
 
 
@@ -165,19 +166,13 @@ class TracedCall:
 
     Attributes:
         index: Index of the call in the trace, from 0.
-        name: Name of the function.
         spec: Description of the function.
-        abi: ABI of the recorded process.
-        thread: Number of the thread, by first appearance.
-        status: Returned status. None if the call did not return, or if the function does not return NTSTATUS.
-        result: Returned value of a function that does not return NTSTATUS. None if the call did not return.
-        enter_ns: Time of the enter event, in nanoseconds since the first event.
-        leave_ns: Time of the leave event, in nanoseconds since the first event. None if the call did not return.
         enter: Enter event.
         leave: Leave event. None if the call did not return.
     """
 
     # What is decoded at the first access. Class attributes, because millions of calls are created.
+    _recorded: Recorded | None = None
     _inputs: Any = _UNKNOWN
     _outputs: Any = _UNKNOWN
     _bound_inputs: Sequence[BoundValue] | None = None
@@ -191,13 +186,41 @@ class TracedCall:
         self.enter = enter
         self.leave = leave
         self.spec: CallSpec = origin.spec(enter.spec_id)
-        self.name = self.spec.name
-        self.abi = origin.abi
-        self._entered = Recorded(enter.regions)
-        self.thread: int = origin.threads[enter.thread]
-        self.status, self.result = (None, None) if leave is None else outcome_of(self.spec, leave.result)
-        self.enter_ns = enter.time - origin.start_time
-        self.leave_ns = None if leave is None else leave.time - origin.start_time
+
+    @property
+    def name(self) -> str:
+        """Name of the function."""
+        return self.spec.name
+
+    @property
+    def abi(self) -> Abi:
+        """ABI of the recorded process."""
+        return self._origin.abi
+
+    @property
+    def thread(self) -> int:
+        """Number of the thread, by first appearance."""
+        return self._origin.threads[self.enter.thread]
+
+    @property
+    def status(self) -> Status | None:
+        """Returned status. None if the call did not return, or if the function does not return NTSTATUS."""
+        return None if self.leave is None else outcome_of(self.spec, self.leave.result)[0]
+
+    @property
+    def result(self) -> int | None:
+        """Returned value of a function that does not return NTSTATUS. None if the call did not return."""
+        return None if self.leave is None else outcome_of(self.spec, self.leave.result)[1]
+
+    @property
+    def enter_ns(self) -> int:
+        """Time of the enter event, in nanoseconds since the first event."""
+        return self.enter.time - self._origin.start_time
+
+    @property
+    def leave_ns(self) -> int | None:
+        """Time of the leave event, in nanoseconds since the first event. None if the call did not return."""
+        return None if self.leave is None else self.leave.time - self._origin.start_time
 
     @property
     def returned(self) -> bool:
@@ -207,7 +230,7 @@ class TracedCall:
     @property
     def succeeded(self) -> bool:
         """True if the call returned without a failure status."""
-        return self.returned and (self.status is None or self.status.succeeded)
+        return self.leave is not None and (self.status is None or self.status.succeeded)
 
     @property
     def injection(self) -> Injection | None:
@@ -232,7 +255,7 @@ class TracedCall:
     def inputs(self) -> Argument:
         """Argument before the call. None for NULL."""
         if self._inputs is _UNKNOWN:
-            self._inputs = self._decode(self._entered, None, self._resolved, self._kind_of)
+            self._inputs = self._decode(self._entered, None)
         argument: Argument = self._inputs
         return argument
 
@@ -245,7 +268,7 @@ class TracedCall:
             elif self.unchanged:
                 self._outputs = _copied(self.inputs)
             else:
-                self._outputs = self._decode(Recorded(self.leave.regions), self._entered, self._resolved, self._kind_of)
+                self._outputs = self._decode(Recorded(self.leave.regions), self._entered)
         argument: Argument = self._outputs
         return argument
 
@@ -350,20 +373,31 @@ class TracedCall:
             **({"injected": self.injection.text} if self.injection is not None else {}),
         }
 
+    @property
+    def _entered(self) -> Recorded:
+        """Memory of the enter event."""
+        if self._recorded is None:
+            self._recorded = Recorded(self.enter.regions)
+        return self._recorded
+
     def decode_inputs(self, kind_of: codec.KindOf | None) -> Argument:
         """Return the argument before the call, decoded with other kinds of handles."""
-        return self._decode(self._entered, None, self.spec, kind_of)
+        return self._decode_as(self.spec, kind_of, self._entered, None)
 
     def decode_outputs(self, kind_of: codec.KindOf | None) -> Argument:
         """Return the argument after the call, decoded with other kinds of handles."""
         assert self.leave is not None
-        return self._decode(Recorded(self.leave.regions), self._entered, self.spec, kind_of)
+        return self._decode_as(self.spec, kind_of, Recorded(self.leave.regions), self._entered)
 
-    def _decode(
-        self, memory: Recorded, before: Recorded | None, spec: CallSpec, kind_of: codec.KindOf | None
+    def _decode(self, memory: Recorded, before: Recorded | None) -> Argument:
+        spec = self._resolved
+        return self._decode_as(spec, self._kind_of if depends_on_objects(spec) else None, memory, before)
+
+    def _decode_as(
+        self, spec: CallSpec, kind_of: codec.KindOf | None, memory: Recorded, before: Recorded | None
     ) -> Argument:
         try:
-            return codec.decode(spec, self.abi, memory, self.enter.arguments, before, kind_of)
+            return codec.decode(spec, self._origin.abi, memory, self.enter.arguments, before, kind_of)
         except TraceError as error:
             raise self._located(error) from None
 

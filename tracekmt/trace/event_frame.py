@@ -10,7 +10,7 @@ import sys
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, count
+from itertools import accumulate, compress, count
 from typing import Any
 
 import msgpack
@@ -19,7 +19,8 @@ from tracekmt import core
 from tracekmt.trace.events import Enter, Leave, Region
 
 ENTER, LEAVE, LOST = 0, 1, 2
-_ROW_SIZE = 256  # Approximate memory of an event's row and of its entry in `positions`, in bytes.
+_ROW_SIZE = 256  # Approximate memory of an event's row and of its entry in `entered` or `left`, in bytes.
+_IS_ENTER, _IS_LEAVE = (bytes(kind == wanted for kind in range(256)) for wanted in (ENTER, LEAVE))
 
 # The columns in file order: name, array type code, and whether the file stores the difference from the row before.
 COLUMNS = (
@@ -104,12 +105,16 @@ class EventTable:
             values = array(type_code)
             if not isinstance(data, bytes) or len(data) % values.itemsize:
                 raise ValueError(f"has a malformed column {name}")
-            values.frombytes(data)
-            values = _swap_if_big_endian(values)
             try:
-                table[name] = array(type_code, accumulate(values)) if is_difference else values
+                if is_difference and core.CORE is not None:
+                    values.frombytes(core.CORE.sums(data))
+                else:
+                    values.frombytes(data)
+                    values = _swap_if_big_endian(values)
+                    values = array(type_code, accumulate(values)) if is_difference else values
             except OverflowError:
                 raise ValueError(f"has an overflow in the column {name}") from None
+            table[name] = values
         if len(set(map(len, table.values()))) != 1:
             raise ValueError("has columns of different lengths")
         return cls(**table)
@@ -120,7 +125,8 @@ class EventFrame:
 
     Attributes:
         table: Columns of the frame.
-        positions: Row of an event by its call's index and its kind, ENTER or LEAVE.
+        entered: Row of each enter event by the index of its call, in order.
+        left: Row of each leave event by the index of its call.
         size: Approximate memory of the frame in bytes.
     """
 
@@ -129,56 +135,59 @@ class EventFrame:
             raise ValueError("has no table and bodies")
         self.table = EventTable.unpack(value[0])
         self._bodies = value[1]
-        offsets = self.table.offsets
+        offsets, kinds = self.table.offsets, self.table.kinds.tobytes()
         if offsets and not 0 <= min(offsets) <= max(offsets) <= len(self._bodies):
             raise ValueError("has an event outside of its bodies")
-        if max(self.table.kinds, default=0) > LOST:
+        if max(kinds, default=0) > LOST:
             raise ValueError("has an event of an unknown kind")
-        events = zip(self.table.calls, self.table.kinds, strict=True)
-        self.positions: dict[tuple[int, int], int] = dict(zip(events, count(), strict=False))
-        if LOST in self.table.kinds:
-            self.positions = {event: row for event, row in self.positions.items() if event[1] != LOST}
+        self._offsets = offsets + array("q", [len(self._bodies)])
+        self.entered = self._rows(kinds.translate(_IS_ENTER))
+        self.left = self._rows(kinds.translate(_IS_LEAVE))
         self.size = len(self._bodies) + _ROW_SIZE * len(offsets)
 
-    def enter(self, position: int, load_blob: LoadBlob) -> tuple[tuple[int, ...], tuple[Region, ...]]:
+    def _rows(self, selected: bytes) -> dict[int, int]:
+        return dict(zip(compress(self.table.calls, selected), compress(count(), selected), strict=False))
+
+    def enter(
+        self, row: int, load_blob: LoadBlob, recent: dict[int, bytes]
+    ) -> tuple[tuple[int, ...], tuple[Region, ...]]:
         """Return the arguments and regions of an enter event by its row.
 
         Args:
-            position: The row.
+            row: The row.
             load_blob: Returns a stored blob by its number.
+            recent: Blobs that need not be loaded, by their numbers.
 
         Raises:
             ValueError: The body is malformed.
         """
-        start, end = self._place(position)
+        start, end = self._offsets[row], self._offsets[row + 1]
         if core.CORE is not None:
-            found = core.CORE.read_enter_body(self._bodies, start, end, load_blob)
+            found = core.CORE.read_enter_body(self._bodies, start, end, load_blob, recent)
             if found is not None:
                 return found
         return enter_from_body(unpack(self._bodies[start:end]), load_blob)
 
-    def leave(self, position: int, entered: tuple[Region, ...], load_blob: LoadBlob) -> tuple[Region, ...]:
+    def leave(
+        self, row: int, entered: tuple[Region, ...], load_blob: LoadBlob, recent: dict[int, bytes]
+    ) -> tuple[Region, ...]:
         """Return the regions of a leave event by its row.
 
         Args:
-            position: The row.
+            row: The row.
             entered: Regions of the enter event.
             load_blob: Returns a stored blob by its number.
+            recent: Blobs that need not be loaded, by their numbers.
 
         Raises:
             ValueError: The body is malformed.
         """
-        start, end = self._place(position)
+        start, end = self._offsets[row], self._offsets[row + 1]
         if core.CORE is not None:
-            regions = core.CORE.read_leave_body(self._bodies, start, end, entered, load_blob)
+            regions = core.CORE.read_leave_body(self._bodies, start, end, load_blob, recent, entered)
             if regions is not None:
                 return regions
         return regions_from_body(unpack(self._bodies[start:end]), entered, load_blob)
-
-    def _place(self, position: int) -> tuple[int, int]:
-        """Return where the body of an event begins and ends."""
-        offsets = self.table.offsets
-        return offsets[position], offsets[position + 1] if position + 1 < len(offsets) else len(self._bodies)
 
 
 def unpack(data: bytes) -> Any:

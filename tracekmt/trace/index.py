@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import compress
 from typing import Any
 
 from tracekmt.errors import TraceError
@@ -40,13 +39,12 @@ class FrameEntry:
         Raises:
             ValueError: The frame differs from the entry, or contradicts itself.
         """
-        table = frame.table
-        entered = list(compress(table.calls, map(ENTER.__eq__, table.kinds)))
-        if len(table) != self.events or len(entered) != self.calls or entered[:1] not in ([], [self.first_call]):
+        kinds, entered = frame.table.kinds, list(frame.entered)
+        if len(kinds) != self.events or kinds.count(ENTER) != self.calls or entered[:1] not in ([], [self.first_call]):
             raise ValueError("does not match the index")
-        if sorted(set(entered)) != entered:
+        if sorted(entered) != entered:
             raise ValueError("has calls out of order")
-        if len(frame.positions) != len(table) - table.kinds.count(LOST):
+        if len(entered) + len(frame.left) != len(kinds) - kinds.count(LOST):
             raise ValueError("has a duplicate event")
 
 

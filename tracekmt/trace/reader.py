@@ -25,7 +25,6 @@ from tracekmt.trace.event_frame import (
     LOST,
     EventFrame,
     EventTable,
-    LoadBlob,
 )
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
 from tracekmt.trace.frames import VERSION, FrameKind, FrameReader
@@ -78,25 +77,28 @@ class _BlobCache:
 
     Args:
         load: Returns a blob by its number.
+
+    Attributes:
+        young: The blobs of the young generation.
     """
 
     def __init__(self, load: Callable[[int], bytes]) -> None:
         self._load = load
-        self._young: dict[int, bytes] = {}
+        self.young: dict[int, bytes] = {}
         self._old: dict[int, bytes] = {}
         self._size = 0
 
     def __call__(self, number: int) -> bytes:
-        blob = self._young.get(number)
+        blob = self.young.get(number)
         if blob is not None:
             return blob
         blob = self._old.get(number)
         if blob is None:
             blob = self._load(number)
-        self._young[number] = blob
+        self.young[number] = blob
         self._size += len(blob) + _OBJECT_SIZE
         if self._size > BLOB_CACHE_SIZE // 2:
-            self._young, self._old, self._size = {}, self._young, 0
+            self.young, self._old, self._size = {}, self.young, 0
         return blob
 
 
@@ -133,6 +135,7 @@ class Trace:
         header: Header of the trace.
         abi: ABI of the recorded process.
         threads: Numbers of the threads by first appearance, by the system's thread id.
+        start_time: Time of the first event in nanoseconds, by the clock of the recorded machine.
         damage: Description of the damage at the end. None for an undamaged trace.
     """
 
@@ -185,11 +188,12 @@ class Trace:
         self.header: Header = self._metadata.header
         self.abi: Abi = self.header.abi
         self.threads: dict[int, int] = {system_id: number for number, system_id in enumerate(self._index.threads)}
+        self.start_time: int = self._index.start
         self._first_calls: list[int] = [entry.first_call for entry in self._index.frames]
         self._first_blobs: list[int] = [first for first, _ in self._index.blobs]
         self._event_frame: _FrameCache[EventFrame] = _FrameCache(FRAME_CACHE_SIZE, self._load_event_frame)
         self._blob_frame: _FrameCache[list[bytes]] = _FrameCache(FRAME_CACHE_SIZE, self._load_blob_frame)
-        self._blob: LoadBlob = _BlobCache(self._load_blob)
+        self._blob = _BlobCache(self._load_blob)
 
     def _replace_file(self, file: BinaryIO) -> None:
         """Read a converted copy instead of the opened file."""
@@ -218,11 +222,6 @@ class Trace:
         return self._index.end
 
     @property
-    def start_time(self) -> int:
-        """Time of the first event in nanoseconds, by the clock of the recorded machine."""
-        return self._index.start
-
-    @property
     def duration(self) -> int:
         """Nanoseconds between the first event and the last."""
         for number in reversed(range(len(self._index.frames))):
@@ -248,9 +247,10 @@ class Trace:
         Raises:
             TraceError: The trace has no such description.
         """
-        if spec_id not in self._metadata.specs:
+        spec = self._metadata.specs.get(spec_id)
+        if spec is None:
             raise TraceError(f"{self.path}: an event refers to the missing description {spec_id}")
-        return self._metadata.specs[spec_id]
+        return spec
 
     def __len__(self) -> int:
         return self._index.calls
@@ -266,10 +266,11 @@ class Trace:
         call_index = self._nth(len(self) + index) if index < 0 else index
         number = self._frame_of(call_index)
         frame = self._event_frame(number) if number >= 0 else None
-        if frame is None or (call_index, ENTER) not in frame.positions:
+        row = frame.entered.get(call_index) if frame is not None else None
+        if frame is None or row is None:
             trimmed = " and is trimmed" if self.header.trimmed else ""
             raise IndexError(f"no call {index}: {self.path} has {len(self)} calls{trimmed}")
-        return self._call(frame, call_index)
+        return self._call(frame, call_index, row)
 
     def calls(self, first: int = 0, last: int | None = None) -> Iterator[TracedCall]:
         """Yield calls in the order of their enter events.
@@ -280,11 +281,11 @@ class Trace:
         """
         for number in range(max(self._frame_of(first), 0), len(self._index.frames)):
             frame = self._event_frame(number)
-            for kind, call_index in zip(frame.table.kinds, frame.table.calls, strict=True):
-                if last is not None and kind == ENTER and call_index > last:
+            for call_index, row in frame.entered.items():
+                if last is not None and call_index > last:
                     return
-                if kind == ENTER and call_index >= first:
-                    yield self._call(frame, call_index)
+                if call_index >= first:
+                    yield self._call(frame, call_index, row)
 
     def call_rows(self, first: int = 0, last: int | None = None) -> Iterator[CallRow]:
         """Yield the rows of calls in the order of their enter events. No body is unpacked.
@@ -309,10 +310,10 @@ class Trace:
                 if thread >= len(threads):
                     raise TraceError(f"{self.path}: call {index}: the enter event has an unknown thread")
                 left_in = self._event_frame(late[index]) if index in late else frame
-                position = left_in.positions.get((index, LEAVE))
+                row = left_in.left.get(index)
                 leave_ns, result = None, None
-                if position is not None:
-                    leave_ns, result = left_in.table.times[position] - start, left_in.table.values[position]
+                if row is not None:
+                    leave_ns, result = left_in.table.times[row] - start, left_in.table.values[row]
                 yield CallRow(index, spec_id, threads[thread], caller, time - start, leave_ns, result)
 
     def ranges(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
@@ -360,17 +361,17 @@ class Trace:
         """Yield every event in order."""
         in_flight: dict[int, Enter] = {}
         for number in range(len(self._index.frames)):
-            table = self._event_frame(number).table
-            for position, (kind, call_index) in enumerate(zip(table.kinds, table.calls, strict=True)):
+            frame = self._event_frame(number)
+            for row, (kind, call_index) in enumerate(zip(frame.table.kinds, frame.table.calls, strict=True)):
                 if kind == ENTER:
-                    in_flight[call_index] = self._enter(self._event_frame(number), call_index)
+                    in_flight[call_index] = self._enter(frame, call_index, row)
                     yield in_flight[call_index]
                 elif kind == LEAVE and call_index in in_flight:
-                    yield self._leave(self._event_frame(number), position, in_flight.pop(call_index))
+                    yield self._leave(frame, row, in_flight.pop(call_index))
                 elif kind == LEAVE:
                     raise self._unmatched_leave(call_index)
                 else:
-                    yield Lost(table.sequences[position], table.values[position])
+                    yield Lost(frame.table.sequences[row], frame.table.values[row])
 
     def _unmatched_leave(self, call_index: int) -> TraceError:
         return TraceError(f"{self.path}: the leave event of call {call_index} has no enter event")
@@ -450,7 +451,8 @@ class Trace:
         """Return a number for an event of a call that grows with the events of the trace."""
         number = self._index.late.get(index, -1) if kind == LEAVE else -1
         number = self._frame_of(index) if number < 0 else number
-        return number << _ROW_BITS | self._event_frame(number).positions[index, kind]
+        frame = self._event_frame(number)
+        return number << _ROW_BITS | (frame.entered if kind == ENTER else frame.left)[index]
 
     def module_offset(self, address: int) -> str | None:
         """Return an address as module and offset ("d3d11.dll+0x1f2a0"). None outside of the mapped modules."""
@@ -497,33 +499,30 @@ class Trace:
             raise TraceError(f"{self.path}: the frame at byte {entry.offset} {error}") from None
         return frame, frame.size
 
-    def _call(self, frame: EventFrame, index: int) -> TracedCall:
-        enter = self._enter(frame, index)
+    def _call(self, frame: EventFrame, index: int, row: int) -> TracedCall:
+        enter = self._enter(frame, index, row)
         if index in self._index.late:
             frame = self._event_frame(self._index.late[index])
-        position = frame.positions.get((index, LEAVE))
-        return TracedCall(self, index, enter, None if position is None else self._leave(frame, position, enter))
+        left_row = frame.left.get(index)
+        return TracedCall(self, index, enter, None if left_row is None else self._leave(frame, left_row, enter))
 
-    def _enter(self, frame: EventFrame, index: int) -> Enter:
-        position = frame.positions.get((index, ENTER))
-        if position is None:
-            raise TraceError(f"{self.path}: call {index} is not in the frame that the index names")
+    def _enter(self, frame: EventFrame, index: int, row: int) -> Enter:
         table = frame.table
         try:
-            arguments, regions = frame.enter(position, self._blob)
-            thread = self._index.threads[table.threads[position]]
+            arguments, regions = frame.enter(row, self._blob, self._blob.young)
+            thread = self._index.threads[table.threads[row]]
         except (ValueError, IndexError) as error:
             raise TraceError(f"{self.path}: call {index}: the enter event {error}") from None
-        sequence, time, caller = table.sequences[position], table.times[position], table.values[position]
-        return Enter(sequence, thread, table.functions[position], time, caller, arguments, regions, index)
+        sequence, time, caller = table.sequences[row], table.times[row], table.values[row]
+        return Enter(sequence, thread, table.functions[row], time, caller, arguments, regions, index)
 
-    def _leave(self, frame: EventFrame, position: int, enter: Enter) -> Leave:
+    def _leave(self, frame: EventFrame, row: int, enter: Enter) -> Leave:
         table = frame.table
         try:
-            regions = frame.leave(position, enter.regions, self._blob)
+            regions = frame.leave(row, enter.regions, self._blob, self._blob.young)
         except ValueError as error:
-            raise TraceError(f"{self.path}: call {table.calls[position]}: the leave event {error}") from None
-        return Leave(table.sequences[position], enter.sequence, table.times[position], table.values[position], regions)
+            raise TraceError(f"{self.path}: call {table.calls[row]}: the leave event {error}") from None
+        return Leave(table.sequences[row], enter.sequence, table.times[row], table.values[row], regions)
 
     def _load_blob_frame(self, number: int) -> tuple[list[bytes], int]:
         _, offset = self._index.blobs[number]
