@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import struct
 from contextlib import closing
@@ -20,6 +21,7 @@ from tracekmt.codec.memory import Arena
 from tracekmt.record.process.memory_map import address_places, has_undescribed_pointer
 from tracekmt.spec.types import Abi
 from tracekmt.trace import blob_numbers, writer
+from tracekmt.trace.buffer_format import Assembler
 from tracekmt.trace.event_frame import EventTable
 from tracekmt.trace.events import Header, Lost
 from tracekmt.trace.raw_events import RAW_ENTER, RAW_LEAVE, RawEvent, parse_events, split_fragments
@@ -66,6 +68,26 @@ def test_fragments(fragments: list[bytes], cut: int, first: int, limit: int) -> 
     data = b"".join(fragments)
     data = data[: len(data) - cut] if cut else data
     assert split(data, first, limit) == without_core(split, data, first, limit)
+
+
+def take_all(fragments: bytes, ends: list[int], most: int) -> list[object]:
+    """Return what an assembler returns: at most so many events at once, up to each end."""
+    assembler, taken = Assembler(1), list[object]()
+    with contextlib.suppress(ValueError):
+        assembler.add_fragments(fragments)
+    for end in ends:
+        events = assembler.take(end, most)
+        assert len(events) <= most
+        assert len(events) == most or assembler.next_sequence >= end
+        taken.append((events, assembler.next_sequence, assembler.is_empty))
+    return taken
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(st.lists(FRAGMENTS, max_size=20), st.lists(st.integers(0, 50), max_size=8), st.integers(1, 6))
+def test_events_in_order(fragments: list[bytes], ends: list[int], most: int) -> None:
+    taken = take_all(b"".join(fragments), ends, most)
+    assert taken == without_core(take_all, b"".join(fragments), ends, most)
 
 
 @given(st.lists(st.integers(0, (1 << 62) - 1), max_size=50))

@@ -22,6 +22,9 @@ class Core(Protocol):
     split_fragments: Callable[[bytes, int, int, dict[int, Any]], tuple[list[Any], int]]
     """See `trace.raw_events.split_fragments`."""
 
+    take_run: Callable[[dict[int, Any], int, int, int], list[Any]]
+    """See `trace.buffer_format.Assembler.take`. Arguments: events, first number, number after the last, limit."""
+
     frame_events: Callable[..., tuple[int, int, int, int, Sequence[bytes], bytes]]
     """See `trace.writer.Writer.frame`."""
 

@@ -131,6 +131,19 @@ static int find_regions(const uint8_t *content, size_t size, size_t offset, Regi
   return 1;
 }
 
+/* tracekmt.trace.raw_events.RawEvent. PyTuple_SetItem takes over the items, also NULL after an error. */
+static PyObject *raw_event(PyObject *sequence, uint8_t kind, const uint8_t *content, Py_ssize_t size) {
+  PyObject *event = PyTuple_New(3);
+  if (!event) return NULL;
+  Py_INCREF(sequence);
+  PyTuple_SetItem(event, 0, sequence);
+  PyTuple_SetItem(event, 1, PyLong_FromLong(kind));
+  PyTuple_SetItem(event, 2, PyBytes_FromStringAndSize((const char *)content, size));
+  if (!PyErr_Occurred()) return event;
+  Py_DECREF(event);
+  return NULL;
+}
+
 /* tracekmt.trace.raw_events.split_fragments */
 static PyObject *split_fragments(PyObject *self, PyObject *arguments) {
   const uint8_t *data;
@@ -162,9 +175,8 @@ static PyObject *split_fragments(PyObject *self, PyObject *arguments) {
     if (sequence < first) continue;
     if (fragment[5] && !fragment[6] && !fragment[7]) {  /* the last fragment, and number 0 */
       PyObject *key = PyLong_FromUnsignedLongLong(sequence);
-      item = Py_BuildValue("(Kiy#)", (unsigned long long)sequence, fragment[4], (const char *)fragment + FRAGMENT_HEADER,
-                           (Py_ssize_t)length - FRAGMENT_HEADER);
-      failed = !key || !item || PyDict_SetItem(ready, key, item);
+      item = key ? raw_event(key, fragment[4], fragment + FRAGMENT_HEADER, (Py_ssize_t)length - FRAGMENT_HEADER) : NULL;
+      failed = !item || PyDict_SetItem(ready, key, item);
       Py_XDECREF(key);
     } else {
       item = Py_BuildValue("(Kiiiy#)", (unsigned long long)sequence, fragment[4], fragment[5] != 0, fragment[6] | fragment[7] << 8,
@@ -177,6 +189,27 @@ static PyObject *split_fragments(PyObject *self, PyObject *arguments) {
   return Py_BuildValue("(NL)", parts, highest);
 fail:
   Py_DECREF(parts);
+  return NULL;
+}
+
+/* tracekmt.trace.buffer_format.Assembler.take: removes and returns consecutive events from `first` on, below `end`. */
+static PyObject *take_run(PyObject *self, PyObject *arguments) {
+  unsigned long long first, end;
+  Py_ssize_t most;
+  PyObject *ready, *events;
+  if (!PyArg_ParseTuple(arguments, "O!KKn:take_run", &PyDict_Type, &ready, &first, &end, &most)) return NULL;
+  if (!(events = PyList_New(0))) return NULL;
+  for (; first < end && most > 0; first++, most--) {
+    PyObject *sequence = PyLong_FromUnsignedLongLong(first), *event;
+    int failed;
+    if (!sequence) break;
+    event = PyDict_GetItemWithError(ready, sequence);
+    failed = !event || PyList_Append(events, event) || PyDict_DelItem(ready, sequence);
+    Py_DECREF(sequence);
+    if (failed) break;
+  }
+  if (!PyErr_Occurred()) return events;
+  Py_DECREF(events);
   return NULL;
 }
 
@@ -470,6 +503,7 @@ static PyObject *sums(PyObject *self, PyObject *column) {
 
 static PyMethodDef methods[] = {
   {"split_fragments", split_fragments, METH_VARARGS, "See tracekmt.trace.raw_events.split_fragments."},
+  {"take_run", take_run, METH_VARARGS, "See tracekmt.trace.buffer_format.Assembler.take."},
   {"frame_events", frame_events, METH_VARARGS, "See tracekmt.trace.writer.Writer.frame."},
   {"differences", differences, METH_O, "Return the difference of each 64-bit number in a column from the one before."},
   {"sums", sums, METH_O, "Return the sum of each 64-bit number in a column and those before it."},

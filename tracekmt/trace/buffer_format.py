@@ -21,6 +21,7 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from tracekmt import core
 from tracekmt.errors import TraceError
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.frames import FrameReader, LiveFrame
@@ -35,6 +36,9 @@ BLOCK_HEADER = 64
 
 IDLE = (1 << 64) - 1
 """Value of `Block.ACTIVE` while no event is being written."""
+
+_RUN = 4096
+"""Events that are taken at once."""
 
 
 class Control:
@@ -144,17 +148,46 @@ class Assembler:
 
     def events_until(self, end: int) -> Iterator[RawEvent | Lost]:
         """Yield the events below a sequence number. A loss takes the place of missing events."""
-        ready = self._ready
-        for sequence in sorted(ready if end > max(ready, default=0) else filter(end.__gt__, ready)):
-            if sequence > self.next_sequence:
-                yield Lost(self.next_sequence, sequence - self.next_sequence)
-            yield ready.pop(sequence)
-            self.next_sequence = sequence + 1
-        if end > self.next_sequence:
-            yield Lost(self.next_sequence, end - self.next_sequence)
-            self.next_sequence = end
-        for sequence in [number for number in self._fragments if number < end]:
-            del self._fragments[sequence]
+        while self.next_sequence < end:
+            yield from self.take(end, _RUN)
+
+    def take(self, end: int, most: int) -> list[RawEvent | Lost]:
+        """Remove and return events below a sequence number, in order. A loss takes the place of missing events.
+
+        Args:
+            end: The sequence number.
+            most: Limit of the number of events and losses.
+        """
+        events = self._take_run(end, most)
+        self.next_sequence += len(events)
+        if len(events) < most and self.next_sequence < end:  # an event is missing
+            for sequence in sorted(filter(end.__gt__, self._ready)):
+                if sequence > self.next_sequence:
+                    events.append(Lost(self.next_sequence, sequence - self.next_sequence))
+                    self.next_sequence = sequence
+                if len(events) >= most:
+                    return events
+                events.append(self._ready.pop(sequence))
+                self.next_sequence = sequence + 1
+            if len(events) < most and self.next_sequence < end:
+                events.append(Lost(self.next_sequence, end - self.next_sequence))
+                self.next_sequence = end
+        if self.next_sequence >= end:
+            for sequence in [number for number in self._fragments if number < end]:
+                del self._fragments[sequence]
+        return events
+
+    def _take_run(self, end: int, most: int) -> list[RawEvent | Lost]:
+        """Remove and return the next events, up to a missing one."""
+        sequence, run = self.next_sequence, list[RawEvent | Lost]()
+        if sequence >= end:
+            return run
+        if core.CORE is not None:
+            return core.CORE.take_run(self._ready, sequence, end, most)
+        while sequence < end and len(run) < most and sequence in self._ready:
+            run.append(self._ready.pop(sequence))
+            sequence += 1
+        return run
 
 
 def overflow_path(trace: Path) -> Path:

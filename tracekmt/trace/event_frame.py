@@ -20,7 +20,8 @@ from tracekmt.trace.events import Enter, Leave, Region
 
 ENTER, LEAVE, LOST = 0, 1, 2
 _ROW_SIZE = 256  # Approximate memory of an event's row and of its entry in `entered` or `left`, in bytes.
-_IS_ENTER, _IS_LEAVE = (bytes(kind == wanted for kind in range(256)) for wanted in (ENTER, LEAVE))
+IS_ENTER, IS_LEAVE = (bytes(kind == wanted for kind in range(256)) for wanted in (ENTER, LEAVE))
+"""Translations of a column of kinds: 1 for events of that kind, 0 for others."""
 
 # The columns in file order: name, array type code, and whether the file stores the difference from the row before.
 COLUMNS = (
@@ -141,8 +142,8 @@ class EventFrame:
         if max(kinds, default=0) > LOST:
             raise ValueError("has an event of an unknown kind")
         self._offsets = offsets + array("q", [len(self._bodies)])
-        self.entered = self._rows(kinds.translate(_IS_ENTER))
-        self.left = self._rows(kinds.translate(_IS_LEAVE))
+        self.entered = self._rows(kinds.translate(IS_ENTER))
+        self.left = self._rows(kinds.translate(IS_LEAVE))
         self.size = len(self._bodies) + _ROW_SIZE * len(offsets)
 
     def _rows(self, selected: bytes) -> dict[int, int]:

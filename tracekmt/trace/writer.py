@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
+from itertools import compress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +21,7 @@ from tracekmt.trace.blob_numbers import (
     BlobNumbers,
     digest,
 )
-from tracekmt.trace.event_frame import ENTER, LEAVE, LOST, EventTable, enter_body, leave_body
+from tracekmt.trace.event_frame import ENTER, IS_LEAVE, LEAVE, LOST, EventTable, enter_body, leave_body
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, spec_to_data
 from tracekmt.trace.frames import FrameKind, pack_frame, preamble, tail
 from tracekmt.trace.raw_events import RAW_ENTER, TIME_LIMIT, RawEvent, parse_event
@@ -284,13 +285,13 @@ class Writer:
         if blobs.new:
             first_blob = blobs.count - len(blobs.new)
             index["blobs"].append([first_blob, self._write(FrameKind.BLOBS, [first_blob, blobs.new])])
-        rows = list(zip(table.kinds, table.calls, strict=True))
-        entered = [call_index for kind, call_index in rows if kind == ENTER]
-        first_call = entered[0] if entered else self._last_call + 1
-        late = [call_index for kind, call_index in rows if kind == LEAVE and call_index < first_call]
-        index["late"] += [[call_index, len(index["frames"])] for call_index in late]
+        kinds = table.kinds.tobytes()
+        first_row = kinds.find(ENTER)
+        first_call = table.calls[first_row] if first_row >= 0 else self._last_call + 1
+        left = compress(table.calls, kinds.translate(IS_LEAVE))
+        index["late"] += [[call_index, len(index["frames"])] for call_index in left if call_index < first_call]
         offset = self._write(FrameKind.EVENTS, [table.pack(), bytes(self._bodies), self._new_threads])
-        index["frames"].append([offset, first_call, len(entered), index["events"], len(table)])
+        index["frames"].append([offset, first_call, kinds.count(ENTER), index["events"], len(table)])
         index["events"] += len(table)
         self._table, self._bodies, blobs.new, self._new_threads = EventTable(), bytearray(), [], []
 

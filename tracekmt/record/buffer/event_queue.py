@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 from tracekmt.record.buffer.overflow_file import OverflowFile
 from tracekmt.trace.buffer_format import Assembler
@@ -46,12 +45,13 @@ class EventQueue:
         # By block: the number of its stretches in memory, and the highest sequence number parsed from it.
         self._waiting: Counter[int] = Counter()
         self._highest: dict[int, int] = {}
-        self._events: Iterator[RawEvent | Lost] | None = None
+        # Sequence number up to which the events of the parsed part are complete, None if all of them were returned.
+        self._upto: int | None = None
         self._open_overflow = open_overflow
         self._overflow: OverflowFile | None = None
 
     def __bool__(self) -> bool:
-        return bool(self._events is not None or self._parts or self._overflow)
+        return bool(self._upto is not None or self._parts or self._overflow)
 
     def holds(self, block: int) -> bool:
         """Return True if a block has events that were neither returned nor written to the overflow file."""
@@ -92,16 +92,14 @@ class EventQueue:
         """
         events: list[RawEvent | Lost] = []
         while self and (most is None or len(events) < most):
-            if self._events is None:
-                self._events = self._parse_part()
-                if self._events is None and most is not None:
+            if self._upto is None:
+                self._upto = self._parse_part()
+                if self._upto is None and most is not None:
                     break  # a part was parsed, which takes time even without a complete event
                 continue
-            limit = None if most is None else most - len(events)
-            batch = list(islice(self._events, limit))
-            events += batch
-            if limit is None or len(batch) < limit:
-                self._events = None
+            events += self._assembler.take(self._upto, EVERYTHING if most is None else most - len(events))
+            if self._assembler.next_sequence >= self._upto:
+                self._upto = None
         if self._overflow is not None and not self and self._overflow.size and self._assembler.is_empty:
             self._overflow.clear()
         return events
@@ -111,8 +109,8 @@ class EventQueue:
         if self._overflow is not None:
             self._overflow.close(keep=keep)
 
-    def _parse_part(self) -> Iterator[RawEvent | Lost] | None:
-        """Parse the oldest part and return its events, None if more parts belong to it."""
+    def _parse_part(self) -> int | None:
+        """Parse the oldest part. Return the number up to which events are complete, None if more parts belong to it."""
         if self._parts:
             upto, part = self._parts.popleft()
             for block, data in part:
@@ -126,7 +124,7 @@ class EventQueue:
                 self._add_fragments(data)
         if upto == EVERYTHING:
             upto = self._assembler.end_sequence
-        return None if upto is None else self._assembler.events_until(upto)
+        return upto
 
     def _add_fragments(self, data: bytes) -> int:
         """Parse a stretch and return the highest sequence number in it, -1 if the stretch is damaged."""

@@ -70,7 +70,7 @@ class OverflowFile:
             upto: See the class. None: more parts of the batch follow.
             stretches: Raw data.
         """
-        data = pack_frame(FrameKind.SPILL, [upto, stretches], level=1)
+        data = pack_frame(FrameKind.SPILL, [upto, stretches])
         self._file.seek(self._end)
         self._file.write(data)
         self._file.flush()

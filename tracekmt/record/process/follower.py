@@ -23,7 +23,13 @@ from tracekmt.record.process.ptrace import Stop
 from tracekmt.record.process.started import StartedProgram
 from tracekmt.trace.buffer_format import Control
 
-POLL_SECONDS = 0.002
+POLL_SECONDS, IDLE_POLL_SECONDS = 0.002, 0.02
+"""Pauses between looks for requests: while programs are being started, and otherwise. 500 looks a second take 3 % of a
+processor; a program waits for 20 ms at most when it starts another one."""
+
+ACTIVE_SECONDS = 1.0
+"""Time after a request in which the next one is expected."""
+
 WINDOW_SECONDS = 2.0
 """Time limit for a traced thread to start a process. After a failed exec or fork, the thread is let go."""
 
@@ -200,14 +206,17 @@ class ProcessFollower:
         return results[0]
 
     def _run(self) -> None:
+        active_until = 0.0
         while not self._closing.is_set():
-            is_idle = not (self._tracees or self._followed or self._started)
+            has_processes = bool(self._tracees or self._followed or self._started)
+            pause = POLL_SECONDS if time.monotonic() < active_until else IDLE_POLL_SECONDS
             with contextlib.suppress(queue.Empty):
-                self._commands.get(timeout=None if is_idle else POLL_SECONDS)()
+                self._commands.get(timeout=pause if has_processes else None)()
             self._handle_stops()
             self._reap_started()
-            for followed in list(self._followed.values()):
-                self._grant_requests(followed)
+            granted = [self._grant_requests(followed) for followed in list(self._followed.values())]
+            if self._tracees or any(granted):
+                active_until = time.monotonic() + ACTIVE_SECONDS
             self._let_go_idle_requesters()
 
     def _spawn(
@@ -265,14 +274,15 @@ class ProcessFollower:
             followed.control[Control.FOLLOWER] = 0
             self._grant_requests(followed)
 
-    def _grant_requests(self, followed: FollowedProcess) -> None:
-        """Trace the threads of a recorded process that are about to start a program."""
-        control = followed.control
+    def _grant_requests(self, followed: FollowedProcess) -> bool:
+        """Trace the threads of a recorded process that are about to start a program. Return True if there were any."""
+        control, has_requests = followed.control, False
         for slot in range(Control.FOLLOW, Control.FOLLOW + SLOTS):
             word = int(control[slot])
             kind, tid = word >> 32 & 0xFF, word & 0xFFFFFFFF
             if not kind or word & _GRANTED:
                 continue
+            has_requests = True
             if kind == _REQUEST_FORKED:
                 self._suspend_forked(followed, tid, slot, word)
                 continue
@@ -284,6 +294,7 @@ class ProcessFollower:
                     ptrace.request(ptrace.SEIZE, tid, 0, options)
                     self._tracees[tid] = _Tracee(followed.pid, is_requester=True)
             control[slot] = word | _GRANTED
+        return has_requests
 
     def _suspend_forked(self, followed: FollowedProcess, pid: int, slot: int, word: int) -> None:
         """Hand a forked child to its handler. The child waits in its slot."""
