@@ -17,7 +17,8 @@ from tracekmt.calls import CALLS
 from tracekmt.codec import encode
 from tracekmt.replayer import engine
 from tracekmt.replayer.lookahead import Lookahead, is_query
-from tracekmt.thunks.library import Library, LibraryProcessDied, PostedCall
+from tracekmt.thunks.library import Library, PostedCall
+from tracekmt.thunks.process import LibraryProcessDied
 
 QUERY = CALLS["D3DKMTQueryVideoMemoryInfo"]
 

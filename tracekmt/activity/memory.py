@@ -16,10 +16,9 @@ from tracekmt.calls.kinds import ALLOCATION, RESOURCE
 from tracekmt.codec import look_up
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.simulator.model.allocation_size import SizeRule, allocation_size
-from tracekmt.spec.types import CallSpec
+from tracekmt.spec.types import PAGE_SIZE, CallSpec
 from tracekmt.trace.reader import TracedCall
 
-_PAGE = 4096
 _TRIMMING = ("D3DKMTMakeResident", "D3DKMTEvict")
 _USING = (
     *("D3DKMTMapGpuVirtualAddress", "D3DKMTMakeResident", "D3DKMTEvict"),
@@ -113,7 +112,7 @@ class Memory:
             case "D3DKMTMapGpuVirtualAddress":
                 end = arguments["OffsetInPages"] + arguments["SizeInPages"]
                 for allocation in self._listed([arguments["hAllocation"]]):
-                    yield from self._grow(allocation, end * _PAGE)
+                    yield from self._grow(allocation, end * PAGE_SIZE)
             case "D3DKMTMakeResident":
                 # The list is read before the call. The call may have made its first allocations resident only.
                 count = _number(call.outputs, "NumAllocations")

@@ -18,7 +18,7 @@ from tracekmt.calls.kinds import (
 )
 from tracekmt.calls.sources import HEADER
 from tracekmt.spec.dsl import UINT, UINT64, enum, flags, in_, is_one, out, structure
-from tracekmt.spec.types import CallSpec, Condition, Creates, Destroys, Integer, Pointer, Union
+from tracekmt.spec.types import PAGE_SIZE, CallSpec, Condition, Creates, Destroys, Integer, Pointer, Union
 
 FAMILY = "gpu virtual address"
 
@@ -197,7 +197,7 @@ CALLS = (
     CallSpec(
         "D3DKMTMapGpuVirtualAddress",
         D3DDDI_MAPGPUVIRTUALADDRESS,
-        creates=(Creates(GPU_ADDRESS, "VirtualAddress", within=("hAllocation",), size="SizeInPages", unit=4096),),
+        creates=(Creates(GPU_ADDRESS, "VirtualAddress", within=("hAllocation",), size="SizeInPages", unit=PAGE_SIZE),),
         statuses=(
             "STATUS_SUCCESS",
             "STATUS_PENDING",

@@ -17,10 +17,10 @@ from tracekmt.codec.luid import Luid
 from tracekmt.findings import Finding
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import iter_handles
+from tracekmt.spec.types import PAGE_SIZE
 from tracekmt.trace.call import TracedCall
 
 _MAP, _RESERVE, _FREE = "D3DKMTMapGpuVirtualAddress", "D3DKMTReserveGpuVirtualAddress", "D3DKMTFreeGpuVirtualAddress"
-_PAGE = 4096
 
 
 class _Range(NamedTuple):
@@ -136,7 +136,7 @@ def _free(call: TracedCall, space: _Space) -> Iterator[Finding]:
 
 def _add(call: TracedCall, outputs: dict[str, object], space: _Space) -> Iterator[Finding]:
     start, is_mapping = outputs.get("VirtualAddress"), call.name == _MAP
-    size = call.number("SizeInPages") * _PAGE if is_mapping else call.number("Size")
+    size = call.number("SizeInPages") * PAGE_SIZE if is_mapping else call.number("Size")
     if not isinstance(start, int) or not start or not size:
         return
     new, is_chosen = _Range(start, start + size, call.index, is_mapping), call.number("BaseAddress") != 0

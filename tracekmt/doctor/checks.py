@@ -20,7 +20,8 @@ from tracekmt.record.process import proc
 from tracekmt.record.process.targets import is_32bit, process_exists
 from tracekmt.system import describe_system, machine, wine_version
 from tracekmt.thunks.host import list_adapters
-from tracekmt.thunks.library import Library, LibraryProcessDied
+from tracekmt.thunks.library import Library
+from tracekmt.thunks.process import LibraryProcessDied
 
 _ELF_MACHINES = {proc.ELF_MACHINE_X86_64: "x86-64", proc.ELF_MACHINE_X86: "x86, 32 bits"}
 _CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")

@@ -14,7 +14,8 @@ from tracekmt.objects.adapters import answer_lines
 from tracekmt.system import describe_system
 from tracekmt.text.toml import read_toml
 from tracekmt.thunks.host import DRIVER_VERSIONS, list_adapters
-from tracekmt.thunks.library import Library, LibraryProcessDied
+from tracekmt.thunks.library import Library
+from tracekmt.thunks.process import LibraryProcessDied
 from tracekmt.version import VERSION
 
 _BLOCK = 1 << 20

@@ -24,7 +24,8 @@ from tracekmt.thunks.host import (
     open_adapter,
     query_identity,
 )
-from tracekmt.thunks.library import Library, LibraryProcessDied
+from tracekmt.thunks.library import Library
+from tracekmt.thunks.process import LibraryProcessDied
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.reader import Trace
 from tracekmt.trace.recorder_id import recorder_id

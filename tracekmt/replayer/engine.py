@@ -29,7 +29,7 @@ from tracekmt.replayer.target import PostingTarget, Target, Transcript, may_bloc
 from tracekmt.replayer.thunks_target import ReplayStopped
 from tracekmt.spec.paths import structures
 from tracekmt.spec.types import Bytes, CallSpec, Payload
-from tracekmt.thunks.library import LibraryProcessDied
+from tracekmt.thunks.process import LibraryProcessDied
 from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace, TracedCall
 

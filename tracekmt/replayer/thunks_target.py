@@ -31,6 +31,7 @@ from tracekmt.replayer.relocate import RelocatedCall, relocate
 from tracekmt.replayer.target import Transcript, may_block
 from tracekmt.spec.paths import element, structures
 from tracekmt.spec.types import (
+    PAGE_SIZE,
     POINTER_SIZE,
     Abi,
     Address,
@@ -45,12 +46,12 @@ from tracekmt.spec.types import (
 from tracekmt.system import windows_build
 from tracekmt.text.functions import is_allowed
 from tracekmt.thunks.host import create_device, memory_used, open_adapter
-from tracekmt.thunks.library import Library, LibraryProcessDied, PostedCall
+from tracekmt.thunks.library import Library, PostedCall
+from tracekmt.thunks.process import LibraryProcessDied
 from tracekmt.trace.call import BoundValue, TracedCall, outcome_of
 from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace
 
-PAGE = 4096
 _OUTPUT_ONLY: tuple[Direction, ...] = ("out",)
 
 
@@ -152,7 +153,7 @@ class ThunksTarget:
                 bindings.bind(Identity(kind, value, None, bound.path, live or None))
 
     def _create_memory(self, bound: BoundValue, kind: Kind, size: int) -> Identity:
-        page_offset = bound.value % PAGE
+        page_offset = bound.value % PAGE_SIZE
         live = self.library.memory(size + page_offset) + page_offset
         return Identity(kind, bound.value, None, bound.path, live, size=size)
 

@@ -22,6 +22,9 @@ The latter is x64 with a WCHAR of four bytes (libdxg, Intel's driver for WSL).
 
 ABIS: tuple[Abi, ...] = ("x64", "x86")
 POINTER_SIZE: dict[Abi, int] = {"x64": 8, "x86": 4, "wsl": 8}
+PAGE_SIZE = 4096
+"""Bytes of a page, the unit of sizes in pages such as SizeInPages (d3dukmdt.h)."""
+
 WCHAR_SIZE: dict[Abi, int] = {"x64": 2, "x86": 2, "wsl": 4}
 Direction = Literal["in", "out", "inout", "unknown"]
 

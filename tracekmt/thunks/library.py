@@ -7,57 +7,36 @@ into a new process.
 from __future__ import annotations
 
 import os
-import queue
-import subprocess
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import msgpack
 
 from tracekmt import codec
 from tracekmt.calls import CALLS
 from tracekmt.codec.memory import Arena
 from tracekmt.errors import UsageError
 from tracekmt.ntstatus import Status
-from tracekmt.printable import printable, printable_lines
 from tracekmt.spec.types import Abi, CallSpec
-from tracekmt.thunks.job import end_with_this_process
 from tracekmt.thunks.live_objects import LiveObjects
-from tracekmt.thunks.worker import ARENA_SIZE, message, receive
+from tracekmt.thunks.process import LibraryProcess, LibraryProcessDied
+from tracekmt.thunks.worker import ARENA_SIZE, message
 from tracekmt.trace.events import Region
 
 TIMEOUT = 10.0
 """Default time limit of a call, in seconds."""
 
 _START_TIMEOUT = 60.0
-_END_SECONDS = 3
-"""Time to wait for the end of the library's processes."""
-
-_OUTPUT_LIMIT = 1 << 16
-"""Bytes of a library's output that are shown."""
-
 _PIPE_SIZE = 4096
 """Bytes that any pipe holds: one of Windows by default, and one of Linux beyond the limit of the user (pipe(7)).
 
 A library that hangs reads none of them, and the replay must not wait for it without a time limit.
 """
 
-FIRST_ERROR = 0xC0000000
-"""Exit status of a Windows process from which on it is the NTSTATUS of an exception that nothing handled."""
-
 _SYSTEM_LIBRARIES = {"win32": ["gdi32.dll"], "linux": ["libdxcore.so", "/usr/lib/wsl/lib/libdxcore.so"]}
 _ENDED_EARLIER = "ended at an earlier call"
-_END_OF_ANSWERS: Any = object()
-
-
-class LibraryProcessDied(Exception):  # noqa: N818 (an outcome of a call, not an error of tracekmt)
-    """The process of the library ended, with all objects that its calls created. The message is the reason."""
 
 
 @dataclass
@@ -99,18 +78,6 @@ def _is_call_answer(answer: Any, sizes: list[int]) -> bool:
     return False
 
 
-def _show_output(process: subprocess.Popen[bytes]) -> None:
-    """Print what a library prints, in a form that no terminal acts upon. Only the beginning of much output is shown."""
-    assert process.stderr is not None
-    shown = 0
-    with process.stderr as stream:
-        while data := os.read(stream.fileno(), 1 << 16):
-            if shown < _OUTPUT_LIMIT and sys.stderr is not None:
-                sys.stderr.write(printable_lines(data[: _OUTPUT_LIMIT - shown].decode("utf-8", "replace")))
-                sys.stderr.flush()
-            shown += len(data)
-
-
 class Library:
     """A library of thunks.
 
@@ -138,32 +105,19 @@ class Library:
         self.name = self._paths[0] if path is None else str(path)
         self.timeout = timeout
         self.abi: Abi = native_abi()
-        self._exports: dict[str, bool] = {}
-        self._process: subprocess.Popen[bytes] | None = None
-        self.restart()
+        self._start()
 
     def restart(self) -> None:
         """Load the library into a new process, and end the previous process."""
-        if self._process is not None:
-            self.close()
-        self._exports.clear()
+        self._process.close()
+        self._start()
+
+    def _start(self) -> None:
+        """Load the library into a new process."""
+        self._exports: dict[str, bool] = {}
         self._posted: deque[PostedCall] = deque()
         self.live_objects = LiveObjects(self.abi)
-        root = str(Path(__file__).parents[2])
-        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tracekmt.thunks.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        )
-        end_with_this_process(self._process.pid)
-        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._read, args=(self._process, self._answers), daemon=True)
-        self._reader.start()
-        self._output = threading.Thread(target=_show_output, args=(self._process,), daemon=True)
-        self._output.start()
+        self._process = LibraryProcess()
         try:
             memory = self._request(_START_TIMEOUT, "load", self._paths, is_valid=_is_arena)
         except OSError as error:
@@ -217,22 +171,11 @@ class Library:
 
     def _post(self, spec: CallSpec, arguments: Sequence[int], regions: Sequence[Region], request: bytes) -> PostedCall:
         posted = PostedCall(spec, arguments, regions, len(request))
-        if self._write(request):
+        if self._process.write(request):
             self._posted.append(posted)
         else:
-            posted.outcome = LibraryProcessDied(_ENDED_EARLIER if self._posted else self._exit_reason())
+            posted.outcome = LibraryProcessDied(_ENDED_EARLIER if self._posted else self._process.exit_reason())
         return posted
-
-    def _write(self, request: bytes) -> bool:
-        """Write a request. Return False if the process has ended."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(request)
-            self._process.stdin.flush()
-        except (OSError, ValueError):  # a write into a closed pipe is EINVAL on Windows
-            return False
-        return True
 
     def finish(self, posted: PostedCall) -> tuple[int, list[Region]]:
         """Wait for the outcome of a call.
@@ -258,7 +201,7 @@ class Library:
         posted = self._posted.popleft()
         sizes = [len(data) for _, _, data in posted.regions]
         try:
-            result, data_after = self._receive(self.timeout, lambda answer: _is_call_answer(answer, sizes))
+            result, data_after = self._process.receive(self.timeout, lambda answer: _is_call_answer(answer, sizes))
         except OSError as error:
             self.close()
             posted.outcome = LibraryProcessDied(f"crashed: {error}")
@@ -318,23 +261,8 @@ class Library:
             self.query(spec, inputs)
 
     def close(self, *, now: bool = False) -> None:
-        """End the process. It gets a second to end itself, unless it has to end now."""
-        process = self._process
-        assert process is not None
-        if process.stdin is not None:
-            with suppress(OSError):
-                process.stdin.close()
-        try:
-            process.wait(0 if now else 1)
-        except subprocess.TimeoutExpired:
-            process.terminate()
-            try:
-                process.wait(_END_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        for thread in (self._reader, self._output):
-            thread.join(_END_SECONDS)
+        """End the process of the library; see `LibraryProcess.close`."""
+        self._process.close(now=now)
 
     def _request(self, timeout: float, *request: Any, is_valid: Callable[[Any], bool] = _is_int) -> Any:
         """Send a request and return its answer.
@@ -349,56 +277,9 @@ class Library:
             LibraryProcessDied: The process ended, or its answer is not valid.
         """
         self._receive_outcomes()
-        if not self._write(message(request)):
-            raise LibraryProcessDied(self._exit_reason())
-        return self._receive(timeout, is_valid)
-
-    def _receive(self, timeout: float, is_valid: Callable[[Any], bool]) -> Any:
-        """Receive the answer to the first request without one; see `_request`."""
-        try:
-            answer = self._next_answer(timeout)
-        except EOFError:
-            raise LibraryProcessDied(self._exit_reason()) from None
-        except queue.Empty:
-            self.close(now=True)
-            raise LibraryProcessDied(f"timed out after {timeout:g} s") from None
-        match answer:
-            case [True, result] if is_valid(result):
-                return result
-            case [False, str(reason)]:
-                raise OSError(printable(reason))
-        self.close(now=True)
-        raise LibraryProcessDied("wrote an invalid answer")
-
-    def _next_answer(self, timeout: float) -> Any:
-        try:
-            answer = self._answers.get(timeout=timeout)
-        except KeyboardInterrupt:
-            # The pending answer belongs to this request. If it stayed in the queue, the next request would read it.
-            self._answers.get(timeout=timeout)
-            raise
-        if answer is _END_OF_ANSWERS:
-            raise EOFError
-        return answer
-
-    def _exit_reason(self) -> str:
-        assert self._process is not None
-        self.close()
-        code = self._process.returncode
-        if code >= FIRST_ERROR:
-            return f"crashed: {Status(code).name}"
-        return f"crashed: signal {-code}" if code < 0 else f"exited with status {code}"
-
-    @staticmethod
-    def _read(process: subprocess.Popen[bytes], answers: queue.SimpleQueue[Any]) -> None:
-        assert process.stdout is not None
-        with process.stdout as stream:
-            while True:
-                try:
-                    answers.put(receive(stream))
-                except (EOFError, OSError, ValueError, msgpack.exceptions.UnpackException):
-                    answers.put(_END_OF_ANSWERS)
-                    return
+        if not self._process.write(message(request)):
+            raise LibraryProcessDied(self._process.exit_reason())
+        return self._process.receive(timeout, is_valid)
 
 
 def _call_request(spec: CallSpec, arguments: Sequence[int], regions: Sequence[Region]) -> bytes:

@@ -35,11 +35,11 @@ from tracekmt.simulator.model.shared_objects import (
 from tracekmt.simulator.model.timeline import Timeline
 from tracekmt.simulator.profile import Profile
 from tracekmt.simulator.rule import ValidationRule
+from tracekmt.spec.types import PAGE_SIZE
 
 WDDM_2_0 = 2000
 FIRST_PROCESS_ID = 0x1000
 PROCESS_ID_STEP = 4
-PAGE = 4096
 _CPU_ADDRESSES = 0x7FF000000000
 _CPU32_ADDRESSES, _CPU32_END = 0x70000000, 0xF0000000
 _GPU_ADDRESSES = SPACE_END
@@ -318,10 +318,10 @@ class Process:
         """
         space = "cpu32" if space == "cpu" and pointer_size == 4 else space
         address = self._next_addresses[space]
-        pages = -(-min(max(size, 1), _LARGEST_RANGE) // PAGE)
-        if space == "cpu32" and address + pages * PAGE > _CPU32_END:
+        pages = -(-min(max(size, 1), _LARGEST_RANGE) // PAGE_SIZE)
+        if space == "cpu32" and address + pages * PAGE_SIZE > _CPU32_END:
             address = _CPU32_ADDRESSES  # a 32-bit process has few addresses, and unmaps what it does not use
-        self._next_addresses[space] = address + pages * PAGE
+        self._next_addresses[space] = address + pages * PAGE_SIZE
         return address
 
     def map_allocation(self, memory: AllocationMemory, size: int, pointer_size: int) -> int:

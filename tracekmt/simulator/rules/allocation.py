@@ -20,9 +20,8 @@ from tracekmt.simulator.request import Behaviour, View
 from tracekmt.simulator.rule import ValidationRule, device_removed, invalid, null
 from tracekmt.simulator.rules.device import BAD_DEVICE, DeviceRequest
 from tracekmt.simulator.sources import OTHER_TYPES, REVERSED, WINE_TEST, WSL, page
-from tracekmt.spec.types import Abi, CallSpec
+from tracekmt.spec.types import PAGE_SIZE, Abi, CallSpec
 
-PAGE = 4096
 NUM_ALLOCATIONS_LIMIT = 0x682AA
 EXISTINGHEAP = D3DKMT_STANDARDALLOCATIONTYPE.number("D3DKMT_STANDARDALLOCATIONTYPE_EXISTINGHEAP")
 _FORBIDDEN = ("CreateProtected", "CreateWriteCombined", "CreateCached", "OpenCrossAdapter")
@@ -136,7 +135,7 @@ HEAP_SIZE = invalid(
 )
 MEMORY_INSIDE_A_PAGE = invalid(
     "ExistingSysMem with a pSystemMem that is not aligned to a page",
-    lambda r: "ExistingSysMem" in r.flags and any(element["pSystemMem"] % PAGE for element in r.elements),
+    lambda r: "ExistingSysMem" in r.flags and any(element["pSystemMem"] % PAGE_SIZE for element in r.elements),
     _STRUCT_PAGE,
     "documentation",
 )
@@ -200,7 +199,7 @@ CREATE_RULES = (
     HEAP_SIZE,
     invalid(
         "the Size of an existing heap is not a multiple of a page",
-        lambda r: "StandardAllocation" in r.flags and r.heap_size % PAGE != 0,
+        lambda r: "StandardAllocation" in r.flags and r.heap_size % PAGE_SIZE != 0,
         WINE_TEST,
         "Windows-verified",
     ),

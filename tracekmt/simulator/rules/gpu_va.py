@@ -19,9 +19,9 @@ from tracekmt.simulator.rules.adapter import BAD_ADAPTER, AdapterRequest
 from tracekmt.simulator.rules.paging_queue import BAD_QUEUE, PagingQueueRequest
 from tracekmt.simulator.sources import LIKE_OTHERS, page
 from tracekmt.simulator.unmodelled import UnmodelledRequest, by_description
-from tracekmt.spec.types import Abi, CallSpec
+from tracekmt.spec.types import PAGE_SIZE, Abi, CallSpec
 
-PAGE, RESERVATION_UNIT = 4096, 64 << 10
+RESERVATION_UNIT = 64 << 10
 ADDRESSES_END = 1 << 64
 MAP, UNMAP, COPY, MAP_PROTECT = (
     D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_TYPE.number(f"D3DDDI_UPDATEGPUVIRTUALADDRESS_{name}")
@@ -37,7 +37,7 @@ OLDER_REASON = "the range may be older than the trace"
 class RangeRequest(Request):
     """A call that asks for a range of addresses, or has one chosen."""
 
-    unit = PAGE
+    unit = PAGE_SIZE
 
     @property
     def size(self) -> int:
@@ -84,7 +84,7 @@ class MapRequest(RangeRequest, PagingQueueRequest):
     @property
     def size(self) -> int:
         """Bytes of the range."""
-        return self.args["SizeInPages"] * PAGE
+        return self.args["SizeInPages"] * PAGE_SIZE
 
     @cached_property
     def allocation(self) -> Allocation | None:
@@ -96,7 +96,7 @@ class MapRequest(RangeRequest, PagingQueueRequest):
     @property
     def end_in_allocation(self) -> int:
         """Byte of the allocation behind the mapped ones."""
-        return (self.args["OffsetInPages"] + self.args["SizeInPages"]) * PAGE
+        return (self.args["OffsetInPages"] + self.args["SizeInPages"]) * PAGE_SIZE
 
     @property
     def is_without_memory(self) -> bool:
@@ -107,7 +107,11 @@ class MapRequest(RangeRequest, PagingQueueRequest):
     def is_beyond_allocation(self) -> bool:
         """True if the mapping is larger than the allocation, whose size is known."""
         memory = self.allocation.memory if self.allocation is not None else None
-        return memory is not None and memory.size_known and self.end_in_allocation > -(-memory.size // PAGE) * PAGE
+        return (
+            memory is not None
+            and memory.size_known
+            and self.end_in_allocation > -(-memory.size // PAGE_SIZE) * PAGE_SIZE
+        )
 
     @property
     def overlaps(self) -> bool:
@@ -217,7 +221,7 @@ def map_range(request: MapRequest) -> None:
     """Map a range that is free or in use, and queue the operation."""
     args, start, allocation = request.args, request.start, request.allocation
     assert start is not None
-    size = max(request.size, PAGE)
+    size = max(request.size, PAGE_SIZE)
     if not request.address_space.overlapping(start, start + size):
         range_ = request.address_space.add(start, size, is_reserved=False, is_chosen=not args["BaseAddress"])
         if allocation is not None:
@@ -297,7 +301,7 @@ BEHAVIOURS = {
         rules=(
             BAD_QUEUE,
             # MaximumAddress as well, by the page. Intel's driver passes the last byte of the address space.
-            _aligned(("BaseAddress", "MinimumAddress"), PAGE, _MAP_PAGE),
+            _aligned(("BaseAddress", "MinimumAddress"), PAGE_SIZE, _MAP_PAGE),
             invalid(
                 "Protection has SystemUseOnly",
                 lambda r: r.args["Protection.SystemUseOnly"],
@@ -333,7 +337,7 @@ BEHAVIOURS = {
         request=FreeRequest,
         rules=(
             BAD_ADAPTER,
-            _aligned(("BaseAddress", "Size"), PAGE, page("D3DKMT_FREEGPUVIRTUALADDRESS")),
+            _aligned(("BaseAddress", "Size"), PAGE_SIZE, page("D3DKMT_FREEGPUVIRTUALADDRESS")),
             unspecified("free_unknown_range", "no address of the range is in use", lambda r: r.is_unknown),
             unspecified("free_part_of_range", "the range is a part of one in use", lambda r: r.is_partial),
         ),
