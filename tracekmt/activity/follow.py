@@ -56,14 +56,14 @@ def follow(
     under_way: dict[int, TracedCall] = {}
     done = 0
     asking = {spec_id for spec_id, spec in trace.specs.items() if spec.name == BUDGET_FUNCTION}
-    for index, is_leave in trace.timeline(None if all_calls else followed | asking):
+    for call, is_leave in trace.call_events(None if all_calls else followed | asking):
         if not is_leave:
-            call = under_way[index] = trace[index]
+            under_way[call.index] = call
             on_enter(call, lifetimes.bindings)
             if call.enter.spec_id in followed:
                 lifetimes.on_enter(call)
             continue
-        call = under_way.pop(index)
+        del under_way[call.index]
         if call.enter.spec_id in followed:
             created, destroyed = lifetimes.on_leave(call)
             yield Step(call, created, destroyed, memory.on_leave(call, created, destroyed), memory)

@@ -57,13 +57,12 @@ def _misuse(trace: Trace, on_progress: Callable[[int, int], None]) -> Iterator[F
     """Yield the findings of all checks that watch the calls."""
     checks: list[Check] = [UseAfterDestroy(), NeverDestroyed(), UnlockWithoutLock(), GpuRanges(), Fences(), Storms()]
     lifetimes = Lifetimes()
-    for index, is_leave in trace.timeline():
-        call = trace[index]
+    for call, is_leave in trace.call_events():
         if is_leave:
             created, destroyed = lifetimes.on_leave(call)
             for check in checks:
                 yield from check.on_leave(call, lifetimes.bindings, created, destroyed)
-            on_progress(index + 1, len(trace))
+            on_progress(call.index + 1, len(trace))
         else:
             for check in checks:
                 yield from check.on_enter(call, lifetimes.bindings)

@@ -80,7 +80,7 @@ class StructContext:
 
     def holds(self, condition: Condition) -> bool | None:
         """Return True if a condition was true when the call was entered. None if that depends on unknown objects."""
-        if condition is NEVER or condition == NEVER:
+        if not condition.path and condition == NEVER:
             return False
         context = self.enclosing(condition.parent) if condition.parent else self
         if condition.kind is not None:

@@ -127,17 +127,16 @@ class History:
         return threads
 
     def _read(self) -> None:
-        under_way: dict[int, tuple[int, TracedCall, list[Identity]]] = {}
-        for index, is_leave in self.trace.timeline():
+        under_way: dict[int, tuple[int, list[Identity]]] = {}
+        for call, is_leave in self.trace.call_events():
             if is_leave:
-                position, call, destroyed = under_way.pop(index)
+                position, destroyed = under_way.pop(call.index)
                 self.outcome[position], is_exact = outcome_key(call)
                 self.is_exact[position] &= is_exact
                 if call.succeeded:
                     self._on_leave(position, call, destroyed)
             else:
-                call = self.trace[index]
-                under_way[index] = len(self), call, self._on_enter(call)
+                under_way[call.index] = len(self), self._on_enter(call)
 
     def _on_enter(self, call: TracedCall) -> list[Identity]:
         position = len(self)

@@ -142,14 +142,15 @@ def find_dependencies(trace: Trace, last: int) -> Dependencies:
     dependencies = Dependencies()
     lifetimes = Lifetimes()
     returned_by: dict[Hashable, int] = {}
-    in_flight: dict[int, TracedCall] = {}
+    in_flight: set[int] = set()
     live_objects: dict[Identity, None] = {}
     undescribed = UndescribedResults()
-    for index, is_leave in trace.timeline():
+    for call, is_leave in trace.call_events():
+        index = call.index
         if not is_leave:
             if index > last and not in_flight:
                 break
-            call = in_flight[index] = trace[index]
+            in_flight.add(index)
             depends_on = set(_depends_on(lifetimes.bindings, call, returned_by, live_objects, dependencies.ambient))
             for handle in undescribed.unfollowed(call, lifetimes.bindings):
                 dependencies.unfollowed.append(handle)
@@ -157,7 +158,7 @@ def find_dependencies(trace: Trace, last: int) -> Dependencies:
             dependencies.add(index, depends_on)
             lifetimes.on_enter(call)
             continue
-        call = in_flight.pop(index)
+        in_flight.remove(index)
         undescribed.on_leave(call)
         created, destroyed = lifetimes.on_leave(call)
         live_objects.update(dict.fromkeys(created))

@@ -17,7 +17,7 @@ from tracekmt.objects.adapters import answer_lines, find_adapters
 from tracekmt.objects.identity import Identity
 from tracekmt.objects.lifetimes import Lifetimes
 from tracekmt.report.calls import format_duration
-from tracekmt.trace.reader import Trace, TracedCall
+from tracekmt.trace.reader import Trace
 
 CERTAIN = 0.01
 """Probability of a false alarm over all functions, below which a change of times is shown."""
@@ -89,17 +89,14 @@ class TraceNumbers:
 
     def _read(self, trace: Trace, on_call: Callable[[], None]) -> None:
         lifetimes = Lifetimes()
-        under_way: dict[int, TracedCall] = {}
-        for index, is_leave in trace.timeline():
+        for call, is_leave in trace.call_events():
             if not is_leave:
-                call = under_way[index] = trace[index]
                 lifetimes.on_enter(call)
                 numbers = self.functions[call.name]
                 numbers.calls += 1
                 numbers.bytes += call.size
                 on_call()
                 continue
-            call = under_way.pop(index)
             assert call.leave_ns is not None
             numbers = self.functions[call.name]
             numbers.failures += not call.succeeded

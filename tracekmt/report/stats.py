@@ -13,7 +13,7 @@ from tracekmt.objects.lifetimes import Lifetimes
 from tracekmt.report.calls import format_duration
 from tracekmt.spec.types import Kind
 from tracekmt.trace.parallel import number_of_jobs, results_of_calls, second_process
-from tracekmt.trace.reader import Trace, TracedCall
+from tracekmt.trace.reader import Trace
 
 STEPS = 24
 """Number of intervals of a trace. The maximum number of live objects is counted for each."""
@@ -112,13 +112,10 @@ def _measure_objects(source: Trace | Path) -> tuple[list[dict[str, Any]], list[d
             return _measure_objects(trace)
     lifetimes, objects = Lifetimes(), _ObjectStats(source.duration)
     functions = {spec_id for spec_id, spec in source.specs.items() if spec.creates or spec.destroys}
-    under_way: dict[int, TracedCall] = {}
-    for index, is_leave in source.timeline(functions):
+    for call, is_leave in source.call_events(functions):
         if not is_leave:
-            call = under_way[index] = source[index]
             lifetimes.on_enter(call)
             continue
-        call = under_way.pop(index)
         assert call.leave_ns is not None
         objects.change(call.leave_ns, *lifetimes.on_leave(call))
     return objects.to_data(), objects.leaks(source)

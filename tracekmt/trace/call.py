@@ -34,6 +34,7 @@ KEPT_RESULTS = 4096
 """Number of calls whose results are kept in case that the call is repeated."""
 
 _FEW, _SMALL = 8, 1024
+_SEVERITY_ERROR = 0x80000000  # the bit that warnings and errors have, which NT_SUCCESS tests
 _UNKNOWN = object()
 _NESTED_TYPES = (dict, list)
 
@@ -230,7 +231,9 @@ class TracedCall:
     @property
     def succeeded(self) -> bool:
         """True if the call returned without a failure status."""
-        return self.leave is not None and (self.status is None or self.status.succeeded)
+        if self.leave is None:
+            return False
+        return self.spec.returns != "NTSTATUS" or self.leave.result & _SEVERITY_ERROR == 0
 
     @property
     def injection(self) -> Injection | None:
@@ -390,8 +393,11 @@ class TracedCall:
         return self._decode_as(self.spec, kind_of, Recorded(self.leave.regions), self._entered)
 
     def _decode(self, memory: Recorded, before: Recorded | None) -> Argument:
-        spec = self._resolved
-        return self._decode_as(spec, self._kind_of if depends_on_objects(spec) else None, memory, before)
+        spec, kind_of = self.spec, None
+        if depends_on_objects(spec):
+            spec = self._resolved
+            kind_of = self._kind_of if depends_on_objects(spec) else None
+        return self._decode_as(spec, kind_of, memory, before)
 
     def _decode_as(
         self, spec: CallSpec, kind_of: codec.KindOf | None, memory: Recorded, before: Recorded | None

@@ -357,6 +357,29 @@ class Trace:
                     if in_flight.pop(call_index):
                         yield call_index, True
 
+    def call_events(self, functions: Collection[int] | None = None) -> Iterator[tuple[TracedCall, bool]]:
+        """Yield (call, True for its leave event) of the events in order. Both events of a call have the same object.
+
+        Args:
+            functions: Ids of the descriptions of the calls to yield, None for every call.
+        """
+        in_flight: dict[int, TracedCall | None] = {}
+        for number in range(len(self._index.frames)):
+            frame = self._event_frame(number)
+            rows = zip(frame.table.kinds, frame.table.calls, frame.table.functions, strict=True)
+            for row, (kind, call_index, spec_id) in enumerate(rows):
+                if kind == ENTER:
+                    is_wanted = functions is None or spec_id in functions
+                    call = in_flight[call_index] = self._call(frame, call_index, row) if is_wanted else None
+                    if call is not None:
+                        yield call, False
+                elif kind == LEAVE:
+                    if call_index not in in_flight:
+                        raise self._unmatched_leave(call_index)
+                    call = in_flight.pop(call_index)
+                    if call is not None:
+                        yield call, True
+
     def events(self) -> Iterator[Enter | Leave | Lost]:
         """Yield every event in order."""
         in_flight: dict[int, Enter] = {}

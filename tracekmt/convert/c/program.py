@@ -114,12 +114,11 @@ class _Program:
     def add_calls(self, on_progress: Callable[[int, int], None]) -> None:
         """Add the calls of the trace."""
         in_flight = {}
-        for index, returned in self._trace.timeline():
+        for call, returned in self._trace.call_events():
             if not returned:
-                call = self._trace[index]
-                in_flight[index] = call, self._variables.on_enter(call)
+                in_flight[call.index] = call, self._variables.on_enter(call)
                 continue
-            call, input_expressions = in_flight.pop(index)
+            _, input_expressions = in_flight.pop(call.index)
             self._add(call, input_expressions, self._variables.on_leave(call))
             on_progress(len(self._call_names), len(self._trace))
         for call, input_expressions in in_flight.values():
