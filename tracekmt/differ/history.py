@@ -249,13 +249,14 @@ class History:
             values: Its bound inputs or outputs.
             created: Numbers of the objects that it created, by path.
         """
-        objects, numbers = self.objects, []
+        objects, numbers = self.objects, list[int]()
+        is_range, births, addresses = objects.is_range, objects.births, objects.values
         offsets: list[int] = []
         for bound in values:
-            number = created.get(bound.path) or self._number(call, bound) if created else self._number(call, bound)
+            number = (created.get(bound.path) if created else 0) or self._number(call, bound)
             numbers.append(number)
-            is_offset = objects.is_range[number] and objects.births[number] != position
-            offsets.append(bound.value - objects.values[number] if is_offset else bool(bound.value))
+            is_offset = is_range[number] and births[number] != position
+            offsets.append(bound.value - addresses[number] if is_offset else bool(bound.value))
         return numbers, hash(tuple(offsets))
 
     def _use(self, numbers: list[int], values: Collection[BoundValue], key: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from tracekmt import core
 from tracekmt.differ.forms import NativeForm, form_of, native_form
 from tracekmt.spec import types as t
-from tracekmt.trace.call import KEPT_RESULTS, TracedCall, is_small
+from tracekmt.trace.call import KEPT_RESULTS, TracedCall, is_small, outcome_of
 from tracekmt.trace.events import Region
 
 LEAST_DISTANCE = 1 << 24
@@ -83,7 +83,7 @@ def outcome_key(call: TracedCall) -> tuple[int, bool]:
         form = native_form(spec, call.abi, "out")
         keys = _native_keys(core.CORE, form, spec, call.enter.arguments, regions)
         if keys is not NotImplemented:
-            return hash((call.status, call.result, keys[1], keys[2])), form.is_exact
+            return hash((outcome_of(spec, call.leave.result), keys[1], keys[2])), form.is_exact
     return _outcome_key(call, regions)
 
 
@@ -92,7 +92,9 @@ def _outcome_key(call: TracedCall, regions: tuple[Region, ...]) -> tuple[int, bo
     argument, memory = _argument(call.spec, call.enter.arguments, regions)
     pointees, unions = form.read_pointees(argument, memory)
     contents = hash((*memory.values(), *unions)) if memory or unions else 0
-    return hash((call.status, call.result, form.plain.of(argument), contents, *pointees)), form.is_exact
+    assert call.leave is not None
+    outcome = outcome_of(call.spec, call.leave.result)
+    return hash((outcome, form.plain.of(argument), contents, *pointees)), form.is_exact
 
 
 def _native_keys(
