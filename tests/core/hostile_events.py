@@ -64,7 +64,8 @@ def attack(core: Any, chance: random.Random) -> int:
     events: list[Any] = [(sequence, kind, content(chance, kind)) for sequence, kind in enumerate(kinds)]
     place = struct.pack("<5I", chance.randrange(200), chance.choice((4, 8)), chance.choice((0, 1, 96)), 88, 8)
     plain = {3: chance.choice((b"", place))}
-    state: tuple[Any, ...] = ({}, {9: 0, 10: 1}, {}, {}, [], lambda data: data[:16])
+    marks = bytearray(4 * chance.choice((1, 3, 1024)))
+    state: tuple[Any, ...] = ({}, {9: 0, 10: 1}, marks, {}, {}, [], lambda data: data[:16])
     position = call = blobs = size = framed = 0
     while position < len(events):
         start, rows = position, chance.choice((4096, 3))
@@ -79,9 +80,15 @@ def attack(core: Any, chance: random.Random) -> int:
         data += head + event
     for _ in range(chance.randrange(4)):
         data[chance.randrange(len(data))] = chance.randrange(256)
+    ready: dict[int, Any] = {}
     with suppress(ValueError):
-        core.split_fragments(bytes(data[: chance.randrange(len(data) + 1)]), chance.randrange(5), 1 << 62, {})
+        core.split_fragments(bytes(data[: chance.randrange(len(data) + 1)]), chance.randrange(5), 1 << 62, ready)
+    core.take_run(
+        ready, chance.choice((0, 1, min(ready, default=0))), chance.choice((0, 20, 1 << 63)), chance.randrange(50)
+    )
     core.differences(chance.randbytes(chance.randrange(80)))
+    with suppress(OverflowError):
+        core.sums(chance.randbytes(chance.randrange(80)))
     return framed
 
 

@@ -122,7 +122,7 @@ def test_columns_of_any_differences(differences: list[int]) -> None:
     assert unpacked() == without_core(unpacked)
 
 
-MEMORY = st.sampled_from([b"", b"abc", b"x" * 64, b"y" * 200, b"z" * 1024, b"z" * 70_000]) | st.binary(max_size=100)
+MEMORY = st.sampled_from([b"", b"abc", b"x" * 64, b"y" * 200, b"z" * 1024, b"z" * 70_000]) | st.binary(max_size=300)
 REGION = st.tuples(st.sampled_from([0, 1, 0x1000, 1 << 40, (1 << 64) - 1]), MEMORY, st.integers(0, 3))
 
 
@@ -190,13 +190,14 @@ def write(path: Path, events: list[RawEvent | Lost]) -> bytes:
 
 
 @settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(recordings(), st.sampled_from([4096, 5]), st.sampled_from([8 << 20, 500]))
-def test_frames(tmp_path: Path, events: list[RawEvent | Lost], frame_events: int, known: int) -> None:
-    """With small frames and few known blobs too."""
+@given(recordings(), st.sampled_from([4096, 5]), st.sampled_from([8 << 20, 500]), st.sampled_from([1 << 18, 3]))
+def test_frames(tmp_path: Path, events: list[RawEvent | Lost], frame_events: int, known: int, marks: int) -> None:
+    """With small frames, few known blobs and few marks, too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer, "FRAME_EVENTS", frame_events)
         patch.setattr(writer, "KNOWN_SIZE", known)
         patch.setattr(blob_numbers, "KNOWN_SIZE", known)
+        patch.setattr(blob_numbers, "MARKS", marks)
         native = write(tmp_path / "core.kmt", events)
         assert native == without_core(write, tmp_path / "python.kmt", events)
 

@@ -26,13 +26,13 @@ def native() -> core.Core:
 
 
 class Call:
-    """What the keys need of a call: it returned at once, with the memory as it was."""
+    """What the keys need of a call and of its events: it returned 0 at once, with the memory as it was."""
 
     def __init__(self, name: str, abi: Abi, arguments: tuple[int, ...], regions: tuple[Region, ...]) -> None:
         self.spec, self.abi = CALLS[name], abi
         self.enter = self.leave = self
         self.arguments, self.regions = arguments, regions
-        self.status, self.result = None, None
+        self.result = 0
 
 
 def all_keys(call: Any) -> tuple[Any, ...]:

@@ -216,54 +216,87 @@ static PyObject *take_run(PyObject *self, PyObject *arguments) {
 /* The state of one call of frame_events; see Writer.frame for the objects. */
 typedef struct {
   PyObject *plain, *in_flight, *threads, *young, *old, *new_blobs, *digest;
+  uint8_t *marks;
+  size_t mark_count;
   long long next_call, blob_count;
   Py_ssize_t young_size, min_blob, long_blob, key_overhead;
   Buffer columns[COLUMNS], bodies;
   Regions entered, left;
 } Framing;
 
+/* zlib.crc32, eight bytes at once. */
+static uint32_t crc_tables[8][256];
+
+static void make_crc_tables(void) {
+  uint32_t byte, bit, table, crc;
+  for (byte = 0; byte < 256; byte++) {
+    for (crc = byte, bit = 0; bit < 8; bit++) crc = crc & 1 ? 0xEDB88320u ^ crc >> 1 : crc >> 1;
+    crc_tables[0][byte] = crc;
+  }
+  for (byte = 0; byte < 256; byte++)
+    for (table = 1; table < 8; table++)
+      crc_tables[table][byte] = crc_tables[0][crc_tables[table - 1][byte] & 0xFF] ^ crc_tables[table - 1][byte] >> 8;
+}
+
+static uint32_t checksum(const uint8_t *data, size_t size) {
+  uint32_t crc = 0xFFFFFFFFu;
+  for (; size >= 8; data += 8, size -= 8) {
+    uint64_t word = load_u64(data) ^ crc;
+    crc = crc_tables[7][word & 0xFF] ^ crc_tables[6][word >> 8 & 0xFF] ^ crc_tables[5][word >> 16 & 0xFF] ^
+          crc_tables[4][word >> 24 & 0xFF] ^ crc_tables[3][word >> 32 & 0xFF] ^ crc_tables[2][word >> 40 & 0xFF] ^
+          crc_tables[1][word >> 48 & 0xFF] ^ crc_tables[0][word >> 56];
+  }
+  for (; size; data++, size--) crc = crc_tables[0][(crc ^ *data) & 0xFF] ^ crc >> 8;
+  return ~crc;
+}
+
+/* tracekmt.trace.blob_numbers.BlobNumbers._is_first */
+static int is_first(Framing *framing, const uint8_t *data, size_t size) {
+  uint32_t crc = checksum(data, size);
+  uint8_t *mark = framing->marks + 4 * (crc % framing->mark_count);
+  if (load_u32(mark) == crc) return 0;
+  memcpy(mark, &crc, 4);
+  return 1;
+}
+
+/* Returns a new reference to the number of the blob with a content, by its key. NULL after an error. */
+static PyObject *blob_number(Framing *framing, PyObject *content, PyObject *key) {
+  PyObject *number = PyDict_GetItemWithError(framing->young, key);
+  int failed;
+  if (number || PyErr_Occurred()) {
+    Py_XINCREF(number);
+    return number;
+  }
+  number = PyDict_GetItemWithError(framing->old, key);
+  failed = PyErr_Occurred() != NULL;
+  Py_XINCREF(number);
+  if (!number && !failed) {
+    number = PyLong_FromLongLong(framing->blob_count++);
+    failed = !number || PyList_Append(framing->new_blobs, content);
+  }
+  framing->young_size += PyBytes_Size(key) + framing->key_overhead;
+  if (!failed && !PyDict_SetItem(framing->young, key, number)) return number;
+  Py_XDECREF(number);
+  return NULL;
+}
+
 /* Appends the number of the blob that stores the data, or the data itself. Returns 0 after an error. */
 static int append_data(Framing *framing, const uint8_t *data, size_t size) {
-  PyObject *content, *key, *number;
-  int is_long = size >= (size_t)framing->long_blob, failed = 0;
-  if (size < (size_t)framing->min_blob) {
+  PyObject *content, *key, *number = NULL;
+  int is_long = size >= (size_t)framing->long_blob;
+  if (size < (size_t)framing->min_blob || (!is_long && is_first(framing, data, size))) {
     append_bytes(&framing->bodies, data, size);
     return 1;
   }
   if (!(content = PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)size))) return 0;
   key = is_long ? PyObject_CallFunctionObjArgs(framing->digest, content, NULL) : content;
   if (!is_long) Py_INCREF(content);
-  if (!key) {
-    Py_DECREF(content);
-    return 0;
-  }
-  number = PyDict_GetItemWithError(framing->young, key);
-  if (!number && !PyErr_Occurred()) {
-    PyObject *older = PyDict_GetItemWithError(framing->old, key);
-    number = older ? older : Py_None;
-    Py_INCREF(number);
-    if (number == Py_None && (older || is_long)) {
-      Py_DECREF(number);
-      number = PyLong_FromLongLong(framing->blob_count++);
-      failed = !number || PyList_Append(framing->new_blobs, content);
-    }
-    framing->young_size += PyBytes_Size(key) + framing->key_overhead;
-    failed = failed || PyErr_Occurred() || PyDict_SetItem(framing->young, key, number);
-  } else if (number == Py_None) {
-    number = PyLong_FromLongLong(framing->blob_count++);
-    failed = !number || PyList_Append(framing->new_blobs, content) || PyDict_SetItem(framing->young, key, number);
-  } else {
-    Py_XINCREF(number);
-    failed = !number;
-  }
-  if (!failed) {
-    if (number == Py_None) append_bytes(&framing->bodies, data, size);
-    else append_number(&framing->bodies, PyLong_AsUnsignedLongLong(number));
-  }
-  Py_XDECREF(number);
-  Py_DECREF(key);
+  if (key) number = blob_number(framing, content, key);
+  if (number) append_number(&framing->bodies, PyLong_AsUnsignedLongLong(number));
+  Py_XDECREF(key);
   Py_DECREF(content);
-  return !failed;
+  Py_XDECREF(number);
+  return number != NULL;
 }
 
 static int append_region(Framing *framing, const Region *region) {
@@ -425,16 +458,22 @@ static int frame_event(Framing *framing, PyObject *event, int64_t offset) {
 /* tracekmt.trace.writer.Writer.frame */
 static PyObject *frame_events(PyObject *self, PyObject *arguments) {
   Framing framing = {0};
-  PyObject *events, *columns = NULL, *result = NULL;
+  PyObject *events, *marks, *columns = NULL, *result = NULL;
   Py_ssize_t position, count, row_limit, byte_limit, young_limit, rows = 0;
   long long body_offset;
   int i, framed = 1;
-  if (!PyArg_ParseTuple(arguments, "O!nO!O!O!O!O!O!OLLnLnnnnnn:frame_events", &PyList_Type, &events, &position, &PyDict_Type,
-                        &framing.plain, &PyDict_Type, &framing.in_flight, &PyDict_Type, &framing.threads, &PyDict_Type, &framing.young,
-                        &PyDict_Type, &framing.old, &PyList_Type, &framing.new_blobs, &framing.digest, &framing.next_call,
-                        &framing.blob_count, &framing.young_size, &body_offset, &row_limit, &byte_limit, &young_limit,
-                        &framing.min_blob, &framing.long_blob, &framing.key_overhead))
+  if (!PyArg_ParseTuple(arguments, "O!nO!O!O!O!O!O!O!OLLnLnnnnnn:frame_events", &PyList_Type, &events, &position, &PyDict_Type,
+                        &framing.plain, &PyDict_Type, &framing.in_flight, &PyDict_Type, &framing.threads, &PyByteArray_Type, &marks,
+                        &PyDict_Type, &framing.young, &PyDict_Type, &framing.old, &PyList_Type, &framing.new_blobs, &framing.digest,
+                        &framing.next_call, &framing.blob_count, &framing.young_size, &body_offset, &row_limit, &byte_limit,
+                        &young_limit, &framing.min_blob, &framing.long_blob, &framing.key_overhead))
     return NULL;
+  framing.marks = (uint8_t *)PyByteArray_AsString(marks);
+  framing.mark_count = (size_t)PyByteArray_Size(marks) / 4;
+  if (!framing.mark_count) {
+    PyErr_SetString(PyExc_ValueError, "there are no marks");
+    return NULL;
+  }
   count = PyList_Size(events);
   while (position < count && rows < row_limit && (Py_ssize_t)framing.bodies.size < byte_limit && framing.young_size < young_limit) {
     framed = frame_event(&framing, PyList_GetItem(events, position), body_offset + (int64_t)framing.bodies.size);
@@ -530,6 +569,7 @@ static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_core", "The native 
 
 PyMODINIT_FUNC PyInit__core(void) {
   PyObject *core = PyModule_Create(&module);
+  make_crc_tables();
   if (core && PyModule_AddStringConstant(core, "SOURCE", CORE_SOURCE)) {
     Py_DECREF(core);
     return NULL;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 
 MIN_BLOB_SIZE = 64
 """Minimum size of a blob in bytes. Shorter memory is stored in the event itself."""
@@ -17,6 +18,12 @@ blobs of a frame for one of them.
 KNOWN_SIZE = 8 << 20
 """Bytes of contents after which older ones are forgotten, if they do not appear again. They are stored again then."""
 
+MARKS = 1 << 18
+"""Marks of short contents. A content is stored in place again if another one has taken its mark.
+
+A content with the checksum of another one becomes a blob at its first appearance, which does no harm.
+"""
+
 KEY_OVERHEAD = 64
 """Bytes that each content counts as besides its own. Long contents count as their digest."""
 
@@ -27,40 +34,54 @@ def digest(content: bytes) -> bytes:
 
 
 class BlobNumbers:
-    """The contents that a writer knows, in two generations.
+    """The contents that a writer knows: blobs in two generations, and marks of short contents that appeared once.
 
     Attributes:
-        young: Numbers of the contents that appeared lately. None for a short content that appeared once.
-        old: Those of the generation before. A content that appears again becomes young.
+        young: Numbers of the blobs that appeared lately, by their contents or digests.
+        old: Those of the generation before. A blob that appears again becomes young.
         young_size: Bytes of the young contents.
         count: Number of blobs.
         new: Blobs that are not written yet.
+        marks: Checksum of the last short content at each place, of 32 bits. The checksum decides the place.
     """
 
     def __init__(self) -> None:
-        self.young: dict[bytes, int | None] = {}
-        self.old: dict[bytes, int | None] = {}
+        self.young: dict[bytes, int] = {}
+        self.old: dict[bytes, int] = {}
         self.young_size = 0
         self.count = 0
         self.new: list[bytes] = []
+        self.marks = bytearray(4 * MARKS)
+        self._marks = memoryview(self.marks).cast("I")
 
     def intern(self, content: bytes) -> int | bytes:
         """Return the number of the blob that stores a content, or the content itself if no blob does."""
         if len(content) < MIN_BLOB_SIZE:
             return content
         is_long = len(content) >= LONG_BLOB_SIZE
+        if not is_long and self._is_first(content):
+            return content
         key = digest(content) if is_long else content
-        if key in self.young:
-            is_known, number = True, self.young[key]
-        else:
-            is_known, number = key in self.old, self.old.get(key)
-            self.young_size += len(key) + KEY_OVERHEAD
-        if number is None and (is_known or is_long):
+        number = self.young.get(key)
+        if number is not None:
+            return number
+        number = self.old.get(key)
+        if number is None:
             number = self.count
             self.count += 1
             self.new.append(content)
+        self.young_size += len(key) + KEY_OVERHEAD
         self.young[key] = number
-        return content if number is None else number
+        return number
+
+    def _is_first(self, content: bytes) -> bool:
+        """Mark a short content. Return False if it had its mark."""
+        checksum = zlib.crc32(content)
+        place = checksum % MARKS
+        if self._marks[place] == checksum:
+            return False
+        self._marks[place] = checksum
+        return True
 
     def forget(self) -> bool:
         """Begin a new generation if the young one is large, between events. Return True if it was."""

@@ -344,18 +344,7 @@ class Trace:
         Args:
             functions: Ids of the descriptions of the calls to yield, None for every call.
         """
-        in_flight: dict[int, bool] = {}
-        for table in self._tables():
-            for kind, call_index, spec_id in zip(table.kinds, table.calls, table.functions, strict=True):
-                if kind == ENTER:
-                    in_flight[call_index] = is_wanted = functions is None or spec_id in functions
-                    if is_wanted:
-                        yield call_index, False
-                elif kind == LEAVE:
-                    if call_index not in in_flight:
-                        raise self._unmatched_leave(call_index)
-                    if in_flight.pop(call_index):
-                        yield call_index, True
+        return ((index, is_leave) for _, _, index, is_leave in self._event_rows(functions))
 
     def call_events(self, functions: Collection[int] | None = None) -> Iterator[tuple[TracedCall, bool]]:
         """Yield (call, True for its leave event) of the events in order. Both events of a call have the same object.
@@ -363,22 +352,30 @@ class Trace:
         Args:
             functions: Ids of the descriptions of the calls to yield, None for every call.
         """
-        in_flight: dict[int, TracedCall | None] = {}
+        in_flight: dict[int, TracedCall] = {}
+        for frame, row, index, is_leave in self._event_rows(functions):
+            if is_leave:
+                yield in_flight.pop(index), True
+            else:
+                call = in_flight[index] = self._call(frame, index, row)
+                yield call, False
+
+    def _event_rows(self, functions: Collection[int] | None) -> Iterator[tuple[EventFrame, int, int, bool]]:
+        """Yield frame, row, index of the call, and True for a leave event; see `timeline`."""
+        in_flight: dict[int, bool] = {}
         for number in range(len(self._index.frames)):
             frame = self._event_frame(number)
             rows = zip(frame.table.kinds, frame.table.calls, frame.table.functions, strict=True)
             for row, (kind, call_index, spec_id) in enumerate(rows):
                 if kind == ENTER:
-                    is_wanted = functions is None or spec_id in functions
-                    call = in_flight[call_index] = self._call(frame, call_index, row) if is_wanted else None
-                    if call is not None:
-                        yield call, False
+                    in_flight[call_index] = is_wanted = functions is None or spec_id in functions
+                    if is_wanted:
+                        yield frame, row, call_index, False
                 elif kind == LEAVE:
                     if call_index not in in_flight:
                         raise self._unmatched_leave(call_index)
-                    call = in_flight.pop(call_index)
-                    if call is not None:
-                        yield call, True
+                    if in_flight.pop(call_index):
+                        yield frame, row, call_index, True
 
     def events(self) -> Iterator[Enter | Leave | Lost]:
         """Yield every event in order."""

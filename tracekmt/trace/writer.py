@@ -136,7 +136,8 @@ class Writer:
         while core.CORE is not None and position < len(events):
             blobs = self._blobs
             position, next_call, blobs.count, blobs.young_size, columns, bodies = core.CORE.frame_events(
-                *(events, position, plain, self._in_flight, self._threads, blobs.young, blobs.old, blobs.new, digest),
+                *(events, position, plain, self._in_flight, self._threads),
+                *(blobs.marks, blobs.young, blobs.old, blobs.new, digest),
                 *(self._last_call + 1, blobs.count, blobs.young_size, len(self._bodies)),
                 *(FRAME_EVENTS - len(self._table), FRAME_BYTES - len(self._bodies), KNOWN_SIZE),
                 *(MIN_BLOB_SIZE, LONG_BLOB_SIZE, KEY_OVERHEAD),
