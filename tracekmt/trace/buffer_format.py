@@ -162,7 +162,7 @@ class Assembler:
         self.next_sequence += len(events)
         if len(events) < most and self.next_sequence < end:  # an event is missing
             for sequence in sorted(filter(end.__gt__, self._ready)):
-                if sequence > self.next_sequence:
+                if sequence > self.next_sequence and len(events) < most:
                     events.append(Lost(self.next_sequence, sequence - self.next_sequence))
                     self.next_sequence = sequence
                 if len(events) >= most:
