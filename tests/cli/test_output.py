@@ -21,7 +21,7 @@ ALLOWED = {
     "convert/__init__.py": "JSON and C, which are ASCII",
     "demo/program.py": "a program that is recorded",
     "record/own_process.py": "an error of the recorder at the end of the recorded program",
-    "thunks/library.py": "the output of a library, as printable lines",
+    "thunks/process.py": "the output of a library, as printable lines",
     "thunks/worker.py": "frames of msgpack on pipes",
 }
 
