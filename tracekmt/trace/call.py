@@ -34,7 +34,6 @@ KEPT_RESULTS = 4096
 """Number of calls whose results are kept in case that the call is repeated."""
 
 _FEW, _SMALL = 8, 1024
-_SEVERITY_ERROR = 0x80000000  # the bit that warnings and errors have, which NT_SUCCESS tests
 _UNKNOWN = object()
 _NESTED_TYPES = (dict, list)
 
@@ -231,9 +230,8 @@ class TracedCall:
     @property
     def succeeded(self) -> bool:
         """True if the call returned without a failure status."""
-        if self.leave is None:
-            return False
-        return self.spec.returns != "NTSTATUS" or self.leave.result & _SEVERITY_ERROR == 0
+        status = self.status
+        return self.leave is not None and (status is None or status.succeeded)
 
     @property
     def injection(self) -> Injection | None:
