@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -243,9 +244,11 @@ def _lengths(type_: t.Type) -> set[str]:
 
 
 @st.composite
-def recordings(draw: st.DrawFn, spec: t.CallSpec) -> tuple[t.Abi, int, tuple[Region, ...], tuple[Region, ...] | None]:
+def recordings(
+    draw: st.DrawFn, spec: t.CallSpec, abis: Sequence[t.Abi] = t.ABIS
+) -> tuple[t.Abi, int, tuple[Region, ...], tuple[Region, ...] | None]:
     """Draw the memory of a call: with random bytes changed, with regions cut short, missing or twice."""
-    abi = draw(st.sampled_from(t.ABIS))
+    abi = draw(st.sampled_from(abis))
     arena = Arena(abi, 1)
     (address,) = codec.encode(spec, abi, arena, draw(arguments(spec, abi)).values)
     entered = tuple(arena.regions())

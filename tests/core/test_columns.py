@@ -31,12 +31,11 @@ def native() -> core.Core:
 
 def call_objects(calls: Lists) -> CallObjects:
     """Return the objects of calls, of which the last one was set first."""
-    column = CallObjects()
-    for _ in calls:
-        column.reserve()
+    objects, starts = array("I"), array("q", [0] * len(calls))
     for position in reversed(range(len(calls))):
-        column.add(position, calls[position])
-    return column
+        starts[position] = len(objects)
+        objects.extend(calls[position])
+    return CallObjects(objects, starts, array("I", map(len, calls)))
 
 
 def assert_same_classes(one: array[int], other: array[int]) -> None:
@@ -101,12 +100,28 @@ def test_votes(data: st.DataObject) -> None:
 
 
 @many
+@given(lists, st.data())
+def test_uses_of_objects(calls: Lists, data: st.DataObject) -> None:
+    keys = array("q", data.draw(st.lists(st.integers(0, 1), min_size=len(calls), max_size=len(calls))))
+    arguments = OBJECTS, keys, call_objects(calls)
+    assert_same_classes(columns.uses_of(*arguments), without_core(columns.uses_of, *arguments))
+
+
+@many
+@given(st.lists(st.integers(0, 3), max_size=12))
+def test_positions_of_numbers(given_numbers: list[int]) -> None:
+    column = array("I", given_numbers)
+    positions = columns.positions_of(column)
+    assert list(positions.items()) == list(without_core(columns.positions_of, column).items())
+
+
+@many
 @given(st.data())
 def test_unchanged_calls(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 5))
 
     def outcomes() -> Outcomes:
-        flags = bytearray(data.draw(st.lists(st.sampled_from([1, 1, 1, 0]), min_size=count, max_size=count)))
+        flags = array("B", data.draw(st.lists(st.sampled_from([1, 1, 1, 0]), min_size=count, max_size=count)))
         key_lists = [
             array("q", data.draw(st.lists(st.sampled_from([5, 5, 5, 0, -1]), min_size=count, max_size=count)))
             for _ in range(4)
@@ -125,7 +140,7 @@ def test_unchanged_calls(data: st.DataObject) -> None:
 def test_an_unchanged_call_is_found() -> None:
     """The property above would also hold if no call was ever unchanged."""
     keys = array("q", [7, 0])
-    side = Outcomes(bytearray(b"\1\1"), (keys, keys, keys, keys), call_objects([[FIRST], []]), call_objects([[], []]))
+    side = Outcomes(array("B", [1, 1]), (keys, keys, keys, keys), call_objects([[FIRST], []]), call_objects([[], []]))
     counterparts = array("I", [0, 0, 0, FIRST])
     for work in (columns.find_unchanged, lambda *all_: without_core(columns.find_unchanged, *all_)):
         assert bytes(work(array("q", [0, 1]), side, side, counterparts)) == b"\1\0"

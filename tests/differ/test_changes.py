@@ -21,6 +21,7 @@ from tracekmt import ntstatus
 from tracekmt.differ import folding
 from tracekmt.differ.columns import FIRST
 from tracekmt.differ.history import History, Names
+from tracekmt.differ.read_history import read_history
 from tracekmt.findings import Finding, Report
 from tracekmt.resources import resource
 from tracekmt.spec.layout import lay_out
@@ -181,7 +182,7 @@ def test_a_moved_block_is_one_cause(tmp_path: Path, number: int) -> None:
     source = TRACES[1]
     chance = random.Random(f"move {number}")
     with Trace(source) as opened:
-        history = History(opened, Names())
+        history = read_history(opened, Names())
     expected = None
     while expected is None:
         recording = relocated(source).copy()

@@ -17,7 +17,7 @@ import pytest
 import tracekmt
 from tests.skips import PROCESS_POOLS
 from tracekmt.convert import convert
-from tracekmt.differ.history import read_histories
+from tracekmt.differ.read_history import read_histories
 from tracekmt.errors import TraceError
 from tracekmt.trace import writer
 from tracekmt.trace.parallel import results_of_calls, second_process

@@ -104,12 +104,17 @@ class BoundValueFinder:
         """Find the bound values in the core. Return NotImplemented for what the core leaves to Python."""
         if not (before is None or isinstance(before, Recorded)):
             return NotImplemented
-        program = program_of(self._layout, self._arms)
+        program = self.program
         if program is None:
             return NotImplemented
         at_enter = None if before is None else before.regions
         limits = BUDGETS.values, BUDGETS.value_bytes
         return native.find_bound_values(program, BoundLocation, memory.regions, at_enter, address, *limits)
+
+    @property
+    def program(self) -> Any:
+        """Program of the argument in the core. None without the core, and for an argument that is left to Python."""
+        return program_of(self._layout, self._arms)
 
     def context(self, memory: Memory, address: int, before: Memory | None = None) -> StructContext | None:
         """Read the argument structure. Return None for NULL and for unreadable memory."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from tracekmt import core
 from tracekmt.codec.context import unions
@@ -53,6 +53,9 @@ class _NodeKind(IntEnum):
     LEFT = 21
 
 
+_BINDINGS: tuple[t.Binding, ...] = get_args(t.Binding)
+"""Bindings of kinds, in the order of `tracekmt/core/program.h`."""
+
 _SIZE_LIMIT = 1 << 31
 """Limit of the sizes and lengths in a program. The core has 32 bits for them."""
 
@@ -83,6 +86,22 @@ def _program_of(layout: Layout, arms: tuple[str, ...]) -> Any:
     try:
         return _Compilation(arms).program(layout, ())
     except (_TooLarge, RecursionError, ValueError):  # the core limits the depth of nodes
+        return None
+
+
+def selector_of(layout: Layout, condition: t.Condition) -> Node | None:
+    """Return a condition on inputs for the core. None for one that is left to Python."""
+    try:
+        return _Structure(_Compilation(()), (layout,)).selector(condition)
+    except _Left:
+        return None
+
+
+def span_of(layout: Layout, path: str) -> Node | None:
+    """Return the place of a number in an argument for the core. None for one that is left to Python."""
+    try:
+        return _Structure(_Compilation(()), (layout,)).span(path)
+    except _Left:
         return None
 
 
@@ -211,15 +230,17 @@ class _Structure(NamedTuple):
             return [(arm, None) for arm in union.arms if arm.name in self.compilation.arms][:1]
         arms = [arm for arm in union.arms if arm.when != t.NEVER]
         arms.sort(key=lambda arm: arm.when is None)
-        return [(arm, None if arm.when is None else self._selector(arm.when)) for arm in arms]
+        return [(arm, None if arm.when is None else self.selector(arm.when)) for arm in arms]
 
-    def _selector(self, condition: t.Condition) -> Node:
+    def selector(self, condition: t.Condition) -> Node:
+        """Return a condition."""
         values = condition.any_of or (() if condition.equals is None else (condition.equals,))
         if condition.kind is not None or not all(0 <= value <= _U64 for value in values):
             raise _Left
-        return *self._span(condition.path, condition.parent), int(condition.negate), values
+        return *self.span(condition.path, condition.parent), int(condition.negate), values
 
-    def _span(self, path: str, parent: int = 0) -> tuple[int, int, int, int]:
+    def span(self, path: str, parent: int = 0) -> tuple[int, int, int, int]:
+        """Return the place of a number: in which structure around it, start, end, bits."""
         try:
             start, end, mask = self.layouts[parent].span(path)
         except (KeyError, IndexError):
@@ -232,7 +253,7 @@ class _Structure(NamedTuple):
         length = t.count_of(reference)
         if max(abs(length.add), abs(length.minimum)) >= _SIZE_LIMIT:
             raise _Left
-        return *self._span(length.path, length.parent), int(length.deref), length.add, length.minimum
+        return *self.span(length.path, length.parent), int(length.deref), length.add, length.minimum
 
     def _value(self, field: t.Field, type_: t.Type, name: str, offset: int = 0) -> Node:
         """Return the node of a type in place.
@@ -246,7 +267,9 @@ class _Structure(NamedTuple):
         self.compilation.count_node()
         searched = has_bound_values(type_)
         kind = t.kind_of(type_)
-        bound = (field, type_, kind) if kind is not None and searched else None
+        bound = None
+        if kind is not None and searched:
+            bound = field, type_, kind, _BINDINGS.index(kind.binding), kind.spaces
         size, _ = measure(type_, self.abi)
         node = partial(_node, name=name, offset=offset, size=size, searched=searched, bound=bound)
         is_pointer = isinstance(type_, t.POINTER_TYPES)
@@ -284,7 +307,7 @@ class _Structure(NamedTuple):
             case t.Array(of=of, used=used):
                 selector = None
                 if used is not None:
-                    selector = *self._span(used), 0, ()
+                    selector = *self.span(used), 0, ()
                 is_output = used is not None and self.layouts[0].slot(used).field.direction == "out"
                 return node(kinds.ARRAY, flag=is_output, selector=selector, children=(self._element(field, of),))
             case t.Union():
@@ -301,7 +324,7 @@ class _Structure(NamedTuple):
             case t.WString(length=length) if length is not None:
                 return node(kinds.STRING, flag=self.wchar, length=self._length(length), object_=_text(self.wchar))
             case t.Payload(length=length, by=by, cases=cases):
-                span = self._span(by)
+                span = self.span(by)
                 arms = [
                     _node(kinds.ARM, "", selector=(*span, 0, (number,)), children=(self._element(field, case),))
                     for number, _, case in cases

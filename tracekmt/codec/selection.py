@@ -28,7 +28,7 @@ def resolve(spec: CallSpec, abi: Abi, memory: Memory, address: int, kind_of: Kin
     Returns:
         The same description if the kind is unknown, or several handles select arms.
     """
-    handle = _selecting_handle(spec, abi)
+    handle = selecting_handle(spec, abi)
     if handle is None or kind_of is None or not address:
         return spec
     try:
@@ -41,8 +41,8 @@ def resolve(spec: CallSpec, abi: Abi, memory: Memory, address: int, kind_of: Kin
     return spec if kind is None else _with_kind(spec, kind)
 
 
-class _Handle(NamedTuple):
-    """Place of a handle in an argument: of the handle, or of a pointer to it."""
+class SelectingHandle(NamedTuple):
+    """Place of a handle in an argument: of the handle, or of a pointer to it if `is_pointer`."""
 
     offset: int
     size: int
@@ -50,7 +50,7 @@ class _Handle(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _selecting_handle(spec: CallSpec, abi: Abi) -> _Handle | None:
+def selecting_handle(spec: CallSpec, abi: Abi) -> SelectingHandle | None:
     """Return the handle whose kind selects all arms that depend on one. None if there is no such handle."""
     if spec.argument.parameters:
         return None
@@ -62,7 +62,7 @@ def _selecting_handle(spec: CallSpec, abi: Abi) -> _Handle | None:
         return None
     location = lay_out(spec.argument, abi).locate(own[0])
     is_pointer = isinstance(location.type, Pointer)
-    return _Handle(location.offset, location.size if is_pointer else _HANDLE_SIZE, is_pointer)
+    return SelectingHandle(location.offset, location.size if is_pointer else _HANDLE_SIZE, is_pointer)
 
 
 def _kind_condition(field: Field) -> Condition | None:

@@ -64,6 +64,15 @@ class Core(Protocol):
     mix_objects: Callable[[bytes, tuple[bytes, bytes, bytes], bytes, bytes | None], bytes]
     """See `differ.columns.mix_objects`."""
 
+    positions_of: Callable[[bytes], dict[int, bytes]]
+    """See `differ.columns.positions_of`."""
+
+    mix_uses: Callable[[int, bytes, tuple[bytes, bytes, bytes]], bytes]
+    """See `differ.columns.uses_of`."""
+
+    mix_numbers: Callable[[list[int]], int]
+    """See `differ.columns.mix_numbers`."""
+
     count_votes: Callable[..., tuple[tuple[bytes, bytes], tuple[bytes, bytes]]]
     """See `differ.columns.count_votes`. Returns the favourites of both sides, and their leads."""
 
@@ -97,6 +106,32 @@ class Core(Protocol):
     """See `differ.keys`. Arguments: a form, the argument or None, its address, regions.
 
     Returns the keys of `CallKeys`, or NotImplemented for a call that is left to Python.
+    """
+
+    history_plan: Callable[..., Any]
+    """See `differ.plans`.
+
+    Arguments: description, form of the inputs, whether it is exact, the same of the outputs, the program of the
+    argument, what the function returns (0: a status, 1: a BOOLEAN, 2: nothing), number of the function, what it creates
+    and destroys, whether it creates ranges, whether it is the plan of one kind.
+    """
+
+    history_choice: Callable[[int, int, bool], Any]
+    """See `differ.plans`. Arguments: those of `codec.selection.SelectingHandle`."""
+
+    history_state: Callable[..., Any]
+    """See `differ.read_history`, as `read_history`.
+
+    Arguments: number of calls, their columns, a tuple, budgets of values and bytes. The tuple has the objects of inputs
+    and of outputs as bytearrays, plans, numbers of the kinds of handles, live objects by space and handle, numbers of
+    the modules by caller, the objects that calls in flight destroy, the type of locations, and five functions.
+    """
+
+    read_history: Callable[..., int]
+    """Read the events of a frame as far as the core can. Return the row of the first event that is left to Python.
+
+    Arguments: a state, the columns of the frame, position of the first call that is entered in it, numbers of the
+    threads, the function that loads a blob, recent blobs, the row to begin with.
     """
 
 

@@ -37,44 +37,65 @@ static int read_array(Reader *reader, uint64_t *count) {
   return *count <= (uint64_t)(reader->end - reader->at);
 }
 
-/* Reads the bytes of a region: stored in place, or in a blob. Returns NULL without an error for anything else. */
-static PyObject *read_data(Reader *reader) {
-  uint64_t type, value;
-  PyObject *number, *blob;
-  if (!read_big_endian(reader, 1, &type)) return NULL;
-  if (type >= 0xC4 && type <= 0xC6) {
-    const uint8_t *data;
-    if (!read_big_endian(reader, (size_t)1 << (type - 0xC4), &value) || value > (uint64_t)(reader->end - reader->at)) return NULL;
-    data = reader->at;
-    reader->at += value;
-    return PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)value);
-  }
-  if (!read_number_after(reader, type, &value)) return NULL;
-  if (!(number = PyLong_FromUnsignedLongLong(value))) return NULL;
-  blob = PyDict_GetItemWithError(reader->recent, number);
+/* Returns a new reference to a blob, NULL after an error. */
+static PyObject *load_blob(Reader *reader, uint64_t number) {
+  PyObject *key = PyLong_FromUnsignedLongLong(number), *blob;
+  if (!key) return NULL;
+  blob = PyDict_GetItemWithError(reader->recent, key);
   if (blob) Py_INCREF(blob);
-  else if (!PyErr_Occurred()) blob = PyObject_CallFunctionObjArgs(reader->load_blob, number, NULL);
-  Py_DECREF(number);
+  else if (!PyErr_Occurred()) blob = PyObject_CallFunctionObjArgs(reader->load_blob, key, NULL);
+  Py_DECREF(key);
   return blob;
+}
+
+/* Reads a region with its bytes, which belong to the body, or to `blob` if it is set. Returns 0 for anything else, and after an error. */
+static int read_own_region(Reader *reader, Region *region, PyObject **blob) {
+  uint64_t count, type, value;
+  Py_ssize_t size;
+  *blob = NULL;
+  if (!read_array(reader, &count) || count != 3 || !read_number(reader, &region->address) || !read_number(reader, &region->wanted) ||
+      !read_big_endian(reader, 1, &type))
+    return 0;
+  if (type >= 0xC4 && type <= 0xC6) {
+    if (!read_big_endian(reader, (size_t)1 << (type - 0xC4), &value) || value > (uint64_t)(reader->end - reader->at)) return 0;
+    region->data = reader->at;
+    region->size = (size_t)value;
+    reader->at += value;
+    return 1;
+  }
+  if (!read_number_after(reader, type, &value) || !(*blob = load_blob(reader, value))) return 0;
+  if (!PyBytes_AsStringAndSize(*blob, (char **)&region->data, &size)) {
+    region->size = (size_t)size;
+    return 1;
+  }
+  Py_DECREF(*blob);
+  *blob = NULL;
+  return 0;
+}
+
+/* Returns 1 if the next region of a leave event is the number of one of the enter event. */
+static int is_numbered(const Reader *reader) {
+  return reader->at < reader->end && (*reader->at & 0xF0) != 0x90;
 }
 
 /* Reads one region. `entered` are the regions of the enter event. Returns NULL without an error for a malformed one. */
 static PyObject *read_region(Reader *reader, PyObject *entered) {
-  uint64_t count, address, requested;
+  uint64_t number;
+  Region own;
   PyObject *data, *region;
-  if (reader->at < reader->end && (*reader->at & 0xF0) != 0x90) {
-    if (!read_number(reader, &count) || count >= (uint64_t)PyTuple_Size(entered)) return NULL;
-    region = PyTuple_GetItem(entered, (Py_ssize_t)count);
+  if (is_numbered(reader)) {
+    if (!read_number(reader, &number) || number >= (uint64_t)PyTuple_Size(entered)) return NULL;
+    region = PyTuple_GetItem(entered, (Py_ssize_t)number);
     Py_XINCREF(region);
     return region;
   }
-  if (!read_array(reader, &count) || count != 3 || !read_number(reader, &address) || !read_number(reader, &requested)) return NULL;
-  if (!(data = read_data(reader))) return NULL;
-  region = PyTuple_New(3);
-  if (!region || PyTuple_SetItem(region, 0, PyLong_FromUnsignedLongLong(address)) ||
-      PyTuple_SetItem(region, 1, PyLong_FromUnsignedLongLong(requested))) {
+  if (!read_own_region(reader, &own, &data)) return NULL;
+  if (!data) data = PyBytes_FromStringAndSize((const char *)own.data, (Py_ssize_t)own.size);
+  region = data ? PyTuple_New(3) : NULL;
+  if (!region || PyTuple_SetItem(region, 0, PyLong_FromUnsignedLongLong(own.address)) ||
+      PyTuple_SetItem(region, 1, PyLong_FromUnsignedLongLong(own.wanted))) {
     Py_XDECREF(region);
-    Py_DECREF(data);
+    Py_XDECREF(data);
     return NULL;
   }
   PyTuple_SetItem(region, 2, data);
@@ -155,4 +176,50 @@ PyObject *read_leave_body(PyObject *self, PyObject *arguments) {
     return NULL;
   if (set_reader(&reader, bodies, start, end)) regions = read_regions(&reader, entered);
   return regions ? regions : none_unless_error();
+}
+
+void release_blobs(EventMemory *memory) {
+  size_t i;
+  for (i = 0; i < memory->count; i++) Py_XDECREF(memory->blobs[i]);
+  memory->count = 0;
+}
+
+/* Reads the regions that end a body. `entered`: NULL for an enter event. */
+static int load_regions(Reader *reader, const EventMemory *entered, EventMemory *memory) {
+  uint64_t count, number, i;
+  if (!read_array(reader, &count) || count > MAX_REGIONS) return 0;
+  for (i = 0; i < count; i++) {
+    if (entered && is_numbered(reader)) {
+      if (!read_number(reader, &number) || number >= entered->count) return 0;
+      memory->regions[i] = entered->regions[number];
+      memory->blobs[i] = NULL;
+    } else if (!read_own_region(reader, memory->regions + i, memory->blobs + i)) {
+      return 0;
+    }
+    memory->count = i + 1;
+  }
+  return reader->at == reader->end;
+}
+
+static int start_at(const Bodies *bodies, size_t start, size_t end, EventMemory *memory, Reader *reader) {
+  memory->count = 0;
+  if (start > end || end > bodies->size) return 0;
+  *reader = (Reader){bodies->bytes + start, bodies->bytes + end, bodies->load_blob, bodies->recent};
+  return 1;
+}
+
+int load_enter(const Bodies *bodies, size_t start, size_t end, uint64_t *argument, EventMemory *memory) {
+  Reader reader;
+  uint64_t count, others;
+  if (!start_at(bodies, start, end, memory, &reader) || !read_array(&reader, &count) || count != 2 || !read_array(&reader, &count) ||
+      !count || !read_number(&reader, argument))
+    return 0;
+  while (--count)
+    if (!read_number(&reader, &others)) return 0;
+  return load_regions(&reader, NULL, memory);
+}
+
+int load_leave(const Bodies *bodies, size_t start, size_t end, const EventMemory *entered, EventMemory *memory) {
+  Reader reader;
+  return start_at(bodies, start, end, memory, &reader) && load_regions(&reader, entered, memory);
 }

@@ -144,6 +144,77 @@ fail:
   return NULL;
 }
 
+/* Adds the positions from `start` up to `end`, which have one number. */
+static int add_positions(PyObject *positions, uint32_t number, size_t start, size_t end) {
+  PyObject *key = PyLong_FromUnsignedLong(number), *of_number = key ? PyDict_GetItemWithError(positions, key) : NULL;
+  int failed = !key || PyErr_Occurred();
+  if (!failed && !of_number) {
+    of_number = PyByteArray_FromStringAndSize(NULL, 0);
+    failed = !of_number || PyDict_SetItem(positions, key, of_number);
+    Py_XDECREF(of_number);
+  }
+  Py_XDECREF(key);
+  if (!failed) {
+    Py_ssize_t size = PyByteArray_Size(of_number);
+    failed = PyByteArray_Resize(of_number, size + 8 * (Py_ssize_t)(end - start));
+    for (; !failed && start < end; start++, size += 8) {
+      const uint64_t position = start;
+      memcpy(PyByteArray_AsString(of_number) + size, &position, 8);
+    }
+  }
+  return !failed;
+}
+
+/* tracekmt.differ.columns.positions_of */
+PyObject *positions_of(PyObject *self, PyObject *numbers) {
+  Column column;
+  PyObject *positions;
+  size_t start, end;
+  if (!read_column(numbers, 4, &column) || !(positions = PyDict_New())) return NULL;
+  for (start = 0; start < column.count; start = end) {
+    uint32_t number = load_u32(column.bytes + 4 * start);
+    for (end = start + 1; end < column.count && load_u32(column.bytes + 4 * end) == number;) end++;
+    if (!add_positions(positions, number, start, end)) {
+      Py_DECREF(positions);
+      return NULL;
+    }
+  }
+  return positions;
+}
+
+/* tracekmt.differ.columns.uses_of */
+PyObject *mix_uses(PyObject *self, PyObject *arguments) {
+  PyObject *key_bytes, *parts, *uses;
+  Py_ssize_t count;
+  Column keys;
+  References references;
+  uint8_t *to;
+  size_t i, place;
+  if (!PyArg_ParseTuple(arguments, "nO!O!:mix_uses", &count, &PyBytes_Type, &key_bytes, &PyTuple_Type, &parts) ||
+      !read_column(key_bytes, 8, &keys) || !read_references(parts, &references) || !(uses = new_column((size_t)count, 8, &to)))
+    return NULL;
+  memset(to, 0, 8 * (size_t)count);
+  for (i = 0; i < keys.count; i++) {
+    Objects objects;
+    if (!objects_of(&references, i, &objects)) goto fail;
+    for (place = 0; place < objects.count; place++) {
+      uint32_t object = object_at(&objects, place);
+      uint64_t key;
+      if (object < FIRST) continue;
+      if (object >= (size_t)count) {
+        set_error("no such object");
+        goto fail;
+      }
+      key = mix(mix(load_u64(to + 8 * (size_t)object), number_at(&keys, i)), place);
+      memcpy(to + 8 * (size_t)object, &key, 8);
+    }
+  }
+  return uses;
+fail:
+  Py_DECREF(uses);
+  return NULL;
+}
+
 /* The votes of one side: the favourite of each object, and how many votes it is ahead. */
 typedef struct {
   uint8_t *favourites, *leads;

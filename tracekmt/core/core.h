@@ -54,6 +54,40 @@ typedef struct {
 /* regions.c: Returns 0 for what is not a region, without an error. */
 int parse_region(PyObject *item, Region *region);
 
+/* The regions of an event. `blobs` are the references that keep the bytes of blobs, NULL for other bytes. */
+typedef struct {
+  Region regions[MAX_REGIONS];
+  PyObject *blobs[MAX_REGIONS];
+  size_t count;
+} EventMemory;
+
+/* regions.c: Returns 0 for what is left to Python, without an error. The bytes belong to the tuple. */
+int parse_regions(PyObject *tuple, EventMemory *memory);
+
+/* Where bodies of events are, and where their blobs: `load_blob` returns a blob by its number, `recent` has some of them. */
+typedef struct {
+  const uint8_t *bytes;
+  size_t size;
+  PyObject *load_blob, *recent;
+} Bodies;
+
+/*
+ * bodies.c: Read the regions of an event from a part of the bodies. They return 0 for what is left to Python, and after an error. The
+ * bytes belong to the bodies, to the blobs, and to `entered`: the regions of the enter event, by which a leave event names its own.
+ */
+int load_enter(const Bodies *bodies, size_t start, size_t end, uint64_t *argument, EventMemory *memory);
+int load_leave(const Bodies *bodies, size_t start, size_t end, const EventMemory *entered, EventMemory *memory);
+void release_blobs(EventMemory *memory);
+
+/* The keys of tracekmt.differ.keys. */
+typedef struct {
+  uint64_t weak, plain, contents;
+  int is_exact;
+} CallKeys;
+
+/* keys.c: Returns 0 after an error. */
+int make_call_keys(PyObject *form, uint64_t address, const EventMemory *memory, CallKeys *keys);
+
 /* bodies.c */
 PyObject *read_enter_body(PyObject *self, PyObject *arguments);
 PyObject *read_leave_body(PyObject *self, PyObject *arguments);
@@ -70,6 +104,8 @@ PyObject *copy_value(PyObject *self, PyObject *value);
 PyObject *gather_column(PyObject *self, PyObject *arguments);
 PyObject *mix_columns(PyObject *self, PyObject *arguments);
 PyObject *mix_objects(PyObject *self, PyObject *arguments);
+PyObject *positions_of(PyObject *self, PyObject *numbers);
+PyObject *mix_uses(PyObject *self, PyObject *arguments);
 PyObject *count_votes(PyObject *self, PyObject *arguments);
 PyObject *find_unchanged(PyObject *self, PyObject *arguments);
 
@@ -77,6 +113,17 @@ PyObject *find_unchanged(PyObject *self, PyObject *arguments);
 PyObject *relocate_regions(PyObject *self, PyObject *arguments);
 PyObject *restore_regions(PyObject *self, PyObject *arguments);
 PyObject *compare_regions(PyObject *self, PyObject *arguments);
+
+/* history_plan.c */
+PyObject *history_plan(PyObject *self, PyObject *arguments);
+PyObject *history_choice(PyObject *self, PyObject *arguments);
+
+/* history_state.c */
+PyObject *history_state(PyObject *self, PyObject *arguments);
+
+/* history.c */
+PyObject *read_history(PyObject *self, PyObject *arguments);
+PyObject *mix_numbers(PyObject *self, PyObject *numbers);
 
 /* keys.c */
 PyObject *key_form(PyObject *self, PyObject *arguments);

@@ -147,20 +147,17 @@ PyObject *key_form(PyObject *self, PyObject *arguments) {
   return capsule;
 }
 
-/* Returns 0 for what is left to Python. Of several regions at an address, the last one counts. */
-static int set_memory(Memory *memory, PyObject *regions) {
-  Py_ssize_t count = PyTuple_Check(regions) ? PyTuple_Size(regions) : -1, i;
+/* Of several regions at an address, the last one counts. */
+static void set_memory(Memory *memory, const EventMemory *event) {
+  size_t i;
   memory->count = 0;
-  if (count < 0 || count > MAX_REGIONS) return 0;
-  for (i = 0; i < count; i++) {
-    Block block = {.is_taken = 0};
+  for (i = 0; i < event->count; i++) {
+    Block block = {event->regions[i], 0};
     size_t at = 0;
-    if (!parse_region(PyTuple_GetItem(regions, i), &block.region)) return 0;
     while (at < memory->count && memory->blocks[at].region.address != block.region.address) at++;
     memory->blocks[at] = block;
     if (at == memory->count) memory->count++;
   }
-  return 1;
 }
 
 static Block *find(Memory *memory, uint64_t address) {
@@ -256,8 +253,8 @@ static int is_distance(const Span *span, const uint8_t *data, size_t size) {
   return !is_absent(&high, data, size);
 }
 
-/* Makes the keys of an argument. `bits` are those of the form's plain values, or a copy without distances. */
-static void make_keys(Keys *keys, const Form *form, const uint8_t *bits, const uint8_t *data, size_t size, Memory *memory) {
+/* Mixes what counts of an argument. `bits` are those of the form's plain values, or a copy without distances. */
+static void mix_argument(Keys *keys, const Form *form, const uint8_t *bits, const uint8_t *data, size_t size, Memory *memory) {
   size_t i;
   keys->weak = mix_masked(form->seed, &form->selectors, form->selectors.bits, data, size);
   keys->plain = mix_masked(form->seed, &form->plain, bits, data, size);
@@ -275,43 +272,65 @@ static void make_keys(Keys *keys, const Form *form, const uint8_t *bits, const u
   }
 }
 
-/* tracekmt.differ.keys._input_keys. Arguments: a form, the argument or None, its address, regions. Returns NotImplemented for others. */
-PyObject *call_keys(PyObject *self, PyObject *arguments) {
-  PyObject *capsule, *argument, *regions;
-  const Form *form;
-  Memory memory;
+/* Makes the keys of an argument and the memory that it points to. Returns 0 after an error. */
+static int make_keys(const Form *form, const uint8_t *data, size_t size, Memory *memory, CallKeys *made) {
   Keys keys = {.is_exact = 1};
-  unsigned long long address;
-  const uint8_t *data = (const uint8_t *)"";
   uint8_t *changed = NULL;
-  Py_ssize_t size = 0;
   size_t i, byte;
-  if (!PyArg_ParseTuple(arguments, "OOKO:call_keys", &capsule, &argument, &address, &regions) ||
-      !(form = PyCapsule_GetPointer(capsule, FORM_NAME)))
-    return NULL;
-  if (!set_memory(&memory, regions)) return left_to_python();
-  if (argument != Py_None) {
-    if (PyBytes_AsStringAndSize(argument, (char **)&data, &size)) return NULL;
-  } else {
-    Block *block = find(&memory, address);
-    if (block) {
-      data = block->region.data;
-      size = (Py_ssize_t)block->region.size;
-      block->is_taken = 1;
-    }
-  }
   for (i = 0; i < form->distances.count; i++) {
     const Span *span = form->distances.spans + i;
-    if (!is_distance(span, data, (size_t)size)) continue;
+    if (!is_distance(span, data, size)) continue;
     if (!changed) {
-      if (!(changed = malloc(form->plain.size + 1))) return PyErr_NoMemory();
+      if (!(changed = malloc(form->plain.size + 1))) {
+        PyErr_NoMemory();
+        return 0;
+      }
       memcpy(changed, form->plain.bits, form->plain.size);
     }
     for (byte = span->offset; byte < end_of(span, form->plain.size); byte++) changed[byte] = 0;
     keys.is_exact = 0;
   }
-  make_keys(&keys, form, changed ? changed : form->plain.bits, data, (size_t)size, &memory);
+  mix_argument(&keys, form, changed ? changed : form->plain.bits, data, size, memory);
   free(changed);
-  return Py_BuildValue("(LLLi)", (long long)keys.weak, (long long)keys.plain, keys.has_contents ? (long long)keys.contents : 0ll,
-                       keys.is_exact);
+  *made = (CallKeys){keys.weak, keys.plain, keys.has_contents ? keys.contents : 0, keys.is_exact};
+  return 1;
+}
+
+/* Makes the keys of an argument that is in memory. One that is not there has no bytes. */
+static int make_keys_at(const Form *form, uint64_t address, Memory *memory, CallKeys *made) {
+  Block *block = find(memory, address);
+  if (!block) return make_keys(form, (const uint8_t *)"", 0, memory, made);
+  block->is_taken = 1;
+  return make_keys(form, block->region.data, block->region.size, memory, made);
+}
+
+int make_call_keys(PyObject *form, uint64_t address, const EventMemory *event, CallKeys *keys) {
+  const Form *found = PyCapsule_GetPointer(form, FORM_NAME);
+  Memory memory;
+  if (!found) return 0;
+  set_memory(&memory, event);
+  return make_keys_at(found, address, &memory, keys);
+}
+
+/* tracekmt.differ.keys._input_keys. Arguments: a form, the argument or None, its address, regions. Returns NotImplemented for others. */
+PyObject *call_keys(PyObject *self, PyObject *arguments) {
+  PyObject *capsule, *argument, *regions;
+  const Form *form;
+  EventMemory event;
+  Memory memory;
+  CallKeys keys;
+  unsigned long long address;
+  const uint8_t *data;
+  Py_ssize_t size;
+  if (!PyArg_ParseTuple(arguments, "OOKO:call_keys", &capsule, &argument, &address, &regions) ||
+      !(form = PyCapsule_GetPointer(capsule, FORM_NAME)))
+    return NULL;
+  if (!parse_regions(regions, &event)) return left_to_python();
+  set_memory(&memory, &event);
+  if (argument == Py_None) {
+    if (!make_keys_at(form, address, &memory, &keys)) return NULL;
+  } else if (PyBytes_AsStringAndSize(argument, (char **)&data, &size) || !make_keys(form, data, (size_t)size, &memory, &keys)) {
+    return NULL;
+  }
+  return Py_BuildValue("(LLLi)", (long long)keys.weak, (long long)keys.plain, (long long)keys.contents, keys.is_exact);
 }

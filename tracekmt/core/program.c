@@ -24,7 +24,11 @@ static int read_length(PyObject *tuple, Length *length) {
                           &length->minimum);
 }
 
-static int read_selector(PyObject *tuple, Selector *selector) {
+int read_span(PyObject *tuple, Span *span) {
+  return PyArg_ParseTuple(tuple, "IIIK", &span->parent, &span->start, &span->end, &span->mask);
+}
+
+int read_selector(PyObject *tuple, Selector *selector) {
   Span *span = &selector->span;
   PyObject *values;
   Py_ssize_t count, i;
@@ -70,7 +74,7 @@ static int build_children(Node *node, PyObject *children, uint32_t limit, int de
 
 /* Builds a node from its tuple. `limit`: size of the bytes around it. Returns 0 after an error. */
 static int build(Node *node, PyObject *tuple, uint32_t limit, int depth) {
-  PyObject *length, *selector, *children;
+  PyObject *length, *selector, *children, *ignored;
   int kind;
   if (!PyTuple_Check(tuple) || depth > MAX_DEPTH) {
     PyErr_SetString(PyExc_ValueError, "an invalid node");
@@ -85,6 +89,9 @@ static int build(Node *node, PyObject *tuple, uint32_t limit, int depth) {
   Py_INCREF(node->name);
   Py_INCREF(node->object);
   Py_INCREF(node->bound);
+  if (node->bound != Py_None && !PyArg_ParseTuple(node->bound, "OOOiO!", &ignored, &ignored, &ignored, &node->binding, &PyTuple_Type,
+                                                  &node->spaces))
+    return 0;
   node->has_length = length != Py_None;
   node->has_selector = selector != Py_None;
   if ((node->has_length && !read_length(length, &node->length)) || (node->has_selector && !read_selector(selector, &node->selector)))

@@ -50,7 +50,8 @@ typedef struct Program Program;
 
 typedef struct Node {
   NodeKind kind;
-  PyObject *name, *object, *bound;
+  PyObject *name, *object, *bound, *spaces;  /* `spaces` and `binding` are parts of `bound` */
+  int binding;
   uint32_t offset, size;
   int flag, searched, has_length, has_selector;
   Length length;
@@ -64,6 +65,37 @@ struct Program {
   uint32_t size;
   Node root;  /* its children are the members */
 };
+
+/* How the values of a kind are bound: the order is that of tracekmt.codec.programs. */
+typedef enum { HANDLE, RANGE, FENCE, PER_MACHINE, LITERAL } Binding;
+
+/* A value that refers to an object. */
+typedef struct {
+  const Node *node;
+  uint64_t value;
+} FoundValue;
+
+typedef struct {
+  FoundValue *values;
+  size_t count, capacity;
+} FoundValues;
+
+/* program.c: Read a place of a number, and a condition, from tuples. They return 0 after an error. */
+int read_span(PyObject *tuple, Span *span);
+int read_selector(PyObject *tuple, Selector *selector);
+
+/*
+ * values.c: Search an argument for the values that find_bound_values returns. `before`: the memory at enter, NULL for a call that did not
+ * return. `budgets`: of values and bytes. They return 0 or NULL for what is left to Python, and after an error.
+ */
+int search_values(const Program *program, const EventMemory *now, const EventMemory *before, uint64_t address,
+                  const long long budgets[2], FoundValues *found);
+PyObject *search_locations(const Program *program, PyObject *location_type, const EventMemory *now, const EventMemory *before,
+                           uint64_t address, const long long budgets[2]);
+
+/* values.c: Read an input number of an argument. They return 0 or -1 for what is left to Python. */
+int read_input(const Program *program, const EventMemory *entered, uint64_t address, const Span *span, uint64_t *number);
+int input_holds(const Program *program, const EventMemory *entered, uint64_t address, const Selector *selector);
 
 #define PROGRAM_NAME "tracekmt.core.program"
 #define MAX_DEPTH 64

@@ -37,6 +37,15 @@ int parse_region(PyObject *item, Region *region) {
   return 1;
 }
 
+int parse_regions(PyObject *tuple, EventMemory *memory) {
+  Py_ssize_t count = PyTuple_Check(tuple) ? PyTuple_Size(tuple) : -1, i;
+  if (count < 0 || count > MAX_REGIONS) return 0;
+  for (i = 0; i < count; i++)
+    if (!parse_region(PyTuple_GetItem(tuple, i), memory->regions + i)) return 0;
+  memory->count = (size_t)count;
+  return 1;
+}
+
 /* Reads and sorts regions. Returns 0 for what is left to Python. */
 static int read_regions(PyObject *list, Regions *regions) {
   int is_list = PyList_Check(list);

@@ -25,22 +25,27 @@ typedef struct {
   long long values_left, bytes_left;
   PyObject *locations, *location_type;
   newfunc new_tuple;
+  FoundValues *found;  /* in place of locations, which take much longer to make */
 } Walk;
 
-/* tracekmt.codec.memory.Recorded. Returns 0 for what is left to Python. */
-static int set_memory(Memory *memory, PyObject *regions) {
-  Py_ssize_t count = PyTuple_Size(regions), i;
+/* tracekmt.codec.memory.Recorded */
+static void set_memory(Memory *memory, const EventMemory *event) {
+  size_t i;
   memory->count = 0;
-  for (i = 0; i < count; i++) {
-    Region block;
+  for (i = 0; i < event->count; i++) {
+    const Region *block = event->regions + i;
     int at = 0;
-    if (!parse_region(PyTuple_GetItem(regions, i), &block)) return 0;
-    while (at < memory->count && memory->blocks[at].address != block.address) at++;
-    if (at == MAX_REGIONS) return 0;
+    while (at < memory->count && memory->blocks[at].address != block->address) at++;
     if (at == memory->count) memory->count++;
-    else if (block.size < memory->blocks[at].size) continue;
-    memory->blocks[at] = block;
+    else if (block->size < memory->blocks[at].size) continue;
+    memory->blocks[at] = *block;
   }
+}
+
+static int parse_memory(Memory *memory, PyObject *regions) {
+  EventMemory event;
+  if (!parse_regions(regions, &event)) return 0;
+  set_memory(memory, &event);
   return 1;
 }
 
@@ -85,7 +90,7 @@ static int64_t load_signed(const uint8_t *at, size_t size) {
 }
 
 /* Reads a number of a structure as it was at enter, and as it is now. Returns 0 for what is left to Python. */
-static int read_span(const Frame *frame, const Span *span, uint64_t *before, uint64_t *now) {
+static int read_number(const Frame *frame, const Span *span, uint64_t *before, uint64_t *now) {
   uint32_t steps;
   for (steps = span->parent; steps && frame; steps--) frame = frame->outer;
   if (!frame || span->end > frame->size || span->start >= span->end || span->end - span->start > 8) return 0;
@@ -102,7 +107,7 @@ static uint64_t dereference(const Walk *walk, uint64_t address) {
 /* StructContext.count. A length is less than 2^32. */
 static int read_length(const Walk *walk, const Frame *frame, const Length *length, uint64_t counts[2]) {
   int i;
-  if (!read_span(frame, &length->span, counts, counts + 1)) return 0;
+  if (!read_number(frame, &length->span, counts, counts + 1)) return 0;
   for (i = 0; i < 2; i++) {
     int64_t sum;
     if (length->deref) counts[i] = dereference(walk, counts[i]);
@@ -120,7 +125,7 @@ static int holds(const Frame *frame, const Selector *selector) {
   uint64_t before, now;
   size_t i;
   int is_in = 0;
-  if (!read_span(frame, &selector->span, &before, &now)) return -1;
+  if (!read_number(frame, &selector->span, &before, &now)) return -1;
   if (!selector->count) is_in = before != 0;
   for (i = 0; i < selector->count; i++) is_in |= selector->values[i] == before;
   return is_in != selector->negate;
@@ -145,7 +150,7 @@ static int used_count(const Frame *frame, const Node *node, uint64_t *count) {
   uint64_t before, now;
   *count = node->size / node->children->size;
   if (!node->has_selector) return 1;
-  if (!read_span(frame, &node->selector.span, &before, &now)) return 0;
+  if (!read_number(frame, &node->selector.span, &before, &now)) return 0;
   if (!node->flag && before < now) now = before;
   if (now < *count) *count = now;
   return 1;
@@ -351,13 +356,18 @@ static PyObject *decode_struct(Walk *walk, const Program *program, const uint8_t
   return NULL;
 }
 
-/* The path of a value: that of the structure around it, and that in its description. They are one object without indexes. */
+/*
+ * The path of a value: that of the structure around it, and that in its description. They are one object without indexes. A search for
+ * values alone has no paths.
+ */
 typedef struct {
   PyObject *path, *pattern;
 } Path;
 
 /* Sets a longer path. `index`: of an array, -1 for none. Returns 0 after an error. */
 static int extend(const Path *outer, PyObject *name, long long index, const char *end, Path *path) {
+  path->path = path->pattern = NULL;
+  if (!outer->path) return 1;
   if (index < 0) {
     path->path = PyUnicode_FromFormat("%U%U%s", outer->path, name, end);
     path->pattern = outer->path == outer->pattern ? new_reference(path->path)
@@ -373,13 +383,30 @@ static int extend(const Path *outer, PyObject *name, long long index, const char
 }
 
 static void drop(Path *path) {
-  Py_DECREF(path->path);
-  Py_DECREF(path->pattern);
+  Py_XDECREF(path->path);
+  Py_XDECREF(path->pattern);
 }
 
 static int search_fields(Walk *walk, const Node *nodes, size_t count, uint64_t address, const Frame *frame, const Path *path);
 static int search(Walk *walk, const Node *node, const uint8_t *now, const uint8_t *before, uint64_t address, const Frame *frame,
                   const Path *path);
+
+/* Adds a bound value. Returns 0 if the call is left to Python. */
+static int add_value(FoundValues *found, const Node *node, const uint8_t *now) {
+  if (node->kind == STRUCT || (node->flag && node->kind == INTEGER && load_signed(now, node->size) < 0)) return 0;
+  if (found->count == found->capacity) {
+    size_t capacity = 2 * found->capacity + 64;
+    FoundValue *values = realloc(found->values, capacity * sizeof *values);
+    if (!values) {
+      PyErr_NoMemory();
+      return 0;
+    }
+    found->values = values;
+    found->capacity = capacity;
+  }
+  found->values[found->count++] = (FoundValue){node, load(now, node->size)};
+  return 1;
+}
 
 /* Adds the location of a bound value. Returns 0 if the call is left to Python. */
 static int add_location(Walk *walk, const Node *node, const uint8_t *now, uint64_t address, const Frame *frame, const Path *path) {
@@ -448,7 +475,8 @@ static int search(Walk *walk, const Node *node, const uint8_t *now, const uint8_
   Path inner;
   int found;
   if (!node->searched) return 1;
-  if (node->bound != Py_None) return add_location(walk, node, now, address, frame, path);
+  if (node->bound != Py_None)
+    return walk->found ? add_value(walk->found, node, now) : add_location(walk, node, now, address, frame, path);
   switch (node->kind) {
     case STRUCT:
       inner_frame = (Frame){now, before, node->program->size, frame};
@@ -495,8 +523,7 @@ static PyObject *outcome(PyObject *found) {
 /* Sets the memory of a walk. `before`: the regions at enter, None for a call that did not return. */
 static int set_memories(Walk *walk, PyObject *now, PyObject *before) {
   walk->has_before = before != Py_None;
-  if (!PyTuple_Check(now) || (walk->has_before && !PyTuple_Check(before))) return 0;
-  return set_memory(&walk->now, now) && (!walk->has_before || set_memory(&walk->before, before));
+  return parse_memory(&walk->now, now) && (!walk->has_before || parse_memory(&walk->before, before));
 }
 
 /* tracekmt.codec.decode, for the address of a structure */
@@ -514,36 +541,95 @@ PyObject *decode(PyObject *self, PyObject *arguments) {
   return outcome(decode_struct(&walk, program, now, at_enter(&walk, address, now, program->size), NULL));
 }
 
+/* Searches the argument in the memory of a walk. Returns 0 for what is left to Python. */
+static int search_argument(Walk *walk, const Program *program, uint64_t address, const Path *path) {
+  Frame frame = {0};
+  if (!address || address > UINT64_MAX >> 1) return 0;
+  frame.now = find(&walk->now, address, program->size);
+  frame.before = walk->has_before ? find(&walk->before, address, program->size) : frame.now;
+  frame.size = program->size;
+  return frame.now && frame.before && search_fields(walk, program->root.children, program->root.count, address, &frame, path);
+}
+
+/* Returns the locations that a search in the memory of a walk finds, NULL for what is left to Python. */
+static PyObject *collect_locations(Walk *walk, const Program *program, PyObject *location_type, uint64_t address) {
+  Path path;
+  int found;
+  if (!PyType_Check(location_type) || !PyType_IsSubtype((PyTypeObject *)location_type, &PyTuple_Type)) {
+    PyErr_SetString(PyExc_TypeError, "the type of locations is no tuple");
+    return NULL;
+  }
+  walk->location_type = location_type;
+  walk->new_tuple = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new);
+  walk->found = NULL;
+  if (!(path.path = path.pattern = PyUnicode_FromString(""))) return NULL;
+  walk->locations = PyList_New(0);
+  found = walk->locations && search_argument(walk, program, address, &path);
+  Py_DECREF(path.path);
+  if (found) return walk->locations;
+  Py_XDECREF(walk->locations);
+  return NULL;
+}
+
 /* BoundValueFinder.context and locations in tracekmt.codec.bound_values */
 PyObject *find_bound_values(PyObject *self, PyObject *arguments) {
   Walk walk;
   const Program *program;
-  PyObject *capsule, *regions, *before_regions;
-  Frame frame = {0};
-  Path path;
+  PyObject *capsule, *location_type, *regions, *before_regions;
   unsigned long long address;
-  int found;
-  if (!PyArg_ParseTuple(arguments, "OOOOKLL:find_bound_values", &capsule, &walk.location_type, &regions, &before_regions, &address,
+  if (!PyArg_ParseTuple(arguments, "OOOOKLL:find_bound_values", &capsule, &location_type, &regions, &before_regions, &address,
                         &walk.values_left, &walk.bytes_left) ||
       !(program = PyCapsule_GetPointer(capsule, PROGRAM_NAME)))
     return NULL;
-  walk.new_tuple = (newfunc)PyType_GetSlot(&PyTuple_Type, Py_tp_new);
-  if (!PyType_Check(walk.location_type) || !PyType_IsSubtype((PyTypeObject *)walk.location_type, &PyTuple_Type)) {
-    PyErr_SetString(PyExc_TypeError, "the type of locations is no tuple");
-    return NULL;
-  }
-  if (!address || address > UINT64_MAX >> 1 || !set_memories(&walk, regions, before_regions)) return outcome(NULL);
-  frame.now = find(&walk.now, address, program->size);
-  frame.before = walk.has_before ? find(&walk.before, address, program->size) : frame.now;
-  frame.size = program->size;
-  if (!frame.now || !frame.before) return outcome(NULL);
-  if (!(path.path = path.pattern = PyUnicode_FromString(""))) return NULL;
-  walk.locations = PyList_New(0);
-  found = walk.locations && search_fields(&walk, program->root.children, program->root.count, address, &frame, &path);
-  Py_DECREF(path.path);
-  if (found) return walk.locations;
-  Py_XDECREF(walk.locations);
-  return outcome(NULL);
+  if (!set_memories(&walk, regions, before_regions)) return outcome(NULL);
+  return outcome(collect_locations(&walk, program, location_type, address));
+}
+
+static void start_walk(Walk *walk, const EventMemory *now, const EventMemory *before, const long long budgets[2]) {
+  walk->values_left = budgets[0];
+  walk->bytes_left = budgets[1];
+  walk->has_before = before != NULL;
+  set_memory(&walk->now, now);
+  if (before) set_memory(&walk->before, before);
+}
+
+int search_values(const Program *program, const EventMemory *now, const EventMemory *before, uint64_t address,
+                  const long long budgets[2], FoundValues *found) {
+  const Path no_path = {NULL, NULL};
+  Walk walk;
+  start_walk(&walk, now, before, budgets);
+  walk.found = found;
+  found->count = 0;
+  return search_argument(&walk, program, address, &no_path);
+}
+
+PyObject *search_locations(const Program *program, PyObject *location_type, const EventMemory *now, const EventMemory *before,
+                           uint64_t address, const long long budgets[2]) {
+  Walk walk;
+  start_walk(&walk, now, before, budgets);
+  return collect_locations(&walk, program, location_type, address);
+}
+
+/* Sets the argument as it was at enter. Returns 0 if it is not in memory. */
+static int find_argument(const Program *program, const EventMemory *entered, uint64_t address, Memory *memory, Frame *frame) {
+  set_memory(memory, entered);
+  frame->now = frame->before = find(memory, address, program->size);
+  frame->size = program->size;
+  frame->outer = NULL;
+  return frame->now != NULL;
+}
+
+int read_input(const Program *program, const EventMemory *entered, uint64_t address, const Span *span, uint64_t *number) {
+  Memory memory;
+  Frame frame;
+  uint64_t before;
+  return find_argument(program, entered, address, &memory, &frame) && read_number(&frame, span, &before, number);
+}
+
+int input_holds(const Program *program, const EventMemory *entered, uint64_t address, const Selector *selector) {
+  Memory memory;
+  Frame frame;
+  return find_argument(program, entered, address, &memory, &frame) ? holds(&frame, selector) : -1;
 }
 
 /* tracekmt.trace.call._copied */

@@ -14,6 +14,7 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import starmap
 from typing import NamedTuple
 
 from tracekmt.differ.columns import gather
@@ -63,8 +64,16 @@ class Gap(NamedTuple):
     b_end: int
 
 
-def align_keys(levels: Sequence[Level]) -> Iterator[tuple[int, int]]:
-    """Yield the positions of the calls that belong together, in no particular order.
+class Run(NamedTuple):
+    """Calls that follow each other on both sides and belong together: positions of the first ones, and their number."""
+
+    a: int
+    b: int
+    length: int = 1
+
+
+def align_keys(levels: Sequence[Level]) -> Iterator[Run]:
+    """Yield the calls that belong together, in no particular order.
 
     Args:
         levels: Keys from the strongest to the weakest.
@@ -72,25 +81,25 @@ def align_keys(levels: Sequence[Level]) -> Iterator[tuple[int, int]]:
     first = levels[0]
     gaps = [Gap(0, len(first.left), 0, len(first.right))]
     while gaps:
-        gap, pairs = _trim(first.left, first.right, gaps.pop())
-        yield from pairs
+        gap, ends = _trim(first.left, first.right, gaps.pop())
+        yield from ends
         if gap.a == gap.a_end or gap.b == gap.b_end:
             continue
         if (gap.a_end - gap.a) * (gap.b_end - gap.b) <= MAX_CELLS:
-            yield from _align_at_lowest_cost(levels, gap)
+            yield from starmap(Run, _align_at_lowest_cost(levels, gap))
             continue
         anchors = next(filter(None, _anchor_choices(levels, gap)), None)
         if anchors is None:
             common, end = _furthest_path(levels[-1], gap)
             if len(common) * MIN_SHARE < (end[0] - gap.a) + (end[1] - gap.b):
-                yield from _align_occurrences(levels[-1], gap)
+                yield from starmap(Run, _align_occurrences(levels[-1], gap))
             else:
-                yield from common
+                yield from starmap(Run, common)
                 gaps.append(Gap(end[0], gap.a_end, end[1], gap.b_end))
             continue
         a, b = gap.a, gap.b
         for anchor_a, anchor_b in anchors:
-            yield anchor_a, anchor_b
+            yield Run(anchor_a, anchor_b)
             gaps.append(Gap(a, anchor_a, b, anchor_b))
             a, b = anchor_a + 1, anchor_b + 1
         gaps.append(Gap(a, gap.a_end, b, gap.b_end))
@@ -103,17 +112,14 @@ def _anchor_choices(levels: Sequence[Level], gap: Gap) -> Iterator[list[tuple[in
         yield _rarest_run(level, gap)
 
 
-def _trim(left: array[int], right: array[int], gap: Gap) -> tuple[Gap, Iterator[tuple[int, int]]]:
-    """Remove the equal calls at both ends of a gap. Return the rest, and the pairs."""
+def _trim(left: array[int], right: array[int], gap: Gap) -> tuple[Gap, list[Run]]:
+    """Remove the equal calls at both ends of a gap. Return the rest, and the ends."""
     limit = min(gap.a_end - gap.a, gap.b_end - gap.b)
     head = _common_prefix(left, right, gap.a, gap.b, limit)
     tail = _common_suffix(left, right, gap.a_end, gap.b_end, limit - head)
 
-    def pairs() -> Iterator[tuple[int, int]]:
-        yield from zip(range(gap.a, gap.a + head), range(gap.b, gap.b + head), strict=True)
-        yield from zip(range(gap.a_end - tail, gap.a_end), range(gap.b_end - tail, gap.b_end), strict=True)
-
-    return Gap(gap.a + head, gap.a_end - tail, gap.b + head, gap.b_end - tail), pairs()
+    ends = [Run(gap.a, gap.b, head), Run(gap.a_end - tail, gap.b_end - tail, tail)]
+    return Gap(gap.a + head, gap.a_end - tail, gap.b + head, gap.b_end - tail), ends
 
 
 def _common_prefix(left: array[int], right: array[int], a: int, b: int, limit: int) -> int:

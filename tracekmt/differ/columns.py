@@ -6,7 +6,7 @@ The loops run in the core where there is one. The keys that the core mixes are n
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ class Objects:
         births: Position of the call that created the object, or NO_BIRTH.
         paths: Number of the path of the object's handle in that call.
         values: Its handle, or its base address. 0 for values that are not numbers.
-        uses: Hash of the calls that use the object, in order.
+        uses: Key of the calls that use the object, in order. It is set when all calls have been read.
         is_range: 1 for a range of addresses.
         chosen: 1 for a range at an address that the caller asked for.
     """
@@ -41,7 +41,7 @@ class Objects:
     births: array[int] = field(default_factory=lambda: array("q", [NO_BIRTH] * FIRST))
     paths: array[int] = field(default_factory=lambda: array("I", [0] * FIRST))
     values: array[int] = field(default_factory=lambda: array("Q", [0] * FIRST))
-    uses: array[int] = field(default_factory=lambda: array("q", [0] * FIRST))
+    uses: array[int] = field(default_factory=lambda: array("q"))
     is_range: bytearray = field(default_factory=lambda: bytearray(FIRST))
     chosen: bytearray = field(default_factory=lambda: bytearray(FIRST))
 
@@ -55,27 +55,20 @@ class Objects:
         self.births.append(birth)
         self.paths.append(path)
         self.values.append(value & (1 << 64) - 1 if isinstance(value, int) else 0)
-        self.uses.append(0)
         return len(self.births) - 1
 
 
 class CallObjects:
-    """Objects that calls refer to, by the position of the call. Calls may be added in any order, each once."""
+    """Objects that calls refer to, by the position of the call.
 
-    def __init__(self) -> None:
-        self._objects = array("I")
-        self._starts = array("q")
-        self._counts = array("I")
+    Args:
+        objects: The objects of all calls. Those of a call follow each other.
+        starts: Place of the first object of each call.
+        counts: Number of objects of each call.
+    """
 
-    def reserve(self) -> None:
-        """Make room for the next call."""
-        self._starts.append(0)
-        self._counts.append(0)
-
-    def add(self, position: int, objects: Collection[int]) -> None:
-        """Set the objects of a call."""
-        self._starts[position], self._counts[position] = len(self._objects), len(objects)
-        self._objects.extend(objects)
+    def __init__(self, objects: array[int], starts: array[int], counts: array[int]) -> None:
+        self._objects, self._starts, self._counts = objects, starts, counts
 
     def __getitem__(self, position: int) -> array[int]:
         start = self._starts[position]
@@ -123,6 +116,41 @@ def mix_objects(
             for call, key in enumerate(keys)
         ),
     )
+
+
+def positions_of(numbers: array[int]) -> dict[int, array[int]]:
+    """Return the positions of each number of a column, by the number in the order of its first position."""
+    if core.CORE is not None:
+        return {number: array("q", data) for number, data in core.CORE.positions_of(numbers.tobytes()).items()}
+    positions: dict[int, array[int]] = {}
+    for position, number in enumerate(numbers):
+        positions.setdefault(number, array("q")).append(position)
+    return positions
+
+
+def mix_numbers(numbers: list[int]) -> int:
+    """Return a key of numbers."""
+    if core.CORE is not None:
+        return core.CORE.mix_numbers(numbers)
+    return hash(tuple(numbers))
+
+
+def uses_of(count: int, keys: array[int], objects: CallObjects) -> array[int]:
+    """Return a key of the uses of each object: of the calls that refer to it, and of its place in each, in order.
+
+    Args:
+        count: Number of objects.
+        keys: Key of each call.
+        objects: Objects of each call.
+    """
+    if core.CORE is not None:
+        return array("q", core.CORE.mix_uses(count, keys.tobytes(), objects.to_bytes()))
+    uses = array("q", bytes(8 * count))
+    for position, key in enumerate(keys):
+        for place, number in enumerate(objects[position]):
+            if number >= FIRST:
+                uses[number] = hash((uses[number], key, place))
+    return uses
 
 
 class Votes(NamedTuple):
@@ -227,7 +255,7 @@ class Outcomes(NamedTuple):
         outputs: Objects of the outputs of each call.
     """
 
-    is_exact: bytearray
+    is_exact: array[int]
     keys: tuple[array[int], array[int], array[int], array[int]]
     inputs: CallObjects
     outputs: CallObjects

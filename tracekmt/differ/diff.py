@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import compress
+from operator import and_
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +16,10 @@ from tracekmt.differ.columns import NO_PARTNER, Outcomes, find_unchanged
 from tracekmt.differ.fast_path import same_spec
 from tracekmt.differ.fields import FieldComparison
 from tracekmt.differ.folding import Findings
-from tracekmt.differ.history import History, read_histories
+from tracekmt.differ.history import History
 from tracekmt.differ.noise import Noise, distance, note
 from tracekmt.differ.pairing import pair_calls
+from tracekmt.differ.read_history import read_histories
 from tracekmt.differ.references import CallPair, Numbers, NumbersOfPair, References
 from tracekmt.differ.slides import Slides
 from tracekmt.findings import DIFF_SIDES, Finding, FindingKind, Report, Side
@@ -99,14 +103,13 @@ class _Diff:
         """Compare all calls, and fill the report."""
         unpaired = [finding for side in _SIDES for finding in self._report_unpaired(side)]
         self._report_moved()
-        functions, unchanged = self._histories["a"].functions, self._unchanged()
-        for done, (left, right) in enumerate(self._pairing.pairs()):
-            function = self._functions[functions[left]]
-            if unchanged[left] and function in self._same_functions:
-                self._count(function)
-            else:
+        unchanged = self._unchanged()
+        self._count_unchanged(unchanged)
+        for left, right in self._pairing.pairs():
+            if not unchanged[left]:
                 self._compare(self._pair(left, right))
-            on_progress(done + 1, self._report.total)
+                on_progress(left + 1, self._report.total)
+        on_progress(self._report.total, self._report.total)
         late_causes = dict(self._late_causes(unpaired))
         self._report.findings += self._findings.finish(late_causes)
         self._report.noise += self._noise_findings.finish(late_causes)
@@ -160,7 +163,16 @@ class _Diff:
     def _unchanged(self) -> bytes | bytearray:
         """Return 1 for each left call whose keys say that nothing differs. Most calls need not be read again."""
         left, right = self._histories.values()
-        return find_unchanged(self._pairing.right, _outcomes(left), _outcomes(right), self._pairing.objects)
+        unchanged = find_unchanged(self._pairing.right, _outcomes(left), _outcomes(right), self._pairing.objects)
+        if self._same_functions.issuperset(self._functions):
+            return unchanged
+        is_same = [function in self._same_functions for function in self._functions]
+        return bytes(map(and_, unchanged, map(is_same.__getitem__, left.functions)))
+
+    def _count_unchanged(self, unchanged: bytes | bytearray) -> None:
+        for number, count in Counter(compress(self._histories["a"].functions, unchanged)).items():
+            self._report.calls.compared += count
+            self._report.functions[self._functions[number]] += count
 
     def _count(self, function: str) -> None:
         """Count a compared call."""

@@ -41,6 +41,11 @@ class CallKeys(NamedTuple):
     is_exact: bool
 
 
+def return_kind(spec: t.CallSpec) -> int:
+    """Return what a function returns, as `tracekmt/core/history.h` has it."""
+    return {"NTSTATUS": 0, "BOOLEAN": 1}.get(spec.returns or "", 2)
+
+
 def keys_of(call: TracedCall) -> CallKeys:
     """Return the keys of the inputs of a call."""
     spec, regions = call.spec, call.enter.regions
@@ -83,7 +88,9 @@ def outcome_key(call: TracedCall) -> tuple[int, bool]:
         form = native_form(spec, call.abi, "out")
         keys = _native_keys(core.CORE, form, spec, call.enter.arguments, regions)
         if keys is not NotImplemented:
-            return hash((outcome_of(spec, call.leave.result), keys[1], keys[2])), form.is_exact
+            status, result = outcome_of(spec, call.leave.result)
+            returned = status if status is not None else 0 if result is None else result
+            return core.CORE.mix_numbers([return_kind(spec), int(returned), keys[1], keys[2]]), form.is_exact
     return _outcome_key(call, regions)
 
 

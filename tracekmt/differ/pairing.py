@@ -63,6 +63,16 @@ class Pairing:
         """Pair two calls."""
         self.right[left], self.left[right] = right, left
 
+    def add_run(self, left: array[int], right: array[int]) -> None:
+        """Pair the calls at the same places of two sequences."""
+        first, last = left[0] if left else 0, left[-1] if left else -1
+        other, other_last = right[0] if right else 0, right[-1] if right else -1
+        if last - first + 1 == other_last - other + 1 == len(left):  # all calls of the traces in between
+            self.right[first : last + 1], self.left[other : other_last + 1] = right, left
+            return
+        for pair in zip(left, right, strict=True):
+            self.add(*pair)
+
     def pairs(self) -> Iterator[tuple[int, int]]:
         """Yield the positions of all pairs, in the order of the left side."""
         return ((left, right) for left, right in enumerate(self.right) if right != NO_PARTNER)
@@ -140,8 +150,8 @@ def _align(left: History, right: History, levels: Sequence[Level]) -> Pairing:
         pairing.threads[a] = b
         positions = left_threads[a], right_threads[b]
         is_only_thread = tuple(map(len, positions)) == (len(left), len(right))
-        for i, j in align_keys(levels if is_only_thread else [level.at(*positions) for level in levels]):
-            pairing.add(positions[0][i], positions[1][j])
+        for i, j, length in align_keys(levels if is_only_thread else [level.at(*positions) for level in levels]):
+            pairing.add_run(positions[0][i : i + length], positions[1][j : j + length])
     unpaired = _unpaired(pairing.right), _unpaired(pairing.left)
     pairing.moved = find_moved(left_threads, right_threads, unpaired, levels)
     for block in pairing.moved:

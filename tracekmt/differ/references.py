@@ -98,7 +98,9 @@ class References:
         """
         objects = self.left.objects, self.right.objects
         if objects[0].births[a] == pair.left and objects[1].births[b] == pair.right:
-            return is_asked_for(pair.call, kind, first) == is_asked_for(pair.other, kind, second)
+            return is_asked_for(pair.call.bound_inputs, kind, first) == is_asked_for(
+                pair.other.bound_inputs, kind, second
+            )
         return first == second or first - objects[0].values[a] == second - objects[1].values[b]
 
     def _is_gone(self, number: int, side: Side) -> bool:

@@ -72,6 +72,11 @@ class HandleMap:
         self._by_live: dict[str, dict[int, Identity]] = defaultdict(dict)
         self._destroyed_by: dict[str, dict[int, int]] = defaultdict(dict)
 
+    @property
+    def by_space(self) -> Mapping[str, Mapping[int, Identity]]:
+        """Live objects by the name of their handle space, then by their recorded handle."""
+        return self._by_recorded
+
     def find(self, kind: Kind, handle: int) -> Identity | None:
         """Return the live object with a recorded handle."""
         return _find_in_spaces(self._by_recorded, kind, handle)

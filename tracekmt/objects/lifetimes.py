@@ -8,11 +8,11 @@ Lifetimes follow from the descriptions alone. They concern one side. `differ` co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tracekmt.codec import Unreadable
 from tracekmt.objects.identity import Bindings, Identity
-from tracekmt.spec.types import Creates, Kind
+from tracekmt.spec.types import Creates, Destroys, Kind
 from tracekmt.trace.call import BoundValue
 from tracekmt.trace.reader import TracedCall
 
@@ -54,13 +54,17 @@ def destroyed_objects(bindings: Bindings, call: TracedCall) -> Iterator[Identity
     """Yield the objects that a call destroys if it succeeds."""
     for destroys in call.spec.destroys:
         if call.satisfies(destroys.when):
-            for bound in call.bound_inputs:
-                if bound.pattern == destroys.path and is_live_value(bound):
-                    yield from bindings.find_destroyed(destroys.kind, bound.value)
+            yield from destroyed_by(bindings, destroys, call.bound_inputs)
 
 
-@dataclass(frozen=True)
-class CreatedObject:
+def destroyed_by(bindings: Bindings, destroys: Destroys, inputs: Iterable[BoundValue]) -> Iterator[Identity]:
+    """Yield the objects that a call with these bound inputs destroys."""
+    for bound in inputs:
+        if bound.pattern == destroys.path and is_live_value(bound):
+            yield from bindings.find_destroyed(destroys.kind, bound.value)
+
+
+class CreatedObject(NamedTuple):
     """Object or range that a successful call created.
 
     Attributes:
@@ -87,14 +91,30 @@ class CreatedObject:
         return Identity(self.kind, bound.value, index, bound.path, live, cause, self.within, self.size)
 
 
+Effect = tuple[Creates, int]
+"""What a call creates, and the size of a range in bytes."""
+
+
+def effects_of(call: TracedCall) -> list[Effect]:
+    """Return what a call creates if it succeeds."""
+    return [
+        (creates, call.number(creates.size) * creates.unit if creates.size else 0)
+        for creates in call.spec.creates
+        if call.satisfies(creates.when)
+    ]
+
+
 def created_objects(bindings: Bindings, call: TracedCall) -> Iterator[CreatedObject]:
     """Yield the objects that a call created. Bind each one before the next, which may be within it."""
-    for creates in call.spec.creates:
-        if not call.satisfies(creates.when):
-            continue
-        within = _owners(bindings, creates, call.bound_outputs)
-        size = call.number(creates.size) * creates.unit if creates.size else 0
-        for bound in call.bound_outputs:
+    effects = effects_of(call)
+    return created_by(bindings, effects, call.bound_outputs) if effects else iter(())
+
+
+def created_by(bindings: Bindings, effects: Iterable[Effect], outputs: Sequence[BoundValue]) -> Iterator[CreatedObject]:
+    """Yield the objects that a call with these bound outputs created; see `created_objects`."""
+    for creates, size in effects:
+        within = _owners(bindings, creates, outputs)
+        for bound in outputs:
             if bound.pattern == creates.path and is_live_value(bound):
                 yield CreatedObject(creates.kind, bound, within, size)
 
@@ -102,8 +122,8 @@ def created_objects(bindings: Bindings, call: TracedCall) -> Iterator[CreatedObj
 def _owners(bindings: Bindings, creates: Creates, outputs: Iterable[BoundValue]) -> tuple[Identity, ...]:
     """Return the nearest live object whose destruction also destroys the created one."""
     for path in creates.within:
-        for bound, kind in iter_handles(outputs):
-            if bound.pattern == path and any(owner.space == kind.space for owner in creates.kind.dies_with):
+        for bound, kind in iter_handles([bound for bound in outputs if bound.pattern == path]):
+            if kind.space.name in creates.kind.owner_spaces:
                 identity = bindings.find(kind, bound.value)
                 return (identity,) if identity else ()
     return ()

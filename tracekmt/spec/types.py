@@ -65,10 +65,15 @@ class Kind:
     def __hash__(self) -> int:
         return hash(self.name)  # the default would hash every kind in dies_with too
 
-    @property
+    @cached_property
     def space(self) -> Kind:
         """The kind whose space of values this kind shares."""
         return self.base.space if self.base else self
+
+    @cached_property
+    def owner_spaces(self) -> frozenset[str]:
+        """Names of the spaces of the kinds whose destruction also destroys this one."""
+        return frozenset(kind.space.name for kind in self.dies_with)
 
     @property
     def varies(self) -> bool:

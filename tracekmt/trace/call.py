@@ -335,8 +335,18 @@ class TracedCall:
         if not depends_on_objects(self.spec):
             return self.spec
         if self._resolved_spec is None:
-            address = self.enter.arguments[0] if self.enter.arguments else 0
-            self._resolved_spec = codec.resolve(self.spec, self.abi, self._entered, address, self._kind_of)
+            kind_of = self._kind_of
+            return self.spec if kind_of is None else self.select_arms(kind_of)
+        return self._resolved_spec
+
+    def select_arms(self, kind_of: codec.KindOf) -> CallSpec:
+        """Return the description with the arms that the call's objects select. The call uses it from now on.
+
+        Args:
+            kind_of: Returns the kind of a handle's object when the call was entered.
+        """
+        address = self.enter.arguments[0] if self.enter.arguments else 0
+        self._resolved_spec = codec.resolve(self.spec, self.abi, self._entered, address, kind_of)
         return self._resolved_spec
 
     @property

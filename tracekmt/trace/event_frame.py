@@ -10,6 +10,7 @@ import sys
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate, compress, count
 from typing import Any
 
@@ -141,6 +142,7 @@ class EventFrame:
             raise ValueError("has an event outside of its bodies")
         if max(kinds, default=0) > LOST:
             raise ValueError("has an event of an unknown kind")
+        self._for_core: tuple[Any, ...] | None = None
         self._offsets = offsets + array("q", [len(self._bodies)])
         self.entered = self._rows(kinds.translate(IS_ENTER))
         self.left = self._rows(kinds.translate(IS_LEAVE))
@@ -148,6 +150,23 @@ class EventFrame:
 
     def _rows(self, selected: bytes) -> dict[int, int]:
         return dict(zip(compress(self.table.calls, selected), compress(count(), selected), strict=False))
+
+    @cached_property
+    def _ranks(self) -> array[int]:
+        """How many calls are entered before each row."""
+        return array("I", accumulate(self.table.kinds.tobytes().translate(IS_ENTER)[:-1], initial=0))
+
+    def rank(self, call_index: int) -> int:
+        """Return how many calls are entered in the frame before a call that is entered there."""
+        return self._ranks[self.entered[call_index]]
+
+    def to_core(self) -> tuple[Any, ...]:
+        """Return the frame for the core: columns, and the rows of enter events; see `differ.read_history`."""
+        if self._for_core is None:
+            table = self.table
+            columns = table.kinds, table.calls, table.threads, table.functions, table.values, self._offsets, self._ranks
+            self._for_core = (*(column.tobytes() for column in columns), self._bodies, self.entered)
+        return self._for_core
 
     def enter(
         self, row: int, load_blob: LoadBlob, recent: dict[int, bytes]

@@ -70,7 +70,7 @@ class _FrameCache(Generic[T]):
         return frame
 
 
-class _BlobCache:
+class BlobCache:
     """Cache of the most recently used blobs, in two generations.
 
     A young generation of half the capacity becomes the old one. The blobs of the old generation are dropped.
@@ -137,6 +137,7 @@ class Trace:
         threads: Numbers of the threads by first appearance, by the system's thread id.
         start_time: Time of the first event in nanoseconds, by the clock of the recorded machine.
         damage: Description of the damage at the end. None for an undamaged trace.
+        blobs: Blobs of the trace by number.
     """
 
     def __init__(self, source: Path | BinaryIO, *, rebuild: bool = False) -> None:
@@ -193,7 +194,7 @@ class Trace:
         self._first_blobs: list[int] = [first for first, _ in self._index.blobs]
         self._event_frame: _FrameCache[EventFrame] = _FrameCache(FRAME_CACHE_SIZE, self._load_event_frame)
         self._blob_frame: _FrameCache[list[bytes]] = _FrameCache(FRAME_CACHE_SIZE, self._load_blob_frame)
-        self._blob = _BlobCache(self._load_blob)
+        self.blobs = BlobCache(self._load_blob)
 
     def _replace_file(self, file: BinaryIO) -> None:
         """Read a converted copy instead of the opened file."""
@@ -294,7 +295,7 @@ class Trace:
             first: Lowest index.
             last: Highest index, None for all later calls.
         """
-        threads = [self.threads[system_id] for system_id in self._index.threads]
+        threads = self.thread_numbers
         late, start = self._index.late, self.start_time
         for number in range(max(self._frame_of(first), 0), len(self._index.frames)):
             frame = self._event_frame(number)
@@ -334,9 +335,22 @@ class Trace:
         """Size of the file in bytes."""
         return self._file.seek(0, SEEK_END)
 
+    @property
+    def entered_calls(self) -> int:
+        """Number of calls in the frames of events."""
+        return sum(entry.calls for entry in self._index.frames)
+
+    def event_frames(self) -> Iterator[EventFrame]:
+        """Yield the frames of events in order."""
+        return map(self._event_frame, range(len(self._index.frames)))
+
+    @cached_property
+    def thread_numbers(self) -> array[int]:
+        """Numbers of the threads by the numbers in the frames of events."""
+        return array("I", [self.threads[system_id] for system_id in self._index.threads])
+
     def _tables(self) -> Iterator[EventTable]:
-        for number in range(len(self._index.frames)):
-            yield self._event_frame(number).table
+        return (frame.table for frame in self.event_frames())
 
     def timeline(self, functions: Collection[int] | None = None) -> Iterator[tuple[int, bool]]:
         """Yield (index of the call, True for its leave event) of the events in order.
@@ -363,8 +377,7 @@ class Trace:
     def _event_rows(self, functions: Collection[int] | None) -> Iterator[tuple[EventFrame, int, int, bool]]:
         """Yield frame, row, index of the call, and True for a leave event; see `timeline`."""
         in_flight: dict[int, bool] = {}
-        for number in range(len(self._index.frames)):
-            frame = self._event_frame(number)
+        for frame in self.event_frames():
             rows = zip(frame.table.kinds, frame.table.calls, frame.table.functions, strict=True)
             for row, (kind, call_index, spec_id) in enumerate(rows):
                 if kind == ENTER:
@@ -373,15 +386,14 @@ class Trace:
                         yield frame, row, call_index, False
                 elif kind == LEAVE:
                     if call_index not in in_flight:
-                        raise self._unmatched_leave(call_index)
+                        raise self.unmatched_leave(call_index)
                     if in_flight.pop(call_index):
                         yield frame, row, call_index, True
 
     def events(self) -> Iterator[Enter | Leave | Lost]:
         """Yield every event in order."""
         in_flight: dict[int, Enter] = {}
-        for number in range(len(self._index.frames)):
-            frame = self._event_frame(number)
+        for frame in self.event_frames():
             for row, (kind, call_index) in enumerate(zip(frame.table.kinds, frame.table.calls, strict=True)):
                 if kind == ENTER:
                     in_flight[call_index] = self._enter(frame, call_index, row)
@@ -389,11 +401,12 @@ class Trace:
                 elif kind == LEAVE and call_index in in_flight:
                     yield self._leave(frame, row, in_flight.pop(call_index))
                 elif kind == LEAVE:
-                    raise self._unmatched_leave(call_index)
+                    raise self.unmatched_leave(call_index)
                 else:
                     yield Lost(frame.table.sequences[row], frame.table.values[row])
 
-    def _unmatched_leave(self, call_index: int) -> TraceError:
+    def unmatched_leave(self, call_index: int) -> TraceError:
+        """Return the error about a leave event of a call that is not in flight."""
         return TraceError(f"{self.path}: the leave event of call {call_index} has no enter event")
 
     def tally(self) -> Counter[tuple[int, int | None]]:
@@ -519,6 +532,10 @@ class Trace:
             raise TraceError(f"{self.path}: the frame at byte {entry.offset} {error}") from None
         return frame, frame.size
 
+    def call_in(self, frame: EventFrame, row: int) -> TracedCall:
+        """Return the call that is entered in a row of a frame."""
+        return self._call(frame, frame.table.calls[row], row)
+
     def _call(self, frame: EventFrame, index: int, row: int) -> TracedCall:
         enter = self._enter(frame, index, row)
         if index in self._index.late:
@@ -529,7 +546,7 @@ class Trace:
     def _enter(self, frame: EventFrame, index: int, row: int) -> Enter:
         table = frame.table
         try:
-            arguments, regions = frame.enter(row, self._blob, self._blob.young)
+            arguments, regions = frame.enter(row, self.blobs, self.blobs.young)
             thread = self._index.threads[table.threads[row]]
         except (ValueError, IndexError) as error:
             raise TraceError(f"{self.path}: call {index}: the enter event {error}") from None
@@ -539,7 +556,7 @@ class Trace:
     def _leave(self, frame: EventFrame, row: int, enter: Enter) -> Leave:
         table = frame.table
         try:
-            regions = frame.leave(row, enter.regions, self._blob, self._blob.young)
+            regions = frame.leave(row, enter.regions, self.blobs, self.blobs.young)
         except ValueError as error:
             raise TraceError(f"{self.path}: call {table.calls[row]}: the leave event {error}") from None
         return Leave(table.sequences[row], enter.sequence, table.times[row], table.values[row], regions)

@@ -1,0 +1,535 @@
+/*
+ * Reads the calls of a trace as a comparison needs them: the work of tracekmt.differ.read_history for each event. Objects are created and
+ * destroyed by Python. Whatever is unusual in a call is left to it, too.
+ */
+#include "history.h"
+
+enum { ENTER, LEAVE };
+enum { NO_OBJECT, UNKNOWN };
+enum { NOT_ENTERED, ENTERED_IN_CORE, ENTERED_IN_PYTHON, HAS_LEFT };
+enum { ROW_COLUMNS = 8 };
+
+/* An event frame. `ranks`: how many calls are entered before each row. */
+typedef struct {
+  const uint8_t *kinds, *calls, *threads, *functions, *values, *offsets, *ranks;
+  size_t rows;
+  Bodies bodies;
+  PyObject *entered;
+} Frame;
+
+/* One run over the rows of a frame. `position`: that of the first call that is entered in the frame. */
+typedef struct {
+  State *state;
+  Frame frame;
+  uint64_t position;
+  const uint8_t *thread_numbers;
+  size_t threads;
+  uint8_t *columns[COLUMNS];
+} Run;
+
+/* How many values of a call were numbered, and the key of their offsets. */
+typedef struct {
+  size_t count;
+  uint64_t offsets;
+} Numbers;
+
+/* Whether an event was read, is left to Python, or raised an error. */
+typedef enum { FAILED = -1, LEFT_TO_PYTHON, READ } Outcome;
+
+static Outcome left_unless_error(void) {
+  if (!PyErr_Occurred()) return LEFT_TO_PYTHON;
+  if (!PyErr_ExceptionMatches(PyExc_ValueError)) return FAILED;
+  PyErr_Clear();  /* a missing blob; Python names the call too */
+  return LEFT_TO_PYTHON;
+}
+
+static void put_u64(Run *run, int column, uint64_t position, uint64_t number) {
+  memcpy(run->columns[column] + 8 * position, &number, 8);
+}
+
+static void put_u32(Run *run, int column, uint64_t position, uint32_t number) {
+  memcpy(run->columns[column] + 4 * position, &number, 4);
+}
+
+static uint64_t get_u64(const Run *run, int column, uint64_t position) {
+  return load_u64(run->columns[column] + 8 * position);
+}
+
+static uint64_t finish_key(uint64_t key, size_t count) {
+  return mix(key, count);
+}
+
+/* Returns a key of a list of numbers that are less than 2^64. */
+PyObject *mix_numbers(PyObject *self, PyObject *numbers) {
+  Py_ssize_t count = PyList_Check(numbers) ? PyList_Size(numbers) : -1, i;
+  uint64_t key = 0;
+  if (count < 0) {
+    PyErr_SetString(PyExc_TypeError, "expected a list");
+    return NULL;
+  }
+  for (i = 0; i < count; i++) {
+    uint64_t number = PyLong_AsUnsignedLongLongMask(PyList_GetItem(numbers, i));
+    if (PyErr_Occurred()) return NULL;
+    key = mix(key, number);
+  }
+  return PyLong_FromLongLong((long long)finish_key(key, (size_t)count));
+}
+
+/* Returns the region that begins at an address, NULL if there is none. */
+static const Region *find_region(const EventMemory *memory, uint64_t address) {
+  size_t i;
+  for (i = 0; i < memory->count; i++)
+    if (memory->regions[i].address == address) return memory->regions + i;
+  return NULL;
+}
+
+/* Reads the handle that selects a plan. Returns 0 for memory that cannot be read. */
+static int read_handle(const Choice *choice, const EventMemory *memory, uint64_t argument, uint64_t *handle) {
+  const Region *region = find_region(memory, argument);
+  *handle = 0;
+  if (!region || (uint64_t)choice->offset + choice->size > region->size) return 0;
+  memcpy(handle, region->data + choice->offset, choice->size);
+  if (!choice->is_pointer) return 1;
+  region = find_region(memory, *handle);
+  if (!region || region->size < 4) return 0;
+  *handle = load_u32(region->data);
+  return 1;
+}
+
+/* Returns what `plans` has for a description, and for the number of a kind if it is not zero. */
+static PyObject *find_plan(const Run *run, size_t row, uint64_t kind) {
+  PyObject *key = PyLong_FromUnsignedLongLong(load_u32(run->frame.functions + 4 * row) | kind << 32), *plan;
+  if (!key) return NULL;
+  plan = PyDict_GetItemWithError(run->state->plans, key);
+  Py_DECREF(key);
+  return plan;
+}
+
+/* Returns the number of the kind of a handle, 0 if it is unknown. */
+static uint64_t kind_of(const Run *run, uint64_t handle) {
+  PyObject *key = PyLong_FromUnsignedLongLong(handle), *kind = NULL;
+  if (!key) return 0;
+  kind = PyDict_GetItemWithError(run->state->kinds, key);
+  Py_DECREF(key);
+  return kind ? PyLong_AsUnsignedLongMask(kind) : 0;
+}
+
+/* Returns the plan of the call that is entered in a row. NULL for one that is left to Python. */
+static const Plan *plan_of(const Run *run, size_t row, uint64_t argument, const EventMemory *memory) {
+  PyObject *plan = find_plan(run, row, 0);
+  if (plan && PyCapsule_IsValid(plan, CHOICE_NAME)) {
+    uint64_t handle, kind;
+    if (!read_handle(PyCapsule_GetPointer(plan, CHOICE_NAME), memory, argument, &handle)) return NULL;
+    kind = kind_of(run, handle);
+    plan = kind ? find_plan(run, row, kind) : NULL;
+  }
+  return plan && plan != Py_None ? PyCapsule_GetPointer(plan, PLAN_NAME) : NULL;
+}
+
+/* Sets a member of an object that is a number. Returns LEFT_TO_PYTHON for None. */
+static Outcome read_member(PyObject *object, PyObject *name, uint64_t *number) {
+  PyObject *value = PyObject_GetAttr(object, name);
+  Outcome outcome = value && value != Py_None ? READ : LEFT_TO_PYTHON;
+  if (!value) return FAILED;
+  if (outcome == READ) *number = PyLong_AsUnsignedLongLongMask(value);
+  Py_DECREF(value);
+  return PyErr_Occurred() ? FAILED : outcome;
+}
+
+/* Finds the live object with a handle, or what stands for a handle without one. Objects older than the trace are left to Python. */
+static Outcome number_handle(const State *state, const Node *node, PyObject *handle, uint64_t *number) {
+  Py_ssize_t count = PyTuple_Size(node->spaces), i;
+  PyObject *found;
+  Outcome outcome;
+  for (i = 0; i < count; i++) {
+    PyObject *handles = PyDict_GetItemWithError(state->spaces, PyTuple_GetItem(node->spaces, i));
+    PyObject *object = handles && PyDict_Check(handles) ? PyDict_GetItemWithError(handles, handle) : NULL;
+    if (object) return read_member(object, state->live, number);
+    if (PyErr_Occurred()) return FAILED;
+  }
+  found = PyObject_CallFunctionObjArgs(state->number_unknown, PyTuple_GetItem(node->bound, 2), handle, NULL);
+  if (!found) return FAILED;
+  if (found != Py_None) *number = PyLong_AsUnsignedLongMask(found);
+  outcome = PyErr_Occurred() ? FAILED : found == Py_None ? LEFT_TO_PYTHON : READ;
+  Py_DECREF(found);
+  return outcome;
+}
+
+/* Finds the live range with an address, and the offset of the address in it. */
+static Outcome number_address(const State *state, const Plan *plan, const Node *node, PyObject *address, uint64_t value, uint64_t *number,
+                              uint64_t *offset) {
+  PyObject *find = plan->creates_ranges ? state->find_foreign_range : state->find_range;
+  PyObject *range = PyObject_CallFunctionObjArgs(find, PyTuple_GetItem(node->bound, 2), address, NULL);
+  uint64_t start = 0;
+  Outcome outcome;
+  if (!range) return FAILED;
+  outcome = range == Py_None ? LEFT_TO_PYTHON : read_member(range, state->live, number);
+  if (outcome == READ) outcome = read_member(range, state->recorded, &start);
+  Py_DECREF(range);
+  if (outcome == LEFT_TO_PYTHON) return READ;  /* an unknown range */
+  *offset = value - start;
+  return outcome;
+}
+
+static Outcome number_value(const State *state, const Plan *plan, const FoundValue *found, uint64_t *number, uint64_t *offset) {
+  PyObject *value;
+  Outcome outcome;
+  int binding = found->node->binding;
+  *number = NO_OBJECT;
+  *offset = 0;
+  if (!found->value) return READ;
+  *number = UNKNOWN;
+  *offset = 1;
+  if (binding == FENCE || binding == LITERAL) return READ;
+  if (binding == PER_MACHINE) return LEFT_TO_PYTHON;
+  if (!(value = PyLong_FromUnsignedLongLong(found->value))) return FAILED;
+  outcome = binding == RANGE ? number_address(state, plan, found->node, value, found->value, number, offset)
+                             : number_handle(state, found->node, value, number);
+  Py_DECREF(value);
+  return outcome;
+}
+
+/* Appends the objects of the values that were found: all, or none if the call is left to Python. */
+static Outcome number_values(const State *state, const Plan *plan, PyObject *objects, Numbers *numbers) {
+  Py_ssize_t size = PyByteArray_Size(objects);
+  size_t i;
+  numbers->count = state->found.count;
+  numbers->offsets = 0;
+  if (PyByteArray_Resize(objects, size + 4 * (Py_ssize_t)numbers->count)) return FAILED;
+  for (i = 0; i < numbers->count; i++) {
+    uint64_t number, offset;
+    uint32_t short_number;
+    Outcome outcome = number_value(state, plan, state->found.values + i, &number, &offset);
+    if (outcome != READ) {
+      if (PyByteArray_Resize(objects, size)) return FAILED;
+      return outcome;
+    }
+    short_number = (uint32_t)number;
+    memcpy(PyByteArray_AsString(objects) + size + 4 * i, &short_number, 4);
+    numbers->offsets = mix(numbers->offsets, offset);
+  }
+  numbers->offsets = finish_key(numbers->offsets, numbers->count);
+  return READ;
+}
+
+/* Returns the number of the module of a caller. Returns 0 after an error. */
+static int number_caller(const Run *run, size_t row, uint32_t *number) {
+  PyObject *address = PyLong_FromUnsignedLongLong(load_u64(run->frame.values + 8 * row)), *found;
+  if (!address) return 0;
+  found = PyDict_GetItemWithError(run->state->callers, address);
+  if (found) Py_INCREF(found);
+  else if (!PyErr_Occurred()) found = PyObject_CallFunctionObjArgs(run->state->caller_of, address, NULL);
+  Py_DECREF(address);
+  *number = found ? (uint32_t)PyLong_AsUnsignedLongMask(found) : 0;
+  Py_XDECREF(found);
+  return found && !PyErr_Occurred();
+}
+
+/* Sets whether an effect of a call takes place. Returns 0 for what is left to Python. */
+static int takes_place(const Program *program, const Effect *effect, const EventMemory *entered, uint64_t argument, int *does) {
+  size_t i;
+  *does = 1;
+  for (i = 0; i < effect->count && *does; i++)
+    if ((*does = input_holds(program, entered, argument, effect->conditions + i)) < 0) return 0;
+  return 1;
+}
+
+/* Returns those effects of a call that take place, as tuples of their number and the size of a range. NULL for what is left to Python. */
+static PyObject *list_effects(const Program *program, const Effects *effects, const EventMemory *entered, uint64_t argument) {
+  PyObject *list = PyList_New(0);
+  size_t i;
+  for (i = 0; list && i < effects->count; i++) {
+    const Effect *effect = effects->effects + i;
+    uint64_t size = 0;
+    int does = 0, failed = !takes_place(program, effect, entered, argument, &does);
+    if (!failed && does) {
+      PyObject *item = NULL;
+      if (!effect->has_size || read_input(program, entered, argument, &effect->size, &size))
+        item = Py_BuildValue("(nK)", (Py_ssize_t)i, (unsigned long long)size);
+      failed = !item || PyList_Append(list, item);
+      Py_XDECREF(item);
+    }
+    if (failed) {
+      Py_DECREF(list);
+      return NULL;
+    }
+  }
+  return list;
+}
+
+/* Lets Python find the objects that a call destroys. */
+static Outcome find_dying(State *state, const Plan *plan, const Program *program, uint64_t index, uint64_t argument,
+                          const EventMemory *memory) {
+  PyObject *effects = list_effects(program, &plan->destroys, memory, argument), *inputs, *done = NULL;
+  if (!effects) return left_unless_error();
+  inputs = search_locations(program, state->location_type, memory, NULL, argument, state->budgets);
+  if (inputs) done = PyObject_CallFunction(state->on_destroying, "KOOO", (unsigned long long)index, plan->description, effects, inputs);
+  Py_DECREF(effects);
+  Py_XDECREF(inputs);
+  Py_XDECREF(done);
+  return done ? READ : inputs ? FAILED : left_unless_error();
+}
+
+static int load_entered(const Run *run, size_t row, uint64_t *argument, EventMemory *memory) {
+  const uint8_t *offsets = run->frame.offsets + 8 * row;
+  return load_enter(&run->frame.bodies, load_u64(offsets), load_u64(offsets + 8), argument, memory);
+}
+
+static Outcome enter_in_memory(Run *run, size_t row, const Plan *plan, uint64_t argument, const EventMemory *memory) {
+  State *state = run->state;
+  const Program *program = PyCapsule_GetPointer(plan->program, PROGRAM_NAME);
+  uint64_t position = run->position + load_u32(run->frame.ranks + 4 * row), index = load_u64(run->frame.calls + 8 * row);
+  uint32_t thread = load_u32(run->frame.threads + 4 * row), caller;
+  CallKeys keys;
+  Numbers numbers;
+  Outcome outcome;
+  if (thread >= run->threads || position >= state->calls) return LEFT_TO_PYTHON;
+  if (!search_values(program, memory, NULL, argument, state->budgets, &state->found)) return left_unless_error();
+  if (!make_call_keys(plan->in_form, argument, memory, &keys) || !number_caller(run, row, &caller)) return FAILED;
+  if (plan->destroys.count && (outcome = find_dying(state, plan, program, index, argument, memory)) != READ) return outcome;
+  if ((outcome = number_values(state, plan, state->inputs, &numbers)) != READ) return outcome;
+  put_u64(run, INDEXES, position, index);
+  put_u32(run, THREADS, position, load_u32(run->thread_numbers + 4 * thread));
+  put_u64(run, WEAK, position, keys.weak);
+  put_u64(run, PLAIN, position, keys.plain);
+  put_u64(run, CONTENTS, position, keys.contents);
+  put_u64(run, OFFSETS, position, numbers.offsets);
+  put_u32(run, FUNCTIONS, position, plan->function);
+  put_u32(run, CALLERS, position, caller);
+  put_u64(run, INPUT_STARTS, position, (uint64_t)PyByteArray_Size(state->inputs) / 4 - numbers.count);
+  put_u32(run, INPUT_COUNTS, position, (uint32_t)numbers.count);
+  run->columns[IS_EXACT][position] = (uint8_t)(keys.is_exact && plan->in_is_exact);
+  run->columns[STATES][position] = ENTERED_IN_CORE;
+  return READ;
+}
+
+static Outcome read_enter(Run *run, size_t row) {
+  const Plan *plan;
+  EventMemory memory;
+  uint64_t argument;
+  Outcome outcome;
+  if (find_plan(run, row, 0) == Py_None) return LEFT_TO_PYTHON;
+  if (load_entered(run, row, &argument, &memory) && (plan = plan_of(run, row, argument, &memory)))
+    outcome = enter_in_memory(run, row, plan, argument, &memory);
+  else outcome = left_unless_error();
+  release_blobs(&memory);
+  return outcome;
+}
+
+static int is_unchanged(const EventMemory *entered, const EventMemory *left) {
+  size_t i;
+  if (entered->count != left->count) return 0;
+  for (i = 0; i < left->count; i++) {
+    const Region *a = entered->regions + i, *b = left->regions + i;
+    if (a->address != b->address || a->wanted != b->wanted || a->size != b->size) return 0;
+    if (a->data != b->data && memcmp(a->data, b->data, a->size)) return 0;
+  }
+  return 1;
+}
+
+/* Returns what a function returned, without what its type has no meaning for. */
+static uint64_t returned(const Plan *plan, uint64_t raw) {
+  return plan->returns == RETURNS_STATUS ? raw & 0xFFFFFFFF : plan->returns == RETURNS_BOOLEAN ? raw & 0xFF : 0;
+}
+
+/* Returns the key of the outcome; see tracekmt.differ.keys.outcome_key. */
+static uint64_t outcome_key(const Plan *plan, uint64_t result, const CallKeys *keys) {
+  uint64_t key = mix(mix(0, (uint64_t)plan->returns), result);
+  return finish_key(mix(mix(key, keys->plain), keys->contents), 4);
+}
+
+/* Sets the outputs of a call, which are the last objects of `outputs`. */
+static void put_outputs(Run *run, uint64_t position, const Numbers *numbers) {
+  if (!numbers->count) return;
+  put_u64(run, OUTPUT_STARTS, position, (uint64_t)PyByteArray_Size(run->state->outputs) / 4 - numbers->count);
+  put_u32(run, OUTPUT_COUNTS, position, (uint32_t)numbers->count);
+  put_u64(run, OFFSETS, position, finish_key(mix(mix(0, get_u64(run, OFFSETS, position)), numbers->offsets), 2));
+}
+
+/* Sets the outputs of a call that has changed nothing: its inputs. */
+static Outcome copy_inputs(Run *run, uint64_t position) {
+  const State *state = run->state;
+  Py_ssize_t size = PyByteArray_Size(state->outputs);
+  uint64_t start = get_u64(run, INPUT_STARTS, position);
+  Numbers numbers = {load_u32(run->columns[INPUT_COUNTS] + 4 * position), get_u64(run, OFFSETS, position)};
+  if (start > (uint64_t)PyByteArray_Size(state->inputs) / 4 || numbers.count > (uint64_t)PyByteArray_Size(state->inputs) / 4 - start)
+    return LEFT_TO_PYTHON;
+  if (PyByteArray_Resize(state->outputs, size + 4 * (Py_ssize_t)numbers.count)) return FAILED;
+  memcpy(PyByteArray_AsString(state->outputs) + size, PyByteArray_AsString(state->inputs) + 4 * start, 4 * numbers.count);
+  put_outputs(run, position, &numbers);
+  return READ;
+}
+
+/* Sets the outputs of a call to the objects of the values that were found in them. */
+static Outcome number_outputs(Run *run, const Plan *plan, uint64_t position) {
+  Numbers numbers;
+  Outcome outcome = number_values(run->state, plan, run->state->outputs, &numbers);
+  if (outcome == READ) put_outputs(run, position, &numbers);
+  return outcome;
+}
+
+/* Returns 1 if a call in flight destroys objects, -1 after an error. */
+static int is_destroying(const State *state, uint64_t index) {
+  PyObject *key = PyLong_FromUnsignedLongLong(index);
+  int found = key ? PyDict_Contains(state->dying, key) : -1;
+  Py_XDECREF(key);
+  return found;
+}
+
+static void forget_dying(const State *state, uint64_t index) {
+  PyObject *key = PyLong_FromUnsignedLongLong(index);
+  if (key && PyDict_Contains(state->dying, key) == 1) PyDict_DelItem(state->dying, key);
+  Py_XDECREF(key);
+}
+
+/* A call that succeeded, with the memory of its events. */
+typedef struct {
+  const Plan *plan;
+  const Program *program;
+  uint64_t position, index, argument;
+  const EventMemory *entered, *left;
+} Success;
+
+/*
+ * Lets Python create and destroy the objects of a call, and set the outputs that the core cannot number: of a call that created ranges, and
+ * of one with objects that are older than the trace. The values of the outputs have been found.
+ */
+static Outcome change_objects(Run *run, const Success *call, PyObject *effects) {
+  const State *state = run->state;
+  unsigned long long position = call->position;
+  PyObject *inputs = NULL, *done = NULL;
+  PyObject *outputs = search_locations(call->program, state->location_type, call->left, call->entered, call->argument, state->budgets);
+  Outcome outcome = FAILED;
+  if (!outputs) return left_unless_error();
+  inputs = call->plan->creates_ranges
+             ? search_locations(call->program, state->location_type, call->entered, NULL, call->argument, state->budgets)
+             : PyList_New(0);
+  if (inputs)
+    done = PyObject_CallFunction(state->on_success, "KKOOOO", position, (unsigned long long)call->index, call->plan->description, effects,
+                                 outputs, inputs);
+  if (done) outcome = done == Py_True ? READ : number_outputs(run, call->plan, call->position);
+  else if (!inputs) outcome = left_unless_error();
+  Py_XDECREF(done);
+  if (done && outcome == LEFT_TO_PYTHON) {
+    done = PyObject_CallFunction(state->set_outputs, "KOO", position, call->plan->description, outputs);
+    outcome = done ? READ : FAILED;
+    Py_XDECREF(done);
+  }
+  Py_DECREF(outputs);
+  Py_XDECREF(inputs);
+  return outcome;
+}
+
+/* Sets what a call changed and returned. */
+static Outcome succeed(Run *run, const Success *call) {
+  State *state = run->state;
+  const Plan *plan = call->plan;
+  PyObject *effects;
+  Outcome outcome;
+  int destroys = plan->destroys.count ? is_destroying(state, call->index) : 0, has_changed;
+  if (destroys < 0) return FAILED;
+  if (!(effects = list_effects(call->program, &plan->creates, call->entered, call->argument))) return left_unless_error();
+  has_changed = destroys || PyList_Size(effects);
+  if (!has_changed && is_unchanged(call->entered, call->left)) outcome = copy_inputs(run, call->position);
+  else if (plan->is_chosen) outcome = LEFT_TO_PYTHON;  /* the handle that has chosen the plan may refer to another object now */
+  else if (!search_values(call->program, call->left, call->entered, call->argument, state->budgets, &state->found))
+    outcome = left_unless_error();
+  else outcome = has_changed ? change_objects(run, call, effects) : number_outputs(run, plan, call->position);
+  Py_DECREF(effects);
+  return outcome;
+}
+
+static Outcome leave_in_memory(Run *run, size_t row, const Plan *plan, uint64_t position, uint64_t argument, const EventMemory *memory,
+                               const EventMemory *left) {
+  uint64_t result = returned(plan, load_u64(run->frame.values + 8 * row)), index = load_u64(run->frame.calls + 8 * row);
+  CallKeys keys;
+  if (!make_call_keys(plan->out_form, argument, left, &keys)) return FAILED;
+  if (plan->returns != RETURNS_STATUS || result < 0x80000000) {
+    const Success call = {plan, PyCapsule_GetPointer(plan->program, PROGRAM_NAME), position, index, argument, memory, left};
+    Outcome outcome = succeed(run, &call);
+    if (outcome != READ) return outcome;
+  } else if (plan->destroys.count) {
+    forget_dying(run->state, index);
+  }
+  put_u64(run, OUTCOME, position, outcome_key(plan, result, &keys));
+  run->columns[IS_EXACT][position] &= (uint8_t)plan->out_is_exact;
+  run->columns[STATES][position] = HAS_LEFT;
+  return READ;
+}
+
+/* Sets the row in which the call of a leave event was entered. Calls of earlier frames are left to Python. */
+static Outcome find_entered(const Run *run, size_t row, size_t *entered) {
+  PyObject *index = PyLong_FromLongLong((long long)load_u64(run->frame.calls + 8 * row)), *found;
+  if (!index) return FAILED;
+  found = PyDict_GetItemWithError(run->frame.entered, index);
+  Py_DECREF(index);
+  if (found) *entered = PyLong_AsSize_t(found);
+  if (PyErr_Occurred()) return FAILED;
+  return found && *entered < row ? READ : LEFT_TO_PYTHON;
+}
+
+static Outcome read_leave(Run *run, size_t row) {
+  const uint8_t *offsets = run->frame.offsets + 8 * row;
+  const Plan *plan;
+  EventMemory memory, left;
+  uint64_t argument, position;
+  size_t entered;
+  Outcome outcome = find_entered(run, row, &entered);
+  if (outcome != READ) return outcome;
+  position = run->position + load_u32(run->frame.ranks + 4 * entered);
+  if (position >= run->state->calls || run->columns[STATES][position] != ENTERED_IN_CORE) return LEFT_TO_PYTHON;
+  left.count = 0;
+  if (load_entered(run, entered, &argument, &memory) && (plan = plan_of(run, entered, argument, &memory)) &&
+      load_leave(&run->frame.bodies, load_u64(offsets), load_u64(offsets + 8), &memory, &left))
+    outcome = leave_in_memory(run, row, plan, position, argument, &memory, &left);
+  else outcome = left_unless_error();
+  release_blobs(&left);
+  release_blobs(&memory);
+  return outcome;
+}
+
+/* Sets the columns of a frame. Returns 0 after an error. */
+static int set_frame(PyObject *tuple, PyObject *load_blob, PyObject *recent, Frame *frame) {
+  static const uint8_t sizes[ROW_COLUMNS] = {1, 8, 4, 4, 8, 8, 4, 1};
+  const uint8_t *columns[ROW_COLUMNS];
+  Py_ssize_t i, lengths[ROW_COLUMNS];
+  if (PyTuple_Size(tuple) != ROW_COLUMNS + 1 || !PyDict_Check(PyTuple_GetItem(tuple, ROW_COLUMNS))) {
+    PyErr_SetString(PyExc_ValueError, "no frame of events");
+    return 0;
+  }
+  for (i = 0; i < ROW_COLUMNS; i++) {
+    if (PyBytes_AsStringAndSize(PyTuple_GetItem(tuple, i), (char **)columns + i, lengths + i)) return 0;
+    lengths[i] /= sizes[i];
+    if (i < ROW_COLUMNS - 1 && lengths[i] < lengths[0] + (i == 5)) {
+      PyErr_SetString(PyExc_ValueError, "columns of different lengths");
+      return 0;
+    }
+  }
+  *frame = (Frame){columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6], (size_t)lengths[0],
+                   {columns[7], (size_t)lengths[7], load_blob, recent}, PyTuple_GetItem(tuple, ROW_COLUMNS)};
+  return 1;
+}
+
+/*
+ * Reads the events of a frame from a row on. Returns the first row that is left to Python, or the number of rows. Arguments: the state, the
+ * frame, the position of its first call, the numbers of threads, the function that loads a blob, recent blobs, the row.
+ */
+PyObject *read_history(PyObject *self, PyObject *arguments) {
+  PyObject *capsule, *frame, *load_blob, *recent;
+  unsigned long long position;
+  Py_ssize_t row, thread_size, i;
+  Run run;
+  Outcome outcome = READ;
+  if (!PyArg_ParseTuple(arguments, "OO!Ky#OO!n:read_history", &capsule, &PyTuple_Type, &frame, &position, (const char **)&run.thread_numbers,
+                        &thread_size, &load_blob, &PyDict_Type, &recent, &row))
+    return NULL;
+  if (!(run.state = PyCapsule_GetPointer(capsule, STATE_NAME)) || !set_frame(frame, load_blob, recent, &run.frame)) return NULL;
+  run.position = position;
+  run.threads = (size_t)thread_size / 4;
+  for (i = 0; i < COLUMNS; i++) run.columns[i] = (uint8_t *)PyByteArray_AsString(run.state->columns[i]);
+  for (; row >= 0 && (size_t)row < run.frame.rows && outcome == READ; row += outcome == READ) {
+    if (run.frame.kinds[row] == ENTER) outcome = read_enter(&run, (size_t)row);
+    else if (run.frame.kinds[row] == LEAVE) outcome = read_leave(&run, (size_t)row);
+  }
+  return outcome == FAILED ? NULL : PyLong_FromSsize_t(row);
+}

@@ -1,0 +1,498 @@
+"""Reader of the calls of a trace into the columns of a history.
+
+The core reads the events that only refer to objects, one frame at a time. Python reads the others: all without a core.
+Both write the same columns, which have a place for every call from the beginning.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tracekmt import core
+from tracekmt.budgets import BUDGETS
+from tracekmt.codec import BoundLocation, Unreadable
+from tracekmt.differ.columns import DEAD, NO_BIRTH, NULL, UNKNOWN, CallObjects, Objects, mix_numbers, uses_of
+from tracekmt.differ.history import History, Names, is_asked_for
+from tracekmt.differ.keys import keys_of, outcome_key
+from tracekmt.differ.plans import plan_of
+from tracekmt.objects.identity import Bindings, Identity
+from tracekmt.objects.lifetimes import Effect, created_by, destroyed_by, destroyed_objects, effects_of
+from tracekmt.spec.types import CallSpec, Kind
+from tracekmt.trace.call import BoundValue, module_of
+from tracekmt.trace.event_frame import ENTER, LEAVE, EventFrame
+from tracekmt.trace.handle_kinds import ambiguous_kinds, depends_on_objects
+from tracekmt.trace.parallel import number_of_jobs, second_process
+from tracekmt.trace.reader import Trace, TracedCall
+
+_NO_OBJECT = ("fence", "literal")
+"""Bindings of values that refer to no object."""
+
+_NOTHING: Mapping[str, int] = {}
+
+_COLUMNS = {
+    "indexes": "Q",
+    "threads": "I",
+    "weak": "q",
+    "plain": "q",
+    "contents": "q",
+    "outcome": "q",
+    "offsets": "q",
+    "is_exact": "B",
+    "functions": "I",
+    "callers": "I",
+    "states": "B",
+    "input_starts": "q",
+    "input_counts": "I",
+    "output_starts": "q",
+    "output_counts": "I",
+}
+"""Columns of the calls with their type codes, in the order of `tracekmt/core/history.c`."""
+
+_IN_CORE, _IN_PYTHON, _LEFT = 1, 2, 3
+"""States of a call: entered in the core or in Python, and left. 0: not entered."""
+
+
+class _Columns:
+    """Columns of calls while they are read: memory with a place for each call, and the objects of all calls."""
+
+    def __init__(self, count: int) -> None:
+        self.memory = {name: bytearray(count * array(code).itemsize) for name, code in _COLUMNS.items()}
+        views = {name: memoryview(self.memory[name]).cast(code) for name, code in _COLUMNS.items()}  # type: ignore[call-overload]
+        self.indexes, self.threads = views["indexes"], views["threads"]
+        self.weak, self.plain, self.contents = views["weak"], views["plain"], views["contents"]
+        self.outcome, self.offsets = views["outcome"], views["offsets"]
+        self.is_exact, self.states = views["is_exact"], views["states"]
+        self.functions, self.callers = views["functions"], views["callers"]
+        self.inputs, self.input_starts, self.input_counts = bytearray(), views["input_starts"], views["input_counts"]
+        self.outputs, self.output_starts, self.output_counts = (
+            bytearray(),
+            views["output_starts"],
+            views["output_counts"],
+        )
+
+    def set_inputs(self, position: int, numbers: Sequence[int]) -> None:
+        """Set the objects of the inputs of a call."""
+        self.input_starts[position], self.input_counts[position] = len(self.inputs) >> 2, len(numbers)
+        self.inputs += array("I", numbers).tobytes()
+
+    def set_outputs(self, position: int, numbers: Sequence[int]) -> None:
+        """Set the objects of the outputs of a call."""
+        self.output_starts[position], self.output_counts[position] = len(self.outputs) >> 2, len(numbers)
+        self.outputs += array("I", numbers).tobytes()
+
+    def inputs_of(self, position: int) -> array[int]:
+        """Return the objects of the inputs of a call."""
+        start = self.input_starts[position]
+        return _array("I", self.inputs[4 * start : 4 * (start + self.input_counts[position])])
+
+    def take(self, name: str) -> array[int]:
+        """Return a column as an array, and free its memory."""
+        memory = vars(self).pop(name)
+        del self.memory[name]
+        return _array(_COLUMNS[name], memory.obj)
+
+    def objects(self, name: str) -> CallObjects:
+        """Return the objects of "input" or "output" values."""
+        objects = _array("I", vars(self).pop(f"{name}s"))
+        return CallObjects(objects, self.take(f"{name}_starts"), self.take(f"{name}_counts"))
+
+
+def _array(code: str, memory: bytes | bytearray) -> array[int]:
+    numbers = array(code)
+    numbers.frombytes(memory)
+    return numbers
+
+
+class _Reader:
+    """Reader of one trace.
+
+    Args:
+        trace: The trace.
+        names: Numbers of names.
+    """
+
+    def __init__(self, trace: Trace, names: Names) -> None:
+        self.trace, self.names = trace, names
+        self.objects = Objects()
+        self.columns = _Columns(trace.entered_calls)
+        self.destroyed: dict[int, array[int]] = {}
+        self._bindings = Bindings()
+        self._values: dict[tuple[str, Any], int] = {}
+        self._callers: dict[int, int] = {}
+        # Calls that were entered in Python and did not return yet.
+        self._in_flight: dict[int, TracedCall] = {}
+        # Positions of the calls that were entered in earlier frames and did not return there.
+        self._carried: dict[int, int] = {}
+        # Objects that the calls in flight destroy, by the index of the call.
+        self._dying: dict[int, list[Identity]] = {}
+        self._ambiguous = ambiguous_kinds(trace.specs.values())
+        self._has_choices = any(map(depends_on_objects, trace.specs.values()))
+        # Kinds by their number, and the numbers of the kinds of handles. 0: unknown.
+        self._kinds: dict[Kind | None, int] = {None: 0}
+        self._kinds_of_handles: dict[int, int] = {}
+        self._plans: dict[int, Any] = {}
+        self._state = None if core.CORE is None else self._make_state(core.CORE)
+
+    def _make_state(self, native: core.Core) -> Any:
+        columns, bindings = self.columns, self._bindings
+        tables = self._plans, self._kinds_of_handles, bindings.handles.by_space, self._callers, self._dying
+        functions = (
+            *(self._add_caller, bindings.ranges.find, self._find_foreign_range, self._number_unknown),
+            *(self._on_destroying, self._on_success, self._refer_outputs),
+        )
+        return native.history_state(
+            len(columns.states),
+            tuple(columns.memory.values()),
+            (columns.inputs, columns.outputs, *tables, BoundLocation, *functions),
+            (BUDGETS.values, BUDGETS.value_bytes),
+        )
+
+    def read(self) -> History:
+        """Read the trace."""
+        position = 0
+        try:
+            for frame in self.trace.event_frames():
+                self._read_frame(frame, position)
+                for index in frame.entered.keys() - frame.left.keys():
+                    self._carried[index] = position + frame.rank(index)
+                position += len(frame.entered)
+        finally:
+            self._state = None  # it refers to this reader, unseen by the garbage collector
+        return self._history()
+
+    def _history(self) -> History:
+        columns = self.columns
+        arrays = {name: columns.take(name) for name in _COLUMNS if not name.startswith(("input", "output", "states"))}
+        inputs = columns.objects("input")
+        self.objects.uses = uses_of(len(self.objects), arrays["weak"], inputs)
+        outputs = columns.objects("output")
+        return History(
+            trace=self.trace,
+            names=self.names,
+            objects=self.objects,
+            inputs=inputs,
+            outputs=outputs,
+            destroyed=self.destroyed,
+            **arrays,
+        )
+
+    def _read_frame(self, frame: EventFrame, position: int) -> None:
+        kinds, row = frame.table.kinds, 0
+        while row < len(kinds):
+            if core.CORE is not None:
+                row = self._read_in_core(core.CORE, frame, position, row)
+                if row == len(kinds):
+                    return
+            if kinds[row] == ENTER:
+                index = frame.table.calls[row]
+                self._on_enter(position + frame.rank(index), self.trace.call_in(frame, row))
+            elif kinds[row] == LEAVE:
+                self._on_leave(frame, position, row)
+            row += 1
+
+    def _read_in_core(self, native: core.Core, frame: EventFrame, position: int, row: int) -> int:
+        """Read events of a frame from a row on. Return the row of the first one that is left to Python."""
+        blobs = self.trace.blobs
+        spec_id = frame.table.functions[row]
+        if spec_id not in self._plans:
+            spec = self.trace.specs.get(spec_id)
+            self._plans[spec_id] = None if spec is None else plan_of(native, spec, self.trace.abi, self._function(spec))
+        return native.read_history(
+            *(self._state, frame.to_core(), position, self.trace.thread_numbers.tobytes(), blobs, blobs.young, row)
+        )
+
+    def _function(self, spec: CallSpec) -> int:
+        return self.names.functions.setdefault(spec.name, len(self.names.functions))
+
+    def _on_enter(self, position: int, call: TracedCall) -> None:
+        columns, spec = self.columns, call.spec
+        if depends_on_objects(spec):
+            self._select_arms(call)
+        columns.indexes[position] = call.index
+        columns.threads[position] = call.thread
+        keys = keys_of(call)
+        columns.weak[position] = keys.weak
+        columns.plain[position] = keys.plain
+        columns.contents[position] = keys.contents
+        columns.is_exact[position] = keys.is_exact
+        columns.functions[position] = self._function(spec)
+        columns.callers[position] = self._caller(call.enter.caller)
+        # Failed calls and destroyed objects have invalid handles.
+        may_adopt = call.succeeded or not call.returned
+        numbers, columns.offsets[position] = self._refer(position, spec, call.bound_inputs, may_adopt=may_adopt)
+        columns.set_inputs(position, numbers)
+        columns.states[position] = _IN_PYTHON
+        if spec.destroys:
+            self._dying[call.index] = list(destroyed_objects(self._bindings, call))
+        self._in_flight[call.index] = call
+
+    def _select_arms(self, call: TracedCall) -> None:
+        """Let the kind of an object that is live now select the arms of a call, and plan its function for the kind."""
+        kinds, asked = list(self._kinds), [0]
+
+        def kind_of(handle: int) -> Kind | None:
+            asked.append(self._kinds_of_handles.get(handle, 0))
+            return kinds[asked[-1]]
+
+        resolved = call.select_arms(kind_of)
+        key = call.enter.spec_id | asked[-1] << 32
+        if core.CORE is not None and key not in self._plans:
+            self._plans[key] = plan_of(
+                core.CORE, call.spec, self.trace.abi, self._function(call.spec), resolved=resolved
+            )
+
+    def _on_leave(self, frame: EventFrame, first_position: int, row: int) -> None:
+        index, columns = frame.table.calls[row], self.columns
+        if index in frame.entered and frame.entered[index] < row:
+            position = first_position + frame.rank(index)
+        else:
+            position = self._carried.pop(index, -1)
+        if position < 0 or columns.states[position] not in (_IN_CORE, _IN_PYTHON):
+            raise self.trace.unmatched_leave(index)
+        columns.states[position] = _LEFT
+        call = self._in_flight.pop(index, None) or self.trace[index]
+        columns.outcome[position], is_exact = outcome_key(call)
+        columns.is_exact[position] &= is_exact
+        effects = effects_of(call) if call.succeeded else []
+        if not call.succeeded:
+            self._dying.pop(index, None)
+        elif call.unchanged and not effects and not self._dying.get(index):  # most calls
+            self._set_outputs(position, columns.inputs_of(position), columns.offsets[position], ())
+        else:
+            created, asked = self._change_objects(position, index, effects, call.bound_outputs, call.bound_inputs)
+            self._refer_outputs(position, call.spec, call.bound_outputs, created, asked)
+
+    def _on_destroying(
+        self, index: int, spec: CallSpec, effects: list[tuple[int, int]], inputs: Sequence[BoundValue]
+    ) -> None:
+        """Find the objects that a call destroys. `effects`: the numbers of what it destroys if it succeeds."""
+        dying = [
+            identity
+            for number, _ in effects
+            for identity in destroyed_by(self._bindings, spec.destroys[number], inputs)
+        ]
+        if dying:
+            self._dying[index] = dying
+
+    def _on_success(
+        self,
+        position: int,
+        index: int,
+        spec: CallSpec,
+        effects: list[tuple[int, int]],
+        outputs: Sequence[BoundValue],
+        inputs: Sequence[BoundValue],
+    ) -> bool:
+        """Create and destroy the objects of a call. `effects`: the numbers of what it creates, with a range's size.
+
+        Return True if this has set the outputs, too. The core does for a call whose new handles say which object they
+        refer to.
+        """
+        creates = [(spec.creates[number], size * spec.creates[number].unit) for number, size in effects]
+        created, asked = self._change_objects(position, index, creates, outputs, inputs)
+        objects = self.objects
+        is_clear = not asked and len({objects.values[number] for number in created.values()}) == len(created)
+        if not is_clear:
+            self._refer_outputs(position, spec, outputs, created, asked)
+        return not is_clear
+
+    def _change_objects(
+        self,
+        position: int,
+        index: int,
+        effects: list[Effect],
+        outputs: Sequence[BoundValue],
+        inputs: Sequence[BoundValue],
+    ) -> tuple[dict[str, int], list[int]]:
+        """Create and destroy the objects of a call that succeeded.
+
+        Args:
+            position: Position of the call.
+            index: Index of the call.
+            effects: What it creates.
+            outputs: Its bound outputs.
+            inputs: Its bound inputs, for a call that creates ranges.
+
+        Returns:
+            Numbers of the created objects by path, and for each new range 1 if the caller asked for its address.
+        """
+        created_numbers: dict[str, int] = {}
+        asked: list[int] = []
+        for created in created_by(self._bindings, effects, outputs):
+            kind, bound = created.kind, created.bound_value
+            is_range = kind.binding == "range"
+            is_chosen = is_range and is_asked_for(inputs, kind, bound.value)
+            path = self._path(bound.path)
+            number = self.objects.add(position, path, bound.value, is_range=is_range, is_chosen=is_chosen)
+            created_numbers[bound.path] = number
+            if is_range:
+                asked.append(is_chosen)
+            elif self._has_choices:
+                known = None if kind in self._ambiguous else kind
+                self._kinds_of_handles[bound.value] = self._kinds.setdefault(known, len(self._kinds))
+            older, _ = self._bindings.bind(created.identity(index, number))
+            if older is not None:
+                self._bindings.destroy(older, index)
+        gone = [each for identity in self._dying.pop(index, ()) for each in self._bindings.destroy(identity, index)]
+        if gone:
+            self.destroyed[position] = array("I", [each.live for each in gone if each.live is not None])
+        return created_numbers, asked
+
+    def _refer_outputs(
+        self,
+        position: int,
+        spec: CallSpec,
+        outputs: Sequence[BoundValue],
+        created: Mapping[str, int] = _NOTHING,
+        asked: Sequence[int] = (),
+    ) -> None:
+        """Set the outputs of a call whose objects are created and destroyed.
+
+        Args:
+            position: Position of the call.
+            spec: Description of its function.
+            outputs: Its bound outputs.
+            created: Numbers of the created objects by path.
+            asked: 1 for each new range whose address the caller asked for.
+        """
+        self._set_outputs(position, *self._refer(position, spec, outputs, created), asked)
+
+    def _set_outputs(self, position: int, numbers: Sequence[int], offsets: int, asked: Sequence[int]) -> None:
+        columns = self.columns
+        if numbers:
+            columns.set_outputs(position, numbers)
+            columns.offsets[position] = mix_numbers([columns.offsets[position], offsets, *asked])
+
+    def _caller(self, address: int) -> int:
+        number = self._callers.get(address)
+        return self._add_caller(address) if number is None else number
+
+    def _add_caller(self, address: int) -> int:
+        """Add the caller at an address. Return the number of its module."""
+        module = (module_of(self.trace.module_offset(address)) or "").lower()
+        number = self._callers[address] = self.names.modules.setdefault(module, len(self.names.modules))
+        return number
+
+    def _path(self, path: str) -> int:
+        return self.names.paths.setdefault(path, len(self.names.paths))
+
+    def _number(self, spec: CallSpec, bound: BoundValue, *, may_adopt: bool) -> int:
+        """Return the number of the object that a value refers to. Objects that are older than the trace are added."""
+        kind, value = bound.kind, bound.value
+        if not value:
+            return NULL
+        if kind is not None and kind.binding == "handle" and type(value) is int:  # most values
+            found = self._bindings.handles.find(kind, value)
+            if found is not None and found.live is not None:
+                return found.live
+        if kind is None or kind.binding in _NO_OBJECT or isinstance(value, Unreadable):
+            return UNKNOWN
+        if kind.binding == "per_machine":
+            key = kind.space.name, tuple(value.items()) if isinstance(value, dict) else value
+            if key not in self._values:
+                self._values[key] = self.objects.add(NO_BIRTH, self._path(bound.path), value)
+            return self._values[key]
+        if kind.binding == "range" and any(destroys.path == bound.pattern for destroys in spec.destroys):
+            # An address may begin several ranges. Freed are the largest and those in it, which may be gone already.
+            freed = self._bindings.find_destroyed(kind, value)
+            identity = max(freed, key=lambda freed_range: freed_range.size, default=None)
+        else:
+            identity = self._bindings.find(kind, value)
+        if identity is None and kind.binding == "handle":
+            unknown = self._number_unknown(kind, value)
+            if unknown is not None or not may_adopt:
+                return DEAD if unknown is None else unknown
+            identity = self._adopt(kind, bound)
+        number = UNKNOWN if identity is None or identity.live is None else identity.live
+        # Where a caller places a range in a range that it has placed itself follows from its own addresses.
+        return UNKNOWN if self.objects.chosen[number] and _places_ranges(spec) else number
+
+    def _find_foreign_range(self, kind: Kind, address: int) -> Identity | None:
+        """Return the range at an address, unless the caller has chosen its place."""
+        identity = self._bindings.ranges.find(kind, address)
+        is_chosen = identity is not None and identity.live is not None and self.objects.chosen[identity.live]
+        return None if is_chosen else identity
+
+    def _number_unknown(self, kind: Kind, handle: int) -> int | None:
+        """Return what stands for a handle of no live object of its kind. None if it may be older than the trace."""
+        if kind.external:
+            return UNKNOWN
+        identity = self._bindings.handles.find_local(handle)
+        if identity is not None:
+            return UNKNOWN if identity.live is None else identity.live
+        return None if self._bindings.handles.destroyed_by(kind, handle) is None else DEAD
+
+    def _adopt(self, kind: Kind, bound: BoundValue) -> Identity:
+        """Add an object that is older than the trace."""
+        number = self.objects.add(NO_BIRTH, self._path(bound.path), bound.value)
+        identity = Identity(kind, bound.value, None, bound.path, number)
+        self._bindings.bind(identity)
+        return identity
+
+    def _refer(
+        self,
+        position: int,
+        spec: CallSpec,
+        values: Sequence[BoundValue],
+        created: Mapping[str, int] = _NOTHING,
+        *,
+        may_adopt: bool = True,
+    ) -> tuple[list[int], int]:
+        """Return the objects that values refer to, and a key of what the values say besides. A new range has no offset.
+
+        Args:
+            position: Position of the call.
+            spec: Description of its function.
+            values: Its bound inputs or outputs.
+            created: Numbers of the objects that it created, by path.
+            may_adopt: Add the objects of unknown handles, which are older than the trace.
+        """
+        objects, numbers = self.objects, list[int]()
+        is_range, births, addresses = objects.is_range, objects.births, objects.values
+        offsets: list[int] = []
+        for bound in values:
+            number = (created.get(bound.path) if created else 0) or self._number(spec, bound, may_adopt=may_adopt)
+            numbers.append(number)
+            is_offset = is_range[number] and births[number] != position
+            offsets.append(bound.value - addresses[number] if is_offset else bool(bound.value))
+        return numbers, mix_numbers(offsets)
+
+
+def read_history(trace: Trace, names: Names) -> History:
+    """Read the calls of a trace.
+
+    Args:
+        trace: The trace.
+        names: Numbers of names. Both sides of a comparison share them.
+    """
+    return _Reader(trace, names).read()
+
+
+def read_histories(first: Trace, second: Trace, jobs: int | None) -> tuple[History, History]:
+    """Read the two sides of a comparison, each in its own process if there are two.
+
+    Args:
+        first: The trace of one side.
+        second: The trace of the other side.
+        jobs: Number of processes. None: see `number_of_jobs`.
+    """
+    names, jobs = Names(), number_of_jobs(jobs, first, second)
+    if jobs == 1:
+        return read_history(first, names), read_history(second, names)
+    with second_process(jobs, _read_history, second.path) as other:
+        left = read_history(first, names)
+        right = other()
+    right.adopt(second, names)
+    return left, right
+
+
+def _read_history(path: Path) -> History:
+    with Trace(path) as trace:
+        return read_history(trace, Names())
+
+
+def _places_ranges(spec: CallSpec) -> bool:
+    return any(creates.kind.binding == "range" for creates in spec.creates)
