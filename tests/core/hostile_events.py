@@ -13,14 +13,21 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from typing import Any
 
 from tracekmt import core as installed
 from tracekmt.calls import CALLS
 from tracekmt.codec.bound_values import BoundLocation
 from tracekmt.codec.programs import program_of
+from tracekmt.differ.history import Names
+from tracekmt.differ.read_history import _Reader
+from tracekmt.errors import Error
+from tracekmt.resources import resource
 from tracekmt.spec.layout import Layout, lay_out
 from tracekmt.spec.types import ABIS
+from tracekmt.trace.event_frame import EventFrame
+from tracekmt.trace.reader import Trace
 
 WORDS = (0, 1, 5, 16, 0x1000, 1 << 33, 1 << 62, (1 << 64) - 1)
 SIZES = (0, 0, 1, 8, 64, 96, 100, 192, 200, 1024, 5000)
@@ -169,6 +176,7 @@ def attack_columns(core: Any, chance: random.Random) -> None:
             2,
             1 << 40,
         ),
+        lambda: core.mix_uses(chance.choice((0, 4, 6, 1 << 20)), column(chance, 8, count()), references()),
         lambda: core.find_unchanged(column(chance, 8, count()), outcomes(), outcomes(), column(chance, 4, count())),
     ]
     for call in calls:
@@ -205,15 +213,55 @@ def attack_keys(core: Any, chance: random.Random) -> None:
     core.call_keys(form, argument, chance.choice((0x1000, 0x2000, *WORDS)), regions(chance, 64))
 
 
+def changed_frame(frame: EventFrame, chance: random.Random) -> EventFrame:
+    """Return an event frame whose columns and bodies are other ones for the core."""
+    parts: list[Any] = list(frame.to_core())
+    for _ in range(chance.choice((0, 1, 1, 3))):
+        number = chance.randrange(8)
+        changed = bytearray(parts[number])
+        for _ in range(chance.choice((1, 1, 5)) if changed else 0):
+            changed[chance.randrange(len(changed))] = chance.choice((0, 1, 2, 0x91, 0xC4, 0xDD, 0xFF))
+        if chance.random() < 0.1:
+            changed = changed[: chance.randrange(len(changed) + 1)]
+        parts[number] = bytes(changed)
+    other = copy(frame)
+    other._for_core = tuple(parts)
+    return other
+
+
+def attack_histories(chance: random.Random, trace: Trace) -> int:
+    """Read a trace with changed frames into a history. Return the number of events that the core read."""
+    reader, position, events = _Reader(trace, Names()), 0, 0
+    for frame in trace.event_frames():
+        with suppress(ValueError, Error, LookupError, TypeError, OverflowError):
+            reader._read_frame(changed_frame(frame, chance), position)
+            events += len(frame.table)
+        position += len(frame.entered)
+    reader._state = None
+    return events
+
+
+def attack_calls(core: Any, chance: random.Random, trace: Trace) -> None:
+    """Read calls at wrong places of bodies."""
+    for frame in trace.event_frames():
+        size = len(frame.bodies)
+        places = [chance.choice((-1, 0, size, chance.randrange(size + 1), *frame.offsets[:20])) for _ in range(4)]
+        with suppress(ValueError):
+            core.read_call(frame.bodies, places[0], places[1], frame.bodies, places[2], places[3], trace.blobs, {})
+        core.index_rows(column(chance, 8, chance.randrange(9)), bytes(chance.choices((0, 1, 2), k=6)), 1)
+        core.positions_of(column(chance, 4, chance.randrange(9)))
+
+
 def main() -> None:
-    """Attack until the time is over, and print the numbers of framed events and of decoded arguments."""
+    """Attack until the time is over. Print the numbers of framed events, of decoded arguments and of read events."""
     core = installed.CORE = load(sys.argv[1])
     layouts = [
         (spec, lay_out(spec.argument, abi)) for spec in CALLS.values() if not spec.argument.parameters for abi in ABIS
     ]
     programs = [(layout, program_of(layout, spec.union_arms)) for spec, layout in layouts]
     chance, deadline = random.Random(1), time.monotonic() + float(sys.argv[2])
-    framed = decoded = 0
+    framed = decoded = read = 0
+    traces = [Trace(path) for path in sorted(resource("traces", "demo.kmt").parent.glob("*.kmt"))]
     while time.monotonic() < deadline:
         framed += attack(core, chance)
         for _ in range(3):
@@ -222,7 +270,10 @@ def main() -> None:
             attack_columns(core, chance)
             attack_regions(core, chance)
             attack_keys(core, chance)
-    print(framed, decoded)
+        trace = chance.choice(traces)
+        read += attack_histories(chance, trace)
+        attack_calls(core, chance, trace)
+    print(framed, decoded, read)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def test_hostile_events_and_values(tmp_path: Path) -> None:
         timeout=SECONDS + 60,
     )
     assert done.returncode == 0, done.stderr
-    framed, decoded = map(int, done.stdout.split())
+    framed, decoded, read = map(int, done.stdout.split())
     assert framed > 10 * SECONDS, "a busy machine frames a hundred a second"
     assert decoded > 10 * SECONDS
+    assert read > 10 * SECONDS

@@ -14,6 +14,7 @@ from tracekmt.codec.parameters import parameter_block
 from tracekmt.codec.programs import program_of
 from tracekmt.codec.readers import Source, struct_reader
 from tracekmt.codec.values import Unreadable
+from tracekmt.core import Region
 from tracekmt.spec.layout import lay_out
 from tracekmt.spec.types import Abi, CallSpec, is_described_pointer
 
@@ -44,14 +45,10 @@ def decode(
         The structure that the single parameter points to (None for NULL), or the parameters by name.
     """
     address = arguments[0] if arguments else 0
-    if core.CORE is not None and isinstance(memory, Recorded) and (before is None or isinstance(before, Recorded)):
-        program = _program(spec, abi)
-        if program is not None and 0 < address < _ADDRESS_LIMIT:
-            at_enter = None if before is None else before.regions
-            budgets = BUDGETS.values, BUDGETS.value_bytes
-            decoded = core.CORE.decode(program, memory.regions, at_enter, address, *budgets)
-            if decoded is not NotImplemented:
-                return decoded  # type: ignore[no-any-return]
+    if isinstance(memory, Recorded) and (before is None or isinstance(before, Recorded)):
+        decoded = decode_in_core(spec, abi, memory.regions, arguments, None if before is None else before.regions)
+        if decoded is not NotImplemented:
+            return decoded  # type: ignore[no-any-return]
     read = struct_reader(lay_out(spec.argument, abi), spec.union_arms)
     source = Source(abi, memory, before, kind_of)
     if spec.argument.parameters:
@@ -61,6 +58,22 @@ def decode(
             return values
         return {name: value for name, value in values.items() if is_described_pointer(spec.argument.field(name).type)}
     return read.at(address, address, None, source) if address else None
+
+
+def decode_in_core(
+    spec: CallSpec,
+    abi: Abi,
+    regions: tuple[Region, ...],
+    arguments: Sequence[int],
+    before: tuple[Region, ...] | None = None,
+) -> Any:
+    """Decode the argument of a recorded call as `decode` does. Return NotImplemented for what is left to Python."""
+    if core.CORE is None or not arguments or not 0 < arguments[0] < _ADDRESS_LIMIT:
+        return NotImplemented
+    program = _program(spec, abi)
+    if program is None:
+        return NotImplemented
+    return core.CORE.decode(program, regions, before, arguments[0], BUDGETS.values, BUDGETS.value_bytes)
 
 
 @lru_cache(maxsize=4096)

@@ -34,6 +34,16 @@ class Core(Protocol):
     read_leave_body: Callable[..., tuple[Any, ...] | None]
     """See `trace.event_frame.regions_from_body`. As `read_enter_body`, with the regions at enter after the end."""
 
+    read_call: Callable[..., tuple[tuple[int, ...], tuple[Any, ...], tuple[Any, ...]] | None]
+    """Read both events of a call at once: its arguments, its regions at enter and at return.
+
+    Arguments: bodies of the enter event's frame, start, end, the same of the leave event, and the last two arguments of
+    `read_enter_body`.
+    """
+
+    index_rows: Callable[[bytes, bytes, int], dict[int, int]]
+    """See `trace.event_frame.EventFrame`. Arguments: indexes of calls, kinds of events, the kind to select."""
+
     program: Callable[[int, tuple[Any, ...]], Any]
     """See `codec.programs`. Arguments: the size of a structure, and the nodes of its members."""
 

@@ -145,24 +145,31 @@ static PyObject *none_unless_error(void) {
   return Py_None;
 }
 
+/* Reads the arguments and regions of an enter event. Returns 0 for what is left to Python, and after an error. */
+static int read_entered(Reader *reader, PyObject **arguments, PyObject **regions) {
+  PyObject *nothing;
+  uint64_t count;
+  *regions = NULL;
+  if (!read_array(reader, &count) || count != 2 || !(*arguments = read_arguments(reader))) return 0;
+  if ((nothing = PyTuple_New(0))) {
+    *regions = read_regions(reader, nothing);
+    Py_DECREF(nothing);
+  }
+  if (*regions) return 1;
+  Py_DECREF(*arguments);
+  return 0;
+}
+
 /* tracekmt.trace.event_frame.enter_from_body. Returns None for what is left to Python. */
 PyObject *read_enter_body(PyObject *self, PyObject *arguments) {
   Reader reader;
   Py_ssize_t start, end;
-  uint64_t count;
-  PyObject *bodies, *nothing, *call_arguments, *regions = NULL;
+  PyObject *bodies, *call_arguments, *regions;
   if (!PyArg_ParseTuple(arguments, "O!nnOO!:read_enter_body", &PyBytes_Type, &bodies, &start, &end, &reader.load_blob, &PyDict_Type,
                         &reader.recent))
     return NULL;
-  if (!set_reader(&reader, bodies, start, end) || !read_array(&reader, &count) || count != 2 ||
-      !(call_arguments = read_arguments(&reader)))
-    return none_unless_error();
-  if ((nothing = PyTuple_New(0))) {
-    regions = read_regions(&reader, nothing);
-    Py_DECREF(nothing);
-  }
-  if (regions) return Py_BuildValue("(NN)", call_arguments, regions);
-  Py_DECREF(call_arguments);
+  if (set_reader(&reader, bodies, start, end) && read_entered(&reader, &call_arguments, &regions))
+    return Py_BuildValue("(NN)", call_arguments, regions);
   return none_unless_error();
 }
 
@@ -176,6 +183,23 @@ PyObject *read_leave_body(PyObject *self, PyObject *arguments) {
     return NULL;
   if (set_reader(&reader, bodies, start, end)) regions = read_regions(&reader, entered);
   return regions ? regions : none_unless_error();
+}
+
+/* Both events of a call: arguments, and regions of each. Arguments: bodies, start and end of each body, as read_leave_body. */
+PyObject *read_call(PyObject *self, PyObject *arguments) {
+  Reader reader;
+  Py_ssize_t starts[2], ends[2];
+  PyObject *bodies[2], *call_arguments, *entered, *left = NULL;
+  if (!PyArg_ParseTuple(arguments, "O!nnO!nnOO!:read_call", &PyBytes_Type, bodies, starts, ends, &PyBytes_Type, bodies + 1, starts + 1,
+                        ends + 1, &reader.load_blob, &PyDict_Type, &reader.recent))
+    return NULL;
+  if (!set_reader(&reader, bodies[0], starts[0], ends[0]) || !read_entered(&reader, &call_arguments, &entered))
+    return none_unless_error();
+  if (set_reader(&reader, bodies[1], starts[1], ends[1])) left = read_regions(&reader, entered);
+  if (left) return Py_BuildValue("(NNN)", call_arguments, entered, left);
+  Py_DECREF(call_arguments);
+  Py_DECREF(entered);
+  return none_unless_error();
 }
 
 void release_blobs(EventMemory *memory) {

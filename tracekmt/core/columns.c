@@ -144,6 +144,30 @@ fail:
   return NULL;
 }
 
+/* Returns the row of each event of a kind by the index of its call. Arguments: the columns of indexes and kinds, the kind. */
+PyObject *index_rows(PyObject *self, PyObject *arguments) {
+  PyObject *index_bytes, *kind_bytes, *rows;
+  Column indexes, kinds;
+  unsigned char kind;
+  size_t i;
+  int failed = 0;
+  if (!PyArg_ParseTuple(arguments, "O!O!b:index_rows", &PyBytes_Type, &index_bytes, &PyBytes_Type, &kind_bytes, &kind) ||
+      !read_column(index_bytes, 8, &indexes) || !read_column(kind_bytes, 1, &kinds) || !(rows = PyDict_New()))
+    return NULL;
+  for (i = 0; i < indexes.count && i < kinds.count && !failed; i++) {
+    PyObject *index, *row;
+    if (kinds.bytes[i] != kind) continue;
+    index = PyLong_FromLongLong((long long)number_at(&indexes, i));
+    row = PyLong_FromSize_t(i);
+    failed = !index || !row || PyDict_SetItem(rows, index, row);
+    Py_XDECREF(index);
+    Py_XDECREF(row);
+  }
+  if (!failed) return rows;
+  Py_DECREF(rows);
+  return NULL;
+}
+
 /* Adds the positions from `start` up to `end`, which have one number. */
 static int add_positions(PyObject *positions, uint32_t number, size_t start, size_t end) {
   PyObject *key = PyLong_FromUnsignedLong(number), *of_number = key ? PyDict_GetItemWithError(positions, key) : NULL;

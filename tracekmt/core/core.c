@@ -548,6 +548,8 @@ static PyMethodDef methods[] = {
   {"sums", sums, METH_O, "Return the sum of each 64-bit number in a column and those before it."},
   {"read_enter_body", read_enter_body, METH_VARARGS, "See tracekmt.trace.event_frame.enter_from_body."},
   {"read_leave_body", read_leave_body, METH_VARARGS, "See tracekmt.trace.event_frame.regions_from_body."},
+  {"read_call", read_call, METH_VARARGS, "See tracekmt.trace.reader.Trace."},
+  {"index_rows", index_rows, METH_VARARGS, "See tracekmt.trace.event_frame.EventFrame."},
   {"program", new_program, METH_VARARGS, "See tracekmt.codec.programs."},
   {"decode", decode, METH_VARARGS, "See tracekmt.codec.decode."},
   {"find_bound_values", find_bound_values, METH_VARARGS, "See tracekmt.codec.bound_values.BoundValueFinder.locations."},

@@ -91,6 +91,7 @@ int make_call_keys(PyObject *form, uint64_t address, const EventMemory *memory, 
 /* bodies.c */
 PyObject *read_enter_body(PyObject *self, PyObject *arguments);
 PyObject *read_leave_body(PyObject *self, PyObject *arguments);
+PyObject *read_call(PyObject *self, PyObject *arguments);
 
 /* program.c */
 PyObject *new_program(PyObject *self, PyObject *arguments);
@@ -104,6 +105,7 @@ PyObject *copy_value(PyObject *self, PyObject *value);
 PyObject *gather_column(PyObject *self, PyObject *arguments);
 PyObject *mix_columns(PyObject *self, PyObject *arguments);
 PyObject *mix_objects(PyObject *self, PyObject *arguments);
+PyObject *index_rows(PyObject *self, PyObject *arguments);
 PyObject *positions_of(PyObject *self, PyObject *numbers);
 PyObject *mix_uses(PyObject *self, PyObject *arguments);
 PyObject *count_votes(PyObject *self, PyObject *arguments);

@@ -136,7 +136,7 @@ static Outcome read_member(PyObject *object, PyObject *name, uint64_t *number) {
   return PyErr_Occurred() ? FAILED : outcome;
 }
 
-/* Finds the live object with a handle, or what stands for a handle without one. Objects older than the trace are left to Python. */
+/* Finds the number of the live object with a handle, or that for a handle without one. Older objects are left to Python. */
 static Outcome number_handle(const State *state, const Node *node, PyObject *handle, uint64_t *number) {
   Py_ssize_t count = PyTuple_Size(node->spaces), i;
   PyObject *found;

@@ -417,7 +417,7 @@ class _Reader:
         return None if is_chosen else identity
 
     def _number_unknown(self, kind: Kind, handle: int) -> int | None:
-        """Return what stands for a handle of no live object of its kind. None if it may be older than the trace."""
+        """Return the number for a handle without a live object of its kind. None if it may be older than the trace."""
         if kind.external:
             return UNKNOWN
         identity = self._bindings.handles.find_local(handle)

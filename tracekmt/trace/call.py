@@ -256,7 +256,7 @@ class TracedCall:
     def inputs(self) -> Argument:
         """Argument before the call. None for NULL."""
         if self._inputs is _UNKNOWN:
-            self._inputs = self._decode(self._entered, None)
+            self._inputs = self._decode(self.enter.regions, None)
         argument: Argument = self._inputs
         return argument
 
@@ -269,7 +269,7 @@ class TracedCall:
             elif self.unchanged:
                 self._outputs = _copied(self.inputs)
             else:
-                self._outputs = self._decode(Recorded(self.leave.regions), self._entered)
+                self._outputs = self._decode(self.leave.regions, self.enter.regions)
         argument: Argument = self._outputs
         return argument
 
@@ -400,12 +400,16 @@ class TracedCall:
         assert self.leave is not None
         return self._decode_as(self.spec, kind_of, Recorded(self.leave.regions), self._entered)
 
-    def _decode(self, memory: Recorded, before: Recorded | None) -> Argument:
+    def _decode(self, regions: tuple[Region, ...], before: tuple[Region, ...] | None) -> Argument:
         spec, kind_of = self.spec, None
         if depends_on_objects(spec):
             spec = self._resolved
             kind_of = self._kind_of if depends_on_objects(spec) else None
-        return self._decode_as(spec, kind_of, memory, before)
+        if kind_of is None:
+            decoded = codec.decode_in_core(spec, self._origin.abi, regions, self.enter.arguments, before)
+            if decoded is not NotImplemented:
+                return decoded  # type: ignore[no-any-return]
+        return self._decode_as(spec, kind_of, Recorded(regions), None if before is None else self._entered)
 
     def _decode_as(
         self, spec: CallSpec, kind_of: codec.KindOf | None, memory: Recorded, before: Recorded | None

@@ -129,6 +129,8 @@ class EventFrame:
         table: Columns of the frame.
         entered: Row of each enter event by the index of its call, in order.
         left: Row of each leave event by the index of its call.
+        bodies: The packed bodies.
+        offsets: Offset of each event's body in the bodies, and the end of the last one.
         size: Approximate memory of the frame in bytes.
     """
 
@@ -136,19 +138,21 @@ class EventFrame:
         if not isinstance(value, list) or len(value) != 3 or not isinstance(value[1], bytes):
             raise ValueError("has no table and bodies")
         self.table = EventTable.unpack(value[0])
-        self._bodies = value[1]
+        self.bodies = value[1]
         offsets, kinds = self.table.offsets, self.table.kinds.tobytes()
-        if offsets and not 0 <= min(offsets) <= max(offsets) <= len(self._bodies):
+        if offsets and not 0 <= min(offsets) <= max(offsets) <= len(self.bodies):
             raise ValueError("has an event outside of its bodies")
         if max(kinds, default=0) > LOST:
             raise ValueError("has an event of an unknown kind")
         self._for_core: tuple[Any, ...] | None = None
-        self._offsets = offsets + array("q", [len(self._bodies)])
-        self.entered = self._rows(kinds.translate(IS_ENTER))
-        self.left = self._rows(kinds.translate(IS_LEAVE))
-        self.size = len(self._bodies) + _ROW_SIZE * len(offsets)
+        self.offsets = offsets + array("q", [len(self.bodies)])
+        self.entered, self.left = self._rows(kinds, ENTER), self._rows(kinds, LEAVE)
+        self.size = len(self.bodies) + _ROW_SIZE * len(offsets)
 
-    def _rows(self, selected: bytes) -> dict[int, int]:
+    def _rows(self, kinds: bytes, kind: int) -> dict[int, int]:
+        if core.CORE is not None:
+            return core.CORE.index_rows(self.table.calls.tobytes(), kinds, kind)
+        selected = kinds.translate(IS_ENTER if kind == ENTER else IS_LEAVE)
         return dict(zip(compress(self.table.calls, selected), compress(count(), selected), strict=False))
 
     @cached_property
@@ -164,8 +168,8 @@ class EventFrame:
         """Return the frame for the core: columns, and the rows of enter events; see `differ.read_history`."""
         if self._for_core is None:
             table = self.table
-            columns = table.kinds, table.calls, table.threads, table.functions, table.values, self._offsets, self._ranks
-            self._for_core = (*(column.tobytes() for column in columns), self._bodies, self.entered)
+            columns = table.kinds, table.calls, table.threads, table.functions, table.values, self.offsets, self._ranks
+            self._for_core = (*(column.tobytes() for column in columns), self.bodies, self.entered)
         return self._for_core
 
     def enter(
@@ -181,12 +185,12 @@ class EventFrame:
         Raises:
             ValueError: The body is malformed.
         """
-        start, end = self._offsets[row], self._offsets[row + 1]
+        start, end = self.offsets[row], self.offsets[row + 1]
         if core.CORE is not None:
-            found = core.CORE.read_enter_body(self._bodies, start, end, load_blob, recent)
+            found = core.CORE.read_enter_body(self.bodies, start, end, load_blob, recent)
             if found is not None:
                 return found
-        return enter_from_body(unpack(self._bodies[start:end]), load_blob)
+        return enter_from_body(unpack(self.bodies[start:end]), load_blob)
 
     def leave(
         self, row: int, entered: tuple[Region, ...], load_blob: LoadBlob, recent: dict[int, bytes]
@@ -202,12 +206,12 @@ class EventFrame:
         Raises:
             ValueError: The body is malformed.
         """
-        start, end = self._offsets[row], self._offsets[row + 1]
+        start, end = self.offsets[row], self.offsets[row + 1]
         if core.CORE is not None:
-            regions = core.CORE.read_leave_body(self._bodies, start, end, load_blob, recent, entered)
+            regions = core.CORE.read_leave_body(self.bodies, start, end, load_blob, recent, entered)
             if regions is not None:
                 return regions
-        return regions_from_body(unpack(self._bodies[start:end]), entered, load_blob)
+        return regions_from_body(unpack(self.bodies[start:end]), entered, load_blob)
 
 
 def unpack(data: bytes) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Generic, NamedTuple, TypeVar
 
+from tracekmt import core
 from tracekmt.codec import KindOf
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.spec.types import Abi, CallSpec, Kind
@@ -537,11 +538,37 @@ class Trace:
         return self._call(frame, frame.table.calls[row], row)
 
     def _call(self, frame: EventFrame, index: int, row: int) -> TracedCall:
-        enter = self._enter(frame, index, row)
-        if index in self._index.late:
-            frame = self._event_frame(self._index.late[index])
-        left_row = frame.left.get(index)
-        return TracedCall(self, index, enter, None if left_row is None else self._leave(frame, left_row, enter))
+        late, native, blobs, thread_ids = self._index.late, core.CORE, self.blobs, self._index.threads
+        left_in = frame if index not in late else self._event_frame(late[index])
+        left_row = left_in.left.get(index)
+        table, left, starts, ends = frame.table, left_in.table, frame.offsets, left_in.offsets
+        thread, found = table.threads[row], None
+        if left_row is not None and native is not None and thread < len(thread_ids):
+            try:
+                found = native.read_call(
+                    frame.bodies,
+                    starts[row],
+                    starts[row + 1],
+                    left_in.bodies,
+                    ends[left_row],
+                    ends[left_row + 1],
+                    blobs,
+                    blobs.young,
+                )
+            except ValueError:  # a missing blob, of which the event is not known
+                found = None
+        if found is None or left_row is None:
+            enter = self._enter(frame, index, row)
+            return TracedCall(self, index, enter, None if left_row is None else self._leave(left_in, left_row, enter))
+        sequence, spec_id, time, caller = (
+            table.sequences[row],
+            table.functions[row],
+            table.times[row],
+            table.values[row],
+        )
+        enter = Enter(sequence, thread_ids[thread], spec_id, time, caller, found[0], found[1], index)
+        leave = Leave(left.sequences[left_row], sequence, left.times[left_row], left.values[left_row], found[2])
+        return TracedCall(self, index, enter, leave)
 
     def _enter(self, frame: EventFrame, index: int, row: int) -> Enter:
         table = frame.table
