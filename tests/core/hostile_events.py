@@ -233,6 +233,7 @@ def attack_histories(chance: random.Random, trace: Trace) -> int:
     """Read a trace with changed frames into a history. Return the number of events that the core read."""
     reader, position, events = _Reader(trace, Names()), 0, 0
     for frame in trace.event_frames():
+        reader.columns.grow(len(frame.entered))
         with suppress(ValueError, Error, LookupError, TypeError, OverflowError):
             reader._read_frame(changed_frame(frame, chance), position)
             events += len(frame.table)

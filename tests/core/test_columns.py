@@ -35,7 +35,7 @@ def call_objects(calls: Lists) -> CallObjects:
     for position in reversed(range(len(calls))):
         starts[position] = len(objects)
         objects.extend(calls[position])
-    return CallObjects(objects, starts, array("I", map(len, calls)))
+    return CallObjects(objects.tobytes(), starts.tobytes(), array("I", map(len, calls)).tobytes())
 
 
 def assert_same_classes(one: array[int], other: array[int]) -> None:

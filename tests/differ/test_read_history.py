@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 from tests.conftest import require_core, without_core
 from tests.differ.changes import Recording
 from tests.strategies import examples, recordings
+from tracekmt import codec
 from tracekmt.calls import CALLS
+from tracekmt.codec.memory import Arena
 from tracekmt.differ import read_history as module
 from tracekmt.differ.columns import CallObjects
+from tracekmt.differ.diff import diff_traces
 from tracekmt.differ.history import History, Names
 from tracekmt.differ.read_history import read_history
 from tracekmt.errors import TraceError
@@ -24,7 +28,7 @@ from tracekmt.resources import resource
 from tracekmt.spec.types import Abi
 from tracekmt.trace import writer
 from tracekmt.trace.call import TracedCall
-from tracekmt.trace.events import Enter, Header, Leave
+from tracekmt.trace.events import Enter, Header, Leave, Region
 from tracekmt.trace.reader import Trace
 from tracekmt.trace.writer import Writer
 
@@ -119,8 +123,8 @@ def test_calls_in_many_frames_and_threads(tmp_path: Path, monkeypatch: pytest.Mo
     assert_same(path)
 
 
-def test_the_core_reads_ordinary_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the calls of a real driver, few may be left to Python."""
+def count_calls_in_python(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the name of each call that Python reads."""
     left: list[str] = []
 
     class Reader(module._Reader):
@@ -129,6 +133,12 @@ def test_the_core_reads_ordinary_calls(monkeypatch: pytest.MonkeyPatch) -> None:
             super()._on_enter(position, call)
 
     monkeypatch.setattr(module, "_Reader", Reader)
+    return left
+
+
+def test_the_core_reads_ordinary_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the calls of a real driver, few may be left to Python."""
+    left = count_calls_in_python(monkeypatch)
     history = read(resource("traces", "intel-opencl.kmt"))
     assert isinstance(history, History)
     assert len(left) < len(history) / 10, left
@@ -156,8 +166,9 @@ def drawn_calls(draw: st.DrawFn, names: Sequence[str], abi: Abi) -> list[Event]:
 def trace_of(calls: Sequence[Event], abi: Abi) -> Trace:
     file = io.BytesIO()
     made = Writer(Path("drawn.kmt"), Header(abi), file=file)
-    for enter, leave in calls:
+    for enter, _ in calls:  # all before the first event, so that the calls are in one frame
         made.describe(enter.spec_id, CALLS[BY_ADDRESS[enter.spec_id]])
+    for enter, leave in calls:
         made.events([enter, *([] if leave is None else [leave])], flush=False)
     made.end("drawn", None)
     made.flush()
@@ -181,3 +192,101 @@ def test_functions_that_create_and_destroy(data: st.DataObject) -> None:
     abi = data.draw(st.sampled_from(BASE_ABIS))
     names = data.draw(st.lists(st.sampled_from(CREATORS), min_size=1, max_size=3))
     assert_same(trace_of(data.draw(drawn_calls(names, abi)), abi))
+
+
+def made(name: str, inputs: dict[str, Any], outputs: dict[str, Any] | None = None) -> Callable[[int], Event]:
+    """Return a successful call, by its number in a trace."""
+
+    def regions(values: dict[str, Any]) -> tuple[int, tuple[Region, ...]]:
+        arena = Arena("x64", 1)
+        (address,) = codec.encode(CALLS[name], "x64", arena, values)
+        return address, tuple(arena.regions())
+
+    address, entered = regions(inputs)
+    left = entered if outputs is None else regions({**inputs, **outputs})[1]
+
+    def at(number: int) -> Event:
+        enter = Enter(2 * number, 7, BY_ADDRESS.index(name), number, 0, (address,), entered, None)
+        return enter, Leave(2 * number + 1, 2 * number, number, 0, left)
+
+    return at
+
+
+def made_trace(*calls: Callable[[int], Event]) -> Trace:
+    return trace_of([call(number) for number, call in enumerate(calls)], "x64")
+
+
+def fence(handle: int, type_: str, **outputs: Any) -> Callable[[int], Event]:
+    info = {"Type": type_, "Flags": {"Shared": 1} if outputs else {}}
+    return made(
+        "D3DKMTCreateSynchronizationObject2", {"Info": info}, {"Info": {**info, **outputs}, "hSyncObject": handle}
+    )
+
+
+WAIT = "D3DKMTWaitForSynchronizationObjectFromGpu"
+
+
+def wait(handle: int, value: int = 1) -> Callable[[int], Event]:
+    return made(
+        WAIT, {"ObjectCount": 2, "ObjectHandleArray": [handle, handle], "MonitoredFenceValueArray": [value, value]}
+    )
+
+
+def test_a_handle_of_objects_of_two_kinds_and_a_search_for_a_third() -> None:
+    """A search that finds nothing does not change which object is found later."""
+    assert_same(
+        made_trace(
+            made("D3DKMTCreateDevice", {}, {"hDevice": 5}),
+            made("D3DKMTReleaseKeyedMutex", {"hKeyedMutex": 0}),
+            made("D3DKMTReleaseKeyedMutex", {"hKeyedMutex": 5}),
+            made("D3DKMTCreateOverlay", {"hDevice": 5}, {"hOverlay": 9}),
+            made("D3DKMTCreateKeyedMutex", {}, {"hKeyedMutex": 9}),
+            made("D3DKMTDestroyHwContext", {"hHwContext": 9}),
+        )
+    )
+
+
+def test_a_handle_that_selects_arms_in_memory_that_was_copied_twice() -> None:
+    def twice(number: int) -> Event:
+        enter, leave = wait(9)(number)
+        again = [
+            (address, wanted, (10).to_bytes(4, "little") + data[4:])
+            for address, wanted, data in enter.regions
+            if data[:4] == (9).to_bytes(4, "little")
+        ]
+        assert len(again) == 1
+        assert leave is not None
+        both = (*enter.regions, *again)
+        return replace(enter, regions=both), replace(leave, regions=both)
+
+    monitored, other = fence(9, "D3DDDI_MONITORED_FENCE"), fence(10, "D3DDDI_FENCE")
+    assert_same(made_trace(monitored, other, wait(9), wait(10), twice, wait(10), twice, twice))
+
+
+def test_two_objects_with_one_handle_that_selects_arms(tmp_path: Path) -> None:
+    """The comparison reads a call again with the same kinds of handles."""
+    paths = []
+    for value in (1, 2):
+        shared = fence(9, "D3DDDI_MONITORED_FENCE", SharedHandle=9)
+        with made_trace(shared, wait(9), wait(9, value)) as trace:
+            assert_same(trace)
+            paths.append(tmp_path / f"{value}.kmt")
+            trace._file.seek(0)
+            paths[-1].write_bytes(trace._file.read())
+    assert diff_traces(*paths).total == 3
+
+
+def test_a_handle_that_is_older_than_the_trace_selects_no_arm_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = count_calls_in_python(monkeypatch)
+    calls = [fence(9, "D3DDDI_MONITORED_FENCE"), wait(8), *[wait(9)] * 9]
+    assert_same(made_trace(*calls))
+    left.clear()
+    assert isinstance(read(made_trace(*calls)), History)
+    assert left.count(WAIT) == 2  # the first one of the unknown kind, and of the known one
+
+
+def test_an_index_with_too_many_calls_takes_no_memory(tmp_path: Path) -> None:
+    """The number of calls is checked before their columns are made."""
+    with Trace(SHIPPED[0]) as trace:
+        trace._index.frames[-1] = replace(trace._index.frames[-1], calls=1 << 70)
+        assert "does not match the index" in str(read(trace))

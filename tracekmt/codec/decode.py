@@ -44,11 +44,54 @@ def decode(
     Returns:
         The structure that the single parameter points to (None for NULL), or the parameters by name.
     """
-    address = arguments[0] if arguments else 0
     if isinstance(memory, Recorded) and (before is None or isinstance(before, Recorded)):
-        decoded = decode_in_core(spec, abi, memory.regions, arguments, None if before is None else before.regions)
+        decoded = _decode_in_core(spec, abi, memory.regions, arguments, None if before is None else before.regions)
         if decoded is not NotImplemented:
             return decoded  # type: ignore[no-any-return]
+    return _decode_in_python(spec, abi, memory, arguments, before, kind_of)
+
+
+def decode_recorded(
+    spec: CallSpec,
+    abi: Abi,
+    regions: tuple[Region, ...],
+    arguments: Sequence[int],
+    before: tuple[Region, ...] | None = None,
+    kind_of: KindOf | None = None,
+) -> dict[str, Any] | Unreadable | None:
+    """Decode the argument of a recorded call as `decode` does, from regions in place of memory."""
+    decoded = _decode_in_core(spec, abi, regions, arguments, before)
+    if decoded is not NotImplemented:
+        return decoded  # type: ignore[no-any-return]
+    entered = None if before is None else Recorded(before)
+    return _decode_in_python(spec, abi, Recorded(regions), arguments, entered, kind_of)
+
+
+def _decode_in_core(
+    spec: CallSpec,
+    abi: Abi,
+    regions: tuple[Region, ...],
+    arguments: Sequence[int],
+    before: tuple[Region, ...] | None,
+) -> Any:
+    """Return NotImplemented for what is left to Python."""
+    if core.CORE is None or not arguments or not 0 < arguments[0] < _ADDRESS_LIMIT:
+        return NotImplemented
+    program = _program(spec, abi)
+    if program is None:
+        return NotImplemented
+    return core.CORE.decode(program, regions, before, arguments[0], BUDGETS.values, BUDGETS.value_bytes)
+
+
+def _decode_in_python(
+    spec: CallSpec,
+    abi: Abi,
+    memory: Memory,
+    arguments: Sequence[int],
+    before: Memory | None,
+    kind_of: KindOf | None,
+) -> dict[str, Any] | Unreadable | None:
+    address = arguments[0] if arguments else 0
     read = struct_reader(lay_out(spec.argument, abi), spec.union_arms)
     source = Source(abi, memory, before, kind_of)
     if spec.argument.parameters:
@@ -58,22 +101,6 @@ def decode(
             return values
         return {name: value for name, value in values.items() if is_described_pointer(spec.argument.field(name).type)}
     return read.at(address, address, None, source) if address else None
-
-
-def decode_in_core(
-    spec: CallSpec,
-    abi: Abi,
-    regions: tuple[Region, ...],
-    arguments: Sequence[int],
-    before: tuple[Region, ...] | None = None,
-) -> Any:
-    """Decode the argument of a recorded call as `decode` does. Return NotImplemented for what is left to Python."""
-    if core.CORE is None or not arguments or not 0 < arguments[0] < _ADDRESS_LIMIT:
-        return NotImplemented
-    program = _program(spec, abi)
-    if program is None:
-        return NotImplemented
-    return core.CORE.decode(program, regions, before, arguments[0], BUDGETS.values, BUDGETS.value_bytes)
 
 
 @lru_cache(maxsize=4096)

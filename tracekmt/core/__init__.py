@@ -71,13 +71,13 @@ class Core(Protocol):
     mix_columns: Callable[[bytes, bytes], bytes]
     """See `differ.columns.mix`."""
 
-    mix_objects: Callable[[bytes, tuple[bytes, bytes, bytes], bytes, bytes | None], bytes]
+    mix_objects: Callable[[bytes, tuple[bytes | bytearray, ...], bytes, bytes | None], bytes]
     """See `differ.columns.mix_objects`."""
 
     positions_of: Callable[[bytes], dict[int, bytes]]
     """See `differ.columns.positions_of`."""
 
-    mix_uses: Callable[[int, bytes, tuple[bytes, bytes, bytes]], bytes]
+    mix_uses: Callable[[int, bytes, tuple[bytes | bytearray, ...]], bytes]
     """See `differ.columns.uses_of`."""
 
     mix_numbers: Callable[[list[int]], int]
@@ -132,9 +132,9 @@ class Core(Protocol):
     history_state: Callable[..., Any]
     """See `differ.read_history`, as `read_history`.
 
-    Arguments: number of calls, their columns, a tuple, budgets of values and bytes. The tuple has the objects of inputs
-    and of outputs as bytearrays, plans, numbers of the kinds of handles, live objects by space and handle, numbers of
-    the modules by caller, the objects that calls in flight destroy, the type of locations, and five functions.
+    Arguments: columns of the calls, a tuple, budgets of values and bytes. The tuple has the objects of inputs
+    and outputs as a bytearray, plans, numbers of the kinds of handles, live objects by space and handle, numbers of
+    the modules by caller, the objects that calls in flight destroy, the type of locations, and seven functions.
     """
 
     read_history: Callable[..., int]

@@ -24,16 +24,22 @@ static int set_error(const char *message) {
   return 0;
 }
 
+/* Sets a column to the memory of bytes or of a bytearray. Returns 0 after an error. */
 static int read_column(PyObject *bytes, size_t size, Column *column) {
   Py_ssize_t length;
-  if (PyBytes_AsStringAndSize(bytes, (char **)&column->bytes, &length)) return 0;
+  if (PyByteArray_Check(bytes)) {
+    column->bytes = (const uint8_t *)PyByteArray_AsString(bytes);
+    length = PyByteArray_Size(bytes);
+  } else if (PyBytes_AsStringAndSize(bytes, (char **)&column->bytes, &length)) {
+    return 0;
+  }
   column->count = (size_t)length / size;
   return 1;
 }
 
 static int read_references(PyObject *parts, References *references) {
   PyObject *objects, *starts, *counts;
-  if (!PyArg_ParseTuple(parts, "O!O!O!", &PyBytes_Type, &objects, &PyBytes_Type, &starts, &PyBytes_Type, &counts)) return 0;
+  if (!PyArg_ParseTuple(parts, "OOO", &objects, &starts, &counts)) return 0;
   return read_column(objects, 4, &references->objects) && read_column(starts, 8, &references->starts) &&
          read_column(counts, 4, &references->counts);
 }
@@ -215,8 +221,10 @@ PyObject *mix_uses(PyObject *self, PyObject *arguments) {
   uint8_t *to;
   size_t i, place;
   if (!PyArg_ParseTuple(arguments, "nO!O!:mix_uses", &count, &PyBytes_Type, &key_bytes, &PyTuple_Type, &parts) ||
-      !read_column(key_bytes, 8, &keys) || !read_references(parts, &references) || !(uses = new_column((size_t)count, 8, &to)))
+      !read_column(key_bytes, 8, &keys) || !read_references(parts, &references))
     return NULL;
+  if (count < 0 || count > PY_SSIZE_T_MAX / 8) return PyErr_NoMemory();
+  if (!(uses = new_column((size_t)count, 8, &to))) return NULL;
   memset(to, 0, 8 * (size_t)count);
   for (i = 0; i < keys.count; i++) {
     Objects objects;

@@ -6,7 +6,8 @@
 
 enum { ENTER, LEAVE };
 enum { NO_OBJECT, UNKNOWN };
-enum { NOT_ENTERED, ENTERED_IN_CORE, ENTERED_IN_PYTHON, HAS_LEFT };
+enum { ENTERED_IN_CORE = 1, HAS_LEFT = 3 };  /* see tracekmt.differ.read_history */
+enum { HANDLE_SIZE = 4 };
 enum { ROW_COLUMNS = 8 };
 
 /* An event frame. `ranks`: how many calls are entered before each row. */
@@ -17,18 +18,20 @@ typedef struct {
   PyObject *entered;
 } Frame;
 
-/* One run over the rows of a frame. `position`: that of the first call that is entered in the frame. */
+/* One run over the rows of a frame. `position`: that of the first call that is entered in the frame. `calls`: entered so far. */
 typedef struct {
   State *state;
   Frame frame;
   uint64_t position;
   const uint8_t *thread_numbers;
   size_t threads;
+  size_t calls;
   uint8_t *columns[COLUMNS];
 } Run;
 
-/* How many values of a call were numbered, and the key of their offsets. */
+/* The objects of the values of a call: their place in `references`, and the key of their offsets. */
 typedef struct {
+  uint64_t start;
   size_t count;
   uint64_t offsets;
 } Numbers;
@@ -55,10 +58,6 @@ static uint64_t get_u64(const Run *run, int column, uint64_t position) {
   return load_u64(run->columns[column] + 8 * position);
 }
 
-static uint64_t finish_key(uint64_t key, size_t count) {
-  return mix(key, count);
-}
-
 /* Returns a key of a list of numbers that are less than 2^64. */
 PyObject *mix_numbers(PyObject *self, PyObject *numbers) {
   Py_ssize_t count = PyList_Check(numbers) ? PyList_Size(numbers) : -1, i;
@@ -72,27 +71,18 @@ PyObject *mix_numbers(PyObject *self, PyObject *numbers) {
     if (PyErr_Occurred()) return NULL;
     key = mix(key, number);
   }
-  return PyLong_FromLongLong((long long)finish_key(key, (size_t)count));
-}
-
-/* Returns the region that begins at an address, NULL if there is none. */
-static const Region *find_region(const EventMemory *memory, uint64_t address) {
-  size_t i;
-  for (i = 0; i < memory->count; i++)
-    if (memory->regions[i].address == address) return memory->regions + i;
-  return NULL;
+  return PyLong_FromLongLong((long long)mix(key, (size_t)count));
 }
 
 /* Reads the handle that selects a plan. Returns 0 for memory that cannot be read. */
 static int read_handle(const Choice *choice, const EventMemory *memory, uint64_t argument, uint64_t *handle) {
-  const Region *region = find_region(memory, argument);
+  const uint8_t *at = find_memory(memory, argument + choice->offset, choice->size);
   *handle = 0;
-  if (!region || (uint64_t)choice->offset + choice->size > region->size) return 0;
-  memcpy(handle, region->data + choice->offset, choice->size);
+  if (!at) return 0;
+  memcpy(handle, at, choice->size);
   if (!choice->is_pointer) return 1;
-  region = find_region(memory, *handle);
-  if (!region || region->size < 4) return 0;
-  *handle = load_u32(region->data);
+  if (!(at = find_memory(memory, *handle, HANDLE_SIZE))) return 0;
+  *handle = load_u32(at);
   return 1;
 }
 
@@ -190,25 +180,26 @@ static Outcome number_value(const State *state, const Plan *plan, const FoundVal
 }
 
 /* Appends the objects of the values that were found: all, or none if the call is left to Python. */
-static Outcome number_values(const State *state, const Plan *plan, PyObject *objects, Numbers *numbers) {
-  Py_ssize_t size = PyByteArray_Size(objects);
+static Outcome number_values(const State *state, const Plan *plan, Numbers *numbers) {
+  Py_ssize_t size = PyByteArray_Size(state->references);
   size_t i;
+  numbers->start = (uint64_t)size / 4;
   numbers->count = state->found.count;
   numbers->offsets = 0;
-  if (PyByteArray_Resize(objects, size + 4 * (Py_ssize_t)numbers->count)) return FAILED;
+  if (PyByteArray_Resize(state->references, size + 4 * (Py_ssize_t)numbers->count)) return FAILED;
   for (i = 0; i < numbers->count; i++) {
     uint64_t number, offset;
     uint32_t short_number;
     Outcome outcome = number_value(state, plan, state->found.values + i, &number, &offset);
     if (outcome != READ) {
-      if (PyByteArray_Resize(objects, size)) return FAILED;
+      if (PyByteArray_Resize(state->references, size)) return FAILED;
       return outcome;
     }
     short_number = (uint32_t)number;
-    memcpy(PyByteArray_AsString(objects) + size + 4 * i, &short_number, 4);
+    memcpy(PyByteArray_AsString(state->references) + size + 4 * i, &short_number, 4);
     numbers->offsets = mix(numbers->offsets, offset);
   }
-  numbers->offsets = finish_key(numbers->offsets, numbers->count);
+  numbers->offsets = mix(numbers->offsets, numbers->count);
   return READ;
 }
 
@@ -283,11 +274,14 @@ static Outcome enter_in_memory(Run *run, size_t row, const Plan *plan, uint64_t 
   CallKeys keys;
   Numbers numbers;
   Outcome outcome;
-  if (thread >= run->threads || position >= state->calls) return LEFT_TO_PYTHON;
+  if (thread >= run->threads || position >= run->calls) return LEFT_TO_PYTHON;
   if (!search_values(program, memory, NULL, argument, state->budgets, &state->found)) return left_unless_error();
   if (!make_call_keys(plan->in_form, argument, memory, &keys) || !number_caller(run, row, &caller)) return FAILED;
-  if (plan->destroys.count && (outcome = find_dying(state, plan, program, index, argument, memory)) != READ) return outcome;
-  if ((outcome = number_values(state, plan, state->inputs, &numbers)) != READ) return outcome;
+  if ((outcome = number_values(state, plan, &numbers)) != READ) return outcome;
+  if (plan->destroys.count && (outcome = find_dying(state, plan, program, index, argument, memory)) != READ) {
+    PyByteArray_Resize(state->references, 4 * (Py_ssize_t)numbers.start);
+    return PyErr_Occurred() ? FAILED : outcome;
+  }
   put_u64(run, INDEXES, position, index);
   put_u32(run, THREADS, position, load_u32(run->thread_numbers + 4 * thread));
   put_u64(run, WEAK, position, keys.weak);
@@ -296,7 +290,7 @@ static Outcome enter_in_memory(Run *run, size_t row, const Plan *plan, uint64_t 
   put_u64(run, OFFSETS, position, numbers.offsets);
   put_u32(run, FUNCTIONS, position, plan->function);
   put_u32(run, CALLERS, position, caller);
-  put_u64(run, INPUT_STARTS, position, (uint64_t)PyByteArray_Size(state->inputs) / 4 - numbers.count);
+  put_u64(run, INPUT_STARTS, position, numbers.start);
   put_u32(run, INPUT_COUNTS, position, (uint32_t)numbers.count);
   run->columns[IS_EXACT][position] = (uint8_t)(keys.is_exact && plan->in_is_exact);
   run->columns[STATES][position] = ENTERED_IN_CORE;
@@ -304,11 +298,12 @@ static Outcome enter_in_memory(Run *run, size_t row, const Plan *plan, uint64_t 
 }
 
 static Outcome read_enter(Run *run, size_t row) {
+  const PyObject *known = find_plan(run, row, 0);
   const Plan *plan;
   EventMemory memory;
   uint64_t argument;
   Outcome outcome;
-  if (find_plan(run, row, 0) == Py_None) return LEFT_TO_PYTHON;
+  if (!known || known == Py_None) return PyErr_Occurred() ? FAILED : LEFT_TO_PYTHON;
   if (load_entered(run, row, &argument, &memory) && (plan = plan_of(run, row, argument, &memory)))
     outcome = enter_in_memory(run, row, plan, argument, &memory);
   else outcome = left_unless_error();
@@ -335,35 +330,27 @@ static uint64_t returned(const Plan *plan, uint64_t raw) {
 /* Returns the key of the outcome; see tracekmt.differ.keys.outcome_key. */
 static uint64_t outcome_key(const Plan *plan, uint64_t result, const CallKeys *keys) {
   uint64_t key = mix(mix(0, (uint64_t)plan->returns), result);
-  return finish_key(mix(mix(key, keys->plain), keys->contents), 4);
+  return mix(mix(mix(key, keys->plain), keys->contents), 4);
 }
 
-/* Sets the outputs of a call, which are the last objects of `outputs`. */
 static void put_outputs(Run *run, uint64_t position, const Numbers *numbers) {
   if (!numbers->count) return;
-  put_u64(run, OUTPUT_STARTS, position, (uint64_t)PyByteArray_Size(run->state->outputs) / 4 - numbers->count);
+  put_u64(run, OUTPUT_STARTS, position, numbers->start);
   put_u32(run, OUTPUT_COUNTS, position, (uint32_t)numbers->count);
-  put_u64(run, OFFSETS, position, finish_key(mix(mix(0, get_u64(run, OFFSETS, position)), numbers->offsets), 2));
+  put_u64(run, OFFSETS, position, mix(mix(mix(0, get_u64(run, OFFSETS, position)), numbers->offsets), 2));
 }
 
-/* Sets the outputs of a call that has changed nothing: its inputs. */
-static Outcome copy_inputs(Run *run, uint64_t position) {
-  const State *state = run->state;
-  Py_ssize_t size = PyByteArray_Size(state->outputs);
-  uint64_t start = get_u64(run, INPUT_STARTS, position);
-  Numbers numbers = {load_u32(run->columns[INPUT_COUNTS] + 4 * position), get_u64(run, OFFSETS, position)};
-  if (start > (uint64_t)PyByteArray_Size(state->inputs) / 4 || numbers.count > (uint64_t)PyByteArray_Size(state->inputs) / 4 - start)
-    return LEFT_TO_PYTHON;
-  if (PyByteArray_Resize(state->outputs, size + 4 * (Py_ssize_t)numbers.count)) return FAILED;
-  memcpy(PyByteArray_AsString(state->outputs) + size, PyByteArray_AsString(state->inputs) + 4 * start, 4 * numbers.count);
-  put_outputs(run, position, &numbers);
-  return READ;
+/* Sets the outputs of a call that has changed nothing to its inputs. */
+static void put_inputs_again(Run *run, uint64_t position) {
+  const Numbers inputs = {get_u64(run, INPUT_STARTS, position), load_u32(run->columns[INPUT_COUNTS] + 4 * position),
+                          get_u64(run, OFFSETS, position)};
+  put_outputs(run, position, &inputs);
 }
 
 /* Sets the outputs of a call to the objects of the values that were found in them. */
 static Outcome number_outputs(Run *run, const Plan *plan, uint64_t position) {
   Numbers numbers;
-  Outcome outcome = number_values(run->state, plan, run->state->outputs, &numbers);
+  Outcome outcome = number_values(run->state, plan, &numbers);
   if (outcome == READ) put_outputs(run, position, &numbers);
   return outcome;
 }
@@ -376,10 +363,13 @@ static int is_destroying(const State *state, uint64_t index) {
   return found;
 }
 
-static void forget_dying(const State *state, uint64_t index) {
+/* Returns 0 after an error. */
+static int forget_dying(const State *state, uint64_t index) {
   PyObject *key = PyLong_FromUnsignedLongLong(index);
-  if (key && PyDict_Contains(state->dying, key) == 1) PyDict_DelItem(state->dying, key);
+  int found = key ? PyDict_Contains(state->dying, key) : -1;
+  if (found == 1 && PyDict_DelItem(state->dying, key)) found = -1;
   Py_XDECREF(key);
+  return found >= 0;
 }
 
 /* A call that succeeded, with the memory of its events. */
@@ -425,12 +415,12 @@ static Outcome succeed(Run *run, const Success *call) {
   State *state = run->state;
   const Plan *plan = call->plan;
   PyObject *effects;
-  Outcome outcome;
+  Outcome outcome = READ;
   int destroys = plan->destroys.count ? is_destroying(state, call->index) : 0, has_changed;
   if (destroys < 0) return FAILED;
   if (!(effects = list_effects(call->program, &plan->creates, call->entered, call->argument))) return left_unless_error();
   has_changed = destroys || PyList_Size(effects);
-  if (!has_changed && is_unchanged(call->entered, call->left)) outcome = copy_inputs(run, call->position);
+  if (!has_changed && is_unchanged(call->entered, call->left)) put_inputs_again(run, call->position);
   else if (plan->is_chosen) outcome = LEFT_TO_PYTHON;  /* the handle that has chosen the plan may refer to another object now */
   else if (!search_values(call->program, call->left, call->entered, call->argument, state->budgets, &state->found))
     outcome = left_unless_error();
@@ -448,8 +438,8 @@ static Outcome leave_in_memory(Run *run, size_t row, const Plan *plan, uint64_t 
     const Success call = {plan, PyCapsule_GetPointer(plan->program, PROGRAM_NAME), position, index, argument, memory, left};
     Outcome outcome = succeed(run, &call);
     if (outcome != READ) return outcome;
-  } else if (plan->destroys.count) {
-    forget_dying(run->state, index);
+  } else if (plan->destroys.count && !forget_dying(run->state, index)) {
+    return FAILED;
   }
   put_u64(run, OUTCOME, position, outcome_key(plan, result, &keys));
   run->columns[IS_EXACT][position] &= (uint8_t)plan->out_is_exact;
@@ -477,7 +467,7 @@ static Outcome read_leave(Run *run, size_t row) {
   Outcome outcome = find_entered(run, row, &entered);
   if (outcome != READ) return outcome;
   position = run->position + load_u32(run->frame.ranks + 4 * entered);
-  if (position >= run->state->calls || run->columns[STATES][position] != ENTERED_IN_CORE) return LEFT_TO_PYTHON;
+  if (position >= run->calls || run->columns[STATES][position] != ENTERED_IN_CORE) return LEFT_TO_PYTHON;
   left.count = 0;
   if (load_entered(run, entered, &argument, &memory) && (plan = plan_of(run, entered, argument, &memory)) &&
       load_leave(&run->frame.bodies, load_u64(offsets), load_u64(offsets + 8), &memory, &left))
@@ -510,6 +500,22 @@ static int set_frame(PyObject *tuple, PyObject *load_blob, PyObject *recent, Fra
   return 1;
 }
 
+/* Sets the columns of the calls, which grow with each frame. Returns 0 after an error. */
+static int set_columns(Run *run) {
+  static const uint8_t sizes[COLUMNS] = {8, 4, 8, 8, 8, 8, 8, 1, 4, 4, 1, 8, 4, 8, 4};
+  size_t i;
+  run->calls = (size_t)PyByteArray_Size(run->state->columns[STATES]);
+  for (i = 0; i < COLUMNS; i++) {
+    PyObject *column = run->state->columns[i];
+    if ((size_t)PyByteArray_Size(column) != run->calls * sizes[i]) {
+      PyErr_SetString(PyExc_ValueError, "columns of different lengths");
+      return 0;
+    }
+    run->columns[i] = (uint8_t *)PyByteArray_AsString(column);
+  }
+  return 1;
+}
+
 /*
  * Reads the events of a frame from a row on. Returns the first row that is left to Python, or the number of rows. Arguments: the state, the
  * frame, the position of its first call, the numbers of threads, the function that loads a blob, recent blobs, the row.
@@ -517,7 +523,7 @@ static int set_frame(PyObject *tuple, PyObject *load_blob, PyObject *recent, Fra
 PyObject *read_history(PyObject *self, PyObject *arguments) {
   PyObject *capsule, *frame, *load_blob, *recent;
   unsigned long long position;
-  Py_ssize_t row, thread_size, i;
+  Py_ssize_t row, thread_size;
   Run run;
   Outcome outcome = READ;
   if (!PyArg_ParseTuple(arguments, "OO!Ky#OO!n:read_history", &capsule, &PyTuple_Type, &frame, &position, (const char **)&run.thread_numbers,
@@ -526,7 +532,7 @@ PyObject *read_history(PyObject *self, PyObject *arguments) {
   if (!(run.state = PyCapsule_GetPointer(capsule, STATE_NAME)) || !set_frame(frame, load_blob, recent, &run.frame)) return NULL;
   run.position = position;
   run.threads = (size_t)thread_size / 4;
-  for (i = 0; i < COLUMNS; i++) run.columns[i] = (uint8_t *)PyByteArray_AsString(run.state->columns[i]);
+  if (!set_columns(&run)) return NULL;
   for (; row >= 0 && (size_t)row < run.frame.rows && outcome == READ; row += outcome == READ) {
     if (run.frame.kinds[row] == ENTER) outcome = read_enter(&run, (size_t)row);
     else if (run.frame.kinds[row] == LEAVE) outcome = read_leave(&run, (size_t)row);

@@ -41,15 +41,14 @@ enum {
 };
 
 /*
- * `plans`: by description, and the number of a kind in the upper half. `kinds`: numbers of the kinds of handles. `spaces`: live objects by
+ * `references`: the objects of inputs and outputs of all calls. `plans`: by description, and the number of a kind in the upper half. `kinds`: numbers of the kinds of handles. `spaces`: live objects by
  * the name of their handle space, then by their handle. `dying`: calls in flight with the objects that they destroy. From `caller_of`
  * to `set_outputs`: functions in Python.
  */
 typedef struct {
-  PyObject *columns[COLUMNS], *inputs, *outputs, *plans, *kinds, *spaces, *callers, *dying, *location_type;
+  PyObject *columns[COLUMNS], *references, *plans, *kinds, *spaces, *callers, *dying, *location_type;
   PyObject *caller_of, *find_range, *find_foreign_range, *number_unknown, *on_destroying, *on_success,
     *set_outputs, *live, *recorded;
   long long budgets[2];
-  size_t calls;
   FoundValues found;
 } State;

@@ -1,14 +1,12 @@
 /* The state of the reader of a history, made once for a trace. */
 #include "history.h"
 
-static const uint8_t column_sizes[COLUMNS] = {8, 4, 8, 8, 8, 8, 8, 1, 4, 4, 1, 8, 4, 8, 4};
-
-enum { OBJECTS = 15 };
+enum { OBJECTS = 14 };
 
 /* Lists the members of a state that are set from arguments. */
 static void list_objects(State *state, PyObject **members[OBJECTS]) {
   PyObject **all[OBJECTS] = {
-    &state->inputs, &state->outputs, &state->plans, &state->kinds, &state->spaces, &state->callers, &state->dying,
+    &state->references, &state->plans, &state->kinds, &state->spaces, &state->callers, &state->dying,
     &state->location_type, &state->caller_of, &state->find_range, &state->find_foreign_range, &state->number_unknown,
     &state->on_destroying, &state->on_success, &state->set_outputs,
   };
@@ -31,14 +29,11 @@ static void free_state(PyObject *capsule) {
 /* Sets the columns. Returns 0 after an error. */
 static int set_columns(State *state, PyObject *columns) {
   size_t i;
-  if (PyTuple_Size(columns) != COLUMNS) {
-    PyErr_SetString(PyExc_ValueError, "a wrong number of columns");
-    return 0;
-  }
   for (i = 0; i < COLUMNS; i++) {
     PyObject *column = PyTuple_GetItem(columns, (Py_ssize_t)i);
-    if (!PyByteArray_Check(column) || (size_t)PyByteArray_Size(column) != state->calls * column_sizes[i]) {
-      PyErr_SetString(PyExc_ValueError, "a column of another length");
+    if (!column) return 0;
+    if (!PyByteArray_Check(column)) {
+      PyErr_SetString(PyExc_TypeError, "a column is no bytearray");
       return 0;
     }
     Py_INCREF(column);
@@ -47,13 +42,13 @@ static int set_columns(State *state, PyObject *columns) {
   return 1;
 }
 
-/* Returns the state of a reader. Arguments: number of calls, columns, the members of list_objects, budgets of values and bytes. */
+/* Returns the state of a reader. Arguments: columns, the members of list_objects, budgets of values and bytes. */
 PyObject *history_state(PyObject *self, PyObject *arguments) {
   PyObject *columns, *objects, *capsule, **members[OBJECTS];
   PyTypeObject *types[OBJECTS] = {
-    &PyByteArray_Type, &PyByteArray_Type, &PyDict_Type, &PyDict_Type, &PyDict_Type, &PyDict_Type, &PyDict_Type, &PyType_Type,
+    &PyByteArray_Type, &PyDict_Type, &PyDict_Type, &PyDict_Type, &PyDict_Type, &PyDict_Type, &PyType_Type,
   };
-  Py_ssize_t calls, i;
+  Py_ssize_t i;
   State *state = calloc(1, sizeof *state);
   if (!state) return PyErr_NoMemory();
   if (!(capsule = PyCapsule_New(state, STATE_NAME, free_state))) {
@@ -61,7 +56,7 @@ PyObject *history_state(PyObject *self, PyObject *arguments) {
     return NULL;
   }
   list_objects(state, members);
-  if (!PyArg_ParseTuple(arguments, "nO!O!(LL):history_state", &calls, &PyTuple_Type, &columns, &PyTuple_Type, &objects, state->budgets,
+  if (!PyArg_ParseTuple(arguments, "O!O!(LL):history_state", &PyTuple_Type, &columns, &PyTuple_Type, &objects, state->budgets,
                         state->budgets + 1))
     goto fail;
   for (i = 0; i < OBJECTS; i++) {
@@ -74,7 +69,6 @@ PyObject *history_state(PyObject *self, PyObject *arguments) {
     Py_INCREF(object);
     *members[i] = object;
   }
-  state->calls = (size_t)calls;
   state->live = PyUnicode_InternFromString("live");
   state->recorded = PyUnicode_InternFromString("recorded");
   if (state->live && state->recorded && set_columns(state, columns)) return capsule;

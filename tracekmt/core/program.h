@@ -93,6 +93,9 @@ int search_values(const Program *program, const EventMemory *now, const EventMem
 PyObject *search_locations(const Program *program, PyObject *location_type, const EventMemory *now, const EventMemory *before,
                            uint64_t address, const long long budgets[2]);
 
+/* values.c: Returns memory of a size at an address, NULL if there is none. */
+const uint8_t *find_memory(const EventMemory *event, uint64_t address, uint64_t size);
+
 /* values.c: Read an input number of an argument. They return 0 or -1 for what is left to Python. */
 int read_input(const Program *program, const EventMemory *entered, uint64_t address, const Span *span, uint64_t *number);
 int input_holds(const Program *program, const EventMemory *entered, uint64_t address, const Selector *selector);

@@ -610,6 +610,12 @@ PyObject *search_locations(const Program *program, PyObject *location_type, cons
   return collect_locations(&walk, program, location_type, address);
 }
 
+const uint8_t *find_memory(const EventMemory *event, uint64_t address, uint64_t size) {
+  Memory memory;
+  set_memory(&memory, event);
+  return find(&memory, address, size);
+}
+
 /* Sets the argument as it was at enter. Returns 0 if it is not in memory. */
 static int find_argument(const Program *program, const EventMemory *entered, uint64_t address, Memory *memory, Frame *frame) {
   set_memory(memory, entered);

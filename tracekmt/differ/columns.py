@@ -58,25 +58,35 @@ class Objects:
         return len(self.births) - 1
 
 
+Memory = bytes | bytearray
+"""Memory of a column."""
+
+
 class CallObjects:
     """Objects that calls refer to, by the position of the call.
 
     Args:
-        objects: The objects of all calls. Those of a call follow each other.
-        starts: Place of the first object of each call.
-        counts: Number of objects of each call.
+        objects: The objects of all calls, as numbers of 32 bits. Those of a call follow each other.
+        starts: Place of the first object of each call, as numbers of 64 bits.
+        counts: Number of objects of each call, as numbers of 32 bits.
     """
 
-    def __init__(self, objects: array[int], starts: array[int], counts: array[int]) -> None:
-        self._objects, self._starts, self._counts = objects, starts, counts
+    def __init__(self, objects: Memory, starts: Memory, counts: Memory) -> None:
+        self._memory = objects, starts, counts
+        self._objects = memoryview(objects).cast("I")
+        self._starts, self._counts = memoryview(starts).cast("q"), memoryview(counts).cast("I")
+
+    def __reduce__(self) -> tuple[type[CallObjects], tuple[Memory, Memory, Memory]]:
+        """Return what another process needs."""
+        return CallObjects, self._memory
 
     def __getitem__(self, position: int) -> array[int]:
         start = self._starts[position]
-        return self._objects[start : start + self._counts[position]]
+        return array("I", self._objects[start : start + self._counts[position]].tobytes())
 
-    def to_bytes(self) -> tuple[bytes, bytes, bytes]:
+    def to_core(self) -> tuple[Memory, Memory, Memory]:
         """Return the columns for the core."""
-        return self._objects.tobytes(), self._starts.tobytes(), self._counts.tobytes()
+        return self._memory
 
 
 def gather(keys: array[int], positions: array[int]) -> array[int]:
@@ -106,7 +116,7 @@ def mix_objects(
     """
     if core.CORE is not None:
         given = None if births is None else births.tobytes()
-        return array("q", core.CORE.mix_objects(keys.tobytes(), objects.to_bytes(), numbers.tobytes(), given))
+        return array("q", core.CORE.mix_objects(keys.tobytes(), objects.to_core(), numbers.tobytes(), given))
     if births is None:
         return array("q", (hash((key, *map(numbers.__getitem__, objects[call]))) for call, key in enumerate(keys)))
     return array(
@@ -144,7 +154,7 @@ def uses_of(count: int, keys: array[int], objects: CallObjects) -> array[int]:
         objects: Objects of each call.
     """
     if core.CORE is not None:
-        return array("q", core.CORE.mix_uses(count, keys.tobytes(), objects.to_bytes()))
+        return array("q", core.CORE.mix_uses(count, keys.tobytes(), objects.to_core()))
     uses = array("q", bytes(8 * count))
     for position, key in enumerate(keys):
         for place, number in enumerate(objects[position]):
@@ -216,8 +226,8 @@ def count_votes(
     if core.CORE is not None:
         favourites, leads = core.CORE.count_votes(
             partners.tobytes(),
-            (left.inputs.to_bytes(), right.inputs.to_bytes()),
-            (left.outputs.to_bytes(), right.outputs.to_bytes()),
+            (left.inputs.to_core(), right.inputs.to_core()),
+            (left.outputs.to_core(), right.outputs.to_core()),
             (left.births.tobytes(), right.births.tobytes()),
             (votes[0].favourites.tobytes(), votes[1].favourites.tobytes()),
             (votes[0].leads.tobytes(), votes[1].leads.tobytes()),
@@ -231,18 +241,28 @@ def count_votes(
             count_objects(votes, left.inputs[a], right.inputs[b], use)
             outputs = left.outputs[a], right.outputs[b]
             count_objects(votes, *outputs, use)
-            created = [number for number in outputs[0] if left.births[number] == a]
-            count_objects(votes, created, [number for number in outputs[1] if right.births[number] == b], birth)
+            created = array("I", [number for number in outputs[0] if left.births[number] == a])
+            others = array("I", [number for number in outputs[1] if right.births[number] == b])
+            count_objects(votes, created, others, birth)
     return votes
 
 
-def count_objects(votes: tuple[Votes, Votes], left: Sequence[int], right: Sequence[int], weight: int) -> None:
-    """Add votes of objects for those in the same places of the other side."""
+def count_objects(votes: tuple[Votes, Votes], left: array[int], right: array[int], weight: int) -> tuple[Votes, Votes]:
+    """Add votes of objects for those in the same places of the other side. Return the votes as `count_votes` does."""
+    if core.CORE is not None:
+        nothing, births = _objects_of_one_call(array("I")), array("q")
+        sides = tuple(Side(_objects_of_one_call(numbers), nothing, births) for numbers in (left, right))
+        return count_votes(array("q", [0]), (sides[0], sides[1]), votes, weight, 0)
     if len(left) == len(right):
         for a, b in zip(left, right, strict=True):
             if a >= FIRST and b >= FIRST:
                 votes[0].add(a, b, weight)
                 votes[1].add(b, a, weight)
+    return votes
+
+
+def _objects_of_one_call(objects: array[int]) -> CallObjects:
+    return CallObjects(objects.tobytes(), bytes(8), array("I", [len(objects)]).tobytes())
 
 
 class Outcomes(NamedTuple):
@@ -260,10 +280,10 @@ class Outcomes(NamedTuple):
     inputs: CallObjects
     outputs: CallObjects
 
-    def to_bytes(self) -> tuple[Any, ...]:
+    def to_core(self) -> tuple[Any, ...]:
         """Return the columns for the core."""
         keys = (column.tobytes() for column in self.keys)
-        return bytes(self.is_exact), *keys, self.inputs.to_bytes(), self.outputs.to_bytes()
+        return bytes(self.is_exact), *keys, self.inputs.to_core(), self.outputs.to_core()
 
 
 def find_unchanged(
@@ -279,7 +299,7 @@ def find_unchanged(
     """
     if core.CORE is not None:
         unchanged: bytes = core.CORE.find_unchanged(
-            partners.tobytes(), left.to_bytes(), right.to_bytes(), counterparts.tobytes()
+            partners.tobytes(), left.to_core(), right.to_core(), counterparts.tobytes()
         )
         return unchanged
     flags = bytearray(len(partners))

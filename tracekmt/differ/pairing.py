@@ -7,7 +7,7 @@ pair of calls then votes for the objects that it has in the same places, and the
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -86,6 +86,7 @@ def pair_calls(left: History, right: History) -> Pairing:
     election.count_pairs(first, _USE)
     for is_range in (False, True):
         election.count_equal_values(levels[0], is_range=is_range)
+    del levels, first  # a third of the memory
     left_numbers = array("q", range(len(left.objects)))
     right_numbers = array("q", range(0, -len(right.objects), -1))
     for a, b in enumerate(election.elect()):
@@ -202,10 +203,10 @@ class _Election:
         same = list(_equal_values(self._sides[0], self._sides[1], distance, is_range=is_range))
         disputed = [(a, b) for a, b in same if chosen[a] != b]
         is_rule = len(disputed) < (1 - _RULE) * len(same)
-        refuted = set(_recognized(level, left, right, disputed)) if is_rule else ()
-        for a, b in same:
-            if (a, b) not in refuted:
-                count_objects(self._votes, [a], [b], _SAME_ALLOCATOR if is_rule else _SAME_VALUE)
+        refuted = set(_recognized(level, left, right, disputed)) if is_rule else set()
+        credible = [pair for pair in same if pair not in refuted] if refuted else same
+        numbers = array("I", [a for a, _ in credible]), array("I", [b for _, b in credible])
+        self._votes = count_objects(self._votes, *numbers, _SAME_ALLOCATOR if is_rule else _SAME_VALUE)
 
     def elect(self) -> array[int]:
         """Return the right object of each left object: that with the votes of both sides, else of one side."""
@@ -241,23 +242,18 @@ def _equal_values(left: History, right: History, distance: int, *, is_range: boo
         distance: Number that is subtracted from the right values.
         is_range: Return ranges instead of objects with handles.
     """
-    ordered = []
-    for history, offset in ((left, 0), (right, distance)):
-        objects = history.objects
-        keys = array(
-            "q",
-            (
-                hash((history.weak[birth], value - offset)) if birth != NO_BIRTH else 0
-                for birth, value in zip(objects.births, objects.values, strict=True)
-            ),
-        )
-        numbers = [n for n in range(FIRST, len(keys)) if keys[n] and objects.is_range[n] == is_range]
-        numbers.sort(key=keys.__getitem__)  # stable: equal values keep their order
-        ordered.append((numbers, keys))
-    (a_numbers, a_keys), (b_numbers, b_keys) = ordered
-    i = j = 0
-    while i < len(a_numbers) and j < len(b_numbers):
-        a, b = a_numbers[i], b_numbers[j]
-        if a_keys[a] == b_keys[b]:
-            yield a, b
-        i, j = i + (a_keys[a] <= b_keys[b]), j + (a_keys[a] >= b_keys[b])
+    others: dict[int, deque[int]] = defaultdict(deque)
+    for number, key in _value_keys(right, distance, is_range=is_range):
+        others[key].append(number)
+    for number, key in _value_keys(left, 0, is_range=is_range):
+        same = others.get(key)
+        if same:
+            yield number, same.popleft()
+
+
+def _value_keys(history: History, distance: int, *, is_range: bool) -> Iterator[tuple[int, int]]:
+    """Yield created objects, each with a key of its value and of the call that created it."""
+    objects, weak = history.objects, history.weak
+    for number, (birth, value, is_one) in enumerate(zip(objects.births, objects.values, objects.is_range, strict=True)):
+        if birth != NO_BIRTH and is_one == is_range:
+            yield number, hash((weak[birth], value - distance))

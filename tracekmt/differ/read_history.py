@@ -23,7 +23,7 @@ from tracekmt.objects.lifetimes import Effect, created_by, destroyed_by, destroy
 from tracekmt.spec.types import CallSpec, Kind
 from tracekmt.trace.call import BoundValue, module_of
 from tracekmt.trace.event_frame import ENTER, LEAVE, EventFrame
-from tracekmt.trace.handle_kinds import ambiguous_kinds, depends_on_objects
+from tracekmt.trace.handle_kinds import ambiguous_kinds, created_handles, depends_on_objects
 from tracekmt.trace.parallel import number_of_jobs, second_process
 from tracekmt.trace.reader import Trace, TracedCall
 
@@ -49,7 +49,7 @@ _COLUMNS = {
     "output_starts": "q",
     "output_counts": "I",
 }
-"""Columns of the calls with their type codes, in the order of `tracekmt/core/history.c`."""
+"""Columns of the calls with their type codes, in the order of `tracekmt/core/history.h`."""
 
 _IN_CORE, _IN_PYTHON, _LEFT = 1, 2, 3
 """States of a call: entered in the core or in Python, and left. 0: not entered."""
@@ -58,46 +58,52 @@ _IN_CORE, _IN_PYTHON, _LEFT = 1, 2, 3
 class _Columns:
     """Columns of calls while they are read: memory with a place for each call, and the objects of all calls."""
 
-    def __init__(self, count: int) -> None:
-        self.memory = {name: bytearray(count * array(code).itemsize) for name, code in _COLUMNS.items()}
-        views = {name: memoryview(self.memory[name]).cast(code) for name, code in _COLUMNS.items()}  # type: ignore[call-overload]
+    def __init__(self) -> None:
+        self.memory = {name: bytearray() for name in _COLUMNS}
+        # The objects of the inputs and outputs of all calls. Outputs that equal the inputs are the same objects.
+        self.references = bytearray()
+        self._views: dict[str, memoryview[int]] = {}
+        self.grow(0)
+
+    def grow(self, count: int) -> None:
+        """Add places for calls."""
+        for view in self._views.values():
+            view.release()
+        for name, code in _COLUMNS.items():
+            self.memory[name] += bytes(count * array(code).itemsize)
+            self._views[name] = memoryview(self.memory[name]).cast(code)  # type: ignore[call-overload]
+        views = self._views
         self.indexes, self.threads = views["indexes"], views["threads"]
         self.weak, self.plain, self.contents = views["weak"], views["plain"], views["contents"]
         self.outcome, self.offsets = views["outcome"], views["offsets"]
         self.is_exact, self.states = views["is_exact"], views["states"]
         self.functions, self.callers = views["functions"], views["callers"]
-        self.inputs, self.input_starts, self.input_counts = bytearray(), views["input_starts"], views["input_counts"]
-        self.outputs, self.output_starts, self.output_counts = (
-            bytearray(),
-            views["output_starts"],
-            views["output_counts"],
-        )
+        self.input_starts, self.input_counts = views["input_starts"], views["input_counts"]
+        self.output_starts, self.output_counts = views["output_starts"], views["output_counts"]
 
     def set_inputs(self, position: int, numbers: Sequence[int]) -> None:
         """Set the objects of the inputs of a call."""
-        self.input_starts[position], self.input_counts[position] = len(self.inputs) >> 2, len(numbers)
-        self.inputs += array("I", numbers).tobytes()
+        self.input_starts[position], self.input_counts[position] = len(self.references) >> 2, len(numbers)
+        self.references += array("I", numbers).tobytes()
 
     def set_outputs(self, position: int, numbers: Sequence[int]) -> None:
         """Set the objects of the outputs of a call."""
-        self.output_starts[position], self.output_counts[position] = len(self.outputs) >> 2, len(numbers)
-        self.outputs += array("I", numbers).tobytes()
+        self.output_starts[position], self.output_counts[position] = len(self.references) >> 2, len(numbers)
+        self.references += array("I", numbers).tobytes()
 
     def inputs_of(self, position: int) -> array[int]:
         """Return the objects of the inputs of a call."""
         start = self.input_starts[position]
-        return _array("I", self.inputs[4 * start : 4 * (start + self.input_counts[position])])
+        return _array("I", self.references[4 * start : 4 * (start + self.input_counts[position])])
 
     def take(self, name: str) -> array[int]:
         """Return a column as an array, and free its memory."""
-        memory = vars(self).pop(name)
-        del self.memory[name]
-        return _array(_COLUMNS[name], memory.obj)
+        self._views.pop(name).release()
+        return _array(_COLUMNS[name], self.memory.pop(name))
 
     def objects(self, name: str) -> CallObjects:
         """Return the objects of "input" or "output" values."""
-        objects = _array("I", vars(self).pop(f"{name}s"))
-        return CallObjects(objects, self.take(f"{name}_starts"), self.take(f"{name}_counts"))
+        return CallObjects(self.references, self.memory[f"{name}_starts"], self.memory[f"{name}_counts"])
 
 
 def _array(code: str, memory: bytes | bytearray) -> array[int]:
@@ -117,7 +123,7 @@ class _Reader:
     def __init__(self, trace: Trace, names: Names) -> None:
         self.trace, self.names = trace, names
         self.objects = Objects()
-        self.columns = _Columns(trace.entered_calls)
+        self.columns = _Columns()
         self.destroyed: dict[int, array[int]] = {}
         self._bindings = Bindings()
         self._values: dict[tuple[str, Any], int] = {}
@@ -144,9 +150,8 @@ class _Reader:
             *(self._on_destroying, self._on_success, self._refer_outputs),
         )
         return native.history_state(
-            len(columns.states),
             tuple(columns.memory.values()),
-            (columns.inputs, columns.outputs, *tables, BoundLocation, *functions),
+            (columns.references, *tables, BoundLocation, *functions),
             (BUDGETS.values, BUDGETS.value_bytes),
         )
 
@@ -155,6 +160,7 @@ class _Reader:
         position = 0
         try:
             for frame in self.trace.event_frames():
+                self.columns.grow(len(frame.entered))
                 self._read_frame(frame, position)
                 for index in frame.entered.keys() - frame.left.keys():
                     self._carried[index] = position + frame.rank(index)
@@ -180,29 +186,29 @@ class _Reader:
         )
 
     def _read_frame(self, frame: EventFrame, position: int) -> None:
-        kinds, row = frame.table.kinds, 0
+        kinds, functions, row = frame.table.kinds, frame.table.functions, 0
         while row < len(kinds):
             if core.CORE is not None:
                 row = self._read_in_core(core.CORE, frame, position, row)
                 if row == len(kinds):
                     return
+                if kinds[row] == ENTER and functions[row] not in self._plans:
+                    self._plans[functions[row]] = self._plan(core.CORE, functions[row])
+                    continue
             if kinds[row] == ENTER:
-                index = frame.table.calls[row]
-                self._on_enter(position + frame.rank(index), self.trace.call_in(frame, row))
+                self._on_enter(position + frame.rank(frame.table.calls[row]), self.trace.call_in(frame, row))
             elif kinds[row] == LEAVE:
                 self._on_leave(frame, position, row)
             row += 1
 
     def _read_in_core(self, native: core.Core, frame: EventFrame, position: int, row: int) -> int:
         """Read events of a frame from a row on. Return the row of the first one that is left to Python."""
-        blobs = self.trace.blobs
-        spec_id = frame.table.functions[row]
-        if spec_id not in self._plans:
-            spec = self.trace.specs.get(spec_id)
-            self._plans[spec_id] = None if spec is None else plan_of(native, spec, self.trace.abi, self._function(spec))
-        return native.read_history(
-            *(self._state, frame.to_core(), position, self.trace.thread_numbers.tobytes(), blobs, blobs.young, row)
-        )
+        threads, blobs = self.trace.thread_numbers.tobytes(), self.trace.blobs
+        return native.read_history(self._state, frame.to_core(), position, threads, blobs, blobs.young, row)
+
+    def _plan(self, native: core.Core, spec_id: int) -> Any:
+        spec = self.trace.specs.get(spec_id)
+        return None if spec is None else plan_of(native, spec, self.trace.abi, self._function(spec))
 
     def _function(self, spec: CallSpec) -> int:
         return self.names.functions.setdefault(spec.name, len(self.names.functions))
@@ -239,7 +245,7 @@ class _Reader:
 
         resolved = call.select_arms(kind_of)
         key = call.enter.spec_id | asked[-1] << 32
-        if core.CORE is not None and key not in self._plans:
+        if core.CORE is not None and asked[-1] and key not in self._plans:
             self._plans[key] = plan_of(
                 core.CORE, call.spec, self.trace.abi, self._function(call.spec), resolved=resolved
             )
@@ -274,6 +280,7 @@ class _Reader:
             for number, _ in effects
             for identity in destroyed_by(self._bindings, spec.destroys[number], inputs)
         ]
+        self._dying.pop(index, None)
         if dying:
             self._dying[index] = dying
 
@@ -295,6 +302,8 @@ class _Reader:
         created, asked = self._change_objects(position, index, creates, outputs, inputs)
         objects = self.objects
         is_clear = not asked and len({objects.values[number] for number in created.values()}) == len(created)
+        if created and position in self.destroyed:  # the new objects may be among those
+            is_clear = False
         if not is_clear:
             self._refer_outputs(position, spec, outputs, created, asked)
         return not is_clear
@@ -330,12 +339,12 @@ class _Reader:
             created_numbers[bound.path] = number
             if is_range:
                 asked.append(is_chosen)
-            elif self._has_choices:
-                known = None if kind in self._ambiguous else kind
-                self._kinds_of_handles[bound.value] = self._kinds.setdefault(known, len(self._kinds))
             older, _ = self._bindings.bind(created.identity(index, number))
             if older is not None:
                 self._bindings.destroy(older, index)
+        if self._has_choices:
+            for handle, known in created_handles([creates for creates, _ in effects], outputs, self._ambiguous):
+                self._kinds_of_handles[handle] = self._kinds.setdefault(known, len(self._kinds))
         gone = [each for identity in self._dying.pop(index, ()) for each in self._bindings.destroy(identity, index)]
         if gone:
             self.destroyed[position] = array("I", [each.live for each in gone if each.live is not None])

@@ -368,7 +368,8 @@ def _add_to_owners(identity: Identity) -> None:
 
 def _find_in_spaces(by_space: Mapping[str, Mapping[int, Identity]], kind: Kind, handle: int) -> Identity | None:
     for space in kind.spaces:
-        identity = by_space[space].get(handle)
+        handles = by_space.get(space)  # a search adds no space: their order counts
+        identity = None if handles is None else handles.get(handle)
         if identity is not None:
             return identity
     return None

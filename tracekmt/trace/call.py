@@ -393,29 +393,29 @@ class TracedCall:
 
     def decode_inputs(self, kind_of: codec.KindOf | None) -> Argument:
         """Return the argument before the call, decoded with other kinds of handles."""
-        return self._decode_as(self.spec, kind_of, self._entered, None)
+        return self._decode_as(self.spec, kind_of, self.enter.regions, None)
 
     def decode_outputs(self, kind_of: codec.KindOf | None) -> Argument:
         """Return the argument after the call, decoded with other kinds of handles."""
         assert self.leave is not None
-        return self._decode_as(self.spec, kind_of, Recorded(self.leave.regions), self._entered)
+        return self._decode_as(self.spec, kind_of, self.leave.regions, self.enter.regions)
 
     def _decode(self, regions: tuple[Region, ...], before: tuple[Region, ...] | None) -> Argument:
         spec, kind_of = self.spec, None
         if depends_on_objects(spec):
             spec = self._resolved
             kind_of = self._kind_of if depends_on_objects(spec) else None
-        if kind_of is None:
-            decoded = codec.decode_in_core(spec, self._origin.abi, regions, self.enter.arguments, before)
-            if decoded is not NotImplemented:
-                return decoded  # type: ignore[no-any-return]
-        return self._decode_as(spec, kind_of, Recorded(regions), None if before is None else self._entered)
+        return self._decode_as(spec, kind_of, regions, before)
 
     def _decode_as(
-        self, spec: CallSpec, kind_of: codec.KindOf | None, memory: Recorded, before: Recorded | None
+        self,
+        spec: CallSpec,
+        kind_of: codec.KindOf | None,
+        regions: tuple[Region, ...],
+        before: tuple[Region, ...] | None,
     ) -> Argument:
         try:
-            return codec.decode(spec, self._origin.abi, memory, self.enter.arguments, before, kind_of)
+            return codec.decode_recorded(spec, self._origin.abi, regions, self.enter.arguments, before, kind_of)
         except TraceError as error:
             raise self._located(error) from None
 

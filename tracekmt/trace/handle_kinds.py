@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +10,7 @@ from tracekmt import codec
 from tracekmt.codec import BoundLocation, FieldValue
 from tracekmt.errors import Error
 from tracekmt.spec.paths import structures
-from tracekmt.spec.types import CallSpec, Condition, Kind
+from tracekmt.spec.types import CallSpec, Creates, Kind
 
 _KIND_BITS = 16
 _KIND_MASK = (1 << _KIND_BITS) - 1
@@ -38,40 +38,36 @@ def creates_handles(spec: CallSpec) -> bool:
 
 
 def created_handles(
-    spec: CallSpec,
-    satisfies: Callable[[Iterable[Condition]], bool],
-    outputs: Iterable[FieldValue | BoundLocation],
-    ambiguous: set[Kind | None],
+    created: Iterable[Creates], outputs: Iterable[FieldValue | BoundLocation], ambiguous: set[Kind | None]
 ) -> Iterator[tuple[int, Kind | None]]:
     """Yield the handles that a successful call created, with their kinds. An ambiguous kind is None.
 
     Args:
-        spec: Description of the function.
-        satisfies: Returns True if the inputs satisfy conditions; see `TracedCall.satisfies`.
+        created: What the call creates with its inputs.
         outputs: Values of the outputs, at least those with a kind.
         ambiguous: Kinds that stay ambiguous.
     """
-    created = {
+    kinds = {
         creates.path: None if creates.kind in ambiguous else creates.kind
-        for creates in spec.creates
-        if creates.kind.binding == "handle" and satisfies(creates.when)
+        for creates in created
+        if creates.kind.binding == "handle"
     }
-    for bound in outputs if created else ():
-        if bound.pattern in created and isinstance(bound.value, int):
-            yield bound.value, created[bound.pattern]
+    for bound in outputs if kinds else ():
+        if bound.pattern in kinds and isinstance(bound.value, int):
+            yield bound.value, kinds[bound.pattern]
 
 
 def handles_of_values(
     spec: CallSpec, inputs: Any, outputs: Any, ambiguous: set[Kind | None]
 ) -> Iterator[tuple[int, Kind | None]]:
     """Yield the handles that a successful call created, with their kinds, from its decoded inputs and outputs."""
-
-    def satisfies(conditions: Iterable[Condition]) -> bool:
-        return isinstance(inputs, dict) and all(
-            codec.condition_holds(condition, spec.argument, inputs) for condition in conditions
-        )
-
-    yield from created_handles(spec, satisfies, codec.iter_values(spec.argument, outputs), ambiguous)
+    created = [
+        creates
+        for creates in spec.creates
+        if isinstance(inputs, dict)
+        and all(codec.condition_holds(condition, spec.argument, inputs) for condition in creates.when)
+    ]
+    yield from created_handles(created, codec.iter_values(spec.argument, outputs), ambiguous)
 
 
 class HandleKinds:

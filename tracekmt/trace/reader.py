@@ -336,11 +336,6 @@ class Trace:
         """Size of the file in bytes."""
         return self._file.seek(0, SEEK_END)
 
-    @property
-    def entered_calls(self) -> int:
-        """Number of calls in the frames of events."""
-        return sum(entry.calls for entry in self._index.frames)
-
     def event_frames(self) -> Iterator[EventFrame]:
         """Yield the frames of events in order."""
         return map(self._event_frame, range(len(self._index.frames)))
@@ -478,7 +473,8 @@ class Trace:
         creators = {spec_id for spec_id, spec in self._metadata.specs.items() if creates_handles(spec)}
         for index, is_leave in self.timeline(creators):
             if is_leave and (call := self[index]).succeeded:
-                for handle, kind in created_handles(call.spec, call.satisfies, call.bound_outputs, ambiguous):
+                created = [creates for creates in call.spec.creates if call.satisfies(creates.when)]
+                for handle, kind in created_handles(created, call.bound_outputs, ambiguous):
                     yield self._place(index, LEAVE), handle, kind
 
     def _place(self, index: int, kind: int) -> int:
