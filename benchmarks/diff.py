@@ -4,7 +4,8 @@
 
 For each number of calls and each scenario the benchmark creates a trace on the simulator, and replays it with one
 injected failure. A separate process compares the trace and the outcome trace. In the second scenario no call destroys
-an allocation, and in the third mapped ranges stay too, which shows the cost of live objects.
+an allocation, and in the third mapped ranges stay too, which shows the cost of live objects. The fourth is like that of
+a compute client; see `replay.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ FAILURES = {
     "objects destroyed": "D3DKMTQueryVideoMemoryInfo@10=STATUS_NO_MEMORY",
     "no object destroyed": "D3DKMTQueryVideoMemoryInfo@10=STATUS_NO_MEMORY",
     "GPU ranges stay": "D3DKMTMakeResident@10=STATUS_NO_MEMORY",
+    "compute client": "D3DKMTMakeResident@10=STATUS_NO_MEMORY",
 }
 COMPARE = """
 import sys, time, tracekmt

@@ -34,7 +34,7 @@ typedef struct {
   int is_pointer;
 } Choice;
 
-/* Columns of the calls, in the order of tracekmt.differ.read_history. */
+/* Columns of the calls, in the order of tracekmt.differ.call_columns. */
 enum {
   INDEXES, THREADS, WEAK, PLAIN, CONTENTS, OUTCOME, OFFSETS, IS_EXACT, FUNCTIONS, CALLERS, STATES,
   INPUT_STARTS, INPUT_COUNTS, OUTPUT_STARTS, OUTPUT_COUNTS, COLUMNS

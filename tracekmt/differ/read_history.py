@@ -1,7 +1,7 @@
 """Reader of the calls of a trace into the columns of a history.
 
 The core reads the events that only refer to objects, one frame at a time. Python reads the others: all without a core.
-Both write the same columns, which have a place for every call from the beginning.
+Both write the same columns, which grow with each frame.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Any
 
 from tracekmt import core
 from tracekmt.budgets import BUDGETS
-from tracekmt.codec import BoundLocation, Unreadable
-from tracekmt.differ.columns import DEAD, NO_BIRTH, NULL, UNKNOWN, CallObjects, Objects, mix_numbers, uses_of
+from tracekmt.codec import BoundLocation
+from tracekmt.differ.call_columns import COLUMNS, CallColumns
+from tracekmt.differ.columns import mix_numbers, uses_of
 from tracekmt.differ.history import History, Names, is_asked_for
 from tracekmt.differ.keys import keys_of, outcome_key
+from tracekmt.differ.numbering import NOTHING_CREATED, Numbering
 from tracekmt.differ.plans import plan_of
-from tracekmt.objects.identity import Bindings, Identity
+from tracekmt.objects.identity import Identity
 from tracekmt.objects.lifetimes import Effect, created_by, destroyed_by, destroyed_objects, effects_of
 from tracekmt.spec.types import CallSpec, Kind
 from tracekmt.trace.call import BoundValue, module_of
@@ -27,89 +29,8 @@ from tracekmt.trace.handle_kinds import ambiguous_kinds, created_handles, depend
 from tracekmt.trace.parallel import number_of_jobs, second_process
 from tracekmt.trace.reader import Trace, TracedCall
 
-_NO_OBJECT = ("fence", "literal")
-"""Bindings of values that refer to no object."""
-
-_NOTHING: Mapping[str, int] = {}
-
-_COLUMNS = {
-    "indexes": "Q",
-    "threads": "I",
-    "weak": "q",
-    "plain": "q",
-    "contents": "q",
-    "outcome": "q",
-    "offsets": "q",
-    "is_exact": "B",
-    "functions": "I",
-    "callers": "I",
-    "states": "B",
-    "input_starts": "q",
-    "input_counts": "I",
-    "output_starts": "q",
-    "output_counts": "I",
-}
-"""Columns of the calls with their type codes, in the order of `tracekmt/core/history.h`."""
-
 _IN_CORE, _IN_PYTHON, _LEFT = 1, 2, 3
 """States of a call: entered in the core or in Python, and left. 0: not entered."""
-
-
-class _Columns:
-    """Columns of calls while they are read: memory with a place for each call, and the objects of all calls."""
-
-    def __init__(self) -> None:
-        self.memory = {name: bytearray() for name in _COLUMNS}
-        # The objects of the inputs and outputs of all calls. Outputs that equal the inputs are the same objects.
-        self.references = bytearray()
-        self._views: dict[str, memoryview[int]] = {}
-        self.grow(0)
-
-    def grow(self, count: int) -> None:
-        """Add places for calls."""
-        for view in self._views.values():
-            view.release()
-        for name, code in _COLUMNS.items():
-            self.memory[name] += bytes(count * array(code).itemsize)
-            self._views[name] = memoryview(self.memory[name]).cast(code)  # type: ignore[call-overload]
-        views = self._views
-        self.indexes, self.threads = views["indexes"], views["threads"]
-        self.weak, self.plain, self.contents = views["weak"], views["plain"], views["contents"]
-        self.outcome, self.offsets = views["outcome"], views["offsets"]
-        self.is_exact, self.states = views["is_exact"], views["states"]
-        self.functions, self.callers = views["functions"], views["callers"]
-        self.input_starts, self.input_counts = views["input_starts"], views["input_counts"]
-        self.output_starts, self.output_counts = views["output_starts"], views["output_counts"]
-
-    def set_inputs(self, position: int, numbers: Sequence[int]) -> None:
-        """Set the objects of the inputs of a call."""
-        self.input_starts[position], self.input_counts[position] = len(self.references) >> 2, len(numbers)
-        self.references += array("I", numbers).tobytes()
-
-    def set_outputs(self, position: int, numbers: Sequence[int]) -> None:
-        """Set the objects of the outputs of a call."""
-        self.output_starts[position], self.output_counts[position] = len(self.references) >> 2, len(numbers)
-        self.references += array("I", numbers).tobytes()
-
-    def inputs_of(self, position: int) -> array[int]:
-        """Return the objects of the inputs of a call."""
-        start = self.input_starts[position]
-        return _array("I", self.references[4 * start : 4 * (start + self.input_counts[position])])
-
-    def take(self, name: str) -> array[int]:
-        """Return a column as an array, and free its memory."""
-        self._views.pop(name).release()
-        return _array(_COLUMNS[name], self.memory.pop(name))
-
-    def objects(self, name: str) -> CallObjects:
-        """Return the objects of "input" or "output" values."""
-        return CallObjects(self.references, self.memory[f"{name}_starts"], self.memory[f"{name}_counts"])
-
-
-def _array(code: str, memory: bytes | bytearray) -> array[int]:
-    numbers = array(code)
-    numbers.frombytes(memory)
-    return numbers
 
 
 class _Reader:
@@ -122,11 +43,9 @@ class _Reader:
 
     def __init__(self, trace: Trace, names: Names) -> None:
         self.trace, self.names = trace, names
-        self.objects = Objects()
-        self.columns = _Columns()
+        self.columns = CallColumns()
+        self._numbering = Numbering(names.paths)
         self.destroyed: dict[int, array[int]] = {}
-        self._bindings = Bindings()
-        self._values: dict[tuple[str, Any], int] = {}
         self._callers: dict[int, int] = {}
         # Calls that were entered in Python and did not return yet.
         self._in_flight: dict[int, TracedCall] = {}
@@ -143,10 +62,10 @@ class _Reader:
         self._state = None if core.CORE is None else self._make_state(core.CORE)
 
     def _make_state(self, native: core.Core) -> Any:
-        columns, bindings = self.columns, self._bindings
-        tables = self._plans, self._kinds_of_handles, bindings.handles.by_space, self._callers, self._dying
+        columns, numbering = self.columns, self._numbering
+        tables = self._plans, self._kinds_of_handles, numbering.bindings.handles.by_space, self._callers, self._dying
         functions = (
-            *(self._add_caller, bindings.ranges.find, self._find_foreign_range, self._number_unknown),
+            *(self._add_caller, numbering.bindings.ranges.find, numbering.find_foreign_range, numbering.number_unknown),
             *(self._on_destroying, self._on_success, self._refer_outputs),
         )
         return native.history_state(
@@ -171,14 +90,14 @@ class _Reader:
 
     def _history(self) -> History:
         columns = self.columns
-        arrays = {name: columns.take(name) for name in _COLUMNS if not name.startswith(("input", "output", "states"))}
+        arrays = {name: columns.take(name) for name in COLUMNS if not name.startswith(("input", "output", "states"))}
         inputs = columns.objects("input")
-        self.objects.uses = uses_of(len(self.objects), arrays["weak"], inputs)
+        self._numbering.objects.uses = uses_of(len(self._numbering.objects), arrays["weak"], inputs)
         outputs = columns.objects("output")
         return History(
             trace=self.trace,
             names=self.names,
-            objects=self.objects,
+            objects=self._numbering.objects,
             inputs=inputs,
             outputs=outputs,
             destroyed=self.destroyed,
@@ -228,11 +147,13 @@ class _Reader:
         columns.callers[position] = self._caller(call.enter.caller)
         # Failed calls and destroyed objects have invalid handles.
         may_adopt = call.succeeded or not call.returned
-        numbers, columns.offsets[position] = self._refer(position, spec, call.bound_inputs, may_adopt=may_adopt)
+        numbers, columns.offsets[position] = self._numbering.refer(
+            position, spec, call.bound_inputs, may_adopt=may_adopt
+        )
         columns.set_inputs(position, numbers)
         columns.states[position] = _IN_PYTHON
         if spec.destroys:
-            self._dying[call.index] = list(destroyed_objects(self._bindings, call))
+            self._dying[call.index] = list(destroyed_objects(self._numbering.bindings, call))
         self._in_flight[call.index] = call
 
     def _select_arms(self, call: TracedCall) -> None:
@@ -278,7 +199,7 @@ class _Reader:
         dying = [
             identity
             for number, _ in effects
-            for identity in destroyed_by(self._bindings, spec.destroys[number], inputs)
+            for identity in destroyed_by(self._numbering.bindings, spec.destroys[number], inputs)
         ]
         self._dying.pop(index, None)
         if dying:
@@ -300,7 +221,7 @@ class _Reader:
         """
         creates = [(spec.creates[number], size * spec.creates[number].unit) for number, size in effects]
         created, asked = self._change_objects(position, index, creates, outputs, inputs)
-        objects = self.objects
+        objects = self._numbering.objects
         is_clear = not asked and len({objects.values[number] for number in created.values()}) == len(created)
         if created and position in self.destroyed:  # the new objects may be among those
             is_clear = False
@@ -328,24 +249,25 @@ class _Reader:
         Returns:
             Numbers of the created objects by path, and for each new range 1 if the caller asked for its address.
         """
+        numbering, bindings = self._numbering, self._numbering.bindings
         created_numbers: dict[str, int] = {}
         asked: list[int] = []
-        for created in created_by(self._bindings, effects, outputs):
+        for created in created_by(bindings, effects, outputs):
             kind, bound = created.kind, created.bound_value
             is_range = kind.binding == "range"
             is_chosen = is_range and is_asked_for(inputs, kind, bound.value)
-            path = self._path(bound.path)
-            number = self.objects.add(position, path, bound.value, is_range=is_range, is_chosen=is_chosen)
+            path = numbering.path(bound.path)
+            number = numbering.objects.add(position, path, bound.value, is_range=is_range, is_chosen=is_chosen)
             created_numbers[bound.path] = number
             if is_range:
                 asked.append(is_chosen)
-            older, _ = self._bindings.bind(created.identity(index, number))
+            older, _ = bindings.bind(created.identity(index, number))
             if older is not None:
-                self._bindings.destroy(older, index)
+                bindings.destroy(older, index)
         if self._has_choices:
             for handle, known in created_handles([creates for creates, _ in effects], outputs, self._ambiguous):
                 self._kinds_of_handles[handle] = self._kinds.setdefault(known, len(self._kinds))
-        gone = [each for identity in self._dying.pop(index, ()) for each in self._bindings.destroy(identity, index)]
+        gone = [each for identity in self._dying.pop(index, ()) for each in bindings.destroy(identity, index)]
         if gone:
             self.destroyed[position] = array("I", [each.live for each in gone if each.live is not None])
         return created_numbers, asked
@@ -355,7 +277,7 @@ class _Reader:
         position: int,
         spec: CallSpec,
         outputs: Sequence[BoundValue],
-        created: Mapping[str, int] = _NOTHING,
+        created: Mapping[str, int] = NOTHING_CREATED,
         asked: Sequence[int] = (),
     ) -> None:
         """Set the outputs of a call whose objects are created and destroyed.
@@ -367,7 +289,7 @@ class _Reader:
             created: Numbers of the created objects by path.
             asked: 1 for each new range whose address the caller asked for.
         """
-        self._set_outputs(position, *self._refer(position, spec, outputs, created), asked)
+        self._set_outputs(position, *self._numbering.refer(position, spec, outputs, created), asked)
 
     def _set_outputs(self, position: int, numbers: Sequence[int], offsets: int, asked: Sequence[int]) -> None:
         columns = self.columns
@@ -384,90 +306,6 @@ class _Reader:
         module = (module_of(self.trace.module_offset(address)) or "").lower()
         number = self._callers[address] = self.names.modules.setdefault(module, len(self.names.modules))
         return number
-
-    def _path(self, path: str) -> int:
-        return self.names.paths.setdefault(path, len(self.names.paths))
-
-    def _number(self, spec: CallSpec, bound: BoundValue, *, may_adopt: bool) -> int:
-        """Return the number of the object that a value refers to. Objects that are older than the trace are added."""
-        kind, value = bound.kind, bound.value
-        if not value:
-            return NULL
-        if kind is not None and kind.binding == "handle" and type(value) is int:  # most values
-            found = self._bindings.handles.find(kind, value)
-            if found is not None and found.live is not None:
-                return found.live
-        if kind is None or kind.binding in _NO_OBJECT or isinstance(value, Unreadable):
-            return UNKNOWN
-        if kind.binding == "per_machine":
-            key = kind.space.name, tuple(value.items()) if isinstance(value, dict) else value
-            if key not in self._values:
-                self._values[key] = self.objects.add(NO_BIRTH, self._path(bound.path), value)
-            return self._values[key]
-        if kind.binding == "range" and any(destroys.path == bound.pattern for destroys in spec.destroys):
-            # An address may begin several ranges. Freed are the largest and those in it, which may be gone already.
-            freed = self._bindings.find_destroyed(kind, value)
-            identity = max(freed, key=lambda freed_range: freed_range.size, default=None)
-        else:
-            identity = self._bindings.find(kind, value)
-        if identity is None and kind.binding == "handle":
-            unknown = self._number_unknown(kind, value)
-            if unknown is not None or not may_adopt:
-                return DEAD if unknown is None else unknown
-            identity = self._adopt(kind, bound)
-        number = UNKNOWN if identity is None or identity.live is None else identity.live
-        # Where a caller places a range in a range that it has placed itself follows from its own addresses.
-        return UNKNOWN if self.objects.chosen[number] and _places_ranges(spec) else number
-
-    def _find_foreign_range(self, kind: Kind, address: int) -> Identity | None:
-        """Return the range at an address, unless the caller has chosen its place."""
-        identity = self._bindings.ranges.find(kind, address)
-        is_chosen = identity is not None and identity.live is not None and self.objects.chosen[identity.live]
-        return None if is_chosen else identity
-
-    def _number_unknown(self, kind: Kind, handle: int) -> int | None:
-        """Return the number for a handle without a live object of its kind. None if it may be older than the trace."""
-        if kind.external:
-            return UNKNOWN
-        identity = self._bindings.handles.find_local(handle)
-        if identity is not None:
-            return UNKNOWN if identity.live is None else identity.live
-        return None if self._bindings.handles.destroyed_by(kind, handle) is None else DEAD
-
-    def _adopt(self, kind: Kind, bound: BoundValue) -> Identity:
-        """Add an object that is older than the trace."""
-        number = self.objects.add(NO_BIRTH, self._path(bound.path), bound.value)
-        identity = Identity(kind, bound.value, None, bound.path, number)
-        self._bindings.bind(identity)
-        return identity
-
-    def _refer(
-        self,
-        position: int,
-        spec: CallSpec,
-        values: Sequence[BoundValue],
-        created: Mapping[str, int] = _NOTHING,
-        *,
-        may_adopt: bool = True,
-    ) -> tuple[list[int], int]:
-        """Return the objects that values refer to, and a key of what the values say besides. A new range has no offset.
-
-        Args:
-            position: Position of the call.
-            spec: Description of its function.
-            values: Its bound inputs or outputs.
-            created: Numbers of the objects that it created, by path.
-            may_adopt: Add the objects of unknown handles, which are older than the trace.
-        """
-        objects, numbers = self.objects, list[int]()
-        is_range, births, addresses = objects.is_range, objects.births, objects.values
-        offsets: list[int] = []
-        for bound in values:
-            number = (created.get(bound.path) if created else 0) or self._number(spec, bound, may_adopt=may_adopt)
-            numbers.append(number)
-            is_offset = is_range[number] and births[number] != position
-            offsets.append(bound.value - addresses[number] if is_offset else bool(bound.value))
-        return numbers, mix_numbers(offsets)
 
 
 def read_history(trace: Trace, names: Names) -> History:
@@ -501,7 +339,3 @@ def read_histories(first: Trace, second: Trace, jobs: int | None) -> tuple[Histo
 def _read_history(path: Path) -> History:
     with Trace(path) as trace:
         return read_history(trace, Names())
-
-
-def _places_ranges(spec: CallSpec) -> bool:
-    return any(creates.kind.binding == "range" for creates in spec.creates)
