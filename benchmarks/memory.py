@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
+from pathlib import Path
 
 
 def peak_mib() -> int:
@@ -15,6 +17,10 @@ def peak_mib() -> int:
         if not kernel32.K32GetProcessMemoryInfo(ctypes.c_void_p(-1), counters, ctypes.sizeof(counters)):
             raise ctypes.WinError()
         return int(counters[1]) >> 20
+    with contextlib.suppress(OSError):
+        # ru_maxrss of Linux also counts the process that started this one, up to its exec (getrusage(2)).
+        status = Path("/proc/self/status").read_text("ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) >> 10
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
