@@ -52,6 +52,24 @@ def test_several_mappings_are_watched_at_once(tmp_path: Path) -> None:
         watch.close()
 
 
+def test_a_handler_that_something_else_took_back_is_installed_again(tmp_path: Path) -> None:
+    """Frida's agent in this process does so when it is unloaded."""
+    action = signal.getsignal(signal.SIGBUS)
+    first = map_file(tmp_path / "first", 2 * PAGE)
+    BusErrorWatch(first).close()
+    signal.signal(signal.SIGBUS, signal.SIG_DFL)
+    try:
+        mapped = map_file(tmp_path / "second", 2 * PAGE)
+        watch = BusErrorWatch(mapped)
+        os.truncate(tmp_path / "second", 0)
+        assert mapped[PAGE] == 0
+        assert watch.faults == 1
+        watch.close()
+    finally:
+        if action is not None:
+            signal.signal(signal.SIGBUS, action)
+
+
 FAULT = """
 import faulthandler, mmap, os, sys
 from tracekmt.record.buffer.bus_errors import BusErrorWatch

@@ -77,75 +77,93 @@ class _Sigaction(ctypes.Structure):
 
 
 class _Handler:
-    """The installed handler."""
+    """An installed handler."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._memory: mmap.mmap | None = None
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+
+    @property
+    def is_current(self) -> bool:
+        """True while the C library has this handler for SIGBUS."""
+        action = _Sigaction()
+        ctypes.CDLL(None).sigaction(_SIGBUS, None, ctypes.byref(action))
+        return bool(action.handler == _address(self._memory))
 
     def add(self, start: int, size: int) -> int | None:
-        """Watch a range of memory. Return its index in the list, or None if it cannot be watched."""
-        with self._lock:
-            memory = self._memory or self._install()
-            if memory is None:
-                return None
-            for index in range(_LIMIT):
-                offset = _RANGES + _RANGE.size * index
-                first, _, _ = _RANGE.unpack_from(memory, offset)
-                if first <= _UNUSED:
-                    struct.pack_into("<QQ", memory, offset + 8, start + size, 0)
-                    struct.pack_into("<Q", memory, offset, start)  # last: a thread may fault at any time
-                    return index
+        """Watch a range of memory. Return its index in the list, or None if the list is full."""
+        for index in range(_LIMIT):
+            offset = _RANGES + _RANGE.size * index
+            first, _, _ = _RANGE.unpack_from(self._memory, offset)
+            if first <= _UNUSED:
+                struct.pack_into("<QQ", self._memory, offset + 8, start + size, 0)
+                struct.pack_into("<Q", self._memory, offset, start)  # last: a thread may fault at any time
+                return index
         return None
 
     def remove(self, index: int) -> None:
         """Watch a range no longer."""
-        if self._memory is not None:
-            struct.pack_into("<QQQ", self._memory, _RANGES + _RANGE.size * index, _UNUSED, 0, 0)
+        struct.pack_into("<QQQ", self._memory, _RANGES + _RANGE.size * index, _UNUSED, 0, 0)
 
     def faults(self, index: int) -> int:
         """Return the number of faults in a range."""
-        assert self._memory is not None
         return int(_RANGE.unpack_from(self._memory, _RANGES + _RANGE.size * index)[2])
 
-    def _install(self) -> mmap.mmap | None:
-        if sys.platform != "linux" or platform.machine() != "x86_64" or sys.maxsize < 1 << 32:
-            return None
-        try:
-            memory = mmap.mmap(-1, _SIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-        except OSError:  # a hardened system allows no executable memory
-            return None
-        memory[: len(_CODE)] = _CODE
-        previous = _Sigaction()
-        action = _Sigaction(handler=_address(memory), flags=_SA_SIGINFO)
-        sigaction = ctypes.CDLL(None).sigaction
-        sigaction(_SIGBUS, None, ctypes.byref(previous))
-        struct.pack_into("<Q", memory, _PREVIOUS, previous.handler or 0)
-        if sigaction(_SIGBUS, ctypes.byref(action), None):
-            return None
-        self._memory = memory
-        return memory
+
+def _install() -> _Handler | None:
+    """Install a handler. Return None where there is no such handler."""
+    if sys.platform != "linux" or platform.machine() != "x86_64" or sys.maxsize < 1 << 32:
+        return None
+    try:
+        memory = mmap.mmap(-1, _SIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    except OSError:  # a hardened system allows no executable memory
+        return None
+    memory[: len(_CODE)] = _CODE
+    previous = _Sigaction()
+    action = _Sigaction(handler=_address(memory), flags=_SA_SIGINFO)
+    sigaction = ctypes.CDLL(None).sigaction
+    sigaction(_SIGBUS, None, ctypes.byref(previous))
+    struct.pack_into("<Q", memory, _PREVIOUS, previous.handler or 0)
+    return None if sigaction(_SIGBUS, ctypes.byref(action), None) else _Handler(memory)
 
 
-_HANDLER = _Handler()
+_LOCK = threading.Lock()
+_HANDLERS: list[_Handler] = []
+"""Installed handlers, the newest last. Older ones stay: a later handler may still call them."""
+
+
+def _watch(start: int, size: int) -> tuple[_Handler, int] | None:
+    """Watch a range of memory. Return its handler and its index, or None if it cannot be watched."""
+    with _LOCK:
+        # Frida's agent in this process puts back the handler that it found, when it is unloaded (seen with 17.26).
+        if not _HANDLERS or not _HANDLERS[-1].is_current:
+            installed = _install()
+            if installed is None:
+                return None
+            _HANDLERS.append(installed)
+        index = _HANDLERS[-1].add(start, size)
+        return None if index is None else (_HANDLERS[-1], index)
 
 
 class BusErrorWatch:
     """Watches a mapping until it is closed, on x86-64 Linux. Elsewhere it does nothing."""
 
     def __init__(self, mapped: mmap.mmap) -> None:
-        self._index = _HANDLER.add(_address(mapped), len(mapped))
+        self._watched = _watch(_address(mapped), len(mapped))
 
     @property
     def faults(self) -> int:
         """Number of pages that were replaced with zeros because the file was too short."""
-        return 0 if self._index is None else _HANDLER.faults(self._index)
+        if self._watched is None:
+            return 0
+        handler, index = self._watched
+        return handler.faults(index)
 
     def close(self) -> None:
         """End the watch. The mapping may be closed afterwards."""
-        if self._index is not None:
-            _HANDLER.remove(self._index)
-            self._index = None
+        if self._watched is not None:
+            handler, index = self._watched
+            handler.remove(index)
+            self._watched = None
 
 
 def _address(mapped: mmap.mmap) -> int:
