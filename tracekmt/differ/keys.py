@@ -43,7 +43,7 @@ class CallKeys(NamedTuple):
 
 def return_kind(spec: t.CallSpec) -> int:
     """Return what a function returns, as `tracekmt/core/history.h` has it."""
-    return {"NTSTATUS": 0, "BOOLEAN": 1}.get(spec.returns or "", 2)
+    return {"NTSTATUS": 0, "BOOLEAN": 1}.get(spec.returns, 2)
 
 
 def keys_of(call: TracedCall) -> CallKeys:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from itertools import islice
 from os import SEEK_END
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Generic, NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple
 
 from tracekmt import core
 from tracekmt.codec import KindOf
@@ -19,6 +19,7 @@ from tracekmt.errors import TraceError, UsageError
 from tracekmt.spec.types import Abi, CallSpec, Kind
 from tracekmt.trace import migrate
 from tracekmt.trace.buffer_format import convert_leftover
+from tracekmt.trace.caches import FRAME_CACHE_SIZE, OBJECT_SIZE, BlobCache, FrameCache
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.event_frame import (
     ENTER,
@@ -34,73 +35,7 @@ from tracekmt.trace.index import Index, rebuild_index
 from tracekmt.trace.metadata import Metadata
 
 _NO_LIMIT = 1 << 63
-FRAME_CACHE_SIZE = 6 << 20
-"""Bytes of unpacked frames that the reader keeps, of events and of blobs each. One larger frame is kept alone."""
-
-BLOB_CACHE_SIZE = 32 << 20
-"""Bytes of single blobs that the reader keeps. A repeated blob may have been stored millions of calls before."""
-
-_OBJECT_SIZE = 64  # Memory overhead of a short Python bytes object, in bytes.
-
 _ROW_BITS = 32
-
-T = TypeVar("T")
-
-
-class _FrameCache(Generic[T]):
-    """Cache of the most recently used frames.
-
-    Args:
-        capacity: Bytes to keep.
-        load: Returns a frame by its number, and its size in bytes.
-    """
-
-    def __init__(self, capacity: int, load: Callable[[int], tuple[T, int]]) -> None:
-        self._free = capacity
-        self._load = load
-        self._frames: OrderedDict[int, tuple[T, int]] = OrderedDict()
-
-    def __call__(self, number: int) -> T:
-        if number in self._frames:
-            self._frames.move_to_end(number)
-            return self._frames[number][0]
-        frame, size = self._frames[number] = self._load(number)
-        self._free -= size
-        while self._free < 0 and len(self._frames) > 1:
-            self._free += self._frames.popitem(last=False)[1][1]
-        return frame
-
-
-class BlobCache:
-    """Cache of the most recently used blobs, in two generations.
-
-    A young generation of half the capacity becomes the old one. The blobs of the old generation are dropped.
-
-    Args:
-        load: Returns a blob by its number.
-
-    Attributes:
-        young: The blobs of the young generation.
-    """
-
-    def __init__(self, load: Callable[[int], bytes]) -> None:
-        self._load = load
-        self.young: dict[int, bytes] = {}
-        self._old: dict[int, bytes] = {}
-        self._size = 0
-
-    def __call__(self, number: int) -> bytes:
-        blob = self.young.get(number)
-        if blob is not None:
-            return blob
-        blob = self._old.get(number)
-        if blob is None:
-            blob = self._load(number)
-        self.young[number] = blob
-        self._size += len(blob) + _OBJECT_SIZE
-        if self._size > BLOB_CACHE_SIZE // 2:
-            self.young, self._old, self._size = {}, self.young, 0
-        return blob
 
 
 class CallRow(NamedTuple):
@@ -193,8 +128,8 @@ class Trace:
         self.start_time: int = self._index.start
         self._first_calls: list[int] = [entry.first_call for entry in self._index.frames]
         self._first_blobs: list[int] = [first for first, _ in self._index.blobs]
-        self._event_frame: _FrameCache[EventFrame] = _FrameCache(FRAME_CACHE_SIZE, self._load_event_frame)
-        self._blob_frame: _FrameCache[list[bytes]] = _FrameCache(FRAME_CACHE_SIZE, self._load_blob_frame)
+        self._event_frame: FrameCache[EventFrame] = FrameCache(FRAME_CACHE_SIZE, self._load_event_frame)
+        self._blob_frame: FrameCache[list[bytes]] = FrameCache(FRAME_CACHE_SIZE, self._load_blob_frame)
         self.blobs = BlobCache(self._load_blob)
 
     def _replace_file(self, file: BinaryIO) -> None:
@@ -588,7 +523,7 @@ class Trace:
         _, offset = self._index.blobs[number]
         match self._frames.read_frame(offset):
             case FrameKind.BLOBS, [int(), [*blobs]] if set(map(type, blobs)) <= {bytes}:
-                return blobs, sum(map(len, blobs)) + _OBJECT_SIZE * len(blobs)
+                return blobs, sum(map(len, blobs)) + OBJECT_SIZE * len(blobs)
         raise TraceError(f"{self.path}: the frame at byte {offset} has malformed blobs")
 
     def _load_blob(self, number: int) -> bytes:
