@@ -40,10 +40,15 @@ class Mask(NamedTuple):
         """Return the mask for the core."""
         return self.bits.to_bytes(len(self.used), "little"), _spans(self.presence), _spans(self.unions)
 
-    def union_values(self, data: bytes) -> list[int]:
-        """Return the numbers in the unions that are not zero."""
+    def union_values(self, data: bytes) -> list[bytes]:
+        """Return the values in the unions that are not zero."""
         number = int.from_bytes(data, "little") if self.unions else 0
-        return [number & place for place in self.unions if number & place]
+        # As bytes, because Python hashes numbers modulo 2^61 - 1: 7 and 2^64 - 1 have the same hash (CPython 3.13).
+        return [
+            (number & place).to_bytes((place.bit_length() + 7) // 8, "little")
+            for place in self.unions
+            if number & place
+        ]
 
 
 def _make_mask(bits: int, presence: Sequence[int] = (), unions: Sequence[int] = ()) -> Mask:
@@ -72,8 +77,8 @@ class Pointee(NamedTuple):
             return len(data) // self.size
         return tuple([self.plain.of(data[start : start + self.size]) for start in range(0, len(data), self.size)])
 
-    def union_values(self, data: bytes | None) -> list[list[int]]:
-        """Return the numbers in the unions of each element."""
+    def union_values(self, data: bytes | None) -> list[list[bytes]]:
+        """Return the values in the unions of each element."""
         if data is None or not self.plain.unions:
             return []
         parts = (data[start : start + self.size] for start in range(0, len(data), self.size))
@@ -100,7 +105,7 @@ class Form(NamedTuple):
     is_exact: bool
 
     def read_pointees(self, argument: bytes, memory: dict[int, bytes]) -> tuple[list[object], list[object]]:
-        """Return what counts of the memory behind the pointers, and the numbers in unions.
+        """Return what counts of the memory behind the pointers, and the values in unions.
 
         Structures and arrays are taken out of `memory`.
         """
