@@ -351,13 +351,16 @@ class Bindings:
         Returns:
             Everything that was removed.
         """
-        (self.ranges if identity.kind.binding == "range" else self.handles).destroy(identity, by)
-        destroyed = [identity]
-        children, identity.children = identity.children, {}
-        for child in children:
-            destroyed += self.destroy(child, by)
-        for owner in identity.within:
-            owner.children.pop(identity, None)
+        destroyed: list[Identity] = []
+        remaining = [identity]
+        while remaining:
+            current = remaining.pop()
+            (self.ranges if current.kind.binding == "range" else self.handles).destroy(current, by)
+            destroyed.append(current)
+            remaining += reversed(current.children)
+            current.children = {}
+            for owner in current.within:
+                owner.children.pop(current, None)
         return destroyed
 
 
