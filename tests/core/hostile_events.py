@@ -242,6 +242,33 @@ def attack_histories(chance: random.Random, trace: Trace) -> int:
     return events
 
 
+def attack_objects(core: Any, chance: random.Random) -> None:
+    """Create, search and destroy objects in an order that no trace has."""
+    live = core.LiveObjects()
+
+    def number() -> int:
+        return chance.choice((0, 2, 3, 3, 4, 5, 6, 7, 9, 1 << 31))
+
+    def value() -> int:
+        return chance.choice((5, 6, 0x1000, 0x1001, 0x1008, *WORDS))
+
+    calls: list[Callable[[], Any]] = [
+        lambda: live.add(chance.choice((-1, 0, 9)), number(), value(), chance.random() < 0.5, False),
+        lambda: live.bind(number(), chance.choice(("a", "b")), False, chance.choice((0, 3, number())), value()),
+        lambda: live.find((), value()),
+        lambda: live.find(("b", "a"), value()),
+        lambda: live.find_at(chance.choice(("a", "b")), value()),
+        lambda: live.find_freed(chance.choice(("a", "b")), value()),
+        lambda: live.find_unknown(("a",), value()),
+        lambda: live.row(number()),
+        lambda: live.destroy(number(), 1),
+    ]
+    for _ in range(60):
+        with suppress(LookupError, ValueError):
+            chance.choice(calls if chance.random() < 0.5 else calls[:2])()
+    live.take()
+
+
 def attack_calls(core: Any, chance: random.Random, trace: Trace) -> None:
     """Read calls at wrong places of bodies."""
     for frame in trace.event_frames():
@@ -273,6 +300,7 @@ def main() -> None:
             attack_keys(core, chance)
         trace = chance.choice(traces)
         read += attack_histories(chance, trace)
+        attack_objects(core, chance)
         attack_calls(core, chance, trace)
     print(framed, decoded, read)
 

@@ -80,13 +80,12 @@ def plain(history: History | str) -> Any:
         "returned": [key != 0 for key in history.outcome],
         "functions": functions_of_calls,
         "callers": [modules[number] for number in history.callers],
-        "objects": [objects.births, objects.values, objects.is_range, objects.chosen],
+        "objects": [objects.births, objects.values, objects.is_range, objects.chosen, objects.deaths],
         "paths": [
             paths[number] if birth >= 0 else None for number, birth in zip(objects.paths, objects.births, strict=True)
         ],
         "inputs": objects_of(history.inputs, len(history)),
         "outputs": objects_of(history.outputs, len(history)),
-        "destroyed": {position: list(numbers) for position, numbers in history.destroyed.items()},
         "keys": list(map(classes, [*keys, objects.uses])),
     }
 

@@ -269,7 +269,7 @@ class _Structure(NamedTuple):
         kind = t.kind_of(type_)
         bound = None
         if kind is not None and searched:
-            bound = field, type_, kind, _BINDINGS.index(kind.binding), kind.spaces
+            bound = field, type_, kind, _BINDINGS.index(kind.binding), kind.spaces, kind.external
         size, _ = measure(type_, self.abi)
         node = partial(_node, name=name, offset=offset, size=size, searched=searched, bound=bound)
         is_pointer = isinstance(type_, t.POINTER_TYPES)

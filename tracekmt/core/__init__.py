@@ -123,7 +123,7 @@ class Core(Protocol):
 
     Arguments: description, form of the inputs, whether it is exact, the same of the outputs, the program of the
     argument, what the function returns (0: a status, 1: a BOOLEAN, 2: nothing), number of the function, what it creates
-    and destroys, whether it creates ranges, whether it is the plan of one kind.
+    and destroys, whether it creates ranges, whether it is the plan of one kind, patterns of paths.
     """
 
     history_choice: Callable[[int, int, bool], Any]
@@ -133,9 +133,12 @@ class Core(Protocol):
     """See `differ.read_history`, as `read_history`.
 
     Arguments: columns of the calls, a tuple, budgets of values and bytes. The tuple has the objects of inputs
-    and outputs as a bytearray, plans, numbers of the kinds of handles, live objects by space and handle, numbers of
-    the modules by caller, the objects that calls in flight destroy, the type of locations, and seven functions.
+    and outputs as a bytearray, plans, numbers of the kinds of handles, live objects, numbers of the modules by caller,
+    the objects that calls in flight destroy, the type of locations, and three functions.
     """
+
+    LiveObjects: Callable[[], Any]
+    """The type of the objects of a trace; see `differ.live_objects`."""
 
     read_history: Callable[..., int]
     """Read the events of a frame as far as the core can. Return the row of the first event that is left to Python.

@@ -577,11 +577,12 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_core", "The native core of tracekmt.", 0, methods};
 
 PyMODINIT_FUNC PyInit__core(void) {
-  PyObject *core = PyModule_Create(&module);
+  PyObject *core = PyModule_Create(&module), *live_objects = make_live_objects_type();
+  int failed = !core || !live_objects || PyModule_AddObjectRef(core, "LiveObjects", live_objects) ||
+               PyModule_AddStringConstant(core, "SOURCE", CORE_SOURCE);
   make_crc_tables();
-  if (core && PyModule_AddStringConstant(core, "SOURCE", CORE_SOURCE)) {
-    Py_DECREF(core);
-    return NULL;
-  }
-  return core;
+  Py_XDECREF(live_objects);
+  if (!failed) return core;
+  Py_XDECREF(core);
+  return NULL;
 }

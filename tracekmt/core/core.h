@@ -1,4 +1,5 @@
 /* What the files of the core share. They use the stable ABI of Python 3.10. */
+#pragma once
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030A0000
 #include <Python.h>
@@ -119,6 +120,9 @@ PyObject *compare_regions(PyObject *self, PyObject *arguments);
 /* history_plan.c */
 PyObject *history_plan(PyObject *self, PyObject *arguments);
 PyObject *history_choice(PyObject *self, PyObject *arguments);
+
+/* live_objects.c: Returns the type LiveObjects, NULL after an error. */
+PyObject *make_live_objects_type(void);
 
 /* history_state.c */
 PyObject *history_state(PyObject *self, PyObject *arguments);

@@ -5,7 +5,6 @@
 #include "history.h"
 
 enum { ENTER, LEAVE };
-enum { NO_OBJECT, UNKNOWN };
 enum { ENTERED_IN_CORE = 1, HAS_LEFT = 3 };  /* see tracekmt.differ.read_history */
 enum { HANDLE_SIZE = 4 };
 enum { ROW_COLUMNS = 8 };
@@ -29,17 +28,7 @@ typedef struct {
   uint8_t *columns[COLUMNS];
 } Run;
 
-/* The objects of the values of a call: their place in `references`, and the key of their offsets. */
-typedef struct {
-  uint64_t start;
-  size_t count;
-  uint64_t offsets;
-} Numbers;
-
-/* Whether an event was read, is left to Python, or raised an error. */
-typedef enum { FAILED = -1, LEFT_TO_PYTHON, READ } Outcome;
-
-static Outcome left_unless_error(void) {
+Outcome left_unless_error(void) {
   if (!PyErr_Occurred()) return LEFT_TO_PYTHON;
   if (!PyErr_ExceptionMatches(PyExc_ValueError)) return FAILED;
   PyErr_Clear();  /* a missing blob; Python names the call too */
@@ -105,7 +94,7 @@ static uint64_t kind_of(const Run *run, uint64_t handle) {
 }
 
 /* Returns the plan of the call that is entered in a row. NULL for one that is left to Python. */
-static const Plan *plan_of(const Run *run, size_t row, uint64_t argument, const EventMemory *memory) {
+static Plan *plan_of(const Run *run, size_t row, uint64_t argument, const EventMemory *memory) {
   PyObject *plan = find_plan(run, row, 0);
   if (plan && PyCapsule_IsValid(plan, CHOICE_NAME)) {
     uint64_t handle, kind;
@@ -114,93 +103,6 @@ static const Plan *plan_of(const Run *run, size_t row, uint64_t argument, const 
     plan = kind ? find_plan(run, row, kind) : NULL;
   }
   return plan && plan != Py_None ? PyCapsule_GetPointer(plan, PLAN_NAME) : NULL;
-}
-
-/* Sets a member of an object that is a number. Returns LEFT_TO_PYTHON for None. */
-static Outcome read_member(PyObject *object, PyObject *name, uint64_t *number) {
-  PyObject *value = PyObject_GetAttr(object, name);
-  Outcome outcome = value && value != Py_None ? READ : LEFT_TO_PYTHON;
-  if (!value) return FAILED;
-  if (outcome == READ) *number = PyLong_AsUnsignedLongLongMask(value);
-  Py_DECREF(value);
-  return PyErr_Occurred() ? FAILED : outcome;
-}
-
-/* Finds the number of the live object with a handle, or that for a handle without one. Older objects are left to Python. */
-static Outcome number_handle(const State *state, const Node *node, PyObject *handle, uint64_t *number) {
-  Py_ssize_t count = PyTuple_Size(node->spaces), i;
-  PyObject *found;
-  Outcome outcome;
-  for (i = 0; i < count; i++) {
-    PyObject *handles = PyDict_GetItemWithError(state->spaces, PyTuple_GetItem(node->spaces, i));
-    PyObject *object = handles && PyDict_Check(handles) ? PyDict_GetItemWithError(handles, handle) : NULL;
-    if (object) return read_member(object, state->live, number);
-    if (PyErr_Occurred()) return FAILED;
-  }
-  found = PyObject_CallFunctionObjArgs(state->number_unknown, PyTuple_GetItem(node->bound, 2), handle, NULL);
-  if (!found) return FAILED;
-  if (found != Py_None) *number = PyLong_AsUnsignedLongMask(found);
-  outcome = PyErr_Occurred() ? FAILED : found == Py_None ? LEFT_TO_PYTHON : READ;
-  Py_DECREF(found);
-  return outcome;
-}
-
-/* Finds the live range with an address, and the offset of the address in it. */
-static Outcome number_address(const State *state, const Plan *plan, const Node *node, PyObject *address, uint64_t value, uint64_t *number,
-                              uint64_t *offset) {
-  PyObject *find = plan->creates_ranges ? state->find_foreign_range : state->find_range;
-  PyObject *range = PyObject_CallFunctionObjArgs(find, PyTuple_GetItem(node->bound, 2), address, NULL);
-  uint64_t start = 0;
-  Outcome outcome;
-  if (!range) return FAILED;
-  outcome = range == Py_None ? LEFT_TO_PYTHON : read_member(range, state->live, number);
-  if (outcome == READ) outcome = read_member(range, state->recorded, &start);
-  Py_DECREF(range);
-  if (outcome == LEFT_TO_PYTHON) return READ;  /* an unknown range */
-  *offset = value - start;
-  return outcome;
-}
-
-static Outcome number_value(const State *state, const Plan *plan, const FoundValue *found, uint64_t *number, uint64_t *offset) {
-  PyObject *value;
-  Outcome outcome;
-  int binding = found->node->binding;
-  *number = NO_OBJECT;
-  *offset = 0;
-  if (!found->value) return READ;
-  *number = UNKNOWN;
-  *offset = 1;
-  if (binding == FENCE || binding == LITERAL) return READ;
-  if (binding == PER_MACHINE) return LEFT_TO_PYTHON;
-  if (!(value = PyLong_FromUnsignedLongLong(found->value))) return FAILED;
-  outcome = binding == RANGE ? number_address(state, plan, found->node, value, found->value, number, offset)
-                             : number_handle(state, found->node, value, number);
-  Py_DECREF(value);
-  return outcome;
-}
-
-/* Appends the objects of the values that were found: all, or none if the call is left to Python. */
-static Outcome number_values(const State *state, const Plan *plan, Numbers *numbers) {
-  Py_ssize_t size = PyByteArray_Size(state->references);
-  size_t i;
-  numbers->start = (uint64_t)size / 4;
-  numbers->count = state->found.count;
-  numbers->offsets = 0;
-  if (PyByteArray_Resize(state->references, size + 4 * (Py_ssize_t)numbers->count)) return FAILED;
-  for (i = 0; i < numbers->count; i++) {
-    uint64_t number, offset;
-    uint32_t short_number;
-    Outcome outcome = number_value(state, plan, state->found.values + i, &number, &offset);
-    if (outcome != READ) {
-      if (PyByteArray_Resize(state->references, size)) return FAILED;
-      return outcome;
-    }
-    short_number = (uint32_t)number;
-    memcpy(PyByteArray_AsString(state->references) + size + 4 * i, &short_number, 4);
-    numbers->offsets = mix(numbers->offsets, offset);
-  }
-  numbers->offsets = mix(numbers->offsets, numbers->count);
-  return READ;
 }
 
 /* Returns the number of the module of a caller. Returns 0 after an error. */
@@ -216,57 +118,12 @@ static int number_caller(const Run *run, size_t row, uint32_t *number) {
   return found && !PyErr_Occurred();
 }
 
-/* Sets whether an effect of a call takes place. Returns 0 for what is left to Python. */
-static int takes_place(const Program *program, const Effect *effect, const EventMemory *entered, uint64_t argument, int *does) {
-  size_t i;
-  *does = 1;
-  for (i = 0; i < effect->count && *does; i++)
-    if ((*does = input_holds(program, entered, argument, effect->conditions + i)) < 0) return 0;
-  return 1;
-}
-
-/* Returns those effects of a call that take place, as tuples of their number and the size of a range. NULL for what is left to Python. */
-static PyObject *list_effects(const Program *program, const Effects *effects, const EventMemory *entered, uint64_t argument) {
-  PyObject *list = PyList_New(0);
-  size_t i;
-  for (i = 0; list && i < effects->count; i++) {
-    const Effect *effect = effects->effects + i;
-    uint64_t size = 0;
-    int does = 0, failed = !takes_place(program, effect, entered, argument, &does);
-    if (!failed && does) {
-      PyObject *item = NULL;
-      if (!effect->has_size || read_input(program, entered, argument, &effect->size, &size))
-        item = Py_BuildValue("(nK)", (Py_ssize_t)i, (unsigned long long)size);
-      failed = !item || PyList_Append(list, item);
-      Py_XDECREF(item);
-    }
-    if (failed) {
-      Py_DECREF(list);
-      return NULL;
-    }
-  }
-  return list;
-}
-
-/* Lets Python find the objects that a call destroys. */
-static Outcome find_dying(State *state, const Plan *plan, const Program *program, uint64_t index, uint64_t argument,
-                          const EventMemory *memory) {
-  PyObject *effects = list_effects(program, &plan->destroys, memory, argument), *inputs, *done = NULL;
-  if (!effects) return left_unless_error();
-  inputs = search_locations(program, state->location_type, memory, NULL, argument, state->budgets);
-  if (inputs) done = PyObject_CallFunction(state->on_destroying, "KOOO", (unsigned long long)index, plan->description, effects, inputs);
-  Py_DECREF(effects);
-  Py_XDECREF(inputs);
-  Py_XDECREF(done);
-  return done ? READ : inputs ? FAILED : left_unless_error();
-}
-
 static int load_entered(const Run *run, size_t row, uint64_t *argument, EventMemory *memory) {
   const uint8_t *offsets = run->frame.offsets + 8 * row;
   return load_enter(&run->frame.bodies, load_u64(offsets), load_u64(offsets + 8), argument, memory);
 }
 
-static Outcome enter_in_memory(Run *run, size_t row, const Plan *plan, uint64_t argument, const EventMemory *memory) {
+static Outcome enter_in_memory(Run *run, size_t row, Plan *plan, uint64_t argument, const EventMemory *memory) {
   State *state = run->state;
   const Program *program = PyCapsule_GetPointer(plan->program, PROGRAM_NAME);
   uint64_t position = run->position + load_u32(run->frame.ranks + 4 * row), index = load_u64(run->frame.calls + 8 * row);
@@ -277,7 +134,7 @@ static Outcome enter_in_memory(Run *run, size_t row, const Plan *plan, uint64_t 
   if (thread >= run->threads || position >= run->calls) return LEFT_TO_PYTHON;
   if (!search_values(program, memory, NULL, argument, state->budgets, &state->found)) return left_unless_error();
   if (!make_call_keys(plan->in_form, argument, memory, &keys) || !number_caller(run, row, &caller)) return FAILED;
-  if ((outcome = number_values(state, plan, &numbers)) != READ) return outcome;
+  if ((outcome = number_values(state, plan, position, &numbers)) != READ) return outcome;
   if (plan->destroys.count && (outcome = find_dying(state, plan, program, index, argument, memory)) != READ) {
     PyByteArray_Resize(state->references, 4 * (Py_ssize_t)numbers.start);
     return PyErr_Occurred() ? FAILED : outcome;
@@ -299,7 +156,7 @@ static Outcome enter_in_memory(Run *run, size_t row, const Plan *plan, uint64_t 
 
 static Outcome read_enter(Run *run, size_t row) {
   const PyObject *known = find_plan(run, row, 0);
-  const Plan *plan;
+  Plan *plan;
   EventMemory memory;
   uint64_t argument;
   Outcome outcome;
@@ -333,80 +190,64 @@ static uint64_t outcome_key(const Plan *plan, uint64_t result, const CallKeys *k
   return mix(mix(mix(key, keys->plain), keys->contents), 4);
 }
 
-static void put_outputs(Run *run, uint64_t position, const Numbers *numbers) {
+/* Sets the outputs of a call. `asked`: of each new range whether the caller asked for its address. NULL without. */
+static void put_outputs(Run *run, uint64_t position, const Numbers *numbers, PyObject *asked) {
+  Py_ssize_t count = asked ? PyList_Size(asked) : 0, i;
+  uint64_t key = mix(mix(0, get_u64(run, OFFSETS, position)), numbers->offsets);
   if (!numbers->count) return;
+  for (i = 0; i < count; i++) key = mix(key, PyLong_AsUnsignedLongMask(PyList_GetItem(asked, i)));
   put_u64(run, OUTPUT_STARTS, position, numbers->start);
   put_u32(run, OUTPUT_COUNTS, position, (uint32_t)numbers->count);
-  put_u64(run, OFFSETS, position, mix(mix(mix(0, get_u64(run, OFFSETS, position)), numbers->offsets), 2));
+  put_u64(run, OFFSETS, position, mix(key, (uint64_t)count + 2));
 }
 
 /* Sets the outputs of a call that has changed nothing to its inputs. */
 static void put_inputs_again(Run *run, uint64_t position) {
   const Numbers inputs = {get_u64(run, INPUT_STARTS, position), load_u32(run->columns[INPUT_COUNTS] + 4 * position),
                           get_u64(run, OFFSETS, position)};
-  put_outputs(run, position, &inputs);
+  put_outputs(run, position, &inputs, NULL);
 }
 
 /* Sets the outputs of a call to the objects of the values that were found in them. */
 static Outcome number_outputs(Run *run, const Plan *plan, uint64_t position) {
   Numbers numbers;
-  Outcome outcome = number_values(run->state, plan, &numbers);
-  if (outcome == READ) put_outputs(run, position, &numbers);
+  Outcome outcome = number_values(run->state, plan, position, &numbers);
+  if (outcome == READ) put_outputs(run, position, &numbers, NULL);
   return outcome;
 }
 
-/* Returns 1 if a call in flight destroys objects, -1 after an error. */
-static int is_destroying(const State *state, uint64_t index) {
-  PyObject *key = PyLong_FromUnsignedLongLong(index);
-  int found = key ? PyDict_Contains(state->dying, key) : -1;
-  Py_XDECREF(key);
-  return found;
-}
-
-/* Returns 0 after an error. */
-static int forget_dying(const State *state, uint64_t index) {
-  PyObject *key = PyLong_FromUnsignedLongLong(index);
-  int found = key ? PyDict_Contains(state->dying, key) : -1;
-  if (found == 1 && PyDict_DelItem(state->dying, key)) found = -1;
-  Py_XDECREF(key);
-  return found >= 0;
-}
-
-/* A call that succeeded, with the memory of its events. */
-typedef struct {
-  const Plan *plan;
-  const Program *program;
-  uint64_t position, index, argument;
-  const EventMemory *entered, *left;
-} Success;
-
-/*
- * Lets Python create and destroy the objects of a call, and set the outputs that the core cannot number: of a call that created ranges, and
- * of one with objects that are older than the trace. The values of the outputs have been found.
- */
-static Outcome change_objects(Run *run, const Success *call, PyObject *effects) {
-  const State *state = run->state;
-  unsigned long long position = call->position;
-  PyObject *inputs = NULL, *done = NULL;
+/* Lets Python set the outputs of a call that has changed its objects: among the others are objects that are older than the trace. */
+static Outcome set_outputs(State *state, const Success *call, PyObject *asked) {
   PyObject *outputs = search_locations(call->program, state->location_type, call->left, call->entered, call->argument, state->budgets);
-  Outcome outcome = FAILED;
-  if (!outputs) return left_unless_error();
-  inputs = call->plan->creates_ranges
-             ? search_locations(call->program, state->location_type, call->entered, NULL, call->argument, state->budgets)
-             : PyList_New(0);
-  if (inputs)
-    done = PyObject_CallFunction(state->on_success, "KKOOOO", position, (unsigned long long)call->index, call->plan->description, effects,
-                                 outputs, inputs);
-  if (done) outcome = done == Py_True ? READ : number_outputs(run, call->plan, call->position);
-  else if (!inputs) outcome = left_unless_error();
-  Py_XDECREF(done);
-  if (done && outcome == LEFT_TO_PYTHON) {
-    done = PyObject_CallFunction(state->set_outputs, "KOO", position, call->plan->description, outputs);
-    outcome = done ? READ : FAILED;
-    Py_XDECREF(done);
+  PyObject *created = outputs ? PyDict_New() : NULL, *done = NULL;
+  size_t i;
+  for (i = 0; created && i < state->found.count && (Py_ssize_t)i < PyList_Size(outputs); i++) {
+    PyObject *number = PyLong_FromUnsignedLong(state->found.values[i].created);
+    PyObject *path = PyTuple_GetItem(PyList_GetItem(outputs, (Py_ssize_t)i), 0);
+    if (!number || (state->found.values[i].created && PyDict_SetItem(created, path, number))) Py_CLEAR(created);
+    Py_XDECREF(number);
   }
-  Py_DECREF(outputs);
-  Py_XDECREF(inputs);
+  if (created)
+    done = PyObject_CallFunction(state->set_outputs, "KOOOO", (unsigned long long)call->position, call->plan->description, outputs, created,
+                                 asked);
+  else if (!PyErr_Occurred()) PyErr_SetString(PyExc_RuntimeError, "the outputs of a call are gone");
+  Py_XDECREF(outputs);
+  Py_XDECREF(created);
+  Py_XDECREF(done);
+  return done ? READ : FAILED;
+}
+
+/* Creates and destroys the objects of a call, whose outputs were searched, and sets the outputs. */
+static Outcome change(Run *run, const Success *call, const Changes *creates) {
+  PyObject *asked = NULL;
+  Numbers numbers;
+  Outcome outcome = change_objects(run->state, call, creates, &asked);
+  if (outcome == READ) {
+    outcome = number_values(run->state, call->plan, call->position, &numbers);
+    if (outcome == READ) put_outputs(run, call->position, &numbers, asked);
+    else if (outcome == LEFT_TO_PYTHON) outcome = set_outputs(run->state, call, asked);
+  }
+  Py_XDECREF(asked);
   return outcome;
 }
 
@@ -414,22 +255,21 @@ static Outcome change_objects(Run *run, const Success *call, PyObject *effects) 
 static Outcome succeed(Run *run, const Success *call) {
   State *state = run->state;
   const Plan *plan = call->plan;
-  PyObject *effects;
-  Outcome outcome = READ;
+  Changes creates;
   int destroys = plan->destroys.count ? is_destroying(state, call->index) : 0, has_changed;
   if (destroys < 0) return FAILED;
-  if (!(effects = list_effects(call->program, &plan->creates, call->entered, call->argument))) return left_unless_error();
-  has_changed = destroys || PyList_Size(effects);
-  if (!has_changed && is_unchanged(call->entered, call->left)) put_inputs_again(run, call->position);
-  else if (plan->is_chosen) outcome = LEFT_TO_PYTHON;  /* the handle that has chosen the plan may refer to another object now */
-  else if (!search_values(call->program, call->left, call->entered, call->argument, state->budgets, &state->found))
-    outcome = left_unless_error();
-  else outcome = has_changed ? change_objects(run, call, effects) : number_outputs(run, plan, call->position);
-  Py_DECREF(effects);
-  return outcome;
+  if (!read_changes(call->program, &plan->creates, call->entered, call->argument, &creates)) return left_unless_error();
+  has_changed = destroys || creates.count;
+  if (!has_changed && is_unchanged(call->entered, call->left)) {
+    put_inputs_again(run, call->position);
+    return READ;
+  }
+  if (plan->is_chosen) return LEFT_TO_PYTHON;  /* the handle that has chosen the plan may refer to another object now */
+  if (!search_values(call->program, call->left, call->entered, call->argument, state->budgets, &state->found)) return left_unless_error();
+  return has_changed ? change(run, call, &creates) : number_outputs(run, plan, call->position);
 }
 
-static Outcome leave_in_memory(Run *run, size_t row, const Plan *plan, uint64_t position, uint64_t argument, const EventMemory *memory,
+static Outcome leave_in_memory(Run *run, size_t row, Plan *plan, uint64_t position, uint64_t argument, const EventMemory *memory,
                                const EventMemory *left) {
   uint64_t result = returned(plan, load_u64(run->frame.values + 8 * row)), index = load_u64(run->frame.calls + 8 * row);
   CallKeys keys;
@@ -460,7 +300,7 @@ static Outcome find_entered(const Run *run, size_t row, size_t *entered) {
 
 static Outcome read_leave(Run *run, size_t row) {
   const uint8_t *offsets = run->frame.offsets + 8 * row;
-  const Plan *plan;
+  Plan *plan;
   EventMemory memory, left;
   uint64_t argument, position;
   size_t entered;

@@ -6,6 +6,9 @@ static void free_effects(Effects *effects) {
   for (i = 0; i < effects->count; i++) {
     for (j = 0; j < effects->effects[i].count; j++) free(effects->effects[i].conditions[j].values);
     free(effects->effects[i].conditions);
+    Py_XDECREF(effects->effects[i].owners);
+    Py_XDECREF(effects->effects[i].owner_spaces);
+    Py_XDECREF(effects->effects[i].spaces);
   }
   free(effects->effects);
 }
@@ -17,6 +20,9 @@ static void free_plan(Plan *plan) {
   Py_XDECREF(plan->in_form);
   Py_XDECREF(plan->out_form);
   Py_XDECREF(plan->program);
+  Py_XDECREF(plan->patterns);
+  free_map(&plan->numbers);
+  free(plan->roles);
   free(plan);
 }
 
@@ -25,10 +31,28 @@ static void free_plan_capsule(PyObject *capsule) {
   if (plan) free_plan(plan);
 }
 
+static PyObject *new_reference(PyObject *object) {
+  Py_INCREF(object);
+  return object;
+}
+
+/*
+ * Reads what tracekmt.differ.plans has for an effect: conditions, the size or None, the unit of it, the number of a pattern, those of the
+ * owners, the spaces of owners, the spaces of the object, whether it is a range, whether it is external, the number of its kind.
+ */
 static int read_effect(PyObject *tuple, Effect *effect) {
-  PyObject *conditions, *size;
+  PyObject *conditions, *size, *owners, *owner_spaces, *spaces;
   Py_ssize_t count, i;
-  if (!PyArg_ParseTuple(tuple, "O!O", &PyTuple_Type, &conditions, &size)) return 0;
+  if (!PyArg_ParseTuple(tuple, "O!OKIO!O!O!ppi", &PyTuple_Type, &conditions, &size, &effect->unit, &effect->pattern, &PyTuple_Type, &owners,
+                        &PyTuple_Type, &owner_spaces, &PyTuple_Type, &spaces, &effect->is_range, &effect->is_external, &effect->kind))
+    return 0;
+  if (!PyTuple_Size(spaces)) {
+    PyErr_SetString(PyExc_ValueError, "an object without a space");
+    return 0;
+  }
+  effect->owners = new_reference(owners);
+  effect->owner_spaces = new_reference(owner_spaces);
+  effect->spaces = new_reference(spaces);
   count = PyTuple_Size(conditions);
   if (count && !(effect->conditions = calloc((size_t)count, sizeof *effect->conditions))) {
     PyErr_NoMemory();
@@ -43,6 +67,10 @@ static int read_effect(PyObject *tuple, Effect *effect) {
 
 static int read_effects(PyObject *tuple, Effects *effects) {
   Py_ssize_t count = PyTuple_Size(tuple), i;
+  if (count > MAX_EFFECTS) {
+    PyErr_SetString(PyExc_ValueError, "too many effects");
+    return 0;
+  }
   if (count && !(effects->effects = calloc((size_t)count, sizeof *effects->effects))) {
     PyErr_NoMemory();
     return 0;
@@ -55,28 +83,89 @@ static int read_effects(PyObject *tuple, Effects *effects) {
 
 /*
  * Returns a plan. Arguments: the description, the forms of inputs and outputs, whether each is exact, the program, what is returned, the
- * number of the function, what it creates and destroys, whether it creates ranges, whether it is one of several plans of the function.
+ * number of the function, what it creates and destroys, whether it creates ranges, whether it is one of several plans of the function, the
+ * patterns that the effects have numbers of: that of the first one is 1.
  */
 PyObject *history_plan(PyObject *self, PyObject *arguments) {
   Plan *plan = calloc(1, sizeof *plan);
-  PyObject *description, *in_form, *out_form, *program, *creates, *destroys, *capsule = NULL;
+  PyObject *description, *in_form, *out_form, *program, *creates, *destroys, *patterns, *capsule = NULL;
   if (!plan) return PyErr_NoMemory();
-  if (PyArg_ParseTuple(arguments, "OOpOpOiIO!O!pp:history_plan", &description, &in_form, &plan->in_is_exact, &out_form, &plan->out_is_exact,
+  if (PyArg_ParseTuple(arguments, "OOpOpOiIO!O!ppO!:history_plan", &description, &in_form, &plan->in_is_exact, &out_form, &plan->out_is_exact,
                        &program, &plan->returns, &plan->function, &PyTuple_Type, &creates, &PyTuple_Type, &destroys,
-                       &plan->creates_ranges, &plan->is_chosen) &&
+                       &plan->creates_ranges, &plan->is_chosen, &PyTuple_Type, &patterns) &&
       PyCapsule_GetPointer(program, PROGRAM_NAME) && read_effects(creates, &plan->creates) && read_effects(destroys, &plan->destroys)) {
-    plan->description = description;
-    plan->in_form = in_form;
-    plan->out_form = out_form;
-    plan->program = program;
-    Py_INCREF(description);
-    Py_INCREF(in_form);
-    Py_INCREF(out_form);
-    Py_INCREF(program);
+    plan->description = new_reference(description);
+    plan->in_form = new_reference(in_form);
+    plan->out_form = new_reference(out_form);
+    plan->program = new_reference(program);
+    plan->patterns = new_reference(patterns);
     capsule = PyCapsule_New(plan, PLAN_NAME, free_plan_capsule);
   }
   if (!capsule) free_plan(plan);
   return capsule;
+}
+
+/* Returns the number of a pattern in a plan, UNNAMED for one that no effect has. */
+static uint32_t number_of_pattern(const Plan *plan, PyObject *pattern) {
+  Py_ssize_t count = PyTuple_Size(plan->patterns), i;
+  for (i = 0; i < count; i++)
+    if (!PyUnicode_Compare(PyTuple_GetItem(plan->patterns, i), pattern)) return (uint32_t)i + 1;
+  return UNNAMED;
+}
+
+/* Adds the role of a path. Returns 0 after an error. */
+static int add_role(const State *state, Plan *plan, uint64_t key, PyObject *location) {
+  Role role = {number_of_pattern(plan, PyTuple_GetItem(location, 1)), 0};
+  if (PyErr_Occurred()) return 0;
+  if (role.pattern != UNNAMED) {
+    PyObject *number = PyObject_CallFunctionObjArgs(state->path_of, PyTuple_GetItem(location, 0), NULL);
+    if (number) role.path = (uint32_t)PyLong_AsUnsignedLongMask(number);
+    Py_XDECREF(number);
+    if (PyErr_Occurred()) return 0;
+  }
+  if (plan->count == plan->capacity) {
+    size_t capacity = 2 * plan->capacity + 16;
+    Role *roles = realloc(plan->roles, capacity * sizeof *roles);
+    if (!roles) {
+      PyErr_NoMemory();
+      return 0;
+    }
+    plan->roles = roles;
+    plan->capacity = capacity;
+  }
+  plan->roles[plan->count] = role;
+  if (!put_number(&plan->numbers, key, (uint32_t)plan->count + 1)) return 0;
+  plan->count++;
+  return 1;
+}
+
+/* Adds the roles of the paths that are new to a plan. */
+static int learn_roles(const State *state, Plan *plan, const FoundValues *found, const EventMemory *now, const EventMemory *before,
+                       uint64_t argument) {
+  const Program *program = PyCapsule_GetPointer(plan->program, PROGRAM_NAME);
+  PyObject *locations = search_locations(program, state->location_type, now, before, argument, state->budgets);
+  size_t i;
+  int is_same = locations && (size_t)PyList_Size(locations) == found->count;
+  for (i = 0; is_same && i < found->count; i++)
+    if (!get_number(&plan->numbers, found->values[i].path))
+      is_same = add_role(state, plan, found->values[i].path, PyList_GetItem(locations, (Py_ssize_t)i));
+  Py_XDECREF(locations);
+  return is_same;
+}
+
+int find_roles(const State *state, Plan *plan, FoundValues *found, const EventMemory *now, const EventMemory *before, uint64_t argument) {
+  size_t i;
+  for (i = 0; i < found->count; i++) {
+    FoundValue *value = found->values + i;
+    uint32_t number = get_number(&plan->numbers, value->path);
+    if (!number) {
+      if (!learn_roles(state, plan, found, now, before, argument)) return 0;
+      number = get_number(&plan->numbers, value->path);
+    }
+    value->pattern = plan->roles[number - 1].pattern;
+    value->path_number = plan->roles[number - 1].path;
+  }
+  return 1;
 }
 
 static void free_choice(PyObject *capsule) {

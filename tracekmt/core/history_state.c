@@ -1,14 +1,13 @@
 /* The state of the reader of a history, made once for a trace. */
 #include "history.h"
 
-enum { OBJECTS = 14 };
+enum { OBJECTS = 10 };
 
 /* Lists the members of a state that are set from arguments. */
 static void list_objects(State *state, PyObject **members[OBJECTS]) {
   PyObject **all[OBJECTS] = {
-    &state->references, &state->plans, &state->kinds, &state->spaces, &state->callers, &state->dying,
-    &state->location_type, &state->caller_of, &state->find_range, &state->find_foreign_range, &state->number_unknown,
-    &state->on_destroying, &state->on_success, &state->set_outputs,
+    &state->references, &state->plans, &state->kinds, &state->live, &state->callers, &state->dying, &state->location_type,
+    &state->caller_of, &state->path_of, &state->set_outputs,
   };
   memcpy(members, all, sizeof all);
 }
@@ -20,9 +19,8 @@ static void free_state(PyObject *capsule) {
   list_objects(state, members);
   for (i = 0; i < COLUMNS; i++) Py_XDECREF(state->columns[i]);
   for (i = 0; i < OBJECTS; i++) Py_XDECREF(*members[i]);
-  Py_XDECREF(state->live);
-  Py_XDECREF(state->recorded);
   free(state->found.values);
+  free(state->asking.values);
   free(state);
 }
 
@@ -46,7 +44,7 @@ static int set_columns(State *state, PyObject *columns) {
 PyObject *history_state(PyObject *self, PyObject *arguments) {
   PyObject *columns, *objects, *capsule, **members[OBJECTS];
   PyTypeObject *types[OBJECTS] = {
-    &PyByteArray_Type, &PyDict_Type, &PyDict_Type, &PyDict_Type, &PyDict_Type, &PyDict_Type, &PyType_Type,
+    &PyByteArray_Type, &PyDict_Type, &PyDict_Type, NULL, &PyDict_Type, &PyDict_Type, &PyType_Type,
   };
   Py_ssize_t i;
   State *state = calloc(1, sizeof *state);
@@ -69,9 +67,7 @@ PyObject *history_state(PyObject *self, PyObject *arguments) {
     Py_INCREF(object);
     *members[i] = object;
   }
-  state->live = PyUnicode_InternFromString("live");
-  state->recorded = PyUnicode_InternFromString("recorded");
-  if (state->live && state->recorded && set_columns(state, columns)) return capsule;
+  if ((state->objects = objects_of(state->live)) && set_columns(state, columns)) return capsule;
 fail:
   Py_DECREF(capsule);
   return NULL;

@@ -89,8 +89,8 @@ static int build(Node *node, PyObject *tuple, uint32_t limit, int depth) {
   Py_INCREF(node->name);
   Py_INCREF(node->object);
   Py_INCREF(node->bound);
-  if (node->bound != Py_None && !PyArg_ParseTuple(node->bound, "OOOiO!", &ignored, &ignored, &ignored, &node->binding, &PyTuple_Type,
-                                                  &node->spaces))
+  if (node->bound != Py_None && !PyArg_ParseTuple(node->bound, "OOOiO!p", &ignored, &ignored, &ignored, &node->binding, &PyTuple_Type,
+                                                  &node->spaces, &node->is_external))
     return 0;
   node->has_length = length != Py_None;
   node->has_selector = selector != Py_None;

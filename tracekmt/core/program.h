@@ -50,8 +50,8 @@ typedef struct Program Program;
 
 typedef struct Node {
   NodeKind kind;
-  PyObject *name, *object, *bound, *spaces;  /* `spaces` and `binding` are parts of `bound` */
-  int binding;
+  PyObject *name, *object, *bound, *spaces;  /* `spaces`, `binding` and `is_external` are parts of `bound`; the last space is its own */
+  int binding, is_external;
   uint32_t offset, size;
   int flag, searched, has_length, has_selector;
   Length length;
@@ -69,10 +69,11 @@ struct Program {
 /* How the values of a kind are bound: the order is that of tracekmt.codec.programs. */
 typedef enum { HANDLE, RANGE, FENCE, PER_MACHINE, LITERAL } Binding;
 
-/* A value that refers to an object. */
+/* A value that refers to an object. `path`: key of its path in the argument. The others are of the reader of a history. */
 typedef struct {
   const Node *node;
-  uint64_t value;
+  uint64_t value, path;
+  uint32_t pattern, path_number, created;
 } FoundValue;
 
 typedef struct {

@@ -358,15 +358,17 @@ static PyObject *decode_struct(Walk *walk, const Program *program, const uint8_t
 
 /*
  * The path of a value: that of the structure around it, and that in its description. They are one object without indexes. A search for
- * values alone has no paths.
+ * values alone has a key in place of them.
  */
 typedef struct {
   PyObject *path, *pattern;
+  uint64_t key;
 } Path;
 
 /* Sets a longer path. `index`: of an array, -1 for none. Returns 0 after an error. */
 static int extend(const Path *outer, PyObject *name, long long index, const char *end, Path *path) {
   path->path = path->pattern = NULL;
+  path->key = mix(mix(outer->key, (uintptr_t)name), (uint64_t)index);
   if (!outer->path) return 1;
   if (index < 0) {
     path->path = PyUnicode_FromFormat("%U%U%s", outer->path, name, end);
@@ -392,7 +394,7 @@ static int search(Walk *walk, const Node *node, const uint8_t *now, const uint8_
                   const Path *path);
 
 /* Adds a bound value. Returns 0 if the call is left to Python. */
-static int add_value(FoundValues *found, const Node *node, const uint8_t *now) {
+static int add_value(FoundValues *found, const Node *node, const uint8_t *now, const Path *path) {
   if (node->kind == STRUCT || (node->flag && node->kind == INTEGER && load_signed(now, node->size) < 0)) return 0;
   if (found->count == found->capacity) {
     size_t capacity = 2 * found->capacity + 64;
@@ -404,7 +406,7 @@ static int add_value(FoundValues *found, const Node *node, const uint8_t *now) {
     found->values = values;
     found->capacity = capacity;
   }
-  found->values[found->count++] = (FoundValue){node, load(now, node->size)};
+  found->values[found->count++] = (FoundValue){node, load(now, node->size), mix(path->key, (uintptr_t)node), 0, 0, 0};
   return 1;
 }
 
@@ -476,7 +478,7 @@ static int search(Walk *walk, const Node *node, const uint8_t *now, const uint8_
   int found;
   if (!node->searched) return 1;
   if (node->bound != Py_None)
-    return walk->found ? add_value(walk->found, node, now) : add_location(walk, node, now, address, frame, path);
+    return walk->found ? add_value(walk->found, node, now, path) : add_location(walk, node, now, address, frame, path);
   switch (node->kind) {
     case STRUCT:
       inner_frame = (Frame){now, before, node->program->size, frame};
@@ -553,7 +555,7 @@ static int search_argument(Walk *walk, const Program *program, uint64_t address,
 
 /* Returns the locations that a search in the memory of a walk finds, NULL for what is left to Python. */
 static PyObject *collect_locations(Walk *walk, const Program *program, PyObject *location_type, uint64_t address) {
-  Path path;
+  Path path = {NULL, NULL, 0};
   int found;
   if (!PyType_Check(location_type) || !PyType_IsSubtype((PyTypeObject *)location_type, &PyTuple_Type)) {
     PyErr_SetString(PyExc_TypeError, "the type of locations is no tuple");
@@ -595,7 +597,7 @@ static void start_walk(Walk *walk, const EventMemory *now, const EventMemory *be
 
 int search_values(const Program *program, const EventMemory *now, const EventMemory *before, uint64_t address,
                   const long long budgets[2], FoundValues *found) {
-  const Path no_path = {NULL, NULL};
+  const Path no_path = {NULL, NULL, 0};
   Walk walk;
   start_walk(&walk, now, before, budgets);
   walk.found = found;

@@ -21,6 +21,9 @@ Objects have numbers from FIRST on.
 NO_BIRTH = -1
 """Birth of an object that is older than the trace."""
 
+NO_DEATH = -1
+"""Death of an object that no call destroyed."""
+
 NO_PARTNER = -1
 """Position of the counterpart of a call without one."""
 
@@ -36,6 +39,7 @@ class Objects:
         uses: Key of the calls that use the object, in order. It is set when all calls have been read.
         is_range: 1 for a range of addresses.
         chosen: 1 for a range at an address that the caller asked for.
+        deaths: Position of the call that destroyed the object, or NO_DEATH.
     """
 
     births: array[int] = field(default_factory=lambda: array("q", [NO_BIRTH] * FIRST))
@@ -44,6 +48,7 @@ class Objects:
     uses: array[int] = field(default_factory=lambda: array("q"))
     is_range: bytearray = field(default_factory=lambda: bytearray(FIRST))
     chosen: bytearray = field(default_factory=lambda: bytearray(FIRST))
+    deaths: array[int] = field(default_factory=lambda: array("q", [NO_DEATH] * FIRST))
 
     def __len__(self) -> int:
         return len(self.births)
@@ -52,6 +57,7 @@ class Objects:
         """Add an object and return its number."""
         self.is_range.append(is_range)
         self.chosen.append(is_chosen)
+        self.deaths.append(NO_DEATH)
         self.births.append(birth)
         self.paths.append(path)
         self.values.append(value & (1 << 64) - 1 if isinstance(value, int) else 0)

@@ -6,11 +6,13 @@ Nothing else of a call is kept, so a long trace needs about a hundred bytes a ca
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from tracekmt.differ.columns import FIRST, CallObjects, Objects, positions_of
+from tracekmt.differ.columns import FIRST, NO_DEATH, CallObjects, Objects, positions_of
 from tracekmt.spec.types import Kind
 from tracekmt.trace.call import BoundValue
 from tracekmt.trace.reader import Trace, TracedCall
@@ -51,7 +53,6 @@ class History:
         objects: The objects.
         inputs: Objects of the bound inputs of each call, in their order.
         outputs: Objects of the bound outputs of each call that succeeded, in their order.
-        destroyed: Objects that a call destroyed, by its position.
     """
 
     trace: Trace
@@ -69,7 +70,6 @@ class History:
     objects: Objects
     inputs: CallObjects
     outputs: CallObjects
-    destroyed: dict[int, array[int]]
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process needs: all but the trace."""
@@ -99,7 +99,16 @@ class History:
             for number, bound in zip(self.inputs[position], call.bound_inputs, strict=True)
             if number >= FIRST and bound.pattern.rpartition(".")[2] in names
         ]
-        return [*fences, *self.destroyed.get(position, ())]
+        return [*fences, *self._destroyed.get(position, ())]
+
+    @cached_property
+    def _destroyed(self) -> dict[int, list[int]]:
+        """Objects that a call destroyed, by its position."""
+        destroyed = defaultdict[int, list[int]](list)
+        for number, death in enumerate(self.objects.deaths):
+            if death != NO_DEATH:
+                destroyed[death].append(number)
+        return destroyed
 
     def by_thread(self) -> dict[int, array[int]]:
         """Return the positions of the calls of each thread, by its number."""

@@ -6,7 +6,6 @@ Both write the same columns, which grow with each frame.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ from tracekmt.differ.call_columns import COLUMNS, CallColumns
 from tracekmt.differ.columns import mix_numbers, uses_of
 from tracekmt.differ.history import History, Names, is_asked_for
 from tracekmt.differ.keys import keys_of, outcome_key
-from tracekmt.differ.numbering import NOTHING_CREATED, Numbering
+from tracekmt.differ.live_objects import LiveObjectsInCore, live_objects
+from tracekmt.differ.numbering import Numbering
 from tracekmt.differ.plans import plan_of
-from tracekmt.objects.identity import Identity
-from tracekmt.objects.lifetimes import Effect, created_by, destroyed_by, destroyed_objects, effects_of
+from tracekmt.objects.lifetimes import Effect, created_values, destroyed_objects, effects_of, owner_of
 from tracekmt.spec.types import CallSpec, Kind
 from tracekmt.trace.call import BoundValue, module_of
 from tracekmt.trace.event_frame import ENTER, LEAVE, EventFrame
@@ -44,15 +43,15 @@ class _Reader:
     def __init__(self, trace: Trace, names: Names) -> None:
         self.trace, self.names = trace, names
         self.columns = CallColumns()
-        self._numbering = Numbering(names.paths)
-        self.destroyed: dict[int, array[int]] = {}
+        self._live = live_objects()
+        self._numbering = Numbering(self._live, names.paths)
         self._callers: dict[int, int] = {}
         # Calls that were entered in Python and did not return yet.
         self._in_flight: dict[int, TracedCall] = {}
         # Positions of the calls that were entered in earlier frames and did not return there.
         self._carried: dict[int, int] = {}
         # Objects that the calls in flight destroy, by the index of the call.
-        self._dying: dict[int, list[Identity]] = {}
+        self._dying: dict[int, list[int]] = {}
         self._ambiguous = ambiguous_kinds(trace.specs.values())
         self._has_choices = any(map(depends_on_objects, trace.specs.values()))
         # Kinds by their number, and the numbers of the kinds of handles. 0: unknown.
@@ -62,12 +61,10 @@ class _Reader:
         self._state = None if core.CORE is None else self._make_state(core.CORE)
 
     def _make_state(self, native: core.Core) -> Any:
-        columns, numbering = self.columns, self._numbering
-        tables = self._plans, self._kinds_of_handles, numbering.bindings.handles.by_space, self._callers, self._dying
-        functions = (
-            *(self._add_caller, numbering.bindings.ranges.find, numbering.find_foreign_range, numbering.number_unknown),
-            *(self._on_destroying, self._on_success, self._refer_outputs),
-        )
+        columns = self.columns
+        assert isinstance(self._live, LiveObjectsInCore)
+        tables = self._plans, self._kinds_of_handles, self._live.table, self._callers, self._dying
+        functions = self._add_caller, self._numbering.path, self._set_changed_outputs
         return native.history_state(
             tuple(columns.memory.values()),
             (columns.references, *tables, BoundLocation, *functions),
@@ -92,15 +89,15 @@ class _Reader:
         columns = self.columns
         arrays = {name: columns.take(name) for name in COLUMNS if not name.startswith(("input", "output", "states"))}
         inputs = columns.objects("input")
-        self._numbering.objects.uses = uses_of(len(self._numbering.objects), arrays["weak"], inputs)
+        objects = self._live.take()
+        objects.uses = uses_of(len(objects), arrays["weak"], inputs)
         outputs = columns.objects("output")
         return History(
             trace=self.trace,
             names=self.names,
-            objects=self._numbering.objects,
+            objects=objects,
             inputs=inputs,
             outputs=outputs,
-            destroyed=self.destroyed,
             **arrays,
         )
 
@@ -127,7 +124,11 @@ class _Reader:
 
     def _plan(self, native: core.Core, spec_id: int) -> Any:
         spec = self.trace.specs.get(spec_id)
-        return None if spec is None else plan_of(native, spec, self.trace.abi, self._function(spec))
+        return None if spec is None else self._plan_of(native, spec)
+
+    def _plan_of(self, native: core.Core, spec: CallSpec, resolved: CallSpec | None = None) -> Any:
+        number_of_kind = self._number_of_kind if self._has_choices else None
+        return plan_of(native, spec, self.trace.abi, self._function(spec), number_of_kind, resolved)
 
     def _function(self, spec: CallSpec) -> int:
         return self.names.functions.setdefault(spec.name, len(self.names.functions))
@@ -153,7 +154,7 @@ class _Reader:
         columns.set_inputs(position, numbers)
         columns.states[position] = _IN_PYTHON
         if spec.destroys:
-            self._dying[call.index] = list(destroyed_objects(self._numbering.bindings, call))
+            self._dying[call.index] = list(destroyed_objects(self._live, call))
         self._in_flight[call.index] = call
 
     def _select_arms(self, call: TracedCall) -> None:
@@ -167,9 +168,7 @@ class _Reader:
         resolved = call.select_arms(kind_of)
         key = call.enter.spec_id | asked[-1] << 32
         if core.CORE is not None and asked[-1] and key not in self._plans:
-            self._plans[key] = plan_of(
-                core.CORE, call.spec, self.trace.abi, self._function(call.spec), resolved=resolved
-            )
+            self._plans[key] = self._plan_of(core.CORE, call.spec, resolved)
 
     def _on_leave(self, frame: EventFrame, first_position: int, row: int) -> None:
         index, columns = frame.table.calls[row], self.columns
@@ -189,96 +188,57 @@ class _Reader:
         elif call.unchanged and not effects and not self._dying.get(index):  # most calls
             self._set_outputs(position, columns.inputs_of(position), columns.offsets[position], ())
         else:
-            created, asked = self._change_objects(position, index, effects, call.bound_outputs, call.bound_inputs)
-            self._refer_outputs(position, call.spec, call.bound_outputs, created, asked)
-
-    def _on_destroying(
-        self, index: int, spec: CallSpec, effects: list[tuple[int, int]], inputs: Sequence[BoundValue]
-    ) -> None:
-        """Find the objects that a call destroys. `effects`: the numbers of what it destroys if it succeeds."""
-        dying = [
-            identity
-            for number, _ in effects
-            for identity in destroyed_by(self._numbering.bindings, spec.destroys[number], inputs)
-        ]
-        self._dying.pop(index, None)
-        if dying:
-            self._dying[index] = dying
-
-    def _on_success(
-        self,
-        position: int,
-        index: int,
-        spec: CallSpec,
-        effects: list[tuple[int, int]],
-        outputs: Sequence[BoundValue],
-        inputs: Sequence[BoundValue],
-    ) -> bool:
-        """Create and destroy the objects of a call. `effects`: the numbers of what it creates, with a range's size.
-
-        Return True if this has set the outputs, too. The core does for a call whose new handles say which object they
-        refer to.
-        """
-        creates = [(spec.creates[number], size * spec.creates[number].unit) for number, size in effects]
-        created, asked = self._change_objects(position, index, creates, outputs, inputs)
-        objects = self._numbering.objects
-        is_clear = not asked and len({objects.values[number] for number in created.values()}) == len(created)
-        if created and position in self.destroyed:  # the new objects may be among those
-            is_clear = False
-        if not is_clear:
-            self._refer_outputs(position, spec, outputs, created, asked)
-        return not is_clear
+            created, asked = self._change_objects(position, call, effects)
+            self._set_changed_outputs(position, call.spec, call.bound_outputs, created, asked)
 
     def _change_objects(
         self,
         position: int,
-        index: int,
-        effects: list[Effect],
-        outputs: Sequence[BoundValue],
-        inputs: Sequence[BoundValue],
+        call: TracedCall,
+        effects: Sequence[Effect],
     ) -> tuple[dict[str, int], list[int]]:
         """Create and destroy the objects of a call that succeeded.
 
         Args:
             position: Position of the call.
-            index: Index of the call.
+            call: The call.
             effects: What it creates.
-            outputs: Its bound outputs.
-            inputs: Its bound inputs, for a call that creates ranges.
 
         Returns:
             Numbers of the created objects by path, and for each new range 1 if the caller asked for its address.
         """
-        numbering, bindings = self._numbering, self._numbering.bindings
+        live, outputs = self._live, call.bound_outputs
         created_numbers: dict[str, int] = {}
         asked: list[int] = []
-        for created in created_by(bindings, effects, outputs):
-            kind, bound = created.kind, created.bound_value
+        for creates, size in effects:
+            kind, owner = creates.kind, owner_of(live, creates, outputs)
             is_range = kind.binding == "range"
-            is_chosen = is_range and is_asked_for(inputs, kind, bound.value)
-            path = numbering.path(bound.path)
-            number = numbering.objects.add(position, path, bound.value, is_range=is_range, is_chosen=is_chosen)
-            created_numbers[bound.path] = number
-            if is_range:
-                asked.append(is_chosen)
-            older, _ = bindings.bind(created.identity(index, number))
-            if older is not None:
-                bindings.destroy(older, index)
+            for bound in created_values(creates, outputs):
+                is_chosen = is_range and is_asked_for(call.bound_inputs, kind, bound.value)
+                path = self._numbering.path(bound.path)
+                number = live.add(position, path, bound.value, is_range=is_range, is_chosen=is_chosen)
+                live.bind(number, kind, owner, size)
+                created_numbers[bound.path] = number
+                if is_range:
+                    asked.append(is_chosen)
         if self._has_choices:
             for handle, known in created_handles([creates for creates, _ in effects], outputs, self._ambiguous):
-                self._kinds_of_handles[handle] = self._kinds.setdefault(known, len(self._kinds))
-        gone = [each for identity in self._dying.pop(index, ()) for each in bindings.destroy(identity, index)]
-        if gone:
-            self.destroyed[position] = array("I", [each.live for each in gone if each.live is not None])
+                self._kinds_of_handles[handle] = 0 if known is None else self._number_of_kind(known)
+        for number in self._dying.pop(call.index, ()):
+            live.destroy(number, position)
         return created_numbers, asked
 
-    def _refer_outputs(
+    def _number_of_kind(self, kind: Kind) -> int:
+        """Return the number of the kind of a new handle."""
+        return 0 if kind in self._ambiguous else self._kinds.setdefault(kind, len(self._kinds))
+
+    def _set_changed_outputs(
         self,
         position: int,
         spec: CallSpec,
         outputs: Sequence[BoundValue],
-        created: Mapping[str, int] = NOTHING_CREATED,
-        asked: Sequence[int] = (),
+        created: Mapping[str, int],
+        asked: Sequence[int],
     ) -> None:
         """Set the outputs of a call whose objects are created and destroyed.
 

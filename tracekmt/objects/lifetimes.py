@@ -8,13 +8,26 @@ Lifetimes follow from the descriptions alone. They concern one side. `differ` co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from tracekmt.codec import Unreadable
 from tracekmt.objects.identity import Bindings, Identity
-from tracekmt.spec.types import Creates, Destroys, Kind
+from tracekmt.spec.types import Creates, Kind
 from tracekmt.trace.call import BoundValue
 from tracekmt.trace.reader import TracedCall
+
+Found_co = TypeVar("Found_co", covariant=True)
+"""An object, as `Bindings` or another collection of live objects returns it."""
+
+
+class Finder(Protocol[Found_co]):
+    """Live objects, as `Bindings` has them."""
+
+    def find(self, kind: Kind, value: int) -> Found_co | None:
+        """See `Bindings.find`."""
+
+    def find_destroyed(self, kind: Kind, value: int) -> Sequence[Found_co]:
+        """See `Bindings.find_destroyed`."""
 
 
 def is_live_value(bound: BoundValue) -> bool:
@@ -50,18 +63,13 @@ def fence_owners(bindings: Bindings, values: Sequence[BoundValue]) -> dict[str, 
     return owners
 
 
-def destroyed_objects(bindings: Bindings, call: TracedCall) -> Iterator[Identity]:
+def destroyed_objects(live: Finder[Found_co], call: TracedCall) -> Iterator[Found_co]:
     """Yield the objects that a call destroys if it succeeds."""
     for destroys in call.spec.destroys:
         if call.satisfies(destroys.when):
-            yield from destroyed_by(bindings, destroys, call.bound_inputs)
-
-
-def destroyed_by(bindings: Bindings, destroys: Destroys, inputs: Iterable[BoundValue]) -> Iterator[Identity]:
-    """Yield the objects that a call with these bound inputs destroys."""
-    for bound in inputs:
-        if bound.pattern == destroys.path and is_live_value(bound):
-            yield from bindings.find_destroyed(destroys.kind, bound.value)
+            for bound in call.bound_inputs:
+                if bound.pattern == destroys.path and is_live_value(bound):
+                    yield from live.find_destroyed(destroys.kind, bound.value)
 
 
 class CreatedObject(NamedTuple):
@@ -106,27 +114,24 @@ def effects_of(call: TracedCall) -> list[Effect]:
 
 def created_objects(bindings: Bindings, call: TracedCall) -> Iterator[CreatedObject]:
     """Yield the objects that a call created. Bind each one before the next, which may be within it."""
-    effects = effects_of(call)
-    return created_by(bindings, effects, call.bound_outputs) if effects else iter(())
+    for creates, size in effects_of(call):
+        owner = owner_of(bindings, creates, call.bound_outputs)
+        for bound in created_values(creates, call.bound_outputs):
+            yield CreatedObject(creates.kind, bound, () if owner is None else (owner,), size)
 
 
-def created_by(bindings: Bindings, effects: Iterable[Effect], outputs: Sequence[BoundValue]) -> Iterator[CreatedObject]:
-    """Yield the objects that a call with these bound outputs created; see `created_objects`."""
-    for creates, size in effects:
-        within = _owners(bindings, creates, outputs)
-        for bound in outputs:
-            if bound.pattern == creates.path and is_live_value(bound):
-                yield CreatedObject(creates.kind, bound, within, size)
+def created_values(creates: Creates, outputs: Iterable[BoundValue]) -> Iterator[BoundValue]:
+    """Yield the handles or addresses of what a call with these bound outputs created."""
+    return (bound for bound in outputs if bound.pattern == creates.path and is_live_value(bound))
 
 
-def _owners(bindings: Bindings, creates: Creates, outputs: Iterable[BoundValue]) -> tuple[Identity, ...]:
+def owner_of(live: Finder[Found_co], creates: Creates, outputs: Iterable[BoundValue]) -> Found_co | None:
     """Return the nearest live object whose destruction also destroys the created one."""
     for path in creates.within:
         for bound, kind in iter_handles([bound for bound in outputs if bound.pattern == path]):
             if kind.space.name in creates.kind.owner_spaces:
-                identity = bindings.find(kind, bound.value)
-                return (identity,) if identity else ()
-    return ()
+                return live.find(kind, bound.value)
+    return None
 
 
 class Lifetimes:

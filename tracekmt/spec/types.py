@@ -6,6 +6,7 @@ fields, never code.
 
 from __future__ import annotations
 
+import sys
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class Kind:
     @cached_property
     def owner_spaces(self) -> frozenset[str]:
         """Names of the spaces of the kinds whose destruction also destroys this one."""
-        return frozenset(kind.space.name for kind in self.dies_with)
+        return frozenset(kind.spaces[-1] for kind in self.dies_with)
 
     @property
     def varies(self) -> bool:
@@ -82,8 +83,11 @@ class Kind:
 
     @cached_property
     def spaces(self) -> tuple[str, ...]:
-        """Names of the spaces that may contain a value. The kind's own is last, for values of unrecorded creation."""
-        return tuple(kind.space.name for kind in (*self.any_of, self))
+        """Names of the spaces that may contain a value. The kind's own is last, for values of unrecorded creation.
+
+        Equal names are one string, so that the core need not compare them.
+        """
+        return tuple(sys.intern(kind.space.name) for kind in (*self.any_of, self))
 
 
 @dataclass(frozen=True)
