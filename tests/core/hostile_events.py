@@ -157,6 +157,9 @@ def attack_columns(core: Any, chance: random.Random) -> None:
         flags = bytes(chance.choice((0, 1, 1)) for _ in range(6))
         return flags, *(column(chance, 8, count()) for _ in range(4)), references(), references()
 
+    def values() -> tuple[bytes, bytes, bytes, bytes]:
+        return column(chance, 8, count()), column(chance, 8, count()), bytes(count()), column(chance, 8, count())
+
     calls: list[Callable[[], Any]] = [
         lambda: core.gather_column(column(chance, 8, count()), column(chance, 8, count())),
         lambda: core.mix_columns(column(chance, 8, count()), column(chance, 8, count())),
@@ -176,6 +179,8 @@ def attack_columns(core: Any, chance: random.Random) -> None:
             2,
             1 << 40,
         ),
+        lambda: core.elect(column(chance, 4, count()), column(chance, 4, count())),
+        lambda: core.equal_values(values(), values(), 1, False),
         lambda: core.mix_uses(chance.choice((0, 4, 6, 1 << 20)), column(chance, 8, count()), references()),
         lambda: core.find_unchanged(column(chance, 8, count()), outcomes(), outcomes(), column(chance, 4, count())),
     ]

@@ -13,7 +13,7 @@ from tests.conftest import require_core, without_core
 from tests.strategies import examples
 from tracekmt import core
 from tracekmt.differ import columns
-from tracekmt.differ.columns import FIRST, NO_BIRTH, NO_PARTNER, CallObjects, Outcomes, Side, Votes
+from tracekmt.differ.columns import FIRST, NO_BIRTH, NO_PARTNER, CallObjects, Outcomes
 
 OBJECTS = FIRST + 6
 Lists = list[list[int]]
@@ -71,32 +71,6 @@ def test_gathered_keys(keys: list[int], data: st.DataObject) -> None:
 def partners(data: st.DataObject, left: int, right: int) -> array[int]:
     """Draw a counterpart, or none, for each left call."""
     return array("q", data.draw(st.lists(st.integers(NO_PARTNER, right - 1), min_size=left, max_size=left)))
-
-
-@many
-@given(st.data())
-def test_votes(data: st.DataObject) -> None:
-    left, right = data.draw(lists), data.draw(lists)
-
-    def side(calls: Lists) -> Side:
-        outputs = data.draw(st.lists(st.lists(st.integers(0, OBJECTS - 1), max_size=3), min_size=6, max_size=6))
-        births = data.draw(st.lists(st.integers(NO_BIRTH, 5), min_size=OBJECTS, max_size=OBJECTS))
-        return Side(call_objects(calls), call_objects(outputs[: len(calls)]), array("q", births))
-
-    sides, paired = (side(left), side(right)), partners(data, len(left), len(right))
-    favourites = data.draw(st.lists(st.integers(0, OBJECTS - 1), min_size=OBJECTS, max_size=OBJECTS))
-
-    def votes() -> tuple[Votes, Votes]:
-        first, second = (
-            Votes(array("I", [each % OBJECTS for each in favourites]), array("q", [start] * OBJECTS))
-            for start in (0, 3)
-        )
-        return first, second
-
-    weights = data.draw(st.sampled_from([(2, 2), (2, 1 << 40), (1, 5)]))
-    assert columns.count_votes(paired, sides, votes(), *weights) == without_core(
-        columns.count_votes, paired, sides, votes(), *weights
-    )
 
 
 @many

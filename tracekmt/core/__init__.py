@@ -84,7 +84,16 @@ class Core(Protocol):
     """See `differ.columns.mix_numbers`."""
 
     count_votes: Callable[..., tuple[tuple[bytes, bytes], tuple[bytes, bytes]]]
-    """See `differ.columns.count_votes`. Returns the favourites of both sides, and their leads."""
+    """See `differ.votes.count_votes`. Returns the favourites of both sides, and their leads."""
+
+    elect: Callable[[bytes, bytes], bytes]
+    """See `differ.votes.elect`. Arguments: the favourites of both sides."""
+
+    equal_values: Callable[..., tuple[bytes, bytes]]
+    """See `differ.votes.equal_values`. Arguments: columns of both sides, distance, whether they are ranges.
+
+    The columns are births, values and kinds of the objects, and keys of the calls.
+    """
 
     find_unchanged: Callable[[bytes, tuple[Any, ...], tuple[Any, ...], bytes], bytes]
     """See `differ.columns.find_unchanged`."""

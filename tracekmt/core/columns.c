@@ -1,73 +1,5 @@
 /* Loops over columns: arrays with a number for each call, or for each object, of a trace. See tracekmt.differ.columns. */
-#include "core.h"
-
-#define FIRST 3  /* tracekmt.differ.history.FIRST */
-
-/* A column of numbers of 1, 4 or 8 bytes. */
-typedef struct {
-  const uint8_t *bytes;
-  size_t count;
-} Column;
-
-/* Objects that calls refer to: those of call i are `counts[i]` numbers of `objects`, from `starts[i]` on. */
-typedef struct {
-  Column objects, starts, counts;
-} References;
-
-typedef struct {
-  const uint8_t *at;
-  size_t count;
-} Objects;
-
-static int set_error(const char *message) {
-  PyErr_SetString(PyExc_ValueError, message);
-  return 0;
-}
-
-/* Sets a column to the memory of bytes or of a bytearray. Returns 0 after an error. */
-static int read_column(PyObject *bytes, size_t size, Column *column) {
-  Py_ssize_t length;
-  if (PyByteArray_Check(bytes)) {
-    column->bytes = (const uint8_t *)PyByteArray_AsString(bytes);
-    length = PyByteArray_Size(bytes);
-  } else if (PyBytes_AsStringAndSize(bytes, (char **)&column->bytes, &length)) {
-    return 0;
-  }
-  column->count = (size_t)length / size;
-  return 1;
-}
-
-static int read_references(PyObject *parts, References *references) {
-  PyObject *objects, *starts, *counts;
-  if (!PyArg_ParseTuple(parts, "OOO", &objects, &starts, &counts)) return 0;
-  return read_column(objects, 4, &references->objects) && read_column(starts, 8, &references->starts) &&
-         read_column(counts, 4, &references->counts);
-}
-
-static uint64_t number_at(const Column *column, uint64_t position) {
-  return load_u64(column->bytes + 8 * position);
-}
-
-static uint32_t object_at(const Objects *objects, size_t place) {
-  return load_u32(objects->at + 4 * place);
-}
-
-/* Finds the objects of a call. Returns 0 for references that contradict themselves. */
-static int objects_of(const References *references, uint64_t call, Objects *objects) {
-  uint64_t start;
-  if (call >= references->starts.count || call >= references->counts.count) return set_error("no such call");
-  start = number_at(&references->starts, call);
-  objects->count = load_u32(references->counts.bytes + 4 * call);
-  if (start > references->objects.count || objects->count > references->objects.count - start) return set_error("no such objects");
-  objects->at = references->objects.bytes + 4 * start;
-  return 1;
-}
-
-static PyObject *new_column(size_t count, size_t size, uint8_t **bytes) {
-  PyObject *column = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(count * size));
-  if (column) *bytes = (uint8_t *)PyBytes_AsString(column);
-  return column;
-}
+#include "columns.h"
 
 /* Reads the arguments of a function that gets two columns of 64-bit numbers. */
 static int read_two_columns(PyObject *arguments, Column *first, Column *second) {
@@ -129,8 +61,8 @@ PyObject *mix_objects(PyObject *self, PyObject *arguments) {
   if (!(mixed = new_column(keys.count, 8, &to))) return NULL;
   for (i = 0; i < keys.count; i++) {
     uint64_t key = number_at(&keys, i), mixed_count = 0;
-    Objects objects;
-    if (!objects_of(&references, i, &objects)) goto fail;
+    CallObjects objects;
+    if (!objects_of_call(&references, i, &objects)) goto fail;
     for (place = 0; place < objects.count; place++) {
       uint32_t object = object_at(&objects, place);
       if (object >= numbers.count || (births.bytes && object >= births.count)) {
@@ -227,8 +159,8 @@ PyObject *mix_uses(PyObject *self, PyObject *arguments) {
   if (!(uses = new_column((size_t)count, 8, &to))) return NULL;
   memset(to, 0, 8 * (size_t)count);
   for (i = 0; i < keys.count; i++) {
-    Objects objects;
-    if (!objects_of(&references, i, &objects)) goto fail;
+    CallObjects objects;
+    if (!objects_of_call(&references, i, &objects)) goto fail;
     for (place = 0; place < objects.count; place++) {
       uint32_t object = object_at(&objects, place);
       uint64_t key;
@@ -245,111 +177,6 @@ PyObject *mix_uses(PyObject *self, PyObject *arguments) {
 fail:
   Py_DECREF(uses);
   return NULL;
-}
-
-/* The votes of one side: the favourite of each object, and how many votes it is ahead. */
-typedef struct {
-  uint8_t *favourites, *leads;
-  size_t count;
-} Votes;
-
-static int add_vote(Votes *votes, uint32_t number, uint32_t other, uint64_t weight) {
-  uint8_t *favourite = votes->favourites + 4 * (size_t)number, *at = votes->leads + 8 * (size_t)number;
-  uint64_t lead;
-  if (number >= votes->count) return set_error("no such object");
-  lead = load_u64(at);
-  if (load_u32(favourite) == other) lead += weight;
-  else if (lead >= weight) lead -= weight;
-  else {
-    lead = weight - lead;
-    memcpy(favourite, &other, 4);
-  }
-  memcpy(at, &lead, 8);
-  return 1;
-}
-
-static int add_votes(Votes votes[2], const Objects *left, const Objects *right, uint64_t weight) {
-  size_t i;
-  if (left->count != right->count) return 1;
-  for (i = 0; i < left->count; i++) {
-    uint32_t a = object_at(left, i), b = object_at(right, i);
-    if (a >= FIRST && b >= FIRST && !(add_vote(votes, a, b, weight) && add_vote(votes + 1, b, a, weight))) return 0;
-  }
-  return 1;
-}
-
-/* Moves the objects that a call created to `created`, which has room for them. Returns 0 for objects that do not exist. */
-static int select_created(const Objects *objects, const Column *births, uint64_t call, uint8_t *created, Objects *selected) {
-  size_t i;
-  selected->at = created;
-  selected->count = 0;
-  for (i = 0; i < objects->count; i++) {
-    uint32_t object = object_at(objects, i);
-    if (object >= births->count) return set_error("no such object");
-    if (number_at(births, object) == call) memcpy(created + 4 * selected->count++, &object, 4);
-  }
-  return 1;
-}
-
-/* tracekmt.differ.columns.count_votes */
-PyObject *count_votes(PyObject *self, PyObject *arguments) {
-  PyObject *partner_bytes, *parts[4], *birth_bytes[2], *vote_bytes[4], *result = NULL;
-  unsigned long long use, birth;
-  References inputs[2], outputs[2];
-  Column partners, births[2], before[4];
-  Votes votes[2] = {{NULL, NULL, 0}, {NULL, NULL, 0}};
-  uint8_t *created[2] = {NULL, NULL};
-  size_t i, side;
-  if (!PyArg_ParseTuple(arguments, "O!(O!O!)(O!O!)(O!O!)(O!O!)(O!O!)KK:count_votes", &PyBytes_Type, &partner_bytes, &PyTuple_Type, parts,
-                        &PyTuple_Type, parts + 1, &PyTuple_Type, parts + 2, &PyTuple_Type, parts + 3, &PyBytes_Type, birth_bytes,
-                        &PyBytes_Type, birth_bytes + 1, &PyBytes_Type, vote_bytes, &PyBytes_Type, vote_bytes + 1, &PyBytes_Type,
-                        vote_bytes + 2, &PyBytes_Type, vote_bytes + 3, &use, &birth))
-    return NULL;
-  if (!read_column(partner_bytes, 8, &partners)) return NULL;
-  for (side = 0; side < 2; side++) {
-    if (!read_references(parts[side], inputs + side) || !read_references(parts[2 + side], outputs + side) ||
-        !read_column(birth_bytes[side], 8, births + side) || !read_column(vote_bytes[side], 4, before + side) ||
-        !read_column(vote_bytes[2 + side], 8, before + 2 + side))
-      return NULL;
-    if (before[side].count != before[2 + side].count) {
-      set_error("columns of different lengths");
-      return NULL;
-    }
-  }
-  for (side = 0; side < 2; side++) {
-    votes[side].count = before[side].count;
-    votes[side].favourites = malloc(4 * before[side].count + 1);
-    votes[side].leads = malloc(8 * before[side].count + 1);
-    created[side] = malloc(4 * outputs[side].objects.count + 1);
-    if (!votes[side].favourites || !votes[side].leads || !created[side]) {
-      PyErr_NoMemory();
-      goto end;
-    }
-    memcpy(votes[side].favourites, before[side].bytes, 4 * before[side].count);
-    memcpy(votes[side].leads, before[2 + side].bytes, 8 * before[side].count);
-  }
-  for (i = 0; i < partners.count; i++) {
-    uint64_t calls[2] = {i, number_at(&partners, i)};
-    Objects found[2][2], selected[2];
-    if ((int64_t)calls[1] < 0) continue;
-    for (side = 0; side < 2; side++)
-      if (!objects_of(inputs + side, calls[side], found[0] + side) || !objects_of(outputs + side, calls[side], found[1] + side) ||
-          !select_created(found[1] + side, births + side, calls[side], created[side], selected + side))
-        goto end;
-    if (!add_votes(votes, found[0], found[0] + 1, use) || !add_votes(votes, found[1], found[1] + 1, use) ||
-        !add_votes(votes, selected, selected + 1, birth))
-      goto end;
-  }
-  result = Py_BuildValue("(y#y#)(y#y#)", votes[0].favourites, (Py_ssize_t)(4 * votes[0].count), votes[1].favourites,
-                         (Py_ssize_t)(4 * votes[1].count), votes[0].leads, (Py_ssize_t)(8 * votes[0].count), votes[1].leads,
-                         (Py_ssize_t)(8 * votes[1].count));
-end:
-  for (side = 0; side < 2; side++) {
-    free(votes[side].favourites);
-    free(votes[side].leads);
-    free(created[side]);
-  }
-  return result;
 }
 
 enum { KEYS = 4 };
@@ -378,9 +205,9 @@ static int read_calls(PyObject *parts, Calls *calls) {
 
 /* Returns 1 if a call refers to the same objects on both sides, 0 if not, -1 after an error. */
 static int are_same(const References *left, const References *right, const uint64_t calls[2], const Column *counterparts) {
-  Objects a, b;
+  CallObjects a, b;
   size_t i;
-  if (!objects_of(left, calls[0], &a) || !objects_of(right, calls[1], &b)) return -1;
+  if (!objects_of_call(left, calls[0], &a) || !objects_of_call(right, calls[1], &b)) return -1;
   if (a.count != b.count) return 0;
   for (i = 0; i < a.count; i++) {
     uint32_t object = object_at(&a, i);

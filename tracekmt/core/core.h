@@ -109,8 +109,12 @@ PyObject *mix_objects(PyObject *self, PyObject *arguments);
 PyObject *index_rows(PyObject *self, PyObject *arguments);
 PyObject *positions_of(PyObject *self, PyObject *numbers);
 PyObject *mix_uses(PyObject *self, PyObject *arguments);
-PyObject *count_votes(PyObject *self, PyObject *arguments);
 PyObject *find_unchanged(PyObject *self, PyObject *arguments);
+
+/* votes.c */
+PyObject *count_votes(PyObject *self, PyObject *arguments);
+PyObject *elect(PyObject *self, PyObject *arguments);
+PyObject *equal_values(PyObject *self, PyObject *arguments);
 
 /* regions.c */
 PyObject *relocate_regions(PyObject *self, PyObject *arguments);

@@ -1,15 +1,8 @@
 /* The objects of a trace at one event, by number: tracekmt.differ.live_objects. */
-#include "core.h"
+#include "number_map.h"
 
 /* Numbers that mean no object, one that no call explains, and a destroyed one; see tracekmt.differ.columns. */
 enum { NO_OBJECT, UNKNOWN, DEAD, FIRST };
-
-/* A map of numbers to numbers that are not zero. */
-typedef struct {
-  uint64_t *keys;
-  uint32_t *values;
-  size_t capacity, count;
-} NumberMap;
 
 /*
  * `owner`: the object that this one is destroyed with. `first`: the first of those that are destroyed with this one, a list by `previous`
@@ -41,12 +34,6 @@ typedef struct {
   Space *spaces;
   size_t space_count;
 } Objects;
-
-/* number_map.c: Returns 0 for a key without a number. */
-uint32_t get_number(const NumberMap *map, uint64_t key);
-/* number_map.c: Returns 0 after an error. */
-int put_number(NumberMap *map, uint64_t key, uint32_t number);
-void free_map(NumberMap *map);
 
 /* live_objects.c: those of tracekmt.differ.live_objects. Numbers are NO_OBJECT where Python has None. */
 Objects *objects_of(PyObject *live_objects);

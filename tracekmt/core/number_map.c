@@ -1,5 +1,5 @@
 /* Maps of numbers to numbers: open addressing, at most half full. */
-#include "live_objects.h"
+#include "number_map.h"
 
 static size_t place_of(const NumberMap *map, uint64_t key) {
   size_t place = (size_t)mix(0, key) & (map->capacity - 1);

@@ -6,7 +6,8 @@ The loops run in the core where there is one. The keys that the core mixes are n
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -144,6 +145,15 @@ def positions_of(numbers: array[int]) -> dict[int, array[int]]:
     return positions
 
 
+def places_of(numbers: array[int] | bytes | bytearray, number: int) -> Iterator[int]:
+    """Yield the places of a number in a column, which are few: a loop over all numbers would take longer."""
+    place = -1
+    with suppress(ValueError):
+        while True:
+            place = numbers.index(number, place + 1)
+            yield place
+
+
 def mix_numbers(numbers: list[int]) -> int:
     """Return a key of numbers."""
     if core.CORE is not None:
@@ -167,108 +177,6 @@ def uses_of(count: int, keys: array[int], objects: CallObjects) -> array[int]:
             if number >= FIRST:
                 uses[number] = hash((uses[number], key, place))
     return uses
-
-
-class Votes(NamedTuple):
-    """Votes for the objects of the other side, by the number of the object.
-
-    Of each object, the one with the majority of votes is kept (Boyer and Moore's majority vote). That takes two numbers
-    an object, however many other objects have votes.
-
-    Attributes:
-        favourites: The object of the other side that is ahead.
-        leads: How many votes it is ahead.
-    """
-
-    favourites: array[int]
-    leads: array[int]
-
-    @classmethod
-    def for_objects(cls, count: int) -> Votes:
-        """Return no votes."""
-        return cls(array("I", bytes(4 * count)), array("q", bytes(8 * count)))
-
-    def add(self, number: int, other: int, weight: int) -> None:
-        """Add votes of an object."""
-        favourites, leads = self.favourites, self.leads
-        if favourites[number] == other:
-            leads[number] += weight
-        elif leads[number] >= weight:
-            leads[number] -= weight
-        else:
-            favourites[number], leads[number] = other, weight - leads[number]
-
-
-class Side(NamedTuple):
-    """The objects of the calls of one side.
-
-    Attributes:
-        inputs: Objects of the inputs of each call.
-        outputs: Objects of the outputs of each call.
-        births: Birth of each object.
-    """
-
-    inputs: CallObjects
-    outputs: CallObjects
-    births: array[int]
-
-
-def count_votes(
-    partners: array[int], sides: tuple[Side, Side], votes: tuple[Votes, Votes], use: int, birth: int
-) -> tuple[Votes, Votes]:
-    """Add the votes of pairs of calls for the objects that both have in the same places.
-
-    Args:
-        partners: Position of the right call by the position of the left one, or NO_PARTNER.
-        sides: Both sides.
-        votes: The votes so far.
-        use: Votes of a pair of calls for the objects in the same places.
-        birth: Votes for the objects that the calls created.
-
-    Returns:
-        The votes of both sides. Those that were given may have been changed.
-    """
-    left, right = sides
-    if core.CORE is not None:
-        favourites, leads = core.CORE.count_votes(
-            partners.tobytes(),
-            (left.inputs.to_core(), right.inputs.to_core()),
-            (left.outputs.to_core(), right.outputs.to_core()),
-            (left.births.tobytes(), right.births.tobytes()),
-            (votes[0].favourites.tobytes(), votes[1].favourites.tobytes()),
-            (votes[0].leads.tobytes(), votes[1].leads.tobytes()),
-            use,
-            birth,
-        )
-        first, second = (Votes(array("I", favourites[side]), array("q", leads[side])) for side in (0, 1))
-        return first, second
-    for a, b in enumerate(partners):
-        if b != NO_PARTNER:
-            count_objects(votes, left.inputs[a], right.inputs[b], use)
-            outputs = left.outputs[a], right.outputs[b]
-            count_objects(votes, *outputs, use)
-            created = array("I", [number for number in outputs[0] if left.births[number] == a])
-            others = array("I", [number for number in outputs[1] if right.births[number] == b])
-            count_objects(votes, created, others, birth)
-    return votes
-
-
-def count_objects(votes: tuple[Votes, Votes], left: array[int], right: array[int], weight: int) -> tuple[Votes, Votes]:
-    """Add votes of objects for those in the same places of the other side. Return the votes as `count_votes` does."""
-    if core.CORE is not None:
-        nothing, births = _objects_of_one_call(array("I")), array("q")
-        sides = tuple(Side(_objects_of_one_call(numbers), nothing, births) for numbers in (left, right))
-        return count_votes(array("q", [0]), (sides[0], sides[1]), votes, weight, 0)
-    if len(left) == len(right):
-        for a, b in zip(left, right, strict=True):
-            if a >= FIRST and b >= FIRST:
-                votes[0].add(a, b, weight)
-                votes[1].add(b, a, weight)
-    return votes
-
-
-def _objects_of_one_call(objects: array[int]) -> CallObjects:
-    return CallObjects(objects.tobytes(), bytes(8), array("I", [len(objects)]).tobytes())
 
 
 class Outcomes(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from tracekmt.codec import FieldValue, iter_values
 from tracekmt.differ.causes import Causes, Root
-from tracekmt.differ.columns import NO_PARTNER, Outcomes, find_unchanged
+from tracekmt.differ.columns import NO_PARTNER, Outcomes, find_unchanged, gather, places_of
 from tracekmt.differ.fast_path import same_spec
 from tracekmt.differ.fields import FieldComparison
 from tracekmt.differ.folding import Findings
@@ -89,7 +89,7 @@ class _Diff:
         self._histories: dict[Side, History] = {"a": left, "b": right}
         self._pairing = pair_calls(left, right)
         self._report = report
-        self._report.total = len(left) + sum(partner == NO_PARTNER for partner in self._pairing.left)
+        self._report.total = len(left) + self._pairing.left.count(NO_PARTNER)
         self._outcomes_only = outcomes_only
         self._causes = Causes(self._histories, self._pairing)
         self._findings, self._noise_findings = Findings(), Findings()
@@ -105,8 +105,9 @@ class _Diff:
         self._report_moved()
         unchanged = self._unchanged()
         self._count_unchanged(unchanged)
-        for left, right in self._pairing.pairs():
-            if not unchanged[left]:
+        for left in places_of(unchanged, 0):
+            right = self._pairing.right[left]
+            if right != NO_PARTNER:
                 self._compare(self._pair(left, right))
                 on_progress(left + 1, self._report.total)
         on_progress(self._report.total, self._report.total)
@@ -126,11 +127,10 @@ class _Diff:
         """
         history, partners = self._histories[side], self._pairing.right if side == "a" else self._pairing.left
         for positions in history.by_thread().values():
-            run_root: Root | None = None
-            for position in positions:
-                if partners[position] != NO_PARTNER:
-                    run_root = None
-                    continue
+            run_root, next_place = None, -1
+            for place in places_of(gather(partners, positions), NO_PARTNER):
+                position = positions[place]
+                run_root, next_place = run_root if place == next_place else None, place + 1
                 call = self._call(side, position)
                 cause = run_root or self._causes.from_objects(side, position)
                 if cause is None:

@@ -33,7 +33,7 @@ def find_moved(
         levels: Keys of the calls.
     """
     pairs: dict[int, int] = {}
-    for level in levels[:-1]:
+    for level in levels[:-1] if all(unpaired) else ():
         for pair in _find_runs(_only(left, unpaired[0]), _only(right, unpaired[1]), level):
             _take(pairs, unpaired, *pair)
     if not pairs:
@@ -91,7 +91,7 @@ def _take(pairs: dict[int, int], unpaired: tuple[set[int], set[int]], a: int, b:
 
 def _only(threads: Threads, positions: set[int]) -> list[list[int]]:
     """Return the calls of each thread that are among some positions."""
-    return [[position for position in thread if position in positions] for thread in threads.values()]
+    return [sorted(positions.intersection(thread)) for thread in threads.values()]
 
 
 def _find_runs(

@@ -7,27 +7,16 @@ pair of calls then votes for the objects that it has in the same places, and the
 from __future__ import annotations
 
 from array import array
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tracekmt.differ.align import Level, align_keys
-from tracekmt.differ.columns import (
-    FIRST,
-    NO_BIRTH,
-    NO_PARTNER,
-    NULL,
-    Objects,
-    Side,
-    Votes,
-    count_objects,
-    count_votes,
-    mix,
-    mix_objects,
-)
+from tracekmt.differ.columns import FIRST, NO_BIRTH, NO_PARTNER, NULL, Objects, mix, mix_objects, places_of
 from tracekmt.differ.history import History
 from tracekmt.differ.moved import Block, find_moved
 from tracekmt.differ.threads import pair_threads
+from tracekmt.differ.votes import Side, Values, Votes, count_objects, count_votes, elect, equal_values
 
 _USE, _CERTAIN = 2, 1 << 40
 """Votes of a pair of calls for the objects in the same places, and for those that it created in the end."""
@@ -73,10 +62,6 @@ class Pairing:
         for pair in zip(left, right, strict=True):
             self.add(*pair)
 
-    def pairs(self) -> Iterator[tuple[int, int]]:
-        """Yield the positions of all pairs, in the order of the left side."""
-        return ((left, right) for left, right in enumerate(self.right) if right != NO_PARTNER)
-
 
 def pair_calls(left: History, right: History) -> Pairing:
     """Pair the calls and the objects of two traces."""
@@ -89,14 +74,14 @@ def pair_calls(left: History, right: History) -> Pairing:
     del levels, first  # a third of the memory
     left_numbers = array("q", range(len(left.objects)))
     right_numbers = array("q", range(0, -len(right.objects), -1))
-    for a, b in enumerate(election.elect()):
+    for a, b in enumerate(elect(election.votes)):
         right_numbers[b] = a
     for number in range(FIRST):
         right_numbers[number] = number
     second = _align(left, right, _exact_levels((left, left_numbers), (right, right_numbers)))
     election = _Election(left, right)
     election.count_pairs(second, _CERTAIN)
-    second.objects = election.elect()
+    second.objects = elect(election.votes)
     second.left_objects = array("I", bytes(4 * len(right.objects)))
     for a, b in enumerate(second.objects):
         second.left_objects[b] = a
@@ -116,7 +101,8 @@ def _shallow_levels(left: History, right: History) -> list[Level]:
         objects, plain = history.objects, history.plain
         births = array("q", (plain[birth] if birth != NO_BIRTH else 0 for birth in objects.births))
         births[:FIRST] = array("q", range(FIRST))
-        callers = array("q", (caller if caller in modules else -1 for caller in history.callers))
+        known = {caller: caller if caller in modules else -1 for caller in set(history.callers)}
+        callers = array("q", map(known.__getitem__, history.callers))
         uses = array("q", (use or 1 for use in objects.uses))  # those without a use count, too
         origins = mix_objects(mix(plain, callers), history.inputs, births)
         origins = mix_objects(origins, history.outputs, uses, objects.births)
@@ -162,15 +148,19 @@ def _align(left: History, right: History, levels: Sequence[Level]) -> Pairing:
 
 
 def _unpaired(partners: array[int]) -> set[int]:
-    return {position for position, partner in enumerate(partners) if partner == NO_PARTNER}
+    return set(places_of(partners, NO_PARTNER))
 
 
 class _Election:
-    """Votes for the objects of the other side."""
+    """Votes for the objects of the other side.
+
+    Attributes:
+        votes: The votes so far.
+    """
 
     def __init__(self, left: History, right: History) -> None:
         self._sides = left, right
-        self._votes = Votes.for_objects(len(left.objects)), Votes.for_objects(len(right.objects))
+        self.votes = Votes.for_objects(len(left.objects)), Votes.for_objects(len(right.objects))
 
     def count_pairs(self, pairing: Pairing, birth: int) -> None:
         """Add the votes of all pairs of calls.
@@ -180,7 +170,7 @@ class _Election:
             birth: Votes of a pair of calls for the objects that they create.
         """
         left, right = (Side(side.inputs, side.outputs, side.objects.births) for side in self._sides)
-        self._votes = count_votes(pairing.right, (left, right), self._votes, _USE, birth)
+        self.votes = count_votes(pairing.right, (left, right), self.votes, _USE, birth)
 
     def count_equal_values(self, level: Level, *, is_range: bool) -> None:
         """Add votes for equal handles, or for equal addresses of ranges, up to a distance that most have in common.
@@ -193,33 +183,22 @@ class _Election:
             is_range: Vote for ranges instead of objects with handles.
         """
         left, right = (side.objects for side in self._sides)
-        chosen = self.elect()
+        chosen = elect(self.votes)
         distances = Counter(
             right.values[b] - left.values[a]
             for a, b in enumerate(chosen)
             if b and left.births[a] != NO_BIRTH and left.is_range[a] == right.is_range[b] == is_range
         )
         distance = max(distances, key=distances.__getitem__, default=0)
-        same = list(_equal_values(self._sides[0], self._sides[1], distance, is_range=is_range))
-        disputed = [(a, b) for a, b in same if chosen[a] != b]
+        values, other_values = (Values(side.objects, side.weak) for side in self._sides)
+        same, others = equal_values(values, other_values, distance, is_range=is_range)
+        disputed = [(a, b) for a, b in zip(same, others, strict=True) if chosen[a] != b]
         is_rule = len(disputed) < (1 - _RULE) * len(same)
         refuted = set(_recognized(level, left, right, disputed)) if is_rule else set()
-        credible = [pair for pair in same if pair not in refuted] if refuted else same
-        numbers = array("I", [a for a, _ in credible]), array("I", [b for _, b in credible])
-        self._votes = count_objects(self._votes, *numbers, _SAME_ALLOCATOR if is_rule else _SAME_VALUE)
-
-    def elect(self) -> array[int]:
-        """Return the right object of each left object: that with the votes of both sides, else of one side."""
-        left, right = (votes.favourites for votes in self._votes)
-        chosen = array("I", (b if b and right[b] == a else 0 for a, b in enumerate(left)))
-        taken = bytearray(len(right))
-        for b in chosen:
-            taken[b] = 1
-        for a, b in enumerate(left):
-            if b and not chosen[a] and not taken[b]:
-                chosen[a] = b
-                taken[b] = 1
-        return chosen
+        if refuted:
+            credible = [pair for pair in zip(same, others, strict=True) if pair not in refuted]
+            same, others = array("I", [a for a, _ in credible]), array("I", [b for _, b in credible])
+        self.votes = count_objects(self.votes, same, others, _SAME_ALLOCATOR if is_rule else _SAME_VALUE)
 
 
 def _recognized(
@@ -231,29 +210,3 @@ def _recognized(
     counts = [Counter(key for key in side if key in wanted) for side in (level.left, level.right)]
     once = {key for key in wanted if all(count[key] == 1 for count in counts)}
     return (pair for pair, both in zip(pairs, keys, strict=True) if both[0] != both[1] and not once.isdisjoint(both))
-
-
-def _equal_values(left: History, right: History, distance: int, *, is_range: bool) -> Iterator[tuple[int, int]]:
-    """Yield created objects with equal values: those of like calls, the nth with a value and the nth.
-
-    Args:
-        left: The left side.
-        right: The right side.
-        distance: Number that is subtracted from the right values.
-        is_range: Return ranges instead of objects with handles.
-    """
-    others: dict[int, deque[int]] = defaultdict(deque)
-    for number, key in _value_keys(right, distance, is_range=is_range):
-        others[key].append(number)
-    for number, key in _value_keys(left, 0, is_range=is_range):
-        same = others.get(key)
-        if same:
-            yield number, same.popleft()
-
-
-def _value_keys(history: History, distance: int, *, is_range: bool) -> Iterator[tuple[int, int]]:
-    """Yield created objects, each with a key of its value and of the call that created it."""
-    objects, weak = history.objects, history.weak
-    for number, (birth, value, is_one) in enumerate(zip(objects.births, objects.values, objects.is_range, strict=True)):
-        if birth != NO_BIRTH and is_one == is_range:
-            yield number, hash((weak[birth], value - distance))

@@ -1,0 +1,16 @@
+/* Maps of numbers to numbers. */
+#pragma once
+#include "core.h"
+
+/* A map of numbers to numbers that are not zero. */
+typedef struct {
+  uint64_t *keys;
+  uint32_t *values;
+  size_t capacity, count;
+} NumberMap;
+
+/* Returns 0 for a key without a number. */
+uint32_t get_number(const NumberMap *map, uint64_t key);
+/* Returns 0 after an error. */
+int put_number(NumberMap *map, uint64_t key, uint32_t number);
+void free_map(NumberMap *map);
