@@ -197,7 +197,9 @@ def attack_regions(core: Any, chance: random.Random) -> None:
     found = core.relocate_regions(memory, chance.choice(WORDS), 0x5000, 0x10000, word, patches)
     addresses = (column(chance, 8, 6), column(chance, 8, 6)) if not isinstance(found, tuple) else found[1:3]
     core.restore_regions(found[0] if isinstance(found, tuple) else after, *addresses, word)
-    places = tuple((chance.choice((0x1000, 0x1008, *WORDS)), chance.choice((0, 1, 4, 8, 99)), 5) for _ in range(3))
+    addresses, sizes = (0x1000, 0x1008, *WORDS), (0, 1, 4, 8, 8, 99)
+    head = (None,) * 5
+    places = [(*head, chance.choice(addresses), chance.choice(sizes), chance.choice((5, 5, -1, ""))) for _ in range(3)]
     core.compare_regions(memory, list(chance.choice((after, memory))), places)
 
 

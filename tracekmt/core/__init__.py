@@ -109,10 +109,9 @@ class Core(Protocol):
     """See `replayer.relocate`. Arguments: regions, addresses, those that replace them, pointer size."""
 
     compare_regions: Callable[..., Any]
-    """See `differ.fast_path`. Arguments: recorded regions, replayed regions, and locations.
+    """See `differ.fast_path`. Arguments: recorded regions, replayed regions, and a list of `BoundLocation`.
 
-    A location is its address, its size in bytes and its recorded value. Returns True for equal memory, the replayed
-    values if only they differ, else None.
+    Returns True for equal memory, the replayed values if only they differ, else None.
     """
 
     key_form: Callable[..., Any]

@@ -213,22 +213,50 @@ static int are_equal(const Regions *a, const Regions *b) {
   return 1;
 }
 
-/* Reads the values at locations, and replaces them by the recorded ones. Returns NULL without an error if one has no place. */
+enum { ADDRESS_OF_LOCATION = 5, SIZE_OF_LOCATION, VALUE_OF_LOCATION, LOCATION_SIZE };  /* tracekmt.codec.bound_values.BoundLocation */
+
+typedef struct {
+  uint64_t address, size, recorded;
+} Location;
+
+/* Returns 0 for what is no location of a number. */
+static int read_location(PyObject *item, Location *location) {
+  PyObject *value;
+  int i;
+  if (!PyTuple_Check(item) || PyTuple_Size(item) != LOCATION_SIZE) return 0;
+  for (i = ADDRESS_OF_LOCATION; i < LOCATION_SIZE; i++)
+    if (!PyLong_CheckExact(PyTuple_GetItem(item, i))) return 0;
+  value = PyTuple_GetItem(item, VALUE_OF_LOCATION);
+  location->address = PyLong_AsUnsignedLongLong(PyTuple_GetItem(item, ADDRESS_OF_LOCATION));
+  location->size = PyLong_AsUnsignedLongLong(PyTuple_GetItem(item, SIZE_OF_LOCATION));
+  location->recorded = PyLong_AsUnsignedLongLongMask(value);
+  if (!PyErr_Occurred()) return 1;
+  PyErr_Clear();
+  return 0;
+}
+
+/*
+ * Reads the values at locations, and replaces them by the recorded ones. Returns None if one has no place, NotImplemented for what is left
+ * to Python.
+ */
 static PyObject *exchange(PyObject *locations, const Regions *replayed, const Regions *restored) {
-  Py_ssize_t count = PyTuple_Size(locations), i;
+  Py_ssize_t count = PyList_Size(locations), i;
   PyObject *values = PyList_New(count);
   for (i = 0; values && i < count; i++) {
-    unsigned long long address, recorded;
-    Py_ssize_t size;
+    Location location;
     uint64_t value = 0;
-    const uint8_t *at;
-    if (!PyArg_ParseTuple(PyTuple_GetItem(locations, i), "KnK", &address, &size, &recorded)) break;
-    if (size < 1 || size > 8 || !(at = find(replayed, address, (uint64_t)size))) break;
-    memcpy(&value, at, (size_t)size);
-    memcpy(find(restored, address, (uint64_t)size), &recorded, (size_t)size);
+    const uint8_t *at = NULL;
+    int is_location = read_location(PyList_GetItem(locations, i), &location);
+    if (is_location && location.size >= 1 && location.size <= 8) at = find(replayed, location.address, location.size);
+    if (!at) {
+      Py_DECREF(values);
+      return is_location ? none() : left_to_python();
+    }
+    memcpy(&value, at, location.size);
+    memcpy(find(restored, location.address, location.size), &location.recorded, location.size);
     PyList_SetItem(values, i, PyLong_FromUnsignedLongLong(value));
   }
-  if (values && i == count && !PyErr_Occurred()) return values;
+  if (!PyErr_Occurred()) return values;
   Py_XDECREF(values);
   return NULL;
 }
@@ -240,7 +268,7 @@ PyObject *compare_regions(PyObject *self, PyObject *arguments) {
   uint8_t *copy;
   size_t i, total = 0, held = 0;
   uint64_t end = 0;
-  if (!PyArg_ParseTuple(arguments, "OOO!:compare_regions", &recorded_list, &replayed_list, &PyTuple_Type, &locations)) return NULL;
+  if (!PyArg_ParseTuple(arguments, "OOO!:compare_regions", &recorded_list, &replayed_list, &PyList_Type, &locations)) return NULL;
   if (!read_regions(recorded_list, &recorded) || !read_regions(replayed_list, &replayed)) return left_to_python();
   if (are_equal(&recorded, &replayed)) {
     Py_INCREF(Py_True);
@@ -263,10 +291,10 @@ PyObject *compare_regions(PyObject *self, PyObject *arguments) {
     total += replayed.regions[i].size;
   }
   values = exchange(locations, &replayed, &restored);
-  if (values && !are_equal(&recorded, &restored)) {
+  if (values && PyList_Check(values) && !are_equal(&recorded, &restored)) {
     Py_DECREF(values);
-    values = NULL;
+    values = none();
   }
   free(copy);
-  return values || PyErr_Occurred() ? values : none();
+  return values;
 }

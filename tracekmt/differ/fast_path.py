@@ -55,19 +55,14 @@ def _compare_in_core(call: TracedCall, after: list[Region]) -> Any:
     if core.CORE is None or call.leave is None:
         return NotImplemented
     bound_outputs = call.bound_outputs
-    locations = []
-    for location in bound_outputs:
-        if not isinstance(location, BoundLocation) or type(location.value) is not int or location.address < 0:
-            return NotImplemented
-        locations.append((location.address, location.size, location.value & _U64))
-    found = core.CORE.compare_regions(call.leave.regions, after, tuple(locations))
+    found = core.CORE.compare_regions(call.leave.regions, after, list(bound_outputs))
     if found is True:
         return {bound.path: bound for bound in bound_outputs}
     if found is None or found is NotImplemented:
         return found
     return {
-        bound.path: bound if value == place[2] else bound.with_number(value)
-        for bound, place, value in zip(bound_outputs, locations, found, strict=True)
+        bound.path: bound if value == bound.value & _U64 else bound.with_number(value)
+        for bound, value in zip(bound_outputs, found, strict=True)
         if isinstance(bound, BoundLocation)
     }
 
