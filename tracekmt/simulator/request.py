@@ -85,15 +85,13 @@ class View(dict[str, int]):
 
     def numbers(self, name: str, count: int) -> list[int]:
         """Return `count` numbers that a field points to, or at most `count` numbers of an array in place."""
-        location = self.layout.locate(name)
-        type_ = location.type
-        if isinstance(type_, t.Array):
-            size = location.size // type_.count
-            data = self._data[location.offset : location.offset + size * min(count, type_.count)]
-        else:
-            assert isinstance(type_, t.Pointer)
-            size, _ = measure(type_.to, self.layout.abi)
+        size, offset, capacity = _place_of_numbers(self.layout, name)
+        if offset is None:
             data = self.memory.read(self[name], size * count) if count else b""
+        else:
+            data = self._data[offset : offset + size * min(count, capacity)]
+        if size in _CODES:
+            return list(packing.unpack(f"<{len(data) // size}{_CODES[size]}", data))
         return [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
 
     def write_through(self, name: str, value: int) -> None:
@@ -127,6 +125,17 @@ def _number_fields(layout: Layout) -> tuple[tuple[str, ...], Callable[[bytes], t
             names.append(slot.field.name)
             end = slot.offset + slot.size
     return tuple(names), packing.Struct(code).unpack_from
+
+
+@lru_cache(maxsize=4096)
+def _place_of_numbers(layout: Layout, name: str) -> tuple[int, int | None, int]:
+    """Return the size of the numbers of a field, and their offset and capacity. The offset is None behind a pointer."""
+    location = layout.locate(name)
+    type_ = location.type
+    if isinstance(type_, t.Array):
+        return location.size // type_.count, location.offset, type_.count
+    assert isinstance(type_, t.Pointer)
+    return measure(type_.to, layout.abi)[0], None, 0
 
 
 _PLAIN = (t.Integer, t.Enum, t.Flags, t.Pointer, t.Address, t.Bytes)

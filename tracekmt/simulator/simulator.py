@@ -201,7 +201,8 @@ class Simulator(Process):
             answer = self._answer(spec, abi, memory, arguments, recorded, unborn)
             if self.machine.events:
                 self.machine.signal_events()
-            self.machine.lock.notify_all()
+            if self.machine.waiting_count:
+                self.machine.lock.notify_all()
             return replace(answer, injected=changes) if changes else answer
 
     def wait_of(self, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> Wait | None:
@@ -242,7 +243,11 @@ class Simulator(Process):
                 if left is not None and left <= 0:
                     break
                 is_over = wait.is_over
-                self.machine.lock.wait_for(lambda: is_over() or is_cancelled(), left)  # noqa: B023 (called here)
+                self.machine.waiting_count += 1
+                try:
+                    self.machine.lock.wait_for(lambda: is_over() or is_cancelled(), left)  # noqa: B023 (called here)
+                finally:
+                    self.machine.waiting_count -= 1
                 if is_cancelled():
                     return None
             return self.invoke(spec, abi, memory, arguments)
@@ -344,7 +349,7 @@ class Simulator(Process):
                 return Answer(violated, detail=detail, uncertain_outputs=request.uncertain_outputs)
             behaviour.effect(request)
             if recorded is not None and behaviour.machine_answers(request):
-                return Answer(None, ANSWER_REASON, status_judged=True, performed=False)
+                return _TAKEN_ANSWER
             if self.machine.answer_query is not None and behaviour.machine_answers(request):
                 answered = self.machine.answer_query(request)
                 if answered:
@@ -369,6 +374,7 @@ class Simulator(Process):
 
 
 _SUCCESS = Answer(None)
+_TAKEN_ANSWER = Answer(None, ANSWER_REASON, status_judged=True, performed=False)
 _SYNC_KINDS = {
     D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.number("D3DDDI_FENCE"): FENCE,
     D3DDDI_SYNCHRONIZATIONOBJECT_TYPE.number("D3DDDI_MONITORED_FENCE"): MONITORED_FENCE,

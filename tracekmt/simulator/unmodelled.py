@@ -97,11 +97,13 @@ class UnmodelledRequest(Request):
     @cached_property
     def input_objects(self) -> list[KernelObject | None]:
         """Live object of each handle of `input_handles`, None if it has another kind."""
-        return [self._find(handle, kind) for handle, kind in self.input_handles]
-
-    def _find(self, handle: int, kind: Kind) -> KernelObject | None:
-        kernel_object = self.process.find(handle, KernelObject)
-        return kernel_object if kernel_object is not None and _has_kind(kernel_object, kind) else None
+        find = self.process.handles.get
+        objects: list[KernelObject | None] = []
+        for handle, kind in self.input_handles:
+            kernel_object = find(handle, KernelObject)
+            is_found = kernel_object is not None and _has_kind(kernel_object, kind)
+            objects.append(kernel_object if is_found else None)
+        return objects
 
     @cached_property
     def device(self) -> Device | None:  # type: ignore[override]  # computed here, an attribute elsewhere

@@ -71,6 +71,7 @@ class Machine:
         global_handles: Handles that all processes may use.
         named_objects: NT objects with a name, by canonical name.
         processes: Live processes by id.
+        waiting_count: Number of threads that wait on `lock` for other calls.
         next_process_id: Id of the next process.
         call_count: Number of calls made so far.
         call_index: Index of the current call.
@@ -98,8 +99,9 @@ class Machine:
     named_objects: dict[Name, NtObject] = field(default_factory=dict)
     processes: WeakValueDictionary[int, Process] = field(default_factory=WeakValueDictionary)
     # Calls may come from many threads. One call at a time is simulated: the kernel's own locks are not modelled.
-    # Every call notifies those that wait for it, see `Simulator.invoke_after_wait`.
+    # Every call notifies the threads that wait for it, see `Simulator.invoke_after_wait`.
     lock: threading.Condition = field(default_factory=threading.Condition)
+    waiting_count: int = 0
     next_process_id: int = FIRST_PROCESS_ID
     call_count: int = 0
     call_index: int = 0
