@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from tracekmt.codec import Unreadable, iter_values, json_form
@@ -19,8 +20,9 @@ from tracekmt.differ.folding import EqualFindings
 from tracekmt.differ.outcome import NO_HANDLE, Adopt, EnteredCall, Outcome
 from tracekmt.findings import Finding, FindingKind, NotCompared, Report
 from tracekmt.objects.identity import Bindings, Identity
-from tracekmt.objects.lifetimes import created_objects, destroyed_objects, fence_owners
-from tracekmt.spec.types import Kind
+from tracekmt.objects.lifetimes import created_objects, destroyed_objects, fence_owners, has_fence_values
+from tracekmt.spec.paths import has_bound_values, structures
+from tracekmt.spec.types import CallSpec, Kind
 from tracekmt.trace.call import BoundValue, TracedCall, format_outcome
 
 
@@ -46,7 +48,7 @@ class Comparison:
         """
         entered = EnteredCall(call)
         bound_inputs = call.bound_inputs
-        owners = fence_owners(self.bindings, bound_inputs)
+        owners = fence_owners(self.bindings, bound_inputs) if has_fence_values(call.spec) else {}
         for bound in bound_inputs:
             kind = bound.kind
             if kind is None or not bound.value or bound.field.direction == "out" or isinstance(bound.value, Unreadable):
@@ -59,7 +61,8 @@ class Comparison:
                     entered.cause = self.bindings.cause(kind, bound.value, owners.get(bound.path))
             if value != bound.value:
                 entered.changes.append((bound, value))
-        entered.destroyed = list(destroyed_objects(self.bindings, call))
+        if call.spec.destroys:
+            entered.destroyed = list(destroyed_objects(self.bindings, call))
         return entered
 
     def _live_handle(self, entered: EnteredCall, bound: BoundValue, kind: Kind, adopt: Adopt) -> int:
@@ -120,7 +123,8 @@ class Comparison:
                 uncertain = outcome.uncertain_outputs
                 findings += (_with_uncertainty(each, uncertain) for each in differences) if uncertain else differences
         if call.succeeded:
-            findings += self._bind(entered, outcome, recorded, replayed)
+            if _may_bind(call.spec):
+                findings += self._bind(entered, outcome, recorded, replayed)
             for identity in entered.destroyed:
                 self.bindings.destroy(identity, call.index)
         if findings:
@@ -299,6 +303,14 @@ class Comparison:
             replayed=format_outcome(outcome.status, outcome.result, returned=outcome.returned),
             message=outcome.reason or "",
         )
+
+
+@lru_cache(maxsize=1024)
+def _may_bind(spec: CallSpec) -> bool:
+    """Return True if a call may create an object, return a value that is bound, or signal a fence."""
+    fields = (field for struct in structures(spec.argument) for field in struct.fields())
+    has_bound_outputs = any(field.direction != "in" and has_bound_values(field.type) for field in fields)
+    return bool(spec.creates) or has_bound_outputs or has_fence_values(spec)
 
 
 def _with_uncertainty(finding: Finding, uncertain_outputs: Mapping[str, str]) -> Finding:

@@ -8,11 +8,13 @@ Lifetimes follow from the descriptions alone. They concern one side. `differ` co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple, Protocol, TypeVar
 
 from tracekmt.codec import Unreadable
 from tracekmt.objects.identity import Bindings, Identity
-from tracekmt.spec.types import Creates, Kind
+from tracekmt.spec.paths import structures
+from tracekmt.spec.types import CallSpec, Creates, Kind
 from tracekmt.trace.call import BoundValue
 from tracekmt.trace.reader import TracedCall
 
@@ -41,6 +43,12 @@ def iter_handles(values: Iterable[BoundValue]) -> Iterator[tuple[BoundValue, Kin
         kind = bound.kind
         if kind is not None and kind.binding == "handle" and is_live_value(bound):
             yield bound, kind
+
+
+@lru_cache(maxsize=1024)
+def has_fence_values(spec: CallSpec) -> bool:
+    """Return True if calls of a function pass fence values."""
+    return any(field.fence_handle is not None for inner in structures(spec.argument) for field in inner.fields())
 
 
 def fence_owners(bindings: Bindings, values: Sequence[BoundValue]) -> dict[str, Identity]:

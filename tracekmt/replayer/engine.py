@@ -125,20 +125,31 @@ class Replay:
     def run(self) -> None:
         """Send the calls and compare their outcomes."""
         self.begin()
-        events = Lookahead(self.trace.timeline())
-        self.events = events if isinstance(self.target, PostingTarget) else None
+        try:
+            if isinstance(self.target, PostingTarget):
+                self._run_ahead(Lookahead(self.trace.timeline()))
+            else:
+                for call, is_leave in self.trace.call_events():
+                    if self.only is not None and call.index not in self.only:
+                        continue
+                    if is_leave:
+                        self.on_leave(call.index)
+                    else:
+                        self.on_enter(call)
+        except ReplayStopped as stopped:
+            self.report.stopped = str(stopped)
+        self.finish()
+
+    def _run_ahead(self, events: Lookahead) -> None:
+        """Send the calls to a target that begins calls ahead."""
+        self.events = events
         for index, is_leave in events:
             if self.only is not None and index not in self.only:
                 continue
-            try:
-                if is_leave:
-                    self.on_leave(index)
-                else:
-                    self.on_enter(self.ahead[index].entered.call if index in self.ahead else self.trace[index])
-            except ReplayStopped as stopped:
-                self.report.stopped = str(stopped)
-                break
-        self.finish()
+            if is_leave:
+                self.on_leave(index)
+            else:
+                self.on_enter(self.ahead[index].entered.call if index in self.ahead else self.trace[index])
 
     def begin(self) -> None:
         """Bind the values that are known before the first call."""
@@ -178,7 +189,8 @@ class Replay:
             self.opaque[index] = _DEPENDS_ON_SKIPPED
         else:
             self.comparison.on_leave(entered, outcome)
-        self.mark_opaque(entered.call, finding_count)
+        if len(self.report.findings) > finding_count:
+            self.mark_opaque(entered.call, finding_count)
         self.on_progress(self.report.calls.compared, len(self.trace))
         if outcome is not None and self.target.real and not outcome.returned:
             self.resume_after(entered.call, outcome.reason)

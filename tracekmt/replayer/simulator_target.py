@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from functools import lru_cache
 from typing import Any
 
 from tracekmt import codec, ntstatus
@@ -92,7 +93,7 @@ class SimulatorTarget:
         outputs = codec.decode(spec, self.abi, arena, arguments, Recorded(before)) if bound_outputs is None else None
         rule = answer.rule
         is_taken = answer.taken is not None and not answer.performed
-        status = ntstatus.status(answer.status_name) if not is_taken else call.status
+        status = _status(answer.status_name) if not is_taken else call.status
         outcome = Outcome(
             status if spec.returns == "NTSTATUS" else None,
             spec.argument,
@@ -215,6 +216,9 @@ class SimulatorTarget:
             return handle if handle in PSEUDO_HANDLES else self.simulator.adopt_nt_handle(kind.name)
         owners = {owner.name: live for owner, live in call_handles.items()}
         return self.simulator.adopt(kind.name, owners.get("device", 0), owners.get("resource", 0))
+
+
+_status = lru_cache(maxsize=1024)(ntstatus.status)
 
 
 def _uncertain_outputs(answer: Answer, unborn: Sequence[tuple[str, str]]) -> Mapping[str, str]:

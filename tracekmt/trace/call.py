@@ -169,10 +169,12 @@ class TracedCall:
         spec: Description of the function.
         enter: Enter event.
         leave: Leave event. None if the call did not return.
+        name: Name of the function.
     """
 
     # What is decoded at the first access. Class attributes, because millions of calls are created.
     _recorded: Recorded | None = None
+    _status: Any = _UNKNOWN
     _inputs: Any = _UNKNOWN
     _outputs: Any = _UNKNOWN
     _bound_inputs: Sequence[BoundValue] | None = None
@@ -186,11 +188,7 @@ class TracedCall:
         self.enter = enter
         self.leave = leave
         self.spec: CallSpec = origin.spec(enter.spec_id)
-
-    @property
-    def name(self) -> str:
-        """Name of the function."""
-        return self.spec.name
+        self.name = self.spec.name
 
     @property
     def abi(self) -> Abi:
@@ -205,7 +203,10 @@ class TracedCall:
     @property
     def status(self) -> Status | None:
         """Returned status. None if the call did not return, or if the function does not return NTSTATUS."""
-        return None if self.leave is None else outcome_of(self.spec, self.leave.result)[0]
+        if self._status is _UNKNOWN:
+            self._status = None if self.leave is None else outcome_of(self.spec, self.leave.result)[0]
+        status: Status | None = self._status
+        return status
 
     @property
     def result(self) -> int | None:
@@ -236,7 +237,9 @@ class TracedCall:
     @property
     def injection(self) -> Injection | None:
         """Fault that the recorder injected into the call, None for other calls."""
-        fault = None if self.leave is None or self.status is None else injected_fault(self.leave.result)
+        if self.leave is None or self.leave.result <= 0xFFFFFFFF:  # most calls
+            return None
+        fault = None if self.status is None else injected_fault(self.leave.result)
         if fault is None or fault[0] >= len(self._origin.faults):
             return None
         return Injection(self._origin.faults[fault[0]], fault[1])
