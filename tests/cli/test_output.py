@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,25 @@ def test_lines_are_no_commands(text: str, shown: str, capsys: pytest.CaptureFixt
 def test_a_style_does_not_let_a_text_through(capsys: pytest.CaptureFixture[str]) -> None:
     output.echo_styled("a\x1b[2J", "b\x9b", bold=True)
     assert capsys.readouterr().out == "a\\x1b[2Jb\\x9b\n"
+
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.mark.parametrize(
+    "words", [("info", "{}"), ("info", "./{}"), ("check", "x/../{}"), ("calls", "--arch={}"), ("{}",)]
+)
+def test_a_file_name_stays_in_its_line(words: tuple[str, ...], command: Command) -> None:
+    result = command(*(word.replace("{}", "a\n::error::b.kmt") for word in words))
+    assert result.returncode == 2
+    assert "::error" not in [line[:7] for line in result.stderr.splitlines()]
+    assert len(result.stderr.splitlines()) == 1 + ("(see " in result.stderr)
+
+
+def test_a_line_break_alone_is_no_file_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["tracekmt", "\n", "--machine=a\nb"])
+    output.echo("one\ntwo a\nb")
+    output.echo_styled("x a\nb")
+    assert capsys.readouterr().out == "one\ntwo a\\nb\nx a\\nb\n"

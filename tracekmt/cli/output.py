@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from functools import lru_cache
+
 import click
 
 from tracekmt.printable import printable, printable_lines
@@ -14,12 +18,26 @@ def echo(text: object = "", *, err: bool = False) -> None:
         text: The lines.
         err: Print to stderr.
     """
-    click.echo(printable_lines(str(text)), err=err)
+    click.echo(_lines(str(text)), err=err)
 
 
 def echo_styled(text: str, rest: str = "", *, colour: str | None = None, bold: bool = False) -> None:
     """Print a text in a style, followed by a plain rest of the line. The style appears on terminals only."""
-    click.echo(click.style(printable_lines(text), fg=colour, bold=bold) + printable_lines(rest))
+    click.echo(click.style(_lines(text), fg=colour, bold=bold) + _lines(rest))
+
+
+def _lines(text: str) -> str:
+    """Return printable lines. A file name of the command line stays in one line, whatever characters it has."""
+    for word in _words_with_line_breaks(tuple(sys.argv[1:])):
+        text = text.replace(word, printable(word))
+    return printable_lines(text)
+
+
+@lru_cache(maxsize=1)
+def _words_with_line_breaks(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of the command line, and the names in paths and options, that have a line break in them."""
+    parts = {part for word in words for part in (word, *re.split("[/=]", word)) if "\n" in part.strip()}
+    return tuple(sorted(parts, key=len, reverse=True))
 
 
 def echo_command(line: str, *, err: bool = False) -> None:
