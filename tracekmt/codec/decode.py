@@ -45,9 +45,8 @@ def decode(
         The structure that the single parameter points to (None for NULL), or the parameters by name.
     """
     if isinstance(memory, Recorded) and (before is None or isinstance(before, Recorded)):
-        decoded = _decode_in_core(spec, abi, memory.regions, arguments, None if before is None else before.regions)
-        if decoded is not NotImplemented:
-            return decoded  # type: ignore[no-any-return]
+        entered = None if before is None else before.regions
+        return decode_recorded(spec, abi, memory.regions, arguments, entered, kind_of)
     return _decode_in_python(spec, abi, memory, arguments, before, kind_of)
 
 
@@ -60,27 +59,15 @@ def decode_recorded(
     kind_of: KindOf | None = None,
 ) -> dict[str, Any] | Unreadable | None:
     """Decode the argument of a recorded call as `decode` does, from regions in place of memory."""
-    decoded = _decode_in_core(spec, abi, regions, arguments, before)
-    if decoded is not NotImplemented:
-        return decoded  # type: ignore[no-any-return]
+    native = core.CORE
+    if native is not None and arguments and 0 < arguments[0] < _ADDRESS_LIMIT:
+        program = _program(spec, abi)
+        if program is not None:
+            decoded = native.decode(program, regions, before, arguments[0], BUDGETS.values, BUDGETS.value_bytes)
+            if decoded is not NotImplemented:
+                return decoded  # type: ignore[no-any-return]
     entered = None if before is None else Recorded(before)
     return _decode_in_python(spec, abi, Recorded(regions), arguments, entered, kind_of)
-
-
-def _decode_in_core(
-    spec: CallSpec,
-    abi: Abi,
-    regions: tuple[Region, ...],
-    arguments: Sequence[int],
-    before: tuple[Region, ...] | None,
-) -> Any:
-    """Return NotImplemented for what is left to Python."""
-    if core.CORE is None or not arguments or not 0 < arguments[0] < _ADDRESS_LIMIT:
-        return NotImplemented
-    program = _program(spec, abi)
-    if program is None:
-        return NotImplemented
-    return core.CORE.decode(program, regions, before, arguments[0], BUDGETS.values, BUDGETS.value_bytes)
 
 
 def _decode_in_python(
