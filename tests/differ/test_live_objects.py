@@ -63,13 +63,13 @@ def drawn_steps(draw: st.DrawFn) -> list[Step]:
         def step(live: LiveObjects) -> Any:
             added = live.add(number, 5, value, is_range=is_range, is_chosen=bool(size & 1))
             live.bind(added, kind, owner, size)
-            return added, live[added]
+            return added, live.origin(added), live.is_chosen(added)
 
         return step
 
     for position in range(draw(st.integers(1, 30))):
         kind = draw(st.sampled_from([*HANDLES, RANGE, RANGE, RANGE]))
-        value = draw(st.sampled_from(ADDRESSES if kind is RANGE else (5, 6, 7)))
+        value = draw(st.sampled_from(ADDRESSES if kind is RANGE else (5, 6, 7, -1)))
         number = draw(st.integers(FIRST, count - 1)) if count > FIRST else None
         match draw(st.sampled_from(["create", "create", "create", "find", "destroy"])):
             case "create":

@@ -309,7 +309,7 @@ static PyObject *row(PyObject *self, PyObject *arguments) {
   unsigned number;
   const Object *object;
   if (!PyArg_ParseTuple(arguments, "I:row", &number) || !(object = object_at(objects, number))) return NULL;
-  return Py_BuildValue("(LKNN)", object->birth, object->value, PyBool_FromLong(object->is_range), PyBool_FromLong(object->is_chosen));
+  return Py_BuildValue("(LKN)", object->birth, object->value, PyBool_FromLong(object->is_chosen));
 }
 
 static PyObject *find(PyObject *self, PyObject *arguments) {
@@ -416,7 +416,7 @@ PyObject *make_live_objects_type(void) {
   static PyMethodDef methods[] = {
     {"add", add, METH_VARARGS, "Arguments: birth, path, value, whether it is a range and chosen. Return the number."},
     {"bind", bind, METH_VARARGS, "Arguments: number, space, whether it is external, owner or 0, size."},
-    {"row", row, METH_VARARGS, "Argument: number."},
+    {"row", row, METH_VARARGS, "Argument: number. Return birth, value, whether it is chosen."},
     {"find", find, METH_VARARGS, "Arguments: spaces, handle. Return the number, 0 without."},
     {"find_at", find_at, METH_VARARGS, "Arguments: space, address. Return the number of the range, 0 without."},
     {"find_freed", find_freed, METH_VARARGS, "Arguments: space, address."},

@@ -6,7 +6,7 @@ The core keeps them where there is one, because it creates and destroys most of 
 from __future__ import annotations
 
 from array import array
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from tracekmt import core
 from tracekmt.differ.columns import DEAD, NO_DEATH, Objects
@@ -16,17 +16,8 @@ from tracekmt.spec.types import Kind
 _LAST_ADDRESS = (1 << 64) - 1
 
 
-class ObjectRow(NamedTuple):
-    """What is known of an object; see `Objects`."""
-
-    birth: int
-    value: int
-    is_range: bool
-    is_chosen: bool
-
-
 class LiveObjects(Protocol):
-    """All objects so far, and which of them are live."""
+    """All objects so far, and which of them are live. Of values, 64 bits count."""
 
     def add(self, birth: int, path: int, value: Any, *, is_range: bool = False, is_chosen: bool = False) -> int:
         """Add an object that no search finds yet. Return its number."""
@@ -43,7 +34,11 @@ class LiveObjects(Protocol):
             size: Size of a range in bytes. The range ends at the last address at most.
         """
 
-    def __getitem__(self, number: int) -> ObjectRow: ...
+    def origin(self, number: int) -> tuple[int, int]:
+        """Return the birth of an object, and its handle or base address."""
+
+    def is_chosen(self, number: int) -> bool:
+        """Return True for a range at an address that the caller asked for."""
 
     def find(self, kind: Kind, value: int) -> int | None:
         """Return the live object with a handle, or the innermost range with an address."""
@@ -79,31 +74,35 @@ class LiveObjectsInPython:
 
     def bind(self, number: int, kind: Kind, owner: int | None, size: int = 0) -> None:
         """See `LiveObjects.bind`."""
-        value, birth = self._objects.values[number], self._objects.births[number]
+        birth, value = self.origin(number)
         within = (self._identities[owner],) if owner in self._identities else ()
-        capped = min(size, _LAST_ADDRESS - value)
-        self._identities[number] = identity = Identity(kind, value, birth, "", number, within=within, size=capped)
+        capped = min(size, _LAST_ADDRESS - value) if size else 0
+        self._identities[number] = identity = Identity(kind, value, birth, "", number, None, within, capped)
         older, _ = self._bindings.bind(identity)
         if older is not None:
             self._destroy(older, birth)
 
-    def __getitem__(self, number: int) -> ObjectRow:
+    def origin(self, number: int) -> tuple[int, int]:
+        """See `LiveObjects.origin`."""
         objects = self._objects
-        return ObjectRow(
-            objects.births[number],
-            objects.values[number],
-            bool(objects.is_range[number]),
-            bool(objects.chosen[number]),
-        )
+        return objects.births[number], objects.values[number]
+
+    def is_chosen(self, number: int) -> bool:
+        """See `LiveObjects.is_chosen`."""
+        return bool(self._objects.chosen[number])
 
     def find(self, kind: Kind, value: int) -> int | None:
         """See `LiveObjects.find`."""
-        identity = self._bindings.find(kind, value)
+        live, number = self._bindings, value & _LAST_ADDRESS
+        identity = live.ranges.find(kind, number) if kind.binding == "range" else live.handles.find(kind, number)
         return None if identity is None else identity.live
 
     def find_destroyed(self, kind: Kind, value: int) -> list[int]:
         """See `LiveObjects.find_destroyed`."""
-        found = self._bindings.find_destroyed(kind, value)
+        if kind.binding != "range":
+            number = self.find(kind, value)
+            return [] if number is None else [number]
+        found = self._bindings.find_destroyed(kind, value & _LAST_ADDRESS)
         largest = max((identity.size for identity in found), default=0)
         found.sort(key=lambda identity: identity.size < largest)
         return [identity.live for identity in found if identity.live is not None]
@@ -111,10 +110,11 @@ class LiveObjectsInPython:
     def find_unknown(self, kind: Kind, handle: int) -> int | None:
         """See `LiveObjects.find_unknown`."""
         handles = self._bindings.handles
-        identity = handles.find_local(handle)
+        number = handle & _LAST_ADDRESS
+        identity = handles.find_local(number)
         if identity is not None:
             return identity.live
-        return None if handles.destroyed_by(kind, handle) is None else DEAD
+        return None if handles.destroyed_by(kind, number) is None else DEAD
 
     def destroy(self, number: int, position: int) -> None:
         """See `LiveObjects.destroy`."""
@@ -153,8 +153,14 @@ class LiveObjectsInCore:
         """See `LiveObjects.bind`."""
         self.table.bind(number, kind.spaces[-1], kind.external, owner or 0, min(size, _LAST_ADDRESS))
 
-    def __getitem__(self, number: int) -> ObjectRow:
-        return ObjectRow(*self.table.row(number))
+    def origin(self, number: int) -> tuple[int, int]:
+        """See `LiveObjects.origin`."""
+        birth, value, _ = self.table.row(number)
+        return birth, value
+
+    def is_chosen(self, number: int) -> bool:
+        """See `LiveObjects.is_chosen`."""
+        return bool(self.table.row(number)[2])
 
     def find(self, kind: Kind, value: int) -> int | None:
         """See `LiveObjects.find`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from tracekmt.codec import Unreadable
@@ -39,6 +40,10 @@ class Numbering:
         kind, value = bound.kind, bound.value
         if not value:
             return NULL
+        if kind is not None and kind.binding == "handle" and type(value) is int:  # most values
+            number = self.live.find(kind, value)
+            if number is not None:
+                return number
         if kind is None or kind.binding in _NO_OBJECT or isinstance(value, Unreadable):
             return UNKNOWN
         if kind.binding == "per_machine":
@@ -48,9 +53,7 @@ class Numbering:
             return self._values[key]
         if kind.binding == "range":
             return self._number_address(spec, kind, bound)
-        number = self.live.find(kind, value)
-        if number is None:
-            number = UNKNOWN if kind.external else self.live.find_unknown(kind, value)
+        number = UNKNOWN if kind.external else self.live.find_unknown(kind, value)
         if number is None:
             number = self._adopt(kind, bound) if may_adopt else DEAD
         return number
@@ -64,7 +67,7 @@ class Numbering:
         if number is None:
             return UNKNOWN
         # Where a caller places a range in a range that it has placed itself follows from its own addresses.
-        return UNKNOWN if self.live[number].is_chosen and _places_ranges(spec) else number
+        return UNKNOWN if _places_ranges(spec) and self.live.is_chosen(number) else number
 
     def _adopt(self, kind: Kind, bound: BoundValue) -> int:
         """Add an object that is older than the trace."""
@@ -96,11 +99,12 @@ class Numbering:
             numbers.append(number)
             offset = int(bool(bound.value))
             if number >= FIRST and bound.kind is not None and bound.kind.binding == "range":
-                row = self.live[number]
-                offset = bound.value - row.value if row.birth != position else offset
+                birth, start = self.live.origin(number)
+                offset = bound.value - start if birth != position else offset
             offsets.append(offset)
         return numbers, mix_numbers(offsets)
 
 
+@lru_cache(maxsize=1024)
 def _places_ranges(spec: CallSpec) -> bool:
     return any(creates.kind.binding == "range" for creates in spec.creates)
