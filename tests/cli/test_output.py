@@ -101,10 +101,11 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
     "words", [("info", "{}"), ("info", "./{}"), ("check", "x/../{}"), ("calls", "--arch={}"), ("{}",)]
 )
 def test_a_file_name_stays_in_its_line(words: tuple[str, ...], command: Command) -> None:
-    result = command(*(word.replace("{}", "a\n::error::b.kmt") for word in words))
-    assert result.returncode == 2
-    assert "::error" not in [line[:7] for line in result.stderr.splitlines()]
-    assert len(result.stderr.splitlines()) == 1 + ("(see " in result.stderr)
+    for name in ("a\n::error::b.kmt", "\n::error::b.kmt", "b.kmt\n"):
+        result = command(*(word.replace("{}", name) for word in words))
+        assert result.returncode == 2
+        assert "::error" not in [line[:7] for line in result.stderr.splitlines()]
+        assert len(result.stderr.splitlines()) == 1 + ("(see " in result.stderr)
 
 
 def test_a_line_break_alone_is_no_file_name(

@@ -36,7 +36,7 @@ def _lines(text: str) -> str:
 @lru_cache(maxsize=1)
 def _words_with_line_breaks(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return the words of the command line, and the names in paths and options, that have a line break in them."""
-    parts = {part for word in words for part in (word, *re.split("[/=]", word)) if "\n" in part.strip()}
+    parts = {part for word in words for part in (word, *re.split("[/=]", word)) if "\n" in part and not part.isspace()}
     return tuple(sorted(parts, key=len, reverse=True))
 
 
