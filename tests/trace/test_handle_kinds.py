@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 import tracekmt
 from tracekmt.calls.kinds import ALLOCATION, CONTEXT, DEVICE
 from tracekmt.errors import TraceError
-from tracekmt.spec.types import Kind
-from tracekmt.trace.events import Enter, Leave
+from tracekmt.spec.types import CallSpec, Condition, Creates, Field, Integer, Kind, Struct, Union
+from tracekmt.trace.events import Enter, Header, Leave
 from tracekmt.trace.handle_kinds import HandleKinds
+from tracekmt.trace.reader import Trace
 from tracekmt.trace.writer import Writer
 
 KINDS = (ALLOCATION, CONTEXT, DEVICE, None)
@@ -85,3 +87,32 @@ def test_a_handle_is_known_from_the_return_of_its_call_on(tmp_path: Path) -> Non
         writer.close()
     with tracekmt.open(path) as trace:
         assert [trace.kinds_at(index)(handle) for index in range(3)] == [None, None, DEVICE]
+
+
+def test_a_function_whose_form_depends_on_what_it_creates_itself(tmp_path: Path) -> None:
+    """Such a description, which a trace may have, asks for the kinds of handles while these are read."""
+    device, made = Kind("device"), Kind("made")
+    arms = Union(
+        (
+            Field("A", Integer("A", 4), "in", Condition("Handle", kind=device)),
+            Field("B", Integer("B", 4), "in"),
+        )
+    )
+    argument = Struct(
+        "ARGS",
+        (
+            Field("Handle", Integer("HANDLE", 4, kind=device), "in"),
+            Field("Made", Integer("HANDLE", 4, kind=made), "out"),
+            arms,
+        ),
+    )
+    path = tmp_path / "trace.kmt"
+    writer = Writer(path, Header("x64"))
+    writer.describe(0, CallSpec("Function", argument, creates=(Creates(made, "Made"),)))
+    memory = [struct.pack("<III", 5, number, 7) for number in (0, 6)]
+    regions = [((0x1000, 12, data),) for data in memory]
+    writer.events([Enter(0, 7, 0, 0, 0, (0x1000,), regions[0]), Leave(1, 0, 1, 0, regions[1])])
+    writer.end("ended")
+    writer.close()
+    with Trace(path) as trace:
+        assert trace[0].outputs == {"Handle": 5, "Made": 6, "B": 7}

@@ -83,6 +83,7 @@ class HandleKinds:
     def __init__(self, created: Iterable[tuple[int, int, Kind | None]]) -> None:
         self._created = iter(created)
         self._read_to = -1
+        self._is_reading = False
         self._error: Error | None = None
         self._kinds: list[Kind | None] = []
         self._numbers: dict[Kind | None, int] = {}
@@ -95,7 +96,8 @@ class HandleKinds:
         limit = place << _KIND_BITS
 
         def kind_of(handle: int) -> Kind | None:
-            if self._read_to < place:
+            # The kinds of handles may also select the form of the call that is being read. Those before it are known.
+            if self._read_to < place and not self._is_reading:
                 self._read(place)
             entries = (*self._later.get(handle, ())[::-1], self._first.get(handle, limit))
             entry = next((entry for entry in entries if entry < limit), None)
@@ -111,6 +113,7 @@ class HandleKinds:
         """
         if self._error is not None:
             raise self._error
+        self._is_reading = True
         try:
             for created_at, handle, kind in self._created:
                 self._add(created_at, handle, kind)
@@ -120,6 +123,8 @@ class HandleKinds:
         except Error as error:
             self._error = error
             raise
+        finally:
+            self._is_reading = False
         self._read_to = _END
 
     def _add(self, place: int, handle: int, kind: Kind | None) -> None:
