@@ -132,3 +132,9 @@ def test_columns_that_contradict_each_other_are_errors(native: core.Core) -> Non
             native.mix_objects(eight, parts, eight, None)
     with pytest.raises(ValueError, match="no such object"):
         native.mix_objects(eight, (b"\5\0\0\0", eight, b"\1\0\0\0"), eight, None)
+
+
+def test_numbers_of_which_python_has_one_hash_have_two_keys() -> None:
+    for mix in (columns.mix_numbers, lambda numbers: without_core(columns.mix_numbers, numbers)):
+        assert len({mix([5 + distance]) for distance in (0, (1 << 61) - 1, (1 << 64) - 8)}) == 3
+        assert mix([-1]) == mix([(1 << 64) - 1])

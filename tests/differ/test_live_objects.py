@@ -22,9 +22,10 @@ ALLOCATION = Kind("allocation", dies_with=(DEVICE,))
 ANY = Kind("any", any_of=(DEVICE, ALLOCATION))
 RANGE = Kind("range", binding="range", dies_with=(DEVICE,))
 HANDLES = DEVICE, PROCESS, ALLOCATION, ANY
+RANGES = RANGE, Kind("device", binding="range")
 LAST = (1 << 64) - 1
 ADDRESSES = *range(0x1000, 0x1010, 2), 0, LAST - 1, LAST
-SIZES = 0, 1, 2, 5, 16, LAST, 1 << 70
+SIZES = 0, 1, 2, 5, 16, LAST, 1 << 70, -1
 
 Step = Callable[[LiveObjects], Any]
 """Changes live objects, or asks for some."""
@@ -47,7 +48,7 @@ def destroy(number: int, position: int, live: LiveObjects) -> None:
 
 def search(kind: Kind, value: int, live: LiveObjects) -> Any:
     found, destroyed = live.find(kind, value), live.find_destroyed(kind, value)
-    unknown = live.find_unknown(kind, value) if found is None and kind is not RANGE else None
+    unknown = live.find_unknown(kind, value) if found is None and kind not in RANGES else None
     return found, unknown, destroyed[:1], set(destroyed)
 
 
@@ -58,7 +59,7 @@ def drawn_steps(draw: st.DrawFn) -> list[Step]:
     count = FIRST
 
     def create(number: int, kind: Kind, value: int, owner: int | None, size: int) -> Step:
-        is_range = kind is RANGE
+        is_range = kind in RANGES
 
         def step(live: LiveObjects) -> Any:
             added = live.add(number, 5, value, is_range=is_range, is_chosen=bool(size & 1))
@@ -68,13 +69,13 @@ def drawn_steps(draw: st.DrawFn) -> list[Step]:
         return step
 
     for position in range(draw(st.integers(1, 30))):
-        kind = draw(st.sampled_from([*HANDLES, RANGE, RANGE, RANGE]))
-        value = draw(st.sampled_from(ADDRESSES if kind is RANGE else (5, 6, 7, -1)))
+        kind = draw(st.sampled_from([*HANDLES, *RANGES, RANGE]))
+        value = draw(st.sampled_from(ADDRESSES if kind in RANGES else (5, 6, 7, -1)))
         number = draw(st.integers(FIRST, count - 1)) if count > FIRST else None
         match draw(st.sampled_from(["create", "create", "create", "find", "destroy"])):
             case "create":
                 steps.append(
-                    create(position, kind, value, number, draw(st.sampled_from(SIZES)) if kind is RANGE else 0)
+                    create(position, kind, value, number, draw(st.sampled_from(SIZES)) if kind in RANGES else 0)
                 )
                 count += 1
             case "destroy" if number is not None:

@@ -25,7 +25,7 @@ from tracekmt.differ.history import History, Names
 from tracekmt.differ.read_history import read_history
 from tracekmt.errors import TraceError
 from tracekmt.resources import resource
-from tracekmt.spec.types import Abi
+from tracekmt.spec.types import Abi, CallSpec, Creates, Destroys, Field, Integer, Kind, Struct
 from tracekmt.trace import writer
 from tracekmt.trace.call import TracedCall
 from tracekmt.trace.events import Enter, Header, Leave, Region
@@ -289,3 +289,72 @@ def test_an_index_with_too_many_calls_takes_no_memory(tmp_path: Path) -> None:
     with Trace(SHIPPED[0]) as trace:
         trace._index.frames[-1] = replace(trace._index.frames[-1], calls=1 << 70)
         assert "does not match the index" in str(read(trace))
+
+
+def field(name: str, kind: Kind, size: int, *, signed: bool = False) -> Field:
+    return Field(name, Integer("NUMBER", size, signed=signed, kind=kind), "inout")
+
+
+def described_trace(specs: Sequence[CallSpec], *calls: tuple[int, bytes, bytes]) -> Trace:
+    """Return a trace with its own descriptions. A call has the number of one, and its argument before and after."""
+    file = io.BytesIO()
+    made = Writer(Path("described.kmt"), Header("x64"), file=file)
+    for number, spec in enumerate(specs):
+        made.describe(number, spec)
+    for number, (spec_id, before, after) in enumerate(calls):
+        entered, left = (((0x10000, len(data), data),) for data in (before, after))
+        made.events([Enter(2 * number, 7, spec_id, number, 0, (0x10000,), entered, None)], flush=False)
+        made.events([Leave(2 * number + 1, 2 * number, number, 0, left)], flush=False)
+    made.end("drawn", None)
+    made.flush()
+    return Trace(io.BytesIO(file.getvalue()))
+
+
+def words(*numbers: int) -> bytes:
+    return b"".join((number & (1 << 64) - 1).to_bytes(8, "little") for number in numbers)
+
+
+def test_a_space_of_handles_and_one_of_ranges_with_one_name() -> None:
+    ranges, handles, others, third = Kind("x", binding="range"), Kind("x"), Kind("y"), Kind("z")
+    specs = [
+        CallSpec(name, Struct(f"{name}ARGS", (field("Value", kind, 8),)), creates=(Creates(kind, "Value"),) * creates)
+        for name, kind, creates in (("R", ranges, 1), ("Y", others, 1), ("X", handles, 1), ("Z", third, 0))
+    ]
+    calls = [(0, words(0), words(0x5000)), (1, words(0), words(5)), (2, words(0), words(5)), (3, words(5), words(5))]
+    read_calls = assert_same(described_trace(specs, *calls))
+    assert read_calls["inputs"][-1] == [4]
+
+
+def test_a_signed_handle_below_zero() -> None:
+    kind = Kind("signed")
+    argument = Struct("ARGS", (field("Value", kind, 8, signed=True),))
+    specs = [CallSpec("Make", argument, creates=(Creates(kind, "Value"),)), CallSpec("Use", argument)]
+    calls = [(0, words(0), words(-5)), (1, words(-5), words(-5)), (1, words(-5), words(-5))]
+    assert assert_same(described_trace(specs, *calls))["inputs"] == [[0], [3], [3]]
+
+
+def test_a_handle_that_is_destroyed_in_a_field_of_ranges() -> None:
+    """The largest range at an address is meant, as for other functions that free ranges."""
+    handles = Kind("handle")
+    ranges = Kind("range", binding="range", any_of=(handles,))
+    size = Field("Size", Integer("NUMBER", 8), "in")
+    make = Struct("MAKE", (field("Address", ranges, 8), size))
+    specs = [
+        CallSpec("Make", make, creates=(Creates(ranges, "Address", size="Size"),)),
+        CallSpec("Drop", Struct("DROP", (field("Address", ranges, 8),)), destroys=(Destroys(handles, "Address"),)),
+    ]
+    made_ranges = [(0, words(0, size), words(0x10000, size)) for size in (0x1000, 0x10)]
+    assert_same(described_trace(specs, *made_ranges, *((1, words(at), words(at)) for at in (0x10000, 0x10008))))
+
+
+def test_a_structure_that_is_created_and_destroyed() -> None:
+    """Only numbers are handles."""
+    luid = Kind("luid", binding="per_machine")
+    members = Field("LowPart", Integer("LOW", 4), "in"), Field("HighPart", Integer("HIGH", 4), "in")
+    argument = Struct("ARGS", (Field("Luid", Struct("LUID", members, kind=luid), "inout"),))
+    specs = [
+        CallSpec("Make", argument, creates=(Creates(luid, "Luid"),)),
+        CallSpec("Drop", argument, destroys=(Destroys(luid, "Luid"),)),
+    ]
+    calls = [(0, words(1), words(1)), (1, words(1), words(1))]
+    assert len(assert_same(described_trace(specs, *calls))["indexes"]) == 2

@@ -4,7 +4,7 @@
  *
  * This file reads events in the form of hooks/recorder.c, and writes event frames in the form of docs/format.md.
  */
-#include "core.h"
+#include "number_map.h"
 
 #define TIME_LIMIT (1ull << 62)
 
@@ -583,6 +583,7 @@ PyMODINIT_FUNC PyInit__core(void) {
   int failed = !core || !live_objects || PyModule_AddObjectRef(core, "LiveObjects", live_objects) ||
                PyModule_AddStringConstant(core, "SOURCE", CORE_SOURCE);
   make_crc_tables();
+  seed_maps();
   Py_XDECREF(live_objects);
   if (!failed) return core;
   Py_XDECREF(core);

@@ -1,6 +1,6 @@
 /*
- * Reads the calls of a trace as a comparison needs them: the work of tracekmt.differ.read_history for each event. Objects are created and
- * destroyed by Python. Whatever is unusual in a call is left to it, too.
+ * Reads the calls of a trace as a comparison needs them: the work of tracekmt.differ.read_history for each event. Calls with anything
+ * unusual are left to Python.
  */
 #include "history.h"
 

@@ -49,16 +49,16 @@ uint32_t add_object(Objects *objects, const Object *object) {
 }
 
 /* Returns the space with a name, NULL without. Names are interned: equal ones are one object. */
-static Space *find_space(const Objects *objects, PyObject *name) {
+static Space *find_space(const Objects *objects, PyObject *name, int is_range) {
   size_t i;
   for (i = 0; i < objects->space_count; i++)
-    if (objects->spaces[i].name == name) return objects->spaces + i;
+    if (objects->spaces[i].name == name && objects->spaces[i].is_range == is_range) return objects->spaces + i;
   return NULL;
 }
 
 /* Returns the space with a name, which may be new. NULL after an error. */
-static Space *get_space(Objects *objects, PyObject *name) {
-  Space *space = find_space(objects, name), *more;
+static Space *get_space(Objects *objects, PyObject *name, int is_range) {
+  Space *space = find_space(objects, name, is_range), *more;
   if (space) return space;
   if (!(more = realloc(objects->spaces, (objects->space_count + 1) * sizeof *more))) {
     PyErr_NoMemory();
@@ -69,13 +69,14 @@ static Space *get_space(Objects *objects, PyObject *name) {
   memset(space, 0, sizeof *space);
   Py_INCREF(name);
   space->name = name;
+  space->is_range = is_range;
   return space;
 }
 
 uint32_t find_object(const Objects *objects, PyObject *spaces, uint64_t handle) {
   Py_ssize_t count = PyTuple_Size(spaces), i;
   for (i = 0; i < count; i++) {
-    const Space *space = find_space(objects, PyTuple_GetItem(spaces, i));
+    const Space *space = find_space(objects, PyTuple_GetItem(spaces, i), 0);
     uint32_t number = space ? get_number(&space->handles, handle) : NO_OBJECT;
     if (number >= FIRST) return number;
   }
@@ -94,7 +95,7 @@ static uint32_t find_local(const Objects *objects, uint64_t handle) {
 static int was_destroyed(const Objects *objects, PyObject *spaces, uint64_t handle) {
   Py_ssize_t count = PyTuple_Size(spaces), i;
   for (i = 0; i < count; i++) {
-    const Space *space = find_space(objects, PyTuple_GetItem(spaces, i));
+    const Space *space = find_space(objects, PyTuple_GetItem(spaces, i), 0);
     if (space && get_number(&space->handles, handle) == DEAD) return 1;
   }
   return 0;
@@ -131,7 +132,7 @@ static uint32_t find_in_space(const Objects *objects, const Space *space, uint64
 }
 
 uint32_t find_range(const Objects *objects, PyObject *name, uint64_t address) {
-  const Space *space = find_space(objects, name);
+  const Space *space = find_space(objects, name, 1);
   return space ? find_in_space(objects, space, address) : NO_OBJECT;
 }
 
@@ -211,8 +212,8 @@ void destroy_object(Objects *objects, uint32_t number, int64_t position) {
 }
 
 int bind_object(Objects *objects, uint32_t number, PyObject *name, int is_external, uint32_t owner, uint64_t size) {
-  Space *space = get_space(objects, name);
   Object *object = objects->objects + number;
+  Space *space = get_space(objects, name, object->is_range);
   uint32_t older = NO_OBJECT;
   if (!space) return 0;
   object->space = (uint32_t)(space - objects->spaces);
@@ -337,7 +338,7 @@ static PyObject *find_freed(PyObject *self, PyObject *arguments) {
   uint32_t largest = NO_OBJECT;
   uint64_t size = 0;
   if (!PyArg_ParseTuple(arguments, "UK:find_freed", &name, &address) || !(list = PyList_New(0))) return NULL;
-  if (!(space = find_space(objects, name))) return list;
+  if (!(space = find_space(objects, name, 1))) return list;
   first = place_of(space, address, 0);
   for (place = first; place < space->count && space->ranges[place].start == address; place++) {
     uint32_t number = space->ranges[place].number;

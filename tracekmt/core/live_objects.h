@@ -20,9 +20,10 @@ typedef struct {
   uint32_t number;
 } RangeKey;
 
-/* The objects of the kinds that share handles or addresses. `handles`: the object of each handle, DEAD for a destroyed one. */
+/* The objects of the kinds that share handles, or addresses. `handles`: the object of each handle, DEAD for a destroyed one. */
 typedef struct {
   PyObject *name;
+  int is_range;
   NumberMap handles;
   RangeKey *ranges;
   size_t count, capacity;

@@ -1,8 +1,17 @@
 /* Maps of numbers to numbers: open addressing, at most half full. */
 #include "number_map.h"
 
+/* Differs between processes, so that no trace can have many handles with one place. */
+static uint64_t seed;
+
+void seed_maps(void) {
+  PyObject *text = PyUnicode_FromString("tracekmt");
+  if (text) seed = (uint64_t)PyObject_Hash(text);
+  Py_XDECREF(text);
+}
+
 static size_t place_of(const NumberMap *map, uint64_t key) {
-  size_t place = (size_t)mix(0, key) & (map->capacity - 1);
+  size_t place = (size_t)mix(seed, key) & (map->capacity - 1);
   while (map->values[place] && map->keys[place] != key) place = (place + 1) & (map->capacity - 1);
   return place;
 }

@@ -9,6 +9,9 @@ typedef struct {
   size_t capacity, count;
 } NumberMap;
 
+/* Chooses the places of keys, before the first map is made: as Python's hashes of texts. */
+void seed_maps(void);
+
 /* Returns 0 for a key without a number. */
 uint32_t get_number(const NumberMap *map, uint64_t key);
 /* Returns 0 after an error. */

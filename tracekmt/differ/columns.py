@@ -158,7 +158,8 @@ def mix_numbers(numbers: list[int]) -> int:
     """Return a key of numbers."""
     if core.CORE is not None:
         return core.CORE.mix_numbers(numbers)
-    return hash(tuple(numbers))
+    # As bytes, because Python hashes numbers modulo 2^61 - 1 (CPython 3.13).
+    return hash(array("Q", [number & (1 << 64) - 1 for number in numbers]).tobytes())
 
 
 def uses_of(count: int, keys: array[int], objects: CallObjects) -> array[int]:

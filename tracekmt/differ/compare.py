@@ -21,7 +21,7 @@ from tracekmt.differ.outcome import NO_HANDLE, Adopt, EnteredCall, Outcome
 from tracekmt.findings import Finding, FindingKind, NotCompared, Report
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import created_objects, destroyed_objects, fence_owners, has_fence_values
-from tracekmt.spec.paths import has_bound_values, structures
+from tracekmt.spec.paths import all_fields, has_bound_values
 from tracekmt.spec.types import CallSpec, Kind
 from tracekmt.trace.call import BoundValue, TracedCall, format_outcome
 
@@ -308,9 +308,8 @@ class Comparison:
 @lru_cache(maxsize=1024)
 def _may_bind(spec: CallSpec) -> bool:
     """Return True if a call may create an object, return a value that is bound, or signal a fence."""
-    fields = (field for struct in structures(spec.argument) for field in struct.fields())
-    has_bound_outputs = any(field.direction != "in" and has_bound_values(field.type) for field in fields)
-    return bool(spec.creates) or has_bound_outputs or has_fence_values(spec)
+    outputs = (field for field in all_fields(spec.argument) if field.direction != "in")
+    return bool(spec.creates) or any(has_bound_values(field.type) for field in outputs) or has_fence_values(spec)
 
 
 def _with_uncertainty(finding: Finding, uncertain_outputs: Mapping[str, str]) -> Finding:

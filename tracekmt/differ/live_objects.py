@@ -76,7 +76,7 @@ class LiveObjectsInPython:
         """See `LiveObjects.bind`."""
         birth, value = self.origin(number)
         within = (self._identities[owner],) if owner in self._identities else ()
-        capped = min(size, _LAST_ADDRESS - value) if size else 0
+        capped = max(min(size, _LAST_ADDRESS - value), 0) if size else 0
         self._identities[number] = identity = Identity(kind, value, birth, "", number, None, within, capped)
         older, _ = self._bindings.bind(identity)
         if older is not None:
@@ -151,7 +151,7 @@ class LiveObjectsInCore:
 
     def bind(self, number: int, kind: Kind, owner: int | None, size: int = 0) -> None:
         """See `LiveObjects.bind`."""
-        self.table.bind(number, kind.spaces[-1], kind.external, owner or 0, min(size, _LAST_ADDRESS))
+        self.table.bind(number, kind.spaces[-1], kind.external, owner or 0, max(min(size, _LAST_ADDRESS), 0))
 
     def origin(self, number: int) -> tuple[int, int]:
         """See `LiveObjects.origin`."""

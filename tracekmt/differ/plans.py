@@ -12,6 +12,7 @@ from tracekmt.codec.selection import selecting_handle
 from tracekmt.differ.forms import native_form
 from tracekmt.differ.keys import return_kind
 from tracekmt.spec.layout import Layout, lay_out
+from tracekmt.spec.paths import element_kind, find
 from tracekmt.spec.types import Abi, CallSpec, Condition, Creates, Destroys, Kind
 from tracekmt.trace.handle_kinds import depends_on_objects
 
@@ -45,7 +46,7 @@ def plan_of(
         return None if handle is None else native.history_choice(*handle)
     search = finder(resolved or spec, abi)
     # Freed is the largest range at an address, which may be gone already.
-    frees_ranges = any(destroys.kind.binding == "range" for destroys in spec.destroys)
+    frees_ranges = any("range" in _bindings(spec, destroys) for destroys in spec.destroys)
     if search is None or search.program is None or frees_ranges:
         return None
     patterns: dict[str, int] = {}
@@ -60,6 +61,12 @@ def plan_of(
         *(return_kind(spec), function, tuple(creates), tuple(destroys), creates_ranges, resolved is not None),
         tuple(patterns),
     )
+
+
+def _bindings(spec: CallSpec, destroys: Destroys) -> set[str]:
+    """Return the bindings of what is destroyed, and of the field that names it."""
+    kind = element_kind(find(spec.argument, destroys.path).type)
+    return {destroys.kind.binding} if kind is None else {destroys.kind.binding, kind.binding}
 
 
 def _creates(

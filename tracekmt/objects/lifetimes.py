@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from tracekmt.codec import Unreadable
 from tracekmt.objects.identity import Bindings, Identity
-from tracekmt.spec.paths import structures
+from tracekmt.spec.paths import all_fields
 from tracekmt.spec.types import CallSpec, Creates, Kind
 from tracekmt.trace.call import BoundValue
 from tracekmt.trace.reader import TracedCall
@@ -37,18 +37,23 @@ def is_live_value(bound: BoundValue) -> bool:
     return bool(bound.value) and not isinstance(bound.value, Unreadable)
 
 
+def _is_live_number(bound: BoundValue) -> bool:
+    """Return True if a value is a number but 0. A description in a trace may give a structure the kind of a handle."""
+    return bool(bound.value) and isinstance(bound.value, int)
+
+
 def iter_handles(values: Iterable[BoundValue]) -> Iterator[tuple[BoundValue, Kind]]:
     """Yield the handles that are not null, with their kinds."""
     for bound in values:
         kind = bound.kind
-        if kind is not None and kind.binding == "handle" and is_live_value(bound):
+        if kind is not None and kind.binding == "handle" and _is_live_number(bound):
             yield bound, kind
 
 
 @lru_cache(maxsize=1024)
 def has_fence_values(spec: CallSpec) -> bool:
     """Return True if calls of a function pass fence values."""
-    return any(field.fence_handle is not None for inner in structures(spec.argument) for field in inner.fields())
+    return any(field.fence_handle is not None for field in all_fields(spec.argument))
 
 
 def fence_owners(bindings: Bindings, values: Sequence[BoundValue]) -> dict[str, Identity]:
@@ -76,7 +81,7 @@ def destroyed_objects(live: Finder[Found_co], call: TracedCall) -> Iterator[Foun
     for destroys in call.spec.destroys:
         if call.satisfies(destroys.when):
             for bound in call.bound_inputs:
-                if bound.pattern == destroys.path and is_live_value(bound):
+                if bound.pattern == destroys.path and _is_live_number(bound):
                     yield from live.find_destroyed(destroys.kind, bound.value)
 
 
@@ -130,7 +135,7 @@ def created_objects(bindings: Bindings, call: TracedCall) -> Iterator[CreatedObj
 
 def created_values(creates: Creates, outputs: Iterable[BoundValue]) -> Iterator[BoundValue]:
     """Yield the handles or addresses of what a call with these bound outputs created."""
-    return (bound for bound in outputs if bound.pattern == creates.path and is_live_value(bound))
+    return (bound for bound in outputs if bound.pattern == creates.path and _is_live_number(bound))
 
 
 def owner_of(live: Finder[Found_co], creates: Creates, outputs: Iterable[BoundValue]) -> Found_co | None:

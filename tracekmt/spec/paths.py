@@ -145,3 +145,14 @@ def structures(type_: Type) -> Iterator[Struct]:
             waiting += [case for _, _, case in inner.cases]
         elif not isinstance(inner, LEAF_TYPES):
             assert_never(inner)
+
+
+def all_fields(type_: Type) -> Iterator[Field]:
+    """Iterate over the fields that a type contains or points to, with arms of unions and fields of payloads."""
+    waiting = [field for struct in structures(type_) for field in struct.fields()]
+    while waiting:
+        field = waiting.pop()
+        yield field
+        inner, _ = element(field.type)
+        if isinstance(inner, Union):
+            waiting += inner.arms
