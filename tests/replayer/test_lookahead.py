@@ -15,10 +15,14 @@ import tracekmt
 from tests.replayer.conftest import Kernel
 from tracekmt.calls import CALLS
 from tracekmt.codec import encode
+from tracekmt.differ.compare import Comparison
+from tracekmt.differ.outcome import EnteredCall, Outcome
+from tracekmt.findings import Report
 from tracekmt.replayer import engine
-from tracekmt.replayer.lookahead import Lookahead, is_query
+from tracekmt.replayer.lookahead import Lookahead, changes_of, depends_on, may_be_passed
 from tracekmt.thunks.library import Library, PostedCall
 from tracekmt.thunks.process import LibraryProcessDied
+from tracekmt.trace.reader import Trace
 
 QUERY = CALLS["D3DKMTQueryVideoMemoryInfo"]
 
@@ -44,27 +48,71 @@ def test_a_view_changes_no_event(events: list[tuple[int, bool]], views: list[int
     assert seen == events
 
 
+def entered(trace: Trace, index: int) -> EnteredCall:
+    """Return a call of a trace with the objects that it destroys."""
+    comparison = Comparison(Report(names=("", "")))
+    for call, is_leave in trace.call_events():
+        if call.index == index:
+            return comparison.on_enter(call, lambda kind, handle, handles: handle)
+        if is_leave:
+            comparison.on_leave(EnteredCall(call), Outcome(call.status, call.spec.argument, call.outputs, call.index))
+    raise AssertionError
+
+
+def test_what_calls_change_and_what_depends_on_it(tmp_path: Path) -> None:
+    adapter, device, allocation, other, fence, address = 5, 6, 7, 8, 9, 0x10000
+    path = tmp_path / "trace.kmt"
+    with tracekmt.create(path) as trace:
+        add = trace.add
+        add("D3DKMTOpenAdapterFromLuid", {"AdapterLuid": {"LowPart": 1}}, {"hAdapter": adapter})
+        add("D3DKMTCreateDevice", {"hAdapter": adapter}, {"hDevice": device})
+        element = [{"pPrivateDriverData": b"abcd"}]
+        inputs = {"hDevice": device, "pAllocationInfo2": element}
+        add("D3DKMTCreateAllocation2", inputs, {"pAllocationInfo2": [{"hAllocation": allocation}]})
+        add("D3DKMTCreateAllocation2", inputs, {"pAllocationInfo2": [{"hAllocation": other}]})
+        add("D3DKMTLock2", {"hDevice": device, "hAllocation": allocation}, {"pData": address})
+        add("D3DKMTQueryVideoMemoryInfo", {"hAdapter": adapter})
+        values = {"hDevice": device, "ObjectHandleArray": [fence], "FenceValueArray": [3]}
+        add("D3DKMTSignalSynchronizationObjectFromCpu", values)
+        add("D3DKMTDestroyAllocation2", {"hDevice": device, "phAllocationList": [other]})
+        add("D3DKMTFreeGpuVirtualAddress", {"hAdapter": adapter, "BaseAddress": address, "Size": 4096})
+        add("D3DKMTDestroyDevice", {"hDevice": device})
+    open_adapter, create_device, create, create_other, lock, query, signal, destroy, free, destroy_device = range(10)
+    dependent = {
+        open_adapter: {create_device, query, free},
+        create_device: {create, create_other, lock, signal, destroy, destroy_device},
+        create: {lock},
+        create_other: {destroy},
+        lock: {free},  # all ranges count
+        query: set(),
+        signal: {signal},
+        destroy: {destroy},
+        destroy_device: {create, create_other, lock, signal, destroy, free, destroy_device},  # and what is within it
+    }
+    with tracekmt.open(path) as opened:
+        for index, expected in dependent.items():
+            changes = [changes_of(entered(opened, index))]
+            found = {call.index for call in opened.calls() if depends_on(call, changes)}
+            assert found == expected, opened[index].name
+            assert not depends_on(opened[index], [])
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("Escape", True),
-        ("QueryVideoMemoryInfo", True),
-        ("SubmitCommand", True),
-        ("Present", False),
-        ("CreateAllocation2", False),
-        ("DestroyAllocation2", False),
-        ("Lock2", False),
-        ("MakeResident", False),
-        ("SignalSynchronizationObjectFromCpu", False),
+        ("CreateAllocation2", True),
+        ("SignalSynchronizationObjectFromCpu", True),
         ("WaitForSynchronizationObjectFromCpu", False),
+        ("Present", False),
     ],
 )
-def test_a_query_changes_no_object_and_no_value(name: str, expected: bool) -> None:
-    assert is_query(CALLS[f"D3DKMT{name}"]) is expected
+def test_calls_that_may_block_keep_others_back(name: str, expected: bool) -> None:
+    assert may_be_passed(CALLS[f"D3DKMT{name}"]) is expected
 
 
 def record(path: Path, seed: int) -> Path:
-    """Write a trace of queries, escapes and signals, of which some return in another order than they were entered."""
+    """Write a trace of queries, escapes, signals, creations and destructions."""
     rng = random.Random(seed)
     device, fence = 0x40000040, 0x40000080
     with tracekmt.create(path) as trace:
@@ -120,7 +168,7 @@ def test_a_replay_is_the_same_with_calls_that_are_sent_ahead(
     results = []
     for kind in ("ahead", "in order"):
         if kind == "in order":
-            monkeypatch.setattr(engine, "is_query", lambda spec: False)
+            monkeypatch.setattr(engine, "may_be_passed", lambda spec: False)
         kernel.order(fault)
         (tmp_path / "once").unlink(missing_ok=True)
         outcome = tmp_path / f"{kind}.kmt"

@@ -22,7 +22,7 @@ from tracekmt.errors import UsageError
 from tracekmt.findings import Report
 from tracekmt.plural import plural
 from tracekmt.replayer.layouts import layout_notes
-from tracekmt.replayer.lookahead import Lookahead, SentAhead, is_query, signals
+from tracekmt.replayer.lookahead import Changes, Lookahead, SentAhead, changes_of, depends_on, may_be_passed, signals
 from tracekmt.replayer.outcome_trace import OutcomeTrace
 from tracekmt.replayer.select import ThunksOptions, select_target
 from tracekmt.replayer.target import PostingTarget, Target, Transcript, may_block
@@ -102,7 +102,8 @@ class Replay:
         blocking: Calls that may block, and are sent at their leave events.
         opaque: Reasons why differences of calls are not comparable, by index.
         skipped_waits: Number of waits that were not sent because they would never end.
-        queries: Queries that were sent and have not returned in the recording; see `lookahead`.
+        passed: Calls that were sent and have not returned in the recording, with what they change, by index. Calls
+            behind them may be sent; see `lookahead`.
         ahead: Calls that were sent before their places, by index.
         events: The events of the replay, while it runs on a target that begins calls ahead.
     """
@@ -118,7 +119,7 @@ class Replay:
     blocking: dict[int, TracedCall] = field(default_factory=dict)
     opaque: dict[int, str] = field(default_factory=dict)
     skipped_waits: int = 0
-    queries: set[int] = field(default_factory=set)
+    passed: dict[int, Changes] = field(default_factory=dict)
     ahead: dict[int, SentAhead] = field(default_factory=dict)
     events: Lookahead | None = None
 
@@ -179,7 +180,7 @@ class Replay:
         """Handle a leave event of the recording."""
         if index in self.blocking:
             self.send(self.blocking.pop(index))
-        self.queries.discard(index)
+        self.passed.pop(index, None)
         entered, outcome = self.under_way.pop(index)
         if self.writer is not None:
             self.writer.on_leave(entered.call)
@@ -232,8 +233,8 @@ class Replay:
         """Make a call on the target, unless the recorder answered it. Its faults are part of the recording."""
         injection = entered.call.injection
         if injection is None or injection.kind == "delayed":
-            if self.events is not None and is_query(entered.call.spec):
-                self.queries.add(entered.call.index)
+            if self.events is not None and may_be_passed(entered.call.spec):
+                self.passed.setdefault(entered.call.index, changes_of(entered))
                 if self._post(entered):
                     self._send_ahead(self.events)
             return self.target.call(entered)
@@ -259,33 +260,35 @@ class Replay:
         return cast("PostingTarget", self.target).post(entered)
 
     def _send_ahead(self, events: Lookahead) -> None:
-        """Send the calls that do not depend on the outcomes of those that the target makes now."""
+        """Send the calls whose inputs do not depend on the calls that the target makes now."""
         for index, is_leave in events.coming():
             if self.only is not None and index not in self.only:
                 continue
             if is_leave:
-                if index not in self.queries:
+                if index not in self.passed:
                     return
                 continue
             if index not in self.ahead:
                 call = self.trace[index]
                 if not call.returned or call.injection is not None or self.target.waits(call):
                     return
+                if depends_on(call, self.passed.values()):
+                    return
                 try:
                     self.ahead[index] = self._enter(call)
                 except (LibraryProcessDied, UsageError):
                     return  # the call reports it at its place, if it is reached
             entered = self.ahead[index].entered
-            if not self._post(entered) or not is_query(entered.call.spec):
+            if not self._post(entered) or not may_be_passed(entered.call.spec):
                 return
-            self.queries.add(index)
+            self.passed[index] = changes_of(entered)
 
     def _forget_ahead(self) -> None:
         """Forget the calls that were sent ahead, because their places are not reached."""
         for sent in self.ahead.values():
             self.report.calls.ambient_handles -= sent.ambient_handles
         self.ahead.clear()
-        self.queries.clear()
+        self.passed.clear()
 
     def resume_after(self, call: TracedCall, reason: str | None) -> None:
         """Restart a target that was lost at a call, and create its live objects again.
