@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -251,8 +252,26 @@ def test_calls_after_one_that_does_not_return_are_not_made(library: Path, kernel
     with pytest.raises(LibraryProcessDied, match=r"crashed|timed out"):
         opened.finish(second)
     assert kernel.sent["QueryVideoMemoryInfo"] == 2
-    with pytest.raises(LibraryProcessDied):
+    with pytest.raises(LibraryProcessDied, match="ended at an earlier call"):
         opened.call(*request(opened))
     opened.restart()
     assert opened.call(*request(opened))[0] == 0xC000000D
     opened.close()
+
+
+def test_a_library_that_ends_between_two_calls(opened: Library) -> None:
+    """The first call was answered, so the process has not ended at it."""
+    first = opened.post(*request(opened))
+    while opened._process._answers.empty():
+        time.sleep(0.01)
+    opened._process._process.kill()
+    opened._process._process.wait()
+    second, third = opened.post(*request(opened)), opened.post(*request(opened))
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert opened.finish(first)[0] == 0xC000000D
+    with pytest.raises(LibraryProcessDied, match=r"crashed|exited"):
+        opened.finish(second)
+    with pytest.raises(LibraryProcessDied, match="ended at an earlier call"):
+        opened.finish(third)

@@ -116,6 +116,7 @@ class Library:
         """Load the library into a new process."""
         self._exports: dict[str, bool] = {}
         self._posted: deque[PostedCall] = deque()
+        self._has_ended = False  # at a call
         self.live_objects = LiveObjects(self.abi)
         self._process = LibraryProcess()
         try:
@@ -171,10 +172,12 @@ class Library:
 
     def _post(self, spec: CallSpec, arguments: Sequence[int], regions: Sequence[Region], request: bytes) -> PostedCall:
         posted = PostedCall(spec, arguments, regions, len(request))
-        if self._process.write(request):
-            self._posted.append(posted)
+        if self._has_ended:
+            posted.outcome = LibraryProcessDied(_ENDED_EARLIER)
+        elif self._process.write(request) or self._posted:
+            self._posted.append(posted)  # the outcomes of those before it tell at which of them the process ended
         else:
-            posted.outcome = LibraryProcessDied(_ENDED_EARLIER if self._posted else self._process.exit_reason())
+            posted.outcome = LibraryProcessDied(self._process.exit_reason())
         return posted
 
     def finish(self, posted: PostedCall) -> tuple[int, list[Region]]:
@@ -213,6 +216,7 @@ class Library:
             self.live_objects.on_return(posted.spec, posted.arguments, result, posted.regions, after)
             posted.outcome = result, after
             return
+        self._has_ended = True
         for later in self._posted:
             later.outcome = LibraryProcessDied(_ENDED_EARLIER)
         self._posted.clear()
