@@ -1,15 +1,13 @@
 /* Columns: arrays with a number for each call, or for each object, of a trace. */
 #include "core.h"
 
-#define FIRST 3  /* tracekmt.differ.columns.FIRST */
-
 /* A column of numbers of 1, 4 or 8 bytes. */
 typedef struct {
   const uint8_t *bytes;
   size_t count;
 } Column;
 
-/* CallObjects that calls refer to: those of call i are `counts[i]` numbers of `objects`, from `starts[i]` on. */
+/* Objects that calls refer to: those of call i are `counts[i]` numbers of `objects`, from `starts[i]` on. */
 typedef struct {
   Column objects, starts, counts;
 } References;

@@ -36,10 +36,18 @@ static inline int is_zero(const uint8_t *data, size_t size) {
   return !size;
 }
 
+/* Returns an object, or NULL for NULL. */
+static inline PyObject *new_reference(PyObject *object) {
+  Py_XINCREF(object);
+  return object;
+}
+
+/* Numbers that mean no object, one that no call explains, and a destroyed one; see tracekmt.differ.columns. */
+enum { NO_OBJECT, UNKNOWN, DEAD, FIRST };
+
 /* The answer to what is left to Python. */
 static inline PyObject *left_to_python(void) {
-  Py_INCREF(Py_NotImplemented);
-  return Py_NotImplemented;
+  return new_reference(Py_NotImplemented);
 }
 
 /* Number of regions from which on an event is left to Python. */

@@ -31,11 +31,6 @@ static void free_plan_capsule(PyObject *capsule) {
   if (plan) free_plan(plan);
 }
 
-static PyObject *new_reference(PyObject *object) {
-  Py_INCREF(object);
-  return object;
-}
-
 /*
  * Reads what tracekmt.differ.plans has for an effect: conditions, the size or None, the unit of it, the number of a pattern, those of the
  * owners, the spaces of owners, the spaces of the object, whether it is a range, whether it is external, the number of its kind.
@@ -67,10 +62,6 @@ static int read_effect(PyObject *tuple, Effect *effect) {
 
 static int read_effects(PyObject *tuple, Effects *effects) {
   Py_ssize_t count = PyTuple_Size(tuple), i;
-  if (count > MAX_EFFECTS) {
-    PyErr_SetString(PyExc_ValueError, "too many effects");
-    return 0;
-  }
   if (count && !(effects->effects = calloc((size_t)count, sizeof *effects->effects))) {
     PyErr_NoMemory();
     return 0;
@@ -84,7 +75,7 @@ static int read_effects(PyObject *tuple, Effects *effects) {
 /*
  * Returns a plan. Arguments: the description, the forms of inputs and outputs, whether each is exact, the program, what is returned, the
  * number of the function, what it creates and destroys, whether it creates ranges, whether it is one of several plans of the function, the
- * patterns that the effects have numbers of: that of the first one is 1.
+ * patterns that the effects have numbers of: that of the first one is 1. Returns None for more effects than MAX_EFFECTS.
  */
 PyObject *history_plan(PyObject *self, PyObject *arguments) {
   Plan *plan = calloc(1, sizeof *plan);
@@ -93,6 +84,7 @@ PyObject *history_plan(PyObject *self, PyObject *arguments) {
   if (PyArg_ParseTuple(arguments, "OOpOpOiIO!O!ppO!:history_plan", &description, &in_form, &plan->in_is_exact, &out_form, &plan->out_is_exact,
                        &program, &plan->returns, &plan->function, &PyTuple_Type, &creates, &PyTuple_Type, &destroys,
                        &plan->creates_ranges, &plan->is_chosen, &PyTuple_Type, &patterns) &&
+      PyTuple_Size(creates) <= MAX_EFFECTS && PyTuple_Size(destroys) <= MAX_EFFECTS &&
       PyCapsule_GetPointer(program, PROGRAM_NAME) && read_effects(creates, &plan->creates) && read_effects(destroys, &plan->destroys)) {
     plan->description = new_reference(description);
     plan->in_form = new_reference(in_form);
@@ -101,8 +93,9 @@ PyObject *history_plan(PyObject *self, PyObject *arguments) {
     plan->patterns = new_reference(patterns);
     capsule = PyCapsule_New(plan, PLAN_NAME, free_plan_capsule);
   }
-  if (!capsule) free_plan(plan);
-  return capsule;
+  if (capsule) return capsule;
+  free_plan(plan);
+  return PyErr_Occurred() ? NULL : new_reference(Py_None);
 }
 
 /* Returns the number of a pattern in a plan, UNNAMED for one that no effect has. */

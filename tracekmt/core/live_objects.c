@@ -301,8 +301,7 @@ static PyObject *bind(PyObject *self, PyObject *arguments) {
     return NULL;
   }
   if (!bind_object(objects, number, space, is_external, owner, size)) return NULL;
-  Py_INCREF(Py_None);
-  return Py_None;
+  return new_reference(Py_None);
 }
 
 static PyObject *row(PyObject *self, PyObject *arguments) {
@@ -378,8 +377,7 @@ static PyObject *destroy(PyObject *self, PyObject *arguments) {
   long long position;
   if (!PyArg_ParseTuple(arguments, "IL:destroy", &number, &position) || !object_at(objects, number)) return NULL;
   destroy_object(objects, number, position);
-  Py_INCREF(Py_None);
-  return Py_None;
+  return new_reference(Py_None);
 }
 
 /* Returns the columns of tracekmt.differ.columns.Objects as bytes, without `uses`, and forgets the objects. */

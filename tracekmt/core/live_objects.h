@@ -1,9 +1,6 @@
 /* The objects of a trace at one event, by number: tracekmt.differ.live_objects. */
 #include "number_map.h"
 
-/* Numbers that mean no object, one that no call explains, and a destroyed one; see tracekmt.differ.columns. */
-enum { NO_OBJECT, UNKNOWN, DEAD, FIRST };
-
 /*
  * `owner`: the object that this one is destroyed with. `first`: the first of those that are destroyed with this one, a list by `previous`
  * and `next`. `around`: of a range, the innermost one that contained its start when it was added, or was added around it.

@@ -159,11 +159,6 @@ static int used_count(const Frame *frame, const Node *node, uint64_t *count) {
 static PyObject *decode_struct(Walk *walk, const Program *program, const uint8_t *now, const uint8_t *before, const Frame *outer);
 static PyObject *decode_value(Walk *walk, const Node *node, const uint8_t *now, const uint8_t *before, const Frame *frame);
 
-static PyObject *new_reference(PyObject *object) {
-  Py_XINCREF(object);
-  return object;
-}
-
 static PyObject *new_bytes(const uint8_t *data, uint64_t size) {
   return PyBytes_FromStringAndSize((const char *)data, (Py_ssize_t)size);
 }

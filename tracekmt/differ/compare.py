@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from tracekmt.codec import Unreadable, iter_values, json_form
@@ -21,7 +20,7 @@ from tracekmt.differ.outcome import NO_HANDLE, Adopt, EnteredCall, Outcome
 from tracekmt.findings import Finding, FindingKind, NotCompared, Report
 from tracekmt.objects.identity import Bindings, Identity
 from tracekmt.objects.lifetimes import created_objects, destroyed_objects, fence_owners, has_fence_values
-from tracekmt.spec.paths import all_fields, has_bound_values
+from tracekmt.spec.paths import has_bound_outputs
 from tracekmt.spec.types import CallSpec, Kind
 from tracekmt.trace.call import BoundValue, TracedCall, format_outcome
 
@@ -305,11 +304,9 @@ class Comparison:
         )
 
 
-@lru_cache(maxsize=1024)
 def _may_bind(spec: CallSpec) -> bool:
     """Return True if a call may create an object, return a value that is bound, or signal a fence."""
-    outputs = (field for field in all_fields(spec.argument) if field.direction != "in")
-    return bool(spec.creates) or any(has_bound_values(field.type) for field in outputs) or has_fence_values(spec)
+    return bool(spec.creates) or has_bound_outputs(spec.argument) or has_fence_values(spec)
 
 
 def _with_uncertainty(finding: Finding, uncertain_outputs: Mapping[str, str]) -> Finding:

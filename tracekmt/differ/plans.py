@@ -16,9 +16,6 @@ from tracekmt.spec.paths import element_kind, find
 from tracekmt.spec.types import Abi, CallSpec, Condition, Creates, Destroys, Kind
 from tracekmt.trace.handle_kinds import depends_on_objects
 
-_MAX_EFFECTS = 32
-"""What the core takes of the creations, or destructions, of a function: MAX_EFFECTS in tracekmt/core/history.h."""
-
 _UNTRACKED = -1
 """In place of the number of a kind, where no call asks for the kinds of handles."""
 
@@ -52,7 +49,7 @@ def plan_of(
     patterns: dict[str, int] = {}
     creates = [_creates(lay_out(spec.argument, abi), each, patterns, number_of_kind) for each in spec.creates]
     destroys = [_destroys(lay_out(spec.argument, abi), each, patterns) for each in spec.destroys]
-    if None in creates + destroys or max(len(creates), len(destroys)) > _MAX_EFFECTS:
+    if None in creates + destroys:
         return None
     inputs, outputs = native_form(spec, abi, "in"), native_form(spec, abi, "out")
     creates_ranges = any(creates.kind.binding == "range" for creates in spec.creates)

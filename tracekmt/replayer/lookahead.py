@@ -15,7 +15,7 @@ from tracekmt.differ.outcome import EnteredCall
 from tracekmt.findings import Finding
 from tracekmt.objects.identity import Identity
 from tracekmt.objects.lifetimes import is_live_value
-from tracekmt.spec.paths import all_fields, has_bound_values
+from tracekmt.spec.paths import all_fields, has_bound_outputs
 from tracekmt.spec.types import CallSpec
 from tracekmt.trace.call import TracedCall
 
@@ -121,11 +121,9 @@ def _with_children(identities: Iterable[Identity]) -> Iterator[Identity]:
         remaining += identity.children
 
 
-@lru_cache(maxsize=1024)
 def _has_changes(spec: CallSpec) -> bool:
     """Return True if an outcome of a call may change what the inputs of later calls are."""
-    outputs = (field for field in all_fields(spec.argument) if field.direction != "in")
-    return bool(spec.creates or spec.destroys) or any(has_bound_values(each.type) for each in outputs) or signals(spec)
+    return bool(spec.creates or spec.destroys) or has_bound_outputs(spec.argument) or signals(spec)
 
 
 def may_be_passed(spec: CallSpec) -> bool:

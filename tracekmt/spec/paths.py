@@ -156,3 +156,9 @@ def all_fields(type_: Type) -> Iterator[Field]:
         inner, _ = element(field.type)
         if isinstance(inner, Union):
             waiting += inner.arms
+
+
+@lru_cache(maxsize=1024)
+def has_bound_outputs(struct: Struct) -> bool:
+    """Return True if calls with an argument may return values that a replay binds."""
+    return any(field.direction != "in" and has_bound_values(field.type) for field in all_fields(struct))
