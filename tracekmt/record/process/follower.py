@@ -277,6 +277,8 @@ class ProcessFollower:
     def _grant_requests(self, followed: FollowedProcess) -> bool:
         """Trace the threads of a recorded process that are about to start a program. Return True if there were any."""
         control, has_requests = followed.control, False
+        if not any(control[Control.FOLLOW : Control.FOLLOW + SLOTS]):
+            return False  # this look is repeated 50 times a second
         for slot in range(Control.FOLLOW, Control.FOLLOW + SLOTS):
             word = int(control[slot])
             kind, tid = word >> 32 & 0xFF, word & 0xFFFFFFFF
