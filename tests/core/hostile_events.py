@@ -27,6 +27,7 @@ from tracekmt.resources import resource
 from tracekmt.spec.layout import Layout, lay_out
 from tracekmt.spec.types import ABIS
 from tracekmt.trace.event_frame import EventFrame
+from tracekmt.trace.events import Lost
 from tracekmt.trace.reader import Trace
 
 WORDS = (0, 1, 5, 16, 0x1000, 1 << 33, 1 << 62, (1 << 64) - 1)
@@ -69,6 +70,9 @@ def attack(core: Any, chance: random.Random) -> int:
     """Frame and split some events. Return the number of framed ones."""
     kinds = [chance.choice((1, 1, 2, 2, 3)) for _ in range(40)]
     events: list[Any] = [(sequence, kind, content(chance, kind)) for sequence, kind in enumerate(kinds)]
+    batch = core.RawEvents()
+    for event in events:
+        batch.append(event if chance.random() < 0.95 else Lost(event[0], 1))
     place = struct.pack("<5I", chance.randrange(200), chance.choice((4, 8)), chance.choice((0, 1, 96)), 88, 8)
     plain = {3: chance.choice((b"", place))}
     marks = bytearray(4 * chance.choice((1, 3, 1024)))
@@ -77,26 +81,34 @@ def attack(core: Any, chance: random.Random) -> int:
     while position < len(events):
         start, rows = position, chance.choice((4096, 3))
         position, call, blobs, size, _, _ = core.frame_events(
-            *(events, position, plain, *state, call, blobs, size, 0, rows, 1 << 20, 1 << 20, 64, 1024, 64)
+            *(batch, position, plain, *state, call, blobs, size, 0, rows, 1 << 20, 1 << 20, 64, 1024, 64)
         )
         framed += position - start
         position += 1
-    data = bytearray()
-    for sequence, kind, event in events:
-        head = struct.pack("<IBBHQ", 16 + len(event), kind, chance.randrange(2), chance.choice((0, 0, 1)), sequence)
-        data += head + event
-    for _ in range(chance.randrange(4)):
-        data[chance.randrange(len(data))] = chance.randrange(256)
-    ready: dict[int, Any] = {}
-    with suppress(ValueError):
-        core.split_fragments(bytes(data[: chance.randrange(len(data) + 1)]), chance.randrange(5), 1 << 62, ready)
-    core.take_run(
-        ready, chance.choice((0, 1, min(ready, default=0))), chance.choice((0, 20, 1 << 63)), chance.randrange(50)
-    )
+    attack_order(core, chance, events)
     core.differences(chance.randbytes(chance.randrange(80)))
     with suppress(OverflowError):
         core.sums(chance.randbytes(chance.randrange(80)))
     return framed
+
+
+def attack_order(core: Any, chance: random.Random, events: list[Any]) -> None:
+    """Split fragments of events in any order, and take them in an order that no recorder asks for."""
+    ready, batch = core.ReadyEvents(Lost), core.RawEvents()
+    for _ in range(chance.randrange(4)):
+        data = bytearray()
+        for sequence, kind, event in chance.sample(events, chance.randrange(len(events))):
+            number, first = chance.choice((sequence, sequence, 3, 1 << 61)), chance.choice((0, 0, 0, 1))
+            data += struct.pack("<IBBHQ", 16 + len(event), kind, chance.randrange(2), first, number) + event
+        for _ in range(chance.choice((0, 0, 3)) if data else 0):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        with suppress(ValueError):
+            ready.add_fragments(bytes(data[: chance.randrange(len(data) + 1)]), chance.randrange(5), 1 << 62)
+        ready.add(chance.choice(events))
+        first, end = chance.choice((0, 1, max(ready.last(), 0), 1 << 63)), chance.choice((0, 20, 1 << 62, 1 << 63))
+        ready.take(batch, first, end, chance.choice((-1, 0, 1, 9, 50)))
+        if chance.random() < 0.3:
+            list(batch)
 
 
 def regions(chance: random.Random, size: int) -> tuple[Any, ...]:

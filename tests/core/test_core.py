@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import random
 import struct
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,7 +26,8 @@ from tracekmt.trace import blob_numbers, writer
 from tracekmt.trace.buffer_format import Assembler
 from tracekmt.trace.event_frame import EventTable
 from tracekmt.trace.events import Header, Lost
-from tracekmt.trace.raw_events import RAW_ENTER, RAW_LEAVE, RawEvent, parse_events, split_fragments
+from tracekmt.trace.raw_events import RAW_ENTER, RAW_LEAVE, RawEvent, parse_events
+from tracekmt.trace.ready_events import RawEvents, raw_events, ready_events
 from tracekmt.trace.writer import Writer
 
 PLAIN, OTHER = 3, 4
@@ -55,11 +58,14 @@ FRAGMENTS = st.builds(
 
 
 def split(data: bytes, first: int, limit: int) -> Any:
-    ready: dict[int, RawEvent] = {}
+    """Return what the fragments are split into, and the events in order."""
+    ready, events = ready_events(), raw_events()
     try:
-        return split_fragments(data, first, limit, ready), ready
-    except (ValueError, struct.error) as error:
-        return str(error), ready
+        found: object = ready.add_fragments(data, first, limit)
+    except ValueError as error:
+        found = str(error)
+    last = ready.last()
+    return found, last, ready.take(events, first, last + 1, 100), list(events)
 
 
 @settings(max_examples=examples(300), deadline=None)
@@ -70,24 +76,38 @@ def test_fragments(fragments: list[bytes], cut: int, first: int, limit: int) -> 
     assert split(data, first, limit) == without_core(split, data, first, limit)
 
 
-def take_all(fragments: bytes, ends: list[int], most: int) -> list[object]:
-    """Return what an assembler returns: at most so many events at once, up to each end."""
+def take_all(data: list[bytes], ends: list[int], most: int) -> list[object]:
+    """Return what an assembler returns: at most so many events at once, up to each end, with new data before it."""
     assembler, taken = Assembler(1), list[object]()
-    with contextlib.suppress(ValueError):
-        assembler.add_fragments(fragments)
-    for end in ends:
-        events = assembler.take(end, most)
+    for number, end in enumerate(ends):
+        with contextlib.suppress(ValueError):
+            assembler.add_fragments(b"".join(data[number :: len(ends)]))
+        events = raw_events()
+        assembler.take(events, end, most)
         assert len(events) <= most
         assert len(events) == most or assembler.next_sequence >= end
-        taken.append((events, assembler.next_sequence, assembler.is_empty))
+        taken.append((list(events), assembler.next_sequence, assembler.is_empty))
     return taken
 
 
 @settings(max_examples=examples(200), deadline=None)
 @given(st.lists(FRAGMENTS, max_size=20), st.lists(st.integers(0, 50), max_size=8), st.integers(1, 6))
 def test_events_in_order(fragments: list[bytes], ends: list[int], most: int) -> None:
-    taken = take_all(b"".join(fragments), ends, most)
-    assert taken == without_core(take_all, b"".join(fragments), ends, most)
+    assert take_all(fragments, ends, most) == without_core(take_all, fragments, ends, most)
+
+
+def test_a_batch_is_a_sequence_of_events_and_losses() -> None:
+    recorded: list[RawEvent | Lost] = [(5, RAW_LEAVE, b"abc"), Lost(6, 2), (8, RAW_ENTER, b"")]
+    events = batch_of(recorded)
+    assert [events[0], events[1], events[2], len(events)] == [*recorded, 3]
+    assert list(events) == recorded
+    for index in (3, -4):
+        with pytest.raises(IndexError):
+            events[index]
+    for malformed in ((5, RAW_LEAVE), (5, 1 << 9, b""), (5, RAW_LEAVE, "text")):
+        with pytest.raises((TypeError, OverflowError)):
+            events.append(cast("RawEvent", malformed))
+    assert len(events) == 3
 
 
 @given(st.lists(st.integers(0, (1 << 62) - 1), max_size=50))
@@ -172,15 +192,24 @@ def recordings(draw: st.DrawFn) -> list[RawEvent | Lost]:
     return events
 
 
-def write(path: Path, events: list[RawEvent | Lost]) -> bytes:
+def batch_of(events: Iterable[RawEvent | Lost]) -> RawEvents:
+    """Return a batch of events."""
+    batch = raw_events()
+    for event in events:
+        batch.append(event)
+    return batch
+
+
+def write(path: Path, recorded: list[RawEvent | Lost]) -> bytes:
     """Write events by the core as far as it can, the others through objects. Return the file."""
+    events = batch_of(recorded)
     trace = Writer(path, Header("x64"), force=True)
     for spec_id in (PLAIN, OTHER):
         trace.describe(spec_id, CALLS["D3DKMTCloseAdapter"])
     position = 0
     while position < len(events):
         position = trace.frame(events, position, {PLAIN: b""})
-        for event in parse_events(events[position : position + 1], lambda damage: None):
+        for event in parse_events([events[position]] if position < len(events) else [], lambda damage: None):
             is_orphan = not isinstance(event, Lost) and hasattr(event, "enter") and event.enter not in trace.in_flight
             trace.events([Lost(event.sequence, 1) if is_orphan else event], flush=False)
         position += 1
@@ -202,12 +231,23 @@ def test_frames(tmp_path: Path, events: list[RawEvent | Lost], frame_events: int
         assert native == without_core(write, tmp_path / "python.kmt", events)
 
 
+def test_contents_that_replace_each_other(tmp_path: Path) -> None:
+    """More contents than the core keeps in mind. Those in pieces are joined in memory that the next ones overwrite."""
+    chance, events = random.Random(1), list[RawEvent | Lost]()
+    contents = [chance.randbytes(96) for _ in range(1200)]
+    for call, content in enumerate([*contents, *contents, *reversed(contents)]):
+        before, after = (pieces([(0x1000, data, chance.randrange(2))]) for data in (content, content[::-1]))
+        events.append((2 * call, RAW_ENTER, struct.pack("<QQQQQ", 5, PLAIN, 0x7F00, 9, 0) + before))
+        events.append((2 * call + 1, RAW_LEAVE, struct.pack("<QQQ", 6, 2 * call, 0) + after))
+    assert write(tmp_path / "core.kmt", events) == without_core(write, tmp_path / "python.kmt", events)
+
+
 def test_most_events_are_framed_by_the_core(tmp_path: Path) -> None:
     """Otherwise the test above would compare Python with itself."""
     trace = Writer(tmp_path / "t.kmt", Header("x64"))
     trace.describe(PLAIN, CALLS["D3DKMTCloseAdapter"])
     head = struct.pack("<QQQQQQ", 5, PLAIN, 0x7F00, 9, 1, 0x1000)
-    events: list[RawEvent | Lost] = [(0, RAW_ENTER, head), (1, RAW_LEAVE, struct.pack("<QQQ", 6, 0, 0))]
+    events = batch_of([(0, RAW_ENTER, head), (1, RAW_LEAVE, struct.pack("<QQQ", 6, 0, 0))])
     assert trace.frame(events, 0, {PLAIN: b""}) == 0  # a new thread is numbered by Python
     trace.threads([9])
     assert trace.frame(events, 0, {}) == 0
@@ -237,7 +277,7 @@ def test_a_call_with_an_undescribed_address_is_left_to_python(tmp_path: Path, ab
     with closing(Writer(tmp_path / "t.kmt", Header(abi))) as trace:
         trace.describe(PLAIN, spec)
         trace.threads([9])
-        assert trace.frame([(0, RAW_ENTER, content)], 0, {PLAIN: places}) == (case in ("zero", "null"))
+        assert trace.frame(batch_of([(0, RAW_ENTER, content)]), 0, {PLAIN: places}) == (case in ("zero", "null"))
 
 
 def test_the_places_of_undescribed_addresses_are_found_in_every_function() -> None:

@@ -19,11 +19,11 @@ class Core(Protocol):
     SOURCE: str
     """Hash of the source that the core was built from."""
 
-    split_fragments: Callable[[bytes, int, int, dict[int, Any]], tuple[list[Any], int]]
-    """See `trace.raw_events.split_fragments`."""
+    RawEvents: Callable[[], Any]
+    """The type of a batch of raw events; see `trace.ready_events`."""
 
-    take_run: Callable[[dict[int, Any], int, int, int], list[Any]]
-    """See `trace.buffer_format.Assembler.take`. Arguments: events, first number, number after the last, limit."""
+    ReadyEvents: Callable[[type], Any]
+    """The type of events that wait for others; see `trace.ready_events`. Argument: the type of a loss."""
 
     frame_events: Callable[..., tuple[int, int, int, int, Sequence[bytes], bytes]]
     """See `trace.writer.Writer.frame`."""

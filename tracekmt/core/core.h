@@ -97,6 +97,14 @@ typedef struct {
 /* keys.c: Returns 0 after an error. */
 int make_call_keys(PyObject *form, uint64_t address, const EventMemory *memory, CallKeys *keys);
 
+/* raw_events.c: Return the types RawEvents and ReadyEvents, NULL after an error. */
+PyObject *make_raw_events_type(void);
+PyObject *make_ready_events_type(void);
+
+/* framing.c */
+void make_crc_tables(void);
+PyObject *frame_events(PyObject *self, PyObject *arguments);
+
 /* bodies.c */
 PyObject *read_enter_body(PyObject *self, PyObject *arguments);
 PyObject *read_leave_body(PyObject *self, PyObject *arguments);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,13 +63,13 @@ class LiveRecording:
         if self.sink.uses_core:
             position = self.sink.frame(raw_events, 0)
             while position < len(raw_events):
-                self._write(raw_events[position : position + 1])
+                self._write([raw_events[position]])
                 position = self.sink.frame(raw_events, position + 1)
         else:
             self._write(raw_events)
         self.sink.flush()
 
-    def _write(self, raw_events: list[RawEvent | Lost]) -> None:
+    def _write(self, raw_events: Iterable[RawEvent | Lost]) -> None:
         """Write events to the trace through an object for each."""
         attachment = self.attachment
         events = self._known(list(parse_events(raw_events, attachment.buffer.note_damage)))

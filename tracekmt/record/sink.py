@@ -18,7 +18,7 @@ from tracekmt.record.buffer.ring_writer import RingWriter
 from tracekmt.record.limits import Progress, StopConditions
 from tracekmt.record.process.memory_map import address_places
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
-from tracekmt.trace.raw_events import RawEvent
+from tracekmt.trace.ready_events import RawEvents
 from tracekmt.trace.writer import Writer
 
 Observer = Callable[[Hooks, Sequence["Enter | Leave | Lost"]], None]
@@ -99,7 +99,7 @@ class Sink:
         is_plain = isinstance(self._writer, Writer) and self._redactor is None and self._until_status is None
         return is_plain and core.CORE is not None
 
-    def frame(self, events: list[RawEvent | Lost], position: int) -> int:
+    def frame(self, events: RawEvents, position: int) -> int:
         """Append raw events that need no other handling, and count them, see `Writer.frame`."""
         writer = self._writer
         assert isinstance(writer, Writer)

@@ -21,12 +21,12 @@ from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from tracekmt import core
 from tracekmt.errors import TraceError
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.frames import FrameReader, LiveFrame
 from tracekmt.trace.metadata import TemporaryTrace
-from tracekmt.trace.raw_events import SEQUENCE_LIMIT, RawEvent, parse_events, split_fragments
+from tracekmt.trace.raw_events import SEQUENCE_LIMIT, RawEvent, parse_events
+from tracekmt.trace.ready_events import RawEvents, raw_events, ready_events
 
 CONTROL_SIZE = 4096
 """Size of the control words in bytes."""
@@ -107,18 +107,18 @@ class Assembler:
 
     def __init__(self, first: int = 0) -> None:
         self.next_sequence = first
-        self._ready: dict[int, RawEvent] = {}
+        self._ready = ready_events()
         self._fragments: dict[int, list[tuple[int, int, bytes]]] = {}
 
     @property
     def is_empty(self) -> bool:
         """True if every event has been returned."""
-        return not self._ready and not self._fragments
+        return not len(self._ready) and not self._fragments
 
     @property
     def end_sequence(self) -> int:
         """Sequence number after the last complete event."""
-        return max(self._ready, default=self.next_sequence - 1) + 1
+        return max(self._ready.last() + 1, self.next_sequence)
 
     def add_fragments(self, data: bytes, end: int | None = None) -> int:
         """Add the fragments of a part of a block.
@@ -134,7 +134,7 @@ class Assembler:
             ValueError: The data is malformed.
         """
         limit = SEQUENCE_LIMIT if end is None else min(end, SEQUENCE_LIMIT)
-        parts, highest = split_fragments(data, self.next_sequence, limit, self._ready)
+        parts, highest = self._ready.add_fragments(data, self.next_sequence, limit)
         for sequence, kind, is_last, number, content in parts:
             # The fragments of one event are in several blocks. The blocks are read in any order.
             fragments = self._fragments.setdefault(sequence, [])
@@ -142,52 +142,28 @@ class Assembler:
             count = 1 + max(number for number, _, _ in fragments)
             if any(last for _, last, _ in fragments) and len(fragments) == count:
                 del self._fragments[sequence]
-                event_content = b"".join(content for _, _, content in sorted(fragments))
-                self._ready[sequence] = sequence, kind, event_content
+                self._ready.add((sequence, kind, b"".join(content for _, _, content in sorted(fragments))))
         return highest
 
     def events_until(self, end: int) -> Iterator[RawEvent | Lost]:
         """Yield the events below a sequence number. A loss takes the place of missing events."""
         while self.next_sequence < end:
-            yield from self.take(end, _RUN)
+            batch = raw_events()
+            self.take(batch, end, _RUN)
+            yield from batch
 
-    def take(self, end: int, most: int) -> list[RawEvent | Lost]:
-        """Remove and return events below a sequence number, in order. A loss takes the place of missing events.
+    def take(self, batch: RawEvents, end: int, most: int) -> None:
+        """Move events below a sequence number to a batch, in order. A loss takes the place of missing events.
 
         Args:
+            batch: The events are appended to it.
             end: The sequence number.
             most: Limit of the number of events and losses.
         """
-        events = self._take_run(end, most)
-        self.next_sequence += len(events)
-        if len(events) < most and self.next_sequence < end:  # an event is missing
-            for sequence in sorted(filter(end.__gt__, self._ready)):
-                if sequence > self.next_sequence and len(events) < most:
-                    events.append(Lost(self.next_sequence, sequence - self.next_sequence))
-                    self.next_sequence = sequence
-                if len(events) >= most:
-                    return events
-                events.append(self._ready.pop(sequence))
-                self.next_sequence = sequence + 1
-            if len(events) < most and self.next_sequence < end:
-                events.append(Lost(self.next_sequence, end - self.next_sequence))
-                self.next_sequence = end
+        self.next_sequence = self._ready.take(batch, self.next_sequence, end, most)
         if self.next_sequence >= end:
             for sequence in [number for number in self._fragments if number < end]:
                 del self._fragments[sequence]
-        return events
-
-    def _take_run(self, end: int, most: int) -> list[RawEvent | Lost]:
-        """Remove and return the next events, up to a missing one."""
-        sequence, run = self.next_sequence, list[RawEvent | Lost]()
-        if sequence >= end:
-            return run
-        if core.CORE is not None:
-            return core.CORE.take_run(self._ready, sequence, end, most)
-        while sequence < end and len(run) < most and sequence in self._ready:
-            run.append(self._ready.pop(sequence))
-            sequence += 1
-        return run
 
 
 def overflow_path(trace: Path) -> Path:

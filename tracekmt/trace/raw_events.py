@@ -1,11 +1,10 @@
-"""Events as hooks/recorder.c writes them: fragments in blocks, and the content of one event."""
+"""Events as hooks/recorder.c writes them, and their content as objects."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
 
-from tracekmt import core
 from tracekmt.trace.events import Enter, Leave, Lost, Region
 
 RawEvent = tuple[int, int, bytes]
@@ -13,55 +12,11 @@ RawEvent = tuple[int, int, bytes]
 
 RAW_ENTER, RAW_LEAVE = 1, 2
 
-Part = tuple[int, int, int, int, bytes]
-"""A fragment of an event that spans blocks: sequence number, kind, 1 for the last one, its number, its content."""
-
 SEQUENCE_LIMIT = TIME_LIMIT = 1 << 62
 """Limits of sequence numbers and of times in nanoseconds. Their differences are numbers of 64 bits."""
 
-_FRAGMENT = struct.Struct("<IBBHQ")
-FRAGMENT_HEADER = _FRAGMENT.size
-"""Size of a fragment without content in bytes."""
-
 _PIECE = struct.Struct("<QIIII")
 _TIME = struct.Struct("<Q")
-
-
-def split_fragments(data: bytes, first: int, limit: int, ready: dict[int, RawEvent]) -> tuple[list[Part], int]:
-    """Split a part of a block into its fragments.
-
-    Args:
-        data: The fragments.
-        first: Sequence number below which events are dropped.
-        limit: Limit of their sequence numbers.
-        ready: Receives the events of one fragment, by their sequence numbers.
-
-    Returns:
-        The fragments of other events, and the highest sequence number, -1 without fragments.
-
-    Raises:
-        ValueError: The data is malformed. `ready` has the events before the malformed fragment.
-    """
-    if core.CORE is not None:
-        return core.CORE.split_fragments(data, first, limit, ready)
-    offset, highest = 0, -1
-    parts: list[Part] = []
-    while offset < len(data):
-        if len(data) - offset < _FRAGMENT.size:
-            raise ValueError("a truncated fragment")
-        size, kind, is_last, number, sequence = _FRAGMENT.unpack_from(data, offset)
-        if size < _FRAGMENT.size or offset + size > len(data) or sequence >= limit:
-            raise ValueError(f"an invalid fragment of {size} bytes")
-        content = data[offset + _FRAGMENT.size : offset + size]
-        offset += size
-        highest = max(highest, sequence)
-        if sequence < first:
-            continue
-        if number == 0 and is_last:
-            ready[sequence] = sequence, kind, content
-        else:
-            parts.append((sequence, kind, int(is_last != 0), number, content))
-    return parts, highest
 
 
 def parse_event(event: RawEvent) -> Enter | Leave:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from itertools import compress
@@ -24,13 +25,17 @@ from tracekmt.trace.blob_numbers import (
 from tracekmt.trace.event_frame import ENTER, IS_LEAVE, LEAVE, LOST, EventTable, enter_body, leave_body
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, spec_to_data
 from tracekmt.trace.frames import FrameKind, pack_frame, preamble, tail
-from tracekmt.trace.raw_events import RAW_ENTER, TIME_LIMIT, RawEvent, parse_event
+from tracekmt.trace.raw_events import RAW_ENTER, TIME_LIMIT, parse_event
+from tracekmt.trace.ready_events import RawEvents
 
 FRAME_EVENTS = 4096
 """Maximum number of events in a frame. A reader unpacks a whole frame for one call."""
 
 FRAME_BYTES = 2 << 20
 """Size of the bodies of a frame's events in bytes from which on the frame is written."""
+
+_CALL_HEAD = struct.Struct("=qII")
+"""Head of a call in flight from the core: the index of the call, the number of the thread, the description's id."""
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
@@ -71,8 +76,8 @@ class Writer:
             raise UsageError(f"invalid file name: {str(path)!r}") from None
         self._table, self._bodies = EventTable(), bytearray()
         # Calls in flight, by the sequence numbers of their enter events: the index of the call and the event. From the
-        # core: the index, the number of the thread, the id of the description, and the content of the raw event.
-        self._in_flight: dict[int, tuple[int, Enter] | tuple[int, int, int, bytes]] = {}
+        # core: a head and the content of the raw event.
+        self._in_flight: dict[int, tuple[int, Enter] | bytes] = {}
         self._threads: dict[int, int] = {}
         self._new_threads: list[int] = []
         self._blobs = BlobNumbers()
@@ -120,7 +125,7 @@ class Writer:
         self._write_events()
         self._file.flush()
 
-    def frame(self, events: list[RawEvent | Lost], position: int, plain: Mapping[int, bytes]) -> int:
+    def frame(self, events: RawEvents, position: int, plain: Mapping[int, bytes]) -> int:
         """Append raw events without an object for each, by the core. Nothing is flushed.
 
         Args:
@@ -158,7 +163,7 @@ class Writer:
         entry = self._in_flight.get(sequence)
         if entry is None:
             return None
-        return entry[2] if len(entry) == 4 else entry[1].spec_id
+        return int(_CALL_HEAD.unpack_from(entry)[2]) if isinstance(entry, bytes) else entry[1].spec_id
 
     @property
     def call_count(self) -> int:
@@ -263,11 +268,11 @@ class Writer:
     def _entered(self, sequence: int) -> tuple[int, Enter]:
         """Remove a call in flight. Return its index and its enter event."""
         entry = self._in_flight.pop(sequence)
-        if len(entry) == 2:
+        if isinstance(entry, tuple):
             return entry
-        enter = parse_event((sequence, RAW_ENTER, entry[3]))
+        enter = parse_event((sequence, RAW_ENTER, entry[_CALL_HEAD.size :]))
         assert isinstance(enter, Enter)
-        return entry[0], enter
+        return _CALL_HEAD.unpack_from(entry)[0], enter
 
     def _finish_event(self) -> bool:
         """Write the frame and forget blobs if there are enough. Return True if the next event finds more room."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 
 from tracekmt.record.buffer.overflow_file import OverflowFile
 from tracekmt.trace.buffer_format import Assembler
-from tracekmt.trace.events import Lost
-from tracekmt.trace.raw_events import RawEvent
+from tracekmt.trace.ready_events import RawEvents, raw_events
 
 MEMORY_LIMIT = 16 << 20
 """Bytes that wait in memory. More data waits in the overflow file."""
@@ -84,20 +84,20 @@ class EventQueue:
             self._size += sum(len(data) for _, data in part)
             self._waiting.update(block for block, _ in part)
 
-    def events(self, most: int | None = None) -> list[RawEvent | Lost]:
+    def events(self, most: int | None = None) -> RawEvents:
         """Remove and return the next events in order.
 
         Args:
             most: Limit of the number of events, and of the work: at most one part is parsed. None: all events.
         """
-        events: list[RawEvent | Lost] = []
+        events = raw_events()
         while self and (most is None or len(events) < most):
             if self._upto is None:
                 self._upto = self._parse_part()
                 if self._upto is None and most is not None:
                     break  # a part was parsed, which takes time even without a complete event
                 continue
-            events += self._assembler.take(self._upto, EVERYTHING if most is None else most - len(events))
+            self._assembler.take(events, self._upto, sys.maxsize if most is None else most - len(events))
             if self._assembler.next_sequence >= self._upto:
                 self._upto = None
         if self._overflow is not None and not self and self._overflow.size and self._assembler.is_empty:

@@ -12,8 +12,7 @@ from collections.abc import Callable
 
 from tracekmt.record.buffer.event_queue import EVERYTHING, EventQueue
 from tracekmt.record.buffer.shared_buffer import BUSY
-from tracekmt.trace.events import Lost
-from tracekmt.trace.raw_events import RawEvent
+from tracekmt.trace.ready_events import RawEvents, raw_events
 
 MEMORY = 64 << 20
 """Bytes that the target process reserves for events that were not fetched."""
@@ -69,7 +68,7 @@ class RemoteBuffer:
         """Take a block of data that the agent sent unasked, because the process ended or the hooks were removed."""
         self._received.append(data)
 
-    def drain(self, *, last: bool = False, most: int | None = None) -> list[RawEvent | Lost]:
+    def drain(self, *, last: bool = False, most: int | None = None) -> RawEvents:
         """Return the events since the last drain, see `SharedBuffer.drain`."""
         size = 0
         while self._received:
@@ -85,7 +84,7 @@ class RemoteBuffer:
             self._event_queue.put(EVERYTHING, self._parts)
             self._ended = True
         if most is not None and size > BUSY and not last:
-            return []
+            return raw_events()
         return self._event_queue.events(most)
 
     def close(self, *, keep: bool = False) -> None:

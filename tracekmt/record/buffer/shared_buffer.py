@@ -22,9 +22,8 @@ from tracekmt.errors import RecordError
 from tracekmt.record.buffer.bus_errors import BusErrorWatch
 from tracekmt.record.buffer.event_queue import EVERYTHING, EventQueue, Fragments
 from tracekmt.trace.buffer_format import BLOCK_HEADER, CONTROL_SIZE, IDLE, Block, Control
-from tracekmt.trace.events import Lost
 from tracekmt.trace.frames import pack_live_head
-from tracekmt.trace.raw_events import FRAGMENT_HEADER, RawEvent
+from tracekmt.trace.ready_events import FRAGMENT_HEADER, RawEvents, raw_events
 
 BLOCK_SIZE = 16 << 10
 """Bytes of a block. Each calling thread has its own block, so this limits the number of threads."""
@@ -120,7 +119,7 @@ class SharedBuffer:
         """True while data that was found is not parsed."""
         return bool(self._event_queue)
 
-    def drain(self, *, last: bool = False, most: int | None = None) -> list[RawEvent | Lost]:
+    def drain(self, *, last: bool = False, most: int | None = None) -> RawEvents:
         """Return the events since the last drain in order.
 
         The events of the last drain count as written: their blocks are released.
@@ -135,7 +134,7 @@ class SharedBuffer:
         for block in [block for block in self._complete if not self._event_queue.holds(block)]:
             self._release(block)
         if most is not None and size > BUSY and not last:
-            return []  # free blocks are more urgent than events
+            return raw_events()  # free blocks are more urgent than events
         return self._event_queue.events(most)
 
     def start_over(self) -> None:
@@ -224,18 +223,19 @@ class SharedBuffer:
 
     def _new_data(self, block: int) -> bytes:
         """Return the data of a block that was not found before."""
-        words, start = self._words, self._start(block)
+        words, start, found = self._words, self._start(block), self._found[block]
         if not words[start + Block.USED]:
             return b""
         # The flags are read before COMMITTED. A closed block takes no new event. Once it is also idle, the event in
         # which it was closed is complete.
         is_done = words[start + Block.CLOSED] and words[start + Block.ACTIVE] == IDLE
         committed = words[start + Block.COMMITTED]
-        if not self._found[block] <= committed <= BLOCK_SIZE - BLOCK_HEADER:
+        if not found <= committed <= BLOCK_SIZE - BLOCK_HEADER:
             self._note(f"a block has an invalid length of {committed} bytes")
-            committed = self._found[block]
-        offset = start * 8 + BLOCK_HEADER
-        data = bytes(self._memory[offset + self._found[block] : offset + committed])
+            committed = found
+        offset = self.offset + start * 8 + BLOCK_HEADER
+        assert self._map is not None
+        data = self._map[offset + found : offset + committed]
         self._found[block] = committed
         if is_done and words[start + Block.COMMITTED] <= committed:
             self._complete.add(block)
