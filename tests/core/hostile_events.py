@@ -236,7 +236,7 @@ def changed_frame(frame: EventFrame, chance: random.Random) -> EventFrame:
     """Return an event frame whose columns and bodies are other ones for the core."""
     parts: list[Any] = list(frame.to_core())
     for _ in range(chance.choice((0, 1, 1, 3))):
-        number = chance.randrange(8)
+        number = chance.randrange(9)
         changed = bytearray(parts[number])
         for _ in range(chance.choice((1, 1, 5)) if changed else 0):
             changed[chance.randrange(len(changed))] = chance.choice((0, 1, 2, 0x91, 0xC4, 0xDD, 0xFF))
@@ -252,11 +252,11 @@ def attack_histories(chance: random.Random, trace: Trace) -> int:
     """Read a trace with changed frames into a history. Return the number of events that the core read."""
     reader, position, events = _Reader(trace, Names()), 0, 0
     for frame in trace.event_frames():
-        reader.columns.grow(len(frame.entered))
+        reader.columns.grow(len(frame.calls))
         with suppress(ValueError, Error, LookupError, TypeError, OverflowError):
             reader._read_frame(changed_frame(frame, chance), position)
             events += len(frame.table)
-        position += len(frame.entered)
+        position += len(frame.calls)
     reader._state = None
     return events
 
@@ -295,7 +295,8 @@ def attack_calls(core: Any, chance: random.Random, trace: Trace) -> None:
         places = [chance.choice((-1, 0, size, chance.randrange(size + 1), *frame.offsets[:20])) for _ in range(4)]
         with suppress(ValueError):
             core.read_call(frame.bodies, places[0], places[1], frame.bodies, places[2], places[3], trace.blobs, {})
-        core.index_rows(column(chance, 8, chance.randrange(9)), bytes(chance.choices((0, 1, 2), k=6)), 1)
+        with suppress(ValueError):
+            core.find_calls(column(chance, 8, chance.randrange(4, 9)), bytes(chance.choices((0, 1, 2), k=6)))
         core.positions_of(column(chance, 4, chance.randrange(9)))
 
 

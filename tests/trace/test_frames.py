@@ -23,8 +23,9 @@ from tracekmt.edit.recover import recover
 from tracekmt.errors import TraceError, UsageError
 from tracekmt.resources import resource
 from tracekmt.trace import frames
-from tracekmt.trace.event_frame import ENTER, EventTable, enter_body
+from tracekmt.trace.event_frame import EventTable, enter_body
 from tracekmt.trace.events import Enter, Header
+from tracekmt.trace.frame_calls import ENTER
 from tracekmt.trace.frames import FRAME_LIMIT, FrameKind, FrameReader, pack_frame, preamble
 from tracekmt.trace.reader import Trace
 from tracekmt.trace.writer import Writer

@@ -41,8 +41,8 @@ class Core(Protocol):
     `read_enter_body`.
     """
 
-    index_rows: Callable[[bytes, bytes, int], dict[int, int]]
-    """See `trace.event_frame.EventFrame`. Arguments: indexes of calls, kinds of events, the kind to select."""
+    find_calls: Callable[[bytes, bytes], tuple[bytes, bytes, bytes, dict[int, int]]]
+    """See `trace.frame_calls.find_calls`."""
 
     program: Callable[[int, tuple[Any, ...]], Any]
     """See `codec.programs`. Arguments: the size of a structure, and the nodes of its members."""

@@ -17,12 +17,13 @@ PyObject *gather_column(PyObject *self, PyObject *arguments) {
   if (!read_two_columns(arguments, &keys, &positions) || !(gathered = new_column(positions.count, 8, &to))) return NULL;
   for (i = 0; i < positions.count; i++) {
     uint64_t position = number_at(&positions, i);
-    if (position >= keys.count) {
+    if (position < keys.count) memcpy(to + 8 * i, keys.bytes + 8 * position, 8);
+    else if (position == (uint64_t)NO_POSITION) memset(to + 8 * i, 0, 8);
+    else {
       Py_DECREF(gathered);
       set_error("no such position");
       return NULL;
     }
-    memcpy(to + 8 * i, keys.bytes + 8 * position, 8);
   }
   return gathered;
 }
@@ -82,28 +83,78 @@ fail:
   return NULL;
 }
 
-/* Returns the row of each event of a kind by the index of its call. Arguments: the columns of indexes and kinds, the kind. */
-PyObject *index_rows(PyObject *self, PyObject *arguments) {
-  PyObject *index_bytes, *kind_bytes, *rows;
-  Column indexes, kinds;
-  unsigned char kind;
-  size_t i;
-  int failed = 0;
-  if (!PyArg_ParseTuple(arguments, "O!O!b:index_rows", &PyBytes_Type, &index_bytes, &PyBytes_Type, &kind_bytes, &kind) ||
-      !read_column(index_bytes, 8, &indexes) || !read_column(kind_bytes, 1, &kinds) || !(rows = PyDict_New()))
-    return NULL;
-  for (i = 0; i < indexes.count && i < kinds.count && !failed; i++) {
-    PyObject *index, *row;
-    if (kinds.bytes[i] != kind) continue;
-    index = PyLong_FromLongLong((long long)number_at(&indexes, i));
-    row = PyLong_FromSize_t(i);
-    failed = !index || !row || PyDict_SetItem(rows, index, row);
-    Py_XDECREF(index);
-    Py_XDECREF(row);
+/* The calls that are entered in a frame of events; see tracekmt.trace.frame_calls. */
+typedef struct {
+  uint8_t *indexes, *enter_rows, *leave_rows;
+  size_t count;
+  PyObject *late;
+} FrameCalls;
+
+/* Sets the rows of enter events. Returns 0 after an error. */
+static int find_entered(const Column *indexes, const Column *kinds, FrameCalls *calls) {
+  size_t row, rank = 0;
+  for (row = 0; row < kinds->count; row++) {
+    const uint32_t number = (uint32_t)row;
+    if (kinds->bytes[row] != ENTER_ROW) continue;
+    memcpy(calls->indexes + 8 * rank, indexes->bytes + 8 * row, 8);
+    memcpy(calls->enter_rows + 4 * rank, &number, 4);
+    if (rank && (int64_t)load_u64(calls->indexes + 8 * rank) <= (int64_t)load_u64(calls->indexes + 8 * rank - 8))
+      return set_error("has calls out of order");
+    rank++;
   }
-  if (!failed) return rows;
-  Py_DECREF(rows);
-  return NULL;
+  memset(calls->leave_rows, 0xFF, 4 * calls->count);
+  return 1;
+}
+
+/* Adds the row of a leave event of a call of an earlier frame. Returns 0 after an error. */
+static int add_late(PyObject *late, int64_t call, size_t row) {
+  PyObject *index = PyLong_FromLongLong(call), *number = PyLong_FromSize_t(row);
+  int known = index ? PyDict_Contains(late, index) : -1, failed = known < 0 || !number || PyDict_SetItem(late, index, number);
+  Py_XDECREF(index);
+  Py_XDECREF(number);
+  return !failed && (!known || set_error("has a duplicate event"));
+}
+
+/* Sets the rows of leave events. Returns 0 after an error. */
+static int find_left(const Column *indexes, const Column *kinds, FrameCalls *calls) {
+  size_t row;
+  for (row = 0; row < kinds->count; row++) {
+    int64_t call = (int64_t)number_at(indexes, row);
+    const uint32_t number = (uint32_t)row;
+    size_t rank;
+    if (kinds->bytes[row] != LEAVE_ROW) continue;
+    rank = rank_of(calls->indexes, calls->count, call);
+    if (rank == calls->count) {
+      if (!add_late(calls->late, call, row)) return 0;
+      continue;
+    }
+    if (load_u32(calls->leave_rows + 4 * rank) != UINT32_MAX) return set_error("has a duplicate event");
+    memcpy(calls->leave_rows + 4 * rank, &number, 4);
+  }
+  return 1;
+}
+
+/* tracekmt.trace.frame_calls.find_calls */
+PyObject *find_calls(PyObject *self, PyObject *arguments) {
+  PyObject *index_bytes, *kind_bytes, *columns[3] = {NULL, NULL, NULL}, *result = NULL;
+  Column indexes, kinds;
+  FrameCalls calls = {0};
+  size_t row;
+  if (!PyArg_ParseTuple(arguments, "O!O!:find_calls", &PyBytes_Type, &index_bytes, &PyBytes_Type, &kind_bytes) ||
+      !read_column(index_bytes, 8, &indexes) || !read_column(kind_bytes, 1, &kinds))
+    return NULL;
+  if (indexes.count < kinds.count || kinds.count >= UINT32_MAX) {
+    set_error("columns of different lengths");
+    return NULL;
+  }
+  for (row = 0; row < kinds.count; row++) calls.count += kinds.bytes[row] == ENTER_ROW;
+  if ((columns[0] = new_column(calls.count, 8, &calls.indexes)) && (columns[1] = new_column(calls.count, 4, &calls.enter_rows)) &&
+      (columns[2] = new_column(calls.count, 4, &calls.leave_rows)) && (calls.late = PyDict_New()) &&
+      find_entered(&indexes, &kinds, &calls) && find_left(&indexes, &kinds, &calls))
+    result = Py_BuildValue("(OOOO)", columns[0], columns[1], columns[2], calls.late);
+  for (row = 0; row < 3; row++) Py_XDECREF(columns[row]);
+  Py_XDECREF(calls.late);
+  return result;
 }
 
 /* Adds the positions from `start` up to `end`, which have one number. */

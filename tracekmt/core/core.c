@@ -47,7 +47,7 @@ static PyMethodDef methods[] = {
   {"read_enter_body", read_enter_body, METH_VARARGS, "See tracekmt.trace.event_frame.enter_from_body."},
   {"read_leave_body", read_leave_body, METH_VARARGS, "See tracekmt.trace.event_frame.regions_from_body."},
   {"read_call", read_call, METH_VARARGS, "See tracekmt.trace.reader.Trace."},
-  {"index_rows", index_rows, METH_VARARGS, "See tracekmt.trace.event_frame.EventFrame."},
+  {"find_calls", find_calls, METH_VARARGS, "See tracekmt.trace.frame_calls.find_calls."},
   {"program", new_program, METH_VARARGS, "See tracekmt.codec.programs."},
   {"decode", decode, METH_VARARGS, "See tracekmt.codec.decode."},
   {"find_bound_values", find_bound_values, METH_VARARGS, "See tracekmt.codec.bound_values.BoundValueFinder.locations."},

@@ -45,6 +45,26 @@ static inline PyObject *new_reference(PyObject *object) {
 /* Numbers that mean no object, one that no call explains, and a destroyed one; see tracekmt.differ.columns. */
 enum { NO_OBJECT, UNKNOWN, DEAD, FIRST };
 
+/* Kinds of events in a frame; see tracekmt.trace.frame_calls. */
+enum { ENTER_ROW, LEAVE_ROW };
+
+/* The position of no call: of one that created an object before the trace, of one that destroyed it, of a counterpart. */
+#define NO_POSITION ((int64_t)-1)
+
+/* Returns the place of a call among indexes of calls that grow, `count` for another call. Most indexes follow each other. */
+static inline size_t rank_of(const uint8_t *indexes, size_t count, int64_t call) {
+  size_t low = 0, high = count, guess;
+  if (!count || call < (int64_t)load_u64(indexes)) return count;
+  guess = (size_t)((uint64_t)call - load_u64(indexes));
+  if (guess < count && (int64_t)load_u64(indexes + 8 * guess) == call) return guess;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if ((int64_t)load_u64(indexes + 8 * middle) < call) low = middle + 1;
+    else high = middle;
+  }
+  return low < count && (int64_t)load_u64(indexes + 8 * low) == call ? low : count;
+}
+
 /* The answer to what is left to Python. */
 static inline PyObject *left_to_python(void) {
   return new_reference(Py_NotImplemented);
@@ -122,7 +142,7 @@ PyObject *copy_value(PyObject *self, PyObject *value);
 PyObject *gather_column(PyObject *self, PyObject *arguments);
 PyObject *mix_columns(PyObject *self, PyObject *arguments);
 PyObject *mix_objects(PyObject *self, PyObject *arguments);
-PyObject *index_rows(PyObject *self, PyObject *arguments);
+PyObject *find_calls(PyObject *self, PyObject *arguments);
 PyObject *positions_of(PyObject *self, PyObject *numbers);
 PyObject *mix_uses(PyObject *self, PyObject *arguments);
 PyObject *find_unchanged(PyObject *self, PyObject *arguments);

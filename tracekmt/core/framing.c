@@ -6,7 +6,6 @@
 
 #define TIME_LIMIT (1ull << 62)
 
-enum { ENTER_ROW, LEAVE_ROW };  /* of tracekmt.trace.event_frame */
 enum { PIECE_HEADER = 24, COLUMNS = 8, CACHED_BLOBS = 512, CACHED_THREADS = 64, NO_CALL = -1 };
 
 /* The bytes that are written so far. `failed`: no memory was left. */

@@ -4,18 +4,30 @@
  */
 #include "history.h"
 
-enum { ENTER, LEAVE };
 enum { ENTERED_IN_CORE = 1, HAS_LEFT = 3 };  /* see tracekmt.differ.read_history */
 enum { HANDLE_SIZE = 4 };
-enum { ROW_COLUMNS = 8 };
+enum { ROW_COLUMNS = 9 };
+enum { CACHED = 64 };
 
-/* An event frame. `ranks`: how many calls are entered before each row. */
+/* An event frame. `entered` are indexes of the calls that are entered in it, and `enter_rows` their rows. */
 typedef struct {
-  const uint8_t *kinds, *calls, *threads, *functions, *values, *offsets, *ranks;
-  size_t rows;
+  const uint8_t *kinds, *calls, *threads, *functions, *values, *offsets, *entered, *enter_rows;
+  size_t rows, entered_count;
   Bodies bodies;
-  PyObject *entered;
 } Frame;
+
+/* What dicts were asked for lately, by the key modulo the size: plans by function, numbers of modules by caller. */
+typedef struct {
+  struct {
+    uint32_t function;
+    PyObject *plan;  /* NULL for none */
+  } plans[CACHED];
+  struct {
+    uint64_t address;
+    uint32_t number;
+    int is_known;
+  } callers[CACHED];
+} Caches;
 
 /* One run over the rows of a frame. `position`: that of the first call that is entered in the frame. `calls`: entered so far. */
 typedef struct {
@@ -26,6 +38,7 @@ typedef struct {
   size_t threads;
   size_t calls;
   uint8_t *columns[COLUMNS];
+  Caches *caches;
 } Run;
 
 Outcome left_unless_error(void) {
@@ -76,11 +89,21 @@ static int read_handle(const Choice *choice, const EventMemory *memory, uint64_t
 }
 
 /* Returns what `plans` has for a description, and for the number of a kind if it is not zero. */
-static PyObject *find_plan(const Run *run, size_t row, uint64_t kind) {
-  PyObject *key = PyLong_FromUnsignedLongLong(load_u32(run->frame.functions + 4 * row) | kind << 32), *plan;
+static PyObject *find_plan_of_kind(const Run *run, uint32_t function, uint64_t kind) {
+  PyObject *key = PyLong_FromUnsignedLongLong(function | kind << 32), *plan;
   if (!key) return NULL;
   plan = PyDict_GetItemWithError(run->state->plans, key);
   Py_DECREF(key);
+  return plan;
+}
+
+static PyObject *find_plan(const Run *run, uint32_t function) {
+  PyObject *plan = run->caches->plans[function % CACHED].plan;
+  if (plan && run->caches->plans[function % CACHED].function == function) return plan;
+  if ((plan = find_plan_of_kind(run, function, 0))) {
+    run->caches->plans[function % CACHED].function = function;
+    run->caches->plans[function % CACHED].plan = plan;
+  }
   return plan;
 }
 
@@ -95,27 +118,38 @@ static uint64_t kind_of(const Run *run, uint64_t handle) {
 
 /* Returns the plan of the call that is entered in a row. NULL for one that is left to Python. */
 static Plan *plan_of(const Run *run, size_t row, uint64_t argument, const EventMemory *memory) {
-  PyObject *plan = find_plan(run, row, 0);
+  uint32_t function = load_u32(run->frame.functions + 4 * row);
+  PyObject *plan = find_plan(run, function);
   if (plan && PyCapsule_IsValid(plan, CHOICE_NAME)) {
     uint64_t handle, kind;
     if (!read_handle(PyCapsule_GetPointer(plan, CHOICE_NAME), memory, argument, &handle)) return NULL;
     kind = kind_of(run, handle);
-    plan = kind ? find_plan(run, row, kind) : NULL;
+    plan = kind ? find_plan_of_kind(run, function, kind) : NULL;
   }
   return plan && plan != Py_None ? PyCapsule_GetPointer(plan, PLAN_NAME) : NULL;
 }
 
 /* Returns the number of the module of a caller. Returns 0 after an error. */
 static int number_caller(const Run *run, size_t row, uint32_t *number) {
-  PyObject *address = PyLong_FromUnsignedLongLong(load_u64(run->frame.values + 8 * row)), *found;
-  if (!address) return 0;
+  uint64_t caller = load_u64(run->frame.values + 8 * row);
+  size_t place = caller % CACHED;
+  PyObject *address, *found;
+  if (run->caches->callers[place].is_known && run->caches->callers[place].address == caller) {
+    *number = run->caches->callers[place].number;
+    return 1;
+  }
+  if (!(address = PyLong_FromUnsignedLongLong(caller))) return 0;
   found = PyDict_GetItemWithError(run->state->callers, address);
   if (found) Py_INCREF(found);
   else if (!PyErr_Occurred()) found = PyObject_CallFunctionObjArgs(run->state->caller_of, address, NULL);
   Py_DECREF(address);
   *number = found ? (uint32_t)PyLong_AsUnsignedLongMask(found) : 0;
   Py_XDECREF(found);
-  return found && !PyErr_Occurred();
+  if (!found || PyErr_Occurred()) return 0;
+  run->caches->callers[place].address = caller;
+  run->caches->callers[place].number = *number;
+  run->caches->callers[place].is_known = 1;
+  return 1;
 }
 
 static int load_entered(const Run *run, size_t row, uint64_t *argument, EventMemory *memory) {
@@ -126,7 +160,8 @@ static int load_entered(const Run *run, size_t row, uint64_t *argument, EventMem
 static Outcome enter_in_memory(Run *run, size_t row, Plan *plan, uint64_t argument, const EventMemory *memory) {
   State *state = run->state;
   const Program *program = PyCapsule_GetPointer(plan->program, PROGRAM_NAME);
-  uint64_t position = run->position + load_u32(run->frame.ranks + 4 * row), index = load_u64(run->frame.calls + 8 * row);
+  uint64_t index = load_u64(run->frame.calls + 8 * row);
+  uint64_t position = run->position + rank_of(run->frame.entered, run->frame.entered_count, (int64_t)index);
   uint32_t thread = load_u32(run->frame.threads + 4 * row), caller;
   CallKeys keys;
   Numbers numbers;
@@ -155,7 +190,7 @@ static Outcome enter_in_memory(Run *run, size_t row, Plan *plan, uint64_t argume
 }
 
 static Outcome read_enter(Run *run, size_t row) {
-  const PyObject *known = find_plan(run, row, 0);
+  const PyObject *known = find_plan(run, load_u32(run->frame.functions + 4 * row));
   Plan *plan;
   EventMemory memory;
   uint64_t argument;
@@ -287,26 +322,15 @@ static Outcome leave_in_memory(Run *run, size_t row, Plan *plan, uint64_t positi
   return READ;
 }
 
-/* Sets the row in which the call of a leave event was entered. Calls of earlier frames are left to Python. */
-static Outcome find_entered(const Run *run, size_t row, size_t *entered) {
-  PyObject *index = PyLong_FromLongLong((long long)load_u64(run->frame.calls + 8 * row)), *found;
-  if (!index) return FAILED;
-  found = PyDict_GetItemWithError(run->frame.entered, index);
-  Py_DECREF(index);
-  if (found) *entered = PyLong_AsSize_t(found);
-  if (PyErr_Occurred()) return FAILED;
-  return found && *entered < row ? READ : LEFT_TO_PYTHON;
-}
-
 static Outcome read_leave(Run *run, size_t row) {
   const uint8_t *offsets = run->frame.offsets + 8 * row;
+  size_t rank = rank_of(run->frame.entered, run->frame.entered_count, (int64_t)load_u64(run->frame.calls + 8 * row)), entered;
+  uint64_t argument, position = run->position + rank;
   Plan *plan;
   EventMemory memory, left;
-  uint64_t argument, position;
-  size_t entered;
-  Outcome outcome = find_entered(run, row, &entered);
-  if (outcome != READ) return outcome;
-  position = run->position + load_u32(run->frame.ranks + 4 * entered);
+  Outcome outcome;
+  if (rank == run->frame.entered_count) return LEFT_TO_PYTHON;  /* a call of an earlier frame */
+  if ((entered = load_u32(run->frame.enter_rows + 4 * rank)) >= row) return LEFT_TO_PYTHON;
   if (position >= run->calls || run->columns[STATES][position] != ENTERED_IN_CORE) return LEFT_TO_PYTHON;
   left.count = 0;
   if (load_entered(run, entered, &argument, &memory) && (plan = plan_of(run, entered, argument, &memory)) &&
@@ -320,23 +344,23 @@ static Outcome read_leave(Run *run, size_t row) {
 
 /* Sets the columns of a frame. Returns 0 after an error. */
 static int set_frame(PyObject *tuple, PyObject *load_blob, PyObject *recent, Frame *frame) {
-  static const uint8_t sizes[ROW_COLUMNS] = {1, 8, 4, 4, 8, 8, 4, 1};
+  static const uint8_t sizes[ROW_COLUMNS] = {1, 8, 4, 4, 8, 8, 8, 4, 1};
   const uint8_t *columns[ROW_COLUMNS];
   Py_ssize_t i, lengths[ROW_COLUMNS];
-  if (PyTuple_Size(tuple) != ROW_COLUMNS + 1 || !PyDict_Check(PyTuple_GetItem(tuple, ROW_COLUMNS))) {
+  if (PyTuple_Size(tuple) != ROW_COLUMNS) {
     PyErr_SetString(PyExc_ValueError, "no frame of events");
     return 0;
   }
   for (i = 0; i < ROW_COLUMNS; i++) {
     if (PyBytes_AsStringAndSize(PyTuple_GetItem(tuple, i), (char **)columns + i, lengths + i)) return 0;
     lengths[i] /= sizes[i];
-    if (i < ROW_COLUMNS - 1 && lengths[i] < lengths[0] + (i == 5)) {
+    if (i <= 5 && lengths[i] < lengths[0] + (i == 5)) {
       PyErr_SetString(PyExc_ValueError, "columns of different lengths");
       return 0;
     }
   }
-  *frame = (Frame){columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6], (size_t)lengths[0],
-                   {columns[7], (size_t)lengths[7], load_blob, recent}, PyTuple_GetItem(tuple, ROW_COLUMNS)};
+  *frame = (Frame){columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6], columns[7], (size_t)lengths[0],
+                   (size_t)(lengths[6] < lengths[7] ? lengths[6] : lengths[7]), {columns[8], (size_t)lengths[8], load_blob, recent}};
   return 1;
 }
 
@@ -364,6 +388,7 @@ PyObject *read_history(PyObject *self, PyObject *arguments) {
   PyObject *capsule, *frame, *load_blob, *recent;
   unsigned long long position;
   Py_ssize_t row, thread_size;
+  Caches caches = {0};
   Run run;
   Outcome outcome = READ;
   if (!PyArg_ParseTuple(arguments, "OO!Ky#OO!n:read_history", &capsule, &PyTuple_Type, &frame, &position, (const char **)&run.thread_numbers,
@@ -371,11 +396,12 @@ PyObject *read_history(PyObject *self, PyObject *arguments) {
     return NULL;
   if (!(run.state = PyCapsule_GetPointer(capsule, STATE_NAME)) || !set_frame(frame, load_blob, recent, &run.frame)) return NULL;
   run.position = position;
+  run.caches = &caches;
   run.threads = (size_t)thread_size / 4;
   if (!set_columns(&run)) return NULL;
   for (; row >= 0 && (size_t)row < run.frame.rows && outcome == READ; row += outcome == READ) {
-    if (run.frame.kinds[row] == ENTER) outcome = read_enter(&run, (size_t)row);
-    else if (run.frame.kinds[row] == LEAVE) outcome = read_leave(&run, (size_t)row);
+    if (run.frame.kinds[row] == ENTER_ROW) outcome = read_enter(&run, (size_t)row);
+    else if (run.frame.kinds[row] == LEAVE_ROW) outcome = read_leave(&run, (size_t)row);
   }
   return outcome == FAILED ? NULL : PyLong_FromSsize_t(row);
 }

@@ -4,8 +4,6 @@
 enum { ADDED, LIVE, LIVE_EXTERNAL, GONE };  /* states of objects; handles of external ones may be used by another process */
 enum { COLUMN_COUNT = 6 };
 
-#define NO_POSITION (-1)
-
 typedef struct {
   PyObject_HEAD
   Objects objects;

@@ -97,10 +97,10 @@ class CallObjects:
 
 
 def gather(keys: array[int], positions: array[int]) -> array[int]:
-    """Return the keys at some positions."""
+    """Return the keys at some positions, 0 for NO_BIRTH and NO_PARTNER, which are -1."""
     if core.CORE is not None:
         return array("q", core.CORE.gather_column(keys.tobytes(), positions.tobytes()))
-    return array("q", map(keys.__getitem__, positions))
+    return array("q", map([*keys, 0].__getitem__, positions))
 
 
 def mix(keys: array[int], others: array[int]) -> array[int]:

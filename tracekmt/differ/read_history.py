@@ -14,7 +14,7 @@ from tracekmt import core
 from tracekmt.budgets import BUDGETS
 from tracekmt.codec import BoundLocation
 from tracekmt.differ.call_columns import COLUMNS, CallColumns
-from tracekmt.differ.columns import mix_numbers, uses_of
+from tracekmt.differ.columns import mix_numbers, places_of, uses_of
 from tracekmt.differ.history import History, Names, is_asked_for
 from tracekmt.differ.keys import keys_of, outcome_key
 from tracekmt.differ.live_objects import LiveObjectsInCore, live_objects
@@ -23,7 +23,8 @@ from tracekmt.differ.plans import plan_of
 from tracekmt.objects.lifetimes import Effect, created_values, destroyed_objects, effects_of, owner_of
 from tracekmt.spec.types import CallSpec, Kind
 from tracekmt.trace.call import BoundValue, module_of
-from tracekmt.trace.event_frame import ENTER, LEAVE, EventFrame
+from tracekmt.trace.event_frame import EventFrame
+from tracekmt.trace.frame_calls import ENTER, LEAVE, NO_ROW
 from tracekmt.trace.handle_kinds import ambiguous_kinds, created_handles, depends_on_objects
 from tracekmt.trace.parallel import number_of_jobs, second_process
 from tracekmt.trace.reader import Trace, TracedCall
@@ -76,11 +77,12 @@ class _Reader:
         position = 0
         try:
             for frame in self.trace.event_frames():
-                self.columns.grow(len(frame.entered))
+                calls = frame.calls
+                self.columns.grow(len(calls))
                 self._read_frame(frame, position)
-                for index in frame.entered.keys() - frame.left.keys():
-                    self._carried[index] = position + frame.rank(index)
-                position += len(frame.entered)
+                for rank in places_of(calls.leave_rows, NO_ROW):
+                    self._carried[calls.indexes[rank]] = position + rank
+                position += len(calls)
         finally:
             self._state = None  # it refers to this reader, unseen by the garbage collector
         return self._history()
@@ -112,7 +114,9 @@ class _Reader:
                     self._plans[functions[row]] = self._plan(core.CORE, functions[row])
                     continue
             if kinds[row] == ENTER:
-                self._on_enter(position + frame.rank(frame.table.calls[row]), self.trace.call_in(frame, row))
+                rank = frame.calls.rank(frame.table.calls[row])
+                assert rank is not None
+                self._on_enter(position + rank, self.trace.call_in(frame, rank))
             elif kinds[row] == LEAVE:
                 self._on_leave(frame, position, row)
             row += 1
@@ -172,8 +176,9 @@ class _Reader:
 
     def _on_leave(self, frame: EventFrame, first_position: int, row: int) -> None:
         index, columns = frame.table.calls[row], self.columns
-        if index in frame.entered and frame.entered[index] < row:
-            position = first_position + frame.rank(index)
+        rank = frame.calls.rank(index)
+        if rank is not None and frame.calls.enter_rows[rank] < row:
+            position = first_position + rank
         else:
             position = self._carried.pop(index, -1)
         if position < 0 or columns.states[position] not in (_IN_CORE, _IN_PYTHON):

@@ -10,19 +10,16 @@ import sys
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import accumulate, compress, count
+from itertools import accumulate
 from typing import Any
 
 import msgpack
 
 from tracekmt import core
 from tracekmt.trace.events import Enter, Leave, Region
+from tracekmt.trace.frame_calls import LOST, find_calls
 
-ENTER, LEAVE, LOST = 0, 1, 2
-_ROW_SIZE = 256  # Approximate memory of an event's row and of its entry in `entered` or `left`, in bytes.
-IS_ENTER, IS_LEAVE = (bytes(kind == wanted for kind in range(256)) for wanted in (ENTER, LEAVE))
-"""Translations of a column of kinds: 1 for events of that kind, 0 for others."""
+_ROW_SIZE = 128  # Approximate memory of an event's row, of its part of `calls`, and of the copy for the core, in bytes.
 
 # The columns in file order: name, array type code, and whether the file stores the difference from the row before.
 COLUMNS = (
@@ -127,8 +124,7 @@ class EventFrame:
 
     Attributes:
         table: Columns of the frame.
-        entered: Row of each enter event by the index of its call, in order.
-        left: Row of each leave event by the index of its call.
+        calls: The calls that are entered in the frame.
         bodies: The packed bodies.
         offsets: Offset of each event's body in the bodies, and the end of the last one.
         size: Approximate memory of the frame in bytes.
@@ -146,30 +142,16 @@ class EventFrame:
             raise ValueError("has an event of an unknown kind")
         self._for_core: tuple[Any, ...] | None = None
         self.offsets = offsets + array("q", [len(self.bodies)])
-        self.entered, self.left = self._rows(kinds, ENTER), self._rows(kinds, LEAVE)
+        self.calls = find_calls(self.table.calls, kinds)
         self.size = len(self.bodies) + _ROW_SIZE * len(offsets)
 
-    def _rows(self, kinds: bytes, kind: int) -> dict[int, int]:
-        if core.CORE is not None:
-            return core.CORE.index_rows(self.table.calls.tobytes(), kinds, kind)
-        selected = kinds.translate(IS_ENTER if kind == ENTER else IS_LEAVE)
-        return dict(zip(compress(self.table.calls, selected), compress(count(), selected), strict=False))
-
-    @cached_property
-    def _ranks(self) -> array[int]:
-        """How many calls are entered before each row."""
-        return array("I", accumulate(self.table.kinds.tobytes().translate(IS_ENTER)[:-1], initial=0))
-
-    def rank(self, call_index: int) -> int:
-        """Return how many calls are entered in the frame before a call that is entered there."""
-        return self._ranks[self.entered[call_index]]
-
     def to_core(self) -> tuple[Any, ...]:
-        """Return the frame for the core: columns, and the rows of enter events; see `differ.read_history`."""
+        """Return the frame for the core: columns of events and of calls, and the bodies; see `differ.read_history`."""
         if self._for_core is None:
-            table = self.table
-            columns = table.kinds, table.calls, table.threads, table.functions, table.values, self.offsets, self._ranks
-            self._for_core = (*(column.tobytes() for column in columns), self.bodies, self.entered)
+            table, calls = self.table, self.calls
+            columns = table.kinds, table.calls, table.threads, table.functions, table.values, self.offsets
+            of_calls = calls.indexes, calls.enter_rows
+            self._for_core = (*(column.tobytes() for column in (*columns, *of_calls)), self.bodies)
         return self._for_core
 
     def enter(

@@ -8,7 +8,8 @@ from typing import Any
 from tracekmt.errors import TraceError
 from tracekmt.printable import printable
 from tracekmt.trace import events
-from tracekmt.trace.event_frame import ENTER, LEAVE, LOST, EventFrame
+from tracekmt.trace.event_frame import EventFrame
+from tracekmt.trace.frame_calls import ENTER, LEAVE, LOST
 from tracekmt.trace.frames import FrameKind, FrameReader, LiveFrame
 
 _TEXT_LIMIT = 1000
@@ -37,15 +38,15 @@ class FrameEntry:
         """Compare the entry with its frame.
 
         Raises:
-            ValueError: The frame differs from the entry, or contradicts itself.
+            ValueError: The frame differs from the entry.
         """
-        kinds, entered = frame.table.kinds, list(frame.entered)
-        if len(kinds) != self.events or kinds.count(ENTER) != self.calls or entered[:1] not in ([], [self.first_call]):
+        entered = frame.calls.indexes
+        if (
+            len(frame.table) != self.events
+            or len(entered) != self.calls
+            or (self.calls and entered[0] != self.first_call)
+        ):
             raise ValueError("does not match the index")
-        if sorted(entered) != entered:
-            raise ValueError("has calls out of order")
-        if len(entered) + len(frame.left) != len(kinds) - kinds.count(LOST):
-            raise ValueError("has a duplicate event")
 
 
 @dataclass

@@ -7,7 +7,6 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from functools import cached_property
-from itertools import islice
 from os import SEEK_END
 from pathlib import Path
 from types import TracebackType
@@ -21,14 +20,9 @@ from tracekmt.trace import migrate
 from tracekmt.trace.buffer_format import convert_leftover
 from tracekmt.trace.caches import FRAME_CACHE_SIZE, OBJECT_SIZE, BlobCache, FrameCache
 from tracekmt.trace.call import TracedCall
-from tracekmt.trace.event_frame import (
-    ENTER,
-    LEAVE,
-    LOST,
-    EventFrame,
-    EventTable,
-)
+from tracekmt.trace.event_frame import EventFrame, EventTable
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module
+from tracekmt.trace.frame_calls import ENTER, LEAVE, LOST, NO_ROW
 from tracekmt.trace.frames import VERSION, FrameKind, FrameReader
 from tracekmt.trace.handle_kinds import HandleKinds, ambiguous_kinds, created_handles, creates_handles
 from tracekmt.trace.index import Index, rebuild_index
@@ -203,11 +197,11 @@ class Trace:
         call_index = self._nth(len(self) + index) if index < 0 else index
         number = self._frame_of(call_index)
         frame = self._event_frame(number) if number >= 0 else None
-        row = frame.entered.get(call_index) if frame is not None else None
-        if frame is None or row is None:
+        rank = frame.calls.rank(call_index) if frame is not None else None
+        if frame is None or rank is None:
             trimmed = " and is trimmed" if self.header.trimmed else ""
             raise IndexError(f"no call {index}: {self.path} has {len(self)} calls{trimmed}")
-        return self._call(frame, call_index, row)
+        return self.call_in(frame, rank)
 
     def calls(self, first: int = 0, last: int | None = None) -> Iterator[TracedCall]:
         """Yield calls in the order of their enter events.
@@ -218,11 +212,11 @@ class Trace:
         """
         for number in range(max(self._frame_of(first), 0), len(self._index.frames)):
             frame = self._event_frame(number)
-            for call_index, row in frame.entered.items():
+            for rank, call_index in enumerate(frame.calls.indexes):
                 if last is not None and call_index > last:
                     return
                 if call_index >= first:
-                    yield self._call(frame, call_index, row)
+                    yield self.call_in(frame, rank)
 
     def call_rows(self, first: int = 0, last: int | None = None) -> Iterator[CallRow]:
         """Yield the rows of calls in the order of their enter events. No body is unpacked.
@@ -232,26 +226,25 @@ class Trace:
             last: Highest index, None for all later calls.
         """
         threads = self.thread_numbers
-        late, start = self._index.late, self.start_time
+        start = self.start_time
         for number in range(max(self._frame_of(first), 0), len(self._index.frames)):
             frame = self._event_frame(number)
-            table = frame.table
-            rows = zip(
-                *(table.kinds, table.calls, table.functions, table.threads, table.values, table.times), strict=True
-            )
-            for kind, index, spec_id, thread, caller, time in rows:
-                if kind != ENTER or index < first:
+            table, calls = frame.table, frame.calls
+            for index, row, left_row in zip(calls.indexes, calls.enter_rows, calls.leave_rows, strict=True):
+                if index < first:
                     continue
                 if last is not None and index > last:
                     return
+                thread = table.threads[row]
                 if thread >= len(threads):
                     raise TraceError(f"{self.path}: call {index}: the enter event has an unknown thread")
-                left_in = self._event_frame(late[index]) if index in late else frame
-                row = left_in.left.get(index)
+                left_in, leave_row = (frame, left_row) if left_row != NO_ROW else self._late_leave(index)
                 leave_ns, result = None, None
-                if row is not None:
-                    leave_ns, result = left_in.table.times[row] - start, left_in.table.values[row]
-                yield CallRow(index, spec_id, threads[thread], caller, time - start, leave_ns, result)
+                if left_in is not None:
+                    leave_ns, result = left_in.table.times[leave_row] - start, left_in.table.values[leave_row]
+                enter_ns = table.times[row] - start
+                spec_id, caller = table.functions[row], table.values[row]
+                yield CallRow(index, spec_id, threads[thread], caller, enter_ns, leave_ns, result)
 
     def ranges(self, first: int = 0, last: int | None = None) -> Iterator[tuple[int, int]]:
         """Yield the first and the last index of the calls of each frame, within a range. No frame is read.
@@ -289,7 +282,7 @@ class Trace:
         Args:
             functions: Ids of the descriptions of the calls to yield, None for every call.
         """
-        return ((index, is_leave) for _, _, index, is_leave in self._event_rows(functions))
+        return ((index, is_leave) for _, _, index, is_leave in self._call_events(functions))
 
     def call_events(self, functions: Collection[int] | None = None) -> Iterator[tuple[TracedCall, bool]]:
         """Yield (call, True for its leave event) of the events in order. Both events of a call have the same object.
@@ -298,28 +291,29 @@ class Trace:
             functions: Ids of the descriptions of the calls to yield, None for every call.
         """
         in_flight: dict[int, TracedCall] = {}
-        for frame, row, index, is_leave in self._event_rows(functions):
+        for frame, rank, index, is_leave in self._call_events(functions):
             if is_leave:
                 yield in_flight.pop(index), True
             else:
-                call = in_flight[index] = self._call(frame, index, row)
+                call = in_flight[index] = self.call_in(frame, rank)
                 yield call, False
 
-    def _event_rows(self, functions: Collection[int] | None) -> Iterator[tuple[EventFrame, int, int, bool]]:
-        """Yield frame, row, index of the call, and True for a leave event; see `timeline`."""
+    def _call_events(self, functions: Collection[int] | None) -> Iterator[tuple[EventFrame, int, int, bool]]:
+        """Yield frame, number of the calls entered in it before, index, True for a leave event; see `timeline`."""
         in_flight: dict[int, bool] = {}
         for frame in self.event_frames():
-            rows = zip(frame.table.kinds, frame.table.calls, frame.table.functions, strict=True)
-            for row, (kind, call_index, spec_id) in enumerate(rows):
+            rank = 0
+            for kind, index, spec_id in zip(frame.table.kinds, frame.table.calls, frame.table.functions, strict=True):
                 if kind == ENTER:
-                    in_flight[call_index] = is_wanted = functions is None or spec_id in functions
+                    in_flight[index] = is_wanted = functions is None or spec_id in functions
                     if is_wanted:
-                        yield frame, row, call_index, False
+                        yield frame, rank, index, False
+                    rank += 1
                 elif kind == LEAVE:
-                    if call_index not in in_flight:
-                        raise self.unmatched_leave(call_index)
-                    if in_flight.pop(call_index):
-                        yield frame, row, call_index, True
+                    if index not in in_flight:
+                        raise self.unmatched_leave(index)
+                    if in_flight.pop(index):
+                        yield frame, rank, index, True
 
     def events(self) -> Iterator[Enter | Leave | Lost]:
         """Yield every event in order."""
@@ -416,8 +410,11 @@ class Trace:
         """Return a number for an event of a call that grows with the events of the trace."""
         number = self._index.late.get(index, -1) if kind == LEAVE else -1
         number = self._frame_of(index) if number < 0 else number
-        frame = self._event_frame(number)
-        return number << _ROW_BITS | (frame.entered if kind == ENTER else frame.left)[index]
+        calls = self._event_frame(number).calls
+        rank = calls.rank(index)
+        row = calls.leave_row(index) if kind == LEAVE or rank is None else calls.enter_rows[rank]
+        assert row is not None
+        return number << _ROW_BITS | row
 
     def module_offset(self, address: int) -> str | None:
         """Return an address as module and offset ("d3d11.dll+0x1f2a0"). None outside of the mapped modules."""
@@ -446,9 +443,7 @@ class Trace:
         """Return the index of a call by its position. -1 for an invalid position."""
         for number, entry in enumerate(self._index.frames):
             if 0 <= position < entry.calls:
-                table = self._event_frame(number).table
-                entered = (index for kind, index in zip(table.kinds, table.calls, strict=True) if kind == ENTER)
-                return next(islice(entered, position, None))
+                return self._event_frame(number).calls.indexes[position]
             position -= entry.calls
         return -1
 
@@ -464,17 +459,16 @@ class Trace:
             raise TraceError(f"{self.path}: the frame at byte {entry.offset} {error}") from None
         return frame, frame.size
 
-    def call_in(self, frame: EventFrame, row: int) -> TracedCall:
-        """Return the call that is entered in a row of a frame."""
-        return self._call(frame, frame.table.calls[row], row)
-
-    def _call(self, frame: EventFrame, index: int, row: int) -> TracedCall:
-        late, native, blobs, thread_ids = self._index.late, core.CORE, self.blobs, self._index.threads
-        left_in = frame if index not in late else self._event_frame(late[index])
-        left_row = left_in.left.get(index)
+    def call_in(self, frame: EventFrame, rank: int) -> TracedCall:
+        """Return a call that is entered in a frame, by its rank there."""
+        native, blobs, thread_ids, calls = core.CORE, self.blobs, self._index.threads, frame.calls
+        index, row, left_row = calls.indexes[rank], calls.enter_rows[rank], calls.leave_rows[rank]
+        left_in, left_row = (frame, left_row) if left_row != NO_ROW else self._late_leave(index)
+        if left_in is None:
+            return TracedCall(self, index, self._enter(frame, index, row), None)
         table, left, starts, ends = frame.table, left_in.table, frame.offsets, left_in.offsets
         thread, found = table.threads[row], None
-        if left_row is not None and native is not None and thread < len(thread_ids):
+        if native is not None and thread < len(thread_ids):
             try:
                 found = native.read_call(
                     frame.bodies,
@@ -488,9 +482,9 @@ class Trace:
                 )
             except ValueError:  # a missing blob, of which the event is not known
                 found = None
-        if found is None or left_row is None:
+        if found is None:
             enter = self._enter(frame, index, row)
-            return TracedCall(self, index, enter, None if left_row is None else self._leave(left_in, left_row, enter))
+            return TracedCall(self, index, enter, self._leave(left_in, left_row, enter))
         sequence, spec_id, time, caller = (
             table.sequences[row],
             table.functions[row],
@@ -500,6 +494,16 @@ class Trace:
         enter = Enter(sequence, thread_ids[thread], spec_id, time, caller, found[0], found[1], index)
         leave = Leave(left.sequences[left_row], sequence, left.times[left_row], left.values[left_row], found[2])
         return TracedCall(self, index, enter, leave)
+
+    def _late_leave(self, index: int) -> tuple[EventFrame | None, int]:
+        """Return frame and row of the leave event of a call that did not return in the frame that it was entered in.
+
+        None if it did not return.
+        """
+        number = self._index.late.get(index)
+        frame = None if number is None else self._event_frame(number)
+        row = None if frame is None else frame.calls.leave_row(index)
+        return (None, NO_ROW) if row is None else (frame, row)
 
     def _enter(self, frame: EventFrame, index: int, row: int) -> Enter:
         table = frame.table

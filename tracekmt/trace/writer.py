@@ -22,8 +22,9 @@ from tracekmt.trace.blob_numbers import (
     BlobNumbers,
     digest,
 )
-from tracekmt.trace.event_frame import ENTER, IS_LEAVE, LEAVE, LOST, EventTable, enter_body, leave_body
+from tracekmt.trace.event_frame import EventTable, enter_body, leave_body
 from tracekmt.trace.events import Enter, Header, Leave, Lost, Module, spec_to_data
+from tracekmt.trace.frame_calls import ENTER, IS_LEAVE, LEAVE, LOST
 from tracekmt.trace.frames import FrameKind, pack_frame, preamble, tail
 from tracekmt.trace.raw_events import RAW_ENTER, TIME_LIMIT, parse_event
 from tracekmt.trace.ready_events import RawEvents
