@@ -6,13 +6,13 @@ Nothing else of a call is kept, so a long trace needs about a hundred bytes a ca
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from tracekmt.differ.columns import FIRST, NO_DEATH, CallObjects, Objects, positions_of
+from tracekmt.differ.columns import FIRST, CallObjects, Objects, positions_of
 from tracekmt.spec.types import Kind
 from tracekmt.trace.call import BoundValue
 from tracekmt.trace.reader import Trace, TracedCall
@@ -99,16 +99,14 @@ class History:
             for number, bound in zip(self.inputs[position], call.bound_inputs, strict=True)
             if number >= FIRST and bound.pattern.rpartition(".")[2] in names
         ]
-        return [*fences, *self._destroyed.get(position, ())]
+        death = self.objects.deaths.__getitem__
+        first, last = (find(self._by_death, position, key=death) for find in (bisect_left, bisect_right))
+        return [*fences, *self._by_death[first:last]]
 
     @cached_property
-    def _destroyed(self) -> dict[int, list[int]]:
-        """Objects that a call destroyed, by its position."""
-        destroyed = defaultdict[int, list[int]](list)
-        for number, death in enumerate(self.objects.deaths):
-            if death != NO_DEATH:
-                destroyed[death].append(number)
-        return destroyed
+    def _by_death(self) -> list[int]:
+        """Objects in the order of the calls that destroyed them."""
+        return sorted(range(len(self.objects)), key=self.objects.deaths.__getitem__)
 
     def by_thread(self) -> dict[int, array[int]]:
         """Return the positions of the calls of each thread, by its number."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tracekmt.differ.align import Level, align_keys
-from tracekmt.differ.columns import FIRST, NO_BIRTH, NO_PARTNER, NULL, Objects, mix, mix_objects, places_of
+from tracekmt.differ.columns import FIRST, NO_BIRTH, NO_PARTNER, NULL, Objects, gather, mix, mix_objects, places_of
 from tracekmt.differ.history import History
 from tracekmt.differ.moved import Block, find_moved
 from tracekmt.differ.threads import pair_threads
@@ -99,11 +99,13 @@ def _shallow_levels(left: History, right: History) -> list[Level]:
     levels = []
     for history in (left, right):
         objects, plain = history.objects, history.plain
-        births = array("q", (plain[birth] if birth != NO_BIRTH else 0 for birth in objects.births))
+        births = gather(plain, objects.births)
         births[:FIRST] = array("q", range(FIRST))
-        known = {caller: caller if caller in modules else -1 for caller in set(history.callers)}
-        callers = array("q", map(known.__getitem__, history.callers))
-        uses = array("q", (use or 1 for use in objects.uses))  # those without a use count, too
+        callers = array("q", history.callers)
+        for other in set(callers) - modules:
+            for position in places_of(callers, other):
+                callers[position] = -1
+        uses = array("q", [use or 1 for use in objects.uses])  # those without a use count, too
         origins = mix_objects(mix(plain, callers), history.inputs, births)
         origins = mix_objects(origins, history.outputs, uses, objects.births)
         levels.append((mix(origins, history.contents), origins, plain, history.weak))
@@ -183,6 +185,8 @@ class _Election:
             is_range: Vote for ranges instead of objects with handles.
         """
         left, right = (side.objects for side in self._sides)
+        if is_range and 1 not in left.is_range:
+            return
         chosen = elect(self.votes)
         distances = Counter(
             right.values[b] - left.values[a]
