@@ -193,6 +193,7 @@ def attack_columns(core: Any, chance: random.Random) -> None:
         ),
         lambda: core.elect(column(chance, 4, count()), column(chance, 4, count())),
         lambda: core.equal_values(values(), values(), 1, False),
+        lambda: core.common_distance(column(chance, 4, count()), values(), values(), False),
         lambda: core.mix_uses(chance.choice((0, 4, 6, 1 << 20)), column(chance, 8, count()), references()),
         lambda: core.find_unchanged(column(chance, 8, count()), outcomes(), outcomes(), column(chance, 4, count())),
     ]

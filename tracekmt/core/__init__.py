@@ -86,8 +86,11 @@ class Core(Protocol):
     count_votes: Callable[..., tuple[tuple[bytes, bytes], tuple[bytes, bytes]]]
     """See `differ.votes.count_votes`. Returns the favourites of both sides, and their leads."""
 
-    elect: Callable[[bytes, bytes], bytes]
+    elect: Callable[[bytes, bytes], tuple[bytes, bytes]]
     """See `differ.votes.elect`. Arguments: the favourites of both sides."""
+
+    common_distance: Callable[[bytes, tuple[Any, ...], tuple[Any, ...], bool], int]
+    """See `differ.votes.common_distance`. Columns of the sides as for `equal_values`."""
 
     equal_values: Callable[..., tuple[bytes, bytes]]
     """See `differ.votes.equal_values`. Arguments: columns of both sides, distance, whether they are ranges.

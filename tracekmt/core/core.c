@@ -60,6 +60,7 @@ static PyMethodDef methods[] = {
   {"mix_numbers", mix_numbers, METH_O, "See tracekmt.differ.columns.mix_numbers."},
   {"count_votes", count_votes, METH_VARARGS, "See tracekmt.differ.votes.count_votes."},
   {"elect", elect, METH_VARARGS, "See tracekmt.differ.votes.elect."},
+  {"common_distance", common_distance, METH_VARARGS, "See tracekmt.differ.votes.common_distance."},
   {"equal_values", equal_values, METH_VARARGS, "See tracekmt.differ.votes.equal_values."},
   {"find_unchanged", find_unchanged, METH_VARARGS, "See tracekmt.differ.columns.find_unchanged."},
   {"relocate_regions", relocate_regions, METH_VARARGS, "See tracekmt.replayer.relocate.relocate."},

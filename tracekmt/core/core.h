@@ -150,6 +150,7 @@ PyObject *find_unchanged(PyObject *self, PyObject *arguments);
 /* votes.c */
 PyObject *count_votes(PyObject *self, PyObject *arguments);
 PyObject *elect(PyObject *self, PyObject *arguments);
+PyObject *common_distance(PyObject *self, PyObject *arguments);
 PyObject *equal_values(PyObject *self, PyObject *arguments);
 
 /* regions.c */

@@ -108,13 +108,14 @@ end:
 }
 
 /* Chooses the favourites of the left objects, or those of which it is the favourite too. Returns 0 after an error. */
-static int choose(const Column *left, const Column *right, int is_mutual, uint8_t *chosen, uint8_t *taken) {
+static int choose(const Column *left, const Column *right, int is_mutual, uint8_t *rights, uint8_t *lefts, uint8_t *taken) {
   size_t i;
   for (i = 0; i < left->count; i++) {
-    uint32_t other = load_u32(left->bytes + 4 * i);
+    uint32_t own = (uint32_t)i, other = load_u32(left->bytes + 4 * i);
     if (other >= right->count) return set_error("no such object");
-    if (!other || taken[other] || load_u32(chosen + 4 * i) || (is_mutual && load_u32(right->bytes + 4 * (size_t)other) != i)) continue;
-    memcpy(chosen + 4 * i, &other, 4);
+    if (!other || taken[other] || load_u32(rights + 4 * i) || (is_mutual && load_u32(right->bytes + 4 * (size_t)other) != own)) continue;
+    memcpy(rights + 4 * i, &other, 4);
+    memcpy(lefts + 4 * (size_t)other, &own, 4);
     taken[other] = 1;
   }
   return 1;
@@ -122,21 +123,23 @@ static int choose(const Column *left, const Column *right, int is_mutual, uint8_
 
 /* tracekmt.differ.votes.elect */
 PyObject *elect(PyObject *self, PyObject *arguments) {
-  PyObject *bytes[2], *elected;
+  PyObject *bytes[2], *elected[2] = {NULL, NULL}, *result = NULL;
   Column left, right;
-  uint8_t *chosen, *taken;
+  uint8_t *rights, *lefts, *taken = NULL;
   if (!PyArg_ParseTuple(arguments, "O!O!:elect", &PyBytes_Type, bytes, &PyBytes_Type, bytes + 1) || !read_column(bytes[0], 4, &left) ||
       !read_column(bytes[1], 4, &right))
     return NULL;
-  if (!(elected = new_column(left.count, 4, &chosen))) return NULL;
-  memset(chosen, 0, 4 * left.count);
-  if (!(taken = calloc(right.count + 1, 1))) {
-    Py_DECREF(elected);
-    return PyErr_NoMemory();
+  if ((elected[0] = new_column(left.count, 4, &rights)) && (elected[1] = new_column(right.count, 4, &lefts))) {
+    memset(rights, 0, 4 * left.count);
+    memset(lefts, 0, 4 * right.count);
+    if (!(taken = calloc(right.count + 1, 1))) PyErr_NoMemory();
+    else if (choose(&left, &right, 1, rights, lefts, taken) && choose(&left, &right, 0, rights, lefts, taken))
+      result = PyTuple_Pack(2, elected[0], elected[1]);
   }
-  if (!choose(&left, &right, 1, chosen, taken) || !choose(&left, &right, 0, chosen, taken)) Py_CLEAR(elected);
   free(taken);
-  return elected;
+  Py_XDECREF(elected[0]);
+  Py_XDECREF(elected[1]);
+  return result;
 }
 
 /* The columns of the objects of one side, and the keys of its calls. */
@@ -153,6 +156,60 @@ static int read_values(PyObject *parts, Values *values) {
   if (values->births.count != values->values.count || values->births.count != values->is_range.count || values->births.count >= UINT32_MAX)
     return set_error("columns of different lengths");
   return 1;
+}
+
+/* A distance between values, and how many pairs of objects have it. */
+typedef struct {
+  uint64_t distance, pairs;
+} DistanceCount;
+
+/* Counts the distances of pairs, in the order of the first pair with each. Returns 0 after an error. */
+static int count_distances(const Column *chosen, const Values *left, const Values *right, int is_range, NumberMap *places,
+                           DistanceCount *counts) {
+  size_t i;
+  for (i = 0; i < chosen->count; i++) {
+    uint32_t other = load_u32(chosen->bytes + 4 * i), place;
+    uint64_t distance;
+    if (!other) continue;
+    if (other >= right->births.count) return set_error("no such object");
+    if ((int64_t)number_at(&left->births, i) < 0 || left->is_range.bytes[i] != is_range || right->is_range.bytes[other] != is_range) continue;
+    distance = number_at(&right->values, other) - number_at(&left->values, i);
+    if (!(place = get_number(places, distance))) {
+      place = (uint32_t)places->count + 1;
+      if (!put_number(places, distance, place)) return 0;
+      counts[place - 1] = (DistanceCount){distance, 0};
+    }
+    counts[place - 1].pairs++;
+  }
+  return 1;
+}
+
+/* tracekmt.differ.votes.common_distance */
+PyObject *common_distance(PyObject *self, PyObject *arguments) {
+  PyObject *bytes, *parts[2], *result = NULL;
+  Column chosen;
+  Values left, right;
+  int is_range;
+  NumberMap places = {NULL, NULL, 0, 0};
+  DistanceCount *counts, most = {0, 0};
+  size_t i;
+  if (!PyArg_ParseTuple(arguments, "O!O!O!p:common_distance", &PyBytes_Type, &bytes, &PyTuple_Type, parts, &PyTuple_Type, parts + 1,
+                        &is_range) ||
+      !read_column(bytes, 4, &chosen) || !read_values(parts[0], &left) || !read_values(parts[1], &right))
+    return NULL;
+  if (chosen.count > left.births.count) {
+    set_error("columns of different lengths");
+    return NULL;
+  }
+  if (!(counts = malloc((chosen.count + 1) * sizeof *counts))) return PyErr_NoMemory();
+  if (count_distances(&chosen, &left, &right, is_range, &places, counts)) {
+    for (i = 0; i < places.count; i++)
+      if (counts[i].pairs > most.pairs) most = counts[i];
+    result = PyLong_FromUnsignedLongLong(most.distance);
+  }
+  free_map(&places);
+  free(counts);
+  return result;
 }
 
 /* Sets the key of an object's value and of the call that created it. Returns 0 for an object that does not count, -1 after an error. */

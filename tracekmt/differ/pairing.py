@@ -10,13 +10,14 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import mul
 
 from tracekmt.differ.align import Level, align_keys
-from tracekmt.differ.columns import FIRST, NO_BIRTH, NO_PARTNER, NULL, Objects, gather, mix, mix_objects, places_of
+from tracekmt.differ.columns import FIRST, NO_PARTNER, Objects, gather, mix, mix_objects, places_of
 from tracekmt.differ.history import History
 from tracekmt.differ.moved import Block, find_moved
 from tracekmt.differ.threads import pair_threads
-from tracekmt.differ.votes import Side, Values, Votes, count_objects, count_votes, elect, equal_values
+from tracekmt.differ.votes import Side, Values, Votes, common_distance, count_objects, count_votes, elect, equal_values
 
 _USE, _CERTAIN = 2, 1 << 40
 """Votes of a pair of calls for the objects in the same places, and for those that it created in the end."""
@@ -72,20 +73,14 @@ def pair_calls(left: History, right: History) -> Pairing:
     for is_range in (False, True):
         election.count_equal_values(levels[0], is_range=is_range)
     del levels, first  # a third of the memory
+    _, left_objects = elect(election.votes)
     left_numbers = array("q", range(len(left.objects)))
-    right_numbers = array("q", range(0, -len(right.objects), -1))
-    for a, b in enumerate(elect(election.votes)):
-        right_numbers[b] = a
-    for number in range(FIRST):
-        right_numbers[number] = number
+    right_numbers = array("q", [a or -b for b, a in enumerate(left_objects)])
+    right_numbers[:FIRST] = left_numbers[:FIRST]
     second = _align(left, right, _exact_levels((left, left_numbers), (right, right_numbers)))
     election = _Election(left, right)
     election.count_pairs(second, _CERTAIN)
-    second.objects = elect(election.votes)
-    second.left_objects = array("I", bytes(4 * len(right.objects)))
-    for a, b in enumerate(second.objects):
-        second.left_objects[b] = a
-    second.left_objects[NULL] = NULL
+    second.objects, second.left_objects = elect(election.votes)
     return second
 
 
@@ -118,7 +113,7 @@ def _exact_levels(*sides: tuple[History, array[int]]) -> list[Level]:
     for history, numbers in sides:
         objects, inputs, outputs = history.objects, history.inputs, history.outputs
         # An object that no other call uses is known by this call alone.
-        used = array("q", (number if use else 0 for number, use in zip(numbers, objects.uses, strict=True)))
+        used = array("q", map(mul, numbers, map(bool, objects.uses)))
         plain, weak = (
             mix_objects(mix_objects(keys, inputs, numbers), outputs, used, objects.births)
             for keys in (history.plain, history.weak)
@@ -187,14 +182,9 @@ class _Election:
         left, right = (side.objects for side in self._sides)
         if is_range and 1 not in left.is_range:
             return
-        chosen = elect(self.votes)
-        distances = Counter(
-            right.values[b] - left.values[a]
-            for a, b in enumerate(chosen)
-            if b and left.births[a] != NO_BIRTH and left.is_range[a] == right.is_range[b] == is_range
-        )
-        distance = max(distances, key=distances.__getitem__, default=0)
+        chosen, _ = elect(self.votes)
         values, other_values = (Values(side.objects, side.weak) for side in self._sides)
+        distance = common_distance(chosen, values, other_values, is_range=is_range)
         same, others = equal_values(values, other_values, distance, is_range=is_range)
         disputed = [(a, b) for a, b in zip(same, others, strict=True) if chosen[a] != b]
         is_rule = len(disputed) < (1 - _RULE) * len(same)

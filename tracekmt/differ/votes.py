@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -115,11 +115,16 @@ def _objects_of_one_call(objects: array[int]) -> CallObjects:
     return CallObjects(objects.tobytes(), bytes(8), array("I", [len(objects)]).tobytes())
 
 
-def elect(votes: tuple[Votes, Votes]) -> array[int]:
-    """Return the right object of each left object: that with the votes of both sides, else of one side."""
+def elect(votes: tuple[Votes, Votes]) -> tuple[array[int], array[int]]:
+    """Choose the right object of each left object: that with the votes of both sides, else of one side.
+
+    Returns:
+        The right object of each left one, and the left object of each right one. 0 for objects without.
+    """
     left, right = (side.favourites for side in votes)
     if core.CORE is not None:
-        return array("I", core.CORE.elect(left.tobytes(), right.tobytes()))
+        rights, lefts = core.CORE.elect(left.tobytes(), right.tobytes())
+        return array("I", rights), array("I", lefts)
     chosen = array("I", (b if b and right[b] == a else 0 for a, b in enumerate(left)))
     taken = bytearray(len(right))
     for b in chosen:
@@ -128,7 +133,11 @@ def elect(votes: tuple[Votes, Votes]) -> array[int]:
         if b and not chosen[a] and not taken[b]:
             chosen[a] = b
             taken[b] = 1
-    return chosen
+    reverse = array("I", bytes(4 * len(right)))
+    for a, b in enumerate(chosen):
+        if b:
+            reverse[b] = a
+    return chosen, reverse
 
 
 class Values(NamedTuple):
@@ -149,6 +158,26 @@ class Values(NamedTuple):
         for number, (birth, value, is_one) in enumerate(columns):
             if birth != NO_BIRTH and is_one == is_range:
                 yield number, (keys[birth], value - distance & _MASK)
+
+
+def common_distance(chosen: array[int], left: Values, right: Values, *, is_range: bool) -> int:
+    """Return the distance from the left value to the right one that most pairs of objects have, modulo 2^64.
+
+    Args:
+        chosen: The right object of each left one, 0 for none.
+        left: The left side.
+        right: The right side.
+        is_range: Count ranges instead of objects with handles.
+    """
+    if core.CORE is not None:
+        return core.CORE.common_distance(chosen.tobytes(), left.to_core(), right.to_core(), is_range)
+    lefts, rights = left.objects, right.objects
+    distances = Counter(
+        rights.values[b] - lefts.values[a] & _MASK
+        for a, b in enumerate(chosen)
+        if b and lefts.births[a] != NO_BIRTH and lefts.is_range[a] == rights.is_range[b] == is_range
+    )
+    return max(distances, key=distances.__getitem__, default=0)
 
 
 def equal_values(left: Values, right: Values, distance: int, *, is_range: bool) -> tuple[array[int], array[int]]:
