@@ -65,6 +65,9 @@ class Core(Protocol):
     sums: Callable[[bytes], bytes]
     """Return the sum of each 64-bit number in a column and those before it. Raises OverflowError."""
 
+    are_within: Callable[[bytes, int], bool]
+    """Return True if all 64-bit numbers in a column are from 0 to a limit."""
+
     gather_column: Callable[[bytes, bytes], bytes]
     """See `differ.columns.gather`. Columns are the bytes of arrays, objects of calls those of three arrays."""
 

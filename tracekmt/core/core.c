@@ -40,9 +40,24 @@ static PyObject *sums(PyObject *self, PyObject *column) {
   return result;
 }
 
+/* tracekmt.trace.event_frame._are_within */
+static PyObject *are_within(PyObject *self, PyObject *arguments) {
+  const uint8_t *numbers;
+  Py_ssize_t size, i;
+  long long limit;
+  int are = 1;
+  if (!PyArg_ParseTuple(arguments, "y#L:are_within", (const char **)&numbers, &size, &limit)) return NULL;
+  for (i = 0; i + 8 <= size; i += 8) {
+    int64_t number = (int64_t)load_u64(numbers + i);
+    are &= number >= 0 && number <= limit;
+  }
+  return PyBool_FromLong(are);
+}
+
 static PyMethodDef methods[] = {
   {"frame_events", frame_events, METH_VARARGS, "See tracekmt.trace.writer.Writer.frame."},
   {"differences", differences, METH_O, "Return the difference of each 64-bit number in a column from the one before."},
+  {"are_within", are_within, METH_VARARGS, "Return True if all 64-bit numbers in a column are from 0 to a limit."},
   {"sums", sums, METH_O, "Return the sum of each 64-bit number in a column and those before it."},
   {"read_enter_body", read_enter_body, METH_VARARGS, "See tracekmt.trace.event_frame.enter_from_body."},
   {"read_leave_body", read_leave_body, METH_VARARGS, "See tracekmt.trace.event_frame.regions_from_body."},

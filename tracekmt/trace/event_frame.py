@@ -17,7 +17,7 @@ import msgpack
 
 from tracekmt import core
 from tracekmt.trace.events import Enter, Leave, Region
-from tracekmt.trace.frame_calls import LOST, find_calls
+from tracekmt.trace.frame_calls import ENTER, LEAVE, LOST, find_calls
 
 _ROW_SIZE = 128  # Approximate memory of an event's row, of its part of `calls`, and of the copy for the core, in bytes.
 
@@ -32,6 +32,8 @@ COLUMNS = (
     ("values", "Q", False),
     ("offsets", "q", True),
 )
+
+_KINDS = bytes((ENTER, LEAVE, LOST))
 
 LoadBlob = Callable[[int], bytes]
 """Returns a stored blob by its number. Raises ValueError for an unknown number."""
@@ -136,9 +138,9 @@ class EventFrame:
         self.table = EventTable.unpack(value[0])
         self.bodies = value[1]
         offsets, kinds = self.table.offsets, self.table.kinds.tobytes()
-        if offsets and not 0 <= min(offsets) <= max(offsets) <= len(self.bodies):
+        if not _are_within(offsets, len(self.bodies)):
             raise ValueError("has an event outside of its bodies")
-        if max(kinds, default=0) > LOST:
+        if kinds.translate(None, _KINDS):
             raise ValueError("has an event of an unknown kind")
         self._for_core: tuple[Any, ...] | None = None
         self.offsets = offsets + array("q", [len(self.bodies)])
@@ -280,6 +282,13 @@ def regions_from_body(value: Any, entered: Sequence[Region], load_blob: LoadBlob
             continue
         raise ValueError("has a malformed region")
     return tuple(regions)
+
+
+def _are_within(offsets: array[int], size: int) -> bool:
+    """Return True if all offsets are from 0 to a size."""
+    if core.CORE is not None:
+        return core.CORE.are_within(offsets.tobytes(), size)
+    return not offsets or 0 <= min(offsets) <= max(offsets) <= size
 
 
 def _swap_if_big_endian(values: array[int]) -> array[int]:
