@@ -105,10 +105,7 @@ class _Process:
         self.abi = abi
         self.start_time = start_time
         self.threads: dict[int, int] = {}
-        self._specs = specs
-
-    def spec(self, spec_id: int) -> CallSpec:
-        return self._specs[spec_id]
+        self.specs = specs
 
     def kinds_at(self, index: int) -> codec.KindOf | None:
         return None
@@ -174,25 +171,25 @@ class CurrentActivity:
         return time.monotonic() - (self._clock_offset or 0.0) - self._latest_event if is_behind else 0.0
 
     def _on_enter(self, process: _Process, enter: Enter) -> None:
-        spec = process.spec(enter.spec_id)
+        spec = process.specs[enter.spec_id]
         process.threads.setdefault(enter.thread, len(process.threads))
         self._calls[spec.name] += 1
         self._in_flight[enter.sequence] = (self._index, enter)
         if is_followed(spec):
-            self._lifetimes.on_enter(TracedCall(process, self._index, enter, None))
+            self._lifetimes.on_enter(TracedCall(process, self._index, spec, enter, None))
         self._index += 1
 
     def _on_leave(self, process: _Process, leave: Leave) -> None:
         index, enter = self._in_flight.pop(leave.enter, (0, None))
         if enter is None:
             return
-        spec = process.spec(enter.spec_id)
+        spec = process.specs[enter.spec_id]
         status, _ = outcome_of(spec, leave.result)
         if status is not None and not spec.raw and not status.succeeded:
             self._failing[spec.name, status.name] += 1
-            self._last_failed = TracedCall(process, index, enter, leave)
+            self._last_failed = TracedCall(process, index, spec, enter, leave)
         if is_followed(spec):
-            call = TracedCall(process, index, enter, leave)
+            call = TracedCall(process, index, spec, enter, leave)
             created, destroyed = self._lifetimes.on_leave(call)
             self._memory.on_leave(call, created, destroyed)
             self._objects.update(identity.kind.name for identity in created)

@@ -5,7 +5,7 @@ Values have the documented value form: a call's argument is a dict with Microsof
 
 from tracekmt.codec.bound_values import BoundLocation, BoundValueFinder, finder
 from tracekmt.codec.context import KindOf, StructContext
-from tracekmt.codec.decode import decode, decode_recorded
+from tracekmt.codec.decode import decode, decode_in_core, decode_recorded
 from tracekmt.codec.encode import encode
 from tracekmt.codec.json_form import json_form, to_json
 from tracekmt.codec.selection import resolve
@@ -31,6 +31,7 @@ __all__ = [
     "common_direction",
     "condition_holds",
     "decode",
+    "decode_in_core",
     "decode_recorded",
     "encode",
     "finder",

@@ -59,15 +59,31 @@ def decode_recorded(
     kind_of: KindOf | None = None,
 ) -> dict[str, Any] | Unreadable | None:
     """Decode the argument of a recorded call as `decode` does, from regions in place of memory."""
-    native = core.CORE
-    if native is not None and arguments and 0 < arguments[0] < _ADDRESS_LIMIT:
-        program = _program(spec, abi)
-        if program is not None:
-            decoded = native.decode(program, regions, before, arguments[0], BUDGETS.values, BUDGETS.value_bytes)
-            if decoded is not NotImplemented:
-                return decoded  # type: ignore[no-any-return]
+    decoded = decode_in_core(spec, abi, regions, arguments, before)
+    if decoded is not NotImplemented:
+        return decoded  # type: ignore[no-any-return]
     entered = None if before is None else Recorded(before)
     return _decode_in_python(spec, abi, Recorded(regions), arguments, entered, kind_of)
+
+
+def decode_in_core(
+    spec: CallSpec,
+    abi: Abi,
+    regions: tuple[Region, ...],
+    arguments: Sequence[int],
+    before: tuple[Region, ...] | None,
+) -> Any:
+    """Decode the argument of a recorded call by the core.
+
+    Returns:
+        As `decode`. NotImplemented for what is left to Python, such as a union that depends on the kind of an object.
+    """
+    if core.CORE is None or not arguments or not 0 < arguments[0] < _ADDRESS_LIMIT:
+        return NotImplemented
+    program = _program(spec, abi)
+    if program is None:
+        return NotImplemented
+    return core.CORE.decode(program, regions, before, arguments[0], BUDGETS.values, BUDGETS.value_bytes)
 
 
 def _decode_in_python(

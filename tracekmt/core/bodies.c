@@ -185,17 +185,27 @@ PyObject *read_leave_body(PyObject *self, PyObject *arguments) {
   return regions ? regions : none_unless_error();
 }
 
-/* Both events of a call: arguments, and regions of each. Arguments: bodies, start and end of each body, as read_leave_body. */
-PyObject *read_call(PyObject *self, PyObject *arguments) {
+/* Sets the reader to the body of a call of Python: bodies, start, end. Returns 0 if there is no such part. */
+static int set_reader_to(Reader *reader, PyObject *const *body) {
+  Py_ssize_t start = PyLong_AsSsize_t(body[1]), end = PyLong_AsSsize_t(body[2]);
+  return !PyErr_Occurred() && set_reader(reader, body[0], start, end);
+}
+
+/*
+ * Both events of a call: arguments, and regions of each. Arguments: bodies, start and end of each body, as read_leave_body. Python calls it
+ * for every call of a trace, so the arguments are an array.
+ */
+PyObject *read_call(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
   Reader reader;
-  Py_ssize_t starts[2], ends[2];
-  PyObject *bodies[2], *call_arguments, *entered, *left = NULL;
-  if (!PyArg_ParseTuple(arguments, "O!nnO!nnOO!:read_call", &PyBytes_Type, bodies, starts, ends, &PyBytes_Type, bodies + 1, starts + 1,
-                        ends + 1, &reader.load_blob, &PyDict_Type, &reader.recent))
+  PyObject *call_arguments, *entered, *left = NULL;
+  if (count != 8 || !PyDict_Check(arguments[7])) {
+    PyErr_SetString(PyExc_TypeError, "expected two bodies, a function and a dict");
     return NULL;
-  if (!set_reader(&reader, bodies[0], starts[0], ends[0]) || !read_entered(&reader, &call_arguments, &entered))
-    return none_unless_error();
-  if (set_reader(&reader, bodies[1], starts[1], ends[1])) left = read_regions(&reader, entered);
+  }
+  reader.load_blob = arguments[6];
+  reader.recent = arguments[7];
+  if (!set_reader_to(&reader, arguments) || !read_entered(&reader, &call_arguments, &entered)) return none_unless_error();
+  if (set_reader_to(&reader, arguments + 3)) left = read_regions(&reader, entered);
   if (left) return Py_BuildValue("(NNN)", call_arguments, entered, left);
   Py_DECREF(call_arguments);
   Py_DECREF(entered);

@@ -54,6 +54,8 @@ static PyObject *are_within(PyObject *self, PyObject *arguments) {
   return PyBool_FromLong(are);
 }
 
+#define FAST(function) ((PyCFunction)(void (*)(void))(function))
+
 static PyMethodDef methods[] = {
   {"frame_events", frame_events, METH_VARARGS, "See tracekmt.trace.writer.Writer.frame."},
   {"differences", differences, METH_O, "Return the difference of each 64-bit number in a column from the one before."},
@@ -61,10 +63,10 @@ static PyMethodDef methods[] = {
   {"sums", sums, METH_O, "Return the sum of each 64-bit number in a column and those before it."},
   {"read_enter_body", read_enter_body, METH_VARARGS, "See tracekmt.trace.event_frame.enter_from_body."},
   {"read_leave_body", read_leave_body, METH_VARARGS, "See tracekmt.trace.event_frame.regions_from_body."},
-  {"read_call", read_call, METH_VARARGS, "See tracekmt.trace.reader.Trace."},
+  {"read_call", FAST(read_call), METH_FASTCALL, "See tracekmt.trace.reader.Trace."},
   {"find_calls", find_calls, METH_VARARGS, "See tracekmt.trace.frame_calls.find_calls."},
   {"program", new_program, METH_VARARGS, "See tracekmt.codec.programs."},
-  {"decode", decode, METH_VARARGS, "See tracekmt.codec.decode."},
+  {"decode", FAST(decode), METH_FASTCALL, "See tracekmt.codec.decode."},
   {"find_bound_values", find_bound_values, METH_VARARGS, "See tracekmt.codec.bound_values.BoundValueFinder.locations."},
   {"copy_value", copy_value, METH_O, "See tracekmt.trace.call."},
   {"gather_column", gather_column, METH_VARARGS, "See tracekmt.differ.columns.gather."},

@@ -128,13 +128,13 @@ PyObject *frame_events(PyObject *self, PyObject *arguments);
 /* bodies.c */
 PyObject *read_enter_body(PyObject *self, PyObject *arguments);
 PyObject *read_leave_body(PyObject *self, PyObject *arguments);
-PyObject *read_call(PyObject *self, PyObject *arguments);
+PyObject *read_call(PyObject *self, PyObject *const *arguments, Py_ssize_t count);
 
 /* program.c */
 PyObject *new_program(PyObject *self, PyObject *arguments);
 
 /* values.c */
-PyObject *decode(PyObject *self, PyObject *arguments);
+PyObject *decode(PyObject *self, PyObject *const *arguments, Py_ssize_t count);
 PyObject *find_bound_values(PyObject *self, PyObject *arguments);
 PyObject *copy_value(PyObject *self, PyObject *value);
 

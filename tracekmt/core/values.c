@@ -523,18 +523,22 @@ static int set_memories(Walk *walk, PyObject *now, PyObject *before) {
   return parse_memory(&walk->now, now) && (!walk->has_before || parse_memory(&walk->before, before));
 }
 
-/* tracekmt.codec.decode, for the address of a structure */
-PyObject *decode(PyObject *self, PyObject *arguments) {
+/* tracekmt.codec.decode, for the address of a structure. Python calls it for every call of a trace, so the arguments are an array. */
+PyObject *decode(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
   Walk walk;
   const Program *program;
-  PyObject *capsule, *regions, *before_regions;
   const uint8_t *now;
-  unsigned long long address;
-  if (!PyArg_ParseTuple(arguments, "OOOKLL:decode", &capsule, &regions, &before_regions, &address, &walk.values_left,
-                        &walk.bytes_left) ||
-      !(program = PyCapsule_GetPointer(capsule, PROGRAM_NAME)))
+  uint64_t address;
+  if (count != 6) {
+    PyErr_SetString(PyExc_TypeError, "expected a program, regions, those at enter, an address and two budgets");
     return NULL;
-  if (!set_memories(&walk, regions, before_regions) || !(now = fetch(&walk, address, program->size))) return outcome(NULL);
+  }
+  program = PyCapsule_GetPointer(arguments[0], PROGRAM_NAME);
+  address = PyLong_AsUnsignedLongLongMask(arguments[3]);
+  walk.values_left = PyLong_AsLongLong(arguments[4]);
+  walk.bytes_left = PyLong_AsLongLong(arguments[5]);
+  if (!program || PyErr_Occurred()) return NULL;
+  if (!set_memories(&walk, arguments[1], arguments[2]) || !(now = fetch(&walk, address, program->size))) return outcome(NULL);
   return outcome(decode_struct(&walk, program, now, at_enter(&walk, address, now, program->size), NULL));
 }
 

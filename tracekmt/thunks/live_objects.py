@@ -44,9 +44,8 @@ class LiveObjects:
         if not spec.creates and not spec.destroys:
             return
         self._call_count += 1
-        self._origin.current_spec = spec
         enter = Enter(0, 0, 0, 0, 0, tuple(arguments), tuple(before), self._call_count)
-        call = TracedCall(self._origin, self._call_count, enter, Leave(1, 0, 0, result, tuple(after)))
+        call = TracedCall(self._origin, self._call_count, spec, enter, Leave(1, 0, 0, result, tuple(after)))
         self._lifetimes.on_enter(call)
         created, destroyed = self._lifetimes.on_leave(call)
         self._live.update(dict.fromkeys(created))
@@ -122,12 +121,6 @@ class _LiveOrigin:
     def __init__(self, abi: Abi) -> None:
         self.abi: Abi = abi
         self.threads = {0: 0}
-        self.current_spec: CallSpec | None = None
-
-    def spec(self, spec_id: int) -> CallSpec:
-        """Return the description of the current call."""
-        assert self.current_spec is not None
-        return self.current_spec
 
     def kinds_at(self, index: int) -> None:
         """Return None: the kinds of live handles are not tracked."""

@@ -148,10 +148,6 @@ class Origin(Protocol):
         """Time that other times count from, in nanoseconds."""
         ...
 
-    def spec(self, spec_id: int) -> CallSpec:
-        """Return a call description by the id that events use."""
-        ...
-
     def kinds_at(self, index: int) -> codec.KindOf | None:
         """Return the kinds of handles when a call was entered. None if they are unknown."""
         ...
@@ -182,13 +178,13 @@ class TracedCall:
     _input_context: Any = _UNKNOWN
     _resolved_spec: CallSpec | None = None
 
-    def __init__(self, origin: Origin, index: int, enter: Enter, leave: Leave | None) -> None:
+    def __init__(self, origin: Origin, index: int, spec: CallSpec, enter: Enter, leave: Leave | None) -> None:
         self._origin = origin
         self.index = index
+        self.spec = spec
+        self.name = spec.name
         self.enter = enter
         self.leave = leave
-        self.spec: CallSpec = origin.spec(enter.spec_id)
-        self.name = self.spec.name
 
     @property
     def abi(self) -> Abi:
@@ -404,11 +400,13 @@ class TracedCall:
         return self._decode_as(self.spec, kind_of, self.leave.regions, self.enter.regions)
 
     def _decode(self, regions: tuple[Region, ...], before: tuple[Region, ...] | None) -> Argument:
-        spec, kind_of = self.spec, None
+        spec = self.spec
+        decoded: Argument = codec.decode_in_core(spec, self._origin.abi, regions, self.enter.arguments, before)
+        if decoded is not NotImplemented:  # most calls
+            return decoded
         if depends_on_objects(spec):
             spec = self._resolved
-            kind_of = self._kind_of if depends_on_objects(spec) else None
-        return self._decode_as(spec, kind_of, regions, before)
+        return self._decode_as(spec, self._kind_of if depends_on_objects(spec) else None, regions, before)
 
     def _decode_as(
         self,

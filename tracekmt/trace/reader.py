@@ -465,7 +465,8 @@ class Trace:
         index, row, left_row = calls.indexes[rank], calls.enter_rows[rank], calls.leave_rows[rank]
         left_in, left_row = (frame, left_row) if left_row != NO_ROW else self._late_leave(index)
         if left_in is None:
-            return TracedCall(self, index, self._enter(frame, index, row), None)
+            enter = self._enter(frame, index, row)
+            return TracedCall(self, index, self.spec(enter.spec_id), enter, None)
         table, left, starts, ends = frame.table, left_in.table, frame.offsets, left_in.offsets
         thread, found = table.threads[row], None
         if native is not None and thread < len(thread_ids):
@@ -484,7 +485,7 @@ class Trace:
                 found = None
         if found is None:
             enter = self._enter(frame, index, row)
-            return TracedCall(self, index, enter, self._leave(left_in, left_row, enter))
+            return TracedCall(self, index, self.spec(enter.spec_id), enter, self._leave(left_in, left_row, enter))
         sequence, spec_id, time, caller = (
             table.sequences[row],
             table.functions[row],
@@ -493,7 +494,8 @@ class Trace:
         )
         enter = Enter(sequence, thread_ids[thread], spec_id, time, caller, found[0], found[1], index)
         leave = Leave(left.sequences[left_row], sequence, left.times[left_row], left.values[left_row], found[2])
-        return TracedCall(self, index, enter, leave)
+        spec = self._metadata.specs.get(spec_id) or self.spec(spec_id)
+        return TracedCall(self, index, spec, enter, leave)
 
     def _late_leave(self, index: int) -> tuple[EventFrame | None, int]:
         """Return frame and row of the leave event of a call that did not return in the frame that it was entered in.
