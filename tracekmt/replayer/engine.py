@@ -22,7 +22,16 @@ from tracekmt.errors import UsageError
 from tracekmt.findings import Report
 from tracekmt.plural import plural
 from tracekmt.replayer.layouts import layout_notes
-from tracekmt.replayer.lookahead import Changes, Lookahead, SentAhead, changes_of, depends_on, may_be_passed, signals
+from tracekmt.replayer.lookahead import (
+    Changes,
+    Event,
+    Lookahead,
+    SentAhead,
+    changes_of,
+    depends_on,
+    may_be_passed,
+    signals,
+)
 from tracekmt.replayer.outcome_trace import OutcomeTrace
 from tracekmt.replayer.select import ThunksOptions, select_target
 from tracekmt.replayer.target import PostingTarget, Target, Transcript, may_block
@@ -127,30 +136,20 @@ class Replay:
         """Send the calls and compare their outcomes."""
         self.begin()
         try:
+            events: Iterator[Event] = self.trace.call_events()
             if isinstance(self.target, PostingTarget):
-                self._run_ahead(Lookahead(self.trace.timeline()))
-            else:
-                for call, is_leave in self.trace.call_events():
-                    if self.only is not None and call.index not in self.only:
-                        continue
-                    if is_leave:
-                        self.on_leave(call.index)
-                    else:
-                        self.on_enter(call)
+                self.events = Lookahead(events)
+                events = iter(self.events)
+            for call, is_leave in events:
+                if self.only is not None and call.index not in self.only:
+                    continue
+                if is_leave:
+                    self.on_leave(call.index)
+                else:
+                    self.on_enter(call)
         except ReplayStopped as stopped:
             self.report.stopped = str(stopped)
         self.finish()
-
-    def _run_ahead(self, events: Lookahead) -> None:
-        """Send the calls to a target that begins calls ahead."""
-        self.events = events
-        for index, is_leave in events:
-            if self.only is not None and index not in self.only:
-                continue
-            if is_leave:
-                self.on_leave(index)
-            else:
-                self.on_enter(self.ahead[index].entered.call if index in self.ahead else self.trace[index])
 
     def begin(self) -> None:
         """Bind the values that are known before the first call."""
@@ -261,7 +260,8 @@ class Replay:
 
     def _send_ahead(self, events: Lookahead) -> None:
         """Send the calls whose inputs do not depend on the calls that the target makes now."""
-        for index, is_leave in events.coming():
+        for call, is_leave in events.coming():
+            index = call.index
             if self.only is not None and index not in self.only:
                 continue
             if is_leave:
@@ -269,7 +269,6 @@ class Replay:
                     return
                 continue
             if index not in self.ahead:
-                call = self.trace[index]
                 if not call.returned or call.injection is not None or self.target.waits(call):
                     return
                 if depends_on(call, self.passed.values()):

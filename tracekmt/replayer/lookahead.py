@@ -19,8 +19,8 @@ from tracekmt.spec.paths import all_fields, has_bound_outputs
 from tracekmt.spec.types import CallSpec
 from tracekmt.trace.call import TracedCall
 
-Event = tuple[int, bool]
-"""Index of a call, and True for its leave event."""
+Event = tuple[TracedCall, bool]
+"""A call, and True for its leave event."""
 
 
 class SentAhead(NamedTuple):

@@ -74,7 +74,7 @@ def _is_call_answer(answer: Any, sizes: list[int]) -> bool:
     """Return True for a return value of 32 bits and as many bytes as each block had."""
     match answer:
         case [int(result), [*blocks]] if 0 <= result < 1 << 32 and len(blocks) == len(sizes):
-            return all(isinstance(data, bytes) and len(data) == size for data, size in zip(blocks, sizes, strict=True))
+            return set(map(type, blocks)) <= {bytes} and list(map(len, blocks)) == sizes
     return False
 
 
