@@ -96,10 +96,9 @@ def _shallow_levels(left: History, right: History) -> list[Level]:
         objects, plain = history.objects, history.plain
         births = gather(plain, objects.births)
         births[:FIRST] = array("q", range(FIRST))
-        callers = array("q", history.callers)
-        for other in set(callers) - modules:
-            for position in places_of(callers, other):
-                callers[position] = -1
+        own = {caller: caller if caller in modules else -1 for caller in set(history.callers)}
+        is_shared = modules.issuperset(own)  # most often
+        callers = array("q", history.callers if is_shared else map(own.__getitem__, history.callers))
         uses = array("q", [use or 1 for use in objects.uses])  # those without a use count, too
         origins = mix_objects(mix(plain, callers), history.inputs, births)
         origins = mix_objects(origins, history.outputs, uses, objects.births)
