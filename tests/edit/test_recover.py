@@ -9,12 +9,15 @@ import pytest
 
 import tracekmt
 from tests.trace.test_traces import make
+from tracekmt.calls import CALLS
 from tracekmt.edit.copy import UNFINISHED
 from tracekmt.edit.recover import recover
 from tracekmt.errors import TraceError, UsageError
+from tracekmt.record.buffer.overflow_file import preface
 from tracekmt.trace import frames
-from tracekmt.trace.events import Header
-from tracekmt.trace.frames import FrameReader
+from tracekmt.trace.buffer_format import overflow_path
+from tracekmt.trace.events import Enter, Header, Leave
+from tracekmt.trace.frames import FrameKind, FrameReader, pack_frame
 from tracekmt.trace.recorder_id import recorder_id
 from tracekmt.trace.writer import Writer
 
@@ -117,3 +120,20 @@ def test_a_header_cannot_name_any_file(
     assert path in opened
     own_buffer = name == "tracekmt-1-abc.spool" and recorded_by == recorder_id()
     assert (named in opened) == own_buffer
+
+
+@pytest.mark.parametrize("batch", [[2, [5]], ["x", [b""]], [1.5, [b""]], [-1, [b""]], [1 << 63, [b""]], [2, b""]])
+def test_malformed_unparsed_events(tmp_path: Path, batch: list[object]) -> None:
+    """They are reported, and the calls of the trace are recovered."""
+    path, to = tmp_path / "t.kmt", tmp_path / "back.kmt"
+    specs = {3: CALLS["D3DKMTCloseAdapter"]}
+    writer = Writer(path, Header("x64"))
+    writer.describe(3, specs[3])
+    writer.events([Enter(0, 9, 3, 1, 0, (), ()), Leave(1, 0, 2, 0, ())])
+    writer.close()
+    spilled = preface(Header("x64"), specs) + pack_frame(FrameKind.SPILL, batch)
+    overflow_path(path).write_bytes(spilled)
+    count, damage = recover(path, to)
+    assert count == 1
+    assert "a part of the unparsed events is malformed" in str(damage)
+    assert len(lines(to)) == 1

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from tracekmt.edit.copy import UNFINISHED, open_copy, refuse_output, replace_on_success
 from tracekmt.edit.redact import Redactor
@@ -20,6 +21,7 @@ from tracekmt.trace.buffer_format import Leftover, drop_orphan_returns, overflow
 from tracekmt.trace.events import Enter, Leave, Lost
 from tracekmt.trace.frames import FrameKind, FrameReader, LiveFrame
 from tracekmt.trace.metadata import Metadata
+from tracekmt.trace.raw_events import SEQUENCE_LIMIT
 from tracekmt.trace.reader import Trace
 from tracekmt.trace.recorder_id import recorder_id
 from tracekmt.trace.writer import Writer
@@ -183,5 +185,12 @@ class _KilledRecorderFiles(ExitStack):
     def _overflow_batches(self) -> Iterator[tuple[int | None, list[bytes]]]:
         for _, kind, value in self._overflow[0].scan() if self._overflow is not None else ():
             match value:
-                case [end, [*parts]] if kind == FrameKind.SPILL:
+                case [None | int() as end, [*parts]] if _is_batch(kind, end, parts):
                     yield end, parts
+                case _ if kind == FrameKind.SPILL:
+                    self.damage.append("a part of the unparsed events is malformed")
+
+
+def _is_batch(kind: int, end: int | None, parts: list[Any]) -> bool:
+    is_sequence = end is None or 0 <= end <= SEQUENCE_LIMIT
+    return kind == FrameKind.SPILL and is_sequence and set(map(type, parts)) <= {bytes}
