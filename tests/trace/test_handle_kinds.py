@@ -64,12 +64,17 @@ def test_creations_are_read_as_far_as_they_are_asked_for() -> None:
     assert kinds.at(5)(0x44) == ALLOCATION
 
 
-def test_a_handle_is_known_from_the_return_of_its_call_on(tmp_path: Path) -> None:
-    """The call returns in a later frame than it was entered in, after a call that was entered behind it."""
-    handle, made, path = 0x40000040, tmp_path / "made.kmt", tmp_path / "late.kmt"
+def write_late(tmp_path: Path, late: list[list[int]] | None = None) -> Path:
+    """Write a trace in which a call returns in a later frame than it was entered in.
+
+    Args:
+        tmp_path: Folder of the trace.
+        late: What the index says of such calls in place of that, if anything.
+    """
+    made, path = tmp_path / "made.kmt", tmp_path / "late.kmt"
     adapter = {"hAdapter": 0x40000000}
     with tracekmt.create(made, abi="x64") as trace:
-        trace.add("D3DKMTCreateDevice", inputs=adapter, outputs={**adapter, "hDevice": handle})
+        trace.add("D3DKMTCreateDevice", inputs=adapter, outputs={**adapter, "hDevice": HANDLE})
         for _ in range(2):
             trace.add("D3DKMTCloseAdapter", inputs=adapter)
     with tracekmt.open(made) as trace:
@@ -83,10 +88,41 @@ def test_a_handle_is_known_from_the_return_of_its_call_on(tmp_path: Path) -> Non
         assert isinstance(returned, Leave)
         writer.events([returned])
         writer.events(between[2:])
+        if late is not None:
+            writer._index["late"] = late
         writer.end("the end")
         writer.close()
+    return path
+
+
+HANDLE = 0x40000040
+
+
+def test_a_handle_is_known_from_the_return_of_its_call_on(tmp_path: Path) -> None:
+    """The call returns in a later frame than it was entered in, after a call that was entered behind it."""
+    with tracekmt.open(write_late(tmp_path)) as trace:
+        assert [trace.kinds_at(index)(HANDLE) for index in range(3)] == [None, None, DEVICE]
+
+
+@pytest.mark.parametrize(
+    ("late", "unmatched"),
+    [
+        ([], 1),  # calls that return later do not, it says
+        ([[0, 1], [1, 2]], 0),  # or in another frame than they do
+        ([[0, 3], [1, 2], [2, 0]], None),  # or later, although they return in the frame that they were entered in
+    ],
+)
+def test_an_index_that_contradicts_its_frames(tmp_path: Path, late: list[list[int]], unmatched: int | None) -> None:
+    path = write_late(tmp_path, late)
     with tracekmt.open(path) as trace:
-        assert [trace.kinds_at(index)(handle) for index in range(3)] == [None, None, DEVICE]
+        assert [trace.kinds_at(index)(HANDLE) for index in (0, 1)] == [None, None]
+        assert trace[2].returned
+        assert trace.kinds_at(2)(HANDLE) == (DEVICE if unmatched is None else None)
+    if unmatched is None:
+        assert tracekmt.diff(path, path).same
+        return
+    with pytest.raises(TraceError, match=f"the leave event of call {unmatched} has no enter event"):
+        tracekmt.diff(path, path)
 
 
 def test_a_function_whose_form_depends_on_what_it_creates_itself(tmp_path: Path) -> None:

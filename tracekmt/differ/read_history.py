@@ -185,6 +185,8 @@ class _Reader:
             raise self.trace.unmatched_leave(index)
         columns.states[position] = _LEFT
         call = self._in_flight.pop(index, None) or self.trace[index]
+        if not call.returned:
+            raise self.trace.unmatched_leave(index)
         columns.outcome[position], is_exact = outcome_key(call)
         columns.is_exact[position] &= is_exact
         effects = effects_of(call) if call.succeeded else []

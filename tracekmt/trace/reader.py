@@ -408,12 +408,14 @@ class Trace:
 
     def _place(self, index: int, kind: int) -> int:
         """Return a number for an event of a call that grows with the events of the trace."""
-        number = self._index.late.get(index, -1) if kind == LEAVE else -1
-        number = self._frame_of(index) if number < 0 else number
+        number = self._frame_of(index)
         calls = self._event_frame(number).calls
         rank = calls.rank(index)
-        row = calls.leave_row(index) if kind == LEAVE or rank is None else calls.enter_rows[rank]
-        assert row is not None
+        if rank is None:
+            raise self.unmatched_leave(index)
+        row = calls.enter_rows[rank] if kind == ENTER else calls.leave_rows[rank]
+        if row == NO_ROW:
+            number, (_, row) = self._index.late.get(index, number), self._late_leave(index)
         return number << _ROW_BITS | row
 
     def module_offset(self, address: int) -> str | None:
