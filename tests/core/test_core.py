@@ -104,10 +104,48 @@ def test_a_batch_is_a_sequence_of_events_and_losses() -> None:
     for index in (3, -4):
         with pytest.raises(IndexError):
             events[index]
-    for malformed in ((5, RAW_LEAVE), (5, 1 << 9, b""), (5, RAW_LEAVE, "text")):
+    for malformed in ((5, RAW_LEAVE), (5, 1 << 9, b""), (5, RAW_LEAVE, "text"), (-1, 1, b""), (1 << 64, 1, b"")):
         with pytest.raises((TypeError, OverflowError)):
             events.append(cast("RawEvent", malformed))
     assert len(events) == 3
+
+
+def fragment_of(sequence: int, content: bytes) -> bytes:
+    return struct.pack("<IBBHQ", 16 + len(content), RAW_LEAVE, 1, 0, sequence) + content
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_of_events_with_one_number_the_last_added_counts(native: bool) -> None:
+    """Also if both wait among others, before and after those."""
+
+    def taken() -> list[bytes]:
+        ready, events = ready_events(), raw_events()
+        for numbers in ((50, 90), (30, 50), (10, 50, 70), (90,)):
+            for place, number in enumerate(numbers):
+                ready.add_fragments(fragment_of(number, bytes([numbers[0], place])), 0, 100)
+        ready.take(events, 0, 0, 9)  # takes nothing
+        ready.take(events, 0, 1 << 62, 99)
+        return [event[2] for event in events if isinstance(event, tuple)]
+
+    assert (taken() if native else without_core(taken)) == [
+        bytes(pair) for pair in ((10, 0), (30, 0), (10, 1), (10, 2), (90, 0))
+    ]
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_many_events_wait_for_one(native: bool) -> None:
+    """While others come and are taken."""
+
+    def taken() -> list[int]:
+        ready, events, first = ready_events(), raw_events(), 0
+        for step in range(300):
+            for number in range(10 * step + 9, 10 * step - 1, -1):
+                ready.add_fragments(fragment_of(number, b""), first, 1 << 62)
+            first = ready.take(events, first, max(10 * step - 500, 0), 7 + 40 * (step % 2))
+        ready.take(events, first, 3000, 5000)
+        return [event[0] for event in events if isinstance(event, tuple)]
+
+    assert (taken() if native else without_core(taken)) == list(range(3000))
 
 
 @given(st.lists(st.integers(0, (1 << 62) - 1), max_size=50))
@@ -165,13 +203,19 @@ def recordings(draw: st.DrawFn) -> list[RawEvent | Lost]:
     """Draw the events of a recording, some of them malformed."""
     events: list[RawEvent | Lost] = []
     open_calls: list[tuple[int, list[tuple[int, bytes, int]]]] = []
-    for sequence in range(draw(st.integers(0, 30))):
+    sequence = 0
+    for _ in range(draw(st.integers(0, 30))):
+        sequence += draw(st.sampled_from([1] * 9 + [3]))  # a gap is a loss, or an error of the caller
         action = draw(st.integers(0, 20))
         if action == 0:
             events.append(Lost(sequence, 1))
         elif open_calls and action < 11:
-            enter, regions = open_calls.pop(draw(st.integers(0, len(open_calls) - 1)))
+            place = draw(st.integers(0, len(open_calls) - 1))
+            enter, regions = open_calls[place]
+            if draw(st.integers(0, 9)):  # else the call returns once more
+                del open_calls[place]
             changed = [(a, draw(MEMORY) if draw(st.integers(0, 3)) == 0 else data, cuts) for a, data, cuts in regions]
+            changed = draw(st.sampled_from([changed] * 6 + [changed[1:], changed[::-1] + changed]))
             result = draw(st.sampled_from([0, 0, 0, 0x103, 0xC000000D]))
             content = struct.pack("<QQQ", sequence, enter, result) + pieces(changed)
             events.append((sequence, RAW_LEAVE, content))
@@ -200,12 +244,30 @@ def batch_of(events: Iterable[RawEvent | Lost]) -> RawEvents:
     return batch
 
 
-def write(path: Path, recorded: list[RawEvent | Lost]) -> bytes:
-    """Write events by the core as far as it can, the others through objects. Return the file."""
-    events = batch_of(recorded)
+def write(path: Path, recorded: list[RawEvent | Lost], size: int = 1000) -> tuple[bytes, list[int | None]]:
+    """Write events by the core as far as it can, the others through objects.
+
+    Args:
+        path: Path of the trace.
+        recorded: The events.
+        size: Number of events in a batch.
+
+    Returns:
+        The file, and the description of each call that is left in flight.
+    """
     trace = Writer(path, Header("x64"), force=True)
     for spec_id in (PLAIN, OTHER):
         trace.describe(spec_id, CALLS["D3DKMTCloseAdapter"])
+    for first in range(0, len(recorded), size):
+        add(trace, batch_of(recorded[first : first + size]))
+    in_flight = [trace.function_in_flight(sequence) for sequence in range(100)]
+    trace.end("done")
+    trace.close()
+    return path.read_bytes(), in_flight
+
+
+def add(trace: Writer, events: RawEvents) -> None:
+    """Add a batch to a trace."""
     position = 0
     while position < len(events):
         position = trace.frame(events, position, {PLAIN: b""})
@@ -213,22 +275,27 @@ def write(path: Path, recorded: list[RawEvent | Lost]) -> bytes:
             is_orphan = not isinstance(event, Lost) and hasattr(event, "enter") and event.enter not in trace.in_flight
             trace.events([Lost(event.sequence, 1) if is_orphan else event], flush=False)
         position += 1
-    trace.end("done")
-    trace.close()
-    return path.read_bytes()
 
 
 @settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(recordings(), st.sampled_from([4096, 5]), st.sampled_from([8 << 20, 500]), st.sampled_from([1 << 18, 3]))
-def test_frames(tmp_path: Path, events: list[RawEvent | Lost], frame_events: int, known: int, marks: int) -> None:
-    """With small frames, few known blobs and few marks, too."""
+@given(
+    recordings(),
+    st.sampled_from([1000, 4]),
+    st.sampled_from([4096, 5]),
+    st.sampled_from([8 << 20, 500]),
+    st.sampled_from([1 << 18, 3, 1]),
+)
+def test_frames(
+    tmp_path: Path, events: list[RawEvent | Lost], size: int, frame_events: int, known: int, marks: int
+) -> None:
+    """With small batches and frames, few known blobs and few marks, too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer, "FRAME_EVENTS", frame_events)
         patch.setattr(writer, "KNOWN_SIZE", known)
         patch.setattr(blob_numbers, "KNOWN_SIZE", known)
         patch.setattr(blob_numbers, "MARKS", marks)
-        native = write(tmp_path / "core.kmt", events)
-        assert native == without_core(write, tmp_path / "python.kmt", events)
+        native = write(tmp_path / "core.kmt", events, size)
+        assert native == without_core(write, tmp_path / "python.kmt", events, size)
 
 
 def test_contents_that_replace_each_other(tmp_path: Path) -> None:
@@ -240,6 +307,17 @@ def test_contents_that_replace_each_other(tmp_path: Path) -> None:
         events.append((2 * call, RAW_ENTER, struct.pack("<QQQQQ", 5, PLAIN, 0x7F00, 9, 0) + before))
         events.append((2 * call + 1, RAW_LEAVE, struct.pack("<QQQ", 6, 2 * call, 0) + after))
     assert write(tmp_path / "core.kmt", events) == without_core(write, tmp_path / "python.kmt", events)
+
+
+def test_events_that_do_not_follow_each_other(tmp_path: Path) -> None:
+    """A call is not taken for another one that is as many places before its return."""
+    events: list[RawEvent | Lost] = [
+        (sequence, RAW_ENTER, struct.pack("<QQQQQ", sequence, PLAIN, 0x7F00, 9, 0)) for sequence in (0, 1, 3)
+    ]
+    events.append((5, RAW_LEAVE, struct.pack("<QQQ", 6, 3, 0)))
+    written = write(tmp_path / "core.kmt", events)
+    assert written == without_core(write, tmp_path / "python.kmt", events)
+    assert written[1][:4] == [PLAIN, PLAIN, None, None]
 
 
 def test_most_events_are_framed_by_the_core(tmp_path: Path) -> None:

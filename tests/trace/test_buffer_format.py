@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import without_core
 from tests.record.buffer.drained import drained
 from tests.record.buffer.test_shared_buffer import Target, enter, fragment, leave, piece
 from tracekmt.calls import CALLS
@@ -119,3 +120,16 @@ def test_malformed_fragments_are_errors(data: bytes, message: str) -> None:
 
     with pytest.raises(ValueError, match=message):
         assemble()
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_numbers_begin_at_zero(native: bool) -> None:
+    """A damaged trace may have negative ones, after which its recovery goes on."""
+
+    def events() -> list[object]:
+        assembler = Assembler(-4)
+        assembler.add_fragments(fragment(0, b"") + fragment(2, b""))
+        return [*assembler.events_until(-2), *assembler.events_until(3)]
+
+    taken = events() if native else without_core(events)
+    assert taken == [(0, 1, b""), Lost(1, 1), (2, 1, b"")]

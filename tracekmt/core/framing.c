@@ -378,6 +378,16 @@ static int is_same_region(const Region *one, const Region *other) {
          !memcmp(one->data, other->data, one->size);
 }
 
+/* Returns the number of the region of the enter event that a region of the leave event equals, `count` if none does. */
+static size_t find_entered(const Framing *framing, size_t number) {
+  const Region *region = framing->left.regions + number;
+  size_t count = framing->entered.count, other = count;
+  if (framing->left.count == count) return is_same_region(region, framing->entered.regions + number) ? number : count;
+  while (other--)
+    if (is_same_region(region, framing->entered.regions + other)) return other;
+  return count;
+}
+
 /* Frames the leave event of a call by the content of its enter event, like frame_enter. */
 static int frame_left(Framing *framing, const RawEvent *event, const CallHead *head, const uint8_t *entered, size_t entered_size,
                       int64_t offset) {
@@ -386,11 +396,13 @@ static int frame_left(Framing *framing, const RawEvent *event, const CallHead *h
   if (!find_regions(content, event->size, 24, &framing->left) ||
       !find_regions(entered, entered_size, 40 + 8 * (size_t)load_u64(entered + 32), &framing->entered))
     return 0;
+  /* Of other numbers of regions, each is compared with each. */
+  if (framing->left.count != framing->entered.count && (framing->left.count > MAX_REGIONS || framing->entered.count > MAX_REGIONS)) return 0;
   append_array(&framing->bodies, framing->left.count);
   for (i = 0; i < framing->left.count; i++) {
-    const Region *region = framing->left.regions + i;
-    if (i < framing->entered.count && is_same_region(region, framing->entered.regions + i)) append_number(&framing->bodies, i);
-    else if (!append_region(framing, region)) return -1;
+    size_t same = find_entered(framing, i);
+    if (same < framing->entered.count) append_number(&framing->bodies, same);
+    else if (!append_region(framing, framing->left.regions + i)) return -1;
   }
   append_row(framing, LEAVE_ROW, event->sequence, load_u64(content), head, load_u64(content + 16), offset);
   return 1;

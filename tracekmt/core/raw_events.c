@@ -9,11 +9,11 @@ typedef struct {
   RawEvents events;
 } RawEventsObject;
 
-/* tracekmt.trace.ready_events.ReadyEvents */
+/* tracekmt.trace.ready_events.ReadyEvents. Events from `sorted` on were added after the others were sorted. */
 typedef struct {
   PyObject_HEAD
   RawEvents events;
-  int is_sorted;
+  size_t sorted;
   PyObject *lost_type;
 } ReadyEventsObject;
 
@@ -54,18 +54,27 @@ static void free_events(RawEvents *events) {
   free(events->events);
 }
 
-/* Appends an event in the form of tracekmt.trace.raw_events.RawEvent, or else a loss. Returns 0 after an error. */
-static int append_object(RawEvents *events, PyObject *object) {
-  RawEvent event = {0, object, NULL, 0, LOSS};
-  unsigned long long sequence;
+/* Appends an event in the form of tracekmt.trace.raw_events.RawEvent. Returns 0 after an error. */
+static int append_tuple(RawEvents *events, PyObject *tuple) {
+  RawEvent event = {0};
+  PyObject *sequence;
   unsigned char kind;
-  if (PyTuple_Check(object)) {
-    if (!PyArg_ParseTuple(object, "KbO!", &sequence, &kind, &PyBytes_Type, &event.owner)) return 0;
-    event.sequence = sequence;
-    event.kind = kind;
-    event.content = (const uint8_t *)PyBytes_AsString(event.owner);
-    event.size = (uint32_t)PyBytes_Size(event.owner);
+  if (!PyTuple_Check(tuple)) {
+    PyErr_SetString(PyExc_TypeError, "expected an event");
+    return 0;
   }
+  if (!PyArg_ParseTuple(tuple, "O!bO!", &PyLong_Type, &sequence, &kind, &PyBytes_Type, &event.owner)) return 0;
+  event.sequence = PyLong_AsUnsignedLongLong(sequence);
+  if (PyErr_Occurred()) return 0;
+  event.kind = kind;
+  event.content = (const uint8_t *)PyBytes_AsString(event.owner);
+  event.size = (size_t)PyBytes_Size(event.owner);
+  return append_event(events, event);
+}
+
+/* Appends a Lost of Python. Returns 0 after an error. */
+static int append_lost(RawEvents *events, PyObject *lost) {
+  const RawEvent event = {0, lost, NULL, 0, LOSS};
   return append_event(events, event);
 }
 
@@ -102,7 +111,9 @@ static PyObject *get_event(PyObject *self, Py_ssize_t index) {
 }
 
 static PyObject *append_raw_event(PyObject *self, PyObject *event) {
-  return append_object(&((RawEventsObject *)self)->events, event) ? new_reference(Py_None) : NULL;
+  RawEvents *events = &((RawEventsObject *)self)->events;
+  int is_appended = PyTuple_Check(event) ? append_tuple(events, event) : append_lost(events, event);
+  return is_appended ? new_reference(Py_None) : NULL;
 }
 
 static PyObject *new_ready_events(PyTypeObject *subtype, PyObject *arguments, PyObject *names) {
@@ -163,7 +174,6 @@ static PyObject *add_fragments(PyObject *self, PyObject *arguments) {
   int64_t highest = -1;
   PyObject *data, *parts;
   if (!PyArg_ParseTuple(arguments, "O!KK:add_fragments", &PyBytes_Type, &data, &first, &limit) || !(parts = PyList_New(0))) return NULL;
-  ready->is_sorted = 0;
   if (split_fragments(&ready->events, data, first, limit, parts, &highest))
     return Py_BuildValue("(NL)", parts, (long long)highest);
   Py_DECREF(parts);
@@ -171,8 +181,7 @@ static PyObject *add_fragments(PyObject *self, PyObject *arguments) {
 }
 
 static PyObject *add_event(PyObject *self, PyObject *event) {
-  ((ReadyEventsObject *)self)->is_sorted = 0;
-  return append_object(&((ReadyEventsObject *)self)->events, event) ? new_reference(Py_None) : NULL;
+  return append_tuple(&((ReadyEventsObject *)self)->events, event) ? new_reference(Py_None) : NULL;
 }
 
 /* Merges two sorted runs, of which the second one is newer. */
@@ -201,24 +210,70 @@ static size_t merge_runs(const RawEvent *from, size_t begin, size_t end, RawEven
   return count;
 }
 
-/* Sorts the events: of equal ones, the last added is last. A block has those of one thread, in order, so there are few runs. */
-static int sort_events(ReadyEventsObject *ready) {
-  RawEvents *events = &ready->events;
-  size_t runs = events->begin == events->end || end_of_run(events->events, events->begin, events->end) == events->end ? 1 : 2;
-  RawEvent *to = runs > 1 ? malloc(events->capacity * sizeof *to) : NULL;
-  if (runs > 1 && !to) {
+/* Sorts events that were added lately, by merging their runs. A block has those of one thread, in order, so there are few. */
+static int sort_runs(RawEvent *events, size_t count) {
+  RawEvent *to, *from = events, *memory;
+  size_t runs;
+  if (end_of_run(events, 0, count) >= count) return 1;
+  if (!(memory = to = malloc(count * sizeof *to))) {
     PyErr_NoMemory();
     return 0;
   }
-  while (runs > 1) {
-    RawEvent *from = events->events;
-    runs = merge_runs(from, events->begin, events->end, to);
-    events->events = to;
+  do {
+    RawEvent *merged = to;
+    runs = merge_runs(from, 0, count, to);
     to = from;
-  }
-  free(to);
-  ready->is_sorted = 1;
+    from = merged;
+  } while (runs > 1);
+  if (from != events) memcpy(events, from, count * sizeof *events);
+  free(memory);
   return 1;
+}
+
+/* Merges sorted events with newer ones. Of the old ones, which may be many, only those behind the first new one move. */
+static int merge_newer(RawEvent *events, size_t begin, size_t newer, size_t end) {
+  size_t low = begin, high = newer;
+  RawEvent *merged;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (events[middle].sequence <= events[newer].sequence) low = middle + 1;
+    else high = middle;
+  }
+  if (low == newer) return 1;
+  if (!(merged = malloc((end - low) * sizeof *merged))) {
+    PyErr_NoMemory();
+    return 0;
+  }
+  merge(events + low, events + newer, events + end, merged);
+  memcpy(events + low, merged, (end - low) * sizeof *merged);
+  free(merged);
+  return 1;
+}
+
+/* Sorts the events: of equal ones, the last added is last. Returns 0 after an error. */
+static int sort_events(ReadyEventsObject *ready) {
+  const RawEvents *events = &ready->events;
+  size_t sorted = ready->sorted;
+  if (sorted == events->end) return 1;
+  if (!sort_runs(events->events + sorted, events->end - sorted)) return 0;
+  if (!merge_newer(events->events, events->begin, sorted, events->end)) return 0;
+  ready->sorted = events->end;
+  return 1;
+}
+
+/* Moves the events to the start of their memory, and frees most of it if there are few. */
+static void compact(RawEvents *events) {
+  size_t count = events->end - events->begin;
+  RawEvent *smaller;
+  if (events->begin > count) {
+    memmove(events->events, events->events + events->begin, count * sizeof *events->events);
+    events->begin = 0;
+    events->end = count;
+  }
+  if (events->capacity < 1 << 16 || events->end > events->capacity / 8) return;
+  if (!(smaller = realloc(events->events, events->capacity / 4 * sizeof *smaller))) return;
+  events->events = smaller;
+  events->capacity /= 4;
 }
 
 /* Drops the events before `first`, and those that an equal one follows. Returns the first event of the rest, NULL without. */
@@ -233,7 +288,7 @@ static const RawEvent *next_event(RawEvents *events, uint64_t first) {
 /* Appends a loss of the events from `first` on. Returns 0 after an error. */
 static int append_loss(RawEvents *events, PyObject *lost_type, uint64_t first, uint64_t end) {
   PyObject *lost = PyObject_CallFunction(lost_type, "KK", (unsigned long long)first, (unsigned long long)(end - first));
-  int failed = !lost || !append_object(events, lost);
+  int failed = !lost || !append_lost(events, lost);
   Py_XDECREF(lost);
   return !failed;
 }
@@ -244,28 +299,34 @@ static PyObject *take_events(PyObject *self, PyObject *arguments) {
   Py_ssize_t most;
   PyObject *batch;
   RawEvents *taken;
+  int failed = 0, is_taken = 0;
   if (!PyArg_ParseTuple(arguments, "O!KKn:take", raw_events_type, &batch, &first, &end, &most)) return NULL;
   taken = &((RawEventsObject *)batch)->events;
-  if (!ready->is_sorted && !sort_events(ready)) return NULL;
-  for (; most > 0 && first < end; most--) {
+  if (most > 0 && first < end && !sort_events(ready)) return NULL;
+  for (; most > 0 && first < end && !failed; most--) {
     const RawEvent *event = next_event(&ready->events, first);
     uint64_t next = event && event->sequence < end ? event->sequence : end;
     if (next > first) {
-      if (!append_loss(taken, ready->lost_type, first, next)) return NULL;
+      failed = !append_loss(taken, ready->lost_type, first, next);
       first = next;
     } else {
-      if (!append_event(taken, *event)) return NULL;
-      drop_first(&ready->events);
+      failed = !append_event(taken, *event);
+      if (!failed) drop_first(&ready->events);
       first++;
     }
+    is_taken = 1;
   }
-  return PyLong_FromUnsignedLongLong(first);
+  if (is_taken) {
+    compact(&ready->events);
+    ready->sorted = ready->events.end;
+  }
+  return failed ? NULL : PyLong_FromUnsignedLongLong(first);
 }
 
 static PyObject *last_sequence(PyObject *self, PyObject *nothing) {
   ReadyEventsObject *ready = (ReadyEventsObject *)self;
   const RawEvents *events = &ready->events;
-  if (!ready->is_sorted && !sort_events(ready)) return NULL;
+  if (!sort_events(ready)) return NULL;
   return PyLong_FromLongLong(events->begin == events->end ? -1 : (long long)events->events[events->end - 1].sequence);
 }
 

@@ -8,7 +8,7 @@ typedef struct {
   uint64_t sequence;
   PyObject *owner;  /* has the bytes of the content. A loss is the object itself. */
   const uint8_t *content;
-  uint32_t size;
+  size_t size;
   uint32_t kind;
 } RawEvent;
 

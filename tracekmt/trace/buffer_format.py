@@ -106,7 +106,7 @@ class Assembler:
     """
 
     def __init__(self, first: int = 0) -> None:
-        self.next_sequence = first
+        self.next_sequence = max(first, 0)
         self._ready = ready_events()
         self._fragments: dict[int, list[tuple[int, int, bytes]]] = {}
 
@@ -160,7 +160,8 @@ class Assembler:
             end: The sequence number.
             most: Limit of the number of events and losses.
         """
-        self.next_sequence = self._ready.take(batch, self.next_sequence, end, most)
+        if self.next_sequence < end and most > 0:
+            self.next_sequence = self._ready.take(batch, self.next_sequence, end, most)
         if self.next_sequence >= end:
             for sequence in [number for number in self._fragments if number < end]:
                 del self._fragments[sequence]

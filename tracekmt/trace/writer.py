@@ -136,8 +136,9 @@ class Writer:
                 zero, in the form of `record.process.memory_map.address_places`.
 
         Returns:
-            The position of the first event that is left to the caller: a loss, an event of another description or a
-            new thread, a failed call, a malformed event. Without the core, `position`.
+            The position of the first event that is left to the caller: a loss, an event that does not follow the one
+            before it, of another description or of a new thread, a failed call, a malformed event. Without the core,
+            `position`.
         """
         while core.CORE is not None and position < len(events):
             blobs = self._blobs
