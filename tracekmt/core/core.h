@@ -42,6 +42,18 @@ static inline PyObject *new_reference(PyObject *object) {
   return object;
 }
 
+/* Returns memory for one more item. NULL after an error. */
+static inline void *reserve(void *items, size_t count, size_t *capacity, size_t size) {
+  void *more;
+  if (count < *capacity) return items;
+  if (!(more = realloc(items, (2 * *capacity + 16) * size))) {
+    PyErr_NoMemory();
+    return NULL;
+  }
+  *capacity = 2 * *capacity + 16;
+  return more;
+}
+
 /* Numbers that mean no object, one that no call explains, and a destroyed one; see tracekmt.differ.columns. */
 enum { NO_OBJECT, UNKNOWN, DEAD, FIRST };
 

@@ -17,18 +17,6 @@ Objects *objects_of(PyObject *live_objects) {
   return NULL;
 }
 
-/* Returns memory for one more item. NULL after an error. */
-static void *reserve(void *items, size_t count, size_t *capacity, size_t size) {
-  void *more;
-  if (count < *capacity) return items;
-  if (!(more = realloc(items, (2 * *capacity + 16) * size))) {
-    PyErr_NoMemory();
-    return NULL;
-  }
-  *capacity = 2 * *capacity + 16;
-  return more;
-}
-
 uint32_t add_object(Objects *objects, const Object *object) {
   Object *more;
   if (objects->count >= UINT32_MAX) {

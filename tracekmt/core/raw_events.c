@@ -27,18 +27,11 @@ const RawEvents *raw_events_of(PyObject *object) {
 
 /* Appends an event, with a new reference to its owner. Returns 0 after an error. */
 static int append_event(RawEvents *events, RawEvent event) {
-  if (events->end == events->capacity) {
-    size_t capacity = 2 * events->capacity + 64;
-    RawEvent *larger = realloc(events->events, capacity * sizeof *larger);
-    if (!larger) {
-      PyErr_NoMemory();
-      return 0;
-    }
-    events->events = larger;
-    events->capacity = capacity;
-  }
+  RawEvent *more = reserve(events->events, events->end, &events->capacity, sizeof *more);
+  if (!more) return 0;
+  events->events = more;
   Py_INCREF(event.owner);
-  events->events[events->end++] = event;
+  more[events->end++] = event;
   return 1;
 }
 
