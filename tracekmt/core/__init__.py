@@ -25,6 +25,12 @@ class Core(Protocol):
     ReadyEvents: Callable[[type], Any]
     """The type of events that wait for others; see `trace.ready_events`. Argument: the type of a loss."""
 
+    Blocks: Callable[[int, int, int, int, int], Any]
+    """The type of the blocks of shared memory; see `record.buffer.blocks`.
+
+    Arguments: address of the memory, offsets of the queue and of the first block, size and number of blocks.
+    """
+
     frame_events: Callable[..., tuple[int, int, int, int, Sequence[bytes], bytes]]
     """See `trace.writer.Writer.frame`."""
 

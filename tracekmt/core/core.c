@@ -106,7 +106,8 @@ PyMODINIT_FUNC PyInit__core(void) {
   make_crc_tables();
   seed_maps();
   if (add_type(core, "LiveObjects", make_live_objects_type()) && add_type(core, "RawEvents", make_raw_events_type()) &&
-      add_type(core, "ReadyEvents", make_ready_events_type()) && !PyModule_AddStringConstant(core, "SOURCE", CORE_SOURCE))
+      add_type(core, "ReadyEvents", make_ready_events_type()) && add_type(core, "Blocks", make_blocks_type()) &&
+      !PyModule_AddStringConstant(core, "SOURCE", CORE_SOURCE))
     return core;
   Py_XDECREF(core);
   return NULL;

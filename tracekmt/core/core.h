@@ -133,6 +133,9 @@ int make_call_keys(PyObject *form, uint64_t address, const EventMemory *memory, 
 PyObject *make_raw_events_type(void);
 PyObject *make_ready_events_type(void);
 
+/* blocks.c: Returns the type Blocks, NULL after an error. */
+PyObject *make_blocks_type(void);
+
 /* framing.c */
 void make_crc_tables(void);
 PyObject *frame_events(PyObject *self, PyObject *arguments);

@@ -19,6 +19,7 @@ from tests.strategies import examples
 from tracekmt.calls import CALLS
 from tracekmt.edit.recover import recover
 from tracekmt.record.buffer import event_queue, shared_buffer
+from tracekmt.record.buffer.blocks import Blocks
 from tracekmt.record.buffer.event_queue import EventQueue
 from tracekmt.record.buffer.overflow_file import OverflowFile, preface
 from tracekmt.record.buffer.shared_buffer import BLOCK_SIZE, SharedBuffer
@@ -178,22 +179,15 @@ def test_an_unfinished_event_is_lost_when_the_target_has_ended(buffer: SharedBuf
 
 
 class Interrupted:
-    """Words of the memory. The target runs once when the drain reads a certain word."""
+    """Blocks of the memory. The target runs once before the drain reads what is being written."""
 
-    def __init__(self, words: memoryview, index: int, run: Callable[[], None]) -> None:
-        self.words, self.index, self.run = words, index, run
+    def __init__(self, blocks: Blocks, run: Callable[[], None]) -> None:
+        self.blocks, self.run = blocks, run
+        self.new_data, self.release, self.close = blocks.new_data, blocks.release, blocks.close
 
-    def __getitem__(self, index: int) -> int:
-        if index == self.index:
-            self.index = -1
-            self.run()
-        return int(self.words[index])
-
-    def __setitem__(self, index: int, value: int) -> None:
-        self.words[index] = value
-
-    def release(self) -> None:
-        self.words.release()
+    def lowest_active(self, numbers: list[int]) -> int:
+        self.run()
+        return self.blocks.lowest_active(numbers)
 
 
 def test_an_event_that_continues_in_a_block_taken_during_the_drain_is_complete(
@@ -211,7 +205,7 @@ def test_an_event_that_continues_in_a_block_taken_during_the_drain_is_complete(
         target.append(target.take(1), fragment(sequence, whole[40:], part=1))
         target.words[first // 8 + 2] = IDLE
 
-    monkeypatch.setattr(buffer, "_words", Interrupted(buffer.control, first // 8 + 2, finish))
+    monkeypatch.setattr(buffer, "_blocks", Interrupted(buffer._blocks, finish))
     assert [type(event) for event in drained(buffer)] == [Enter]
 
 

@@ -87,7 +87,7 @@ class _Handler:
         """True while the C library has this handler for SIGBUS."""
         action = _Sigaction()
         ctypes.CDLL(None).sigaction(_SIGBUS, None, ctypes.byref(action))
-        return bool(action.handler == _address(self._memory))
+        return bool(action.handler == address_of(self._memory))
 
     def add(self, start: int, size: int) -> int | None:
         """Watch a range of memory. Return its index in the list, or None if the list is full."""
@@ -119,7 +119,7 @@ def _install() -> _Handler | None:
         return None
     memory[: len(_CODE)] = _CODE
     previous = _Sigaction()
-    action = _Sigaction(handler=_address(memory), flags=_SA_SIGINFO)
+    action = _Sigaction(handler=address_of(memory), flags=_SA_SIGINFO)
     sigaction = ctypes.CDLL(None).sigaction
     sigaction(_SIGBUS, None, ctypes.byref(previous))
     struct.pack_into("<Q", memory, _PREVIOUS, previous.handler or 0)
@@ -148,7 +148,7 @@ class BusErrorWatch:
     """Watches a mapping until it is closed, on x86-64 Linux. Elsewhere it does nothing."""
 
     def __init__(self, mapped: mmap.mmap) -> None:
-        self._watched = _watch(_address(mapped), len(mapped))
+        self._watched = _watch(address_of(mapped), len(mapped))
 
     @property
     def faults(self) -> int:
@@ -166,6 +166,7 @@ class BusErrorWatch:
             self._watched = None
 
 
-def _address(mapped: mmap.mmap) -> int:
-    view: Any = ctypes.c_char.from_buffer(mapped)
+def address_of(memory: mmap.mmap | memoryview) -> int:
+    """Return the address of writable memory."""
+    view: Any = ctypes.c_char.from_buffer(memory)
     return ctypes.addressof(view)

@@ -6,6 +6,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 
+from tracekmt.record.buffer.blocks import Fragments
 from tracekmt.record.buffer.overflow_file import OverflowFile
 from tracekmt.trace.buffer_format import Assembler
 from tracekmt.trace.ready_events import RawEvents, raw_events
@@ -18,9 +19,6 @@ PART_SIZE = 1 << 20
 
 EVERYTHING = 1 << 62
 """Sequence number above all others, for the last data of a target: no event can be missing below it."""
-
-Fragments = list[tuple[int, bytes]]
-"""Raw data found at once: fragments of events, each stretch with the number of its block."""
 
 
 class EventQueue:

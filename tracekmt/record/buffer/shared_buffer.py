@@ -19,9 +19,10 @@ import tempfile
 from pathlib import Path
 
 from tracekmt.errors import RecordError
+from tracekmt.record.buffer.blocks import Fragments, blocks_of
 from tracekmt.record.buffer.bus_errors import BusErrorWatch
-from tracekmt.record.buffer.event_queue import EVERYTHING, EventQueue, Fragments
-from tracekmt.trace.buffer_format import BLOCK_HEADER, CONTROL_SIZE, IDLE, Block, Control
+from tracekmt.record.buffer.event_queue import EVERYTHING, EventQueue
+from tracekmt.trace.buffer_format import CONTROL_SIZE, IDLE, Block, Control
 from tracekmt.trace.frames import pack_live_head
 from tracekmt.trace.ready_events import FRAGMENT_HEADER, RawEvents, raw_events
 
@@ -70,14 +71,13 @@ class SharedBuffer:
         self._bus_errors = BusErrorWatch(self._map)
         self._memory = memoryview(self._map)[self.offset :]
         self._words = self._memory.cast("Q")
-        self._blocks, self._count = _block_layout(self.size)
+        self._start, self._count = _block_layout(self.size)
         self._queue = self._memory[CONTROL_SIZE : CONTROL_SIZE + 4 * self._count].cast("I")
         words = self._words
         words[Control.BLOCK_SIZE], words[Control.BLOCK_COUNT] = BLOCK_SIZE, self._count
-        words[Control.QUEUE], words[Control.BLOCKS] = CONTROL_SIZE, self._blocks
+        words[Control.QUEUE], words[Control.BLOCKS] = CONTROL_SIZE, self._start
+        self._blocks = blocks_of(self._memory, CONTROL_SIZE, self._start, BLOCK_SIZE, self._count)
         self._event_queue = event_queue
-        # By block: the bytes found so far.
-        self._found = [0] * self._count
         self._head = self._tail = 0
         # Sequence number that no found event has, and bytes found.
         self._end = self._found_size = 0
@@ -86,8 +86,7 @@ class SharedBuffer:
         # Blocks that threads have taken, and blocks that are closed and found completely.
         self._used: set[int] = set()
         self._complete: set[int] = set()
-        for block in range(self._count):
-            self._release(block)
+        self._release(list(range(self._count)))
 
     def change_owner(self, uid: int) -> None:
         """Let a process of another user open the file."""
@@ -131,8 +130,7 @@ class SharedBuffer:
         self._check_file()
         size = 0 if self.is_unreadable else self._collect(last)
         self._check_file()
-        for block in [block for block in self._complete if not self._event_queue.holds(block)]:
-            self._release(block)
+        self._release([block for block in self._complete if not self._event_queue.holds(block)])
         if most is not None and size > BUSY and not last:
             return raw_events()  # free blocks are more urgent than events
         return self._event_queue.events(most)
@@ -143,13 +141,14 @@ class SharedBuffer:
         Unfinished events stay unfinished. Every block is released once it is parsed.
         """
         for block in self._used:
-            words, start = self._words, self._start(block)
-            words[start + Block.ACTIVE] = IDLE
-            words[start + Block.CLOSED] = 1
+            first_word = (self._start + block * BLOCK_SIZE) // 8
+            self._words[first_word + Block.ACTIVE] = IDLE
+            self._words[first_word + Block.CLOSED] = 1
 
     def close(self, *, keep: bool = False) -> None:
         """Unmap and remove the file and the overflow file, unless they are kept for `tracekmt recover`."""
         if self._map is not None:
+            self._blocks.close()
             self._words.release()
             self._queue.release()
             self._memory.release()
@@ -184,12 +183,15 @@ class SharedBuffer:
         if not self._take_blocks():
             return 0
         if not last:
-            upto = min((upto, *(self._words[self._start(block) + Block.ACTIVE] for block in self._used)))
+            upto = min(upto, self._blocks.lowest_active(list(self._used)))
         # An event that ended before ACTIVE was read may have continued in blocks that were taken in the meantime.
         if not self._take_blocks():
             return 0
-        fragments = [(block, data) for block in self._used if (data := self._new_data(block))]
-        self._used -= self._complete
+        fragments, complete, invalid = self._blocks.new_data(list(self._used))
+        if invalid is not None:
+            self._note(f"a block has an invalid length of {invalid} bytes")
+        self._complete.update(complete)
+        self._used.difference_update(complete)
         size = sum(len(data) for _, data in fragments)
         self._found_size += size
         # Every number below the counter belongs to an event that was found, lost, or is just being written.
@@ -217,43 +219,14 @@ class SharedBuffer:
         self._head = head
         return True
 
-    def _start(self, block: int) -> int:
-        """Return the index of a block's first word."""
-        return (self._blocks + block * BLOCK_SIZE) // 8
-
-    def _new_data(self, block: int) -> bytes:
-        """Return the data of a block that was not found before."""
-        words, start, found = self._words, self._start(block), self._found[block]
-        if not words[start + Block.USED]:
-            return b""
-        # The flags are read before COMMITTED. A closed block takes no new event. Once it is also idle, the event in
-        # which it was closed is complete.
-        is_done = words[start + Block.CLOSED] and words[start + Block.ACTIVE] == IDLE
-        committed = words[start + Block.COMMITTED]
-        if not found <= committed <= BLOCK_SIZE - BLOCK_HEADER:
-            self._note(f"a block has an invalid length of {committed} bytes")
-            committed = found
-        offset = self.offset + start * 8 + BLOCK_HEADER
-        assert self._map is not None
-        data = self._map[offset + found : offset + committed]
-        self._found[block] = committed
-        if is_done and words[start + Block.COMMITTED] <= committed:
-            self._complete.add(block)
-        return data
-
-    def _release(self, block: int) -> None:
-        """Append a block to the queue of free blocks. TAIL is written last: the target may take the block at once."""
-        words, start = self._words, self._start(block)
-        self._found[block] = 0
-        self._event_queue.forget(block)
-        self._complete.discard(block)
-        words[start + Block.USED] = 0
-        words[start + Block.COMMITTED] = 0
-        words[start + Block.CLOSED] = 0
-        words[start + Block.ACTIVE] = IDLE
-        self._queue[self._tail % self._count] = block
-        self._tail += 1
-        words[Control.TAIL] = self._tail
+    def _release(self, blocks: list[int]) -> None:
+        """Append blocks to the queue of free blocks. TAIL is written last: the target may take them at once."""
+        self._blocks.release(blocks, self._tail)
+        self._complete.difference_update(blocks)
+        for block in blocks:
+            self._event_queue.forget(block)
+        self._tail += len(blocks)
+        self._words[Control.TAIL] = self._tail
 
 
 def _block_layout(size: int) -> tuple[int, int]:
