@@ -6,6 +6,7 @@
  * itself, except under Wine, where it only executes Wine's loader. A child that shares memory (vfork, posix_spawn, CLONE_VM) never waits here, because its process id is not the recorded one.
  *
  * A slot has the thread id in its low 32 bits and the request in the high ones. FOLLOW_GRANTED is set when the thread may continue.
+ * C_REQUESTS counts the requests, and its low half wakes the recorder's side.
  */
 #define FOLLOW_SLOTS 16
 #define FOLLOW_EXEC 1
@@ -30,6 +31,10 @@ static void request(u64 kind, u64 id, u32 rounds) {
   int saved_errno = *errno_location();
   for (i = 0; i < FOLLOW_SLOTS && !slot; i++)
     if (compare_swap(control + C_FOLLOW + i, 0, kind << 32 | id) == 0) slot = control + C_FOLLOW + i;
+  if (slot) {
+    fetch_add(control + C_REQUESTS, 1);
+    system_call(SYS_FUTEX, control + C_REQUESTS, FUTEX_WAKE, 1, 0, 0, 0);
+  }
   for (round = 0; slot && round < rounds && control[C_FOLLOWER] && !(*slot & FOLLOW_GRANTED); round++) {
     usleep(200);
     if (round % 64 == 63 && kill((int)control[C_FOLLOWER], 0) != 0 && *errno_location() == NO_SUCH_PROCESS) break;

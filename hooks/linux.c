@@ -12,11 +12,13 @@ extern int sigaction(int signal, const void *action, void *old);
 extern int pthread_sigmask(int how, const void *set, void *old);
 extern int raise(int signal);
 extern int getpid(void);
+extern long system_call(long number, volatile void *at, word operation, word value, const word *time, word unused, word unused_too);
 
 /* Indexes of the state: the key of thread-specific data, the program's own actions for the two signals (struct sigaction),
    the originals of the replaced functions, and the process id. */
 enum { S_KEY = S_SYSTEM, S_SEGV = 8, S_BUS = 32, S_SIGACTION = 56, S_SIGNAL = 57, S_PROCESS = 58 };
 enum { SEGV = 11, BUS = 7, S_SIGMASK = 62 };
+enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1 };
 #define F_SIGINFO 0x4u
 #define F_ONSTACK 0x08000000u
 #define F_RESTART 0x10000000u

@@ -8,10 +8,7 @@
  */
 enum { BOX_BELL = 0, BOX_CLOSED = 1, BOX_WRITTEN = 8, BOX_LETTERS = 512, LETTERS = 512, LETTER_WORDS = 16 };
 enum { LETTER_FREE, LETTER_TAKEN, LETTER_WRITTEN, LETTER_ANSWERED, LETTER_DECLINED };
-enum { SYS_FUTEX = 202, FUTEX_WAIT = 0, FUTEX_WAKE = 1 };
 #define ANSWER_ROUND 50000000u  /* nanoseconds between checks for the end of the recording */
-
-extern long system_call(long number, volatile void *at, word operation, word value, const word *time, word unused, word unused_too);
 
 /* Takes a free letter. More threads than letters wait here. */
 static volatile u64 *take_letter(volatile u64 *box, u32 first) {

@@ -9,6 +9,8 @@ typedef __SIZE_TYPE__ word;
 
 /* In words: sizes of struct sigaction and of its mask, and index of the instruction pointer in struct ucontext. */
 enum { ACTION_WORDS = 19, PROGRAM_COUNTER = 21, MASK_WORDS = 16 };
+/* Number of Linux's system call futex. */
+enum { SYS_FUTEX = 202 };
 /* Offset of Rip in Windows' CONTEXT. */
 enum { CONTEXT_COUNTER = 0xF8 };
 #define A_FLAGS(action) ((u32 *)(action))[34]

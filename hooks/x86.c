@@ -10,6 +10,8 @@ typedef unsigned int word;
 
 /* In words: sizes of struct sigaction and of its mask, and index of the instruction pointer in struct ucontext. */
 enum { ACTION_WORDS = 35, PROGRAM_COUNTER = 19, MASK_WORDS = 32 };
+/* Number of Linux's system call futex. */
+enum { SYS_FUTEX = 240 };
 /* Offset of Eip in Windows' CONTEXT. */
 enum { CONTEXT_COUNTER = 0xB8 };
 #define A_FLAGS(action) ((u32 *)(action))[33]

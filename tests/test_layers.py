@@ -12,13 +12,14 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "tracekmt"
 HOOKS = PACKAGE.parent / "hooks"
 
-BASE = {"budgets", "core", "errors", "plural", "printable", "private_file", "system", "version"}
+BASE = {"budgets", "core", "errors", "futex", "plural", "printable", "private_file", "system", "version"}
 DATA = BASE | {"codec", "ntstatus", "resources", "spec"}
 # The parts of the package that each part may import. None: all of them.
 ALLOWED = {
     "budgets": {"errors"},
     "core": set(),
     "errors": set(),
+    "futex": set(),
     "plural": set(),
     "printable": set(),
     "private_file": set(),

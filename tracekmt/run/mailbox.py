@@ -7,7 +7,6 @@ sides wait on futexes. The memory is a file without a name, which the program op
 from __future__ import annotations
 
 import ctypes
-import errno
 import mmap
 import os
 import struct
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from tracekmt import futex
 from tracekmt.errors import RecordError
 
 LETTERS = 512
@@ -36,12 +36,7 @@ CELL = 64
 """Bytes of a small piece of the heap: a cache line, so that two fences never share one."""
 
 _PAGE = 4096
-_FUTEX, _WAIT, _WAKE = 202, 0, 1
 _PUNCH_HOLE_AND_KEEP_SIZE = 3
-
-
-class _Time(ctypes.Structure):
-    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
 
 
 class _SharedFile:
@@ -211,16 +206,14 @@ class Mailbox:
         self._wake(_offset_of(letter))
 
     def _wake(self, offset: int) -> None:
-        _libc().syscall(_FUTEX, ctypes.c_void_p(self._address + offset), _WAKE, 1 << 30, None, None, 0)
+        futex.wake(self._address + offset)
 
     def _wait(self, bell: int, seconds: float) -> None:
         """Wait until the bell has another value."""
-        limit = _Time(int(seconds), int(seconds % 1 * 1e9))
-        at = ctypes.c_void_p(self._address + _BELL)
-        if _libc().syscall(_FUTEX, at, _WAIT, ctypes.c_uint(bell), ctypes.byref(limit), None, 0):
-            reason = ctypes.get_errno()
-            if reason not in (errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR):
-                raise RecordError(f"cannot wait for calls of the program: {os.strerror(reason)}")
+        try:
+            futex.wait(self._address + _BELL, bell, seconds)
+        except OSError as error:
+            raise RecordError(f"cannot wait for calls of the program: {error.strerror}") from None
 
 
 def _offset_of(letter: Letter) -> int:

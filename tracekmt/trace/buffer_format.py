@@ -57,6 +57,7 @@ class Control:
         LOST: Number of lost events.
         RECEIVED: Number of the agent's messages that the recorder has received.
         ENDED: Exit status of the process with bit 32 set. 0 while the process runs.
+        REQUESTS: Number of requests to follow a thread. A futex in its low half wakes the recorder.
     """
 
     BLOCK_SIZE = 1
@@ -71,6 +72,7 @@ class Control:
     FOLLOWER = 48
     CHILDREN = 49
     RECEIVED = 50
+    REQUESTS = 51
     FOLLOW = 56
 
 

@@ -20,12 +20,13 @@ from typing import TypeVar
 from tracekmt.errors import UsageError
 from tracekmt.record.process import parking, proc, ptrace
 from tracekmt.record.process.ptrace import Stop
+from tracekmt.record.process.request_watch import RequestWatch
 from tracekmt.record.process.started import StartedProgram
 from tracekmt.trace.buffer_format import Control
 
-POLL_SECONDS, IDLE_POLL_SECONDS = 0.002, 0.02
-"""Pauses between looks for requests: while programs are being started, and otherwise. 500 looks a second take 3 % of a
-processor; a program waits for 20 ms at most when it starts another one."""
+POLL_SECONDS = 0.002
+"""Pause between looks for stops and requests while programs are being started. 500 looks a second take 3 % of a
+processor, so requests wake the follower otherwise."""
 
 ACTIVE_SECONDS = 1.0
 """Time after a request in which the next one is expected."""
@@ -88,6 +89,7 @@ class ProcessFollower:
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._children: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._followed: dict[int, FollowedProcess] = {}
+        self._watches: dict[int, RequestWatch] = {}
         self._tracees: dict[int, _Tracee] = {}
         # What lets each suspended process continue.
         self._suspended: dict[int, Callable[[], None]] = {}
@@ -145,6 +147,7 @@ class ProcessFollower:
             self._followed[followed.pid] = followed
             followed.control[Control.CHILDREN] = int(followed.on_child is not None)
             followed.control[Control.FOLLOWER] = os.getpid()
+            self._watches[pid] = RequestWatch(control, self._wake)
 
         self._on_thread(begin)
         return followed
@@ -166,7 +169,8 @@ class ProcessFollower:
             None if it does not end within `WINDOW_SECONDS`, and for any other process.
         """
         deadline = time.monotonic() + WINDOW_SECONDS
-        while pid in self._started and time.monotonic() < deadline:
+        while pid in self._started and not self._closing.is_set() and time.monotonic() < deadline:
+            self._on_thread(self._reap_started)
             time.sleep(POLL_SECONDS)  # its parent waits for it, and reports
         return self._exits.get(pid)
 
@@ -205,19 +209,22 @@ class ProcessFollower:
             raise errors[0]
         return results[0]
 
+    def _wake(self) -> None:
+        """Let the follower look for stops and requests."""
+        if self._commands.empty():
+            self._commands.put(lambda: None)
+
     def _run(self) -> None:
         active_until = 0.0
         while not self._closing.is_set():
-            has_processes = bool(self._tracees or self._followed or self._started)
-            pause = POLL_SECONDS if time.monotonic() < active_until else IDLE_POLL_SECONDS
+            is_active = time.monotonic() < active_until
             with contextlib.suppress(queue.Empty):
-                self._commands.get(timeout=pause if has_processes else None)()
+                self._commands.get(timeout=POLL_SECONDS if is_active else None)()
             self._handle_stops()
-            self._reap_started()
             granted = [self._grant_requests(followed) for followed in list(self._followed.values())]
+            self._let_go_idle_requesters()
             if self._tracees or any(granted):
                 active_until = time.monotonic() + ACTIVE_SECONDS
-            self._let_go_idle_requesters()
 
     def _spawn(
         self,
@@ -269,16 +276,22 @@ class ProcessFollower:
         return found
 
     def _unfollow(self, pid: int) -> None:
-        followed = self._followed.pop(pid, None)
+        followed = self._forget(pid)
         if followed is not None:
             followed.control[Control.FOLLOWER] = 0
             self._grant_requests(followed)
+
+    def _forget(self, pid: int) -> FollowedProcess | None:
+        """Remove a recorded process, and return it if it was followed."""
+        if pid in self._watches:
+            self._watches.pop(pid).close()
+        return self._followed.pop(pid, None)
 
     def _grant_requests(self, followed: FollowedProcess) -> bool:
         """Trace the threads of a recorded process that are about to start a program. Return True if there were any."""
         control, has_requests = followed.control, False
         if not any(control[Control.FOLLOW : Control.FOLLOW + SLOTS]):
-            return False  # this look is repeated 50 times a second
+            return False
         for slot in range(Control.FOLLOW, Control.FOLLOW + SLOTS):
             word = int(control[slot])
             kind, tid = word >> 32 & 0xFF, word & 0xFFFFFFFF
@@ -351,7 +364,7 @@ class ProcessFollower:
             ptrace.detach(stop)
         elif self._park_at_entry(pid):
             if followed.pid == pid:
-                del self._followed[pid]
+                self._forget(pid)
                 followed.replaced.set()
             elif followed.on_child is not None:
                 self._report_child(followed.on_child, pid)
