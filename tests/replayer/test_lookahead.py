@@ -21,6 +21,7 @@ from tracekmt.differ.outcome import EnteredCall, Outcome
 from tracekmt.findings import Report
 from tracekmt.replayer import engine
 from tracekmt.replayer.lookahead import Lookahead, changes_of, depends_on, may_be_passed
+from tracekmt.thunks.answers import _PolledAnswers, _ThreadedAnswers
 from tracekmt.thunks.library import Library, PostedCall
 from tracekmt.thunks.process import LibraryProcessDied
 from tracekmt.trace.reader import Trace
@@ -259,11 +260,21 @@ def test_calls_after_one_that_does_not_return_are_not_made(library: Path, kernel
     opened.close()
 
 
+def await_answer(opened: Library) -> None:
+    """Wait until an answer can be read."""
+    answers = opened._process._answers
+    if isinstance(answers, _PolledAnswers):
+        assert answers._selector.select(10)
+    else:
+        assert isinstance(answers, _ThreadedAnswers)
+        while answers._read.empty():
+            time.sleep(0.01)
+
+
 def test_a_library_that_ends_between_two_calls(opened: Library) -> None:
     """The first call was answered, so the process has not ended at it."""
     first = opened.post(*request(opened))
-    while opened._process._answers.empty():
-        time.sleep(0.01)
+    await_answer(opened)
     opened._process._process.kill()
     opened._process._process.wait()
     second, third = opened.post(*request(opened)), opened.post(*request(opened))

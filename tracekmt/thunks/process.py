@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import subprocess
 import sys
 import threading
@@ -12,12 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import msgpack
-
 from tracekmt.ntstatus import Status
 from tracekmt.printable import printable, printable_lines
+from tracekmt.thunks.answers import answers_of
 from tracekmt.thunks.job import end_with_this_process
-from tracekmt.thunks.worker import receive
 
 _END_SECONDS = 3
 """Time to wait for the end of the process, and of the threads that read from it."""
@@ -27,8 +24,6 @@ _OUTPUT_LIMIT = 1 << 16
 
 _FIRST_ERROR = 0xC0000000
 """Exit status of a Windows process from which on it is the NTSTATUS of an exception that nothing handled."""
-
-_END_OF_ANSWERS: Any = object()
 
 
 class LibraryProcessDied(Exception):  # noqa: N818 (an outcome of a call, not an error of tracekmt)
@@ -49,11 +44,10 @@ class LibraryProcess:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
         end_with_this_process(self._process.pid)
-        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        targets = (self._read_answers, self._show_output)
-        self._threads = [threading.Thread(target=target, daemon=True) for target in targets]
-        for thread in self._threads:
-            thread.start()
+        assert self._process.stdout is not None
+        self._answers = answers_of(self._process.stdout)
+        self._output_thread = threading.Thread(target=self._show_output, daemon=True)
+        self._output_thread.start()
 
     def write(self, request: bytes) -> bool:
         """Write a request. Return False if the process has ended."""
@@ -80,7 +74,7 @@ class LibraryProcess:
             answer = self._next_answer(timeout)
         except EOFError:
             raise LibraryProcessDied(self.exit_reason()) from None
-        except queue.Empty:
+        except TimeoutError:
             self.close(now=True)
             raise LibraryProcessDied(f"timed out after {timeout:g} s") from None
         match answer:
@@ -114,29 +108,16 @@ class LibraryProcess:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for thread in self._threads:
-            thread.join(_END_SECONDS)
+        self._answers.close(_END_SECONDS)
+        self._output_thread.join(_END_SECONDS)
 
     def _next_answer(self, timeout: float) -> Any:
         try:
-            answer = self._answers.get(timeout=timeout)
+            return self._answers.next(timeout)
         except KeyboardInterrupt:
-            # The pending answer belongs to this request. If it stayed in the queue, the next request would read it.
-            self._answers.get(timeout=timeout)
+            # The pending answer belongs to this request. If it stayed in the pipe, the next request would read it.
+            self._answers.next(timeout)
             raise
-        if answer is _END_OF_ANSWERS:
-            raise EOFError
-        return answer
-
-    def _read_answers(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as stream:
-            while True:
-                try:
-                    self._answers.put(receive(stream))
-                except (EOFError, OSError, ValueError, msgpack.exceptions.UnpackException):
-                    self._answers.put(_END_OF_ANSWERS)
-                    return
 
     def _show_output(self) -> None:
         """Print what the library prints, in a form that no terminal acts upon. Only the beginning is shown."""

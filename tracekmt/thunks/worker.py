@@ -155,6 +155,10 @@ def _kernel32() -> Any:
     return kernel32
 
 
+HEAD_SIZE = 4
+"""Bytes of the length before a value."""
+
+
 def receive(source: IO[bytes]) -> Any:
     """Read the next value of a stream.
 
@@ -162,13 +166,24 @@ def receive(source: IO[bytes]) -> Any:
         EOFError: The stream has ended.
         ValueError: The value is not valid. The library may have written it.
     """
-    head = source.read(4)
+    head = source.read(HEAD_SIZE)
+    size = value_size(head)
+    data = source.read(size) if len(head) == HEAD_SIZE else b""
+    if len(head) < HEAD_SIZE or len(data) < size:
+        raise EOFError
+    return decode(data)
+
+
+def value_size(head: bytes | bytearray) -> int:
+    """Return the size of a value in bytes. Raise ValueError for a value that is too large."""
     size = int.from_bytes(head, "little")
     if size > VALUE_LIMIT:
         raise ValueError(size)
-    data = source.read(size) if len(head) == 4 else b""
-    if len(head) < 4 or len(data) < size:
-        raise EOFError
+    return size
+
+
+def decode(data: bytes) -> Any:
+    """Return a value. Raise ValueError or an exception of msgpack for data that are not valid."""
     if count_objects(data, OBJECT_LIMIT) > OBJECT_LIMIT:
         raise ValueError(OBJECT_LIMIT)
     return msgpack.unpackb(data, raw=False, unicode_errors="surrogatepass")
@@ -177,7 +192,7 @@ def receive(source: IO[bytes]) -> Any:
 def message(value: Any) -> bytes:
     """Return one value as it is in a stream."""
     data: bytes = msgpack.packb(value, unicode_errors="surrogatepass")
-    return len(data).to_bytes(4, "little") + data
+    return len(data).to_bytes(HEAD_SIZE, "little") + data
 
 
 def main() -> None:
