@@ -29,7 +29,7 @@ class RelocatedCall:
         self, arguments: Sequence[int], regions: list[Region], addresses: Mapping[int, int], pointer_size: int
     ) -> None:
         self.regions = regions
-        self.arguments = tuple(addresses.get(argument, argument) for argument in arguments)
+        self.arguments = tuple([addresses.get(argument, argument) for argument in arguments])
         self._pointer_size = pointer_size
         self._addresses = addresses
 

@@ -53,6 +53,8 @@ from tracekmt.trace.events import Region
 from tracekmt.trace.reader import Trace
 
 _OUTPUT_ONLY: tuple[Direction, ...] = ("out",)
+_KINDS_OF_SYSTEM = frozenset({EVENT, SECTION, PROCESS})
+"""Kinds of objects of the rest of the system. A set, because a comparison of two kinds takes a microsecond."""
 
 
 class ReplayStopped(Exception):  # noqa: N818 (a stopped replay is a result, not an error)
@@ -148,7 +150,7 @@ class ThunksTarget:
                     message = f"{bound.path}: {problem}; {size >> 10:,} KB of zeros replace this memory"
                     yield finding_at(call, call.index, "opaque", bound, ("memory", "zeros"), message)
                 bindings.bind(self._create_memory(bound, kind, size))
-            elif kind in (EVENT, SECTION, PROCESS) and bindings.find(kind, value) is None:
+            elif kind in _KINDS_OF_SYSTEM and bindings.find(kind, value) is None:
                 live = self._create_object(kind)
                 bindings.bind(Identity(kind, value, None, bound.path, live or None))
 

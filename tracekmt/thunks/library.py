@@ -72,10 +72,12 @@ def _is_arena(answer: Any) -> bool:
 
 def _is_call_answer(answer: Any, sizes: list[int]) -> bool:
     """Return True for a return value of 32 bits and as many bytes as each block had."""
-    match answer:
-        case [int(result), [*blocks]] if 0 <= result < 1 << 32 and len(blocks) == len(sizes):
-            return set(map(type, blocks)) <= {bytes} and list(map(len, blocks)) == sizes
-    return False
+    if type(answer) is not list or len(answer) != 2:
+        return False
+    result, blocks = answer
+    if type(result) is not int or not 0 <= result < 1 << 32 or type(blocks) is not list or len(blocks) != len(sizes):
+        return False
+    return set(map(type, blocks)) <= {bytes} and list(map(len, blocks)) == sizes
 
 
 class Library:
