@@ -189,7 +189,9 @@ class Simulator(Process):
         Raises:
             UsageError: The process has ended.
         """
-        with self.machine.lock:
+        lock = self.machine.lock
+        lock.acquire()  # a `with` of a Condition runs two functions of Python, at each call
+        try:
             if self.id not in self.machine.processes:
                 raise UsageError("the process has ended; create another with simulator.process()")
             number = self.machine.call_index = self.machine.call_count if index is None else index
@@ -202,8 +204,10 @@ class Simulator(Process):
             if self.machine.events:
                 self.machine.signal_events()
             if self.machine.waiting_count:
-                self.machine.lock.notify_all()
+                lock.notify_all()
             return replace(answer, injected=changes) if changes else answer
+        finally:
+            lock.release()
 
     def wait_of(self, spec: CallSpec, abi: Abi, memory: Memory, arguments: Sequence[int]) -> Wait | None:
         """Return what a call waits for before it returns, None if it returns at once. The call has no effect."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from tracekmt import codec
 from tracekmt.calls import CALLS
 from tracekmt.codec import FieldValue, Unreadable
 from tracekmt.codec.memory import Memory, MemoryFault
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.adapter import Adapter
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.nt_handles import NtObject
@@ -62,17 +63,17 @@ _RANGE_SIZE = 1 << 20
 class UnmodelledRequest(Request):
     """A call of which only the description is known."""
 
-    @cached_property
+    @lazy_attribute
     def values(self) -> Any:
         """The decoded inputs."""
         return codec.decode(self.spec, self.abi, self.memory, self.arguments, None)
 
-    @cached_property
+    @lazy_attribute
     def field_values(self) -> list[FieldValue]:
         """Values of all fields of the inputs."""
         return list(codec.iter_values(self.spec.argument, self.values))
 
-    @cached_property
+    @lazy_attribute
     def input_handles(self) -> list[tuple[int, Kind]]:
         """Local handles other than 0 that the caller passes, each with its kind."""
         fields = _handle_fields(self.args.layout)
@@ -94,7 +95,7 @@ class UnmodelledRequest(Request):
                 handles.append((value, kind))
         return handles
 
-    @cached_property
+    @lazy_attribute
     def input_objects(self) -> list[KernelObject | None]:
         """Live object of each handle of `input_handles`, None if it has another kind."""
         find = self.process.handles.get
@@ -105,8 +106,8 @@ class UnmodelledRequest(Request):
             objects.append(kernel_object if is_found else None)
         return objects
 
-    @cached_property
-    def device(self) -> Device | None:  # type: ignore[override]  # computed here, an attribute elsewhere
+    @lazy_attribute
+    def device(self) -> Device | None:
         """Device of the first handle that belongs to one, or None."""
         devices = (device_of(kernel_object) for kernel_object in self.input_objects if kernel_object is not None)
         return next((device for device in devices if device is not None), None)

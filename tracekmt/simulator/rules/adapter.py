@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 
 from tracekmt.calls.adapter import KMTQUERYADAPTERINFOTYPE
 from tracekmt.codec.luid import Luid
 from tracekmt.codec.memory import Memory
 from tracekmt.ntstatus import Status
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.adapter import Adapter
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.names import canonical_name
@@ -37,7 +37,7 @@ VERIFIED_NULL = null("STATUS_INVALID_PARAMETER", WINE_TEST, "Windows-verified")
 class OpenAdapterRequest(Request):
     """A call that opens an adapter. Subclasses define `names`, how the caller names it."""
 
-    @cached_property
+    @lazy_attribute
     def target(self) -> Adapter | None:
         """Adapter to open, None if there is no such adapter."""
         return next((adapter for adapter in self.machine.present_adapters if self.names(adapter)), None)
@@ -59,7 +59,7 @@ class OpenFromLuidRequest(OpenAdapterRequest):
         """Return a reason for a failure with an unknown LUID. The system may have a reason of another kind."""
         return PRESENT_REASON if self.target is None and recorded.name in ABSENT else None
 
-    @cached_property
+    @lazy_attribute
     def luid(self) -> Luid:
         """LUID of the adapter."""
         return Luid(self.args["AdapterLuid.LowPart"], self.args.signed("AdapterLuid.HighPart"))
@@ -72,7 +72,7 @@ class OpenFromLuidRequest(OpenAdapterRequest):
 class OpenFromGdiDisplayNameRequest(OpenAdapterRequest):
     """A call that opens an adapter by the name of a display."""
 
-    @cached_property
+    @lazy_attribute
     def display(self) -> str:
         """Name of the display."""
         return self.args.characters("DeviceName")
@@ -97,7 +97,7 @@ class OpenFromHdcRequest(OpenAdapterRequest):
         sources = adapter.device_contexts.get(self.args["hDc"])
         return sources.at(self.machine.call_index) if sources is not None else None
 
-    @cached_property
+    @lazy_attribute
     def target(self) -> Adapter | None:
         """Adapter of the device context, by default the first one. None without a device context."""
         if not self.args["hDc"]:
@@ -118,7 +118,7 @@ class OpenFromDeviceNameRequest(OpenAdapterRequest):
         is_known = self.target is not None and self.names(self.target)
         return PRESENT_REASON if recorded.name in ABSENT and not is_known else None
 
-    @cached_property
+    @lazy_attribute
     def path(self) -> str:
         """Path of the device interface, empty without one."""
         return self.args.text("pDeviceName") if self.args["pDeviceName"] else ""
@@ -127,7 +127,7 @@ class OpenFromDeviceNameRequest(OpenAdapterRequest):
         """Return True if an adapter has the device interface."""
         return bool(self.path) and adapter.has_device_name(self.path, self.machine.call_index)
 
-    @cached_property
+    @lazy_attribute
     def target(self) -> Adapter | None:
         """Adapter with the path. Another path of the right interface class opens the first adapter."""
         adapters = self.machine.present_adapters
@@ -174,7 +174,7 @@ def write_luid(args: View, adapter: Adapter) -> None:
 class ListAdaptersRequest(Request):
     """A call that lists the adapters of the machine."""
 
-    @cached_property
+    @lazy_attribute
     def listed(self) -> list[Adapter]:
         """Adapters that the function lists."""
         key = list_key(self.spec.name, self.args["Filter"] if self.spec.argument.has("Filter") else 0)

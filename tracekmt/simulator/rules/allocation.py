@@ -7,10 +7,10 @@ confirms single rules. No test violates several rules at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 from tracekmt.calls.allocation import D3DKMT_STANDARDALLOCATIONTYPE
 from tracekmt.codec.memory import Memory, MemoryFault
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.allocation_size import DEFAULT_SIZE, KERNEL_RECORD, allocation_size, heap_data
 from tracekmt.simulator.model.machine import WDDM_2_0, Process
 from tracekmt.simulator.model.nt_handles import SECTION
@@ -41,29 +41,29 @@ class CreateAllocationRequest(DeviceRequest):
         super().__init__(process, spec, abi, memory, arguments)
         self.flags = self.args.flags("Flags")
 
-    @cached_property
+    @lazy_attribute
     def standard(self) -> View:
         """Standard allocation of pStandardAllocation."""
         return self.args.follow("pStandardAllocation")
 
-    @cached_property
+    @lazy_attribute
     def heap_size(self) -> int:
         """Bytes of the standard allocation's heap."""
         return self.standard["ExistingHeapData.Size"]
 
-    @cached_property
+    @lazy_attribute
     def elements(self) -> list[View]:
         """Elements of the list, one for each allocation to create."""
         (name,) = (arm for arm in self.spec.union_arms if arm.startswith("pAllocationInfo"))
         return [self.args.follow(name, index) for index in range(self.args["NumAllocations"])]
 
-    @cached_property
+    @lazy_attribute
     def resource(self) -> Resource | None:
         """Live resource of hResource on the same device, or None."""
         resource = self.process.find(self.args["hResource"], Resource)
         return resource if resource and resource.is_on(self.device) else None
 
-    @cached_property
+    @lazy_attribute
     def memories(self) -> list[AllocationMemory]:
         """Memory that each allocation needs."""
         assert self.adapter is not None

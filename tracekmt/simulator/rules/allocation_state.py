@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from tracekmt.calls.allocation import D3DKMT_ALLOCATIONRESIDENCYSTATUS
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.objects import Allocation, Resource
 from tracekmt.simulator.recorded_state import ANSWER_REASON
 from tracekmt.simulator.rule import invalid
@@ -23,7 +22,7 @@ IN_GPU_MEMORY, IN_SHARED_MEMORY, NOT_RESIDENT = (
 class AllocationsRequest(UnmodelledRequest):
     """A call with a resource, or with a list of allocations."""
 
-    @cached_property
+    @lazy_attribute
     def allocations(self) -> list[Allocation]:
         """Live allocations of the list, or of the resource."""
         found = [found for found in self.input_objects if isinstance(found, Allocation)]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.objects import Allocation, Resource
 from tracekmt.simulator.request import Behaviour
 from tracekmt.simulator.rule import invalid
@@ -14,20 +13,20 @@ from tracekmt.simulator.sources import WINE_TEST, WSL, page
 class DestroyAllocationRequest(DeviceRequest):
     """A D3DKMT_DESTROYALLOCATION or D3DKMT_DESTROYALLOCATION2."""
 
-    @cached_property
+    @lazy_attribute
     def resource(self) -> Resource | None:
         """Live resource of hResource on the same device, or None."""
         resource = self.process.find(self.args["hResource"], Resource)
         return resource if resource and resource.is_on(self.device) else None
 
-    @cached_property
+    @lazy_attribute
     def handles(self) -> list[int]:
         """Handles in the list, empty if hResource is set."""
         count = 0 if self.args["hResource"] else self.args["AllocationCount"]
         without_instance = self.process.handles.without_instance
         return [without_instance(handle) for handle in self.args.numbers("phAllocationList", count)]
 
-    @cached_property
+    @lazy_attribute
     def allocations(self) -> list[Allocation]:
         """Live allocations of the device in the list."""
         objects = [self.process.find(handle, Allocation) for handle in self.handles]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 from tracekmt.calls.gpu_va import D3DDDI_UPDATEGPUVIRTUALADDRESS_OPERATION_TYPE
 from tracekmt.codec.memory import Memory
 from tracekmt.ntstatus import Status
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.adapter import Adapter
 from tracekmt.simulator.model.address_space import AddressSpace
 from tracekmt.simulator.model.gpu_queue import GpuOperation, GpuQueue
@@ -49,7 +49,7 @@ class RangeRequest(Request):
         """Addresses of the process on the adapter of the call."""
         return self.process.address_space(self.adapter)
 
-    @cached_property
+    @lazy_attribute
     def start(self) -> int | None:
         """First address: as asked for, or chosen between the limits. None if no such range is free."""
         if self.args["BaseAddress"]:
@@ -86,7 +86,7 @@ class MapRequest(RangeRequest, PagingQueueRequest):
         """Bytes of the range."""
         return self.args["SizeInPages"] * PAGE_SIZE
 
-    @cached_property
+    @lazy_attribute
     def allocation(self) -> Allocation | None:
         """Live allocation of hAllocation on the queue's device, or None."""
         allocation = self.process.find(self.args["hAllocation"], Allocation)
@@ -166,12 +166,12 @@ class FreeRequest(AdapterRequest):
 class UpdateRequest(UnmodelledRequest):
     """A D3DKMT_UPDATEGPUVIRTUALADDRESS."""
 
-    @cached_property
+    @lazy_attribute
     def destinations(self) -> list[tuple[int, int]]:
         """Start and end of each range that an operation changes."""
         return [self._range(index, "DestAddress") for index in range(self.args["NumOperations"])]
 
-    @cached_property
+    @lazy_attribute
     def sources(self) -> list[tuple[int, int]]:
         """Start and end of each range that an operation copies from."""
         operations = range(self.args["NumOperations"])

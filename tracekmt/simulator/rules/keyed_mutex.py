@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 
 from tracekmt.ntstatus import Status
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.nt_handles import SHARED_RESOURCE
 from tracekmt.simulator.model.objects import KeyedMutex
 from tracekmt.simulator.model.shared_objects import MutexState
@@ -26,12 +26,12 @@ MUTEX_REASON = "another process may have acquired or released the mutex"
 class CreateKeyedMutexRequest(Request):
     """A call that creates a keyed mutex. Version 1 has neither runtime data nor flags."""
 
-    @cached_property
+    @lazy_attribute
     def nt_shared(self) -> bool:
         """True if the mutex is shared by NT handles."""
         return self.spec.argument.has("Flags") and bool(self.args["Flags.NtSecuritySharing"])
 
-    @cached_property
+    @lazy_attribute
     def runtime_data(self) -> bytes:
         """Private data for the processes that open the mutex."""
         has_data = self.spec.argument.has("pPrivateRuntimeData")
@@ -41,7 +41,7 @@ class CreateKeyedMutexRequest(Request):
 class OpenKeyedMutexRequest(Request):
     """A call that opens a keyed mutex by its global handle."""
 
-    @cached_property
+    @lazy_attribute
     def state(self) -> MutexState | None:
         """Mutex of hSharedHandle, or None."""
         return self.machine.global_handles.get(self.args["hSharedHandle"], MutexState)
@@ -50,7 +50,7 @@ class OpenKeyedMutexRequest(Request):
 class OpenKeyedMutexFromNtHandleRequest(NtHandleRequest):
     """A call that opens a keyed mutex by an NT handle."""
 
-    @cached_property
+    @lazy_attribute
     def state(self) -> MutexState | None:
         """Mutex that hNtHandle shares, or None."""
         mutexes = (shared for shared in self.shared_objects if isinstance(shared, MutexState))
@@ -60,7 +60,7 @@ class OpenKeyedMutexFromNtHandleRequest(NtHandleRequest):
 class KeyedMutexRequest(Request):
     """A call with the handle of a keyed mutex."""
 
-    @cached_property
+    @lazy_attribute
     def mutex(self) -> KeyedMutex | None:
         """Live mutex of hKeyedMutex, or None."""
         return self.process.find(self.args["hKeyedMutex"], KeyedMutex)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.objects import Allocation
 from tracekmt.simulator.request import Behaviour
 from tracekmt.simulator.rule import device_removed, invalid, unspecified
@@ -19,7 +19,7 @@ _SIZE = 1 << 20
 class LockRequest(DeviceRequest):
     """A call that locks or unlocks one allocation."""
 
-    @cached_property
+    @lazy_attribute
     def allocations(self) -> list[Allocation | None]:
         """Live allocation of hAllocation on the device, or None."""
         return [self._find(self.args["hAllocation"])]
@@ -37,7 +37,7 @@ class LockRequest(DeviceRequest):
 class Lock2Request(LockRequest):
     """A call of version 2 that locks an allocation."""
 
-    @cached_property
+    @lazy_attribute
     def has_address(self) -> bool:
         """True if the kernel returns a known address without a look at the device: that of a lock, or of the caller."""
         allocation = self.process.find(self.args["hAllocation"], Allocation)
@@ -51,7 +51,7 @@ class Lock2Request(LockRequest):
 class UnlockRequest(LockRequest):
     """A call that unlocks allocations of a list."""
 
-    @cached_property
+    @lazy_attribute
     def allocations(self) -> list[Allocation | None]:
         """Live allocation of each handle on the device, or None."""
         return [self._find(handle) for handle in self.args.numbers("phAllocations", self.args["NumAllocations"])]

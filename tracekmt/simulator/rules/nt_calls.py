@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from tracekmt.ntstatus import Status
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.nt_handles import ALL_ACCESS, EVENT, PROCESS, SECTION, NtObject
 from tracekmt.simulator.request import Behaviour, Request
@@ -24,7 +23,7 @@ _LIKE_BAD_HANDLES = "by analogy with other handles that are not open"
 class CreateNamedObjectRequest(Request):
     """A call that creates an object, with or without a name."""
 
-    @cached_property
+    @lazy_attribute
     def object_name(self) -> str | None:
         """Canonical name of the object, or None."""
         return object_name(self.args.follow("ObjectAttributes") if self.args["ObjectAttributes"] else None)
@@ -49,7 +48,7 @@ class OpenProcessRequest(Request):
         """Return a reason for a failure: the process may have ended, or may not be accessible."""
         return SYSTEM_REASON if not recorded.succeeded else None
 
-    @cached_property
+    @lazy_attribute
     def process_id(self) -> int:
         """Id in ClientId, 0 without one."""
         return self.args.follow("ClientId")["UniqueProcess"] if self.args["ClientId"] else 0
@@ -64,17 +63,17 @@ class DuplicateObjectRequest(Request):
         nt_object = self.process.nt_handles.get(self.args[name])
         return self.machine.processes.get(nt_object.process_id) if nt_object else None
 
-    @cached_property
+    @lazy_attribute
     def source_process(self) -> Process | None:
         """Process that has the source handle, or None."""
         return self._process("SourceProcessHandle")
 
-    @cached_property
+    @lazy_attribute
     def target_process(self) -> Process | None:
         """Process that receives the new handle, or None."""
         return self._process("TargetProcessHandle")
 
-    @cached_property
+    @lazy_attribute
     def nt_object(self) -> NtObject | None:
         """Object of the source handle, or None."""
         if self.source_process is None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.objects import Allocation, KernelObject, UnmodelledObject
 from tracekmt.simulator.request import Behaviour
 from tracekmt.simulator.rule import device_removed, invalid
@@ -14,12 +13,12 @@ from tracekmt.simulator.sources import LIKE_OTHERS
 class OverlayRequest(DeviceRequest):
     """A call with the handle of an overlay or of its allocation."""
 
-    @cached_property
+    @lazy_attribute
     def allocation(self) -> Allocation | None:
         """The live allocation of OverlayInfo.hAllocation."""
         return self.process.find(self.args["OverlayInfo.hAllocation"], Allocation)
 
-    @cached_property
+    @lazy_attribute
     def overlay(self) -> KernelObject | None:
         """The live overlay of hOverlay."""
         found = self.process.find(self.args["hOverlay"], UnmodelledObject)

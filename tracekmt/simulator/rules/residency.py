@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TypeVar
 
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model import memory_usage
 from tracekmt.simulator.model.objects import Allocation, Device, DeviceObject, Resource
 from tracekmt.simulator.model.shared_objects import AllocationMemory
@@ -34,7 +34,7 @@ def _on_device(found: T | None, device: Device | None) -> T | None:
 class _AllocationList(Request):
     """A call with a list of allocations."""
 
-    @cached_property
+    @lazy_attribute
     def allocations(self) -> list[Allocation | None]:
         """Live allocation of each handle on the call's device, or None."""
         handles = self.args.numbers("AllocationList", self.args["NumAllocations"])
@@ -51,7 +51,7 @@ class MakeResidentRequest(_AllocationList, PagingQueueRequest):
 
     memory_setting = "video_memory"
 
-    @cached_property
+    @lazy_attribute
     def bytes_over_budget(self) -> int:
         """Bytes by which the resident memory of an adapter would exceed a budget, 0 if it would not."""
         memories: dict[int, AllocationMemory] = {}
@@ -73,7 +73,7 @@ class EvictRequest(_AllocationList, DeviceRequest):
 class _OfferedList(Request):
     """A call that offers or reclaims resources or allocations."""
 
-    @cached_property
+    @lazy_attribute
     def objects(self) -> list[DeviceObject | None]:
         """Live object of each handle on the call's device, or None."""
         has_resources = bool(self.args["pResources"])

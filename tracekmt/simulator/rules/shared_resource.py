@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.objects import Resource
 from tracekmt.simulator.model.shared_objects import ResourceState
 from tracekmt.simulator.request import Behaviour, Request
@@ -16,7 +15,7 @@ from tracekmt.simulator.sources import LIKE_OTHERS
 class AdapterOfResourceRequest(NtHandleRequest):
     """A D3DKMT_GETSHAREDRESOURCEADAPTERLUID."""
 
-    @cached_property
+    @lazy_attribute
     def state(self) -> ResourceState | None:
         """Resource of hGlobalShare, or of hNtHandle without one. None if there is no such resource."""
         if self.args["hGlobalShare"]:
@@ -27,7 +26,7 @@ class AdapterOfResourceRequest(NtHandleRequest):
 class RuntimeDataRequest(AdapterRequest):
     """A D3DKMT_GETRUNTIMEDATA."""
 
-    @cached_property
+    @lazy_attribute
     def state(self) -> ResourceState | None:
         """Resource of hGlobalShare, or None."""
         return self.machine.global_handles.get(self.args["hGlobalShare"], ResourceState)
@@ -36,7 +35,7 @@ class RuntimeDataRequest(AdapterRequest):
 class AccessRequest(Request):
     """A D3DKMT_CHECKSHAREDRESOURCEACCESS."""
 
-    @cached_property
+    @lazy_attribute
     def resource(self) -> Resource | None:
         """Live resource of hResource, or None."""
         return self.process.find(self.args["hResource"], Resource)

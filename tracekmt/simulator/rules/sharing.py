@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 
 from tracekmt.ntstatus import Status
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.names import canonical_name
 from tracekmt.simulator.model.nt_handles import SHARED_RESOURCE, SHARED_SYNC_OBJECT, NtObject
 from tracekmt.simulator.model.objects import Allocation, KernelObject, KeyedMutex, Resource, SyncObject
@@ -23,7 +23,7 @@ NAME_REASON = "another process may have given an object this name"
 class GlobalHandleRequest(DeviceRequest):
     """A call with the global handle of a resource."""
 
-    @cached_property
+    @lazy_attribute
     def state(self) -> ResourceState | None:
         """Resource of hGlobalShare, or None."""
         return self.machine.global_handles.get(self.args["hGlobalShare"], ResourceState)
@@ -32,7 +32,7 @@ class GlobalHandleRequest(DeviceRequest):
 class NtHandleRequest(Request):
     """A call with an NT handle."""
 
-    @cached_property
+    @lazy_attribute
     def nt_object(self) -> NtObject | None:
         """Object of hNtHandle, or None."""
         return self.process.nt_handles.get(self.args["hNtHandle"])
@@ -46,7 +46,7 @@ class NtHandleRequest(Request):
 class ResourceNtHandleRequest(NtHandleRequest, DeviceRequest):
     """A call with the NT handle of a resource."""
 
-    @cached_property
+    @lazy_attribute
     def state(self) -> ResourceState | None:
         """Resource that hNtHandle shares first, or None."""
         return next((shared for shared in self.shared_objects[:1] if isinstance(shared, ResourceState)), None)
@@ -125,18 +125,18 @@ def open_from_nt_handle(request: ResourceNtHandleRequest) -> None:
 class ShareObjectsRequest(Request):
     """A call that shares objects by an NT handle."""
 
-    @cached_property
+    @lazy_attribute
     def objects(self) -> list[KernelObject | None]:
         """Live object of each handle, or None."""
         handles = self.args.numbers("hObjects", self.args["cObjects"])
         return [self.process.find(handle, KernelObject) for handle in handles]
 
-    @cached_property
+    @lazy_attribute
     def attributes(self) -> View | None:
         """OBJECT_ATTRIBUTES of the NT handle, or None."""
         return self.args.follow("pObjectAttributes") if self.args["pObjectAttributes"] else None
 
-    @cached_property
+    @lazy_attribute
     def object_name(self) -> str | None:
         """Canonical name for the object of the NT handle, or None."""
         return object_name(self.attributes)
@@ -182,7 +182,7 @@ def share(request: ShareObjectsRequest) -> None:
 class OpenByNameRequest(Request):
     """A call that opens a shared object by name."""
 
-    @cached_property
+    @lazy_attribute
     def object_name(self) -> str | None:
         """Canonical name of the object, or None."""
         return object_name(self.args.follow("pObjAttrib"))
@@ -192,7 +192,7 @@ class OpenByNameRequest(Request):
         is_unknown = self.nt_object is None or recorded.name == "STATUS_OBJECT_NAME_NOT_FOUND"
         return NAME_REASON if is_unknown else None
 
-    @cached_property
+    @lazy_attribute
     def nt_object(self) -> NtObject | None:
         """Object with the name, or None."""
         return None if self.object_name is None else self.machine.named_objects.get(self.object_name)

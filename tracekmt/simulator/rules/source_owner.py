@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 
 from tracekmt.calls.source_owner import D3DKMT_VIDPNSOURCEOWNER_TYPE
 from tracekmt.ntstatus import Status
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.request import Behaviour, Request
 from tracekmt.simulator.rule import ValidationRule, device_removed, invalid
 from tracekmt.simulator.rules.adapter import BAD_ADAPTER, VERIFIED_NULL, AdapterRequest
@@ -27,7 +27,7 @@ class SetOwnerRequest(DeviceRequest):
 
     prefix = ""
 
-    @cached_property
+    @lazy_attribute
     def requested(self) -> list[tuple[int, int]]:
         """Each source with its requested owner type. Empty for a release of all sources."""
         sources, types = f"{self.prefix}pVidPnSourceId", f"{self.prefix}pType"
@@ -36,7 +36,7 @@ class SetOwnerRequest(DeviceRequest):
             return []
         return list(zip(self.args.numbers(sources, count), self.args.numbers(types, count), strict=True))
 
-    @cached_property
+    @lazy_attribute
     def own(self) -> dict[int, int]:
         """Owner types that the device has, by source."""
         assert self.device is not None

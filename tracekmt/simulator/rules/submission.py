@@ -6,9 +6,9 @@ No command is executed. The waits and signals of a queue are played in their ord
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 
 from tracekmt.calls import CALLS
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.gpu_queue import GpuOperation
 from tracekmt.simulator.model.objects import Allocation, Context, HwQueue, SyncObject
 from tracekmt.simulator.model.shared_objects import SyncState
@@ -39,7 +39,7 @@ _BUFFERS = (
 class SubmissionRequest(UnmodelledRequest):
     """A call that submits work to contexts or hardware queues."""
 
-    @cached_property
+    @lazy_attribute
     def contexts(self) -> list[Context]:
         """Live contexts or hardware queues of the call."""
         return [found for found in self.input_objects if isinstance(found, Context)]
@@ -70,7 +70,7 @@ class SubmissionRequest(UnmodelledRequest):
 class SyncRequest(SubmissionRequest):
     """A call with which the GPU waits for synchronization objects, or signals them."""
 
-    @cached_property
+    @lazy_attribute
     def sync_objects(self) -> list[SyncObject]:
         """Live synchronization objects."""
         return [found for found in self.input_objects if isinstance(found, SyncObject)]

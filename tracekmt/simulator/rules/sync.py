@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 
 from tracekmt.calls.sync import D3DDDI_SYNCHRONIZATIONOBJECT_FLAGS, D3DDDI_SYNCHRONIZATIONOBJECT_TYPE
 from tracekmt.ntstatus import Status
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.gpu_queue import reach
 from tracekmt.simulator.model.gpu_queue import signal as signal_fence
 from tracekmt.simulator.model.nt_handles import EVENT
@@ -85,7 +85,7 @@ class CreateSyncObjectRequest(DeviceRequest):
 class OpenSyncObjectRequest(Request):
     """A call that opens a synchronization object by its global handle."""
 
-    @cached_property
+    @lazy_attribute
     def state(self) -> SyncState | None:
         """Synchronization object of hSharedHandle, or None."""
         return self.machine.global_handles.get(self.args["hSharedHandle"], SyncState)
@@ -94,7 +94,7 @@ class OpenSyncObjectRequest(Request):
 class OpenSyncObjectFromNtHandleRequest(NtHandleRequest):
     """A call that opens a synchronization object by an NT handle."""
 
-    @cached_property
+    @lazy_attribute
     def state(self) -> SyncState | None:
         """Synchronization object that hNtHandle shares first, or None."""
         return next((shared for shared in self.shared_objects[:1] if isinstance(shared, SyncState)), None)
@@ -107,7 +107,7 @@ class OpenSyncObjectFromNtHandle2Request(OpenSyncObjectFromNtHandleRequest, Devi
 class SyncObjectRequest(Request):
     """A call with the handle of a synchronization object."""
 
-    @cached_property
+    @lazy_attribute
     def sync_object(self) -> SyncObject | None:
         """Live synchronization object of hSyncObject, or None."""
         return self.process.find(self.args["hSyncObject"], SyncObject)
@@ -116,7 +116,7 @@ class SyncObjectRequest(Request):
 class FromCpuRequest(DeviceRequest):
     """A call that signals several synchronization objects from the CPU, or waits for them."""
 
-    @cached_property
+    @lazy_attribute
     def sync_objects(self) -> list[SyncObject | None]:
         """Live synchronization object of each handle, or None."""
         handles = self.args.numbers("ObjectHandleArray", self.args["ObjectCount"])
@@ -132,7 +132,7 @@ class FromCpuRequest(DeviceRequest):
         """Return True if one of the fences was created with a flag."""
         return any(sync_object is not None and flag in sync_object.state.flags for sync_object in self.sync_objects)
 
-    @cached_property
+    @lazy_attribute
     def values(self) -> list[tuple[SyncState, int]]:
         """Fences of live handles, each with its new value."""
         count = self.args["ObjectCount"] if self.args["FenceValueArray"] else 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 
 from tracekmt.calls.video_memory import D3DKMT_MEMORY_SEGMENT_GROUP
 from tracekmt.codec.luid import Luid
 from tracekmt.ntstatus import Status
+from tracekmt.simulator.lazy import lazy_attribute
 from tracekmt.simulator.model.adapter import SEGMENT_GROUPS, Budget
 from tracekmt.simulator.model.machine import Process
 from tracekmt.simulator.model.nt_handles import PROCESS, NtObject
@@ -34,7 +34,7 @@ QUERY_ACCESS = PROCESS_QUERY_INFORMATION | GENERIC_ALL | GENERIC_READ | MAXIMUM_
 class VideoMemoryRequest(AdapterRequest):
     """A query of a process's memory on an adapter."""
 
-    @cached_property
+    @lazy_attribute
     def target(self) -> NtObject | None:
         """Object of hProcess, None if it is 0, a pseudo handle or not open."""
         return self.process.nt_handles.get(self.args["hProcess"])
