@@ -23,6 +23,7 @@ from tracekmt.codec.programs import program_of
 from tracekmt.differ.history import Names
 from tracekmt.differ.read_history import _Reader
 from tracekmt.errors import Error
+from tracekmt.record.buffer.bus_errors import address_of
 from tracekmt.resources import resource
 from tracekmt.spec.layout import Layout, lay_out
 from tracekmt.spec.types import ABIS
@@ -86,6 +87,7 @@ def attack(core: Any, chance: random.Random) -> int:
         framed += position - start
         position += 1
     attack_order(core, chance, events)
+    attack_blocks(core, chance)
     core.differences(chance.randbytes(chance.randrange(80)))
     with suppress(OverflowError):
         core.sums(chance.randbytes(chance.randrange(80)))
@@ -109,6 +111,31 @@ def attack_order(core: Any, chance: random.Random, events: list[Any]) -> None:
         ready.take(batch, first, end, chance.choice((-1, 0, 1, 9, 50)))
         if chance.random() < 0.3:
             list(batch)
+
+
+def attack_blocks(core: Any, chance: random.Random) -> None:
+    """Find and release blocks that a program has damaged."""
+    count, size = chance.choice((0, 1, 5)), 256
+    memory = bytearray(64 + count * size)
+    blocks = core.Blocks(address_of(memoryview(memory)), 0, 64, size, count)
+    for _ in range(4):
+        for number in range(count):
+            header = (
+                chance.choice(WORDS),
+                chance.choice((0, 8, 192, 193, *WORDS)),
+                chance.choice(WORDS),
+                chance.choice(WORDS),
+            )
+            struct.pack_into("<4Q", memory, 64 + number * size, *header)
+        numbers = [chance.randrange(count + 1) for _ in range(chance.randrange(4))]
+        with suppress(ValueError):
+            blocks.lowest_active(numbers)
+            blocks.new_data(numbers)
+            blocks.release(numbers[:16], chance.choice((0, 3, 1 << 63)))
+    if chance.random() < 0.5:
+        blocks.close()
+        with suppress(ValueError):
+            blocks.new_data([0])
 
 
 def regions(chance: random.Random, size: int) -> tuple[Any, ...]:
