@@ -191,7 +191,7 @@ class Replay:
             self.comparison.on_leave(entered, outcome)
         if len(self.report.findings) > finding_count:
             self.mark_opaque(entered.call, finding_count)
-        self.on_progress(self.report.calls.compared, len(self.trace))
+        self.on_progress(self.report.calls.compared, self.report.total)
         if outcome is not None and self.target.real and not outcome.returned:
             self.resume_after(entered.call, outcome.reason)
         elif outcome is not None and self.target.real and _lost_device(entered.call, outcome):
