@@ -70,6 +70,26 @@ def test_a_handler_that_something_else_took_back_is_installed_again(tmp_path: Pa
             signal.signal(signal.SIGBUS, action)
 
 
+def test_a_handler_that_was_taken_back_during_the_watch_is_installed_again(tmp_path: Path) -> None:
+    """The faults before it still count."""
+    action = signal.getsignal(signal.SIGBUS)
+    mapped = map_file(tmp_path / "file", 3 * PAGE)
+    watch = BusErrorWatch(mapped)
+    try:
+        os.truncate(tmp_path / "file", 2 * PAGE)
+        assert mapped[2 * PAGE] == 0
+        signal.signal(signal.SIGBUS, signal.SIG_DFL)
+        watch.renew()
+        os.truncate(tmp_path / "file", 0)
+        assert mapped[PAGE] == 0
+        watch.renew()
+        assert watch.faults == 2
+        watch.close()
+    finally:
+        if action is not None:
+            signal.signal(signal.SIGBUS, action)
+
+
 FAULT = """
 import faulthandler, mmap, os, sys
 from tracekmt.record.buffer.bus_errors import BusErrorWatch

@@ -12,6 +12,7 @@ import platform
 import struct
 import sys
 import threading
+from functools import cache
 from typing import Any
 
 _SIGBUS = 7
@@ -86,7 +87,7 @@ class _Handler:
     def is_current(self) -> bool:
         """True while the C library has this handler for SIGBUS."""
         action = _Sigaction()
-        ctypes.CDLL(None).sigaction(_SIGBUS, None, ctypes.byref(action))
+        _sigaction()(_SIGBUS, None, ctypes.byref(action))
         return bool(action.handler == address_of(self._memory))
 
     def add(self, start: int, size: int) -> int | None:
@@ -120,10 +121,14 @@ def _install() -> _Handler | None:
     memory[: len(_CODE)] = _CODE
     previous = _Sigaction()
     action = _Sigaction(handler=address_of(memory), flags=_SA_SIGINFO)
-    sigaction = ctypes.CDLL(None).sigaction
-    sigaction(_SIGBUS, None, ctypes.byref(previous))
+    _sigaction()(_SIGBUS, None, ctypes.byref(previous))
     struct.pack_into("<Q", memory, _PREVIOUS, previous.handler or 0)
-    return None if sigaction(_SIGBUS, ctypes.byref(action), None) else _Handler(memory)
+    return None if _sigaction()(_SIGBUS, ctypes.byref(action), None) else _Handler(memory)
+
+
+@cache
+def _sigaction() -> Any:
+    return ctypes.CDLL(None).sigaction
 
 
 _LOCK = threading.Lock()
@@ -148,15 +153,24 @@ class BusErrorWatch:
     """Watches a mapping until it is closed, on x86-64 Linux. Elsewhere it does nothing."""
 
     def __init__(self, mapped: mmap.mmap) -> None:
-        self._watched = _watch(address_of(mapped), len(mapped))
+        self._range = address_of(mapped), len(mapped)
+        self._watched = _watch(*self._range)
+        self._earlier_faults = 0
 
     @property
     def faults(self) -> int:
         """Number of pages that were replaced with zeros because the file was too short."""
         if self._watched is None:
-            return 0
+            return self._earlier_faults
         handler, index = self._watched
-        return handler.faults(index)
+        return self._earlier_faults + handler.faults(index)
+
+    def renew(self) -> None:
+        """Install the handler again if something else took it back, which happens at any time."""
+        if self._watched is not None and not self._watched[0].is_current:
+            self._earlier_faults = self.faults
+            self.close()
+            self._watched = _watch(*self._range)
 
     def close(self) -> None:
         """End the watch. The mapping may be closed afterwards."""

@@ -127,6 +127,7 @@ class SharedBuffer:
             last: True if the target process writes no more. Unfinished events are then lost.
             most: Limit of the number of events. The others wait for the next drain.
         """
+        self._bus_errors.renew()
         self._check_file()
         size = 0 if self.is_unreadable else self._collect(last)
         self._check_file()
