@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -68,6 +69,8 @@ def test_a_request_wakes_the_follower(client: Client, tmp_path: Path, monkeypatc
     recording.spawn([script(tmp_path, f"sleep {ACTIVE_SECONDS + 1}", f"exec {words}")])
     assert recording.run().ended == "the process ended with status 7"
     assert calls_in(client.trace)[CREATE] == 20
+    # A watch that was left would read unmapped memory.
+    assert not any(thread.name == "tracekmt-requests" for thread in threading.enumerate())
 
 
 def test_an_exec_that_cannot_be_followed_is_an_error(
