@@ -239,6 +239,16 @@ def test_the_pipe_of_requests_never_blocks(opened: Library) -> None:
     assert opened.post(*request(opened)) is not None
 
 
+def test_a_large_call_behind_a_large_one(opened: Library) -> None:
+    """The library writes an answer that no pipe holds while it gets a request that no pipe holds."""
+    spec, arguments, regions = request(opened)
+    large = [*regions, (opened._base + (1 << 20), 1 << 20, bytes(1 << 20))]
+    posted = opened.post(spec, arguments, large)
+    assert posted is not None
+    assert opened.call(spec, arguments, large)[0] == 0xC000000D
+    assert opened.finish(posted)[0] == 0xC000000D
+
+
 @pytest.mark.parametrize("fault", ["crash", "hang"])
 def test_calls_after_one_that_does_not_return_are_not_made(library: Path, kernel: Kernel, fault: str) -> None:
     kernel.order(f"QueryVideoMemoryInfo:2:{fault}")

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.skips import LINUX_PART
 from tests.strategies import examples
+from tracekmt.thunks import answers, worker
 from tracekmt.thunks.answers import Answers, _PolledAnswers, _ThreadedAnswers
 from tracekmt.thunks.worker import VALUE_LIMIT, message
 
@@ -118,3 +120,18 @@ def test_an_answer_larger_than_the_pipe(answers_of: Callable[[IO[bytes]], Answer
     assert pipe.answers.next(30) == [large, 1]
     thread.join()
     assert pipe.rest() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason=LINUX_PART)
+def test_ctrl_c_in_an_answer_loses_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe, decode = Pipe(_PolledAnswers), worker.decode
+    pipe.write(message("one"), message("two"))
+
+    def interrupted(data: bytes) -> Any:
+        monkeypatch.setattr(answers, "decode", decode)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(answers, "decode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pipe.answers.next(10)
+    assert pipe.rest() == ["one", "two"]

@@ -89,7 +89,7 @@ class _PolledAnswers:
         """See `Answers.next`."""
         deadline = None
         try:
-            while (value := self._take()) is None:
+            while (end := self._value_end()) is None:
                 now = time.monotonic()
                 deadline = now + timeout if deadline is None else deadline
                 if not self._selector.select(max(deadline - now, 0)):
@@ -98,23 +98,21 @@ class _PolledAnswers:
                 if not more:
                     raise EOFError
                 self._data += more
-            return decode(value)
+            answer = decode(bytes(self._data[HEAD_SIZE:end]))
+            del self._data[:end]  # last: after Ctrl-C, the next call returns this answer
+            return answer
         except TimeoutError:
             raise
         except _INVALID:
             raise EOFError from None
 
-    def _take(self) -> bytes | None:
-        """Remove and return the first value that was read, None if it is incomplete."""
+    def _value_end(self) -> int | None:
+        """Return the position after the first value that was read, None if it is incomplete."""
         data = self._data
         if len(data) < HEAD_SIZE:
             return None
         end = HEAD_SIZE + value_size(data[:HEAD_SIZE])
-        if len(data) < end:
-            return None
-        value = bytes(data[HEAD_SIZE:end])
-        del data[:end]
-        return value
+        return end if end <= len(data) else None
 
     def close(self, timeout: float) -> None:
         """See `Answers.close`."""

@@ -154,6 +154,7 @@ class Library:
         Raises:
             LibraryProcessDied: The call did not return.
         """
+        self._receive_outcomes()  # a large answer and a large request would wait for each other
         return self.finish(self._post(spec, arguments, regions, _call_request(spec, arguments, regions)))
 
     def post(self, spec: CallSpec, arguments: Sequence[int], regions: Sequence[Region]) -> PostedCall | None:

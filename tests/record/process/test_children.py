@@ -16,8 +16,6 @@ import tracekmt
 from tests.record.client import Client, wait_for
 from tracekmt.errors import RecordError
 from tracekmt.record.attachment import Attacher, Attachment
-from tracekmt.record.process import request_watch
-from tracekmt.record.process.follower import ACTIVE_SECONDS
 from tracekmt.record.session import Recording
 
 CREATE = "D3DKMTCreateAllocation2"
@@ -63,10 +61,12 @@ def test_the_program_that_a_script_executes_is_recorded(client: Client, tmp_path
 
 def test_a_request_wakes_the_follower(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The program executes another one when the follower expects nothing, and the next look would come too late."""
+    from tracekmt.record.process import follower, request_watch  # they need Linux, and other tests here do not
+
     monkeypatch.setattr(request_watch, "LOOK_SECONDS", 1000)
     words = " ".join(f"'{word}'" for word in client.argv("work", 1, 20))
     recording = Recording(client.trace)
-    recording.spawn([script(tmp_path, f"sleep {ACTIVE_SECONDS + 1}", f"exec {words}")])
+    recording.spawn([script(tmp_path, f"sleep {follower.ACTIVE_SECONDS + 1}", f"exec {words}")])
     assert recording.run().ended == "the process ended with status 7"
     assert calls_in(client.trace)[CREATE] == 20
     # A watch that was left would read unmapped memory.
