@@ -74,13 +74,6 @@ static PyObject *lowest_active(PyObject *self, PyObject *numbers) {
   return PyLong_FromUnsignedLongLong(lowest);
 }
 
-/* Appends an object to a list, and drops the reference to it. Returns 0 after an error. */
-static int append_new(PyObject *list, PyObject *item) {
-  int failed = !item || PyList_Append(list, item);
-  Py_XDECREF(item);
-  return !failed;
-}
-
 /* Copies what is new in a block. `invalid` gets a length that no block has. Returns 0 after an error. */
 static int copy_block(BlocksObject *blocks, uint64_t number, PyObject *fragments, PyObject *complete, PyObject **invalid) {
   BlockHeader *header = header_of(blocks, number);

@@ -42,6 +42,13 @@ static inline PyObject *new_reference(PyObject *object) {
   return object;
 }
 
+/* Appends an object to a list, and drops the reference to it. Returns 0 after an error. */
+static inline int append_new(PyObject *list, PyObject *item) {
+  int failed = !item || PyList_Append(list, item);
+  Py_XDECREF(item);
+  return !failed;
+}
+
 /* Returns memory for one more item. NULL after an error. */
 static inline void *reserve(void *items, size_t count, size_t *capacity, size_t size) {
   void *more;

@@ -89,10 +89,7 @@ int read_changes(const Program *program, const Effects *effects, const EventMemo
 
 /* Appends a number to a list. Returns 0 after an error. */
 static int append(PyObject *list, long long number) {
-  PyObject *item = PyLong_FromLongLong(number);
-  int failed = !item || PyList_Append(list, item);
-  Py_XDECREF(item);
-  return !failed;
+  return append_new(list, PyLong_FromLongLong(number));
 }
 
 static PyObject *list_dying(const State *state, const Changes *changes) {

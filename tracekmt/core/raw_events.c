@@ -151,9 +151,7 @@ static int split_fragments(RawEvents *events, PyObject *data, uint64_t first, ui
       } else {
         PyObject *part = Py_BuildValue("(Kiiiy#)", (unsigned long long)event.sequence, at[4], at[5] != 0, at[6] | at[7] << 8,
                                        (const char *)event.content, (Py_ssize_t)event.size);
-        int failed = !part || PyList_Append(parts, part);
-        Py_XDECREF(part);
-        if (failed) return 0;
+        if (!append_new(parts, part)) return 0;
       }
     }
     at += size;
